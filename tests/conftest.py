@@ -1,0 +1,66 @@
+"""What every test stands on: an event loop of its own, and no log record that nobody expected."""
+
+import asyncio
+import logging
+import re
+from collections.abc import Iterator
+
+import pytest
+from tornado.ioloop import IOLoop
+
+
+@pytest.fixture
+def io_loop() -> Iterator[IOLoop]:
+    """A fresh loop for one test; what the test left running is cancelled before it closes.
+
+    Replaces pytest-tornasync's fixture of the same name, which makes its loop the current one in a way that
+    Python 3.12 deprecates.
+    """
+    asyncio_loop = asyncio.new_event_loop()
+    loop = IOLoop(asyncio_loop=asyncio_loop, make_current=False)
+    yield loop
+
+    async def cancel_what_is_left() -> None:
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+
+    loop.run_sync(cancel_what_is_left)
+    asyncio_loop.run_until_complete(asyncio_loop.shutdown_asyncgens())
+    asyncio_loop.run_until_complete(asyncio_loop.shutdown_default_executor())
+    loop.close(all_fds=True)
+
+
+class ExpectedLogs(logging.Handler):
+    """Collects every record of level WARNING or above, and knows which of them the test announced."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.records: list[logging.LogRecord] = []
+        self._patterns: list[re.Pattern[str]] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+    def expect(self, pattern: str) -> None:
+        """Announce that a record whose text matches `pattern` (searched for) will come; it must."""
+        self._patterns.append(re.compile(pattern))
+
+    def verify(self) -> None:
+        texts = [record.getMessage() for record in self.records]
+        unexpected = [text for text in texts if not any(p.search(text) for p in self._patterns)]
+        assert not unexpected, f"unexpected log records: {unexpected}"
+        missing = [p.pattern for p in self._patterns if not any(p.search(text) for text in texts)]
+        assert not missing, f"log records that were announced and did not come: {missing}"
+
+
+@pytest.fixture(autouse=True)
+def logs() -> Iterator[ExpectedLogs]:
+    """Fails the test on a WARNING or worse that it did not announce with `logs.expect(...)`."""
+    handler = ExpectedLogs()
+    root = logging.getLogger()
+    root.addHandler(handler)
+    yield handler
+    root.removeHandler(handler)
+    handler.verify()
