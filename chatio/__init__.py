@@ -1,1 +1,1 @@
-"""Chat.io - Backend: what the product knows. Nothing here knows of its doors (`handlers`) or reads the environment."""
+"""Chat.io - Backend: what the product knows. Nothing here knows of its doors, or reads the environment."""

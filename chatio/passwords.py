@@ -1,0 +1,97 @@
+"""Hash and verify passwords, off the event loop and bounded.
+
+Argon2id with the figures of the OWASP Password Storage Cheat Sheet (m=19456 KiB, t=2, p=1), about 35 to 50 ms
+a piece. Argon2 lets go of the interpreter while it computes, so threads are enough.
+"""
+
+import asyncio
+import os
+import secrets
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple, TypeVar
+
+from passlib.context import CryptContext
+
+from chatio.errors import Overloaded
+
+# Threads are as many as cores, so without this the kernel shares the cores evenly between hashing and the event
+# loop. Measured with `python -m benchmarks.registration` (see docs/decisions/0005-hashing-threads.md).
+HASHING_NICENESS = 10
+
+
+T = TypeVar("T")
+
+
+class Verdict(NamedTuple):
+    """`renewed_hash` is set when the password was right and its stored hash is of older parameters."""
+
+    matches: bool
+    renewed_hash: str | None
+
+
+class PasswordHasher:
+    """Hashes in a pool of threads; when `max_waiting` are under way, the next is refused at once.
+
+    Event loop only. `close` waits for the hashes that run and drops those that wait.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_waiting: int = 256,
+        threads: int | None = None,
+        memory_kib: int = 19456,
+        iterations: int = 2,
+        parallelism: int = 1,
+    ) -> None:
+        self._context = CryptContext(
+            schemes=["argon2"],
+            argon2__type="id",
+            argon2__memory_cost=memory_kib,
+            argon2__time_cost=iterations,
+            argon2__parallelism=parallelism,
+        )
+        self._threads = threads or os.cpu_count() or 1
+        self._pool = ThreadPoolExecutor(self._threads, "hashing", initializer=_step_back)
+        self._max_waiting = max_waiting
+        self._waiting = 0
+        # Verifying against it costs an unknown address the same as a wrong password.
+        self._decoy = self._context.hash(secrets.token_urlsafe())
+
+    async def hash(self, password: str) -> str:
+        """Raises `Overloaded`."""
+        return await self._run(lambda: self._context.hash(_encoded(password)))
+
+    async def verify(self, password: str, stored_hash: str | None) -> Verdict:
+        """Whether `password` belongs to `stored_hash`; None (nobody has that address) takes as long to say no.
+
+        Raises `Overloaded`.
+        """
+        known = stored_hash is not None
+        against = stored_hash if stored_hash is not None else self._decoy
+        matches, renewed = await self._run(lambda: self._context.verify_and_update(_encoded(password), against))
+        return Verdict(known and matches, renewed if known else None)
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        if self._waiting >= self._max_waiting:
+            raise Overloaded(retry_after_seconds=1 + self._waiting // (20 * self._threads))
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+        finally:
+            self._waiting -= 1
+
+
+def _encoded(password: str) -> bytes:
+    # Any characters are allowed, also halves of surrogate pairs, which plain UTF-8 refuses.
+    return password.encode("utf-8", "surrogatepass")
+
+
+def _step_back() -> None:
+    """Give the event loop's thread the first call on the cores (Linux keeps niceness per thread)."""
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), HASHING_NICENESS)

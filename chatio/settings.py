@@ -1,0 +1,151 @@
+"""Every setting: its name, type, default, unit and meaning, in one place.
+
+`Settings` is made once, in `main.py`, and never changes. What it reads are plain mappings of texts, so that it
+knows neither the environment nor a file. `.env.example` and the README's table are held against it by a test.
+"""
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal, NamedTuple
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Meta
+
+from chatio.tokens import MIN_KEY_BYTES
+
+ANY_ORIGIN = "*"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Named as in the environment, in lower case."""
+
+    server_port: Annotated[int, Meta(ge=0, le=65535, description="Port to listen on; 0 takes any free one")] = 3000
+    server_host: Annotated[
+        str, Meta(description="Address to listen on; empty means every interface, IPv4 and IPv6")
+    ] = ""
+    client_url: Annotated[
+        str,
+        Meta(description="Origins of the pages that may use this server, with commas between them; `*` for any"),
+    ] = "http://localhost:5173"
+    jwt_secret_key: Annotated[
+        str,
+        Meta(
+            description=f"Key that signs the tokens, at least {MIN_KEY_BYTES} bytes. "
+            "Without one the server makes one, and a restart signs everybody out"
+        ),
+    ] = ""
+    jwt_ttl_seconds: Annotated[
+        int, Meta(ge=1, le=10 * 365 * 86400, description="How long a sign-in lasts, in seconds")
+    ] = 86400
+    message_max_chars: Annotated[int, Meta(ge=1, le=100_000, description="Longest message, in characters")] = (
+        10_000
+    )
+    log_max_messages: Annotated[
+        int, Meta(ge=1, le=10_000_000, description="Newest messages that are kept, at most")
+    ] = 10_000
+    log_max_bytes: Annotated[
+        int, Meta(ge=1024, description="Memory that the kept messages take, in bytes, at most")
+    ] = 32 * 2**20
+    hash_queue_max: Annotated[
+        int, Meta(ge=1, le=100_000, description="Passwords that may wait to be hashed; past it, 503")
+    ] = 256
+    log_level: Annotated[
+        Literal["DEBUG", "INFO", "WARNING", "ERROR"], Meta(description="Least level that is logged")
+    ] = "INFO"
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """The allowed origins; `("*",)` for any."""
+        return tuple(part.strip().rstrip("/") for part in self.client_url.split(",") if part.strip())
+
+
+class InvalidSettings(Exception):
+    """`problems` has one sentence for each; no secret stands in them."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+class Setting(NamedTuple):
+    """One row of the table of settings, as documents show it."""
+
+    name: str
+    default: str
+    description: str
+
+
+def load(*sources: Mapping[str, str | None]) -> Settings:
+    """Settings from `sources`, the first that has a name wins; an empty text counts as not set.
+
+    Raises `InvalidSettings` with every problem at once.
+    """
+    values: dict[str, Any] = {}
+    problems: list[str] = []
+    for field in msgspec.structs.fields(Settings):
+        name = field.name.upper()
+        text = next((source[name] for source in sources if source.get(name)), None)
+        if text is None:
+            continue
+        try:
+            values[field.name] = msgspec.convert(text.strip(), field.type, strict=False)
+        except msgspec.ValidationError as error:
+            problems.append(f"{name}: {error}")  # of msgspec's errors, none quotes the value
+    settings = Settings(**values)
+    problems.extend(_problems(settings))
+    if problems:
+        raise InvalidSettings(problems)
+    return settings
+
+
+def unknown_names(names: Iterable[str]) -> list[str]:
+    """A sentence for each of `names` that is no setting, with the one that was probably meant."""
+    known = [setting.name for setting in table()]
+    sentences = []
+    for name in names:
+        if name not in known:
+            close = difflib.get_close_matches(name.removeprefix("CHATIO_"), known, n=1)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            sentences.append(f"{name} is not a setting{hint}")
+    return sentences
+
+
+def table() -> list[Setting]:
+    """Every setting, in the order in which documents show them."""
+    rows = []
+    for field in msgspec.structs.fields(Settings):
+        (meta,) = field.type.__metadata__
+        rows.append(Setting(field.name.upper(), str(field.default), meta.description))
+    return rows
+
+
+def _problems(settings: Settings) -> list[str]:
+    """What single types cannot tell."""
+    problems = []
+    if settings.jwt_secret_key and len(settings.jwt_secret_key.encode()) < MIN_KEY_BYTES:
+        problems.append(f"JWT_SECRET_KEY: must have at least {MIN_KEY_BYTES} bytes")
+    if not settings.origins:
+        problems.append("CLIENT_URL: must name an origin, such as http://localhost:5173")
+    elif settings.origins != (ANY_ORIGIN,):
+        problems.extend(
+            f"CLIENT_URL: {origin!r} is not an origin such as https://chat.example or http://localhost:5173"
+            for origin in settings.origins
+            if not _is_origin(origin)
+        )
+    return problems
+
+
+def _is_origin(text: str) -> bool:
+    """Scheme, host and perhaps a port, and nothing else (RFC 6454, 6.2)."""
+    try:
+        parts = urlsplit(text)
+        parts.port  # noqa: B018 - reading it is what checks it
+    except ValueError:
+        return False
+    return (
+        parts.scheme in ("http", "https")
+        and re.fullmatch(r"[^\s/?#@\\]+", parts.netloc) is not None
+        and text == f"{parts.scheme}://{parts.netloc}"
+    )

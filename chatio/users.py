@@ -1,0 +1,132 @@
+"""Who is who: the rules of registering and signing in, whatever store keeps the people."""
+
+import unicodedata
+import uuid
+
+import msgspec
+from email_validator import EmailNotValidError, validate_email
+
+from chatio.errors import BadCredentials, EmailAlreadyUsed, FieldError, InvalidInput, UserUnknown
+from chatio.passwords import PasswordHasher
+from chatio.stores.base import User, UserStore
+
+MAX_NAME_CHARS = 64
+PASSWORD_CHARS = range(8, 128 + 1)
+
+# Cc and Cs: no character at all; Zl, Zp: a new line in the middle of a name.
+_NOT_IN_NAMES = {"Cc", "Cs", "Zl", "Zp"}
+# Embeddings, overrides and isolates of the bidirectional algorithm (UAX #9): one of them in a name turns the
+# text that stands behind it on everybody's page.
+_BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_VISIBLE = {"L", "N", "P", "S"}
+
+
+class Registration(msgspec.Struct, frozen=True):
+    """The body of POST /register."""
+
+    name: str
+    email: str
+    password: str
+
+
+class Credentials(msgspec.Struct, frozen=True):
+    """The body of POST /login."""
+
+    email: str
+    password: str
+
+
+class UserRegistry:
+    """The one register of people that REST and the chat share. Event loop only."""
+
+    def __init__(self, store: UserStore, hasher: PasswordHasher) -> None:
+        self._store = store
+        self._hasher = hasher
+
+    async def register(self, registration: Registration) -> User:
+        """Add somebody. Raises `InvalidInput` with every field that is wrong, `EmailAlreadyUsed`, `Overloaded`."""
+        name, email = _checked(registration)
+        email_key = _email_key(email)
+        if await self._store.get_by_email_key(email_key) is not None:
+            raise EmailAlreadyUsed  # spares the hash; of two at the same instant, `add` tells who was first
+        password_hash = await self._hasher.hash(registration.password)
+        user = User(str(uuid.uuid4()), name, email, email_key, password_hash)
+        await self._store.add(user)
+        return user
+
+    async def authenticate(self, credentials: Credentials) -> User:
+        """Who has these credentials. Raises `InvalidInput` when one is empty, `BadCredentials`, `Overloaded`.
+
+        An unknown address is refused with the same error, and after the same work, as a wrong password.
+        """
+        empty = [name for name in ("email", "password") if not getattr(credentials, name).strip()]
+        if empty:
+            raise InvalidInput(*(FieldError(name, "This must not be empty.") for name in empty))
+        try:
+            user = await self._store.get_by_email_key(_email_key(_normalized_email(credentials.email)))
+        except InvalidInput:
+            user = None
+        verdict = await self._hasher.verify(credentials.password, user.password_hash if user else None)
+        if user is None or not verdict.matches:
+            raise BadCredentials
+        if verdict.renewed_hash is not None:
+            await self._store.replace_password_hash(user.id, old=user.password_hash, new=verdict.renewed_hash)
+        return user
+
+    async def get(self, user_id: str) -> User:
+        """Raises `UserUnknown`."""
+        user = await self._store.get(user_id)
+        if user is None:
+            raise UserUnknown
+        return user
+
+
+def _checked(registration: Registration) -> tuple[str, str]:
+    """The name and the address as they will be kept. Raises `InvalidInput` with all that is wrong."""
+    errors: list[FieldError] = []
+    name = registration.name.strip()
+    if fault := _name_fault(name):
+        errors.append(FieldError("name", fault))
+    email = ""
+    try:
+        email = _normalized_email(registration.email)
+    except InvalidInput as invalid:
+        errors.extend(invalid.errors)
+    if len(registration.password) not in PASSWORD_CHARS:
+        errors.append(
+            FieldError(
+                "password",
+                f"A password has {PASSWORD_CHARS.start} to {PASSWORD_CHARS.stop - 1} characters.",
+            )
+        )
+    if errors:
+        raise InvalidInput(*errors)
+    return name, email
+
+
+def _name_fault(name: str) -> str | None:
+    if not 1 <= len(name) <= MAX_NAME_CHARS:
+        return f"A name has 1 to {MAX_NAME_CHARS} characters."
+    if any(unicodedata.category(char) in _NOT_IN_NAMES or char in _BIDI_CONTROLS for char in name):
+        return "A name has no control characters."
+    if not any(unicodedata.category(char)[0] in _VISIBLE for char in name):
+        return "A name has at least one visible character."
+    return None
+
+
+def _normalized_email(text: str) -> str:
+    text = text.strip()
+    try:
+        return validate_email(
+            text,
+            check_deliverability=False,
+            # .test and .local (RFC 2606, RFC 6762) are no addresses of the internet, but of people on a LAN.
+            test_environment=True,
+            globally_deliverable=not text.lower().endswith(".local"),
+        ).normalized
+    except (EmailNotValidError, ValueError):
+        raise InvalidInput(FieldError("email", "This is not an e-mail address.")) from None
+
+
+def _email_key(email: str) -> str:
+    return email.casefold()

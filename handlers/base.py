@@ -1,0 +1,228 @@
+"""What every REST handler has in common: JSON in, JSON out, CORS, a bounded body, and errors by the table."""
+
+import asyncio
+import logging
+import secrets
+import traceback
+from pathlib import PurePath
+from types import TracebackType
+from typing import Any, Final, TypeVar, cast
+
+import msgspec
+from tornado.http1connection import HTTP1Connection
+from tornado.web import HTTPError, RequestHandler, stream_request_body
+
+from chatio.errors import (
+    BodyTooLarge,
+    ChatioError,
+    FieldError,
+    InvalidInput,
+    MethodNotAllowed,
+    MissingToken,
+    Overloaded,
+    RouteUnknown,
+    TokenError,
+    Unforeseen,
+    answer_to,
+)
+from handlers.cors import Cors
+from handlers.guard import public
+
+MAX_BODY_BYTES: Final = 16 * 1024
+# Up to here a body that is too large is read and thrown away, so that its sender gets to see the 413: a
+# connection that is closed with unread data is reset, and many clients then lose the answer.
+MAX_DISCARDED_BYTES: Final = 1024 * 1024
+
+HTTP_METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+logger = logging.getLogger("chatio.http")
+
+
+class Requests:
+    """The requests that are under way, so that a server that stops can let them finish. Event loop only."""
+
+    def __init__(self) -> None:
+        self._under_way: set[RequestHandler] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def begin(self, handler: RequestHandler) -> None:
+        self._under_way.add(handler)
+        self._idle.clear()
+
+    def end(self, handler: RequestHandler) -> None:
+        self._under_way.discard(handler)
+        if not self._under_way:
+            self._idle.set()
+
+    async def wait_idle(self) -> None:
+        """Return when none is under way."""
+        await self._idle.wait()
+
+
+@stream_request_body
+class BaseHandler(RequestHandler):
+    cors: Cors | None = None  # Tornado asks for headers once before `initialize`
+
+    def initialize(self, cors: Cors, requests: Requests) -> None:
+        self.cors = cors
+        self._requests = requests
+        self._body = bytearray()
+        self._body_bytes = 0
+        self.set_default_headers()
+
+    @classmethod
+    def methods(cls) -> list[str]:
+        """The HTTP methods that this handler takes, besides OPTIONS."""
+        return [name for name in HTTP_METHODS if cls._own(name) is not None]
+
+    @classmethod
+    def _own(cls, method: str) -> Any:
+        function = getattr(cls, method.lower())
+        return None if function is RequestHandler._unimplemented_method else function
+
+    def set_default_headers(self) -> None:
+        self.clear_header("Server")
+        self.set_header("Cache-Control", "no-store")
+        self.set_header("X-Content-Type-Options", "nosniff")
+        if self.cors is not None:
+            for name, value in self.cors.headers(self.request.headers.get("Origin")).items():
+                self.set_header(name, value)
+
+    # --- the body
+
+    def prepare(self) -> None:
+        self._requests.begin(self)
+        # Tornado's own limit answers without CORS headers; ours is kept in `data_received`.
+        cast(HTTP1Connection, self.request.connection).set_max_body_size(2**63)
+        try:
+            announced = int(self.request.headers.get("Content-Length", "0"))
+        except ValueError:
+            announced = 0  # Tornado refuses it when it comes to the body
+        if announced > MAX_DISCARDED_BYTES or (announced > MAX_BODY_BYTES and "Expect" in self.request.headers):
+            raise BodyTooLarge
+
+    def data_received(self, chunk: bytes) -> None:
+        self._body_bytes += len(chunk)
+        if self._body_bytes <= MAX_BODY_BYTES:
+            self._body += chunk
+        elif self._body_bytes > MAX_DISCARDED_BYTES:
+            self._answer(BodyTooLarge())
+
+    def body_as(self, kind: type[T]) -> T:
+        """The request's body, a JSON object, as `kind`, a Struct whose fields are all text.
+
+        Raises `BodyTooLarge`, or `InvalidInput` with every field that is missing or of another type.
+        """
+        if self._body_bytes > MAX_BODY_BYTES:
+            raise BodyTooLarge
+        try:
+            raw = msgspec.json.decode(self._body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise InvalidInput(FieldError("body", "The body is not JSON.")) from None
+        if not isinstance(raw, dict):
+            raise InvalidInput(FieldError("body", "The body is not a JSON object."))
+        errors = []
+        for field in msgspec.structs.fields(kind):
+            if field.encode_name not in raw:
+                errors.append(FieldError(field.encode_name, "This is missing."))
+            elif not isinstance(raw[field.encode_name], str):
+                errors.append(FieldError(field.encode_name, "This must be text."))
+        if errors:
+            raise InvalidInput(*errors)
+        return msgspec.convert(raw, kind)
+
+    # --- the answer
+
+    def answer(self, status: int, body: object) -> None:
+        self.set_status(status)
+        self.set_header("Content-Type", "application/json; charset=utf-8")
+        self.finish(msgspec.json.encode(body))
+
+    def compute_etag(self) -> None:
+        """No answer here is worth keeping, and a token's is not to be kept."""
+
+    async def options(self, *_: str) -> None:
+        if self.cors is not None:
+            for name, value in self.cors.preflight_headers([*self.methods(), "OPTIONS"]).items():
+                self.set_header(name, value)
+        self.set_status(204)
+        self.finish()
+
+    def on_finish(self) -> None:
+        self._requests.end(self)
+
+    def on_connection_close(self) -> None:
+        super().on_connection_close()
+        self._requests.end(self)
+
+    # --- failures: Tornado brings every exception here
+
+    def log_exception(
+        self,
+        typ: type[BaseException] | None,
+        value: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        """Foreseen failures are answers, not log records; the others are logged by `write_error`."""
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        self._answer(self._foreseen(status_code, kwargs.get("exc_info", (None, None, None))[1]))
+
+    def _foreseen(self, status_code: int, error: BaseException | None) -> ChatioError:
+        if isinstance(error, ChatioError):
+            return error
+        if isinstance(error, HTTPError):
+            if status_code == 404:
+                return RouteUnknown()
+            if status_code == 405:
+                return MethodNotAllowed()
+            if 400 <= status_code < 500:
+                return InvalidInput(FieldError("request", "The request is malformed."))
+        reference = secrets.token_hex(4)
+        logger.error(
+            "unforeseen %s at %s while answering %s, reference %s",
+            type(error).__name__,
+            _place(error),
+            self.request.method,
+            reference,
+        )
+        return Unforeseen(reference=reference)
+
+    def _answer(self, error: ChatioError) -> None:
+        answer = answer_to(error)
+        body: dict[str, object] = {"message": answer.message}
+        match error:
+            case InvalidInput():
+                body["errors"] = [field._asdict() for field in error.errors]
+            case Overloaded():
+                self.set_header("Retry-After", str(error.retry_after_seconds))
+            case MethodNotAllowed():
+                self.set_header("Allow", ", ".join([*self.methods(), "OPTIONS"]))
+            case Unforeseen():
+                body["reference"] = error.reference
+            case TokenError():
+                challenge = "Bearer" if isinstance(error, MissingToken) else 'Bearer error="invalid_token"'
+                self.set_header("WWW-Authenticate", challenge)
+        self.answer(answer.status, body)
+
+
+class NotFoundHandler(BaseHandler):
+    """Any path that is not in the URL table."""
+
+    @public
+    async def get(self, *_: str) -> None:
+        raise RouteUnknown
+
+    head = post = put = patch = delete = get
+
+
+def _place(error: BaseException | None) -> str:
+    """Where `error` was raised, as `module:line function`: enough to find it, and no path."""
+    frames = traceback.extract_tb(error.__traceback__) if error is not None else []
+    if not frames:
+        return "an unknown place"
+    last = frames[-1]
+    return f"{PurePath(last.filename).stem}:{last.lineno} {last.name}"

@@ -1,0 +1,87 @@
+"""The /chat namespace: connect, send-message, disconnect."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import msgspec
+import socketio
+
+from chatio.errors import ChatioError, MessageRejected, MissingToken, TokenError, TokenMalformed, answer_to
+from chatio.log import MessageLog
+from chatio.messages import Author, fit_id, stamp
+from chatio.realtime import ack_requested
+from chatio.tokens import Claims, Tokens
+
+NAMESPACE = "/chat"
+
+
+class ChatNamespace(socketio.AsyncNamespace):
+    """What a client may do in the chat. Called by python-socketio, on the event loop."""
+
+    server: Any  # set by python-socketio when the namespace is registered
+
+    def __init__(self, *, tokens: Tokens, log: MessageLog, message_max_chars: int) -> None:
+        super().__init__(NAMESPACE)
+        self._tokens = tokens
+        self._log = log
+        self._message_max_chars = message_max_chars
+        self._authors: dict[str, Author] = {}
+        self._events: dict[str, Callable[..., Awaitable[Any]]] = {
+            "connect": self._connect,
+            "disconnect": self._disconnect,
+            "send-message": self._send_message,
+        }
+
+    async def trigger_event(self, event: str, *args: Any) -> Any:
+        """Python-socketio's way in: `event` by its name on the wire, first of `args` is the sid."""
+        handler = self._events.get(event)
+        return await handler(*args) if handler else self.server.not_handled
+
+    async def _connect(self, sid: str, environ: Mapping[str, Any], auth: object = None) -> None:
+        """Let in who brings a sound token, also when this registry does not know them: it may have restarted."""
+        try:
+            claims = self._claims(auth)
+        except TokenError as error:
+            answer = answer_to(error)
+            raise socketio.exceptions.ConnectionRefusedError(
+                answer.socket_message, {"code": answer.code}
+            ) from None
+        self._authors[sid] = Author(claims.subject, claims.name)
+
+    async def _disconnect(self, sid: str, reason: str) -> None:
+        self._authors.pop(sid, None)
+
+    async def _send_message(self, sid: str, raw: object = None, *_: object) -> dict[str, object] | None:
+        try:
+            message = stamp(raw, self._authors[sid], max_chars=self._message_max_chars)
+        except MessageRejected as error:
+            return await self._reject(sid, raw, error)
+        entry, is_new = self._log.append(message)
+        if is_new:
+            await self.emit("receive-message", (msgspec.to_builtins(entry.message), entry.offset))
+        return {
+            "ok": True,
+            "id": entry.message.id,
+            "offset": entry.offset,
+            "sent_at": entry.message.sent_at,
+        }
+
+    async def _reject(self, sid: str, raw: object, error: ChatioError) -> dict[str, object] | None:
+        """Tell the sender, and nobody else: in the ack if one was asked for, else by an event."""
+        answer = answer_to(error)
+        refusal: dict[str, object] = {
+            "ok": False,
+            "error": {"code": answer.code, "message": answer.message},
+        }
+        if ack_requested():
+            return refusal
+        await self.emit("message-rejected", {**refusal, "id": fit_id(raw)}, to=sid)
+        return None
+
+    def _claims(self, auth: object) -> Claims:
+        token = auth.get("token") if isinstance(auth, dict) else None
+        if token is None or token == "":
+            raise MissingToken
+        if not isinstance(token, str):
+            raise TokenMalformed
+        return self._tokens.verify(token)

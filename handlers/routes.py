@@ -1,0 +1,59 @@
+"""The whole URL table."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from tornado.web import Application, RequestHandler
+
+from chatio.tokens import Tokens
+from chatio.users import UserRegistry
+from handlers.account import LoginHandler, RegisterHandler, UserHandler
+from handlers.base import BaseHandler, NotFoundHandler, Requests
+from handlers.cors import Cors
+from handlers.guard import is_marked
+
+
+class Route(NamedTuple):
+    pattern: str
+    handler: type[BaseHandler]
+    needs: dict[str, Any]
+
+
+class UnguardedMethod(Exception):
+    """A handler's method that is neither guarded nor marked public."""
+
+
+def make_application(
+    *,
+    cors: Cors,
+    requests: Requests,
+    registry: UserRegistry,
+    tokens: Tokens,
+    socket_handler: type[RequestHandler],
+) -> Application:
+    """The application, every door in its place. Raises `UnguardedMethod` for a door left open by mistake."""
+    common: dict[str, Any] = {"cors": cors, "requests": requests}
+    # As on the original (Express), a slash at the end makes no difference.
+    routes = [
+        Route(r"/register/?", RegisterHandler, {"registry": registry}),
+        Route(r"/login/?", LoginHandler, {"registry": registry, "tokens": tokens}),
+        Route(r"/user/?", UserHandler, {"registry": registry, "tokens": tokens}),
+    ]
+    check_guards([*(route.handler for route in routes), NotFoundHandler])
+    return Application(
+        [
+            *((route.pattern, route.handler, common | route.needs) for route in routes),
+            (r"/socket\.io/?", socket_handler),  # its guard is the token in CONNECT
+        ],
+        default_handler_class=NotFoundHandler,
+        default_handler_args=common,
+        log_function=lambda _: None,  # addresses of sockets carry session ids, which are no one's to read
+    )
+
+
+def check_guards(handlers: Sequence[type[BaseHandler]]) -> None:
+    """Raises `UnguardedMethod` when one of `handlers` has a method that says not who may call it."""
+    for handler in handlers:
+        for method in handler.methods():
+            if not is_marked(getattr(handler, method.lower())):
+                raise UnguardedMethod(f"{handler.__name__}.{method.lower()} is neither @authenticated nor @public")

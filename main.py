@@ -1,0 +1,113 @@
+"""Puts the server together: settings, then the registry and the log, then the doors, then serves.
+
+python main.py            start the server
+python main.py --check    say whether the configuration is sound; exits 0 or 2
+"""
+
+import argparse
+import asyncio
+import logging
+import os
+import secrets
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+from dotenv import dotenv_values
+
+from chatio.log import MessageLog
+from chatio.passwords import PasswordHasher
+from chatio.realtime import create_server
+from chatio.settings import ANY_ORIGIN, InvalidSettings, Settings, load, unknown_names
+from chatio.stores.memory import MemoryUserStore
+from chatio.tokens import Tokens
+from chatio.users import UserRegistry
+from handlers.base import Requests
+from handlers.chat import ChatNamespace
+from handlers.cors import Cors
+from handlers.routes import make_application
+from handlers.serving import CannotListen, serve
+
+logger = logging.getLogger("chatio")
+
+EXIT_UNSOUND = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _options(arguments)
+    from_file = dotenv_values(options.env_file) if options.env_file.is_file() else {}
+    try:
+        settings = load(os.environ, from_file)
+    except InvalidSettings as invalid:
+        for problem in invalid.problems:
+            print(problem, file=sys.stderr)
+        return EXIT_UNSOUND
+    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for sentence in unknown_names(from_file):
+        logger.warning("%s: %s", options.env_file.name, sentence)
+    if options.check:
+        print("The configuration is sound.")
+        return 0
+    try:
+        asyncio.run(run(_with_secret(settings)))
+    except CannotListen as reason:
+        print(reason, file=sys.stderr)
+        return EXIT_UNSOUND
+    return 0
+
+
+async def run(settings: Settings) -> None:
+    """Build the server from `settings` and serve until a signal. Raises `CannotListen`."""
+    hasher = PasswordHasher(max_waiting=settings.hash_queue_max)
+    registry = UserRegistry(MemoryUserStore(), hasher)
+    tokens = Tokens(settings.jwt_secret_key, ttl_seconds=settings.jwt_ttl_seconds)
+    log = MessageLog(max_messages=settings.log_max_messages, max_bytes=settings.log_max_bytes)
+    origins = ANY_ORIGIN if ANY_ORIGIN in settings.origins else list(settings.origins)
+    realtime, socket_handler = create_server(cors_allowed_origins=origins, async_handlers=False)
+    realtime.register_namespace(
+        ChatNamespace(tokens=tokens, log=log, message_max_chars=settings.message_max_chars)
+    )
+    requests = Requests()
+    application = make_application(
+        cors=Cors(settings.origins),
+        requests=requests,
+        registry=registry,
+        tokens=tokens,
+        socket_handler=socket_handler,
+    )
+    try:
+        await serve(
+            application,
+            host=settings.server_host,
+            port=settings.server_port,
+            requests=requests,
+            drop_sockets=realtime.drop_all,
+        )
+    finally:
+        hasher.close()
+
+
+def _with_secret(settings: Settings) -> Settings:
+    if settings.jwt_secret_key:
+        return settings
+    logger.warning(
+        "JWT_SECRET_KEY is not set: a key was made for this run, and everybody is signed out when it ends"
+    )
+    return msgspec.structs.replace(settings, jwt_secret_key=secrets.token_urlsafe(48))
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="The Chat.io backend")
+    parser.add_argument("--check", action="store_true", help="say whether the configuration is sound, and exit")
+    parser.add_argument(
+        "--env-file",
+        type=Path,
+        default=Path(__file__).with_name(".env"),
+        help="file of settings; what the environment sets goes before it (default: .env beside main.py)",
+    )
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
