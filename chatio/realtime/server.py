@@ -257,7 +257,9 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]
     async def _decide(self, eio_sid: str, namespace: str, sid: str, data: Any) -> Any:
         """Run the connect handler: None if it accepts, else what CONNECT_ERROR says."""
         try:
-            accepted = await self._trigger_event("connect", namespace, sid, self.environ[eio_sid], data or None)
+            accepted = await self._trigger_event(
+                "connect", namespace, sid, self.environ[eio_sid], data or None
+            )
         except Refusal as refusal:
             return refusal.error_args
         except ConnectionRefusedError:
@@ -282,7 +284,11 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]
 
     def _refuse(self, connection: Connection, namespace: str, refusal: Any) -> None:
         """Answer a CONNECT with an error, once, and close the connection soon unless it is of other use."""
-        kind = DISCONNECT if self.always_connect and refusal != {"message": "Invalid namespace"} else CONNECT_ERROR
+        kind = (
+            DISCONNECT
+            if self.always_connect and refusal != {"message": "Invalid namespace"}
+            else CONNECT_ERROR
+        )
         try:
             self._answer(connection.sid, kind, namespace, refusal)
         except Exception as error:  # what a handler gave its refusal to say was no JSON
@@ -399,7 +405,9 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]
             return self.not_handled
         return await call(method, tuple(arguments), optional=optional)
 
-    def _get_event_handler(self, event: str, namespace: str, args: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
+    def _get_event_handler(
+        self, event: str, namespace: str, args: tuple[Any, ...]
+    ) -> tuple[Any, tuple[Any, ...]]:
         """As the library's; but "*" from the wire is an event of that name, not the catch-all's own."""
         if event != "*":
             found: tuple[Any, tuple[Any, ...]] = super()._get_event_handler(event, namespace, args)
