@@ -30,6 +30,10 @@ class Deadlines(Generic[K]):
     def __len__(self) -> int:
         return len(self._due)
 
+    def keys(self) -> list[K]:
+        """Those that wait, the next one due first."""
+        return list(self._due)
+
     def add(self, key: K) -> None:
         """Start the wait for `key`, or start it over."""
         loop = asyncio.get_running_loop()
