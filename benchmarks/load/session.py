@@ -15,7 +15,7 @@ from benchmarks.procfs import cpu_seconds, memory_kib
 _DRAIN_SECONDS = 60.0  # for what is under way when a step ends; far more than any server here needs
 _WARM_UP_SECONDS = 1.0  # of traffic before the first measurement, which lets V8 compile
 _WARM_UP_CLIENTS = 20
-_WATCHED = 50
+_WATCHED = 20
 _SETTLE_SECONDS = 5.0
 _LOGINS_BEGIN_SECONDS = 10.0
 
@@ -84,7 +84,7 @@ class Session:
         for numbers in waves(range(len(self._swarm.clients), clients)):
             for client in connect_wave(self._port, self._secret, numbers, self._upgraded):
                 self._swarm.add(client)
-            self._swarm.serve(0)  # the pings of those that are there already
+            self._swarm.sweep()  # the pings of those that are there already
 
     def _idle(self, step: Step) -> Figures:
         self._connect(_WARM_UP_CLIENTS)
@@ -114,12 +114,9 @@ class Session:
 
     def _watch(self, senders: int) -> list[Client]:
         """Choose the senders and, among them or beside them, those whose delivery times count; spread evenly."""
-        clients = self._swarm.clients
-        for client in clients:
-            client.watched = False
-        for client in _spread(clients, max(senders, _WATCHED)):
-            client.watched = True
-        return _spread(_spread(clients, max(senders, _WATCHED)), senders)
+        watched = _spread(self._swarm.clients, max(senders, _WATCHED))
+        self._swarm.watch(watched)
+        return _spread(watched, senders)
 
     def _closed_loop(self, senders: list[Client], seconds: float) -> None:
         swarm = self._swarm
@@ -156,7 +153,7 @@ class Session:
         until = time.perf_counter() + _DRAIN_SECONDS
         due = deliveries + (len(swarm.sent_at) - first) * len(swarm.clients)
         while swarm.deliveries < due and time.perf_counter() < until:
-            swarm.serve(0.1)
+            swarm.serve(0.001, sweep=True)
         if swarm.deliveries != due:
             raise Lost(f"{swarm.deliveries - deliveries} deliveries where {due - deliveries} were due")
 
