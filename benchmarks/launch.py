@@ -25,8 +25,8 @@ _VISIT_SECONDS = 240.0
 _SPARE_FILES = 200
 
 
-class Failed(Exception):
-    """A server did not start or a visit did not come to its end; the text is for the operator."""
+class VisitError(Exception):
+    """A server did not start, or a visit did not come to its end; the text is for the operator."""
 
 
 def commands(ours: str) -> dict[str, list[str]]:
@@ -39,7 +39,7 @@ def commands(ours: str) -> dict[str, list[str]]:
 
 
 def raise_file_limit() -> int:
-    """Raise the soft limit of open files to the hard one, for the processes to come; the clients it leaves room for."""
+    """Raise the limit of open files, for every process to come; returns how many clients it allows."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return hard - _SPARE_FILES
@@ -54,7 +54,7 @@ class Server:
 
 @contextmanager
 def running(name: str, command: list[str]) -> Iterator[Server]:
-    """A fresh server; its output goes to `results/NAME.log`. Failed, if it does not answer within 15 s."""
+    """A fresh server; its output goes to `results/NAME.log`. VisitError, if it is silent for 15 s."""
     RESULTS.mkdir(exist_ok=True)
     port, secret = _free_port(), secrets.token_hex(32)
     environment = {
@@ -81,17 +81,22 @@ def running(name: str, command: list[str]) -> Iterator[Server]:
 
 
 def pay(visit: Visit, server: Server) -> dict[str, float]:
-    """The figures of one visit by a load process. Failed, if it lost a client or took over four minutes."""
+    """The figures of one visit by a load process. VisitError, if it lost a client or its time was up."""
     job = {**asdict(server), "upgraded": visit.upgraded, "steps": [asdict(step) for step in visit.steps]}
     command = [sys.executable, "-m", "benchmarks.load"]
     try:
         done = subprocess.run(
-            command, cwd=HERE.parent, input=json.dumps(job), capture_output=True, text=True, timeout=_VISIT_SECONDS
+            command,
+            cwd=HERE.parent,
+            input=json.dumps(job),
+            capture_output=True,
+            text=True,
+            timeout=_VISIT_SECONDS,
         )
     except subprocess.TimeoutExpired as error:
-        raise Failed(f"took more than {_VISIT_SECONDS:.0f} s") from error
+        raise VisitError(f"took more than {_VISIT_SECONDS:.0f} s") from error
     if done.returncode:
-        raise Failed(done.stderr.strip())
+        raise VisitError(done.stderr.strip())
     figures: dict[str, float] = json.loads(done.stdout)
     return figures
 
@@ -111,4 +116,4 @@ def _await_port(name: str, process: "subprocess.Popen[bytes]", port: int) -> Non
             time.sleep(0.05)
         else:
             return
-    raise Failed(f"{name} did not start; its output is in benchmarks/results/{name}.log")
+    raise VisitError(f"{name} did not start; its output is in benchmarks/results/{name}.log")

@@ -1,7 +1,7 @@
 """What is measured: the visits paid to a freshly started server, and the rows of the table with their goals.
 
-A *step* measures under a label and yields figures named `label.what`; a *visit* is the steps one server process
-goes through; a *row* compares one figure between servers, or between two figures of this one.
+A *step* measures under a label and yields figures named `label.what`; a *visit* is the steps that one server
+process goes through; a *row* compares one figure between servers, or between two figures of this one.
 """
 
 from dataclasses import dataclass, replace
@@ -15,8 +15,8 @@ SERVERS = (OURS, NODE, PLAIN)
 class Step:
     """One measurement at `clients` connections; those that are missing are connected first.
 
-    closed: each of `senders` sends its next message when it has received its last. paced: `rate` messages a second
-    in turn. idle: nothing but the connecting itself, and the memory after it.
+    closed: each of `senders` sends its next message when it has received its last. paced: they send in turn,
+    `rate` messages a second together. idle: nothing but the connecting itself, and the memory after it.
     """
 
     action: Literal["closed", "paced", "idle"]
@@ -38,7 +38,7 @@ class Visit:
 
 @dataclass(frozen=True)
 class Row:
-    """`figure` of this server over `baseline` (its own, or Node's `figure` if that is None), against `goal`."""
+    """`figure` of this server over its own `baseline`, or over Node's `figure` without one, and its goal."""
 
     name: str
     title: str
@@ -88,7 +88,9 @@ def _traffic(prefix: str) -> tuple[Step, ...]:
 def _small(visit: Visit) -> Visit:
     return replace(
         visit,
-        steps=tuple(replace(s, clients=max(100, s.clients // 10), seconds=s.seconds / 4) for s in visit.steps),
+        steps=tuple(
+            replace(s, clients=max(100, s.clients // 10), seconds=s.seconds / 4) for s in visit.steps
+        ),
     )
 
 
@@ -97,9 +99,11 @@ def _same_figures(prefix: str, named: str, titled: str) -> tuple[Row, ...]:
     return (
         Row(f"{named}one", f"CPU per delivery, 1 sender{titled}", f"{prefix}one.cpu_us", cpu, 0.6),
         Row(f"{named}fifty", f"CPU per delivery, 50 senders{titled}", f"{prefix}fifty.cpu_us", cpu, 0.06),
-        Row(f"{named}rate", f"deliveries per second, 50 senders{titled}", f"{prefix}fifty.rate", "a second", 10, True),
+        Row(f"{named}rate", f"deliveries per second, 50 senders{titled}", f"{prefix}fifty.rate",
+            "a second", 10, at_least=True),
         Row(f"{named}p99-fifty", f"p99 delivery time, 50 senders{titled}", f"{prefix}fifty.p99_ms", p99, 0.1),
-        Row(f"{named}p99-paced", f"p99 delivery time, 20 messages/s{titled}", f"{prefix}paced.p99_ms", p99, 0.6),
+        Row(f"{named}p99-paced", f"p99 delivery time, 20 messages/s{titled}",
+            f"{prefix}paced.p99_ms", p99, 0.6),
         Row(f"{named}memory-2000", f"memory per idle connection, 2,000{titled}",
             f"{prefix}idle_2000.connection_kib", "KiB", 0.5),
         Row(f"{named}connect", f"CPU per connect with token check{titled}",
@@ -113,8 +117,8 @@ ROWS = (
     *_same_figures("upgraded_", "upgraded-", ", by polling and upgrade"),
     Row("logins", "p99 delivery time, 10 log-ins/s, to itself without", "during_logins.p99_ms", "ms p99", 1.5,
         baseline="before_logins.p99_ms"),
-    Row("flat", "CPU per delivery at 10,000 clients, to itself at 100", "clients_10000.cpu_us", "µs CPU a delivery",
-        1.2, baseline="clients_100.cpu_us"),
+    Row("flat", "CPU per delivery at 10,000 clients, to itself at 100", "clients_10000.cpu_us",
+        "µs CPU a delivery", 1.2, baseline="clients_100.cpu_us"),
 )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """The load process: takes a job as JSON on its standard input, prints the figures as JSON.
 
-The job is `{"port", "pid", "secret", "upgraded", "steps": [...]}`. Exit status 3: a client was lost, told on stderr.
+The job is `{"port", "pid", "secret", "upgraded", "steps": [...]}`. Exit status 3: a client was lost, and
+stderr says in which step.
 """
 
 import gc
@@ -8,7 +9,7 @@ import json
 import sys
 
 from benchmarks.load.session import Session
-from benchmarks.load.swarm import Lost
+from benchmarks.load.swarm import LostError
 from benchmarks.plan import Step
 
 
@@ -22,7 +23,7 @@ def main() -> None:
         for step in (Step(**fields) for fields in job["steps"]):
             for name, value in session.run(step).items():
                 figures[f"{step.label}.{name}"] = value
-    except (Lost, OSError) as error:
+    except (LostError, OSError) as error:
         print(f"{step.label}: {error}", file=sys.stderr)
         sys.exit(3)
     json.dump(figures, sys.stdout)

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, field
 
 from benchmarks.load.connecting import connect_wave, waves
-from benchmarks.load.swarm import Client, Lost, Swarm
+from benchmarks.load.swarm import Client, LostError, Swarm
 from benchmarks.plan import Step
 from benchmarks.procfs import cpu_seconds, memory_kib
 
@@ -59,9 +59,10 @@ class Session:
         self._port, self._pid, self._secret, self._upgraded = port, pid, secret, upgraded
         self._swarm = Swarm()
         self._warm = False
+        self._base: tuple[int, int] | None = None  # clients and KiB before the first idle step
 
     def run(self, step: Step) -> Figures:
-        """Raises Lost when a client was lost or a message did not reach everybody in a minute."""
+        """Raises LostError when a client was lost or a message did not reach everybody in a minute."""
         if step.action == "idle":
             return self._idle(step)
         self._connect(step.clients)
@@ -88,19 +89,17 @@ class Session:
 
     def _idle(self, step: Step) -> Figures:
         self._connect(_WARM_UP_CLIENTS)
-        self._settle()
-        before, memory = len(self._swarm.clients), self._settle()
+        memory, before = self._settle(), len(self._swarm.clients)
+        first, base = self._base = self._base or (before, memory)
         started, server, load = time.perf_counter(), cpu_seconds(self._pid), time.process_time()
         self._connect(step.clients)
-        seconds = time.perf_counter() - started
-        added = step.clients - before
-        figures = {
+        seconds, added = time.perf_counter() - started, step.clients - before
+        return {
             "connect_cpu_ms": (cpu_seconds(self._pid) - server) / added * 1e3,
             "connect_load_ms": (time.process_time() - load) / added * 1e3,
             "connects_per_second": added / seconds,
+            "connection_kib": (self._settle() - base) / (step.clients - first),
         }
-        self._base = getattr(self, "_base", (before, memory))
-        return figures | {"connection_kib": (self._settle() - self._base[1]) / (step.clients - self._base[0])}
 
     def _settle(self) -> int:
         """The server's memory in KiB once it has stayed the same for half a second, or after five."""
@@ -113,7 +112,7 @@ class Session:
         return memory
 
     def _watch(self, senders: int) -> list[Client]:
-        """Choose the senders and, among them or beside them, those whose delivery times count; spread evenly."""
+        """Watch clients evenly spread, as many as delivery times need; returns the senders among them."""
         watched = _spread(self._swarm.clients, max(senders, _WATCHED))
         self._swarm.watch(watched)
         return _spread(watched, senders)
@@ -155,15 +154,17 @@ class Session:
         while swarm.deliveries < due and time.perf_counter() < until:
             swarm.serve(0.001, sweep=True)
         if swarm.deliveries != due:
-            raise Lost(f"{swarm.deliveries - deliveries} deliveries where {due - deliveries} were due")
+            raise LostError(f"{swarm.deliveries - deliveries} deliveries where {due - deliveries} were due")
 
     def _begin_logins(self, step: Step) -> "subprocess.Popen[str]":
         """Log-ins run in a process of their own, from the moment the first was answered."""
         command = [sys.executable, "-m", "benchmarks.load.logins", str(self._port), str(step.logins)]
-        logins = subprocess.Popen([*command, str(step.seconds)], stdout=subprocess.PIPE, text=True, env=os.environ)
+        logins = subprocess.Popen(
+            [*command, str(step.seconds)], stdout=subprocess.PIPE, text=True, env=os.environ
+        )
         assert logins.stdout is not None
         if logins.stdout.readline() != "ready\n":
-            raise Lost("no log-in was possible")
+            raise LostError("no log-in was possible")
         return logins
 
 

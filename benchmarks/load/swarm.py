@@ -1,9 +1,9 @@
 """All connected clients and the loop that reads for them: counts broadcasts, times some, answers pings.
 
 The few clients that are `watched` (the senders, and those whose delivery times count) are read as soon as
-something comes. All others are read in sweeps, 20 a second: several broadcasts then come in one read, and no server
-pays on loopback for waking this process at each of its sends. Measured with one sender and 500 clients: 7.6 µs of
-this process for a delivery without sweeps, SWEPT µs with them.
+something comes. All others are read in sweeps, 20 a second: several broadcasts then come in one read, and no
+server pays for waking this process at each of its sends, as none does over a network. Measured with Node, one
+sender and 500 clients: 7.7 µs of this process for a delivery without sweeps, 3.8 to 4.9 µs with them.
 """
 
 import select
@@ -20,7 +20,7 @@ _SMALLEST_BROADCAST = 126  # anything shorter is a ping, an ack or a NOOP; every
 _PING = ord("2")
 
 
-class Lost(Exception):
+class LostError(Exception):
     """A client was closed, or a server sent what it should not: the run is worthless."""
 
 
@@ -72,14 +72,14 @@ class Swarm:
             client.watched = True
 
     def send(self, client: Client) -> int:
-        """Send the next message from `client`; returns its number. Lost, if the server takes nothing more."""
+        """Send the next message from `client`; returns its number. LostError, if that blocks."""
         sequence = len(self.sent_at)
         self.sent_at.append(time.perf_counter())
         self._write(client, self._frames.frame(sequence))
         return sequence
 
     def serve(self, timeout_seconds: float, sweep: bool = False) -> None:
-        """Read what the watched have, after waiting at most that long for it, and a part of a sweep if one is due.
+        """Read what the watched have, after waiting at most that long, and a part of a sweep if one is due.
 
         With `sweep` one is due in any case.
         """
@@ -103,9 +103,9 @@ class Swarm:
             try:
                 size = client.receive_into(buffer)
             except ConnectionError as error:
-                raise Lost(f"a client was reset: {error}") from error
+                raise LostError(f"a client was reset: {error}") from error
             if not size:
-                raise Lost("a client was closed")
+                raise LostError("a client was closed")
             if client.tail:
                 data: bytes | bytearray = client.tail + buffer[:size]
                 self._take(client, data, len(data))
@@ -139,7 +139,7 @@ class Swarm:
 
     def _take_control(self, client: Client, frame: bytes) -> None:
         if frame[0] != 0x81 or frame[2:4] in (b"1", b"41", b"44"):
-            raise Lost(f"a server ended a connection: opcode {frame[0] & 15}")
+            raise LostError(f"a server ended a connection: opcode {frame[0] & 15}")
         if frame[2] == _PING:
             self._write(client, PONG)
 
@@ -151,6 +151,6 @@ class Swarm:
         try:
             sent = client.sock.send(data)
         except OSError as error:
-            raise Lost(f"a client cannot send: {error}") from error
+            raise LostError(f"a client cannot send: {error}") from error
         if sent < len(data):
-            raise Lost("a server takes no more messages")
+            raise LostError("a server takes no more messages")

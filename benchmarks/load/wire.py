@@ -1,7 +1,7 @@
-"""The bytes of the load tool: WebSocket frames (RFC 6455), HTTP requests, Engine.IO 4 and Socket.IO 5 packets.
+"""The bytes of the load tool: WebSocket frames (RFC 6455), HTTP requests, Engine.IO 4, Socket.IO 5.
 
-Knows no sockets. A client must mask what it sends (5.3); the mask here is zero, which leaves the payload as it is,
-so a message is built by joining bytes.
+Knows no sockets. A client must mask what it sends (5.3); the mask here is zero, which leaves the payload as
+it is, so a message is built by joining bytes.
 """
 
 import base64

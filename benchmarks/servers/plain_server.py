@@ -18,6 +18,7 @@ NAMESPACE = "/chat"
 
 make_server: Any = socketio.AsyncServer  # python-socketio carries no types
 make_handler: Any = socketio.get_tornado_handler
+make_refusal: Any = socketio.exceptions.ConnectionRefusedError
 
 server = make_server(async_mode="tornado", cors_allowed_origins="*")
 users: dict[str, dict[str, str]] = {}
@@ -27,7 +28,7 @@ async def connect(sid: str, environ: dict[str, Any], auth: dict[str, str]) -> No
     try:
         users[sid] = jwt.decode(auth["token"], SECRET, algorithms=["HS256"])
     except jwt.InvalidTokenError as error:
-        raise socketio.exceptions.ConnectionRefusedError("Token invalid") from error
+        raise make_refusal("Token invalid") from error
 
 
 async def send_message(sid: str, message: dict[str, Any]) -> dict[str, Any]:
