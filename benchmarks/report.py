@@ -110,15 +110,11 @@ def document(
     parts = [
         ["# Benchmarks"],
         [
-            f"`{command}`: {rounds} {'round' if rounds == 1 else 'rounds'}, the servers in turn, medians.",
-            "Figures compare within a run alone. A ratio is this server's figure to Node's, texts have 200 bytes,",
-            "and 500 clients are connected by WebSocket, unless the row says otherwise. CPU time and memory (PSS)",
-            "are those of the server's process.",
-            *(
-                ["**A smoke test: a tenth of the clients (100 at least), a quarter of the time.**"]
-                if quick
-                else []
-            ),
+            f"`{command}`: {rounds} {'round' if rounds == 1 else 'rounds'}, servers in turn, medians.",
+            "Figures compare within a run alone. Unless a row says otherwise, the ratio is to Node's figure,",
+            "texts have 200 bytes, and 500 clients are connected by WebSocket. CPU and memory (PSS) are the",
+            "server's own.",
+            *(["**A smoke test: fewer clients than the rows say, a quarter of the time.**"] if quick else []),
         ],
         list(machine()),
         list(table(rows, found)),
