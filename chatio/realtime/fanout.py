@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from chatio.realtime.connection import Connection
 
 TURN_SECONDS: Final = 0.008
-STEPS_BETWEEN_CLOCKS: Final = 32  # 32 sends take 0.2 to 0.5 ms
 PIECE_ENTRIES: Final = 256  # read from the log for one piece, at most
 RECENT_BYTES: Final = 1024 * 1024  # a second of 500 messages/s of 2 kB
 
@@ -156,26 +155,42 @@ class Fanout:
         """Rounds, then pieces, until there are none or the time is up."""
         loop = asyncio.get_running_loop()
         ends = loop.time() + TURN_SECONDS
-        for step, _ in enumerate(self._steps(), 1):
-            if step % STEPS_BETWEEN_CLOCKS == 0 and loop.time() > ends:
-                loop.call_soon(self._turn)
-                return
-        self._is_scheduled = False
+        if self._give_rounds(loop.time, ends) and self._give_pieces(loop.time, ends):
+            self._is_scheduled = False
+        else:
+            loop.call_soon(self._turn)
 
-    def _steps(self) -> Iterator[None]:
-        """One step for each connection that is looked at; can be left at any of them and begun anew."""
+    def _give_rounds(self, clock: Callable[[], float], ends: float) -> bool:
+        """Whether all rounds are done, and not just the time over. The inner loop is what a delivery costs:
+
+        0.4 µs beside the 4 to 6 of the kernel's `send`, with one sender and 500 clients.
+        """
         while self._round is not None or self._begin_round():
-            for cursor in self._round or ():
-                if cursor.number == self._level and not cursor.is_stalled:
-                    self._give_run(cursor)
-                yield
-            self._level, self._round = self._round_end, None
+            run, level, end = self._run, self._level, self._round_end
+            for step, cursor in enumerate(self._round or ()):
+                if cursor.number == level and not cursor.is_stalled:
+                    websocket = cursor.connection.websocket
+                    if websocket is None or cursor.held is not None:
+                        self._make_due(cursor)
+                    else:
+                        cursor.number = end
+                        if not websocket.offer(run):
+                            self._stall(cursor)
+                if step & 31 == 31 and clock() > ends:
+                    return False
+            self._level, self._round = end, None
+        return True
+
+    def _give_pieces(self, clock: Callable[[], float], ends: float) -> bool:
+        """Whether everybody who was due has a piece, and not just the time over."""
         while self._due:
+            if clock() > ends:
+                return False
             cursor = self._due.popleft()
             cursor.is_due = False
             if cursor in self._cursors and not cursor.is_stalled:
                 self._give_piece(cursor)
-            yield
+        return True
 
     def _begin_round(self) -> bool:
         """Make the next run of frames; False if everything was delivered."""
@@ -189,19 +204,10 @@ class Fanout:
         self._run = b"".join(frames)
         self._round_end = self._level + len(frames)
         self._round = iter(list(self._cursors))
-        for cursor in self._stalled.keys():
+        for cursor in self._stalled:
             if cursor.number < self._log.tail:
                 self._drop(cursor, "fell off the log")
         return True
-
-    def _give_run(self, cursor: Cursor) -> None:
-        websocket = cursor.connection.websocket
-        if cursor.held is not None or websocket is None:
-            self._make_due(cursor)
-            return
-        cursor.number = self._round_end
-        if not websocket.offer(self._run):
-            self._stall(cursor)
 
     def _give_piece(self, cursor: Cursor) -> None:
         if cursor.number < self._log.tail:

@@ -112,8 +112,15 @@ class WebSocket:
 
     def offer(self, frames: bytes) -> bool:
         """`send`, and whether the socket took all of it. What it did not take is kept without being copied."""
-        if self._state is State.OPEN:
-            self._write(frames)
+        if self._pending is None and self._state is State.OPEN:
+            try:
+                sent = self._socket.send(frames)
+            except OSError:  # would block, or is broken: `_write` tells which
+                sent = 0
+            if sent == len(frames):
+                return True
+            frames = frames[sent:] if sent else frames
+        self.send(frames)
         return self._pending is None
 
     def close(self, code: int = NORMAL) -> None:
