@@ -97,13 +97,13 @@ class WebSocket:
         """Stop reading: the peer's output backs up in TCP."""
         if self._reading:
             self._reading = False
-            self._loop.remove_reader(self._socket)
+            self._loop.remove_reader(self._socket.fileno())
 
     def resume(self) -> None:
         """Read on."""
         if not self._reading and self._state is not State.CLOSED:
             self._reading = True
-            self._loop.add_reader(self._socket, self._on_readable)
+            self._loop.add_reader(self._socket.fileno(), self._on_readable)
 
     def send(self, frames: bytes) -> None:
         """Write whole frames: at once if the socket takes them, else when it does; too many of them drop the peer."""
@@ -147,7 +147,7 @@ class WebSocket:
             return
         self.pause()
         if self._pending is not None:
-            self._loop.remove_writer(self._socket)
+            self._loop.remove_writer(self._socket.fileno())
             self._pending = None
         self._state = State.CLOSED
         self._lingering.discard(self)
@@ -170,7 +170,7 @@ class WebSocket:
             return
         if sent < len(data):
             self._pending = memoryview(data)[sent:]
-            self._loop.add_writer(self._socket, self._on_writable)
+            self._loop.add_writer(self._socket.fileno(), self._on_writable)
 
     def _on_writable(self) -> None:
         assert self._pending is not None
@@ -186,7 +186,7 @@ class WebSocket:
             self.owner.output_moved(all_taken=False)
             return
         self._pending = None
-        self._loop.remove_writer(self._socket)
+        self._loop.remove_writer(self._socket.fileno())
         if self._state is State.CLOSING:
             self._half_close()
         else:
