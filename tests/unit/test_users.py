@@ -137,7 +137,6 @@ async def test_an_address_is_kept_as_it_was_written(registry: UserRegistry, writ
         "ada\ud83d@chat.test",
         "ada@\ud83d.test",
         "ada@-chat.test",
-        f"{'x' * 65}@chat.test",
         f"ada@{'x' * 300}.test",
         f"ada@{'x.' * 2000}test",
     ],
