@@ -1,6 +1,7 @@
 """Listen, serve until told to stop, and leave without hurting who is connected."""
 
 import asyncio
+import contextlib
 import errno
 import logging
 import signal
@@ -16,10 +17,13 @@ logger = logging.getLogger("chatio")
 
 # What is under way gets this long to finish; a hash takes 50 ms, a full queue of them about 6 s.
 STOP_SECONDS = 8.0
+CLOSE_SECONDS = 1.0
 # A connection that sends nothing, or half a request: nginx's defaults (keepalive_timeout, client_body_timeout).
 IDLE_SECONDS = 75.0
 BODY_SECONDS = 60.0
 MAX_HEADER_BYTES = 32 * 1024  # nginx takes four buffers of 8k
+# Handlers take bodies as streams of such pieces and count them; nothing larger is read ahead.
+BUFFER_BYTES = 128 * 1024
 
 
 class CannotListen(Exception):
@@ -46,6 +50,7 @@ async def serve(
         idle_connection_timeout=IDLE_SECONDS,
         body_timeout=BODY_SECONDS,
         max_header_size=MAX_HEADER_BYTES,
+        max_buffer_size=BUFFER_BYTES,
     )
     bound_port = _listen(server, host, port)
     logger.info("Chat.io is listening on http://%s:%d", _shown(host), bound_port)
@@ -58,7 +63,8 @@ async def serve(
     except TimeoutError:
         logger.warning("Some requests did not finish within %d seconds", STOP_SECONDS)
     await drop_sockets()
-    await server.close_all_connections()
+    with contextlib.suppress(TimeoutError):  # what does not close in time ends with the process
+        await asyncio.wait_for(server.close_all_connections(), CLOSE_SECONDS)
     logger.info("Stopped")
 
 

@@ -1,0 +1,45 @@
+# The two commands: `make run` starts the server, `make test` proves it. Each does all the set-up it needs.
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+CLIENTS := tests/system/js/node_modules/.package-lock.json
+
+.PHONY: run test check bench clean
+
+run: $(VENV)/.run .env
+	@exec $(PYTHON) main.py
+
+test: check $(CLIENTS)
+	COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml $(PYTHON) -m coverage run -m pytest
+	$(PYTHON) -m coverage combine --quiet
+	$(PYTHON) -m coverage report
+
+check: $(VENV)/.dev
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/mypy
+	PYTHONPATH=. $(VENV)/bin/lint-imports --no-logo
+
+clean:
+	rm -rf $(VENV) tests/system/js/node_modules benchmarks/node_modules .coverage .coverage.* .*_cache .hypothesis
+
+# --- set-up; each step is done again only when what it comes from has changed
+
+$(PYTHON):
+	sh tools/make-venv.sh $(VENV)
+
+$(VENV)/.run: requirements.txt | $(PYTHON)
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/.dev: requirements.txt requirements-dev.txt | $(PYTHON)
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@ $(VENV)/.run
+
+$(CLIENTS): tests/system/js/package-lock.json
+	sh tools/need-node.sh
+	npm ci --prefix tests/system/js --silent
+	@touch $@
+
+.env: | $(PYTHON)
+	@$(PYTHON) tools/make_env.py .env.example .env

@@ -1,0 +1,108 @@
+"""Official Socket.IO clients under Node, driven from a test. See `js/driver.mjs` for what they can be told."""
+
+import json
+import queue
+import subprocess
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+from tests.system.server import PATIENCE_SECONDS
+
+FOLDER = Path(__file__).with_name("js")
+
+
+class Told(NamedTuple):
+    client: str
+    event: str
+    args: list[Any]
+
+
+class JsClients:
+    """One Node process with any number of clients, by name."""
+
+    def __enter__(self) -> Self:
+        self._process = subprocess.Popen(
+            ["node", "driver.mjs"],
+            cwd=FOLDER,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self._told: queue.Queue[Told | None] = queue.Queue()
+        self._kept: list[Told] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        try:
+            self._process.wait(PATIENCE_SECONDS)
+        finally:
+            self._process.kill()
+            self._reader.join()
+            self._process.stdout.close()
+
+    def open(self, client: str, url: str, token: str | None, *, version: str = "4.8", **options: Any) -> None:
+        auth = {} if token is None else {"token": token}
+        self._tell(op="open", client=client, url=f"{url}/chat", version=version, options={"auth": auth, **options})
+
+    def emit(self, client: str, *args: Any, ack: str | None = None) -> None:
+        self._tell(op="emit", client=client, args=args, **({} if ack is None else {"ack": ack}))
+
+    def burst(self, client: str, messages: list[dict[str, Any]]) -> None:
+        self._tell(op="burst", client=client, messages=messages)
+
+    def cut(self, client: str) -> None:
+        self._tell(op="cut", client=client)
+
+    def close(self, client: str) -> None:
+        self._tell(op="close", client=client)
+
+    def expect(self, client: str, event: str, count: int = 1) -> list[list[Any]]:
+        """The arguments of the next `count` times that `client` tells of `event`; what else comes is kept."""
+        found: list[list[Any]] = []
+        kept, self._kept = self._kept, []
+        for told in kept:
+            if len(found) < count and (told.client, told.event) == (client, event):
+                found.append(told.args)
+            else:
+                self._kept.append(told)
+        while len(found) < count:
+            try:
+                next_told = self._told.get(timeout=PATIENCE_SECONDS)
+            except queue.Empty:
+                raise AssertionError(
+                    f"{client} told of {event} {len(found)} times, not {count}; kept: {self._kept[-5:]}"
+                ) from None
+            assert next_told is not None, "Node ended"
+            if (next_told.client, next_told.event) == (client, event):
+                found.append(next_told.args)
+            else:
+                self._kept.append(next_told)
+        return found
+
+    def kept(self, client: str, event: str) -> list[list[Any]]:
+        """What `client` has told of `event` so far and nobody expected yet."""
+        while not self._told.empty():
+            if (told := self._told.get()) is not None:
+                self._kept.append(told)
+        return [told.args for told in self._kept if (told.client, told.event) == (client, event)]
+
+    def _tell(self, **command: Any) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(command) + "\n")
+        self._process.stdin.flush()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            told = json.loads(line)
+            self._told.put(Told(told["client"], told["event"], told["args"]))
+        self._told.put(None)

@@ -1,0 +1,53 @@
+// Drives official Socket.IO clients by commands from standard input and tells what they see, one JSON a line.
+//
+//   {"op": "open", "client": "ann", "url": "http://127.0.0.1:3000/chat", "version": "4.8", "options": {...}}
+//   {"op": "emit", "client": "ann", "args": ["send-message", {...}], "ack": "first"}    ack: told under this name
+//   {"op": "burst", "client": "ann", "messages": [...]}                      each emitted as send-message at once
+//   {"op": "cut", "client": "ann"}                       ends the transport without a word, as a lost network does
+//   {"op": "close", "client": "ann"}
+//
+// Told: {"client", "event": "connect" | "connect_error" | "disconnect" | "upgrade" | <any received>, "args": [...]}
+
+import { createInterface } from "node:readline";
+import { io as io48 } from "socket.io-client";
+import { io as io47 } from "socket.io-client-4.7";
+import { io as io40 } from "socket.io-client-4.0";
+
+const versions = { "4.8": io48, "4.7": io47, "4.0": io40 };
+const clients = new Map();
+
+function tell(client, event, ...args) {
+  process.stdout.write(JSON.stringify({ client, event, args }) + "\n");
+}
+
+function open({ client, url, version = "4.8", options = {} }) {
+  const socket = versions[version](url, { forceNew: true, ...options });
+  clients.set(client, socket);
+  socket.on("connect", () => {
+    tell(client, "connect", socket.id, socket.io.engine.transport.name, socket.recovered === true);
+    socket.io.engine.on("upgrade", (transport) => tell(client, "upgrade", transport.name));
+  });
+  socket.on("connect_error", (error) => tell(client, "connect_error", error.message, error.data ?? null));
+  socket.on("disconnect", (reason) => tell(client, "disconnect", reason));
+  socket.onAny((event, ...args) => tell(client, event, ...args));
+}
+
+const operations = {
+  open,
+  emit: ({ client, args, ack }) => {
+    const callbacks = ack === undefined ? [] : [(...answer) => tell(client, `ack:${ack}`, ...answer)];
+    clients.get(client).emit(...args, ...callbacks);
+  },
+  burst: ({ client, messages }) => messages.forEach((message) => clients.get(client).emit("send-message", message)),
+  cut: ({ client }) => {
+    const transport = clients.get(client).io.engine.transport;
+    (transport.ws?._socket ?? { destroy: () => transport.close() }).destroy();
+  },
+  close: ({ client }) => clients.get(client).close(),
+};
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const command = JSON.parse(line);
+  operations[command.op](command);
+}
+for (const socket of clients.values()) socket.close();

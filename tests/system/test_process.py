@@ -1,0 +1,123 @@
+"""`python main.py` as an operator sees it: start, check, stop, and what it prints."""
+
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.system.js import JsClients
+from tests.system.server import ROOT, ServerProcess
+
+
+def run_main(*options: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(ROOT / "main.py"), *options],
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+
+
+def test_check_of_a_sound_configuration_exits_0() -> None:
+    done = run_main("--check", "--env-file", "/dev/null")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "The configuration is sound.\n"
+
+
+def test_check_tells_every_problem_and_no_secret_and_exits_2() -> None:
+    done = run_main(
+        "--check",
+        "--env-file",
+        "/dev/null",
+        SERVER_PORT="many",
+        JWT_SECRET_KEY="too short",
+        CLIENT_URL="localhost",
+        LOG_LEVEL="LOUD",
+    )
+    assert done.returncode == 2
+    for name in ("SERVER_PORT", "JWT_SECRET_KEY", "CLIENT_URL", "LOG_LEVEL"):
+        assert name in done.stderr
+    assert "too short" not in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_unknown_name_in_the_env_file_is_warned_of(tmp_path: Path) -> None:
+    env_file = tmp_path / ".env"
+    env_file.write_text("SEVER_PORT=3001\nCHATIO_LOG_LEVEL=INFO\n")
+    done = run_main("--check", "--env-file", str(env_file))
+    assert done.returncode == 0
+    assert "SEVER_PORT is not a setting; did you mean SERVER_PORT?" in done.stderr
+    assert "CHATIO_LOG_LEVEL is not a setting; did you mean LOG_LEVEL?" in done.stderr
+
+
+def test_start_without_a_secret_warns_once_and_works() -> None:
+    with ServerProcess(JWT_SECRET_KEY="") as server:
+        token = server.sign_up("ann")
+        assert server.request("GET", "/user", headers={"Authorization": f"Bearer {token}"}).status == 200
+        server.stop()
+    (warning,) = [line for line in server.lines if "WARNING" in line]
+    assert "JWT_SECRET_KEY is not set" in warning
+
+
+def test_port_in_use_is_one_line_and_exit_2(server: ServerProcess) -> None:
+    done = run_main(
+        "--env-file", "/dev/null", SERVER_PORT=str(server.port), JWT_SECRET_KEY="x" * 32, LOG_LEVEL="ERROR"
+    )
+    assert done.returncode == 2
+    assert done.stderr == f"Port {server.port} is already in use (SERVER_PORT).\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signal_stops_the_server_with_exit_0(server: ServerProcess, js: JsClients, number: signal.Signals) -> None:
+    js.open("ann", server.url, server.sign_up("ann"))
+    js.open("bob", server.url, server.sign_up("bob"), transports=["polling"])
+    js.expect("ann", "connect")
+    js.expect("bob", "connect")
+    assert server.stop(number) == 0
+    assert [line for line in server.lines if "WARNING" in line or "ERROR" in line or "Traceback" in line] == []
+
+
+def test_request_under_way_is_finished_when_the_server_stops(server: ServerProcess) -> None:
+    """The signal arrives while half of a registration's body is still to come."""
+    body = b'{"name":"Late","email":"late@chat.test","password":"12345678"}'
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        connection.sendall(b"POST /register HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body))
+        connection.sendall(body[:20])
+        assert server.request("GET", "/nowhere").status == 404  # the server has seen the first half by now
+        code: list[int] = []
+        stopping = threading.Thread(target=lambda: code.append(server.stop()))
+        stopping.start()
+        while not _refuses(server.port):
+            pass
+        connection.sendall(body[20:])
+        assert connection.recv(4096).startswith(b"HTTP/1.1 201")
+        stopping.join()
+    assert code == [0]
+
+
+def _refuses(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+def test_nothing_that_is_secret_is_printed(js: JsClients) -> None:
+    with ServerProcess(LOG_LEVEL="DEBUG") as server:
+        token = server.sign_up("ann")
+        js.open("ann", server.url, token)
+        js.expect("ann", "connect")
+        js.emit("ann", "send-message", {"content": "between us"})
+        js.expect("ann", "receive-message")
+        server.request("GET", "/user", headers={"Authorization": "Bearer " + token[:-4]})
+        server.stop()
+    printed = "\n".join(server.lines)
+    for secret in (token, token.split(".")[2], "ann's password", "between us", "a secret of the system tests"):
+        assert secret not in printed

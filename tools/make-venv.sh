@@ -1,0 +1,18 @@
+#!/bin/sh
+# Makes the virtual environment $1. Debian keeps the half of venv that brings pip in a package of its own.
+set -eu
+if ! python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
+    echo "This server needs Python 3.11 or newer; python3 here is $(python3 --version 2>&1)." >&2
+    exit 1
+fi
+if python3 -m venv "$1"; then
+    exit 0
+fi
+rm -rf "$1"
+if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    apt-get update -qq
+    apt-get install -y -qq python3-venv
+    exec python3 -m venv "$1"
+fi
+echo "Please install Python's venv module (on Debian: sudo apt install python3-venv) and try again." >&2
+exit 1

@@ -1,0 +1,12 @@
+#!/bin/sh
+# The tests drive the official Socket.IO clients, which need Node.js 18 or newer and npm.
+set -eu
+if command -v node >/dev/null && command -v npm >/dev/null; then
+    exit 0
+fi
+if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    apt-get update -qq
+    exec apt-get install -y -qq nodejs npm
+fi
+echo "Please install Node.js and npm (on Debian: sudo apt install nodejs npm) and try again." >&2
+exit 1
