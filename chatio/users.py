@@ -68,7 +68,9 @@ class UserRegistry:
             user = await self._store.get_by_email_key(_email_key(_normalized_email(credentials.email)))
         except InvalidInput:
             user = None
-        verdict = await self._hasher.verify(credentials.password, user.password_hash if user else None)
+        # One character past the longest is enough to be wrong; passlib raises from 4097 bytes on.
+        password = credentials.password[: PASSWORD_CHARS.stop]
+        verdict = await self._hasher.verify(password, user.password_hash if user else None)
         if user is None or not verdict.matches:
             raise BadCredentials
         if verdict.renewed_hash is not None:
