@@ -95,7 +95,7 @@ def load(*sources: Mapping[str, str | None]) -> Settings:
         except UnicodeEncodeError:
             problems.append(f"{name}: is not UTF-8")
         except msgspec.ValidationError as error:
-            # Of msgspec's errors only that for a choice quotes the value, and any value may be a secret gone astray.
+            # Of msgspec's errors only that for a choice quotes the value, and it may be a secret gone astray.
             choices = get_args(get_args(field.type)[0])
             problems.append(f"{name}: must be one of {', '.join(choices)}" if choices else f"{name}: {error}")
     settings = Settings(**values)

@@ -113,7 +113,7 @@ def test_an_id_that_was_forgotten_is_new_again() -> None:
 def test_the_size_is_that_of_the_texts_in_utf_8_and_what_an_entry_weighs() -> None:
     log = MessageLog()
     entry = log.append(message("m1", content="ä\U0001f600\ud83d")).entry
-    assert entry.size_bytes == ENTRY_OVERHEAD_BYTES + len("m1" "7" "Ada" "10:32") + 2 + 4 + 3
+    assert entry.size_bytes == ENTRY_OVERHEAD_BYTES + len("m17Ada10:32") + 2 + 4 + 3
     assert log.size_bytes == entry.size_bytes
 
 
@@ -161,16 +161,16 @@ def test_offsets_of_a_later_log_are_others_and_sort_behind() -> None:
         later.number_of(earlier.offset_of(1))
 
 
-@pytest.mark.parametrize(
-    "number", ["", "4", "0000000004", "-000000001", "+000000001", "00000000 1", "000000000A"]
-)
+@pytest.mark.parametrize("number", ["", "4", "0000000004", "-000000001", "+000000001", "00000000 1", "000000000A"])
 def test_what_this_log_never_gave_is_no_offset(number: str) -> None:
     log = filled(3)
     with pytest.raises(OffsetInvalid):
         log.number_of(f"{log.epoch}-{number}")
 
 
-@pytest.mark.parametrize("number", ["0000_00001", "000000001\n", "\u0660\u0660\u0660\u0660\u0660\u0660\u0660\u0660\u0660\u0661"])
+@pytest.mark.parametrize(
+    "number", ["0000_00001", "000000001\n", "\u0660\u0660\u0660\u0660\u0660\u0660\u0660\u0660\u0660\u0661"]
+)
 def test_a_number_that_only_python_reads_is_no_offset(number: str) -> None:
     log = filled(3)
     with pytest.raises(OffsetInvalid):

@@ -43,7 +43,8 @@ def test_nothing_else_is_passed_on() -> None:
 
 
 @pytest.mark.parametrize(
-    "content", ["<b>&amp;</b>", " leading and trailing ", "two\nlines", "\x00", "\U0001f600", "\u202e", "x" * 10_000]
+    "content",
+    ["<b>&amp;</b>", " leading and trailing ", "two\nlines", "\x00", "\U0001f600", "\u202e", "x" * 10_000],
 )
 def test_content_is_unchanged(content: str) -> None:
     assert stamped(content=content).content == content

@@ -164,9 +164,7 @@ async def test_one_more_than_may_wait_is_refused_at_once_and_the_others_are_serv
     try:
         stored = await hasher.hash(PASSWORD)
         work = [hasher.hash(PASSWORD), hasher.verify(PASSWORD, stored), hasher.verify(PASSWORD, None)]
-        outcomes = await asyncio.gather(
-            *work, *(hasher.hash(PASSWORD) for _ in range(3)), return_exceptions=True
-        )
+        outcomes = await asyncio.gather(*work, *(hasher.hash(PASSWORD) for _ in range(3)), return_exceptions=True)
         refused = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
         assert [type(outcome) for outcome in refused] == [Overloaded, Overloaded]
         assert outcomes[4:] == refused
@@ -189,9 +187,7 @@ async def test_who_is_refused_is_told_when_the_queue_will_be_shorter(
         hasher.close()
 
 
-async def test_a_hash_that_fails_leaves_its_place(
-    hasher: PasswordHasher, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_hash_that_fails_leaves_its_place(hasher: PasswordHasher, monkeypatch: pytest.MonkeyPatch) -> None:
     one_at_a_time = PasswordHasher(max_waiting=1, memory_kib=8, iterations=1)
     try:
         with pytest.raises(ValueError, match="hash"):

@@ -9,6 +9,13 @@ import pytest
 from chatio.settings import InvalidSettings, Settings, load, table, unknown_names
 
 ROOT = Path(__file__).parents[2]
+
+
+# A cell of a table, or a comment before a line, as it reads aloud.
+def spoken(text: str) -> str:
+    return text.strip().removeprefix("#").strip().rstrip(".").replace("`", "")
+
+
 KEY = "a key of more than thirty-two bytes"
 
 
@@ -115,7 +122,10 @@ def test_a_value_at_the_edge_is_taken(name: str, text: str) -> None:
 
 def test_all_problems_are_told_at_once() -> None:
     problems = problems_of(
-        SERVER_PORT="-1", CLIENT_URL="nowhere, https://chat.example, elsewhere", JWT_SECRET_KEY="short", LOG_LEVEL="X"
+        SERVER_PORT="-1",
+        CLIENT_URL="nowhere, https://chat.example, elsewhere",
+        JWT_SECRET_KEY="short",
+        LOG_LEVEL="X",
     )
     assert sorted(problem.partition(":")[0] for problem in problems) == [
         "CLIENT_URL",
@@ -191,18 +201,14 @@ def test_env_example_says_what_the_code_says() -> None:
     written = {}
     for before, line in zip(["", *lines], lines, strict=False):
         if match := re.fullmatch(r"(?:#\s*)?([A-Z][A-Z0-9_]+)=(.*)", line):
-            written[match[1]] = (match[2].strip(), before.removeprefix("#").strip().replace("`", ""))
-    assert written == {
-        setting.name: (setting.default, setting.description.replace("`", "")) for setting in table()
-    }
+            written[match[1]] = (match[2].strip(), spoken(before))
+    assert written == {setting.name: (setting.default, spoken(setting.description)) for setting in table()}
 
 
 def test_the_table_of_the_readme_says_what_the_code_says() -> None:
     written = []
     for line in (ROOT / "README.md").read_text("utf-8").splitlines():
-        cells = [cell.strip().replace("`", "") for cell in line.strip().strip("|").split("|")]
+        cells = [spoken(cell) for cell in line.strip().strip("|").split("|")]
         if line.lstrip().startswith("|") and len(cells) == 3 and re.fullmatch(r"[A-Z][A-Z0-9_]+", cells[0]):
             written.append(tuple(cells))
-    assert written == [
-        (setting.name, setting.default, setting.description.replace("`", "")) for setting in table()
-    ]
+    assert written == [(setting.name, setting.default, spoken(setting.description)) for setting in table()]

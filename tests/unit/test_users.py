@@ -70,9 +70,7 @@ async def test_somebody_who_is_not_there_is_unknown(registry: UserRegistry) -> N
         ("O'Neil <b>", "O'Neil <b>"),
     ],
 )
-async def test_a_name_is_kept_without_the_space_around_it(
-    registry: UserRegistry, written: str, kept: str
-) -> None:
+async def test_a_name_is_kept_without_the_space_around_it(registry: UserRegistry, written: str, kept: str) -> None:
     user = await registry.register(Registration(written, "ada@chat.test", PASSWORD))
     assert user.name == kept
 
