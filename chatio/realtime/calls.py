@@ -1,0 +1,30 @@
+"""Calling the application's handlers, once each, whatever their signature.
+
+The library calls a handler, and if that raises TypeError calls it again with fewer arguments: a handler with a bug
+of its own runs twice. Here the signature decides beforehand.
+"""
+
+import inspect
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+
+async def call(handler: Callable[..., Any], args: tuple[Any, ...], *, optional: bool = False) -> Any:
+    """`handler(*args)`, awaited if it is to be. `optional`: leave the last argument out if it takes one fewer."""
+    if optional and not takes(handler, len(args)) and takes(handler, len(args) - 1):
+        args = args[:-1]
+    result = handler(*args)
+    return await result if inspect.isawaitable(result) else result
+
+
+@lru_cache(maxsize=256)
+def takes(handler: Callable[..., Any], count: int) -> bool:
+    """`handler` can be called with `count` positional arguments."""
+    try:
+        inspect.signature(handler).bind(*[None] * count)
+    except TypeError:
+        return False
+    except ValueError:  # a builtin without a signature
+        return True
+    return True

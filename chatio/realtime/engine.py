@@ -1,0 +1,200 @@
+"""The Engine.IO server: sessions, their heartbeat and their end.
+
+`engineio.AsyncServer` keeps the API (`on`, `send`, `disconnect`, sessions, CORS, cookies); everything that
+runs is ours. Nothing in the installed library is patched: its request handling is simply never called, since the
+Tornado handler (handler.py) comes to the methods below instead.
+"""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from typing import Any
+
+import engineio
+
+from chatio.realtime import outgoing
+from chatio.realtime.addresses import parse_networks
+from chatio.realtime.calls import call
+from chatio.realtime.codec import dumps
+from chatio.realtime.connection import Connection
+from chatio.realtime.deadlines import Deadlines
+from chatio.realtime.failures import RefusalLog, library_logger, logger, report
+from chatio.realtime.frames import GOING_AWAY
+from chatio.realtime.heartbeat import Heartbeat
+from chatio.realtime.limits import LEAVING_SECONDS, LINGER_SECONDS, UPGRADE_SECONDS
+from chatio.realtime.outgoing import Outgoing
+from chatio.realtime.packets import Engine
+from chatio.realtime.upgrade import Upgrade
+from chatio.realtime.websocket import WebSocket
+
+
+class EngineServer(engineio.AsyncServer):  # type: ignore[misc]
+    """An `engineio.AsyncServer` for the handler of handler.py. Event loop only, all but `on`."""
+
+    def __init__(
+        self,
+        *,
+        trusted_proxies: Iterable[str] = (),
+        first_input_bytes: int | None = None,
+        logger: Any = False,
+        json: Any = None,
+        **options: Any,
+    ) -> None:
+        """`first_input_bytes`: what a connection may send before its owner raises `max_input_bytes`."""
+        options |= {"async_mode": "tornado", "monitor_clients": False}
+        super().__init__(logger=quiet(logger), **options)
+        self.trusted_proxies = parse_networks(trusted_proxies)
+        self.first_input_bytes = min(self.max_http_buffer_size, first_input_bytes or self.max_http_buffer_size)
+        self.accepting = True
+        self.refusals = RefusalLog()
+        self.heartbeat = Heartbeat(self.ping_interval, self.ping_timeout)
+        self.leaving: Deadlines[Connection] = Deadlines(
+            LEAVING_SECONDS, lambda connection: _drop(connection, self.reason.CLIENT_DISCONNECT)
+        )
+        self.upgrades: Deadlines[Upgrade] = Deadlines(UPGRADE_SECONDS, Upgrade.abandon)
+        self.lingering: Deadlines[WebSocket] = Deadlines(LINGER_SECONDS, WebSocket.abort)
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._json = json
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run `coroutine` in the background; somebody holds the task until it is done."""
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    # The life of a session
+
+    async def open_session(self, environ: dict[str, Any], session: Connection | None = None) -> Connection | None:
+        """A new session, or None if the connect handler refused it. Its OPEN packet is `greeting`."""
+        connection = self.new_connection(environ["REMOTE_ADDR"]) if session is None else session
+        try:
+            answer = await self._trigger_event("connect", connection.sid, environ)
+        except BaseException:
+            self.forget(connection)
+            raise
+        if answer is not None and answer is not True:
+            self.forget(connection)
+            return None
+        if not connection.closing:
+            self.heartbeat.beat(connection)
+        return connection
+
+    def new_connection(self, address: str) -> Connection:
+        """A session that is in the table, and nothing more yet."""
+        connection = Connection(self, self.generate_id(), address, self.first_input_bytes)
+        self.sockets[connection.sid] = connection
+        return connection
+
+    def forget(self, connection: Connection) -> None:
+        """Take back a session that was never opened: no disconnect handler runs."""
+        self.forget_timers(connection)
+        connection.discard()
+        self.sockets.pop(connection.sid, None)
+
+    def forget_timers(self, connection: Connection) -> None:
+        self.heartbeat.stop(connection)
+        self.leaving.discard(connection)
+
+    def greeting(self, connection: Connection, transport: str) -> Outgoing:
+        """The OPEN packet (Engine.IO protocol, "Handshake"); times in milliseconds, of intervals below a second too."""
+        interval = self.ping_interval + self.ping_interval_grace_period
+        upgrades = ["websocket"] if transport == "polling" and self.can_upgrade else []
+        values = {
+            "sid": connection.sid,
+            "upgrades": upgrades,
+            "pingInterval": round(interval * 1000),
+            "pingTimeout": round(self.ping_timeout * 1000),
+            "maxPayload": self.max_http_buffer_size,
+        }
+        return Outgoing(f"{int(Engine.OPEN)}{dumps(values)}")
+
+    @property
+    def can_upgrade(self) -> bool:
+        return bool(self.allow_upgrades) and "websocket" in self.transports
+
+    def cookie_header(self, connection: Connection) -> str | None:
+        """The Set-Cookie value for a new session, if the `cookie` option asks for one."""
+        if not self.cookie:
+            return None
+        plain = {"name": self.cookie, "path": "/", "SameSite": "Lax"}
+        attributes = self.cookie if isinstance(self.cookie, dict) else plain
+        return str(self._generate_sid_cookie(connection.sid, attributes))
+
+    # What the application is told
+
+    async def deliver(self, connection: Connection, data: str | bytes) -> None:
+        """Hand one message to the application; never raises."""
+        await self._trigger_event("message", connection.sid, data, run_async=self.async_handlers)
+
+    async def disconnected(self, connection: Connection, reason: str) -> None:
+        """Tell the application that `connection` has ended; never raises."""
+        await self._trigger_event("disconnect", connection.sid, reason)
+
+    async def _trigger_event(self, event: str, *args: Any, run_async: bool = False) -> Any:
+        handler = self.handlers.get(event)
+        if handler is None:
+            return None
+        guarded = self._guarded(event, handler, args)
+        if run_async:
+            return self.spawn(guarded)
+        return await guarded
+
+    async def _guarded(self, event: str, handler: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+        """A failing connect handler refuses; any other failure is only reported."""
+        try:
+            return await call(handler, args, optional=event == "disconnect")
+        except Exception as error:
+            report(f"Engine.IO {event} handler", error)
+            return False if event == "connect" else None
+
+    # What the application asks for
+
+    async def send(self, sid: str, data: Any) -> None:
+        """Send one message: text, bytes, or a dict or list as JSON. Without effect if the client is gone."""
+        if isinstance(data, bytearray):
+            data = bytes(data)
+        elif not isinstance(data, str | bytes):
+            data = (self._json.dumps if self._json is not None else dumps)(data)
+        self.write(sid, Outgoing.message(data))
+
+    async def send_packet(self, sid: str, pkt: Any) -> None:
+        self.write(sid, Outgoing.from_library(pkt))
+
+    def write(self, sid: str, packet: Outgoing) -> None:
+        """Send one packet to `sid`, in order and without waiting; without effect if it is gone."""
+        connection = self.sockets.get(sid)
+        if connection is not None:
+            connection.write(packet)
+
+    async def disconnect(self, sid: str | None = None) -> None:
+        """Close one connection, or all; returns when the disconnect handlers have run."""
+        chosen = list(self.sockets.values()) if sid is None else [self.sockets[sid]] if sid in self.sockets else []
+        await asyncio.gather(*(connection.close() for connection in chosen))
+
+    async def drop_all(self) -> None:
+        """Let go of every client as a vanishing server would, so that it comes back by itself, and take no new one.
+
+        WebSockets are closed with 1001 (going away), waiting GETs answered with CLOSE. Returns when the disconnect
+        handlers have run.
+        """
+        self.accepting = False
+        tasks = [
+            connection.drop(self.reason.SERVER_DISCONNECT, code=GOING_AWAY, farewell=outgoing.CLOSE)
+            for connection in list(self.sockets.values())
+        ]
+        await asyncio.gather(*(task for task in tasks if task is not None))
+
+    async def handle_request(self, *args: Any, **kwargs: Any) -> Awaitable[Any]:
+        raise NotImplementedError("mount the handler class that came with this server")
+
+
+def _drop(connection: Connection, reason: str) -> None:
+    connection.drop(reason)
+
+
+def quiet(chosen: Any) -> Any:
+    """The logger for the library: what was chosen, ours for True, and for False none that is ever heard."""
+    if chosen is True:
+        return logger
+    return library_logger if not chosen else chosen

@@ -1,0 +1,59 @@
+"""A WebSocket that came to take over a polling session (Engine.IO protocol, "Upgrade").
+
+client "2probe" → server "3probe", and NOOP to the GET that waits → client "5" → the WebSocket is the connection.
+Anything else, or ten seconds without it, and the WebSocket is closed while the session goes on polling.
+"""
+
+from typing import TYPE_CHECKING
+
+from chatio.realtime import outgoing
+from chatio.realtime.frames import PROTOCOL_ERROR
+from chatio.realtime.packets import Engine
+
+if TYPE_CHECKING:
+    from chatio.realtime.connection import Connection
+    from chatio.realtime.websocket import WebSocket
+
+PROBE = f"{int(Engine.PING)}probe"
+UPGRADE = str(int(Engine.UPGRADE))
+_LARGEST_BYTES = 64  # neither message is longer than six
+
+
+class Upgrade:
+    """Owns the WebSocket until the upgrade is complete."""
+
+    __slots__ = ("_connection", "_expects", "websocket")
+
+    def __init__(self, connection: "Connection") -> None:
+        self._connection = connection
+        self._expects = PROBE
+        self.websocket: WebSocket | None = None
+        connection.upgrade = self
+        connection.server.upgrades.add(self)
+
+    def input_limit(self) -> int:
+        # A client may send its first messages right behind "5", before we have read it.
+        return max(_LARGEST_BYTES, self._connection.max_input_bytes)
+
+    def message_received(self, message: str | bytes) -> None:
+        assert self.websocket is not None
+        if message != self._expects:
+            self._connection.server.refusals.refused(self._connection.address, "upgrade")
+            self.abandon(PROTOCOL_ERROR)
+        elif message == PROBE:
+            self._expects = UPGRADE
+            self._connection.begin_upgrade()
+            self.websocket.send(outgoing.PROBE_ANSWER.frame)
+        else:
+            self._connection.server.upgrades.discard(self)
+            self._connection.use_websocket(self.websocket, [])
+
+    def transport_lost(self, broken_rule: str | None) -> None:
+        self.abandon()
+
+    def abandon(self, code: int = PROTOCOL_ERROR) -> None:
+        """Close the WebSocket; the session stays what it was."""
+        self._connection.server.upgrades.discard(self)
+        self._connection.upgrade_failed()
+        if self.websocket is not None:
+            self.websocket.close(code)
