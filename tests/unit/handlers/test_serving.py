@@ -177,12 +177,10 @@ async def why_not(rest: Rest, host: str, port: int) -> str:
     async def drop() -> None:
         pass
 
-    try:
+    with pytest.raises(CannotListen) as caught:
         await serve(Application(), host=host, port=port, requests=rest.requests, drop_sockets=drop)
-    except CannotListen as reason:
-        assert reason.__suppress_context__
-        return str(reason)
-    pytest.fail("it listens")
+    assert caught.value.__suppress_context__
+    return str(caught.value)
 
 
 @left_to_the_garbage_collector
