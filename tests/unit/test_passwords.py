@@ -77,6 +77,12 @@ async def test_passwords_that_differ_behind_a_nul_are_not_the_same(hasher: Passw
     assert not (await hasher.verify("nul \x00 b", await hasher.hash("nul \x00 a"))).matches
 
 
+async def test_halves_of_pairs_are_told_from_one_another(hasher: PasswordHasher) -> None:
+    stored = await hasher.hash("\ud83d" * 8)
+    assert not (await hasher.verify("\ud83e" * 8, stored)).matches
+    assert not (await hasher.verify("?" * 8, stored)).matches
+
+
 async def test_a_hash_of_older_parameters_is_renewed_by_the_right_password(hasher: PasswordHasher) -> None:
     older = PasswordHasher(memory_kib=16, iterations=2)
     stored = await older.hash(PASSWORD)
@@ -201,21 +207,29 @@ async def test_closing_waits_for_the_hash_that_runs_and_drops_those_that_wait(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     hasher = PasswordHasher(threads=1, memory_kib=8, iterations=1)
-    started, go_on = threading.Event(), threading.Event()
+    started, go_on, finished = threading.Event(), threading.Event(), threading.Event()
     original = CryptContext.hash
 
     def held(context: CryptContext, *args: Any) -> str:
         started.set()
         assert go_on.wait(30)
-        return str(original(context, *args))
+        hashed = str(original(context, *args))
+        finished.set()
+        return hashed
+
+    def close() -> bool:
+        hasher.close()
+        return finished.is_set()
 
     monkeypatch.setattr(CryptContext, "hash", held)
     running, waiting = asyncio.ensure_future(hasher.hash(PASSWORD)), asyncio.ensure_future(hasher.hash(PASSWORD))
     await asyncio.to_thread(started.wait, 30)
-    closing = asyncio.ensure_future(asyncio.to_thread(hasher.close))
-    with pytest.raises(asyncio.CancelledError):
-        await waiting
-    assert not running.done()
-    go_on.set()
-    await closing
+    closing = asyncio.ensure_future(asyncio.to_thread(close))
+    try:
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(waiting, 20)
+        assert not running.done()
+    finally:
+        go_on.set()
+    assert await closing, "it did not wait"
     assert (await running).startswith("$argon2id$")

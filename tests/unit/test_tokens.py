@@ -195,6 +195,8 @@ def test_a_token_with_an_odd_header_is_malformed(tokens: Tokens, header: object)
         pytest.param(claims(email=True), id="email bool"),
         pytest.param(claims(jti=7), id="jti number"),
         pytest.param(claims(exp="soon"), id="exp text"),
+        pytest.param(claims(exp=str(LATER)), id="exp digits in text"),
+        pytest.param(claims(iat="1"), id="iat digits in text"),
         pytest.param(claims(exp=[]), id="exp array"),
         pytest.param(claims(exp=float("inf")), id="exp infinite"),
         pytest.param(claims(exp=float("nan")), id="exp NaN"),
