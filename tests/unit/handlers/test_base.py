@@ -201,6 +201,17 @@ async def test_an_answer_is_not_kept_and_not_guessed_at(rest: Rest, method: str,
     assert answer.status >= 400
 
 
+async def test_a_good_answer_is_sent_whole_whatever_the_client_has_kept(rest: Rest) -> None:
+    class Good(BaseHandler):
+        @public
+        async def get(self) -> None:
+            self.answer(200, {"good": True})
+
+    rest.listen(doors(rest, Good))
+    answer = await rest.call("GET", "/", If_None_Match="*")
+    assert (answer.status, answer.json, answer.header("etag")) == (200, {"good": True}, None)
+
+
 # --- failures
 
 
@@ -253,6 +264,18 @@ async def test_a_failure_without_an_exception_is_told_like_any_other(rest: Rest,
     rest.listen(doors(rest, Failing))
     logs.expect("^unforeseen NoneType at an unknown place while answering GET")
     assert (await rest.call("GET", "/")).status == 500
+
+
+async def test_tornados_own_failures_are_as_unforeseen_as_any(rest: Rest, logs: ExpectedLogs) -> None:
+    class Failing(BaseHandler):
+        @public
+        async def get(self) -> None:
+            raise HTTPError(503, "hunter2")
+
+    rest.listen(doors(rest, Failing))
+    logs.expect("^unforeseen HTTPError at test_base:[0-9]+ get while answering GET, reference [0-9a-f]{8}$")
+    answer = await rest.call("GET", "/")
+    assert (answer.status, answer.json["message"]) == (500, "Internal server error")
 
 
 @pytest.mark.parametrize(
@@ -311,25 +334,28 @@ async def idle_already(requests: Requests) -> bool:
     return done
 
 
-async def test_a_request_is_under_way_until_it_is_answered(rest: Rest) -> None:
-    answer_now = asyncio.Event()
-    begun = asyncio.Event()
+async def test_requests_are_under_way_until_the_last_is_answered(rest: Rest) -> None:
+    begun: list[asyncio.Event] = [asyncio.Event(), asyncio.Event()]
+    answer_now: list[asyncio.Event] = [asyncio.Event(), asyncio.Event()]
 
     class Waiting(BaseHandler):
         @public
         async def get(self) -> None:
-            begun.set()
-            await answer_now.wait()
+            number = int(self.request.headers["Number"])
+            begun[number].set()
+            await answer_now[number].wait()
             self.answer(200, {})
 
     rest.listen(doors(rest, Waiting))
     assert await idle_already(rest.requests)
-    calls = [asyncio.ensure_future(rest.call("GET", "/")) for _ in range(2)]
-    await asyncio.wait_for(begun.wait(), PATIENCE_SECONDS)
-    assert not await idle_already(rest.requests)
-    answer_now.set()
+    calls = [asyncio.ensure_future(rest.call("GET", "/", Number=str(number))) for number in range(2)]
+    for event in begun:
+        await asyncio.wait_for(event.wait(), PATIENCE_SECONDS)
+    for number in range(2):
+        assert not await idle_already(rest.requests)
+        answer_now[number].set()
+        assert (await calls[number]).status == 200
     await asyncio.wait_for(rest.requests.wait_idle(), PATIENCE_SECONDS)
-    assert [(await call).status for call in calls] == [200, 200]
 
 
 async def test_whoever_goes_away_in_the_middle_of_a_body_is_under_way_no_more(rest: Rest) -> None:
