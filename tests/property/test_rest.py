@@ -13,6 +13,8 @@ from tests.unit.handlers.rest import ORIGIN, Answer, Rest
 
 paths = st.sampled_from(["/register", "/login"])
 texts = any_text | awkward_text
+names = st.text("aB \u05d0\U0001f600", min_size=1, max_size=20).filter(str.strip)
+likely_addresses = st.from_regex(r"[a-zA-Z0-9]{1,9}@(chat\.test|printer\.local|example\.com)", fullmatch=True)
 any_bytes = st.binary(max_size=400) | st.builds(
     bytes.__mul__, st.binary(min_size=2, max_size=9), st.integers(1500, 9000)
 )
@@ -59,7 +61,21 @@ def test_any_values_of_the_right_names_are_answered(io_loop: IOLoop, rest: Rest,
 
 
 @bounded
-@given(st.fixed_dictionaries({"name": texts, "email": addresses, "password": st.text(min_size=8, max_size=128)}))
+@given(st.fixed_dictionaries({"email": addresses, "password": texts}))
+def test_any_texts_sign_nobody_in(io_loop: IOLoop, rest: Rest, body: dict[str, str]) -> None:
+    check(io_loop.run_sync(lambda: rest.call("POST", "/login", encoded(body))), {400, 404})
+
+
+@bounded
+@given(
+    st.fixed_dictionaries(
+        {
+            "name": names | texts,
+            "email": likely_addresses | addresses,
+            "password": st.text(min_size=8, max_size=128),
+        }
+    )
+)
 def test_who_registers_can_sign_in_and_is_who_they_said(io_loop: IOLoop, rest: Rest, body: dict[str, str]) -> None:
     registered = io_loop.run_sync(lambda: rest.call("POST", "/register", encoded(body)))
     check(registered, {201, 400, 409, 413})

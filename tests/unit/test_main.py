@@ -58,11 +58,13 @@ def stop_when_listening(caplog: pytest.LogCaptureFixture) -> Iterator[list[str]]
     logging.getLogger("chatio").removeHandler(handler)
 
 
-def test_a_sound_configuration_is_said_to_be_and_exits_0(
-    env_file: Write, capsys: pytest.CaptureFixture[str]
+def test_a_sound_configuration_is_said_to_be_and_exits_0_without_serving(
+    env_file: Write, capsys: pytest.CaptureFixture[str], stop_when_listening: list[str]
 ) -> None:
-    assert program.main([*env_file(f"JWT_SECRET_KEY={KEY}"), "--check"]) == 0
+    arguments = env_file("SERVER_PORT=0", "SERVER_HOST=127.0.0.1", f"JWT_SECRET_KEY={KEY}")
+    assert program.main([*arguments, "--check"]) == 0
     assert capsys.readouterr() == (SOUND, "")
+    assert stop_when_listening == []
 
 
 def test_nothing_set_is_sound(env_file: Write, capsys: pytest.CaptureFixture[str]) -> None:

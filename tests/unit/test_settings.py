@@ -184,7 +184,7 @@ def test_origins_are_separated_by_commas_and_lose_their_last_slash() -> None:
     [
         ("SERVER_PROT", "SERVER_PROT is not a setting; did you mean SERVER_PORT?"),
         ("CHATIO_LOG_LEVEL", "CHATIO_LOG_LEVEL is not a setting; did you mean LOG_LEVEL?"),
-        ("CHATIO_LEVEL", "CHATIO_LEVEL is not a setting; did you mean LOG_LEVEL?"),
+        ("CHATIO_JWT_TTL", "CHATIO_JWT_TTL is not a setting; did you mean JWT_TTL_SECONDS?"),
         ("JWT_SECRET", "JWT_SECRET is not a setting; did you mean JWT_SECRET_KEY?"),
         ("QQQ", "QQQ is not a setting"),
     ],
