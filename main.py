@@ -65,9 +65,15 @@ async def run(settings: Settings) -> None:
     tokens = Tokens(settings.jwt_secret_key, ttl_seconds=settings.jwt_ttl_seconds)
     log = MessageLog(max_messages=settings.log_max_messages, max_bytes=settings.log_max_bytes)
     origins = ANY_ORIGIN if ANY_ORIGIN in settings.origins else list(settings.origins)
-    realtime, socket_handler = create_server(cors_allowed_origins=origins, async_handlers=False)
-    realtime.register_namespace(
-        ChatNamespace(tokens=tokens, log=log, message_max_chars=settings.message_max_chars)
+    realtime, socket_handler = create_server(
+        cors_allowed_origins=origins, async_handlers=False, trusted_proxies=settings.proxies
+    )
+    ChatNamespace(
+        realtime,
+        tokens=tokens,
+        log=log,
+        message_max_chars=settings.message_max_chars,
+        slow_client_seconds=settings.slow_client_seconds,
     )
     requests = Requests()
     application = make_application(

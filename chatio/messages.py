@@ -3,7 +3,6 @@
 Types are checked because `content`, `author_name` or `timestamp` that is no string blanks every open page.
 """
 
-import unicodedata
 import uuid
 from datetime import UTC, datetime
 from typing import Final, Literal
@@ -64,11 +63,11 @@ def stamp(raw: object, author: Author, *, max_chars: int, now: datetime | None =
 
 
 def fit_id(raw: object) -> str | None:
-    """The id that the client gave its message, if it is one: 1 to 64 characters, none of them a control."""
+    """The id that the client gave its message, if it is one: 1 to 64 characters, all of them printable."""
     candidate = raw.get("id") if isinstance(raw, dict) else None
     if not isinstance(candidate, str) or not 1 <= len(candidate) <= MAX_ID_CHARS:
         return None
-    return None if any(unicodedata.category(char) in {"Cc", "Cs"} for char in candidate) else candidate
+    return candidate if candidate.isprintable() else None
 
 
 def new_id() -> str:

@@ -5,6 +5,7 @@ knows neither the environment nor a file. `.env.example` and the README's table 
 """
 
 import difflib
+import ipaddress
 import re
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal, NamedTuple, get_args
@@ -48,6 +49,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_max_bytes: Annotated[
         int, Meta(ge=1024, description="Memory that the kept messages take, in bytes, at most")
     ] = 32 * 2**20
+    slow_client_seconds: Annotated[
+        float,
+        Meta(gt=0, le=3600, description="A client that takes nothing for so long, in seconds, is dropped"),
+    ] = 30.0
+    trusted_proxies: Annotated[
+        str,
+        Meta(
+            description="Addresses and networks of proxies, with commas between them, whose X-Forwarded-For is believed"
+        ),
+    ] = ""
     hash_queue_max: Annotated[
         int, Meta(ge=1, le=100_000, description="Passwords that may wait to be hashed; past it, 503")
     ] = 256
@@ -59,6 +70,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def origins(self) -> tuple[str, ...]:
         """The allowed origins; `("*",)` for any."""
         return tuple(part.strip().rstrip("/") for part in self.client_url.split(",") if part.strip())
+
+    @property
+    def proxies(self) -> tuple[str, ...]:
+        return tuple(part.strip() for part in self.trusted_proxies.split(",") if part.strip())
 
 
 class InvalidSettings(Exception):
@@ -139,6 +154,11 @@ def _problems(settings: Settings) -> list[str]:
             for origin in settings.origins
             if not _is_origin(origin)
         )
+    for proxy in settings.proxies:
+        try:
+            ipaddress.ip_network(proxy, strict=False)
+        except ValueError:
+            problems.append(f"TRUSTED_PROXIES: {proxy!r} is neither an address nor a network")
     return problems
 
 

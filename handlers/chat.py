@@ -7,12 +7,17 @@ import msgspec
 import socketio
 
 from chatio.errors import ChatioError, MessageRejected, MissingToken, TokenError, TokenMalformed, answer_to
-from chatio.log import MessageLog
+from chatio.log import Entry, MessageLog
 from chatio.messages import Author, fit_id, stamp
-from chatio.realtime import ack_requested
+from chatio.realtime import Server, ack_requested
 from chatio.tokens import Claims, Tokens
 
 NAMESPACE = "/chat"
+
+
+def receive_message(entry: Entry) -> list[object]:
+    """What every client receives for an entry of the log: the event, the message, and its offset."""
+    return ["receive-message", msgspec.to_builtins(entry.message), entry.offset]
 
 
 class ChatNamespace(socketio.AsyncNamespace):
@@ -20,8 +25,20 @@ class ChatNamespace(socketio.AsyncNamespace):
 
     server: Any  # set by python-socketio when the namespace is registered
 
-    def __init__(self, *, tokens: Tokens, log: MessageLog, message_max_chars: int) -> None:
+    def __init__(
+        self,
+        server: Server,
+        *,
+        tokens: Tokens,
+        log: MessageLog,
+        message_max_chars: int,
+        slow_client_seconds: float,
+    ) -> None:
         super().__init__(NAMESPACE)
+        server.register_namespace(self)
+        self._fanout = server.create_fanout(
+            NAMESPACE, log, receive_message, slow_client_seconds=slow_client_seconds
+        )
         self._tokens = tokens
         self._log = log
         self._message_max_chars = message_max_chars
@@ -47,6 +64,7 @@ class ChatNamespace(socketio.AsyncNamespace):
                 answer.socket_message, {"code": answer.code}
             ) from None
         self._authors[sid] = Author(claims.subject, claims.name)
+        self.server.follow(sid, NAMESPACE, after=self._log.head)
 
     async def _disconnect(self, sid: str, reason: str) -> None:
         self._authors.pop(sid, None)
@@ -58,7 +76,7 @@ class ChatNamespace(socketio.AsyncNamespace):
             return await self._reject(sid, raw, error)
         entry, is_new = self._log.append(message)
         if is_new:
-            await self.emit("receive-message", (msgspec.to_builtins(entry.message), entry.offset))
+            self._fanout.wake()
         return {
             "ok": True,
             "id": entry.message.id,

@@ -26,6 +26,7 @@ from chatio.realtime.packets import Engine, ProtocolError, decode_engine
 
 if TYPE_CHECKING:
     from chatio.realtime.engine import EngineServer
+    from chatio.realtime.fanout import Cursor
     from chatio.realtime.upgrade import Upgrade
     from chatio.realtime.websocket import WebSocket
 
@@ -57,6 +58,7 @@ class Connection(AsyncSocket):  # type: ignore[misc]
         "_session",
         "_worker",
         "address",
+        "cursor",
         "max_input_bytes",
         "namespaces",
         "posting",
@@ -79,6 +81,7 @@ class Connection(AsyncSocket):  # type: ignore[misc]
         self.posting = False  # a POST is being received
         self.running_handlers = 0
         self.namespaces: tuple[str, ...] = ()  # Socket.IO's, those it is connected to
+        self.cursor: Cursor | None = None  # in the log that it follows, if it does
         self._session: dict[str, Any] | None = None
         self._inbox: deque[str | bytes] | None = None
         self._inbox_bytes = 0
@@ -223,8 +226,19 @@ class Connection(AsyncSocket):  # type: ignore[misc]
 
     def write(self, packet: Outgoing) -> None:
         """Send one packet, in order; what is too much for a client that does not take it closes the connection."""
-        if self.closing:
+        if self.closing or (self.cursor is not None and self.cursor.hold(packet)):
             return
+        self._write_now(packet)
+
+    def offer(self, packets: list[Outgoing]) -> bool:
+        """Send what comes from the log; False if it waits, and `cursor.moved` will be told when it is taken."""
+        if self.websocket is not None:
+            return self.websocket.offer(b"".join([packet.frame for packet in packets]))
+        for packet in packets:
+            self._write_now(packet)
+        return False
+
+    def _write_now(self, packet: Outgoing) -> None:
         if self.websocket is not None:
             self.websocket.send(packet.frame)
             return
@@ -266,7 +280,13 @@ class Connection(AsyncSocket):  # type: ignore[misc]
     def take_outbox(self) -> list[Outgoing]:
         """What waits to be sent, which is no longer ours."""
         packets, self._outbox, self._outbox_bytes = self._outbox or [], [], 0
+        self.output_moved(all_taken=True)
         return packets
+
+    def output_moved(self, *, all_taken: bool) -> None:
+        """The client took some of what waited for it, or all."""
+        if self.cursor is not None and self.cursor.is_stalled:
+            self.cursor.moved(all_taken=all_taken)
 
     def use_websocket(self, websocket: "WebSocket", first: list[Outgoing]) -> None:
         """From now on this connection is `websocket`: send `first` on it, then what was waiting."""
@@ -277,7 +297,7 @@ class Connection(AsyncSocket):  # type: ignore[misc]
         waiting = self.take_outbox()
         self._outbox = None
         for packet in [*first, *waiting]:
-            self.write(packet)
+            self._write_now(packet)
 
     def begin_upgrade(self) -> None:
         """A WebSocket was probed: let the GET that waits go, so that the client can stop polling."""
@@ -291,7 +311,7 @@ class Connection(AsyncSocket):  # type: ignore[misc]
             self.stage = Stage.POLLING
 
     def ping(self) -> None:
-        self.write(outgoing.PING)
+        self._write_now(outgoing.PING)  # goes before all that waits in the log for who reads slowly
 
     # The end
 
@@ -336,6 +356,12 @@ class Connection(AsyncSocket):  # type: ignore[misc]
         self._outbox = None
         self.make_room()
         return self.server.spawn(self._finish(reason))
+
+    def abort(self) -> None:
+        """Close for good and at once: what waits is lost, and the client's TCP is not asked."""
+        if self.websocket is not None:
+            self.websocket.reset()
+        self.drop(self.server.reason.TRANSPORT_ERROR)
 
     def discard(self) -> None:
         """Close without a word to anybody: this connection was never opened."""

@@ -6,7 +6,7 @@ next one due. Adding and removing are a dict operation each, and what is removed
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
 K = TypeVar("K")
@@ -29,6 +29,10 @@ class Deadlines(Generic[K]):
 
     def __len__(self) -> int:
         return len(self._due)
+
+    def __iter__(self) -> Iterator[K]:
+        """Those that wait, the next one due first; may be changed meanwhile."""
+        return iter(list(self._due))
 
     def add(self, key: K) -> None:
         """Start the wait for `key`, or start it over."""

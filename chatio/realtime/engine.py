@@ -44,7 +44,9 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]
         options |= {"async_mode": "tornado", "monitor_clients": False}
         super().__init__(logger=quiet(logger), **options)
         self.trusted_proxies = parse_networks(trusted_proxies)
-        self.first_input_bytes = min(self.max_http_buffer_size, first_input_bytes or self.max_http_buffer_size)
+        self.first_input_bytes = min(
+            self.max_http_buffer_size, first_input_bytes or self.max_http_buffer_size
+        )
         self.accepting = True
         self.refusals = RefusalLog()
         self.heartbeat = Heartbeat(self.ping_interval, self.ping_timeout)
@@ -65,7 +67,9 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]
 
     # The life of a session
 
-    async def open_session(self, environ: dict[str, Any], session: Connection | None = None) -> Connection | None:
+    async def open_session(
+        self, environ: dict[str, Any], session: Connection | None = None
+    ) -> Connection | None:
         """A new session, or None if the connect handler refused it. Its OPEN packet is `greeting`."""
         connection = self.new_connection(environ["REMOTE_ADDR"]) if session is None else session
         try:
@@ -169,7 +173,9 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]
 
     async def disconnect(self, sid: str | None = None) -> None:
         """Close one connection, or all; returns when the disconnect handlers have run."""
-        chosen = list(self.sockets.values()) if sid is None else [self.sockets[sid]] if sid in self.sockets else []
+        chosen = (
+            list(self.sockets.values()) if sid is None else [self.sockets[sid]] if sid in self.sockets else []
+        )
         await asyncio.gather(*(connection.close() for connection in chosen))
 
     async def drop_all(self) -> None:

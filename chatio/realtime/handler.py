@@ -47,7 +47,9 @@ class RealtimeHandler(RequestHandler):
 
     def initialize(self) -> None:
         self.environ: dict[str, Any] = {}
-        self.connection: Connection | None = None  # whose request this is, while it must hear of our client's end
+        self.connection: Connection | None = (
+            None  # whose request this is, while it must hear of our client's end
+        )
         self.refusal: Refused | None = None
         self.body = bytearray()
         self.sid = ""

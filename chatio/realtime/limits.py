@@ -19,6 +19,9 @@ MAX_RUNNING_HANDLERS = 1000
 # Output that a client has not taken yet; beyond it, it is dropped. Centrifugo: 1 MiB; a broadcast of 4 MB fits.
 PENDING_OUTPUT_BYTES = 4_000_000
 
+# What one `send` is given, and what one client may hold back of a log: Linux sizes a new socket's buffer like this.
+PIECE_BYTES = 64 * KIB
+
 # JSON nests no deeper than this, arguments' list included. RapidJSON and msgspec recurse; people do not.
 MAX_JSON_DEPTH = 32
 # Digits of an integer in JSON. The library's own figure, and far from where Python's `int()` turns quadratic.

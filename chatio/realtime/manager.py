@@ -160,7 +160,9 @@ class Manager(socketio.AsyncManager):  # type: ignore[misc]
 
     def _encoded(self, namespace: str, data: list[Any], ack_id: int | None) -> list[Outgoing]:
         server: Any = self.server
-        packets: list[Outgoing] = server.encoded(server.packet_class(namespace=namespace, data=data, id=ack_id))
+        packets: list[Outgoing] = server.encoded(
+            server.packet_class(namespace=namespace, data=data, id=ack_id)
+        )
         return packets
 
 

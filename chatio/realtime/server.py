@@ -6,6 +6,7 @@ protocol is closed, a handler that raises is reported once and its client told s
 """
 
 import asyncio
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
@@ -18,6 +19,7 @@ from chatio.realtime.codec import decode, packet_class
 from chatio.realtime.connection import Connection
 from chatio.realtime.deadlines import Deadlines
 from chatio.realtime.engine import EngineServer, quiet
+from chatio.realtime.fanout import Fanout, Log
 from chatio.realtime.failures import report
 from chatio.realtime.limits import BEFORE_CONNECT_BYTES, MAX_NAMESPACES, PENDING_OUTPUT_BYTES, REFUSED_SECONDS
 from chatio.realtime.manager import Manager
@@ -37,13 +39,14 @@ def ack_requested() -> bool:
 class Connecting:
     """A CONNECT that is being decided: what is sent to the namespace meanwhile waits for the answer to go first."""
 
-    __slots__ = ("decided", "held", "held_bytes", "namespace")
+    __slots__ = ("decided", "follows", "held", "held_bytes", "namespace")
 
     def __init__(self, namespace: str) -> None:
         self.namespace = namespace
         self.decided: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.held: list[Outgoing] = []
         self.held_bytes = 0
+        self.follows: tuple[Fanout, int] | None = None
 
 
 class Partial:
@@ -85,10 +88,39 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]
         self._unconnected: Deadlines[str] = Deadlines(connect_timeout, self._connect_timed_out)
         self._refused: Deadlines[str] = Deadlines(REFUSED_SECONDS, self._refused_stays)
         self._connecting: dict[str, Connecting] = {}
+        self._fanouts: dict[str, Fanout] = {}
         self._partial: dict[str, Partial] = {}
 
     def _engineio_server_class(self) -> type[EngineServer]:
         return EngineServer
+
+    # Logs
+
+    def create_fanout(
+        self, namespace: str, log: Log, event: Callable[[Any], list[Any]], *, slow_client_seconds: float = 30.0
+    ) -> Fanout:
+        """What delivers `log` to clients of `namespace`: each entry as `event(entry)`, a name and its arguments.
+
+        One log a namespace, and one for each connection. A client that takes nothing for `slow_client_seconds`
+        while there is something for it is dropped.
+        """
+
+        def encode(entry: Any) -> Outgoing:
+            (packet,) = self.encoded(self.packet_class(namespace=namespace, data=event(entry)))
+            return packet
+
+        fanout = self._fanouts[namespace] = Fanout(log, encode, slow_seconds=slow_client_seconds)
+        return fanout
+
+    def follow(self, sid: str, namespace: str, after: int) -> None:
+        """Deliver the namespace's log to `sid` from behind entry number `after`; within its connect handler, from
+        when its CONNECT is answered. Ends when it leaves the namespace."""
+        eio_sid = self.manager.eio_sid_from_sid(sid, namespace)
+        connecting = self._connecting.get(eio_sid)
+        if connecting is not None:
+            connecting.follows = self._fanouts[namespace], after
+        elif (connection := self.eio.sockets.get(eio_sid)) is not None:
+            self._fanouts[namespace].join(connection, after)
 
     async def drop_all(self) -> None:
         """Let go of every client so that it comes back by itself (no DISCONNECT packet), and take no new one."""
@@ -245,6 +277,9 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]
             self._answer(eio_sid, CONNECT, namespace, {"sid": sid})
             for packet in connecting.held:
                 connection.write(packet)
+            if connecting.follows is not None and not connection.closing:
+                fanout, after = connecting.follows
+                fanout.join(connection, after)
 
     def _serves(self, namespace: str) -> bool:
         return (
@@ -257,7 +292,9 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]
     async def _decide(self, eio_sid: str, namespace: str, sid: str, data: Any) -> Any:
         """Run the connect handler: None if it accepts, else what CONNECT_ERROR says."""
         try:
-            accepted = await self._trigger_event("connect", namespace, sid, self.environ[eio_sid], data or None)
+            accepted = await self._trigger_event(
+                "connect", namespace, sid, self.environ[eio_sid], data or None
+            )
         except Refusal as refusal:
             return refusal.error_args
         except ConnectionRefusedError:
@@ -276,13 +313,19 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]
 
     def _leave(self, connection: Connection, namespace: str) -> None:
         """The connection is not in `namespace` any more; if in none at all, it has the time of a new one to join."""
+        if namespace in self._fanouts:
+            self._fanouts[namespace].leave(connection)
         connection.namespaces = tuple(name for name in connection.namespaces if name != namespace)
         if not connection.namespaces and not connection.closing:
             self._unconnected.add(connection.sid)
 
     def _refuse(self, connection: Connection, namespace: str, refusal: Any) -> None:
         """Answer a CONNECT with an error, once, and close the connection soon unless it is of other use."""
-        kind = DISCONNECT if self.always_connect and refusal != {"message": "Invalid namespace"} else CONNECT_ERROR
+        kind = (
+            DISCONNECT
+            if self.always_connect and refusal != {"message": "Invalid namespace"}
+            else CONNECT_ERROR
+        )
         try:
             self._answer(connection.sid, kind, namespace, refusal)
         except Exception as error:  # what a handler gave its refusal to say was no JSON
@@ -399,7 +442,9 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]
             return self.not_handled
         return await call(method, tuple(arguments), optional=optional)
 
-    def _get_event_handler(self, event: str, namespace: str, args: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
+    def _get_event_handler(
+        self, event: str, namespace: str, args: tuple[Any, ...]
+    ) -> tuple[Any, tuple[Any, ...]]:
         """As the library's; but "*" from the wire is an event of that name, not the catch-all's own."""
         if event != "*":
             found: tuple[Any, tuple[Any, ...]] = super()._get_event_handler(event, namespace, args)

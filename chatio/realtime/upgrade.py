@@ -48,6 +48,9 @@ class Upgrade:
             self._connection.server.upgrades.discard(self)
             self._connection.use_websocket(self.websocket, [])
 
+    def output_moved(self, *, all_taken: bool) -> None:
+        """Nobody waits for a probe to be taken."""
+
     def transport_lost(self, broken_rule: str | None) -> None:
         self.abandon()
 

@@ -7,6 +7,7 @@ parser either while nothing is half-read.
 
 import asyncio
 import socket
+import struct
 from enum import IntEnum
 from typing import Protocol
 
@@ -37,8 +38,14 @@ class Owner(Protocol):
     def message_received(self, message: str | bytes) -> None:
         """A whole message."""
 
+    def output_moved(self, *, all_taken: bool) -> None:
+        """The socket took some of what was waiting, or all of it."""
+
     def transport_lost(self, broken_rule: str | None) -> None:
         """The socket is of no more use. `broken_rule`: what the peer did wrong, if it did."""
+
+
+_NO_LINGER = struct.pack("ii", 1, 0)
 
 
 class State(IntEnum):
@@ -59,7 +66,7 @@ class WebSocket:
         self._socket = sock
         self._loop = asyncio.get_running_loop()
         self._lingering = lingering
-        self._pending: bytearray | None = None  # output that the socket did not take yet
+        self._pending: memoryview | None = None  # output that the socket did not take yet
         self._reader: FrameReader | None = None  # only while a frame or message is incomplete
         self._state = State.OPEN
         self._reading = False
@@ -90,18 +97,31 @@ class WebSocket:
         """Stop reading: the peer's output backs up in TCP."""
         if self._reading:
             self._reading = False
-            self._loop.remove_reader(self._socket)
+            self._loop.remove_reader(self._socket.fileno())
 
     def resume(self) -> None:
         """Read on."""
         if not self._reading and self._state is not State.CLOSED:
             self._reading = True
-            self._loop.add_reader(self._socket, self._on_readable)
+            self._loop.add_reader(self._socket.fileno(), self._on_readable)
 
     def send(self, frames: bytes) -> None:
         """Write whole frames: at once if the socket takes them, else when it does; too many of them drop the peer."""
         if self._state is State.OPEN:
             self._write(frames)
+
+    def offer(self, frames: bytes) -> bool:
+        """`send`, and whether the socket took all of it. What it did not take is kept without being copied."""
+        if self._pending is None and self._state is State.OPEN:
+            try:
+                sent = self._socket.send(frames)
+            except OSError:  # would block, or is broken: `_write` tells which
+                sent = 0
+            if sent == len(frames):
+                return True
+            frames = frames[sent:] if sent else frames
+        self.send(frames)
+        return self._pending is None
 
     def close(self, code: int = NORMAL) -> None:
         """Say goodbye and go: the frame is flushed and its FIN awaited in the background, for a bounded time."""
@@ -115,13 +135,19 @@ class WebSocket:
         if self._pending is None:
             self._half_close()
 
+    def reset(self) -> None:
+        """`abort`, and have the kernel forget at once what the peer did not acknowledge (RST)."""
+        if self._state is not State.CLOSED:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+        self.abort()
+
     def abort(self) -> None:
         """Close the socket now; what was not written is lost. The owner is not told."""
         if self._state is State.CLOSED:
             return
         self.pause()
         if self._pending is not None:
-            self._loop.remove_writer(self._socket)
+            self._loop.remove_writer(self._socket.fileno())
             self._pending = None
         self._state = State.CLOSED
         self._lingering.discard(self)
@@ -130,9 +156,10 @@ class WebSocket:
 
     def _write(self, data: bytes) -> None:
         if self._pending is not None:
-            self._pending += data
-            if len(self._pending) > PENDING_OUTPUT_BYTES:
+            if len(self._pending) + len(data) > PENDING_OUTPUT_BYTES:
                 self._lose("output not taken")
+            else:
+                self._pending = memoryview(bytes(self._pending) + data)
             return
         try:
             sent = self._socket.send(data)
@@ -142,8 +169,8 @@ class WebSocket:
             self._lose(None)
             return
         if sent < len(data):
-            self._pending = bytearray(memoryview(data)[sent:])
-            self._loop.add_writer(self._socket, self._on_writable)
+            self._pending = memoryview(data)[sent:]
+            self._loop.add_writer(self._socket.fileno(), self._on_writable)
 
     def _on_writable(self) -> None:
         assert self._pending is not None
@@ -154,13 +181,16 @@ class WebSocket:
         except OSError:
             self._lose(None)
             return
-        del self._pending[:sent]
-        if self._pending:
+        if sent < len(self._pending):
+            self._pending = self._pending[sent:]
+            self.owner.output_moved(all_taken=False)
             return
         self._pending = None
-        self._loop.remove_writer(self._socket)
+        self._loop.remove_writer(self._socket.fileno())
         if self._state is State.CLOSING:
             self._half_close()
+        else:
+            self.owner.output_moved(all_taken=True)
 
     def _half_close(self) -> None:
         try:

@@ -1,0 +1,119 @@
+"""Starts a server on a port of its own, waits until it answers, has it visited, and stops it."""
+
+import json
+import os
+import resource
+import secrets
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from benchmarks.plan import NODE, OURS, PLAIN, Visit
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results"
+_START_SECONDS = 15.0
+_STOP_SECONDS = 5.0
+_VISIT_SECONDS = 240.0
+_SPARE_FILES = 200
+
+
+class VisitError(Exception):
+    """A server did not start, or a visit did not come to its end; the text is for the operator."""
+
+
+def commands(ours: str) -> dict[str, list[str]]:
+    """How each server is started, from the root of the repository."""
+    return {
+        OURS: [sys.executable, *shlex.split(ours)[1:]] if ours.startswith("python ") else shlex.split(ours),
+        NODE: [shutil.which("node") or "node", str(HERE / "servers" / "node_server.js")],
+        PLAIN: [sys.executable, "-m", "benchmarks.servers.plain_server"],
+    }
+
+
+def raise_file_limit() -> int:
+    """Raise the limit of open files, for every process to come; returns how many clients it allows."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard - _SPARE_FILES
+
+
+@dataclass(frozen=True)
+class Server:
+    pid: int
+    port: int
+    secret: str
+
+
+@contextmanager
+def running(name: str, command: list[str]) -> Iterator[Server]:
+    """A fresh server; its output goes to `results/NAME.log`. VisitError, if it is silent for 15 s."""
+    RESULTS.mkdir(exist_ok=True)
+    port, secret = _free_port(), secrets.token_hex(32)
+    environment = {
+        **os.environ,
+        "SERVER_HOST": "127.0.0.1",
+        "SERVER_PORT": str(port),
+        "JWT_SECRET_KEY": secret,
+        "CLIENT_URL": "*",
+        "RATE_LIMITS": "off",
+        "HISTORY_ON_CONNECT": "0",
+    }
+    with (RESULTS / f"{name}.log").open("w") as log:
+        process = subprocess.Popen(command, cwd=HERE.parent, env=environment, stdout=log, stderr=log)
+        try:
+            _await_port(name, process, port)
+            yield Server(process.pid, port, secret)
+        finally:
+            process.terminate()
+            try:
+                process.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def pay(visit: Visit, server: Server) -> dict[str, float]:
+    """The figures of one visit by a load process. VisitError, if it lost a client or its time was up."""
+    job = {**asdict(server), "upgraded": visit.upgraded, "steps": [asdict(step) for step in visit.steps]}
+    command = [sys.executable, "-m", "benchmarks.load"]
+    try:
+        done = subprocess.run(
+            command,
+            cwd=HERE.parent,
+            input=json.dumps(job),
+            capture_output=True,
+            text=True,
+            timeout=_VISIT_SECONDS,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise VisitError(f"took more than {_VISIT_SECONDS:.0f} s") from error
+    if done.returncode:
+        raise VisitError(done.stderr.strip())
+    figures: dict[str, float] = json.loads(done.stdout)
+    return figures
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _await_port(name: str, process: "subprocess.Popen[bytes]", port: int) -> None:
+    until = time.monotonic() + _START_SECONDS
+    while time.monotonic() < until and process.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    raise VisitError(f"{name} did not start; its output is in benchmarks/results/{name}.log")

@@ -1,0 +1,129 @@
+"""What is measured: the visits paid to a freshly started server, and the rows of the table with their goals.
+
+A *step* measures under a label and yields figures named `label.what`; a *visit* is the steps that one server
+process goes through; a *row* compares one figure between servers, or between two figures of this one.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+OURS, NODE, PLAIN = "ours", "node", "plain"
+SERVERS = (OURS, NODE, PLAIN)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One measurement at `clients` connections; those that are missing are connected first.
+
+    closed: each of `senders` sends its next message when it has received its last. paced: they send in turn,
+    `rate` messages a second together. idle: nothing but the connecting itself, and the memory after it.
+    """
+
+    action: Literal["closed", "paced", "idle"]
+    label: str
+    clients: int
+    senders: int = 1
+    seconds: float = 4.0
+    rate: float = 20.0
+    logins: float = 0.0
+
+
+@dataclass(frozen=True)
+class Visit:
+    name: str
+    upgraded: bool  # the clients come by polling and upgrade
+    steps: tuple[Step, ...]
+    servers: tuple[str, ...] = SERVERS
+
+
+@dataclass(frozen=True)
+class Row:
+    """`figure` of this server over its own `baseline`, or over Node's `figure` without one, and its goal."""
+
+    name: str
+    title: str
+    figure: str
+    unit: str
+    goal: float
+    at_least: bool = False
+    baseline: str | None = None
+
+    def met(self, ratio: float) -> bool:
+        return ratio >= self.goal if self.at_least else ratio <= self.goal
+
+
+def visits(quick: bool, most_clients: int) -> tuple[Visit, ...]:
+    """Everything, or the same in small; `most_clients` is what the limit of open files leaves room for."""
+    many = min(10_000, most_clients)
+    full = (
+        Visit("websocket", False, (
+            Step("closed", "clients_100", 100, seconds=3),
+            *_traffic(""),
+            Step("closed", "clients_2000", 2_000, seconds=3),
+        )),
+        Visit("logins", False, (
+            Step("paced", "before_logins", 500, senders=20),
+            Step("paced", "during_logins", 500, senders=20, logins=10),
+            Step("paced", "after_logins", 500, senders=20),
+        ), (OURS,)),
+        Visit("idle", False, (
+            Step("idle", "idle_2000", 2_000),
+            Step("idle", "idle_10000", many),
+            Step("closed", "clients_10000", many),
+        )),
+        Visit("upgraded", True, _traffic("upgraded_")),
+        Visit("upgraded idle", True, (Step("idle", "upgraded_idle_2000", 2_000),)),
+    )  # fmt: skip
+    return tuple(_small(visit) for visit in full) if quick else full
+
+
+def _traffic(prefix: str) -> tuple[Step, ...]:
+    return (
+        Step("closed", f"{prefix}one", 500),
+        Step("closed", f"{prefix}fifty", 500, senders=50),
+        Step("paced", f"{prefix}paced", 500, senders=20, seconds=5),
+    )
+
+
+def _small(visit: Visit) -> Visit:
+    return replace(
+        visit,
+        steps=tuple(
+            replace(s, clients=max(100, s.clients // 10), seconds=s.seconds / 4) for s in visit.steps
+        ),
+    )
+
+
+def _same_figures(prefix: str, named: str, titled: str) -> tuple[Row, ...]:
+    cpu, p99 = "µs CPU a delivery", "ms p99"
+    return (
+        Row(f"{named}one", f"CPU per delivery, 1 sender{titled}", f"{prefix}one.cpu_us", cpu, 0.6),
+        Row(f"{named}fifty", f"CPU per delivery, 50 senders{titled}", f"{prefix}fifty.cpu_us", cpu, 0.06),
+        Row(f"{named}rate", f"deliveries per second, 50 senders{titled}", f"{prefix}fifty.rate",
+            "a second", 10, at_least=True),
+        Row(f"{named}p99-fifty", f"p99 delivery time, 50 senders{titled}", f"{prefix}fifty.p99_ms", p99, 0.1),
+        Row(f"{named}p99-paced", f"p99 delivery time, 20 messages/s{titled}",
+            f"{prefix}paced.p99_ms", p99, 0.6),
+        Row(f"{named}memory-2000", f"memory per idle connection, 2,000{titled}",
+            f"{prefix}idle_2000.connection_kib", "KiB", 0.5),
+        Row(f"{named}connect", f"CPU per connect with token check{titled}",
+            f"{prefix}idle_2000.connect_cpu_ms", "ms CPU", 0.4),
+    )  # fmt: skip
+
+
+ROWS = (
+    *_same_figures("", "", ""),
+    Row("memory-10000", "memory per idle connection, 10,000", "idle_10000.connection_kib", "KiB", 0.5),
+    *_same_figures("upgraded_", "upgraded-", ", by polling and upgrade"),
+    Row("logins", "p99 delivery time, 10 log-ins/s, to itself without", "during_logins.p99_ms", "ms p99", 1.5,
+        baseline="before_logins.p99_ms"),
+    Row("flat", "CPU per delivery at 10,000 clients, to itself at 100", "clients_10000.cpu_us",
+        "µs CPU a delivery", 1.2, baseline="clients_100.cpu_us"),
+)  # fmt: skip
+
+
+def only(all_visits: tuple[Visit, ...], rows: tuple[Row, ...]) -> tuple[Visit, ...]:
+    """The visits cut down to the steps that these rows need."""
+    wanted = {figure.partition(".")[0] for row in rows for figure in (row.figure, row.baseline) if figure}
+    cut = (replace(v, steps=tuple(s for s in v.steps if s.label in wanted)) for v in all_visits)
+    return tuple(visit for visit in cut if visit.steps)

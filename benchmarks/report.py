@@ -1,0 +1,125 @@
+"""Turns the figures of a run into text: medians, ratios, goals met or not, and what it was measured on."""
+
+import importlib.metadata
+import json
+import os
+import platform
+import statistics
+import subprocess
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from benchmarks.plan import NODE, OURS, PLAIN, Row
+
+Medians = dict[str, dict[str, float]]  # server, figure
+
+NAMES = {OURS: "this server", NODE: "Node, Socket.IO", PLAIN: "python-socketio as it comes"}
+_BUSY = 0.9  # of one core: what is above is a process that could not have done more
+_NOT_MEASURED = "-"
+_SOCKET_IO = Path(__file__).parent / "node_modules" / "socket.io" / "package.json"
+
+
+def medians(rounds: dict[str, list[dict[str, float]]]) -> Medians:
+    """The median of each figure over the rounds it was measured in."""
+    return {
+        server: {
+            figure: statistics.median([measured[figure] for measured in runs if figure in measured])
+            for figure in {figure for measured in runs for figure in measured}
+        }
+        for server, runs in rounds.items()
+    }
+
+
+def ratio(row: Row, found: Medians) -> float | None:
+    """What the goal is about: this server's figure over its baseline. None, if either was not measured."""
+    value = found.get(OURS, {}).get(row.figure)
+    base = found.get(OURS, {}).get(row.baseline) if row.baseline else found.get(NODE, {}).get(row.figure)
+    return value / base if value is not None and base else None
+
+
+def number(value: float | None) -> str:
+    """Three significant digits, thousands with commas; a dash for what was not measured."""
+    if value is None:
+        return _NOT_MEASURED
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def table(rows: Sequence[Row], found: Medians) -> Iterator[str]:
+    """The goals as a Markdown table."""
+    yield "| what | unit | this server | Node | as it comes | ratio | goal | |"
+    yield "| --- | --- | --: | --: | --: | --: | --: | --- |"
+    for row in rows:
+        values = [number(found.get(server, {}).get(row.figure)) for server in (OURS, NODE, PLAIN)]
+        reached = ratio(row, found)
+        verdict = "" if reached is None else "met" if row.met(reached) else "**not met**"
+        goal = f"{'≥' if row.at_least else '≤'} {row.goal:g}"
+        yield f"| {row.title} | {row.unit} | {' | '.join(values)} | {number(reached)} | {goal} | {verdict} |"
+
+
+def growth(found: Medians) -> Iterator[str]:
+    """CPU for a delivery by the number of clients, one sender; nothing if it was not measured."""
+    sizes = {"100": "clients_100", "500": "one", "2,000": "clients_2000", "10,000": "clients_10000"}
+    lines = {
+        server: [number(figures.get(f"{label}.cpu_us")) for label in sizes.values()]
+        for server, figures in found.items()
+    }
+    if any(value != _NOT_MEASURED for values in lines.values() for value in values):
+        yield f"| CPU µs a delivery, 1 sender, clients: | {' | '.join(sizes)} |"
+        yield "| --- |" + " --: |" * len(sizes)
+        for server, values in lines.items():
+            yield f"| {NAMES[server]} | {' | '.join(values)} |"
+
+
+def load_tool(found: Medians) -> Iterator[str]:
+    """What the load process itself cost, and where it, not the server, was the limit."""
+    for server, figures in found.items():
+        costs = {name.partition(".")[0]: cost for name, cost in figures.items() if name.endswith(".load_us")}
+        if costs:
+            told = ", ".join(f"{label} {number(cost)}" for label, cost in sorted(costs.items()))
+            yield f"- {NAMES[server]}: {told} µs a delivery."
+        for label in sorted(costs):
+            if figures[f"{label}.load_busy"] > _BUSY:
+                yield f"- {NAMES[server]}, {label}: **the load tool was the limit**; the server can do more."
+
+
+def machine() -> Iterator[str]:
+    """What the run was made on; no names of machines or people."""
+    yield f"- {os.cpu_count()} cores, {_processor()}, {platform.system()} {platform.release()}; loopback"
+    versions = [f"{name} {importlib.metadata.version(name)}" for name in ("tornado", "python-socketio")]
+    yield f"- Python {platform.python_version()}, {', '.join(versions)}"
+    if _SOCKET_IO.exists():
+        node = subprocess.run(
+            ["node", "--version"], capture_output=True, text=True, check=False
+        ).stdout.strip()
+        yield f"- Node {node}, socket.io {json.loads(_SOCKET_IO.read_text())['version']}"
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def document(
+    rows: Sequence[Row], found: Medians, command: str, rounds: int, quick: bool, failures: Sequence[str]
+) -> str:
+    """The whole report as Markdown."""
+    parts = [
+        ["# Benchmarks"],
+        [
+            f"`{command}`: {rounds} {'round' if rounds == 1 else 'rounds'}, servers in turn, medians.",
+            "Figures compare within a run alone. Unless a row says otherwise, the ratio is to Node's figure,",
+            "texts have 200 bytes, and 500 clients are connected by WebSocket. CPU and memory (PSS) are the",
+            "server's own.",
+            *(["**A smoke test: fewer clients than the rows say, a quarter of the time.**"] if quick else []),
+        ],
+        list(machine()),
+        list(table(rows, found)),
+        list(growth(found)),
+        ["The load tool's own CPU:", "", *load_tool(found)],
+        [f"- **failed**: {failure}" for failure in failures],
+    ]
+    return "\n\n".join("\n".join(part) for part in parts if part) + "\n"

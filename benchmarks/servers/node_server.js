@@ -1,0 +1,40 @@
+// The reference: Socket.IO 4 on Node with the product's /chat, and nothing else.
+// Environment: SERVER_PORT, SERVER_HOST, JWT_SECRET_KEY. Everything not named here is the library's default.
+"use strict";
+
+const { randomUUID } = require("node:crypto");
+const { createServer } = require("node:http");
+const jwt = require("jsonwebtoken");
+const { Server } = require("socket.io");
+
+const { SERVER_HOST, SERVER_PORT, JWT_SECRET_KEY } = process.env;
+const http = createServer();
+const chat = new Server(http, { cors: { origin: "*" } }).of("/chat");
+
+chat.use((socket, next) => {
+  try {
+    socket.data.user = jwt.verify(socket.handshake.auth.token, JWT_SECRET_KEY, { algorithms: ["HS256"] });
+    next();
+  } catch (error) {
+    next(error);
+  }
+});
+
+chat.on("connection", (socket) => {
+  const { sub, name } = socket.data.user;
+  socket.on("send-message", (message, ack) => {
+    const stamped = {
+      id: typeof message.id === "string" ? message.id : randomUUID(),
+      content: message.content,
+      author_id: sub,
+      author_name: name,
+      timestamp: message.timestamp,
+      status: "sent",
+      sent_at: new Date().toISOString(),
+    };
+    chat.emit("receive-message", stamped);
+    if (typeof ack === "function") ack({ ok: true, id: stamped.id, sent_at: stamped.sent_at });
+  });
+});
+
+http.listen(Number(SERVER_PORT), SERVER_HOST);
