@@ -46,6 +46,8 @@ def test_every_setting_is_read_from_its_own_name() -> None:
         "MESSAGE_MAX_CHARS": "500",
         "LOG_MAX_MESSAGES": "7",
         "LOG_MAX_BYTES": "4096",
+        "SLOW_CLIENT_SECONDS": "2.5",
+        "TRUSTED_PROXIES": "127.0.0.1",
         "HASH_QUEUE_MAX": "9",
         "LOG_LEVEL": "DEBUG",
     }
@@ -88,6 +90,15 @@ def test_the_settings_cannot_be_changed() -> None:
         ("LOG_MAX_MESSAGES", "0"),
         ("LOG_MAX_MESSAGES", "10000001"),
         ("LOG_MAX_BYTES", "1023"),
+        ("SLOW_CLIENT_SECONDS", "0"),
+        ("SLOW_CLIENT_SECONDS", "-1"),
+        ("SLOW_CLIENT_SECONDS", "3600.5"),
+        ("SLOW_CLIENT_SECONDS", "inf"),
+        ("SLOW_CLIENT_SECONDS", "nan"),
+        ("SLOW_CLIENT_SECONDS", "soon"),
+        ("TRUSTED_PROXIES", "proxy.example"),
+        ("TRUSTED_PROXIES", "10.0.0.0/33"),
+        ("TRUSTED_PROXIES", "127.0.0.1 ::1"),
         ("HASH_QUEUE_MAX", "0"),
         ("HASH_QUEUE_MAX", "100001"),
         ("LOG_LEVEL", "LOUD"),
@@ -141,8 +152,9 @@ def test_no_problem_text_has_the_secret_that_was_pasted_beside_the_wrong_name(na
     try:
         load({name: "hunter2", "JWT_SECRET_KEY": "hunter2"})
     except InvalidSettings as invalid:
-        # An origin is no secret, and saying which one of several is wrong is worth more than not saying it.
-        told = [problem for problem in invalid.problems if not problem.startswith("CLIENT_URL")]
+        # Of several addresses it is worth more to say which one is wrong, and no address is a secret.
+        lists = ("CLIENT_URL", "TRUSTED_PROXIES")
+        told = [problem for problem in invalid.problems if not problem.startswith(lists)]
         assert "hunter2" not in " ".join(told)
         assert any(problem.startswith("JWT_SECRET_KEY") for problem in told)
 
@@ -177,6 +189,11 @@ def test_a_name_that_is_no_setting_is_passed_over() -> None:
 def test_origins_are_separated_by_commas_and_lose_their_last_slash() -> None:
     settings = load({"CLIENT_URL": " https://a.example/ ,, http://b.example:81"})
     assert settings.origins == ("https://a.example", "http://b.example:81")
+
+
+def test_proxies_are_separated_by_commas() -> None:
+    assert load({}).proxies == ()
+    assert load({"TRUSTED_PROXIES": "127.0.0.1,, 10.0.0.0/8 , ::1"}).proxies == ("127.0.0.1", "10.0.0.0/8", "::1")
 
 
 @pytest.mark.parametrize(
