@@ -32,12 +32,13 @@ from handlers.serving import CannotListen, serve
 logger = logging.getLogger("chatio")
 
 EXIT_UNSOUND = 2
+DEFAULT_ENV_FILE = Path(__file__).with_name(".env")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
-    from_file = dotenv_values(options.env_file) if options.env_file.is_file() else {}
     try:
+        from_file = _settings_in(options.env_file)
         settings = load(os.environ, from_file)
     except InvalidSettings as invalid:
         for problem in invalid.problems:
@@ -94,6 +95,20 @@ async def run(settings: Settings) -> None:
         hasher.close()
 
 
+def _settings_in(env_file: Path) -> dict[str, str | None]:
+    """What the file says; nothing if it is the default one and not there. Raises `InvalidSettings`."""
+    if env_file == DEFAULT_ENV_FILE and not env_file.exists():
+        return {}
+    if not env_file.exists():
+        raise InvalidSettings([f"{env_file.name}: there is no such file"])
+    try:
+        return dotenv_values(env_file)
+    except UnicodeDecodeError:
+        raise InvalidSettings([f"{env_file.name}: is not UTF-8"]) from None
+    except OSError as error:
+        raise InvalidSettings([f"{env_file.name}: {error.strerror}"]) from None
+
+
 def _with_secret(settings: Settings) -> Settings:
     if settings.jwt_secret_key:
         return settings
@@ -109,7 +124,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--env-file",
         type=Path,
-        default=Path(__file__).with_name(".env"),
+        default=DEFAULT_ENV_FILE,
         help="file of settings; what the environment sets goes before it (default: .env beside main.py)",
     )
     return parser.parse_args(arguments)

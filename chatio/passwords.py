@@ -5,6 +5,7 @@ a piece. Argon2 lets go of the interpreter while it computes, so threads are eno
 """
 
 import asyncio
+import contextlib
 import os
 import secrets
 import threading
@@ -94,4 +95,6 @@ def _encoded(password: str) -> bytes:
 
 def _step_back() -> None:
     """Give the event loop's thread the first call on the cores (Linux keeps niceness per thread)."""
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), HASHING_NICENESS)
+    # Refused to a process that is nicer already, and on systems where a thread has no niceness of its own.
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), HASHING_NICENESS)

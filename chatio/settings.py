@@ -8,7 +8,7 @@ import difflib
 import ipaddress
 import re
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 from urllib.parse import urlsplit
 
 import msgspec
@@ -105,9 +105,14 @@ def load(*sources: Mapping[str, str | None]) -> Settings:
         if text is None:
             continue
         try:
+            text.encode()
             values[field.name] = msgspec.convert(text.strip(), field.type, strict=False)
+        except UnicodeEncodeError:
+            problems.append(f"{name}: is not UTF-8")
         except msgspec.ValidationError as error:
-            problems.append(f"{name}: {error}")  # of msgspec's errors, none quotes the value
+            # Of msgspec's errors only that for a choice quotes the value, and it may be a secret gone astray.
+            choices = get_args(get_args(field.type)[0])
+            problems.append(f"{name}: must be one of {', '.join(choices)}" if choices else f"{name}: {error}")
     settings = Settings(**values)
     problems.extend(_problems(settings))
     if problems:
@@ -145,7 +150,7 @@ def _problems(settings: Settings) -> list[str]:
         problems.append("CLIENT_URL: must name an origin, such as http://localhost:5173")
     elif settings.origins != (ANY_ORIGIN,):
         problems.extend(
-            f"CLIENT_URL: {origin!r} is not an origin such as https://chat.example or http://localhost:5173"
+            f"CLIENT_URL: {origin.rpartition('@')[2]!r} is not an origin such as https://chat.example or http://localhost:5173"
             for origin in settings.origins
             if not _is_origin(origin)
         )

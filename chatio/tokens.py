@@ -63,10 +63,12 @@ class Tokens:
             raise TokenMalformed
         try:
             payload = self._jwt.decode(token, self._key, [ALGORITHM])
-            return msgspec.convert(payload, Claims)
+            claims = msgspec.convert(payload, Claims)
+            f"{claims.subject}{claims.name}{claims.email}".encode()  # halves of surrogate pairs are no text
         except jwt.ExpiredSignatureError:
             raise TokenExpired from None
         except (jwt.InvalidSignatureError, jwt.InvalidAlgorithmError):
             raise TokenSignatureInvalid from None
         except (jwt.InvalidTokenError, msgspec.ValidationError, ValueError, RecursionError):
             raise TokenMalformed from None
+        return claims

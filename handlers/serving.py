@@ -77,6 +77,8 @@ def _listen(server: HTTPServer, host: str, port: int) -> int:
         if error.errno == errno.EACCES:
             raise CannotListen(f"Port {port} is not for this user to listen on (SERVER_PORT).") from None
         raise CannotListen(f"Cannot listen on {_shown(host)}:{port} (SERVER_HOST): {error.strerror}.") from None
+    except UnicodeError:
+        raise CannotListen(f"Cannot listen on {_shown(host)}:{port} (SERVER_HOST): it is not a name.") from None
     server.add_sockets(sockets)
     bound_port: int = sockets[0].getsockname()[1]
     return bound_port

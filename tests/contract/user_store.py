@@ -1,0 +1,115 @@
+"""What every `UserStore` must do, whatever it is made of.
+
+A back end is held to it by a subclass whose fixture `store` gives an empty one; see `test_memory_user_store`.
+"""
+
+import asyncio
+
+import msgspec
+import pytest
+
+from chatio.errors import EmailAlreadyUsed
+from chatio.stores.base import User, UserStore
+
+ADA = User("id-of-ada", "Ada", "Ada@chat.test", "ada@chat.test", "$hash$of$ada")
+EVE = User("id-of-eve", "Eve", "eve@chat.test", "eve@chat.test", "$hash$of$eve")
+
+
+class UserStoreContract:
+    @pytest.fixture
+    def store(self) -> UserStore:
+        raise NotImplementedError("a back end gives an empty store here")
+
+    async def test_a_new_store_knows_nobody(self, store: UserStore) -> None:
+        assert await store.get(ADA.id) is None
+        assert await store.get_by_email_key(ADA.email_key) is None
+
+    async def test_who_was_added_is_found_by_id_and_by_key_and_unchanged(self, store: UserStore) -> None:
+        for user in (ADA, EVE):
+            await store.add(user)
+        for user in (ADA, EVE):
+            assert await store.get(user.id) == user
+            assert await store.get_by_email_key(user.email_key) == user
+
+    @pytest.mark.parametrize("id_", ["", "ID-OF-ADA", "id-of-ada ", "id-of-ad%", ADA.email_key])
+    async def test_another_id_finds_nobody(self, store: UserStore, id_: str) -> None:
+        await store.add(ADA)
+        assert await store.get(id_) is None
+
+    @pytest.mark.parametrize(
+        "key", ["", "Ada@chat.test", "ADA@CHAT.TEST", "ada@chat.test ", "%", "ad_@chat.test", ADA.id]
+    )
+    async def test_keys_are_compared_as_they_are(self, store: UserStore, key: str) -> None:
+        """What is the same address is decided above the store."""
+        await store.add(ADA)
+        assert await store.get_by_email_key(key) is None
+        other = msgspec.structs.replace(EVE, email_key=key)
+        await store.add(other)
+        assert await store.get_by_email_key(key) == other
+        assert await store.get_by_email_key(ADA.email_key) == ADA
+
+    async def test_a_key_that_is_taken_is_refused_and_nothing_changes(self, store: UserStore) -> None:
+        await store.add(ADA)
+        impostor = msgspec.structs.replace(EVE, email_key=ADA.email_key)
+        with pytest.raises(EmailAlreadyUsed):
+            await store.add(impostor)
+        assert await store.get(impostor.id) is None
+        assert await store.get_by_email_key(ADA.email_key) == ADA
+
+    async def test_the_same_user_twice_is_a_key_that_is_taken(self, store: UserStore) -> None:
+        await store.add(ADA)
+        with pytest.raises(EmailAlreadyUsed):
+            await store.add(ADA)
+
+    async def test_of_many_at_once_with_one_key_exactly_one_gets_it(self, store: UserStore) -> None:
+        users = [msgspec.structs.replace(ADA, id=f"id-{n}", name=f"Ada {n}") for n in range(20)]
+        outcomes = await asyncio.gather(*(store.add(user) for user in users), return_exceptions=True)
+        (winner,) = (user for user, outcome in zip(users, outcomes, strict=True) if outcome is None)
+        assert [type(outcome) for outcome in outcomes if outcome is not None] == [EmailAlreadyUsed] * 19
+        assert await store.get_by_email_key(ADA.email_key) == winner
+        found = [await store.get(user.id) for user in users]
+        assert [user for user in found if user is not None] == [winner]
+
+    async def test_many_at_once_with_keys_of_their_own_all_get_in(self, store: UserStore) -> None:
+        users = [msgspec.structs.replace(ADA, id=f"id-{n}", email_key=f"{n}@chat.test") for n in range(20)]
+        await asyncio.gather(*(store.add(user) for user in users))
+        assert [await store.get_by_email_key(user.email_key) for user in users] == users
+
+    @pytest.mark.parametrize(
+        "text", ["'; DROP TABLE users; --", "Ünï \U0001f600 עדה", "x" * 320, "\u200d", "%_\\"]
+    )
+    async def test_any_text_is_kept_as_it_is(self, store: UserStore, text: str) -> None:
+        user = User(text, text, text, text, text)
+        await store.add(user)
+        assert await store.get(text) == user
+        assert await store.get_by_email_key(text) == user
+
+    async def test_a_hash_is_replaced_and_nothing_else(self, store: UserStore) -> None:
+        for user in (ADA, EVE):
+            await store.add(user)
+        await store.replace_password_hash(ADA.id, old=ADA.password_hash, new="$new")
+        renewed = msgspec.structs.replace(ADA, password_hash="$new")
+        assert await store.get(ADA.id) == renewed
+        assert await store.get_by_email_key(ADA.email_key) == renewed
+        assert await store.get(EVE.id) == EVE
+
+    @pytest.mark.parametrize("old", ["", "$another", "$HASH$OF$ADA"])
+    async def test_a_hash_that_is_another_by_now_stays(self, store: UserStore, old: str) -> None:
+        await store.add(ADA)
+        await store.replace_password_hash(ADA.id, old=old, new="$new")
+        assert await store.get(ADA.id) == ADA
+
+    async def test_of_many_replacements_of_one_hash_exactly_one_counts(self, store: UserStore) -> None:
+        await store.add(ADA)
+        news = [f"$new-{n}" for n in range(10)]
+        replacing = (store.replace_password_hash(ADA.id, old=ADA.password_hash, new=new) for new in news)
+        await asyncio.gather(*replacing)
+        user = await store.get(ADA.id)
+        assert user is not None
+        assert user.password_hash in news
+        await store.replace_password_hash(ADA.id, old=ADA.password_hash, new="$late")
+        assert await store.get(ADA.id) == user
+
+    async def test_replacing_the_hash_of_nobody_does_nothing(self, store: UserStore) -> None:
+        await store.replace_password_hash("nobody", old="", new="$new")
+        assert await store.get("nobody") is None

@@ -1,0 +1,52 @@
+"""No text signs anybody in, or raises anything that is no `TokenError`, unless it was signed with the key."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chatio.errors import TokenError, TokenMalformed
+from chatio.tokens import Claims, Tokens
+from tests.property.inputs import any_json, any_text, bounded
+from tests.unit.test_tokens import HS256, KEY, claims, forge
+
+TOKENS = Tokens(KEY, ttl_seconds=60)
+
+odd_claims = st.fixed_dictionaries({}, optional=dict.fromkeys([*claims(), "jti", "nbf", "aud", "crit"], any_json))
+
+
+def verified(token: str) -> Claims | None:
+    try:
+        return TOKENS.verify(token)
+    except TokenError:
+        return None
+
+
+@bounded
+@given(any_text | st.lists(any_text, min_size=3, max_size=3).map(".".join))
+def test_any_text_is_malformed(token: str) -> None:
+    try:
+        TOKENS.verify(token)
+    except TokenMalformed:
+        return
+    raise AssertionError
+
+
+@bounded
+@given(any_json | st.binary(), any_json | st.binary())
+def test_any_header_and_payload_sign_nobody_in(header: object, payload: object) -> None:
+    assert verified(forge(payload, header)) is None
+
+
+@bounded
+@given(
+    odd_claims,
+    st.fixed_dictionaries({}, optional=dict.fromkeys(["alg", "typ", "kid", "crit", "b64"], any_json)),
+)
+def test_odd_claims_with_our_signature_are_refused_or_are_what_they_say(
+    changes: dict[str, object], header: dict[str, object]
+) -> None:
+    payload = claims() | changes
+    sound = verified(forge(payload, HS256 | header))
+    if sound is not None:
+        assert (sound.subject, sound.name, sound.email) == (payload["sub"], payload["name"], payload["email"])
+        assert {type(sound.subject), type(sound.name), type(sound.email)} == {str}
+        assert f"{sound.subject}{sound.name}{sound.email}".encode() is not None

@@ -1,0 +1,20 @@
+"""A server with the doors of the product for the tests that want one."""
+
+from collections.abc import Iterator
+
+import pytest
+from tornado.ioloop import IOLoop
+
+from tests.unit.handlers.rest import Rest
+
+
+@pytest.fixture
+def rest(io_loop: IOLoop) -> Iterator[Rest]:
+    async def make() -> Rest:
+        rest = Rest()
+        rest.start()
+        return rest
+
+    rest = io_loop.run_sync(make)
+    yield rest
+    io_loop.run_sync(rest.close)

@@ -1,0 +1,143 @@
+"""The REST doors on a real port, and a client that sends and receives bytes, so that nothing is tidied up."""
+
+import asyncio
+import json
+from typing import Any, NamedTuple, Self
+
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_sockets
+from tornado.web import Application, RequestHandler
+
+from chatio.passwords import PasswordHasher
+from chatio.stores.memory import MemoryUserStore
+from chatio.tokens import Tokens
+from chatio.users import UserRegistry
+from handlers.base import Requests
+from handlers.cors import Cors
+from handlers.routes import make_application
+from handlers.serving import BUFFER_BYTES, MAX_HEADER_BYTES
+
+PASSWORD = "12345678"
+KEY = "the key of these tests, 32 bytes or more"
+ORIGIN = "http://localhost:5173"
+PATIENCE_SECONDS = 30.0
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: list[tuple[str, str]]  # names in lower case
+    body: bytes
+
+    def header(self, name: str) -> str | None:
+        """The one value of a header; two of one name are a defect wherever this is asked."""
+        values = [value for other, value in self.headers if other == name]
+        assert len(values) <= 1, f"{name} stands there {len(values)} times"
+        return values[0] if values else None
+
+    @property
+    def json(self) -> Any:
+        assert self.header("content-type") == "application/json; charset=utf-8"
+        return json.loads(self.body)
+
+
+class Connection:
+    """One connection to the server. What is sent is what was written, byte by byte."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._writer.close()
+
+    async def send(self, data: bytes) -> None:
+        self._writer.write(data)
+        await asyncio.wait_for(self._writer.drain(), PATIENCE_SECONDS)
+
+    async def receive(self, *, to_head: bool = False) -> Answer:
+        """The next answer. One to HEAD has the length of a body, and none."""
+        head = await asyncio.wait_for(self._reader.readuntil(b"\r\n\r\n"), PATIENCE_SECONDS)
+        first, *lines = head.decode("latin-1").split("\r\n")[:-2]
+        headers = [(line.partition(":")[0].lower(), line.partition(":")[2].strip()) for line in lines]
+        length = 0 if to_head else int(dict(headers).get("content-length", "0"))
+        body = await asyncio.wait_for(self._reader.readexactly(length), PATIENCE_SECONDS)
+        return Answer(int(first.split(" ")[1]), headers, body)
+
+    async def ends(self) -> bool:
+        """Whether the server closes the connection without another byte. Waits for it to say one or the other."""
+        try:
+            return await asyncio.wait_for(self._reader.read(1), PATIENCE_SECONDS) == b""
+        except ConnectionResetError:
+            return True
+
+
+class Rest:
+    """A server that `handlers.routes` puts together as `main.run` does, with hashes that cost next to nothing."""
+
+    def __init__(self, *, hash_queue_max: int = 256, origins: tuple[str, ...] = (ORIGIN,)) -> None:
+        self.hasher = PasswordHasher(max_waiting=hash_queue_max, memory_kib=8, iterations=1)
+        self.requests = Requests()
+        self.registry = UserRegistry(MemoryUserStore(), self.hasher)
+        self.tokens = Tokens(KEY, ttl_seconds=3600)
+        self.cors = Cors(origins)
+        self._servers: list[HTTPServer] = []
+
+    def start(self) -> int:
+        """Listen with the doors of the product; returns the port. Within the event loop."""
+        return self.listen(
+            make_application(
+                cors=self.cors,
+                requests=self.requests,
+                registry=self.registry,
+                tokens=self.tokens,
+                socket_handler=RequestHandler,  # the chat's door has tests of its own
+            )
+        )
+
+    def listen(self, application: Application) -> int:
+        server = HTTPServer(application, max_header_size=MAX_HEADER_BYTES, max_buffer_size=BUFFER_BYTES)
+        sockets = bind_sockets(0, "127.0.0.1")
+        server.add_sockets(sockets)
+        self._servers.append(server)
+        port: int = sockets[0].getsockname()[1]
+        self.port = port
+        return port
+
+    async def close(self) -> None:
+        for server in self._servers:
+            server.stop()
+            await server.close_all_connections()
+        self.hasher.close()
+
+    async def connect(self) -> Connection:
+        return Connection(*await asyncio.open_connection("127.0.0.1", self.port))
+
+    async def call(self, method: str, path: str, body: object = None, **headers: str) -> Answer:
+        """One request on a connection of its own; `body` is bytes as they are, or else becomes JSON.
+
+        Headers are named as Python names go: `Content_Type`.
+        """
+        async with await self.connect() as connection:
+            await connection.send(request(method, path, body, **headers))
+            return await connection.receive(to_head=method == "HEAD")
+
+    async def register(self, name: str = "Ada", email: str = "ada@chat.test", password: str = PASSWORD) -> Answer:
+        return await self.call("POST", "/register", {"name": name, "email": email, "password": password})
+
+    async def token(self, email: str = "ada@chat.test", password: str = PASSWORD) -> str:
+        answer = await self.call("POST", "/login", {"email": email, "password": password})
+        assert answer.status == 200
+        return str(answer.json["token"])
+
+
+def request(method: str, path: str, body: object = None, **headers: str) -> bytes:
+    lines = [f"{method} {path} HTTP/1.1", "Host: localhost", f"Origin: {ORIGIN}"]
+    content = b""
+    if body is not None:
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        lines.append(f"Content-Length: {len(content)}")
+    lines.extend(f"{name.replace('_', '-')}: {value}" for name, value in headers.items())
+    return "\r\n".join([*lines, "", ""]).encode("latin-1") + content

@@ -1,0 +1,245 @@
+"""Every REST row of the wire contract, over a real port."""
+
+import asyncio
+import base64
+import json
+import threading
+from typing import Any
+
+import pytest
+from passlib.context import CryptContext
+from tornado.ioloop import IOLoop
+
+from chatio.tokens import Tokens
+from tests.unit.handlers.rest import KEY, Answer, Rest
+
+ADA = {"name": "Ada", "email": "ada@chat.test", "password": "12345678"}
+
+
+def fields(answer: Answer) -> list[str]:
+    assert answer.status == 400
+    assert answer.json["message"] == "Some of what was sent is not valid."
+    assert all(set(error) == {"field", "message"} and error["message"] for error in answer.json["errors"])
+    return [error["field"] for error in answer.json["errors"]]
+
+
+# --- POST /register
+
+
+async def test_registering_answers_201_and_the_text_of_the_contract(rest: Rest) -> None:
+    answer = await rest.call("POST", "/register", ADA)
+    assert (answer.status, answer.json) == (201, {"message": "User registered."})
+
+
+@pytest.mark.parametrize("email", ["ada@chat.test", "ADA@Chat.Test"])
+async def test_the_same_address_again_answers_409(rest: Rest, email: str) -> None:
+    await rest.register()
+    answer = await rest.register(name="Eve", email=email)
+    assert (answer.status, answer.json) == (409, {"message": "Email already used."})
+
+
+async def test_two_registrations_of_one_address_at_once_give_one_201_and_one_409(rest: Rest) -> None:
+    answers = await asyncio.gather(rest.register(name="Ada"), rest.register(name="Eve", email="ADA@chat.test"))
+    assert sorted(answer.status for answer in answers) == [201, 409]
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({}, ["name", "email", "password"]),
+        ({"name": "Ada"}, ["email", "password"]),
+        ({"name": "", "email": "", "password": ""}, ["name", "email", "password"]),
+        (ADA | {"name": "x" * 65}, ["name"]),
+        (ADA | {"name": "A\x00da"}, ["name"]),
+        (ADA | {"email": "ada"}, ["email"]),
+        (ADA | {"email": "ada@chat"}, ["email"]),
+        (ADA | {"password": "1234567"}, ["password"]),
+        (ADA | {"password": "x" * 129}, ["password"]),
+        (ADA | {"name": None, "password": 12345678}, ["name", "password"]),
+        (ADA | {"email": ["ada@chat.test"]}, ["email"]),
+        (ADA | {"name": {"first": "Ada"}}, ["name"]),
+        ([], ["body"]),
+        ([ADA], ["body"]),
+        ("text", ["body"]),
+    ],
+)
+async def test_what_is_invalid_is_told_field_by_field(rest: Rest, body: object, expected: list[str]) -> None:
+    assert fields(await rest.call("POST", "/register", body)) == expected
+
+
+async def test_a_registration_that_was_refused_left_nobody_behind(rest: Rest) -> None:
+    await rest.call("POST", "/register", ADA | {"name": ""})
+    assert (await rest.call("POST", "/login", ADA)).status == 404
+    assert (await rest.register()).status == 201
+
+
+async def test_more_than_is_asked_for_is_passed_over(rest: Rest) -> None:
+    assert (await rest.call("POST", "/register", ADA | {"id": "1", "admin": True})).status == 201
+    claims = Tokens(KEY, ttl_seconds=60).verify(await rest.token())
+    assert claims.subject != "1"
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "application/json"])
+async def test_the_body_is_json_whatever_it_is_called(rest: Rest, content_type: str) -> None:
+    assert (await rest.call("POST", "/register", ADA, Content_Type=content_type)).status == 201
+
+
+# --- POST /login
+
+
+async def test_signing_in_answers_200_and_a_token(rest: Rest) -> None:
+    await rest.register()
+    answer = await rest.call("POST", "/login", {"email": "Ada@chat.test", "password": "12345678"})
+    assert answer.status == 200
+    assert set(answer.json) == {"token"}
+    claims = rest.tokens.verify(answer.json["token"])
+    assert (claims.name, claims.email) == ("Ada", "ada@chat.test")
+    assert claims.expires_at == claims.issued_at + 3600
+
+
+async def test_the_token_has_the_claims_and_the_algorithm_of_the_contract(rest: Rest) -> None:
+    await rest.register()
+    header, payload = (await rest.token()).split(".")[:2]
+    claims = json.loads(base64.urlsafe_b64decode(payload + "=="))
+    assert json.loads(base64.urlsafe_b64decode(header + "=="))["alg"] == "HS256"
+    assert set(claims) == {"id", "name", "email", "sub", "iat", "exp", "jti"}
+    assert isinstance(claims["sub"], str)
+    assert claims["id"] == claims["sub"]
+
+
+@pytest.mark.parametrize(
+    "credentials",
+    [
+        {"email": "ada@chat.test", "password": "87654321"},
+        {"email": "ada@chat.test", "password": "x" * 12_000},
+        {"email": "eve@chat.test", "password": "12345678"},
+        {"email": "eve@chat.test", "password": "x" * 12_000},
+        {"email": "no address", "password": "12345678"},
+    ],
+)
+async def test_wrong_password_and_unknown_address_answer_the_same_404(
+    rest: Rest, credentials: dict[str, str]
+) -> None:
+    await rest.register()
+    answer = await rest.call("POST", "/login", credentials)
+    assert (answer.status, answer.json) == (404, {"message": "User not found."})
+
+
+async def test_wrong_password_and_unknown_address_differ_in_no_header(rest: Rest) -> None:
+    await rest.register()
+    wrong = await rest.call("POST", "/login", {"email": "ada@chat.test", "password": "87654321"})
+    unknown = await rest.call("POST", "/login", {"email": "eve@chat.test", "password": "87654321"})
+    assert [h for h in wrong.headers if h[0] != "date"] == [h for h in unknown.headers if h[0] != "date"]
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({}, ["email", "password"]),
+        ({"password": "12345678"}, ["email"]),
+        ({"email": "ada@chat.test"}, ["password"]),
+        ({"email": "", "password": ""}, ["email", "password"]),
+        ({"email": 7, "password": None}, ["email", "password"]),
+        (None, ["body"]),
+    ],
+)
+async def test_signing_in_without_credentials_is_invalid(rest: Rest, body: object, expected: list[str]) -> None:
+    assert fields(await rest.call("POST", "/login", body)) == expected
+
+
+@pytest.mark.parametrize("path", ["/register", "/login"])
+async def test_when_too_much_waits_the_answer_is_503_and_when_to_come_back(
+    io_loop: IOLoop, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """One hash is held until the second caller has been answered."""
+    rest = Rest(hash_queue_max=1)
+    rest.start()
+    under_way, go_on = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+    original = CryptContext.hash
+
+    def held(context: CryptContext, *args: Any) -> str:
+        loop.call_soon_threadsafe(under_way.set)
+        assert go_on.wait(30)
+        return str(original(context, *args))
+
+    monkeypatch.setattr(CryptContext, "hash", held)
+    try:
+        first = asyncio.ensure_future(rest.register())
+        await asyncio.wait_for(under_way.wait(), 30)
+        answer = await rest.call("POST", path, ADA | {"email": "eve@chat.test"})
+        assert answer.status == 503
+        assert answer.json == {"message": "The server is busy. Please try again in a moment."}
+        assert int(answer.header("retry-after") or "") >= 1
+        assert (await rest.call("GET", "/user")).status == 401  # the loop is free
+        go_on.set()
+        assert (await first).status == 201
+    finally:
+        go_on.set()
+        await rest.close()
+
+
+# --- GET /user
+
+
+async def test_user_answers_200_and_who_the_token_names(rest: Rest) -> None:
+    await rest.register(name="Adä", email="Ada@Chat.test")
+    token = await rest.token()
+    answer = await rest.call("GET", "/user", Authorization=f"Bearer {token}")
+    subject = rest.tokens.verify(token).subject
+    assert (answer.status, answer.json) == (200, {"id": subject, "name": "Adä", "email": "Ada@chat.test"})
+
+
+@pytest.mark.parametrize(("name", "scheme"), [("authorization", "bearer"), ("AUTHORIZATION", "BEARER")])
+async def test_names_of_headers_and_schemes_are_taken_in_any_case(rest: Rest, name: str, scheme: str) -> None:
+    await rest.register()
+    answer = await rest.call("GET", "/user", **{name: f"{scheme} {await rest.token()}"})
+    assert answer.status == 200
+
+
+@pytest.mark.parametrize("header", [None, "", "Bearer", "Basic YTpi", "Token x"])
+async def test_without_a_token_the_answer_is_401_missing_token(rest: Rest, header: str | None) -> None:
+    answer = await rest.call("GET", "/user", **({} if header is None else {"Authorization": header}))
+    assert (answer.status, answer.json) == (401, {"message": "Missing Token"})
+    assert answer.header("www-authenticate") == "Bearer"
+
+
+async def test_the_sound_token_under_another_scheme_is_missing(rest: Rest) -> None:
+    await rest.register()
+    answer = await rest.call("GET", "/user", Authorization=f"Basic {await rest.token()}")
+    assert (answer.status, answer.json) == (401, {"message": "Missing Token"})
+
+
+BAD_TOKENS = {
+    "garbage": "garbage",
+    "latin-1": "gärb.äg.e",
+    "long": "x" * 20_000,
+    "foreign": Tokens("another key that is 32 bytes long or more", ttl_seconds=60).issue(
+        subject="7", name="Ada", email="ada@chat.test"
+    ),
+    "expired": Tokens(KEY, ttl_seconds=60, clock=lambda: 1_000_000_000).issue(
+        subject="7", name="Ada", email="ada@chat.test"
+    ),
+}
+
+
+@pytest.mark.parametrize("token", BAD_TOKENS.values(), ids=BAD_TOKENS)
+async def test_a_bad_token_answers_401_token_invalid(rest: Rest, token: str) -> None:
+    answer = await rest.call("GET", "/user", Authorization=f"Bearer {token}")
+    assert (answer.status, answer.json) == (401, {"message": "Token invalid"})
+    assert answer.header("www-authenticate") == 'Bearer error="invalid_token"'
+
+
+async def test_two_authorization_headers_are_no_token(rest: Rest) -> None:
+    await rest.register()
+    line = f"Authorization: Bearer {await rest.token()}\r\n".encode()
+    async with await rest.connect() as connection:
+        await connection.send(b"GET /user HTTP/1.1\r\nHost: x\r\n" + line + line + b"\r\n")
+        answer = await connection.receive()
+    assert (answer.status, answer.json) == (401, {"message": "Token invalid"})
+
+
+async def test_a_sound_token_of_nobody_answers_404(rest: Rest) -> None:
+    token = rest.tokens.issue(subject="nobody", name="Ada", email="ada@chat.test")
+    answer = await rest.call("GET", "/user", Authorization=f"Bearer {token}")
+    assert (answer.status, answer.json) == (404, {"message": "There is no data."})

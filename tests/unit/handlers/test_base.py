@@ -1,0 +1,404 @@
+"""Bodies of every shape, and the one funnel that every failure passes."""
+
+import asyncio
+import json
+
+import msgspec
+import pytest
+from tornado.web import Application, HTTPError
+
+from chatio.errors import FieldError, InvalidInput
+from handlers.base import MAX_BODY_BYTES, MAX_DISCARDED_BYTES, BaseHandler, Requests
+from handlers.guard import public
+from tests.conftest import ExpectedLogs
+from tests.unit.handlers.rest import ORIGIN, PASSWORD, PATIENCE_SECONDS, Answer, Connection, Rest, request
+
+TOO_LARGE = {"message": "The request body is too large."}
+ADA = {"name": "Ada", "email": "ada@chat.test", "password": PASSWORD}
+
+
+def padded(size: int) -> bytes:
+    """A sound registration of `size` bytes."""
+    body = json.dumps(ADA).encode()
+    return body + b" " * (size - len(body))
+
+
+def chunk(data: bytes) -> bytes:
+    return b"%x\r\n%s\r\n" % (len(data), data)
+
+
+CHUNKED_HEAD = request("POST", "/register", Transfer_Encoding="chunked")
+
+
+def assert_too_large(answer: Answer) -> None:
+    assert (answer.status, answer.json) == (413, TOO_LARGE)
+    assert answer.header("access-control-allow-origin") == ORIGIN
+
+
+async def assert_serves_another(connection: Connection) -> None:
+    await connection.send(request("GET", "/user"))
+    assert (await connection.receive()).status == 401
+
+
+# --- bodies that are too large
+
+
+async def test_a_body_of_16_kib_is_taken_and_one_byte_more_is_not(rest: Rest) -> None:
+    assert MAX_BODY_BYTES == 16 * 1024
+    assert (await rest.call("POST", "/register", padded(MAX_BODY_BYTES))).status == 201
+    assert_too_large(await rest.call("POST", "/register", padded(MAX_BODY_BYTES + 1)))
+
+
+@pytest.mark.parametrize("size", [MAX_BODY_BYTES + 1, 200_000, MAX_DISCARDED_BYTES])
+async def test_a_body_that_is_too_large_is_read_so_that_its_sender_sees_the_413(rest: Rest, size: int) -> None:
+    async with await rest.connect() as connection:
+        await connection.send(request("POST", "/register", padded(size)))
+        assert_too_large(await connection.receive())
+        await assert_serves_another(connection)
+
+
+@pytest.mark.parametrize("size", [MAX_DISCARDED_BYTES + 1, 2**40, 10**30])
+async def test_a_body_announced_far_too_large_is_not_waited_for(rest: Rest, size: int) -> None:
+    async with await rest.connect() as connection:
+        await connection.send(request("POST", "/register", Content_Length=str(size)))
+        assert_too_large(await connection.receive())
+        assert await connection.ends()
+
+
+async def test_a_chunked_body_is_taken(rest: Rest) -> None:
+    body = json.dumps(ADA).encode()
+    pieces = b"".join(chunk(body[n : n + 7]) for n in range(0, len(body), 7))
+    async with await rest.connect() as connection:
+        await connection.send(CHUNKED_HEAD + pieces + b"0\r\n\r\n")
+        assert (await connection.receive()).status == 201
+
+
+async def test_a_chunked_body_one_byte_too_large_is_answered_at_its_end(rest: Rest) -> None:
+    async with await rest.connect() as connection:
+        await connection.send(CHUNKED_HEAD + chunk(padded(MAX_BODY_BYTES)) + chunk(b" ") + b"0\r\n\r\n")
+        assert_too_large(await connection.receive())
+        await assert_serves_another(connection)
+
+
+async def test_a_chunked_body_that_never_ends_is_cut_off(rest: Rest) -> None:
+    async with await rest.connect() as connection:
+        await connection.send(CHUNKED_HEAD + chunk(b" " * MAX_DISCARDED_BYTES) + b"1\r\n ")
+        assert_too_large(await connection.receive())
+        assert await connection.ends()
+
+
+async def test_no_more_than_the_limit_is_held_of_a_body_that_is_too_large(rest: Rest) -> None:
+    held: list[int] = []
+
+    class Watched(BaseHandler):
+        def data_received(self, chunk: bytes) -> None:
+            super().data_received(chunk)
+            held.append(len(self._body))
+
+        @public
+        async def post(self) -> None:
+            self.answer(200, {})
+
+    rest.listen(doors(rest, Watched))
+    await rest.call("POST", "/", b"x" * MAX_DISCARDED_BYTES)
+    assert len(held) > 1
+    assert max(held) <= MAX_BODY_BYTES
+
+
+# --- Expect: 100-continue
+
+
+async def test_who_asks_first_is_told_to_go_on(rest: Rest) -> None:
+    body = json.dumps(ADA).encode()
+    async with await rest.connect() as connection:
+        await connection.send(request("POST", "/register", Content_Length=str(len(body)), Expect="100-continue"))
+        assert (await connection.receive()).status == 100
+        await connection.send(body)
+        assert (await connection.receive()).status == 201
+
+
+@pytest.mark.parametrize("size", [MAX_BODY_BYTES + 1, MAX_DISCARDED_BYTES, MAX_DISCARDED_BYTES + 1])
+async def test_who_asks_first_is_told_not_to_send_what_is_too_large(rest: Rest, size: int) -> None:
+    async with await rest.connect() as connection:
+        await connection.send(request("POST", "/register", Content_Length=str(size), Expect="100-continue"))
+        assert_too_large(await connection.receive())
+        assert await connection.ends()
+
+
+# --- bodies that are no JSON object
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b" ",
+        b"{",
+        b"}",
+        b"{}{}",
+        b"{'name': 'Ada'}",
+        b'{"name": "Ada",}',
+        b'{"name": NaN}',
+        b'{"name": "A\nda"}',
+        b'{"name": "\xff"}',
+        b'{"name": "\\ud800"}',
+        b'{"name": 1e999}',
+        b"\xef\xbb\xbf{}",
+        b"\x00",
+        b"\xff\xfe{\x00}\x00",
+        b"name=Ada&email=ada%40chat.test&password=12345678",
+        b"[" * MAX_BODY_BYTES,
+        b"[" * (MAX_BODY_BYTES // 2) + b"]" * (MAX_BODY_BYTES // 2),
+        b'{"name":' * 1500 + b"1" + b"}" * 1500,
+        b'{"name": ' + b"9" * 10_000 + b"}{",
+        b"null",
+        b"7",
+        b'"text"',
+        b"[]",
+        b"true",
+    ],
+)
+@pytest.mark.parametrize("path", ["/register", "/login"])
+async def test_what_is_no_json_object_is_an_invalid_body(rest: Rest, path: str, body: bytes) -> None:
+    answer = await rest.call("POST", path, body)
+    assert answer.status == 400
+    assert [error["field"] for error in answer.json["errors"]] == ["body"]
+
+
+async def test_a_deep_value_of_a_field_is_no_text(rest: Rest) -> None:
+    body = b'{"name": ' + b"[" * 500 + b"]" * 500 + b', "email": {}, "password": []}'
+    answer = await rest.call("POST", "/register", body)
+    assert [error["field"] for error in answer.json["errors"]] == ["name", "email", "password"]
+
+
+@pytest.mark.parametrize("length", ["x", "-1", "1.5", "5, 6", "0x5", "\u00b2", "+5", "5_0"])
+async def test_a_length_that_is_none_ends_the_connection(rest: Rest, length: str) -> None:
+    async with await rest.connect() as connection:
+        await connection.send(request("POST", "/register", Content_Length=length))
+        assert (await connection.receive()).status == 400
+        assert await connection.ends()
+    await asyncio.wait_for(rest.requests.wait_idle(), PATIENCE_SECONDS)
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE", "OPTIONS"])
+async def test_a_body_where_none_belongs_is_read_and_thrown_away(rest: Rest, method: str) -> None:
+    async with await rest.connect() as connection:
+        await connection.send(request(method, "/user", b"x" * 100_000))
+        assert (await connection.receive()).status in {204, 401, 405}
+        await assert_serves_another(connection)
+
+
+# --- what every answer has
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/user"), ("GET", "/nothing"), ("POST", "/login")])
+async def test_an_answer_is_not_kept_and_not_guessed_at(rest: Rest, method: str, path: str) -> None:
+    answer = await rest.call(method, path, If_None_Match="*")
+    assert answer.header("cache-control") == "no-store"
+    assert answer.header("x-content-type-options") == "nosniff"
+    assert answer.header("etag") is None
+    assert answer.header("server") is None
+    assert answer.status >= 400
+
+
+async def test_a_good_answer_is_sent_whole_whatever_the_client_has_kept(rest: Rest) -> None:
+    class Good(BaseHandler):
+        @public
+        async def get(self) -> None:
+            self.answer(200, {"good": True})
+
+    rest.listen(doors(rest, Good))
+    answer = await rest.call("GET", "/", If_None_Match="*")
+    assert (answer.status, answer.json, answer.header("etag")) == (200, {"good": True}, None)
+
+
+# --- failures
+
+
+def doors(rest: Rest, handler: type[BaseHandler]) -> Application:
+    """`handler` alone, at /."""
+    needs = {"cors": rest.cors, "requests": rest.requests}
+    return Application([(r"/", handler, needs)], log_function=lambda _: None)
+
+
+async def test_an_unforeseen_failure_answers_a_fixed_text_and_a_reference_that_the_log_bears(
+    rest: Rest, logs: ExpectedLogs
+) -> None:
+    class Broken(BaseHandler):
+        @public
+        async def get(self) -> None:
+            raise RuntimeError("hunter2 in /home/somebody")
+
+    rest.listen(doors(rest, Broken))
+    logs.expect(r"^unforeseen RuntimeError at test_base:\d+ get while answering GET, reference [0-9a-f]{8}$")
+    answer = await rest.call("GET", "/")
+    assert answer.status == 500
+    assert answer.json == {"message": "Internal server error", "reference": answer.json["reference"]}
+    assert answer.header("access-control-allow-origin") == ORIGIN
+    (record,) = logs.records
+    assert record.getMessage().endswith(f"reference {answer.json['reference']}")
+    assert record.exc_info is None
+    told = record.getMessage() + answer.body.decode()
+    assert "hunter2" not in told
+    assert "/" not in told
+
+
+async def test_each_unforeseen_failure_has_a_reference_of_its_own(rest: Rest, logs: ExpectedLogs) -> None:
+    class Broken(BaseHandler):
+        def prepare(self) -> None:
+            super().prepare()
+            raise KeyError
+
+    rest.listen(doors(rest, Broken))
+    logs.expect("^unforeseen KeyError at test_base:[0-9]+ prepare while answering POST")
+    answers = [await rest.call("POST", "/", {}) for _ in range(2)]
+    assert len({answer.json["reference"] for answer in answers}) == 2
+
+
+async def test_a_failure_without_an_exception_is_told_like_any_other(rest: Rest, logs: ExpectedLogs) -> None:
+    class Failing(BaseHandler):
+        @public
+        async def get(self) -> None:
+            self.send_error(502)
+
+    rest.listen(doors(rest, Failing))
+    logs.expect("^unforeseen NoneType at an unknown place while answering GET")
+    assert (await rest.call("GET", "/")).status == 500
+
+
+async def test_tornados_own_failures_are_as_unforeseen_as_any(rest: Rest, logs: ExpectedLogs) -> None:
+    class Failing(BaseHandler):
+        @public
+        async def get(self) -> None:
+            raise HTTPError(503, "hunter2")
+
+    rest.listen(doors(rest, Failing))
+    logs.expect("^unforeseen HTTPError at test_base:[0-9]+ get while answering GET, reference [0-9a-f]{8}$")
+    answer = await rest.call("GET", "/")
+    assert (answer.status, answer.json["message"]) == (500, "Internal server error")
+
+
+@pytest.mark.parametrize(
+    ("status", "answered"), [(400, 400), (403, 400), (404, 404), (405, 405), (418, 400), (499, 400)]
+)
+async def test_tornados_own_refusals_are_answered_in_our_words(rest: Rest, status: int, answered: int) -> None:
+    class Refusing(BaseHandler):
+        @public
+        async def get(self) -> None:
+            raise HTTPError(status, "hunter2", reason="hunter2")
+
+    rest.listen(doors(rest, Refusing))
+    answer = await rest.call("GET", "/")
+    assert answer.status == answered
+    assert "hunter2" not in answer.body.decode()
+    if answered == 400:
+        assert answer.json["errors"] == [{"field": "request", "message": "The request is malformed."}]
+
+
+async def test_a_foreseen_failure_is_no_log_record_and_loses_what_was_set_before(rest: Rest) -> None:
+    class Invalid(BaseHandler):
+        @public
+        async def get(self) -> None:
+            self.set_header("X-Half-Done", "yes")
+            self.write("half an answer")
+            raise InvalidInput(FieldError("name", "No."))
+
+    rest.listen(doors(rest, Invalid))
+    answer = await rest.call("GET", "/")
+    assert (answer.status, answer.json["errors"]) == (400, [{"field": "name", "message": "No."}])
+    assert answer.header("x-half-done") is None
+
+
+async def test_a_body_is_taken_as_any_struct_by_the_names_on_the_wire(rest: Rest) -> None:
+    class Renamed(msgspec.Struct):
+        text: str = msgspec.field(name="longText")
+
+    class Taking(BaseHandler):
+        @public
+        async def post(self) -> None:
+            self.answer(200, {"text": self.body_as(Renamed).text})
+
+    rest.listen(doors(rest, Taking))
+    assert (await rest.call("POST", "/", {"longText": "x"})).json == {"text": "x"}
+    assert (await rest.call("POST", "/", {"text": "x"})).json["errors"][0]["field"] == "longText"
+
+
+# --- the requests that are under way
+
+
+async def idle_already(requests: Requests) -> bool:
+    waiting = asyncio.ensure_future(requests.wait_idle())
+    await asyncio.sleep(0)  # it runs up to its first wait, if there is one
+    done = waiting.done()
+    waiting.cancel()
+    return done
+
+
+async def test_requests_are_under_way_until_the_last_is_answered(rest: Rest) -> None:
+    begun: list[asyncio.Event] = [asyncio.Event(), asyncio.Event()]
+    answer_now: list[asyncio.Event] = [asyncio.Event(), asyncio.Event()]
+
+    class Waiting(BaseHandler):
+        @public
+        async def get(self) -> None:
+            number = int(self.request.headers["Number"])
+            begun[number].set()
+            await answer_now[number].wait()
+            self.answer(200, {})
+
+    rest.listen(doors(rest, Waiting))
+    assert await idle_already(rest.requests)
+    calls = [asyncio.ensure_future(rest.call("GET", "/", Number=str(number))) for number in range(2)]
+    for event in begun:
+        await asyncio.wait_for(event.wait(), PATIENCE_SECONDS)
+    for number in range(2):
+        assert not await idle_already(rest.requests)
+        answer_now[number].set()
+        assert (await calls[number]).status == 200
+    await asyncio.wait_for(rest.requests.wait_idle(), PATIENCE_SECONDS)
+
+
+async def test_whoever_goes_away_in_the_middle_of_a_body_is_under_way_no_more(rest: Rest) -> None:
+    async with await rest.connect() as connection:
+        await connection.send(request("POST", "/register", Content_Length="100", Expect="100-continue"))
+        assert (await connection.receive()).status == 100
+        await connection.send(b"{")
+        assert not await idle_already(rest.requests)
+    await asyncio.wait_for(rest.requests.wait_idle(), PATIENCE_SECONDS)
+
+
+async def test_whoever_goes_away_before_the_answer_is_under_way_no_more(rest: Rest) -> None:
+    begun, answer_now = asyncio.Event(), asyncio.Event()
+
+    class Waiting(BaseHandler):
+        @public
+        async def get(self) -> None:
+            begun.set()
+            await answer_now.wait()
+
+    rest.listen(doors(rest, Waiting))
+    async with await rest.connect() as connection:
+        await connection.send(request("GET", "/"))
+        await asyncio.wait_for(begun.wait(), PATIENCE_SECONDS)
+        assert not await idle_already(rest.requests)
+    await asyncio.wait_for(rest.requests.wait_idle(), PATIENCE_SECONDS)
+    answer_now.set()
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        request("POST", "/register", b"x" * (MAX_BODY_BYTES + 1)),
+        request("POST", "/register", Content_Length=str(2**30)),
+        request("PUT", "/register", {}),
+        request("FOO", "/register"),
+        request("OPTIONS", "/register"),
+        request("GET", "/user"),
+        request("GET", "/nothing"),
+    ],
+)
+async def test_after_every_kind_of_answer_nothing_is_under_way(rest: Rest, sent: bytes) -> None:
+    async with await rest.connect() as connection:
+        await connection.send(sent)
+        await connection.receive()
+        await asyncio.wait_for(rest.requests.wait_idle(), PATIENCE_SECONDS)

@@ -1,0 +1,90 @@
+"""Which origins may read the answers, and on which answers that is said."""
+
+import pytest
+from tornado.ioloop import IOLoop
+
+from handlers.cors import Cors
+from tests.unit.handlers.rest import ORIGIN, Rest
+
+SEVERAL = Cors(("https://a.example", "https://b.example"))
+
+
+@pytest.mark.parametrize("origin", ["https://a.example", "https://b.example"])
+def test_an_allowed_origin_is_named_back(origin: str) -> None:
+    assert SEVERAL.headers(origin) == {"Access-Control-Allow-Origin": origin, "Vary": "Origin"}
+
+
+@pytest.mark.parametrize(
+    "origin", [None, "", "null", "*", "https://c.example", "https://a.example.evil.test", "http://a.example"]
+)
+def test_a_stranger_is_told_who_may(origin: str | None) -> None:
+    assert SEVERAL.headers(origin) == {"Access-Control-Allow-Origin": "https://a.example", "Vary": "Origin"}
+
+
+def test_any_origin_is_a_star_whoever_asks() -> None:
+    assert Cors(("*",)).headers("https://c.example") == {"Access-Control-Allow-Origin": "*"}
+
+
+def test_a_preflight_names_methods_headers_and_how_long_that_holds() -> None:
+    assert SEVERAL.preflight_headers(["GET", "OPTIONS"]) == {
+        "Access-Control-Allow-Methods": "GET, OPTIONS",
+        "Access-Control-Allow-Headers": "content-type, authorization",
+        "Access-Control-Max-Age": "7200",
+    }
+
+
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/register", "POST, OPTIONS"),
+        ("/register/", "POST, OPTIONS"),
+        ("/login", "POST, OPTIONS"),
+        ("/user", "GET, OPTIONS"),
+        ("/no/such/path", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
+    ],
+)
+async def test_options_answers_204_with_the_methods_on_every_path(rest: Rest, path: str, methods: str) -> None:
+    answer = await rest.call(
+        "OPTIONS", path, Access_Control_Request_Method="POST", Access_Control_Request_Headers="authorization"
+    )
+    assert (answer.status, answer.body) == (204, b"")
+    assert answer.header("access-control-allow-origin") == ORIGIN
+    assert answer.header("access-control-allow-methods") == methods
+    assert answer.header("access-control-allow-headers") == "content-type, authorization"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("POST", "/register", {"name": "Ada", "email": "ada@chat.test", "password": "12345678"}, 201),
+        ("POST", "/register", {}, 400),
+        ("POST", "/register", b"x" * 20_000, 413),
+        ("POST", "/login", {"email": "ada@chat.test", "password": "12345678"}, 404),
+        ("GET", "/user", None, 401),
+        ("PUT", "/user", None, 405),
+        ("FOO", "/user", None, 405),
+        ("GET", "/no/such/path", None, 404),
+        ("OPTIONS", "/user", None, 204),
+    ],
+)
+async def test_every_answer_says_who_may_read_it(
+    rest: Rest, method: str, path: str, body: object, status: int
+) -> None:
+    answer = await rest.call(method, path, body)
+    assert answer.status == status
+    assert answer.header("access-control-allow-origin") == ORIGIN
+    assert answer.header("vary") == "Origin"
+
+
+def test_with_a_star_any_origin_may_read(io_loop: IOLoop) -> None:
+    async def ask() -> None:
+        rest = Rest(origins=("*",))
+        rest.start()
+        try:
+            answer = await rest.call("GET", "/user")
+            assert answer.header("access-control-allow-origin") == "*"
+            assert answer.header("vary") is None
+        finally:
+            await rest.close()
+
+    io_loop.run_sync(ask)

@@ -1,0 +1,95 @@
+"""Who may call: the marks, the token in the header, and each caller for themselves."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from tornado.httputil import HTTPHeaders
+
+from chatio.errors import MissingToken, TokenMalformed
+from chatio.tokens import Claims, Tokens
+from handlers.guard import authenticated, bearer_token, is_marked, public
+
+TOKENS = Tokens("the key of these tests, 32 bytes or more", ttl_seconds=60)
+
+
+class Door:
+    """As little of a handler as a guard needs."""
+
+    tokens = TOKENS
+    claims: Claims
+
+    def __init__(self, authorization: str | None) -> None:
+        headers = HTTPHeaders() if authorization is None else HTTPHeaders({"Authorization": authorization})
+        self.request: Any = SimpleNamespace(headers=headers)
+        self.called_with: list[object] = []
+
+    @authenticated
+    async def get(self, *arguments: object) -> None:
+        """Says who called."""
+        self.called_with.append((self.claims.subject, *arguments))
+
+    @public
+    async def post(self) -> None:
+        self.called_with.append("anybody")
+
+    async def put(self) -> None:
+        self.called_with.append("nobody said who")
+
+
+def token_of(subject: str) -> str:
+    return TOKENS.issue(subject=subject, name="Ada", email="ada@chat.test")
+
+
+def test_a_method_is_marked_by_either_decorator_and_not_by_none() -> None:
+    assert [is_marked(Door.get), is_marked(Door.post), is_marked(Door.put)] == [True, True, False]
+
+
+def test_a_guarded_method_keeps_its_name_and_its_words() -> None:
+    assert (Door.get.__name__, Door.get.__doc__) == ("get", "Says who called.")
+
+
+async def test_a_guarded_method_is_called_with_the_claims_and_its_arguments() -> None:
+    door = Door(f"Bearer {token_of('7')}")
+    await door.get("an argument")
+    assert door.called_with == [("7", "an argument")]
+
+
+async def test_a_guard_remembers_nobody() -> None:
+    for subject in ("7", "8"):
+        door = Door(f"Bearer {token_of(subject)}")
+        await door.get()
+        assert door.called_with == [(subject,)]
+    stranger = Door(None)
+    with pytest.raises(MissingToken):
+        await stranger.get()
+    assert stranger.called_with == []
+
+
+async def test_a_guarded_method_is_not_called_with_a_bad_token() -> None:
+    door = Door("Bearer nonsense")
+    with pytest.raises(TokenMalformed):
+        await door.get()
+    assert door.called_with == []
+
+
+async def test_a_public_method_is_called_without_a_token() -> None:
+    door = Door(None)
+    await door.post()
+    assert door.called_with == ["anybody"]
+
+
+@pytest.mark.parametrize(
+    "header", ["Bearer abc", "bearer abc", "BEARER abc", "bEaReR abc", "Bearer   abc  ", "  Bearer abc"]
+)
+def test_the_scheme_is_taken_in_any_case(header: str) -> None:
+    assert bearer_token(header) == "abc"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [None, "", " ", "Bearer", "Bearer ", "Bearer    ", "abc", "Basic abc", "Token abc", "Bearerabc", "JWT abc"],
+)
+def test_without_the_scheme_or_a_token_it_is_missing(header: str | None) -> None:
+    with pytest.raises(MissingToken):
+        bearer_token(header)

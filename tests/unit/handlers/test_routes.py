@@ -1,0 +1,109 @@
+"""The URL table, and the door left open that stops the server from starting."""
+
+import pytest
+from tornado.web import Application, RequestHandler
+
+from handlers.account import LoginHandler, RegisterHandler, UserHandler
+from handlers.base import BaseHandler, NotFoundHandler
+from handlers.guard import public
+from handlers.routes import UnguardedMethod, check_guards, make_application
+from tests.unit.handlers.rest import Rest
+
+
+async def left_open(self: BaseHandler) -> None:
+    self.answer(200, {})
+
+
+def put_together() -> Application:
+    parts = Rest()
+    try:
+        return make_application(
+            cors=parts.cors,
+            requests=parts.requests,
+            registry=parts.registry,
+            tokens=parts.tokens,
+            socket_handler=RequestHandler,
+        )
+    finally:
+        parts.hasher.close()
+
+
+def test_the_doors_of_the_product_all_say_who_may_call() -> None:
+    put_together()
+
+
+@pytest.mark.parametrize("handler", [RegisterHandler, LoginHandler, UserHandler, NotFoundHandler])
+@pytest.mark.parametrize("method", ["get", "head", "post", "put", "patch", "delete"])
+def test_a_door_left_open_stops_the_start(
+    monkeypatch: pytest.MonkeyPatch, handler: type[BaseHandler], method: str
+) -> None:
+    monkeypatch.setattr(handler, method, left_open)
+    with pytest.raises(UnguardedMethod, match=f"{handler.__name__}.{method} "):
+        put_together()
+
+
+def test_a_door_left_open_by_a_parent_stops_the_start() -> None:
+    class Parent(BaseHandler):
+        get = left_open
+
+    class Child(Parent):
+        @public
+        async def post(self) -> None:
+            pass
+
+    with pytest.raises(UnguardedMethod, match=r"Child\.get "):
+        check_guards([Child])
+
+
+def test_a_marked_method_overridden_without_a_mark_stops_the_start() -> None:
+    class Register(RegisterHandler):
+        async def post(self) -> None:
+            pass
+
+    with pytest.raises(UnguardedMethod, match=r"Register\.post "):
+        check_guards([Register])
+
+
+@pytest.mark.parametrize("path", ["/register", "/register/", "/login", "/login/"])
+async def test_a_slash_at_the_end_makes_no_difference(rest: Rest, path: str) -> None:
+    assert (await rest.call("POST", path, {})).status == 400
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/", "//", "/users", "/user//", "/user/7", "/User", "/register/x", "/.env", "/%2e%2e/", "/%ff", "/socket"],
+)
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+async def test_any_other_path_is_unknown_to_every_method(rest: Rest, method: str, path: str) -> None:
+    answer = await rest.call(method, path)
+    assert (answer.status, answer.json) == (404, {"message": "There is nothing at this address."})
+
+
+async def test_an_unknown_path_answers_head_without_a_body(rest: Rest) -> None:
+    async with await rest.connect() as connection:
+        await connection.send(b"HEAD /nothing HTTP/1.1\r\nHost: x\r\n\r\nGET /nothing HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await connection.receive(to_head=True)).status == 404
+        assert (await connection.receive()).status == 404
+
+
+async def test_a_query_makes_no_difference(rest: Rest) -> None:
+    assert (await rest.call("GET", "/user?x=%ff&y=/")).status == 401
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("GET", "/register", "POST, OPTIONS"),
+        ("PUT", "/register", "POST, OPTIONS"),
+        ("GET", "/login", "POST, OPTIONS"),
+        ("POST", "/user", "GET, OPTIONS"),
+        ("DELETE", "/user", "GET, OPTIONS"),
+        ("PATCH", "/user", "GET, OPTIONS"),
+        ("TRACE", "/user", "GET, OPTIONS"),
+        ("FOO", "/user", "GET, OPTIONS"),
+    ],
+)
+async def test_a_wrong_method_is_told_the_right_ones(rest: Rest, method: str, path: str, allowed: str) -> None:
+    answer = await rest.call(method, path)
+    assert (answer.status, answer.json) == (405, {"message": "This address does not take that method."})
+    assert answer.header("allow") == allowed

@@ -1,0 +1,92 @@
+"""The table of answers is whole, and no two failures are told apart by accident or confused by one."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from chatio.errors import (
+    ANSWERS,
+    ChatioError,
+    FieldError,
+    InvalidInput,
+    MessageEmpty,
+    MessageRejected,
+    MissingToken,
+    Overloaded,
+    TokenError,
+    TokenExpired,
+    TokenMalformed,
+    TokenSignatureInvalid,
+    Unforeseen,
+    answer_to,
+)
+
+# Raised by nobody: they only gather what stands below them.
+FAMILIES = {TokenError, MessageRejected}
+
+
+def descendants(kind: type[ChatioError]) -> Iterator[type[ChatioError]]:
+    for child in kind.__subclasses__():
+        yield child
+        yield from descendants(child)
+
+
+def of_the_product(kind: type[ChatioError]) -> bool:
+    return kind.__module__.split(".")[0] in {"chatio", "handlers"}
+
+
+ALL = [kind for kind in descendants(ChatioError) if of_the_product(kind)]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in ALL if kind not in FAMILIES])
+def test_every_error_has_a_row_of_its_own(kind: type[ChatioError]) -> None:
+    assert kind in ANSWERS
+
+
+def test_the_table_has_rows_for_errors_only() -> None:
+    assert set(ANSWERS) == set(ALL) - FAMILIES
+
+
+def test_no_two_errors_share_a_code() -> None:
+    codes = [answer.code for answer in ANSWERS.values()]
+    assert len(codes) == len(set(codes))
+
+
+@pytest.mark.parametrize("kind", ANSWERS)
+def test_every_answer_is_a_failure_with_words_for_people(kind: type[ChatioError]) -> None:
+    answer = ANSWERS[kind]
+    assert 400 <= answer.status < 600
+    assert answer.message.strip()
+    assert answer.code == answer.code.lower().replace(" ", "_")
+
+
+def test_the_table_cannot_be_changed() -> None:
+    with pytest.raises(TypeError):
+        ANSWERS[InvalidInput] = ANSWERS[MissingToken]  # type: ignore[index]
+
+
+def test_answer_to_an_error_of_a_deeper_class_is_that_of_the_nearest_class_above() -> None:
+    class MessageBlank(MessageEmpty):
+        pass
+
+    assert answer_to(MessageBlank()) == ANSWERS[MessageEmpty]
+
+
+def test_answer_to_an_error_without_a_row_is_a_defect() -> None:
+    class NotInTheTable(ChatioError):
+        pass
+
+    with pytest.raises(LookupError, match="NotInTheTable"):
+        answer_to(NotInTheTable())
+
+
+@pytest.mark.parametrize("kind", [TokenExpired, TokenSignatureInvalid, TokenMalformed])
+def test_over_http_no_bad_token_is_told_from_another(kind: type[TokenError]) -> None:
+    assert (ANSWERS[kind].status, ANSWERS[kind].message) == (401, "Token invalid")
+
+
+def test_an_error_carries_what_its_answer_needs() -> None:
+    wrong = FieldError("name", "This is missing."), FieldError("email", "This must be text.")
+    assert InvalidInput(*wrong).errors == wrong
+    assert Overloaded(retry_after_seconds=3).retry_after_seconds == 3
+    assert Unforeseen(reference="ab12").reference == "ab12"

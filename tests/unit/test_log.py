@@ -1,0 +1,267 @@
+"""The log against the simplest thing that could be right: a list that is never shortened."""
+
+import string
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chatio.errors import OffsetInvalid
+from chatio.log import ENTRY_OVERHEAD_BYTES, Entry, MessageLog
+from chatio.messages import Message
+
+
+def message(id_: str, author_id: str = "7", content: str = "hello") -> Message:
+    return Message(id_, content, author_id, "Ada", "10:32", "2031-05-09T12:04:05.678Z")
+
+
+def filled(count: int, *, max_messages: int = 100) -> MessageLog:
+    log = MessageLog(max_messages=max_messages)
+    for number in range(1, count + 1):
+        log.append(message(f"m{number}"))
+    return log
+
+
+def ids(entries: list[Entry]) -> list[str]:
+    return [entry.message.id for entry in entries]
+
+
+# --- appending and reading
+
+
+def test_a_new_log_is_empty() -> None:
+    log = MessageLog()
+    assert (len(log), log.head, log.tail, log.size_bytes, log.read(0)) == (0, 0, 0, 0, [])
+
+
+def test_entries_are_numbered_from_one_and_read_in_their_order() -> None:
+    log = filled(3)
+    assert [entry.number for entry in log.read(0)] == [1, 2, 3]
+    assert ids(log.read(0)) == ["m1", "m2", "m3"]
+    assert (log.head, log.tail, len(log)) == (3, 0, 3)
+
+
+def test_an_entry_that_is_new_is_said_to_be() -> None:
+    appended = MessageLog().append(message("m1"))
+    assert appended.is_new
+    assert appended.entry.message == message("m1")
+
+
+@pytest.mark.parametrize(
+    ("after", "limit", "expected"),
+    [
+        (0, None, ["m1", "m2", "m3"]),
+        (1, None, ["m2", "m3"]),
+        (3, None, []),
+        (4, None, []),
+        (-5, None, ["m1", "m2", "m3"]),
+        (0, 2, ["m1", "m2"]),
+        (2, 2, ["m3"]),
+        (0, 0, []),
+        (9, 2, []),
+    ],
+)
+def test_reading_gives_what_lies_after_a_number(after: int, limit: int | None, expected: list[str]) -> None:
+    assert ids(filled(3).read(after, limit=limit)) == expected
+
+
+def test_what_was_forgotten_is_missing_from_a_reading_and_does_not_count_to_its_limit() -> None:
+    log = filled(5, max_messages=3)
+    assert (log.head, log.tail, len(log)) == (5, 2, 3)
+    assert ids(log.read(0)) == ["m3", "m4", "m5"]
+    assert ids(log.read(0, limit=2)) == ["m3", "m4"]
+
+
+def test_a_reading_is_the_readers_own() -> None:
+    log = filled(2)
+    log.read(0).clear()
+    assert ids(log.read(0)) == ["m1", "m2"]
+
+
+# --- the same message again
+
+
+def test_the_same_id_of_the_same_author_is_the_same_message() -> None:
+    log = MessageLog()
+    first = log.append(message("m1", content="first"))
+    again = log.append(message("m1", content="changed"))
+    assert again == (first.entry, False)
+    assert [entry.message.content for entry in log.read(0)] == ["first"]
+    assert log.head == 1
+
+
+def test_the_same_id_of_another_author_is_another_message_with_an_id_of_ours() -> None:
+    log = MessageLog()
+    log.append(message("m1", author_id="7"))
+    other = log.append(message("m1", author_id="8"))
+    assert other.is_new
+    assert other.entry.message.id != "m1"
+    assert msgspec.structs.replace(other.entry.message, id="m1") == message("m1", author_id="8")
+    assert log.append(message("m1", author_id="7")).entry.number == 1
+
+
+def test_an_id_that_was_forgotten_is_new_again() -> None:
+    log = filled(4, max_messages=3)
+    assert not log.append(message("m2")).is_new
+    assert log.append(message("m1")).entry.number == 5
+
+
+# --- how much is kept
+
+
+def test_the_size_is_that_of_the_texts_in_utf_8_and_what_an_entry_weighs() -> None:
+    log = MessageLog()
+    entry = log.append(message("m1", content="ä\U0001f600\ud83d")).entry
+    assert entry.size_bytes == ENTRY_OVERHEAD_BYTES + len("m17Ada10:32") + 2 + 4 + 3
+    assert log.size_bytes == entry.size_bytes
+
+
+def test_bytes_past_the_limit_are_forgotten_from_the_beginning() -> None:
+    one = MessageLog().append(message("mm")).entry.size_bytes
+    log = MessageLog(max_bytes=3 * one)
+    for id_ in ("m1", "m2", "m3"):
+        log.append(message(id_))
+    assert ids(log.read(0)) == ["m1", "m2", "m3"]
+    log.append(message("m4", content="hello" + "x"))
+    assert ids(log.read(0)) == ["m3", "m4"]
+    assert log.size_bytes == 2 * one + 1
+
+
+def test_the_newest_message_stays_however_large() -> None:
+    log = MessageLog(max_bytes=1)
+    log.append(message("m1"))
+    log.append(message("m2", content="x" * 100_000))
+    assert ids(log.read(0)) == ["m2"]
+
+
+# --- offsets
+
+
+def test_an_offset_is_text_of_one_width_and_sorts_as_its_entries_do() -> None:
+    log = filled(20)
+    offsets = [entry.offset for entry in log.read(0)]
+    assert offsets == sorted(offsets)
+    assert len({len(offset) for offset in offsets}) == 1
+    assert len(log.offset_of(16**10 - 1)) == len(offsets[0])
+
+
+def test_an_offset_stands_for_its_number_also_when_the_entry_is_forgotten() -> None:
+    log = filled(5, max_messages=2)
+    assert [log.number_of(log.offset_of(number)) for number in range(6)] == list(range(6))
+
+
+def test_offsets_of_a_later_log_are_others_and_sort_behind() -> None:
+    earlier = filled(3)
+    while (later := MessageLog()).epoch == earlier.epoch:
+        pass
+    assert later.offset_of(0) > earlier.offset_of(3)
+    later.append(message("m1"))
+    with pytest.raises(OffsetInvalid):
+        later.number_of(earlier.offset_of(1))
+
+
+@pytest.mark.parametrize("number", ["", "4", "0000000004", "-000000001", "+000000001", "00000000 1", "000000000A"])
+def test_what_this_log_never_gave_is_no_offset(number: str) -> None:
+    log = filled(3)
+    with pytest.raises(OffsetInvalid):
+        log.number_of(f"{log.epoch}-{number}")
+
+
+@pytest.mark.parametrize(
+    "number", ["0000_00001", "000000001\n", "\u0660\u0660\u0660\u0660\u0660\u0660\u0660\u0660\u0660\u0661"]
+)
+def test_a_number_that_only_python_reads_is_no_offset(number: str) -> None:
+    log = filled(3)
+    with pytest.raises(OffsetInvalid):
+        log.number_of(f"{log.epoch}-{number}")
+
+
+def test_an_offset_in_upper_case_is_none() -> None:
+    log = filled(11)
+    assert log.number_of(f"{log.epoch}-000000000b") == 11
+    with pytest.raises(OffsetInvalid):
+        log.number_of(f"{log.epoch}-000000000B")
+
+
+@settings(deadline=None, database=None)
+@given(st.text() | st.text(string.hexdigits + "-+_ "))
+def test_no_text_but_an_offset_is_one(text: str) -> None:
+    log = filled(1)
+    for candidate in (text, f"{log.epoch}{text}", f"{log.epoch}-{text}", text * 1000):
+        try:
+            number = log.number_of(candidate)
+        except OffsetInvalid:
+            continue
+        assert log.offset_of(number) == candidate
+
+
+# --- all of it at once, against a list
+
+MESSAGES = st.builds(
+    message,
+    st.sampled_from("abcdef") | st.text(min_size=1, max_size=3),
+    st.sampled_from(["7", "8"]),
+    st.text(max_size=3) | st.just("x" * 3000),
+)
+READINGS = st.tuples(st.integers(-2, 30), st.none() | st.integers(0, 5))
+
+
+class Model:
+    """Everything that was ever appended, in a list; what is kept is counted from its end."""
+
+    def __init__(self, max_messages: int, max_bytes: int) -> None:
+        self._all: list[Entry] = []
+        self._max_messages = max_messages
+        self._max_bytes = max_bytes
+        self.tail = 0
+
+    @property
+    def kept(self) -> list[Entry]:
+        return self._all[self.tail :]
+
+    def expects_new(self, message: Message) -> bool:
+        return not any(
+            (entry.message.id, entry.message.author_id) == (message.id, message.author_id) for entry in self.kept
+        )
+
+    def append(self, entry: Entry) -> None:
+        self._all.append(entry)
+        while len(self.kept) > 1 and (
+            len(self.kept) > self._max_messages or sum(e.size_bytes for e in self.kept) > self._max_bytes
+        ):
+            self.tail += 1
+
+    def read(self, after: int, limit: int | None) -> list[Entry]:
+        behind = [entry for entry in self.kept if entry.number > after]
+        return behind if limit is None else behind[:limit]
+
+
+@settings(deadline=None, database=None)
+@given(
+    st.lists(MESSAGES, max_size=25),
+    st.lists(READINGS, max_size=5),
+    st.integers(1, 8),
+    st.integers(1, 12_000),
+)
+def test_the_log_does_what_a_list_would(
+    messages: list[Message], readings: list[tuple[int, int | None]], max_messages: int, max_bytes: int
+) -> None:
+    log, model = MessageLog(max_messages=max_messages, max_bytes=max_bytes), Model(max_messages, max_bytes)
+    for sent in messages:
+        head = log.head
+        is_new = model.expects_new(sent)
+        appended = log.append(sent)
+        assert appended.is_new is is_new
+        if is_new:
+            assert appended.entry.number == head + 1
+            assert appended.entry.message.content == sent.content
+            model.append(appended.entry)
+        else:
+            assert appended.entry in model.kept
+        assert log.read(0) == model.kept
+        assert (len(log), log.tail) == (len(model.kept), model.tail)
+        assert log.size_bytes == sum(entry.size_bytes for entry in model.kept)
+        assert len({entry.message.id for entry in model.kept}) == len(model.kept)
+    for after, limit in readings:
+        assert log.read(after, limit=limit) == model.read(after, limit)

@@ -1,0 +1,167 @@
+"""The options, what a configuration is said to be, and one run from start to signal."""
+
+import gc
+import logging
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from tornado.netutil import bind_sockets
+
+import main as program
+from chatio.settings import table
+from tests.conftest import ExpectedLogs
+
+KEY = "a key of more than thirty-two bytes"
+SOUND = "The configuration is sound.\n"
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No setting of whoever runs the tests reaches them."""
+    for setting in table():
+        monkeypatch.delenv(setting.name, raising=False)
+
+
+@pytest.fixture
+def env_file(tmp_path: Path) -> Callable[..., list[str]]:
+    """Writes a file of settings, and gives the options that name it."""
+
+    def write(*lines: str) -> list[str]:
+        path = tmp_path / "settings.env"
+        path.write_text("\n".join(lines), "utf-8")
+        return ["--env-file", str(path)]
+
+    return write
+
+
+Write = Callable[..., list[str]]
+
+
+@pytest.fixture
+def stop_when_listening(caplog: pytest.LogCaptureFixture) -> Iterator[list[str]]:
+    """Sends this process SIGTERM as soon as its server says that it listens; collects what it says."""
+    caplog.set_level(logging.INFO, "chatio")
+    lines: list[str] = []
+
+    class Stop(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.append(record.getMessage())
+            if "listening" in lines[-1]:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    handler = Stop(logging.INFO)
+    logging.getLogger("chatio").addHandler(handler)
+    yield lines
+    logging.getLogger("chatio").removeHandler(handler)
+
+
+def test_a_sound_configuration_is_said_to_be_and_exits_0_without_serving(
+    env_file: Write, capsys: pytest.CaptureFixture[str], stop_when_listening: list[str]
+) -> None:
+    arguments = env_file("SERVER_PORT=0", "SERVER_HOST=127.0.0.1", f"JWT_SECRET_KEY={KEY}")
+    assert program.main([*arguments, "--check"]) == 0
+    assert capsys.readouterr() == (SOUND, "")
+    assert stop_when_listening == []
+
+
+def test_nothing_set_is_sound(env_file: Write, capsys: pytest.CaptureFixture[str]) -> None:
+    assert program.main([*env_file(), "--check"]) == 0
+    assert capsys.readouterr().out == SOUND
+
+
+@pytest.mark.parametrize("options", [["--check"], []])
+def test_an_unsound_configuration_is_told_line_by_line_and_exits_2(
+    env_file: Write, capsys: pytest.CaptureFixture[str], options: list[str]
+) -> None:
+    arguments = [*env_file("SERVER_PORT=http", "JWT_SECRET_KEY=hunter2", "CLIENT_URL=nowhere"), *options]
+    assert program.main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert [line.partition(":")[0] for line in err.splitlines()] == ["SERVER_PORT", "JWT_SECRET_KEY", "CLIENT_URL"]
+    assert "hunter2" not in err
+    assert "Traceback" not in err
+
+
+def test_the_environment_goes_before_the_file(
+    env_file: Write, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = [*env_file("SERVER_PORT=http"), "--check"]
+    assert program.main(arguments) == 2
+    monkeypatch.setenv("SERVER_PORT", "4000")
+    assert program.main(arguments) == 0
+    monkeypatch.setenv("SERVER_PORT", "")
+    assert program.main(arguments) == 2
+
+
+def test_a_typo_in_the_file_is_warned_of_and_does_not_stop(
+    env_file: Write, capsys: pytest.CaptureFixture[str], logs: ExpectedLogs
+) -> None:
+    logs.expect(r"^settings\.env: SERVER_PROT is not a setting; did you mean SERVER_PORT\?$")
+    assert program.main([*env_file("SERVER_PROT=1"), "--check"]) == 0
+    assert capsys.readouterr().out == SOUND
+
+
+def test_a_name_of_the_environment_that_is_no_setting_is_nobodys_business(
+    env_file: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SERVER_PROT", "1")
+    assert program.main([*env_file(), "--check"]) == 0
+
+
+def test_a_file_that_is_not_there_is_one_clear_line_and_exits_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert program.main(["--env-file", str(tmp_path / "typo.env"), "--check"]) == 2
+    assert "typo.env" in capsys.readouterr().err
+
+
+def test_a_file_that_is_not_utf_8_is_one_clear_line_and_exits_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "settings.env"
+    path.write_bytes(b"JWT_SECRET_KEY=hunter2\xff\n")
+    assert program.main(["--env-file", str(path), "--check"]) == 2
+    err = capsys.readouterr().err
+    assert "settings.env" in err
+    assert "hunter2" not in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("option", ["--chek", "--help"])
+def test_an_option_that_is_none_exits_2_and_help_exits_0(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        program.main([option])
+    out, err = capsys.readouterr()
+    assert (caught.value.code, "usage:" in out, "usage:" in err) == (
+        (0, True, False) if option == "--help" else (2, False, True)
+    )
+
+
+def test_the_server_starts_says_where_and_ends_with_0(env_file: Write, stop_when_listening: list[str]) -> None:
+    assert program.main(env_file("SERVER_PORT=0", "SERVER_HOST=127.0.0.1", f"JWT_SECRET_KEY={KEY}")) == 0
+    first, *others = stop_when_listening
+    assert first.startswith("Chat.io is listening on http://127.0.0.1:")
+    assert others == ["Stopping", "Stopped"]
+
+
+def test_without_a_key_one_is_made_and_one_warning_says_what_that_means(
+    env_file: Write, stop_when_listening: list[str], logs: ExpectedLogs
+) -> None:
+    logs.expect("^JWT_SECRET_KEY is not set: .* everybody is signed out when it ends$")
+    assert program.main(env_file("SERVER_PORT=0", "SERVER_HOST=127.0.0.1")) == 0
+    assert len(logs.records) == 1
+
+
+# Tornado leaves the socket that it could not bind to the garbage collector.
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+def test_a_port_in_use_is_one_clear_line_and_exits_2(env_file: Write, capsys: pytest.CaptureFixture[str]) -> None:
+    (taken,) = bind_sockets(0, "127.0.0.1")
+    with taken:
+        port = taken.getsockname()[1]
+        arguments = env_file(f"SERVER_PORT={port}", "SERVER_HOST=127.0.0.1", f"JWT_SECRET_KEY={KEY}")
+        assert program.main(arguments) == 2
+        gc.collect()
+    assert capsys.readouterr().err == f"Port {port} is already in use (SERVER_PORT).\n"

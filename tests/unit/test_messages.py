@@ -1,0 +1,146 @@
+"""What a message is: what is kept of what a client sent, what is replaced, and what is refused."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from chatio.errors import MessageEmpty, MessageInvalid, MessageTooLong
+from chatio.messages import Author, Message, fit_id, new_id, stamp
+
+ADA = Author("7", "Ada")
+NOON = datetime(2031, 5, 9, 12, 4, 5, 678_901, tzinfo=UTC)
+FROM_THE_PAGE = {
+    "id": "0b7c5c5e-6f0a-4b59-9d4e-5b3b1a0d1f11",
+    "content": "hello",
+    "author_id": "7",
+    "author_name": "Ada",
+    "timestamp": "10:32 AM",
+    "status": "sent",
+}
+
+
+def stamped(**changes: Any) -> Message:
+    return stamp(FROM_THE_PAGE | changes, ADA, max_chars=10_000, now=NOON)
+
+
+def test_a_message_of_the_page_comes_out_as_the_contract_says() -> None:
+    assert msgspec.to_builtins(stamped()) == FROM_THE_PAGE | {"sent_at": "2031-05-09T12:04:05.678Z"}
+
+
+def test_the_author_is_whom_the_token_names_and_never_whom_the_client_claims() -> None:
+    message = stamped(author_id="1", author_name="Eve", status="received", sent_at="yesterday")
+    assert (message.author_id, message.author_name) == ("7", "Ada")
+    assert (message.status, message.sent_at) == ("sent", "2031-05-09T12:04:05.678Z")
+
+
+def test_nothing_else_is_passed_on() -> None:
+    sent = msgspec.to_builtins(stamped(html="<b>", room="admin", type="system"))
+    assert set(sent) == {"id", "content", "author_id", "author_name", "timestamp", "sent_at", "status"}
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["<b>&amp;</b>", " leading and trailing ", "two\nlines", "\x00", "\U0001f600", "\u202e", "x" * 10_000],
+)
+def test_content_is_unchanged(content: str) -> None:
+    assert stamped(content=content).content == content
+
+
+@pytest.mark.parametrize("raw", [None, True, 7, 7.5, "text", b"bytes", [], [FROM_THE_PAGE], {}, {"id": "1"}])
+def test_what_is_no_object_with_content_is_invalid(raw: object) -> None:
+    with pytest.raises(MessageInvalid):
+        stamp(raw, ADA, max_chars=10_000)
+
+
+@pytest.mark.parametrize("content", [None, False, 7, 7.5, b"bytes", ["text"], {"text": "text"}])
+def test_content_that_is_no_text_is_invalid(content: object) -> None:
+    with pytest.raises(MessageInvalid):
+        stamped(content=content)
+
+
+@pytest.mark.parametrize("content", ["", " ", "\n\t\r", "\u00a0\u2003\u3000"])
+def test_content_that_says_nothing_is_empty(content: str) -> None:
+    with pytest.raises(MessageEmpty):
+        stamped(content=content)
+
+
+def test_content_is_too_long_from_one_character_past_the_limit() -> None:
+    assert stamp({"content": "\U0001f600" * 5}, ADA, max_chars=5).content == "\U0001f600" * 5
+    with pytest.raises(MessageTooLong):
+        stamp({"content": "x" * 6}, ADA, max_chars=5)
+
+
+@pytest.mark.parametrize("timestamp", ["10:32 AM", "", "x" * 64, "<b>"])
+def test_a_timestamp_that_is_text_is_kept(timestamp: str) -> None:
+    assert stamped(timestamp=timestamp).timestamp == timestamp
+
+
+@pytest.mark.parametrize("timestamp", [None, 7, ["10:32"], {"at": 1}, True, "x" * 65])
+def test_another_timestamp_becomes_the_time_in_utc(timestamp: object) -> None:
+    assert stamped(timestamp=timestamp).timestamp == "12:04"
+
+
+def test_a_missing_timestamp_becomes_the_time_in_utc() -> None:
+    assert stamp({"content": "hello"}, ADA, max_chars=10, now=NOON).timestamp == "12:04"
+
+
+def test_the_time_is_now_unless_told_otherwise() -> None:
+    before = datetime.now(UTC) - timedelta(milliseconds=1)
+    sent_at = stamp({"content": "hello"}, ADA, max_chars=10).sent_at
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", sent_at)
+    assert before <= datetime.fromisoformat(sent_at) <= datetime.now(UTC)
+
+
+def test_midnight_has_milliseconds_too() -> None:
+    midnight = datetime(2031, 1, 1, tzinfo=UTC)
+    message = stamp({"content": "hello"}, ADA, max_chars=10, now=midnight)
+    assert (message.sent_at, message.timestamp) == ("2031-01-01T00:00:00.000Z", "00:00")
+
+
+@pytest.mark.parametrize("candidate", ["x", "x" * 64, " ", "Ü", "\U0001f600" * 64])
+def test_an_id_that_fits_is_kept(candidate: str) -> None:
+    assert fit_id({"id": candidate}) == candidate
+    assert stamped(id=candidate).id == candidate
+
+
+@pytest.mark.parametrize(
+    "candidate",
+    [
+        "",
+        "x" * 65,
+        "a\x00b",
+        "a\nb",
+        "\x7f",
+        "\x85",
+        "\ud83d",
+        "a\u200bb",
+        "a\u202eb",
+        None,
+        7,
+        0,
+        True,
+        ["x"],
+        {"id": "x"},
+    ],
+)
+def test_an_id_that_does_not_fit_is_replaced(candidate: object) -> None:
+    assert fit_id({"id": candidate}) is None
+    assert UUID(stamped(id=candidate).id).version == 4
+
+
+@pytest.mark.parametrize("raw", [None, "id", ["id"], 7, {}])
+def test_what_has_no_id_has_none(raw: object) -> None:
+    assert fit_id(raw) is None
+
+
+def test_no_two_ids_of_ours_are_the_same() -> None:
+    assert len({new_id() for _ in range(100)}) == 100
+
+
+def test_a_message_cannot_be_changed() -> None:
+    with pytest.raises(AttributeError):
+        stamped().content = "something else"  # type: ignore[misc]

@@ -1,0 +1,235 @@
+"""Passwords: hashed off the loop, bounded, renewed, and as slow for a stranger as for a mistake."""
+
+import asyncio
+import os
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from passlib.context import CryptContext
+
+from chatio.errors import Overloaded
+from chatio.passwords import HASHING_NICENESS, PasswordHasher
+
+PASSWORD = "correct horse battery staple"
+
+
+@pytest.fixture
+def hasher() -> Iterator[PasswordHasher]:
+    """One that spends next to nothing on a hash."""
+    hasher = PasswordHasher(memory_kib=8, iterations=1)
+    yield hasher
+    hasher.close()
+
+
+class Spy:
+    """Lets a method of passlib's context do its work, and notes with what and where it was called."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, method: str) -> None:
+        self.calls: list[tuple[Any, ...]] = []
+        self.threads: list[int] = []
+        self.niceness: list[int] = []
+        original = getattr(CryptContext, method)
+
+        def noted(context: CryptContext, *args: Any) -> Any:
+            self.calls.append(args)
+            self.threads.append(threading.get_ident())
+            self.niceness.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+            return original(context, *args)
+
+        monkeypatch.setattr(CryptContext, method, noted)
+
+
+async def test_the_real_parameters_are_argon2id_as_owasp_has_them() -> None:
+    hasher = PasswordHasher()
+    try:
+        stored = await hasher.hash(PASSWORD)
+        assert stored.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+        assert await hasher.verify(PASSWORD, stored) == (True, None)
+        assert await hasher.verify("something else", stored) == (False, None)
+    finally:
+        hasher.close()
+
+
+async def test_the_same_password_has_another_hash_each_time(hasher: PasswordHasher) -> None:
+    assert await hasher.hash(PASSWORD) != await hasher.hash(PASSWORD)
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        "pässwörd\U0001f600",
+        "\ud83d half a pair \udc00",
+        "nul \x00 inside",
+        " spaces around ",
+        "        ",
+        "\U0001f600" * 128,
+    ],
+)
+async def test_any_characters_make_a_password(hasher: PasswordHasher, password: str) -> None:
+    stored = await hasher.hash(password)
+    assert (await hasher.verify(password, stored)).matches
+    assert not (await hasher.verify(password[:-1], stored)).matches
+
+
+async def test_passwords_that_differ_behind_a_nul_are_not_the_same(hasher: PasswordHasher) -> None:
+    assert not (await hasher.verify("nul \x00 b", await hasher.hash("nul \x00 a"))).matches
+
+
+async def test_halves_of_pairs_are_told_from_one_another(hasher: PasswordHasher) -> None:
+    stored = await hasher.hash("\ud83d" * 8)
+    assert not (await hasher.verify("\ud83e" * 8, stored)).matches
+    assert not (await hasher.verify("?" * 8, stored)).matches
+
+
+async def test_a_hash_of_older_parameters_is_renewed_by_the_right_password(hasher: PasswordHasher) -> None:
+    older = PasswordHasher(memory_kib=16, iterations=2)
+    stored = await older.hash(PASSWORD)
+    older.close()
+    matches, renewed = await hasher.verify(PASSWORD, stored)
+    assert matches
+    assert renewed is not None
+    assert "m=8,t=1,p=1" in renewed
+    assert await hasher.verify(PASSWORD, renewed) == (True, None)
+
+
+async def test_a_hash_of_older_parameters_is_not_renewed_by_a_wrong_password(hasher: PasswordHasher) -> None:
+    older = PasswordHasher(memory_kib=16, iterations=2)
+    stored = await older.hash(PASSWORD)
+    older.close()
+    assert await hasher.verify("something else", stored) == (False, None)
+
+
+async def test_an_unknown_address_costs_a_verification_of_the_same_parameters(
+    hasher: PasswordHasher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = await hasher.hash(PASSWORD)
+    spy = Spy(monkeypatch, "verify_and_update")
+    assert await hasher.verify(PASSWORD, stored) == (True, None)
+    assert await hasher.verify(PASSWORD, None) == (False, None)
+    known, unknown = (call[1] for call in spy.calls)
+    assert known.rsplit("$", 2)[0] == unknown.rsplit("$", 2)[0]
+
+
+async def test_nothing_matches_the_hash_that_stands_for_an_unknown_address(
+    hasher: PasswordHasher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(CryptContext, "verify_and_update", lambda *_: (True, "$renewed$"))
+    assert await hasher.verify(PASSWORD, None) == (False, None)
+
+
+async def test_hashing_runs_on_threads_that_give_way_to_the_loop(
+    hasher: PasswordHasher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashing, verifying = Spy(monkeypatch, "hash"), Spy(monkeypatch, "verify_and_update")
+    before = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    await hasher.verify(PASSWORD, await hasher.hash(PASSWORD))
+    used = {*hashing.threads, *verifying.threads}
+    assert used
+    assert threading.get_ident() not in used
+    assert {*hashing.niceness, *verifying.niceness} == {HASHING_NICENESS}
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == before
+
+
+async def test_a_system_that_forbids_to_set_the_niceness_hashes_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def forbid(*_: int) -> None:
+        raise PermissionError  # what Linux answers to a process that already is nicer
+
+    monkeypatch.setattr(os, "setpriority", forbid)
+    hasher = PasswordHasher(memory_kib=8, iterations=1)
+    try:
+        assert (await hasher.verify(PASSWORD, await hasher.hash(PASSWORD))).matches
+    finally:
+        hasher.close()
+
+
+async def test_as_many_threads_as_cores_hash_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each waits for all the others, so that fewer threads would never come to an end."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    hasher = PasswordHasher(memory_kib=8, iterations=1)
+    meeting = threading.Barrier(3, timeout=30)
+    original = CryptContext.hash
+
+    def meet(context: CryptContext, *args: Any) -> str:
+        meeting.wait()
+        return str(original(context, *args))
+
+    monkeypatch.setattr(CryptContext, "hash", meet)
+    try:
+        assert len(await asyncio.gather(*(hasher.hash(PASSWORD) for _ in range(3)))) == 3
+    finally:
+        hasher.close()
+
+
+# Tasks that `gather` starts all reach the queue in one turn of the loop, before any hash can have come back.
+async def test_one_more_than_may_wait_is_refused_at_once_and_the_others_are_served() -> None:
+    hasher = PasswordHasher(max_waiting=4, threads=2, memory_kib=8, iterations=1)
+    try:
+        stored = await hasher.hash(PASSWORD)
+        work = [hasher.hash(PASSWORD), hasher.verify(PASSWORD, stored), hasher.verify(PASSWORD, None)]
+        outcomes = await asyncio.gather(*work, *(hasher.hash(PASSWORD) for _ in range(3)), return_exceptions=True)
+        refused = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+        assert [type(outcome) for outcome in refused] == [Overloaded, Overloaded]
+        assert outcomes[4:] == refused
+        assert await hasher.hash(PASSWORD)  # and the queue is empty again
+    finally:
+        hasher.close()
+
+
+@pytest.mark.parametrize(("threads", "waiting", "seconds"), [(1, 1, 1), (1, 20, 2), (1, 60, 4), (3, 60, 2)])
+async def test_who_is_refused_is_told_when_the_queue_will_be_shorter(
+    threads: int, waiting: int, seconds: int
+) -> None:
+    hasher = PasswordHasher(max_waiting=waiting, threads=threads, memory_kib=8, iterations=1)
+    try:
+        work = (hasher.hash(PASSWORD) for _ in range(waiting + 1))
+        outcomes = await asyncio.gather(*work, return_exceptions=True)
+        (refused,) = (outcome for outcome in outcomes if isinstance(outcome, Overloaded))
+        assert refused.retry_after_seconds == seconds
+    finally:
+        hasher.close()
+
+
+async def test_a_hash_that_fails_leaves_its_place(hasher: PasswordHasher, monkeypatch: pytest.MonkeyPatch) -> None:
+    one_at_a_time = PasswordHasher(max_waiting=1, memory_kib=8, iterations=1)
+    try:
+        with pytest.raises(ValueError, match="hash"):
+            await one_at_a_time.verify(PASSWORD, "no hash at all")
+        assert await one_at_a_time.hash(PASSWORD)
+    finally:
+        one_at_a_time.close()
+
+
+async def test_closing_waits_for_the_hash_that_runs_and_drops_those_that_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hasher = PasswordHasher(threads=1, memory_kib=8, iterations=1)
+    started, go_on, finished = threading.Event(), threading.Event(), threading.Event()
+    original = CryptContext.hash
+
+    def held(context: CryptContext, *args: Any) -> str:
+        started.set()
+        assert go_on.wait(30)
+        hashed = str(original(context, *args))
+        finished.set()
+        return hashed
+
+    def close() -> bool:
+        hasher.close()
+        return finished.is_set()
+
+    monkeypatch.setattr(CryptContext, "hash", held)
+    running, waiting = asyncio.ensure_future(hasher.hash(PASSWORD)), asyncio.ensure_future(hasher.hash(PASSWORD))
+    await asyncio.to_thread(started.wait, 30)
+    closing = asyncio.ensure_future(asyncio.to_thread(close))
+    try:
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(waiting, 20)
+        assert not running.done()
+    finally:
+        go_on.set()
+    assert await closing, "it did not wait"
+    assert (await running).startswith("$argon2id$")

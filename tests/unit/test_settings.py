@@ -1,0 +1,232 @@
+"""Settings: what stands where nothing is set, what is refused and in which words, and the documents beside it."""
+
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from chatio.settings import InvalidSettings, Settings, load, table, unknown_names
+
+ROOT = Path(__file__).parents[2]
+
+
+# A cell of a table, or a comment before a line, as it reads aloud.
+def spoken(text: str) -> str:
+    return text.strip().removeprefix("#").strip().rstrip(".").replace("`", "")
+
+
+KEY = "a key of more than thirty-two bytes"
+
+
+def problems_of(**texts: str) -> list[str]:
+    with pytest.raises(InvalidSettings) as caught:
+        load(texts)
+    return caught.value.problems
+
+
+def test_nothing_set_gives_the_defaults_of_the_contract() -> None:
+    settings = load({})
+    assert settings.server_port == 3000
+    assert settings.server_host == ""
+    assert settings.origins == ("http://localhost:5173",)
+    assert settings.jwt_secret_key == ""
+    assert settings.jwt_ttl_seconds == 86400
+    assert settings.message_max_chars == 10_000
+    assert settings.log_level == "INFO"
+
+
+def test_every_setting_is_read_from_its_own_name() -> None:
+    texts = {
+        "SERVER_PORT": "8080",
+        "SERVER_HOST": "127.0.0.1",
+        "CLIENT_URL": "https://chat.example",
+        "JWT_SECRET_KEY": KEY,
+        "JWT_TTL_SECONDS": "60",
+        "MESSAGE_MAX_CHARS": "500",
+        "LOG_MAX_MESSAGES": "7",
+        "LOG_MAX_BYTES": "4096",
+        "SLOW_CLIENT_SECONDS": "2.5",
+        "TRUSTED_PROXIES": "127.0.0.1",
+        "HASH_QUEUE_MAX": "9",
+        "LOG_LEVEL": "DEBUG",
+    }
+    loaded = msgspec.structs.asdict(load(texts))
+    assert {name.upper(): str(value) for name, value in loaded.items()} == texts
+    assert set(texts) == {setting.name for setting in table()}
+
+
+def test_the_settings_cannot_be_changed() -> None:
+    with pytest.raises(AttributeError):
+        load({}).server_port = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("SERVER_PORT", "-1"),
+        ("SERVER_PORT", "65536"),
+        ("SERVER_PORT", "http"),
+        ("SERVER_PORT", "80.5"),
+        ("SERVER_PORT", "9" * 5000),
+        ("CLIENT_URL", ","),
+        ("CLIENT_URL", "localhost:5173"),
+        ("CLIENT_URL", "ftp://chat.example"),
+        ("CLIENT_URL", "https://chat.example/page"),
+        ("CLIENT_URL", "https://chat.example?page"),
+        ("CLIENT_URL", "https://somebody@chat.example"),
+        ("CLIENT_URL", "https://chat example"),
+        ("CLIENT_URL", "https://chat.example:99999"),
+        ("CLIENT_URL", "http://[::1"),
+        ("CLIENT_URL", "https://"),
+        ("CLIENT_URL", "https://chat.example,*"),
+        ("JWT_SECRET_KEY", "short"),
+        ("JWT_SECRET_KEY", "k" * 31),
+        ("JWT_TTL_SECONDS", "0"),
+        ("JWT_TTL_SECONDS", str(10 * 365 * 86400 + 1)),
+        ("JWT_TTL_SECONDS", "a day"),
+        ("MESSAGE_MAX_CHARS", "0"),
+        ("MESSAGE_MAX_CHARS", "100001"),
+        ("LOG_MAX_MESSAGES", "0"),
+        ("LOG_MAX_MESSAGES", "10000001"),
+        ("LOG_MAX_BYTES", "1023"),
+        ("SLOW_CLIENT_SECONDS", "0"),
+        ("SLOW_CLIENT_SECONDS", "-1"),
+        ("SLOW_CLIENT_SECONDS", "3600.5"),
+        ("SLOW_CLIENT_SECONDS", "inf"),
+        ("SLOW_CLIENT_SECONDS", "nan"),
+        ("SLOW_CLIENT_SECONDS", "soon"),
+        ("TRUSTED_PROXIES", "proxy.example"),
+        ("TRUSTED_PROXIES", "10.0.0.0/33"),
+        ("TRUSTED_PROXIES", "127.0.0.1 ::1"),
+        ("HASH_QUEUE_MAX", "0"),
+        ("HASH_QUEUE_MAX", "100001"),
+        ("LOG_LEVEL", "LOUD"),
+        ("LOG_LEVEL", "debug"),
+    ],
+)
+def test_a_bad_value_is_one_problem_that_names_its_setting(name: str, text: str) -> None:
+    (problem,) = problems_of(**{name: text})
+    assert problem.startswith(f"{name}: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("SERVER_PORT", "0"),
+        ("SERVER_PORT", "65535"),
+        ("SERVER_PORT", " 80 "),
+        ("CLIENT_URL", "http://[::1]:5173"),
+        ("CLIENT_URL", "https://chat.example:8443"),
+        ("CLIENT_URL", "*"),
+        ("JWT_SECRET_KEY", "k" * 32),
+        ("JWT_SECRET_KEY", "ä" * 16),
+        ("JWT_TTL_SECONDS", "1"),
+        ("MESSAGE_MAX_CHARS", "100000"),
+        ("LOG_LEVEL", "ERROR"),
+    ],
+)
+def test_a_value_at_the_edge_is_taken(name: str, text: str) -> None:
+    value = getattr(load({name: text}), name.lower())
+    assert str(value) == text.strip()
+
+
+def test_all_problems_are_told_at_once() -> None:
+    problems = problems_of(
+        SERVER_PORT="-1",
+        CLIENT_URL="nowhere, https://chat.example, elsewhere",
+        JWT_SECRET_KEY="short",
+        LOG_LEVEL="X",
+    )
+    assert sorted(problem.partition(":")[0] for problem in problems) == [
+        "CLIENT_URL",
+        "CLIENT_URL",
+        "JWT_SECRET_KEY",
+        "LOG_LEVEL",
+        "SERVER_PORT",
+    ]
+
+
+@pytest.mark.parametrize("name", [setting.name for setting in table()])
+def test_no_problem_text_has_the_secret_that_was_pasted_beside_the_wrong_name(name: str) -> None:
+    try:
+        load({name: "hunter2", "JWT_SECRET_KEY": "hunter2"})
+    except InvalidSettings as invalid:
+        # Of several addresses it is worth more to say which one is wrong, and no address is a secret.
+        lists = ("CLIENT_URL", "TRUSTED_PROXIES")
+        told = [problem for problem in invalid.problems if not problem.startswith(lists)]
+        assert "hunter2" not in " ".join(told)
+        assert any(problem.startswith("JWT_SECRET_KEY") for problem in told)
+
+
+def test_a_password_inside_an_origin_is_not_told() -> None:
+    assert "hunter2" not in " ".join(problems_of(CLIENT_URL="https://somebody:hunter2@chat.example"))
+
+
+def test_a_key_that_is_no_text_is_a_problem_and_not_told() -> None:
+    # What os.environ makes of bytes that are not UTF-8.
+    (problem,) = problems_of(JWT_SECRET_KEY="hunter2\udcff" * 8)
+    assert problem.startswith("JWT_SECRET_KEY: ")
+    assert "hunter2" not in problem
+
+
+@pytest.mark.parametrize("empty", ["", None])
+def test_an_empty_text_counts_as_not_set(empty: str | None) -> None:
+    names = [setting.name for setting in table()]
+    assert load(dict.fromkeys(names, empty)) == Settings()
+    assert load(dict.fromkeys(names, empty), {"SERVER_PORT": "4000"}).server_port == 4000
+
+
+def test_the_first_source_that_has_a_name_wins() -> None:
+    settings = load({"SERVER_PORT": "1"}, {"SERVER_PORT": "2", "LOG_LEVEL": "ERROR"})
+    assert (settings.server_port, settings.log_level) == (1, "ERROR")
+
+
+def test_a_name_that_is_no_setting_is_passed_over() -> None:
+    assert load({"PATH": "x", "server_port": "1"}) == Settings()
+
+
+def test_origins_are_separated_by_commas_and_lose_their_last_slash() -> None:
+    settings = load({"CLIENT_URL": " https://a.example/ ,, http://b.example:81"})
+    assert settings.origins == ("https://a.example", "http://b.example:81")
+
+
+def test_proxies_are_separated_by_commas() -> None:
+    assert load({}).proxies == ()
+    assert load({"TRUSTED_PROXIES": "127.0.0.1,, 10.0.0.0/8 , ::1"}).proxies == ("127.0.0.1", "10.0.0.0/8", "::1")
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("SERVER_PROT", "SERVER_PROT is not a setting; did you mean SERVER_PORT?"),
+        ("CHATIO_LOG_LEVEL", "CHATIO_LOG_LEVEL is not a setting; did you mean LOG_LEVEL?"),
+        ("CHATIO_JWT_TTL", "CHATIO_JWT_TTL is not a setting; did you mean JWT_TTL_SECONDS?"),
+        ("JWT_SECRET", "JWT_SECRET is not a setting; did you mean JWT_SECRET_KEY?"),
+        ("QQQ", "QQQ is not a setting"),
+    ],
+)
+def test_a_name_that_is_no_setting_is_told_with_the_one_that_was_meant(name: str, sentence: str) -> None:
+    assert unknown_names([name, "SERVER_PORT"]) == [sentence]
+
+
+def test_no_name_of_a_setting_is_unknown() -> None:
+    assert unknown_names([setting.name for setting in table()]) == []
+
+
+def test_env_example_says_what_the_code_says() -> None:
+    lines = (ROOT / ".env.example").read_text("utf-8").splitlines()
+    written = {}
+    for before, line in zip(["", *lines], lines, strict=False):
+        if match := re.fullmatch(r"(?:#\s*)?([A-Z][A-Z0-9_]+)=(.*)", line):
+            written[match[1]] = (match[2].strip(), spoken(before))
+    assert written == {setting.name: (setting.default, spoken(setting.description)) for setting in table()}
+
+
+def test_the_table_of_the_readme_says_what_the_code_says() -> None:
+    written = []
+    for line in (ROOT / "README.md").read_text("utf-8").splitlines():
+        cells = [spoken(cell) for cell in line.strip().strip("|").split("|")]
+        if line.lstrip().startswith("|") and len(cells) == 3 and re.fullmatch(r"[A-Z][A-Z0-9_]+", cells[0]):
+            written.append(tuple(cells))
+    assert written == [(setting.name, setting.default, spoken(setting.description)) for setting in table()]

@@ -1,0 +1,277 @@
+"""Tokens: what is issued, and everything that does not sign anybody in. Forged by hand, byte by byte."""
+
+import base64
+import hashlib
+import hmac
+import json
+import time
+from typing import Any
+
+import pytest
+
+from chatio.errors import TokenError, TokenExpired, TokenMalformed, TokenSignatureInvalid
+from chatio.tokens import MAX_TOKEN_CHARS, Tokens
+
+KEY = "the key of these tests, 32 bytes or more"
+OTHER_KEY = "another key that is 32 bytes long or more"
+HS256 = {"alg": "HS256", "typ": "JWT"}
+LATER = 2**40
+
+
+def segment(content: object) -> str:
+    data = content if isinstance(content, bytes) else json.dumps(content).encode()
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def forge(payload: object, header: object = HS256, *, key: str = KEY, digest: str = "sha256") -> str:
+    signed = f"{segment(header)}.{segment(payload)}"
+    signature = hmac.new(key.encode(), signed.encode(), digest).digest()
+    return f"{signed}.{segment(signature)}"
+
+
+def claims(**changes: Any) -> dict[str, Any]:
+    """Those of a sound token; a change to None takes the claim away."""
+    sound = {"id": "7", "sub": "7", "name": "Ada", "email": "ada@chat.test", "iat": 1, "exp": LATER}
+    return {name: value for name, value in (sound | changes).items() if value is not None}
+
+
+def payload_of(token: str) -> dict[str, Any]:
+    payload = token.split(".")[1]
+    decoded: dict[str, Any] = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    return decoded
+
+
+@pytest.fixture
+def tokens() -> Tokens:
+    return Tokens(KEY, ttl_seconds=3600)
+
+
+# --- issuing
+
+
+def test_an_issued_token_says_who_somebody_is(tokens: Tokens) -> None:
+    verified = tokens.verify(tokens.issue(subject="7", name="Ada Ü", email="ada@chat.test"))
+    assert (verified.subject, verified.name, verified.email) == ("7", "Ada Ü", "ada@chat.test")
+
+
+def test_an_issued_token_has_the_claims_of_the_contract_and_no_other() -> None:
+    issued_at = time.time() - 10
+    token = Tokens(KEY, ttl_seconds=60, clock=lambda: issued_at).issue(subject="7", name="Ada", email="a@b.test")
+    payload = payload_of(token)
+    assert len(payload.pop("jti")) == 32
+    assert payload == {
+        "id": "7",
+        "sub": "7",
+        "name": "Ada",
+        "email": "a@b.test",
+        "iat": int(issued_at),
+        "exp": int(issued_at) + 60,
+    }
+    assert json.loads(base64.urlsafe_b64decode(token.split(".")[0] + "==")) == HS256
+
+
+def test_no_two_tokens_have_the_same_id(tokens: Tokens) -> None:
+    issued = [tokens.verify(tokens.issue(subject="7", name="Ada", email="a@b.test")) for _ in range(3)]
+    assert len({token.token_id for token in issued}) == 3
+
+
+def test_the_longest_name_and_address_fit_into_a_token(tokens: Tokens) -> None:
+    token = tokens.issue(subject="7" * 36, name="\U0001f600" * 64, email="\U0001f600" * 254)
+    assert len(token) <= MAX_TOKEN_CHARS
+    assert tokens.verify(token).name == "\U0001f600" * 64
+
+
+@pytest.mark.parametrize("key", ["", "k" * 31, "ä" * 15])
+def test_a_short_key_is_refused(key: str) -> None:
+    with pytest.raises(ValueError, match="at least 32 bytes"):
+        Tokens(key, ttl_seconds=60)
+
+
+# --- verifying: the forger forges soundly, or nothing below would show anything
+
+
+def test_a_token_of_another_server_with_our_key_is_sound(tokens: Tokens) -> None:
+    verified = tokens.verify(forge(claims()))
+    assert (verified.subject, verified.issued_at, verified.expires_at, verified.token_id) == ("7", 1, LATER, "")
+
+
+def test_a_token_past_its_time_is_expired() -> None:
+    yesterday = Tokens(KEY, ttl_seconds=60, clock=lambda: time.time() - 86400)
+    with pytest.raises(TokenExpired):
+        yesterday.verify(yesterday.issue(subject="7", name="Ada", email="a@b.test"))
+
+
+def test_a_token_of_another_key_has_an_invalid_signature(tokens: Tokens) -> None:
+    with pytest.raises(TokenSignatureInvalid):
+        tokens.verify(forge(claims(), key=OTHER_KEY))
+
+
+def test_an_expired_token_of_another_key_is_not_said_to_be_expired(tokens: Tokens) -> None:
+    with pytest.raises(TokenSignatureInvalid):
+        tokens.verify(forge(claims(exp=2), key=OTHER_KEY))
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_token_with_a_changed_segment_is_not_sound(tokens: Tokens, place: int) -> None:
+    mine = forge(claims()).split(".")
+    theirs = forge(claims(sub="8"), {"typ": "JWT", "alg": "HS256"}, key=OTHER_KEY).split(".")
+    mine[place] = theirs[place]
+    with pytest.raises(TokenSignatureInvalid):
+        tokens.verify(".".join(mine))
+
+
+@pytest.mark.parametrize(
+    ("header", "digest"),
+    [
+        ({"alg": "none"}, "sha256"),
+        ({"alg": "None"}, "sha256"),
+        ({"alg": "HS512"}, "sha512"),
+        ({"alg": "HS384"}, "sha384"),
+        ({"alg": "hs256"}, "sha256"),
+        ({"alg": "RS256"}, "sha256"),
+        ({"alg": ["HS256"]}, "sha256"),
+        ({"alg": {}}, "sha256"),
+        ({"alg": 5}, "sha256"),
+        ({"typ": "JWT"}, "sha256"),
+    ],
+)
+def test_a_token_of_another_algorithm_has_an_invalid_signature(
+    tokens: Tokens, header: object, digest: str
+) -> None:
+    with pytest.raises(TokenSignatureInvalid):
+        tokens.verify(forge(claims(), header, digest=digest))
+
+
+def test_an_unsigned_token_has_an_invalid_signature(tokens: Tokens) -> None:
+    header = segment({"alg": "none"})
+    with pytest.raises(TokenSignatureInvalid):
+        tokens.verify(f"{header}.{segment(claims())}.")
+    with pytest.raises(TokenSignatureInvalid):
+        tokens.verify(f"{segment(HS256)}.{segment(claims())}.")
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        [],
+        "HS256",
+        None,
+        b"\xff",
+        b"{",
+        b"[" * 3000,
+        HS256 | {"kid": 5},
+        HS256 | {"crit": ["exp"]},
+        HS256 | {"crit": 5},
+        HS256 | {"b64": False},
+    ],
+)
+def test_a_token_with_an_odd_header_is_malformed(tokens: Tokens, header: object) -> None:
+    with pytest.raises(TokenMalformed):
+        tokens.verify(forge(claims(), header))
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        pytest.param([], id="array"),
+        pytest.param([claims()], id="array of claims"),
+        pytest.param("claims", id="text"),
+        pytest.param(None, id="null"),
+        pytest.param(7, id="number"),
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"{", id="half"),
+        pytest.param(b"\xff\xfe", id="no UTF-8"),
+        pytest.param(b"[" * 3000, id="deep"),
+        pytest.param(b'{"exp":' + b"9" * 5000 + b"}", id="digits"),
+        pytest.param(claims(exp=None), id="no exp"),
+        pytest.param(claims(iat=None), id="no iat"),
+        pytest.param(claims(sub=None), id="no sub"),
+        pytest.param(claims(name=None), id="no name"),
+        pytest.param(claims(email=None), id="no email"),
+        pytest.param(claims(sub=7), id="sub number"),
+        pytest.param(claims(sub=["7"]), id="sub array"),
+        pytest.param(claims(name=7), id="name number"),
+        pytest.param(claims(name={"first": "Ada"}), id="name object"),
+        pytest.param(claims(email=True), id="email bool"),
+        pytest.param(claims(jti=7), id="jti number"),
+        pytest.param(claims(exp="soon"), id="exp text"),
+        pytest.param(claims(exp=str(LATER)), id="exp digits in text"),
+        pytest.param(claims(iat="1"), id="iat digits in text"),
+        pytest.param(claims(exp=[]), id="exp array"),
+        pytest.param(claims(exp=float("inf")), id="exp infinite"),
+        pytest.param(claims(exp=float("nan")), id="exp NaN"),
+        pytest.param(claims(exp=LATER + 0.5), id="exp fraction"),
+        pytest.param(claims(iat=LATER), id="iat future"),
+        pytest.param(claims(iat={}), id="iat object"),
+        pytest.param(claims(iat=True), id="iat bool"),
+        pytest.param(claims(nbf=LATER), id="nbf future"),
+        pytest.param(claims(nbf=[]), id="nbf array"),
+        pytest.param(claims(aud="another service"), id="aud"),
+    ],
+)
+def test_a_signed_token_with_odd_claims_is_malformed(tokens: Tokens, payload: object) -> None:
+    with pytest.raises(TokenMalformed):
+        tokens.verify(forge(payload))
+
+
+@pytest.mark.parametrize("name", ["sub", "name", "email"])
+def test_a_signed_token_whose_claim_is_no_unicode_text_is_malformed(tokens: Tokens, name: str) -> None:
+    with pytest.raises(TokenMalformed):
+        tokens.verify(forge(claims(**{name: "half a pair \ud83d"})))
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "",
+        ".",
+        "..",
+        "...",
+        "a.b.c",
+        "null",
+        "undefined",
+        "\ud800",
+        "\ud800.\udfff.\ud800",
+        "ä.ö.ü",
+        "\x00.\x00.\x00",
+        f".{segment(claims())}.",
+        f"{segment(HS256)}.{segment(claims())}",
+        f"{segment(HS256)}.{segment(claims())}.!",
+        f"{forge(claims())}.",
+        f"{forge(claims())}.{forge(claims())}",
+    ],
+)
+def test_what_has_not_the_shape_of_a_token_is_malformed(tokens: Tokens, token: str) -> None:
+    with pytest.raises(TokenMalformed):
+        tokens.verify(token)
+
+
+def test_a_sound_token_of_200_kb_is_malformed(tokens: Tokens) -> None:
+    token = forge(claims(extra="x" * 150_000))
+    assert len(token) > 200_000
+    with pytest.raises(TokenMalformed):
+        tokens.verify(token)
+
+
+def test_a_token_is_too_long_from_one_character_past_the_cap(tokens: Tokens) -> None:
+    start = forge(claims())
+    pad = next(n for n in range(6200) if len(forge(claims(extra="x" * n))) > MAX_TOKEN_CHARS)
+    assert len(start) < MAX_TOKEN_CHARS
+    assert tokens.verify(forge(claims(extra="x" * (pad - 1)))).subject == "7"
+    with pytest.raises(TokenMalformed):
+        tokens.verify(forge(claims(extra="x" * pad)))
+
+
+def test_no_failure_carries_the_token(tokens: Tokens) -> None:
+    for token in (forge(claims(), key=OTHER_KEY), forge(claims(exp=2)), forge([]), "garbage"):
+        with pytest.raises(TokenError) as caught:
+            tokens.verify(token)
+        assert caught.value.args == ()
+        assert caught.value.__suppress_context__
+
+
+def test_the_key_is_used_as_its_bytes() -> None:
+    key = "ein Schlüssel von mehr als 32 Bytes"
+    signed = f"{segment(HS256)}.{segment(claims())}"
+    signature = hmac.new(key.encode("utf-8"), signed.encode(), hashlib.sha256).digest()
+    assert Tokens(key, ttl_seconds=60).verify(f"{signed}.{segment(signature)}").subject == "7"
