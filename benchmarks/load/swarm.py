@@ -21,7 +21,7 @@ _PING = ord("2")
 
 
 class LostError(Exception):
-    """A client was closed, or a server sent what it should not: the run is worthless."""
+    """A client was closed, or a server did what it should not: the visit is worthless."""
 
 
 class Client:
@@ -92,8 +92,8 @@ class Swarm:
         self._read(self._watched.poll(max(0.0, min(timeout_seconds, self._next_sweep - time.perf_counter()))))
 
     def sweep(self) -> None:
-        """Read everything that is there for all who are not watched."""
-        while ready := self._others.poll(0, _SWEEP_READS):
+        """Read everything that is there, for all clients."""
+        while ready := self._others.poll(0) + self._watched.poll(0):
             self._read(ready)
 
     def _read(self, ready: list[tuple[int, int]]) -> None:
