@@ -15,7 +15,7 @@ from benchmarks.load.wire import PONG, MessageFrames, sequence_of
 
 _BUFFER_BYTES = 1 << 16  # more than arrives between two sweeps, less than a socket holds
 _SWEEP_SECONDS = 0.02
-_SWEEP_READS = 32  # at a time, 0.1 ms: the watched are not kept waiting longer
+_SWEEP_READS = 32  # at a time; the watched come first again after them
 _SMALLEST_BROADCAST = 126  # anything shorter is a ping, an ack or a NOOP; every broadcast is longer
 _PING = ord("2")
 
