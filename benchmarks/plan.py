@@ -62,9 +62,8 @@ def visits(quick: bool, most_clients: int) -> tuple[Visit, ...]:
             Step("closed", "clients_2000", 2_000, seconds=3),
         )),
         Visit("logins", False, (
-            Step("paced", "before_logins", 500, senders=20),
-            Step("paced", "during_logins", 500, senders=20, logins=10),
-            Step("paced", "after_logins", 500, senders=20),
+            Step("paced", "without_logins", 500, senders=20, seconds=8),
+            Step("paced", "during_logins", 500, senders=20, seconds=8, logins=10),
         ), (OURS,)),
         Visit("idle", False, (
             Step("idle", "idle_2000", 2_000),
@@ -72,7 +71,10 @@ def visits(quick: bool, most_clients: int) -> tuple[Visit, ...]:
             Step("closed", "clients_10000", many),
         )),
         Visit("upgraded", True, _traffic("upgraded_")),
-        Visit("upgraded idle", True, (Step("idle", "upgraded_idle_2000", 2_000),)),
+        Visit("upgraded idle", True, (
+            Step("idle", "upgraded_idle_2000", 2_000),
+            Step("idle", "upgraded_idle_10000", many),
+        )),
     )  # fmt: skip
     return tuple(_small(visit) for visit in full) if quick else full
 
@@ -81,7 +83,7 @@ def _traffic(prefix: str) -> tuple[Step, ...]:
     return (
         Step("closed", f"{prefix}one", 500),
         Step("closed", f"{prefix}fifty", 500, senders=50),
-        Step("paced", f"{prefix}paced", 500, senders=20, seconds=5),
+        Step("paced", f"{prefix}paced", 500, senders=20, seconds=8),
     )
 
 
@@ -106,6 +108,8 @@ def _same_figures(prefix: str, named: str, titled: str) -> tuple[Row, ...]:
             f"{prefix}paced.p99_ms", p99, 0.6),
         Row(f"{named}memory-2000", f"memory per idle connection, 2,000{titled}",
             f"{prefix}idle_2000.connection_kib", "KiB", 0.5),
+        Row(f"{named}memory-10000", f"memory per idle connection, 10,000{titled}",
+            f"{prefix}idle_10000.connection_kib", "KiB", 0.5),
         Row(f"{named}connect", f"CPU per connect with token check{titled}",
             f"{prefix}idle_2000.connect_cpu_ms", "ms CPU", 0.4),
     )  # fmt: skip
@@ -113,10 +117,9 @@ def _same_figures(prefix: str, named: str, titled: str) -> tuple[Row, ...]:
 
 ROWS = (
     *_same_figures("", "", ""),
-    Row("memory-10000", "memory per idle connection, 10,000", "idle_10000.connection_kib", "KiB", 0.5),
     *_same_figures("upgraded_", "upgraded-", ", by polling and upgrade"),
     Row("logins", "p99 delivery time, 10 log-ins/s, to itself without", "during_logins.p99_ms", "ms p99", 1.5,
-        baseline="before_logins.p99_ms"),
+        baseline="without_logins.p99_ms"),
     Row("flat", "CPU per delivery at 10,000 clients, to itself at 100", "clients_10000.cpu_us",
         "µs CPU a delivery", 1.2, baseline="clients_100.cpu_us"),
 )  # fmt: skip

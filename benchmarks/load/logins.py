@@ -1,17 +1,38 @@
-"""Registers one user and logs in at a steady rate: `python -m benchmarks.load.logins PORT RATE SECONDS`.
+"""Log-ins at a steady rate by a process of their own: `python -m benchmarks.load.logins PORT RATE SECONDS`.
 
-Prints `ready` after the first log-in, and at the end how many were answered and their p99 in milliseconds.
+It registers one user, logs in once and prints `ready`; then it logs in RATE times a second, and in the end
+prints how many were answered and their p99 in milliseconds.
 """
 
 import http.client
 import json
 import statistics
+import subprocess
 import sys
 import threading
 import time
 
+from benchmarks.load.swarm import LostError
+
 _USER = {"name": "Log In", "email": "login@example.com", "password": "correct horse battery staple"}
 _TIMEOUT_SECONDS = 10.0
+
+
+class Logins:
+    """The process, started by the load tool: its log-ins begin with this. LostError, if they cannot."""
+
+    def __init__(self, port: int, rate: float, seconds: float) -> None:
+        command = [sys.executable, "-m", "benchmarks.load.logins", str(port), str(rate), str(seconds)]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None
+        if self._process.stdout.readline() != "ready\n":
+            raise LostError("no log-in was possible")
+
+    def figures(self) -> dict[str, float]:
+        """How many log-ins were answered and their p99, once the last has ended."""
+        output, _ = self._process.communicate(timeout=2 * _TIMEOUT_SECONDS)
+        answered, p99_ms = output.split()
+        return {"logins": float(answered), "login_p99_ms": float(p99_ms)}
 
 
 def post(port: int, path: str, body: dict[str, str]) -> int:

@@ -1,13 +1,11 @@
 """One visit to one server: connects clients and measures what each step asks for."""
 
-import os
 import statistics
-import subprocess
-import sys
 import time
 from dataclasses import dataclass, field
 
 from benchmarks.load.connecting import connect_wave, waves
+from benchmarks.load.logins import Logins
 from benchmarks.load.swarm import Client, LostError, Swarm
 from benchmarks.plan import Step
 from benchmarks.procfs import cpu_seconds, memory_kib
@@ -17,7 +15,6 @@ _WARM_UP_SECONDS = 1.0  # of traffic before the first measurement, which lets V8
 _WARM_UP_CLIENTS = 20
 _WATCHED = 20
 _SETTLE_SECONDS = 5.0
-_LOGINS_BEGIN_SECONDS = 10.0
 
 Figures = dict[str, float]
 
@@ -62,7 +59,7 @@ class Session:
         self._base: tuple[int, int] | None = None  # clients and KiB before the first idle step
 
     def run(self, step: Step) -> Figures:
-        """Raises LostError when a client was lost or a message did not reach everybody in a minute."""
+        """LostError, when a client was lost, or a message did not reach everybody within a minute."""
         if step.action == "idle":
             return self._idle(step)
         self._connect(step.clients)
@@ -70,16 +67,13 @@ class Session:
             self._closed_loop(self._watch(1), _WARM_UP_SECONDS)
             self._warm = True
         senders = self._watch(step.senders)
-        logins = self._begin_logins(step) if step.logins else None
+        logins = Logins(self._port, step.logins, step.seconds) if step.logins else None
         meter = Meter(self._swarm, self._pid)
         if step.action == "closed":
             self._closed_loop(senders, step.seconds)
         else:
             self._paced(senders, step.rate, step.seconds)
-        figures = meter.figures()
-        if logins:
-            figures |= _end_logins(logins)
-        return figures
+        return meter.figures() | (logins.figures() if logins else {})
 
     def _connect(self, clients: int) -> None:
         for numbers in waves(range(len(self._swarm.clients), clients)):
@@ -156,26 +150,8 @@ class Session:
         if swarm.deliveries != due:
             raise LostError(f"{swarm.deliveries - deliveries} deliveries where {due - deliveries} were due")
 
-    def _begin_logins(self, step: Step) -> "subprocess.Popen[str]":
-        """Log-ins run in a process of their own, from the moment the first was answered."""
-        command = [sys.executable, "-m", "benchmarks.load.logins", str(self._port), str(step.logins)]
-        logins = subprocess.Popen(
-            [*command, str(step.seconds)], stdout=subprocess.PIPE, text=True, env=os.environ
-        )
-        assert logins.stdout is not None
-        if logins.stdout.readline() != "ready\n":
-            raise LostError("no log-in was possible")
-        return logins
-
-
-def _end_logins(logins: "subprocess.Popen[str]") -> Figures:
-    output, _ = logins.communicate(timeout=_LOGINS_BEGIN_SECONDS)
-    done, p99_ms = output.split()
-    return {"logins": float(done), "login_p99_ms": float(p99_ms)}
-
 
 def _spread(clients: list[Client], count: int) -> list[Client]:
-    """`count` of them from the first to the last at even distances; the last alone if it is one."""
+    """`count` of them (all, if they are fewer) at even distances, ending with the last."""
     count = min(count, len(clients))
-    last = len(clients) - 1
-    return [clients[round(last * (number + 1) / count)] for number in range(count)] if count else []
+    return [clients[len(clients) * (number + 1) // count - 1] for number in range(count)]
