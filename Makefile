@@ -20,6 +20,11 @@ check: $(VENV)/.dev
 	$(VENV)/bin/mypy
 	PYTHONPATH=. $(VENV)/bin/lint-imports --no-logo
 
+bench: $(VENV)/.dev
+	sh tools/need-node.sh
+	npm ci --prefix benchmarks --silent
+	$(PYTHON) -m benchmarks
+
 clean:
 	rm -rf $(VENV) tests/system/js/node_modules benchmarks/node_modules .coverage .coverage.* .*_cache .hypothesis
 

@@ -23,11 +23,7 @@ def main() -> int:
         return 0
     most_clients = raise_file_limit()
     rows = tuple(row for row in ROWS if not options.only or row.name in options.only)
-    plan = (
-        only(visits(options.quick, most_clients), rows)
-        if options.only
-        else visits(options.quick, most_clients)
-    )
+    plan = only(visits(options.quick, most_clients), rows) if options.only else visits(options.quick, most_clients)
     figures: dict[str, list[dict[str, float]]] = {
         server: [{} for _ in range(options.rounds)] for server in options.servers
     }
@@ -43,12 +39,8 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument(
-        "--quick", action="store_true", help="one short round with fewer clients: a smoke test"
-    )
-    parser.add_argument(
-        "--only", type=_row_names, default=[], metavar="ROW,...", help="measure these rows alone"
-    )
+    parser.add_argument("--quick", action="store_true", help="one short round with fewer clients: a smoke test")
+    parser.add_argument("--only", type=_row_names, default=[], metavar="ROW,...", help="measure these rows alone")
     parser.add_argument("--servers", type=_servers, default=list(SERVERS), metavar=",".join(SERVERS))
     parser.add_argument("--rounds", type=int, default=0, help="2 unless --quick")
     parser.add_argument("--ours", default="python main.py", metavar="COMMAND", help="starts this server")

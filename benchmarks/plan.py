@@ -90,9 +90,7 @@ def _traffic(prefix: str) -> tuple[Step, ...]:
 def _small(visit: Visit) -> Visit:
     return replace(
         visit,
-        steps=tuple(
-            replace(s, clients=max(100, s.clients // 10), seconds=s.seconds / 4) for s in visit.steps
-        ),
+        steps=tuple(replace(s, clients=max(100, s.clients // 10), seconds=s.seconds / 4) for s in visit.steps),
     )
 
 

@@ -62,8 +62,9 @@ async def measure(niceness: int) -> str:
     stdout, _ = await server.communicate()
     answers.sort()
     return (
-        f"niceness {niceness:2}: {took:.1f} s; {len(answers)} GET /user, median {answers[len(answers) // 2] * 1000:.1f} ms, "
-        f"slowest {answers[-1] * 1000:.1f} ms; {stdout.decode().strip()}"
+        f"niceness {niceness:2}: {took:.1f} s; {len(answers)} GET /user, "
+        f"median {answers[len(answers) // 2] * 1000:.1f} ms, slowest {answers[-1] * 1000:.1f} ms; "
+        f"{stdout.decode().strip()}"
     )
 
 

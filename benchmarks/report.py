@@ -90,9 +90,7 @@ def machine() -> Iterator[str]:
     versions = [f"{name} {importlib.metadata.version(name)}" for name in ("tornado", "python-socketio")]
     yield f"- Python {platform.python_version()}, {', '.join(versions)}"
     if _SOCKET_IO.exists():
-        node = subprocess.run(
-            ["node", "--version"], capture_output=True, text=True, check=False
-        ).stdout.strip()
+        node = subprocess.run(["node", "--version"], capture_output=True, text=True, check=False).stdout.strip()
         yield f"- Node {node}, socket.io {json.loads(_SOCKET_IO.read_text())['version']}"
 
 

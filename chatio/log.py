@@ -28,6 +28,7 @@ class Entry(NamedTuple):
     number: int
     offset: Offset
     message: Message
+    sent_id: str  # the message's id as its author gave it
     size_bytes: int
 
 
@@ -45,7 +46,8 @@ class MessageLog:
         # Microseconds: no two logs of one machine begin in the same one, and a later log sorts behind.
         self.epoch: Final = f"{time.time_ns() // 1000:0{_EPOCH_DIGITS}x}"
         self._entries: deque[Entry] = deque()
-        self._by_message_id: dict[str, Entry] = {}
+        self._by_author: dict[tuple[str, str], Entry] = {}  # author's id and sent id
+        self._ids: set[str] = set()
         self._max_messages = max_messages
         self._max_bytes = max_bytes
         self._bytes = 0
@@ -74,15 +76,17 @@ class MessageLog:
         The same author's same id again, while the log has it, is the same message: nothing is added. The same
         id from somebody else is another message and gets an id of ours.
         """
-        known = self._by_message_id.get(message.id)
-        if known is not None:
-            if known.message.author_id == message.author_id:
-                return Appended(known, is_new=False)
+        key = message.author_id, message.id
+        if (known := self._by_author.get(key)) is not None:
+            return Appended(known, is_new=False)
+        sent_id = message.id
+        if sent_id in self._ids:
             message = msgspec.structs.replace(message, id=new_id())
         self._head += 1
-        entry = Entry(self._head, self.offset_of(self._head), message, _size(message))
+        entry = Entry(self._head, self.offset_of(self._head), message, sent_id, _size(message))
         self._entries.append(entry)
-        self._by_message_id[message.id] = entry
+        self._by_author[key] = entry
+        self._ids.add(message.id)
         self._bytes += entry.size_bytes
         self._forget()
         return Appended(entry, is_new=True)
@@ -117,7 +121,8 @@ class MessageLog:
         ):
             gone = self._entries.popleft()
             self._bytes -= gone.size_bytes
-            del self._by_message_id[gone.message.id]
+            del self._by_author[gone.message.author_id, gone.sent_id]
+            self._ids.discard(gone.message.id)
 
 
 def _size(message: Message) -> int:

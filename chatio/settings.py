@@ -55,9 +55,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 30.0
     trusted_proxies: Annotated[
         str,
-        Meta(
-            description="Addresses and networks of proxies, with commas between them, whose X-Forwarded-For is believed"
-        ),
+        Meta(description="Proxies whose X-Forwarded-For is believed: addresses or networks, with commas"),
     ] = ""
     hash_queue_max: Annotated[
         int, Meta(ge=1, le=100_000, description="Passwords that may wait to be hashed; past it, 503")
@@ -125,7 +123,9 @@ def unknown_names(names: Iterable[str]) -> list[str]:
     known = [setting.name for setting in table()]
     sentences = []
     for name in names:
-        if name not in known:
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+            sentences.append("a line is not NAME=value")  # it may be a secret that was pasted there
+        elif name not in known:
             close = difflib.get_close_matches(name.removeprefix("CHATIO_"), known, n=1)
             hint = f"; did you mean {close[0]}?" if close else ""
             sentences.append(f"{name} is not a setting{hint}")

@@ -181,6 +181,8 @@ class BaseHandler(RequestHandler):
                 return MethodNotAllowed()
             if 400 <= status_code < 500:
                 return InvalidInput(FieldError("request", "The request is malformed."))
+        if error is None:  # the server is being stopped and gave up this request
+            return Overloaded(retry_after_seconds=1)
         reference = secrets.token_hex(4)
         logger.error(
             "unforeseen %s at %s while answering %s, reference %s",

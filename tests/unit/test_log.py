@@ -101,6 +101,13 @@ def test_the_same_id_of_another_author_is_another_message_with_an_id_of_ours() -
     assert log.append(message("m1", author_id="7")).entry.number == 1
 
 
+def test_resending_under_an_id_that_another_author_had_is_the_same_message_too() -> None:
+    log = MessageLog()
+    log.append(message("a", "7"))
+    first = log.append(message("a", "8"))
+    assert log.append(message("a", "8")) == (first.entry, False)
+
+
 def test_an_id_that_was_forgotten_is_new_again() -> None:
     log = filled(4, max_messages=3)
     assert not log.append(message("m2")).is_new
@@ -222,7 +229,7 @@ class Model:
 
     def expects_new(self, message: Message) -> bool:
         return not any(
-            (entry.message.id, entry.message.author_id) == (message.id, message.author_id) for entry in self.kept
+            (entry.sent_id, entry.message.author_id) == (message.id, message.author_id) for entry in self.kept
         )
 
     def append(self, entry: Entry) -> None:
