@@ -63,7 +63,7 @@ def _check_depth(text: str, value: Any) -> None:
     if text.count("[") + text.count("{") <= MAX_JSON_DEPTH:
         return
     level = [value]
-    for _ in range(MAX_JSON_DEPTH + 1):
+    for _ in range(MAX_JSON_DEPTH):
         level = [
             child
             for node in level

@@ -36,6 +36,12 @@ async def serving(handler: type[RequestHandler], path: str = "/socket.io/") -> A
         yield port
     finally:
         server.stop()
+        for http in list(_OPENED):
+            http.cut()
+        engine: Any = getattr(handler, "engine", None)
+        if engine is not None:
+            await soon(engine.drop_all())
+            await until(lambda: not len(engine.lingering))
         await server.close_all_connections()
 
 
@@ -51,11 +57,15 @@ class Answer(NamedTuple):
         return self.body.decode()
 
 
+_OPENED: "set[Http]" = set()  # closed with the server they talk to
+
+
 class Http:
     """One HTTP connection, request by request."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader, self.writer = reader, writer
+        _OPENED.add(self)
 
     @classmethod
     async def open(cls, port: int) -> "Http":
@@ -70,7 +80,10 @@ class Http:
 
     async def answer(self) -> Answer:
         head = (await soon(self.reader.readuntil(b"\r\n\r\n"))).decode().split("\r\n")
-        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:] if line)}
+        headers = {
+            name.lower(): value.strip()
+            for name, _, value in (line.partition(":") for line in head[1:] if line)
+        }
         body = await soon(self.reader.readexactly(int(headers.get("content-length", "0"))))
         return Answer(int(head[0].split()[1]), headers, body)
 
@@ -87,9 +100,11 @@ class Http:
 
     def cut(self) -> None:
         """Go without a word (RST)."""
+        _OPENED.discard(self)
         self.writer.transport.abort()
 
     def close(self) -> None:
+        _OPENED.discard(self)
         self.writer.close()
 
 
@@ -102,7 +117,9 @@ async def request(port: int, method: str, target: str, body: bytes | None = None
         http.close()
 
 
-def client_frame(opcode: int, payload: bytes, *, fin: bool = True, masked: bool = True, reserved: int = 0) -> bytes:
+def client_frame(
+    opcode: int, payload: bytes, *, fin: bool = True, masked: bool = True, reserved: int = 0
+) -> bytes:
     """A frame as a client sends it, or, on purpose, as it must not."""
     first = (0x80 if fin else 0) | reserved << 4 | opcode
     size, bit = len(payload), 0x80 if masked else 0
