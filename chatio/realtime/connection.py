@@ -255,28 +255,36 @@ class Connection(EngineIOSocket):  # type: ignore[misc]
         """Close for something the client did."""
         if not self.closing:
             self.server.refusals.refused(self.address, rule)
-            self.drop(self.server.reason.TRANSPORT_ERROR, code=PROTOCOL_ERROR)
+            self.drop(self.server.reason.TRANSPORT_ERROR, code=PROTOCOL_ERROR, hear_out=False)
 
     async def close(self, wait: bool = True, abort: bool = False, reason: str | None = None) -> None:
         """The library's way to close: returns when the disconnect handlers have run.
 
         Never waits for the client, nor for the very handler that calls it.
         """
-        finished = self.drop(reason or self.server.reason.SERVER_DISCONNECT)
-        worker = self.inbox.worker if self.inbox is not None else None
-        if finished is not None and wait and asyncio.current_task() is not worker:
+        finished = self.begin_close(reason or self.server.reason.SERVER_DISCONNECT)
+        if finished is not None and wait:
             await asyncio.shield(finished)
 
+    def begin_close(self, reason: str) -> "asyncio.Task[None] | None":
+        """Close, without hearing out the client; the task to wait for, if the caller may wait."""
+        finished = self.drop(reason, hear_out=False)
+        is_own_handler = self.inbox is not None and asyncio.current_task() is self.inbox.worker
+        return None if is_own_handler else finished
+
     def drop(
-        self, reason: str, *, code: int = NORMAL, farewell: Outgoing = outgoing.CLOSE
+        self, reason: str, *, code: int = NORMAL, farewell: Outgoing = outgoing.CLOSE, hear_out: bool = True
     ) -> "asyncio.Task[None] | None":
         """Close the transport now, with `code` or `farewell` to a waiting GET; then tell the application.
 
+        `hear_out`: what the client sent before it left is handled first; else only what is begun is finished.
         Answers the task that tells it, or None if the connection was closed before.
         """
         if self.closing:
             return None
         self.stage = Stage.CLOSING
+        if self.inbox is not None and not hear_out:
+            self.inbox.clear()
         self._let_go(code, farewell)
         return self.server.spawn(self._finish(reason))
 
@@ -299,6 +307,8 @@ class Connection(EngineIOSocket):  # type: ignore[misc]
 
     async def _finish(self, reason: str) -> None:
         try:
+            if self.inbox is not None:
+                await asyncio.wait([self.inbox.worker])
             await self.server.disconnected(self, reason)
         finally:
             self.stage = Stage.CLOSED

@@ -25,11 +25,10 @@ class Connecting:
     What is sent to the namespace meanwhile waits for the answer to go first.
     """
 
-    __slots__ = ("decided", "held", "held_bytes", "namespace")
+    __slots__ = ("held", "held_bytes", "namespace")
 
     def __init__(self, namespace: str) -> None:
         self.namespace = namespace
-        self.decided: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.held: list[Outgoing] = []
         self.held_bytes = 0
 

@@ -171,7 +171,8 @@ class EngineServer(EngineIOServer):  # type: ignore[misc]
         chosen = (
             list(self.sockets.values()) if sid is None else [self.sockets[sid]] if sid in self.sockets else []
         )
-        await asyncio.gather(*(connection.close() for connection in chosen))
+        closing = [connection.begin_close(self.reason.SERVER_DISCONNECT) for connection in chosen]
+        await asyncio.gather(*(asyncio.shield(task) for task in closing if task is not None))
 
     async def drop_all(self) -> None:
         """Let go of every client as a vanishing server would, and take no new one.

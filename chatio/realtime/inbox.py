@@ -30,6 +30,10 @@ class Inbox:
         self._messages.append(message)
         self._bytes += len(message) + MESSAGE_OVERHEAD_BYTES
 
+    def clear(self) -> None:
+        """Forget what was not begun."""
+        self._messages.clear()
+
     @property
     def is_full(self) -> bool:
         """It holds as much as it may; the message that is being handled counts."""
@@ -39,7 +43,7 @@ class Inbox:
         connection = self._connection
         handled = 0
         try:
-            while self._messages and not connection.closing:
+            while self._messages:
                 message = self._messages.popleft()
                 await connection.server.deliver(connection, message)
                 self._bytes -= len(message) + MESSAGE_OVERHEAD_BYTES

@@ -56,7 +56,6 @@ class Joining(Dispatcher):
                 await self.manager.disconnect(sid, namespace, ignore_queue=True)
             elif not self.always_connect:
                 await self._join(connection, namespace, sid)
-            connecting.decided.set_result(None)
         if refusal is not None:
             self._connecting.pop(eio_sid, None)
             self._refuse(connection, namespace, refusal)

@@ -6,7 +6,6 @@ the protocol is closed, a handler that raises is reported once and its client to
 a table.
 """
 
-import asyncio
 from typing import Any
 
 from chatio.realtime.assembly import Assembly
@@ -75,10 +74,7 @@ class Server(Joining):
         self._unconnected.discard(eio_sid)
         self._refused.discard(eio_sid)
         self._assembly.discard(eio_sid)
-        connecting = self._connecting.get(eio_sid)
-        if connecting is not None:  # its handler runs; what it accepted, it is told the end of
-            await asyncio.shield(connecting.decided)
-            self._connecting.pop(eio_sid, None)
+        self._connecting.pop(eio_sid, None)
         connection = self.eio.sockets.get(eio_sid)
         for namespace in connection.namespaces if connection is not None else ():
             await self._handle_disconnect(eio_sid, namespace, reason)

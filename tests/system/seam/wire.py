@@ -131,7 +131,7 @@ def client_frame(
         head = struct.pack(">BBQ", first, bit | 127, size)
     if not masked:
         return head + payload
-    mask = os.urandom(4)
+    mask = b"mask"
     return head + mask + bytes(byte ^ mask[at % 4] for at, byte in enumerate(payload))
 
 
@@ -204,6 +204,7 @@ class Ws:
             while True:
                 await self.receive()
         except Closed as end:
+            self.http.close()
             return end.code
 
     def cut(self) -> None:
