@@ -5,14 +5,16 @@ from typing import Any
 
 from tornado.web import RequestHandler
 
+from chatio.realtime.dispatch import ack_requested
 from chatio.realtime.engine import EngineServer
 from chatio.realtime.handler import handler_for
-from chatio.realtime.server import Server, ack_requested
+from chatio.realtime.server import Server
 
 __all__ = ["HTTP_SERVER_OPTIONS", "EngineServer", "Server", "ack_requested", "create_engine", "create_server"]
 
-# For `tornado.httpserver.HTTPServer`, which the handler cannot set from inside. A connection that sends no request
-# is closed after a minute (Tornado: an hour), headers stop at 16 KiB (Node's figure; Tornado: 64 KiB).
+# For `tornado.httpserver.HTTPServer`, which the handler cannot set from inside. A connection that sends no
+# request is closed after a minute (Tornado: an hour), headers stop at 16 KiB (Node's figure; Tornado: 64
+# KiB).
 HTTP_SERVER_OPTIONS: dict[str, Any] = {"idle_connection_timeout": 60.0, "max_header_size": 16 * 1024}
 
 
@@ -21,9 +23,9 @@ def create_server(
 ) -> tuple[Server, type[RequestHandler]]:
     """A Socket.IO server, and the Tornado handler class to mount at "/socket.io/".
 
-    `options` are those of `socketio.AsyncServer`. `connect_timeout`: seconds within which a client must have joined
-    a namespace, or is closed (Node's default). `trusted_proxies`: addresses and CIDR blocks whose X-Forwarded-For is
-    believed; ValueError for one that is neither.
+    `options` are those of `socketio.AsyncServer`. `connect_timeout`: seconds within which a client must have
+    joined a namespace, or is closed (Node's default). `trusted_proxies`: addresses and CIDR blocks whose
+    X-Forwarded-For is believed; ValueError for one that is neither.
     """
     server = Server(connect_timeout=connect_timeout, trusted_proxies=trusted_proxies, **options)
     return server, handler_for(server.eio)

@@ -1,7 +1,7 @@
 """Whose address a request comes from.
 
-The library says 127.0.0.1 for everybody. A header is what its sender wrote, so X-Forwarded-For counts only as far
-as proxies that the operator named have written it: each appends the address it was called from.
+The library says 127.0.0.1 for everybody. A header is what its sender wrote, so X-Forwarded-For counts only as
+far as proxies that the operator named have written it: each appends the address it was called from.
 """
 
 import ipaddress
@@ -16,7 +16,7 @@ def parse_networks(proxies: Iterable[str]) -> tuple[Network, ...]:
 
 
 def client_address(peer: str, forwarded_for: str, trusted: tuple[Network, ...]) -> str:
-    """The rightmost address that no trusted proxy has: `peer` is the socket's, then the header, from the right.
+    """The rightmost address that no trusted proxy has: `peer`, which is the socket's, then the header.
 
     An entry that is no address ends the search at the last one that was.
     """

@@ -1,7 +1,7 @@
 """Calling the application's handlers, once each, whatever their signature.
 
-The library calls a handler, and if that raises TypeError calls it again with fewer arguments: a handler with a bug
-of its own runs twice. Here the signature decides beforehand.
+The library calls a handler, and if that raises TypeError calls it again with fewer arguments: a handler with
+a bug of its own runs twice. Here the signature decides beforehand.
 """
 
 import inspect
@@ -11,7 +11,10 @@ from typing import Any
 
 
 async def call(handler: Callable[..., Any], args: tuple[Any, ...], *, optional: bool = False) -> Any:
-    """`handler(*args)`, awaited if it is to be. `optional`: leave the last argument out if it takes one fewer."""
+    """`handler(*args)`, awaited if it is to be.
+
+    `optional`: leave the last argument out if it takes one fewer.
+    """
     if optional and not takes(handler, len(args)) and takes(handler, len(args) - 1):
         args = args[:-1]
     result = handler(*args)

@@ -1,7 +1,8 @@
 """JSON as this seam speaks it: no NaN or Infinity in either direction, a bounded depth, bounded integers.
 
-The library writes NaN as `NaN`, which every JavaScript client answers by leaving with "parse error", and reads
-JSON as deep as the interpreter's stack. A JSON module of the application's own (`json=`) is wrapped, not replaced.
+The library writes NaN as `NaN`, which every JavaScript client answers by leaving with "parse error", and
+reads JSON as deep as the interpreter's stack. A JSON module of the application's own (`json=`) is wrapped,
+not replaced.
 """
 
 import json
@@ -51,7 +52,10 @@ def loads(text: str) -> Any:
 
 
 def dumps(value: Any, **_options: Any) -> str:
-    """The shortest JSON text, in ASCII, so that half a surrogate pair survives. ValueError for NaN and Infinity."""
+    """The shortest JSON text, in ASCII, so that half a surrogate pair survives.
+
+    ValueError for NaN and Infinity.
+    """
     return _ENCODER.encode(value)
 
 
@@ -59,7 +63,7 @@ def _check_depth(text: str, value: Any) -> None:
     if text.count("[") + text.count("{") <= MAX_JSON_DEPTH:
         return
     level = [value]
-    for _ in range(MAX_JSON_DEPTH + 1):
+    for _ in range(MAX_JSON_DEPTH):
         level = [
             child
             for node in level
@@ -72,7 +76,10 @@ def _check_depth(text: str, value: Any) -> None:
 
 
 class _Guarded:
-    """The application's own JSON module, held to the same rules: what it reads and writes is checked as well."""
+    """The application's own JSON module, held to the same rules.
+
+    What it reads and writes is checked as well.
+    """
 
     def __init__(self, module: JsonModule) -> None:
         self._module = module
@@ -120,7 +127,10 @@ def decode(data: str | bytes, packets: type[socketio.packet.Packet]) -> Packet:
 
 
 def _decode_foreign(data: str | bytes, packets: type[socketio.packet.Packet]) -> Packet:
-    """A packet of another serializer (msgpack), which reads it itself; what it read is checked all the same."""
+    """A packet of another serializer (msgpack), which reads it itself.
+
+    What it read is checked all the same.
+    """
     if not data:
         raise ProtocolError("Socket.IO packet type")
     try:

@@ -1,8 +1,9 @@
 """Many equal deadlines on one timer.
 
-The library gives each connection a task that sleeps until its next ping. Here all waits of one length share one
-dict and one timer: dicts keep the order of insertion, the length is constant, so the first entry is always the
-next one due. Adding and removing are a dict operation each, and what is removed leaves nothing behind.
+The library gives each connection a task that sleeps until its next ping. Here all waits of one length share
+one dict and one timer: dicts keep the order of insertion, the length is constant, so the first entry is
+always the next one due. Adding and removing are a dict operation each, and what is removed leaves nothing
+behind.
 """
 
 import asyncio
@@ -47,7 +48,7 @@ class Deadlines(Generic[K]):
         return self._due.pop(key, None) is not None
 
     def is_overdue(self, key: K, early_seconds: float = 0.0) -> bool:
-        """The deadline of `key` has passed, or will within `early_seconds`, though its timer may not have run yet."""
+        """`key` is due, or will be within `early_seconds`, though the timer may not have run yet."""
         due = self._due.get(key)
         return due is not None and due - early_seconds <= asyncio.get_running_loop().time()
 

@@ -1,16 +1,13 @@
 """The Engine.IO server: sessions, their heartbeat and their end.
 
 `engineio.AsyncServer` keeps the API (`on`, `send`, `disconnect`, sessions, CORS, cookies); everything that
-runs is ours. Nothing in the installed library is patched: its request handling is simply never called, since the
-Tornado handler (handler.py) comes to the methods below instead.
+runs is ours. Nothing in the installed library is patched: its request handling is simply never called, since
+the Tornado handler (handler.py) comes to the methods below instead.
 """
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any
-
-import engineio
 
 from chatio.realtime import outgoing
 from chatio.realtime.addresses import parse_networks
@@ -21,6 +18,7 @@ from chatio.realtime.deadlines import Deadlines
 from chatio.realtime.failures import RefusalLog, library_logger, logger, report
 from chatio.realtime.frames import GOING_AWAY
 from chatio.realtime.heartbeat import Heartbeat
+from chatio.realtime.library import EngineIOServer
 from chatio.realtime.limits import LEAVING_SECONDS, LINGER_SECONDS, UPGRADE_SECONDS
 from chatio.realtime.outgoing import Outgoing
 from chatio.realtime.packets import Engine
@@ -28,7 +26,7 @@ from chatio.realtime.upgrade import Upgrade
 from chatio.realtime.websocket import WebSocket
 
 
-class EngineServer(engineio.AsyncServer):  # type: ignore[misc]
+class EngineServer(EngineIOServer):  # type: ignore[misc]
     """An `engineio.AsyncServer` for the handler of handler.py. Event loop only, all but `on`."""
 
     def __init__(
@@ -67,22 +65,22 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]
 
     # The life of a session
 
-    async def open_session(
-        self, environ: dict[str, Any], session: Connection | None = None
-    ) -> Connection | None:
-        """A new session, or None if the connect handler refused it. Its OPEN packet is `greeting`."""
-        connection = self.new_connection(environ["REMOTE_ADDR"]) if session is None else session
+    async def open_session(self, connection: Connection, environ: dict[str, Any]) -> bool:
+        """Ask the connect handler about a new session.
+
+        False if it refused, and then nothing is left of it.
+        """
         try:
             answer = await self._trigger_event("connect", connection.sid, environ)
         except BaseException:
-            self.forget(connection)
+            connection.discard()
             raise
         if answer is not None and answer is not True:
-            self.forget(connection)
-            return None
+            connection.discard()
+            return False
         if not connection.closing:
             self.heartbeat.beat(connection)
-        return connection
+        return True
 
     def new_connection(self, address: str) -> Connection:
         """A session that is in the table, and nothing more yet."""
@@ -90,18 +88,15 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]
         self.sockets[connection.sid] = connection
         return connection
 
-    def forget(self, connection: Connection) -> None:
-        """Take back a session that was never opened: no disconnect handler runs."""
-        self.forget_timers(connection)
-        connection.discard()
-        self.sockets.pop(connection.sid, None)
-
     def forget_timers(self, connection: Connection) -> None:
         self.heartbeat.stop(connection)
         self.leaving.discard(connection)
 
     def greeting(self, connection: Connection, transport: str) -> Outgoing:
-        """The OPEN packet (Engine.IO protocol, "Handshake"); times in milliseconds, of intervals below a second too."""
+        """The OPEN packet (Engine.IO protocol, "Handshake").
+
+        Times in milliseconds, of intervals below a second too.
+        """
         interval = self.ping_interval + self.ping_interval_grace_period
         upgrades = ["websocket"] if transport == "polling" and self.can_upgrade else []
         values = {
@@ -176,13 +171,14 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]
         chosen = (
             list(self.sockets.values()) if sid is None else [self.sockets[sid]] if sid in self.sockets else []
         )
-        await asyncio.gather(*(connection.close() for connection in chosen))
+        closing = [connection.begin_close(self.reason.SERVER_DISCONNECT) for connection in chosen]
+        await asyncio.gather(*(asyncio.shield(task) for task in closing if task is not None))
 
     async def drop_all(self) -> None:
-        """Let go of every client as a vanishing server would, so that it comes back by itself, and take no new one.
+        """Let go of every client as a vanishing server would, and take no new one.
 
-        WebSockets are closed with 1001 (going away), waiting GETs answered with CLOSE. Returns when the disconnect
-        handlers have run.
+        They come back by themselves: WebSockets are closed with 1001 (going away), waiting GETs answered
+        with CLOSE. Returns when the disconnect handlers have run.
         """
         self.accepting = False
         tasks = [
@@ -203,4 +199,4 @@ def quiet(chosen: Any) -> Any:
     """The logger for the library: what was chosen, ours for True, and for False none that is ever heard."""
     if chosen is True:
         return logger
-    return library_logger if not chosen else chosen
+    return chosen or library_logger

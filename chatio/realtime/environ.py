@@ -1,8 +1,8 @@
 """The request of a handshake as a WSGI environ, which connect handlers and `get_environ` are given.
 
-The library keeps some thirty entries for each connection, the Tornado handler among them, and with it everything
-that handler refers to. Here what is the same for all is one object, strings that many clients share (user agents,
-languages, origins) are kept once, and what only mattered to the handshake is left out.
+The library keeps some thirty entries for each connection, the Tornado handler among them, and with it
+everything that handler refers to. Here what is the same for all is one object, strings that many clients
+share (user agents, languages, origins) are kept once, and what only mattered to the handshake is left out.
 """
 
 import sys
@@ -38,9 +38,13 @@ _NO_INPUT = NoInput()
 
 
 def build_environ(request: HTTPServerRequest, remote_address: str) -> dict[str, Any]:
-    """The environ of `request`; `REMOTE_ADDR` is `remote_address`, headers are HTTP_NAME, joined by commas."""
+    """The environ of `request`.
+
+    `REMOTE_ADDR` is `remote_address`, headers are HTTP_NAME, joined by commas.
+    """
     intern = sys.intern  # interned strings live as long as somebody refers to them, and no longer
-    peer = request.connection.context.address if request.connection is not None else None
+    http: Any = request.connection
+    peer = http.context.address
     environ: dict[str, Any] = {
         "wsgi.input": _NO_INPUT,
         "wsgi.errors": sys.stderr,

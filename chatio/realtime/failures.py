@@ -1,7 +1,7 @@
 """What is said in the log when something goes wrong, and how often.
 
-One line each. Never a traceback, a path, an exception's text or anything a client sent: all of them carry secrets
-sooner or later. A failure of the application's code gets a reference that its client is told too.
+One line each. Never a traceback, a path, an exception's text or anything a client sent: all of them carry
+secrets sooner or later. A failure of the application's code gets a reference that its client is told too.
 """
 
 import logging
@@ -11,7 +11,7 @@ import time
 logger = logging.getLogger("chatio.realtime")
 
 # Where the library's own loggers lead, which print payloads, sids and tracebacks: nowhere.
-library_logger = logging.Logger("chatio.realtime.library")  # noqa: LOG001 - in no hierarchy, on purpose
+library_logger = logging.Logger("chatio.realtime.library")
 library_logger.disabled = True
 
 _WINDOW_SECONDS = 10.0
@@ -37,7 +37,10 @@ def place_of(error: BaseException) -> str:
 
 
 class RefusalLog:
-    """Says who was refused or closed, and for what; ten lines in ten seconds at most, and then how many more."""
+    """Says who was refused or closed, and for what.
+
+    Ten lines in ten seconds at most, and then how many more.
+    """
 
     def __init__(self) -> None:
         self._window_ends = 0.0

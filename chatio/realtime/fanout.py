@@ -4,8 +4,8 @@ The library makes a task for each recipient of a broadcast, and queues what a re
 delivery, and memory without end for a client that does not read. Here all delivery is one act, "send this
 connection what lies between its cursor and the head":
 
-- A *round* takes the next entries, at most 64 KiB, as one run of WebSocket frames, built once, and hands it to each
-  connection whose cursor stands where the round begins: one non-blocking `send` each.
+- A *round* takes the next entries, at most 64 KiB, as one run of WebSocket frames, built once, and hands it to
+  each connection whose cursor stands where the round begins: one non-blocking `send` each.
 - Who stands elsewhere (has just joined, did stall, has packets of its own among the entries, or polls) is given
   *pieces* of its own, of at most 64 KiB, one after the other.
 - A connection that does not take a piece at once holds that piece and nothing more. When it has taken it, it goes
@@ -74,7 +74,7 @@ class Fanout:
         self._log = log
         self._encode = encode
         self._cursors: dict[Cursor, None] = {}
-        # The newest entries, encoded: those that no round has delivered yet, and those before for who lags a little.
+        # The newest entries, encoded: those that no round delivered yet, and those before for who lags a little.
         self._fresh: deque[Outgoing] = deque()
         self._recent: dict[int, Outgoing] = {}
         self._recent_bytes = 0

@@ -1,7 +1,8 @@
 """WebSocket frames, server side (RFC 6455, section 5): bytes in, messages out, and the other way round.
 
-Pure: no sockets, no loop. No extension is ever negotiated, so every reserved bit is an error; permessage-deflate
-costs about 199 KB a connection instead of 42 and twice the CPU of a delivery, and Node has it off as well.
+Pure: no sockets, no loop. No extension is ever negotiated, so every reserved bit is an error;
+permessage-deflate costs about 199 KB a connection instead of 42 and twice the CPU of a delivery, and Node has
+it off as well.
 """
 
 import struct
@@ -45,7 +46,10 @@ def close_frame(code: int) -> bytes:
 
 
 def close_code(payload: bytes) -> int:
-    """The code to echo for a received close frame's payload. Raises FrameError for one that may not be sent."""
+    """The code to echo for a received close frame's payload.
+
+    Raises FrameError for one that may not be sent.
+    """
     if not payload:
         return NORMAL
     if len(payload) == 1:
@@ -61,7 +65,10 @@ def close_code(payload: bytes) -> int:
 
 
 def unmask(payload: bytes | bytearray, mask: bytes | bytearray) -> bytes:
-    """`payload` XOR the repeated 4-byte `mask`, as one large integer: 0.6 µs for 200 bytes, 1 ms for a megabyte."""
+    """`payload` XOR the repeated 4-byte `mask`, as one large integer.
+
+    0.6 µs for 200 bytes, 1 ms for a megabyte.
+    """
     size = len(payload)
     key = (mask * (size // 4 + 1))[:size]
     return (int.from_bytes(payload, "little") ^ int.from_bytes(key, "little")).to_bytes(size, "little")
@@ -88,8 +95,8 @@ class FrameReader:
     def feed(self, data: bytes, limit: int) -> Iterator[tuple[int, bytes]]:
         """Opcode (never CONTINUATION) and payload of each message and control frame that `data` completes.
 
-        Raises FrameError; a frame larger than `limit` bytes, or one that makes its message so, is refused by its
-        header, before its payload is kept.
+        Raises FrameError; a frame larger than `limit` bytes, or one that makes its message so, is refused by
+        its header, before its payload is kept.
         """
         buffer: bytes | bytearray = data
         if (

@@ -48,4 +48,4 @@ class Heartbeat:
         if connection.is_paused:  # its answer may be waiting in the socket that we do not read
             self._pongs.add(connection)
         else:
-            connection.ping_timeout()
+            connection.drop(connection.server.reason.PING_TIMEOUT)

@@ -1,14 +1,15 @@
 """Every bound on what a stranger may send, or may make this process hold, in one place.
 
-Each stands with the precedent it was taken from. None of them is an option: an operator turns the two that the
-library already names (`max_http_buffer_size`, the ping times), and these follow.
+Each stands with the precedent it was taken from. None of them is an option: an operator turns the two that
+the library already names (`max_http_buffer_size`, the ping times), and these follow.
 """
 
 KIB = 1024
 
 # One connection may hold this much input before a CONNECT of its own was accepted. A JWT of 8 KiB fits twice.
 BEFORE_CONNECT_BYTES = 16 * KIB
-# What is read from a socket in one turn of the loop: a flood of tiny frames costs bystanders 5 ms a turn, not 20.
+# What is read from a socket in one turn of the loop: a flood of tiny frames costs bystanders 5 ms a turn, not
+# 20.
 READ_BYTES = 16 * KIB
 # Received and not yet handled messages of one connection; beyond it, its socket is not read.
 INBOX_BYTES = 64 * KIB
@@ -16,10 +17,11 @@ INBOX_BYTES = 64 * KIB
 MESSAGE_OVERHEAD_BYTES = 64
 # Handlers of one connection that run at once when `async_handlers` is on; beyond it, its socket is not read.
 MAX_RUNNING_HANDLERS = 1000
-# Output that a client has not taken yet; beyond it, it is dropped. Centrifugo: 1 MiB; a broadcast of 4 MB fits.
+# Output that a client has not taken yet; beyond it, it is dropped. Centrifugo: 1 MiB; a broadcast of 4 MB
+# fits.
 PENDING_OUTPUT_BYTES = 4_000_000
 
-# What one `send` is given, and what one client may hold back of a log: Linux sizes a new socket's buffer like this.
+# What one `send` is given, and what one client may hold back of a log.
 PIECE_BYTES = 64 * KIB
 
 # JSON nests no deeper than this, arguments' list included. RapidJSON and msgspec recurse; people do not.
@@ -40,7 +42,11 @@ UPGRADE_SECONDS = 10.0
 REFUSED_SECONDS = 1.0
 # A closed WebSocket waits this long for its peer to take the close frame, and then for its FIN.
 LINGER_SECONDS = 1.0
-# A polling client that says "close" may have sent a GET beside it, on a connection that is read a little later.
+# What a connect handler sends follows the CONNECT answer at this distance: a client that takes one message
+# for each turn of its loop, as the official suite does, misses the second of two that come in one segment.
+CONNECT_GAP_SECONDS = 0.002
+# A polling client that says "close" may have sent a GET beside it, on a connection that is read a little
+# later.
 LEAVING_SECONDS = 0.05
 # A polling POST is sent within this time.
 BODY_SECONDS = 30.0

@@ -1,23 +1,25 @@
 """Who is in which room.
 
-The library's manager looks through every room of the namespace when one client leaves it (each client has a room of
-its own, so that is every client), keeps the leaving and the arriving in lists, and makes two dicts and an object
-for each client's own room. Here a client's rooms are listed by client, its own room is implied, and leaving costs
-what the client was in. Order of joining is order of delivery, as before.
+The library's manager looks through every room of the namespace when one client leaves it (each client has a
+room of its own, so that is every client), keeps the leaving and the arriving in lists, and makes two dicts
+and an object for each client's own room. Here a client's rooms are listed by client, its own room is implied,
+and leaving costs what the client was in. Order of joining is order of delivery, as before.
 """
 
 from collections.abc import Iterator
 from typing import Any
 
-import socketio
-
+from chatio.realtime.library import SocketIOManager
 from chatio.realtime.outgoing import Outgoing
 
 Room = Any  # any hashable but None
 
 
-class Manager(socketio.AsyncManager):  # type: ignore[misc]
-    """An in-memory client manager. `rooms[namespace][room][sid]` is an eio_sid, as in the library; room None is all."""
+class Manager(SocketIOManager):  # type: ignore[misc]
+    """An in-memory client manager.
+
+    `rooms[namespace][room][sid]` is an eio_sid, as in the library; room None is all.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -30,7 +32,10 @@ class Manager(socketio.AsyncManager):  # type: ignore[misc]
     # Coming and going
 
     async def pre_connect(self, eio_sid: str, namespace: str) -> str | None:
-        """A sid for a client whose connect handler is about to run; None if it is in the namespace already."""
+        """A sid for a client whose connect handler is about to run.
+
+        None if it is in the namespace already.
+        """
         if self.sid_from_eio_sid(eio_sid, namespace) is not None:
             return None
         sid: str = self.server.eio.generate_id()
@@ -66,7 +71,10 @@ class Manager(socketio.AsyncManager):  # type: ignore[misc]
     # Rooms
 
     def basic_enter_room(self, sid: str, namespace: str, room: Room, eio_sid: str | None = None) -> None:
-        """Put `sid` into `room`. Raises ValueError for the own room of another, KeyError if `sid` is not connected."""
+        """Put `sid` into `room`.
+
+        Raises ValueError for the own room of another, KeyError if `sid` is not connected.
+        """
         if eio_sid is None and namespace not in self.rooms:
             raise ValueError("sid is not connected to requested namespace")
         if room == sid:
@@ -143,7 +151,10 @@ class Manager(socketio.AsyncManager):  # type: ignore[misc]
         to: Room = None,
         **_options: Any,
     ) -> None:
-        """Send an event to a room: encoded once, and no task for a recipient (134 µs a delivery in the library)."""
+        """Send an event to a room.
+
+        Encoded once, and no task for a recipient (134 µs a delivery in the library).
+        """
         arguments = list(data) if isinstance(data, tuple) else [] if data is None else [data]
         skipped = skip_sid if isinstance(skip_sid, list) else [skip_sid]
         recipients = [item for item in self.get_participants(namespace, to or room) if item[0] not in skipped]

@@ -1,7 +1,7 @@
 """What arrives, taken apart: Engine.IO 4 packets and Socket.IO 5 packets.
 
-Pure functions. Whatever the input, the answer is a value or a `ProtocolError`: nothing else is raised, nothing is
-logged, nothing is kept. They know no sockets and no server.
+Pure functions. Whatever the input, the answer is a value or a `ProtocolError`: nothing else is raised,
+nothing is logged, nothing is kept. They know no sockets and no server.
 
 The library's decoders guess: `int()` of any character is a type, any digit of any script is an id, base64 is
 lenient, JSON goes as deep as the stack, and a wrong answer surfaces as whatever exception comes by. A peer
@@ -48,8 +48,8 @@ class Kind(IntEnum):
     BINARY_ACK = 6
 
 
-# Names that the client libraries keep for themselves (socket.io-parser, RESERVED_EVENTS). On the wire they are an
-# attempt to run the application's own connect and disconnect handlers.
+# Names that the client libraries keep for themselves (socket.io-parser, RESERVED_EVENTS). On the wire they
+# are an attempt to run the application's own connect and disconnect handlers.
 RESERVED_EVENTS = frozenset(
     {"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"}
 )
@@ -84,7 +84,10 @@ class Packet(NamedTuple):
 
 
 def decode_socket(text: str, loads: Callable[[str], Any]) -> Packet:
-    """One Socket.IO packet from its text; `loads` reads the JSON, and may raise ValueError or RecursionError."""
+    """One Socket.IO packet from its text.
+
+    `loads` reads the JSON, and may raise ValueError or RecursionError.
+    """
     kind = KINDS.get(text[:1])
     if kind is None:
         raise ProtocolError("Socket.IO packet type")
@@ -148,7 +151,8 @@ def _is_ack(packet: Packet) -> bool:
     return isinstance(packet.data, list) and packet.id is not None
 
 
-# What may stand in a packet of each kind (socket.io-parser, isPayloadValid). A client never sends CONNECT_ERROR.
+# What may stand in a packet of each kind (socket.io-parser, isPayloadValid). A client never sends
+# CONNECT_ERROR.
 _PAYLOADS: dict[Kind, Callable[[Packet], bool]] = {
     Kind.CONNECT: lambda packet: packet.data is None or isinstance(packet.data, dict),
     Kind.DISCONNECT: lambda packet: packet.data is None,
@@ -168,7 +172,7 @@ def checked(packet: Packet) -> Packet:
 
 
 def fill_placeholders(packet: Packet, buffers: list[bytes]) -> Packet:
-    """`packet` with each placeholder replaced by the attachment it names, and each attachment used at most once.
+    """`packet` with each placeholder replaced by the attachment it names, each used at most once.
 
     Once, because the same megabyte named a hundred thousand times is what an echoing handler would send back.
     Raises ProtocolError for an index that is no attachment's.

@@ -1,7 +1,8 @@
 """A WebSocket that came to take over a polling session (Engine.IO protocol, "Upgrade").
 
-client "2probe" → server "3probe", and NOOP to the GET that waits → client "5" → the WebSocket is the connection.
-Anything else, or ten seconds without it, and the WebSocket is closed while the session goes on polling.
+client "2probe" → server "3probe", and NOOP to the GET that waits → client "5" → the WebSocket is the
+connection. Anything else, or ten seconds without it, and the WebSocket is closed while the session goes on
+polling.
 """
 
 from typing import TYPE_CHECKING
@@ -28,15 +29,28 @@ class Upgrade:
         self._connection = connection
         self._expects = PROBE
         self.websocket: WebSocket | None = None
+
+    def begin(self, websocket: "WebSocket", early: bytes) -> None:
+        """Take over, unless another WebSocket already has, or is about to.
+
+        Node too answers 101 first, and closes.
+        """
+        self.websocket = websocket
+        connection = self._connection
+        if connection.closing or connection.websocket is not None or connection.upgrade is not None:
+            websocket.close()
+            return
         connection.upgrade = self
         connection.server.upgrades.add(self)
+        websocket.start(early)
 
     def input_limit(self) -> int:
         # A client may send its first messages right behind "5", before we have read it.
         return max(_LARGEST_BYTES, self._connection.max_input_bytes)
 
     def message_received(self, message: str | bytes) -> None:
-        assert self.websocket is not None
+        if self.websocket is None:
+            return
         if message != self._expects:
             self._connection.server.refusals.refused(self._connection.address, "upgrade")
             self.abandon(PROTOCOL_ERROR)
@@ -46,7 +60,7 @@ class Upgrade:
             self.websocket.send(outgoing.PROBE_ANSWER.frame)
         else:
             self._connection.server.upgrades.discard(self)
-            self._connection.use_websocket(self.websocket, [])
+            self._connection.use_websocket(self.websocket)
 
     def output_moved(self, *, all_taken: bool) -> None:
         """Nobody waits for a probe to be taken."""
@@ -57,6 +71,6 @@ class Upgrade:
     def abandon(self, code: int = PROTOCOL_ERROR) -> None:
         """Close the WebSocket; the session stays what it was."""
         self._connection.server.upgrades.discard(self)
-        self._connection.upgrade_failed()
+        self._connection.upgrade_failed(self)
         if self.websocket is not None:
             self.websocket.close(code)

@@ -1,8 +1,8 @@
 """A WebSocket on a bare socket: what a connection is made of once its handshake is over.
 
-Tornado's handler, request, stream and protocol objects cost 14.7 KiB for as long as they live, so they are let go
-of after the handshake. What stays is this object and a reader on the event loop: no task, no buffer, and no
-parser either while nothing is half-read.
+Tornado's handler, request, stream and protocol objects cost 14.7 KiB for as long as they live, so they are
+let go of after the handshake. What stays is this object and a reader on the event loop: no task, no buffer,
+and no parser either while nothing is half-read.
 """
 
 import asyncio
@@ -60,7 +60,10 @@ class WebSocket:
     __slots__ = ("_lingering", "_loop", "_pending", "_reader", "_reading", "_socket", "_state", "owner")
 
     def __init__(self, sock: socket.socket, owner: Owner, lingering: "Deadlines[WebSocket]") -> None:
-        """Take `sock`, which must be non-blocking and connected; `lingering` bounds the time a close may take."""
+        """Take `sock`, which must be non-blocking and connected.
+
+        `lingering` bounds the time a close may take.
+        """
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # with Nagle an echo takes 45 ms, not 1.3
         self.owner = owner
         self._socket = sock
@@ -106,7 +109,10 @@ class WebSocket:
             self._loop.add_reader(self._socket.fileno(), self._on_readable)
 
     def send(self, frames: bytes) -> None:
-        """Write whole frames: at once if the socket takes them, else when it does; too many of them drop the peer."""
+        """Write whole frames: at once if the socket takes them, else when it does.
+
+        Too many of them drop the peer.
+        """
         if self._state is State.OPEN:
             self._write(frames)
 
@@ -124,7 +130,10 @@ class WebSocket:
         return self._pending is None
 
     def close(self, code: int = NORMAL) -> None:
-        """Say goodbye and go: the frame is flushed and its FIN awaited in the background, for a bounded time."""
+        """Say goodbye and go.
+
+        The frame is flushed and its FIN awaited in the background, for a bounded time.
+        """
         if self._state is not State.OPEN:
             return
         self._state = State.CLOSING
@@ -173,7 +182,8 @@ class WebSocket:
             self._loop.add_writer(self._socket.fileno(), self._on_writable)
 
     def _on_writable(self) -> None:
-        assert self._pending is not None
+        if self._pending is None:
+            return
         try:
             sent = self._socket.send(self._pending)
         except (BlockingIOError, InterruptedError):

@@ -93,7 +93,7 @@ class House:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         start = max(self.log.head - back, self.log.tail)
         connection = self.server.eio.new_connection("192.0.2.1")
-        connection.use_websocket(_UnixWebSocket(ours, connection, self.server.eio.lingering), [])
+        connection.use_websocket(_UnixWebSocket(ours, connection, self.server.eio.lingering))
         client = Client(theirs, connection, start)
         self.clients.append(client)
         self.fanout.join(connection, self.log.head - back)
@@ -210,7 +210,7 @@ def test_every_client_reads_one_gapless_run(steps: list[tuple[str, int, int]], m
 
 
 async def _until(condition: Callable[[], bool]) -> None:
-    while not condition():  # noqa: ASYNC110 - a connection has no event for it
+    while not condition():
         await asyncio.sleep(0)
 
 

@@ -1,0 +1,117 @@
+"""Which requests are let in: decided from the head alone, before a byte of a body is read and before any 101.
+
+The library's handler sends 101 first, and then keeps what it should have refused, open for ever.
+"""
+
+from tornado.httputil import HTTPServerRequest
+
+from chatio.realtime.connection import Connection
+from chatio.realtime.engine import EngineServer
+
+
+class Refused(Exception):
+    """A request that is answered with an error.
+
+    Codes and texts are Node's (engine.io, Server.errorMessages).
+    """
+
+    def __init__(self, status: int, code: int, message: str) -> None:
+        super().__init__(message)
+        self.status, self.code, self.message = status, code, message
+
+
+def unknown_transport() -> Refused:
+    return Refused(400, 0, "Transport unknown")
+
+
+def unknown_session() -> Refused:
+    return Refused(400, 1, "Session ID unknown")
+
+
+def bad_method() -> Refused:
+    return Refused(400, 2, "Bad handshake method")
+
+
+def bad_request() -> Refused:
+    return Refused(400, 3, "Bad request")
+
+
+def unauthorized() -> Refused:
+    return Refused(401, 4, "Unauthorized")
+
+
+def forbidden() -> Refused:
+    return Refused(403, 4, "Forbidden")
+
+
+def too_large() -> Refused:
+    return Refused(413, 3, "Payload too large")
+
+
+def unsupported_version() -> Refused:
+    return Refused(400, 5, "Unsupported protocol version")
+
+
+def shutting_down() -> Refused:
+    return Refused(503, 3, "Shutting down")
+
+
+def argument(request: HTTPServerRequest, name: str) -> str:
+    """The first value of a query argument, "" if there is none."""
+    values = request.query_arguments.get(name)
+    return values[0].decode("latin-1") if values else ""
+
+
+def is_upgrade(request: HTTPServerRequest) -> bool:
+    return request.headers.get("Upgrade", "").lower() == "websocket"
+
+
+def has_body(request: HTTPServerRequest) -> bool:
+    headers = request.headers
+    return "Transfer-Encoding" in headers or headers.get("Content-Length", "0") != "0"
+
+
+def admitted(engine: EngineServer, request: HTTPServerRequest) -> Connection | None:
+    """The session that a GET or POST belongs to, None for a handshake. Raises Refused."""
+    if not engine.accepting:
+        raise shutting_down()
+    transport, sid = argument(request, "transport"), argument(request, "sid")
+    if transport not in engine.transports:
+        raise unknown_transport()
+    if request.method not in ("GET", "POST"):
+        raise bad_method()
+    if (transport == "websocket") != is_upgrade(request) or argument(
+        request, "j"
+    ):  # "j": JSONP, which IE 9 needed
+        raise bad_request()
+    if sid:
+        return _session(engine, sid, transport)
+    if argument(request, "EIO") != "4":
+        raise unsupported_version()
+    if request.method != "GET":
+        raise bad_method()
+    return None
+
+
+def _session(engine: EngineServer, sid: str, transport: str) -> Connection:
+    connection: Connection | None = engine.sockets.get(sid)
+    if connection is None or connection.closing:
+        raise unknown_session()
+    if transport == "websocket":
+        if not engine.can_upgrade:
+            raise bad_request()
+    elif connection.websocket is not None:
+        raise bad_request()
+    return connection
+
+
+def admit_post(connection: Connection, request: HTTPServerRequest) -> None:
+    """Begin to receive a polling body: one at a time, and none that says it is too large. Raises Refused."""
+    if connection.posting:
+        connection.refuse("two POSTs at once")
+        raise bad_request()
+    length = request.headers.get("Content-Length", "0")
+    if length.isascii() and length.isdigit() and int(length[:20]) > connection.max_input_bytes:
+        connection.refuse("polling body size")
+        raise too_large()
+    connection.posting = True

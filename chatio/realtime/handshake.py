@@ -1,0 +1,56 @@
+"""The server's side of a WebSocket handshake (RFC 6455, section 4.2), and the socket it leaves behind."""
+
+import asyncio
+import base64
+import binascii
+import hashlib
+import socket
+from typing import cast
+
+from tornado.httputil import HTTPHeaders
+from tornado.iostream import IOStream
+
+_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # section 1.3
+_VERSION = "13"
+
+
+def accept_value(headers: HTTPHeaders) -> str | None:
+    """The Sec-WebSocket-Accept for a client's handshake; None if the handshake is not one."""
+    key = headers.get("Sec-WebSocket-Key", "")
+    tokens = [token.strip().lower() for token in headers.get("Connection", "").split(",")]
+    if "upgrade" not in tokens or headers.get("Sec-WebSocket-Version") != _VERSION:
+        return None
+    try:
+        nonce = binascii.a2b_base64(key, strict_mode=True)
+    except ValueError:
+        return None
+    if len(nonce) != 16:
+        return None
+    return base64.b64encode(hashlib.sha1(key.encode() + _GUID).digest()).decode()
+
+
+def switching_protocols(accept: str, cookie: str | None = None) -> bytes:
+    """The 101 answer; `cookie` is a Set-Cookie value."""
+    lines = [
+        "HTTP/1.1 101 Switching Protocols",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        f"Sec-WebSocket-Accept: {accept}",
+        *([f"Set-Cookie: {cookie}"] if cookie is not None else []),
+    ]
+    return "\r\n".join([*lines, "", ""]).encode("latin-1")
+
+
+def take_socket(stream: IOStream) -> tuple[socket.socket, bytes]:
+    """A socket of our own for the connection of a stream, and what the stream had read already.
+
+    Closes the stream, whose objects are free afterwards. Raises OSError (StreamClosedError is one) if the
+    connection is gone.
+    """
+    early = b""
+    while (read := cast("asyncio.Future[bytes]", stream.read_bytes(1 << 16, partial=True))).done():
+        early += read.result()
+    own: socket.socket = stream.socket.dup()
+    own.setblocking(False)
+    stream.close()
+    return own, early

@@ -1,0 +1,37 @@
+import pytest
+
+from chatio.realtime.addresses import client_address, parse_networks
+
+TRUSTED = parse_networks(["10.0.0.0/8", "192.0.2.1", "fd00::/8"])
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "address"),
+    [
+        ("203.0.113.9", "", "203.0.113.9"),
+        ("203.0.113.9", "198.51.100.1", "203.0.113.9"),  # whoever sent this is no proxy of ours
+        ("10.1.1.1", "198.51.100.1", "198.51.100.1"),
+        ("10.1.1.1", "1.1.1.1, 198.51.100.1", "198.51.100.1"),  # the client wrote the first one itself
+        ("10.1.1.1", "198.51.100.1, 10.2.2.2, 192.0.2.1", "198.51.100.1"),
+        ("10.1.1.1", "10.3.3.3, 10.2.2.2", "10.3.3.3"),  # trusted all the way
+        ("10.1.1.1", "198.51.100.1, nonsense", "10.1.1.1"),
+        ("10.1.1.1", "198.51.100.1:4711", "198.51.100.1"),
+        ("10.1.1.1", '"[2001:db8::1]:4711"', "2001:db8::1"),
+        ("fd00::5", "2001:db8::1", "2001:db8::1"),
+        ("::ffff:10.1.1.1", "198.51.100.1", "198.51.100.1"),
+        ("10.1.1.1", "", "10.1.1.1"),
+        ("10.1.1.1", " , ", "10.1.1.1"),
+        ("", "198.51.100.1", ""),
+    ],
+)
+def test_address_is_the_rightmost_that_no_trusted_proxy_has(peer: str, forwarded: str, address: str) -> None:
+    assert client_address(peer, forwarded, TRUSTED) == address
+
+
+def test_nobody_is_trusted_by_default() -> None:
+    assert client_address("127.0.0.1", "198.51.100.1", parse_networks([])) == "127.0.0.1"
+
+
+def test_proxy_that_is_no_address_is_an_error() -> None:
+    with pytest.raises(ValueError, match="proxy.example"):
+        parse_networks(["proxy.example"])
