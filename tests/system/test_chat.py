@@ -148,7 +148,9 @@ def test_refused_connect_says_why_once_and_is_then_closed(
         token = jwt.encode(claims, SECRET + "!")
     js.open("ann", server.url, token)
     assert js.expect("ann", "connect_error") == [[message, {"code": code}]]
+    js.expect("ann", "engine_close")
     assert js.kept("ann", "connect") == []
+    assert js.kept("ann", "connect_error") == []
 
 
 def test_token_of_a_user_this_server_does_not_know_is_let_in(server: ServerProcess, js: JsClients) -> None:

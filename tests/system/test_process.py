@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from dotenv import dotenv_values
 
 from tests.system.js import JsClients
 from tests.system.server import ROOT, ServerProcess
@@ -54,6 +55,27 @@ def test_unknown_name_in_the_env_file_is_warned_of(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert "SEVER_PORT is not a setting; did you mean SERVER_PORT?" in done.stderr
     assert "CHATIO_LOG_LEVEL is not a setting; did you mean LOG_LEVEL?" in done.stderr
+
+
+def test_a_new_env_file_has_a_secret_of_its_own_and_is_for_its_owner_only(tmp_path: Path) -> None:
+    secrets = []
+    for name in ("first", "second"):
+        subprocess.run(
+            [sys.executable, "tools/make_env.py", ".env.example", tmp_path / name], cwd=ROOT, check=True
+        )
+        assert (tmp_path / name).stat().st_mode & 0o777 == 0o600
+        secrets.append(dotenv_values(tmp_path / name)["JWT_SECRET_KEY"] or "")
+        assert run_main("--check", "--env-file", str(tmp_path / name)).stderr == ""
+    assert len(set(secrets)) == 2
+    assert min(map(len, secrets)) >= 32
+    again = subprocess.run(
+        [sys.executable, "tools/make_env.py", ".env.example", tmp_path / "first"],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+    )
+    assert again.returncode != 0
+    assert dotenv_values(tmp_path / "first")["JWT_SECRET_KEY"] == secrets[0]
 
 
 def test_start_without_a_secret_warns_once_and_works() -> None:

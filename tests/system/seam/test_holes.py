@@ -198,9 +198,7 @@ async def test_stranger_holds_no_more_than_sixteen_kib_before_connect() -> None:
         await until(lambda: any(c.is_paused for c in server.eio.sockets.values()))
         connection = next(c for c in server.eio.sockets.values() if c.is_paused)
         assert connection.inbox is not None
-        assert (
-            connection.inbox._bytes <= 16 * 1024 + 16 * 1024 * 72 // 14
-        )  # one read of the smallest messages
+        assert connection.inbox._bytes <= 16 * 1024 + 16 * 1024 * 72 // 14  # one read of the smallest messages
         assert connection.websocket is not None
         assert connection.websocket.held_input_bytes < 16 * 1024
         doors.gate.set()

@@ -81,8 +81,7 @@ class Http:
     async def answer(self) -> Answer:
         head = (await soon(self.reader.readuntil(b"\r\n\r\n"))).decode().split("\r\n")
         headers = {
-            name.lower(): value.strip()
-            for name, _, value in (line.partition(":") for line in head[1:] if line)
+            name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:] if line)
         }
         body = await soon(self.reader.readexactly(int(headers.get("content-length", "0"))))
         return Answer(int(head[0].split()[1]), headers, body)

@@ -110,9 +110,7 @@ def test_manager_says_what_the_librarys_says(steps: list[tuple[str, int, str]]) 
         assert ours_did == theirs_did
         if "Error" in theirs_did:
             # The library has made the room by then, and keeps it for good: empty.
-            theirs.rooms.get("/chat", {}).pop(room, None) if not theirs.rooms.get("/chat", {}).get(
-                room
-            ) else None
+            theirs.rooms.get("/chat", {}).pop(room, None) if not theirs.rooms.get("/chat", {}).get(room) else None
         assert seen(ours, our_sids) == seen(theirs, their_sids)
     for sid in our_sids.values():
         ours.basic_disconnect(sid, "/chat")
