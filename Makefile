@@ -31,14 +31,14 @@ clean:
 # --- set-up; each step is done again only when what it comes from has changed
 
 $(PYTHON):
-	sh tools/make-venv.sh $(VENV)
+	@sh tools/make-venv.sh $(VENV)
 
 $(VENV)/.run: requirements.txt | $(PYTHON)
-	$(PYTHON) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
 $(VENV)/.dev: requirements.txt requirements-dev.txt | $(PYTHON)
-	$(PYTHON) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@ $(VENV)/.run
 
 $(CLIENTS): tests/system/js/package-lock.json
