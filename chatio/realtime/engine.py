@@ -7,7 +7,7 @@ the Tornado handler (handler.py) comes to the methods below instead.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 from chatio.realtime import outgoing
 from chatio.realtime.addresses import parse_networks
@@ -24,6 +24,12 @@ from chatio.realtime.outgoing import Outgoing
 from chatio.realtime.packets import Engine
 from chatio.realtime.upgrade import Upgrade
 from chatio.realtime.websocket import WebSocket
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def unchanged(handler: F) -> F:
+    return handler
 
 
 class EngineServer(EngineIOServer):  # type: ignore[misc]
@@ -55,6 +61,10 @@ class EngineServer(EngineIOServer):  # type: ignore[misc]
         self.lingering: Deadlines[WebSocket] = Deadlines(LINGER_SECONDS, WebSocket.abort)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._json = json
+
+    def on(self, event: str, handler: Any = None) -> Callable[[F], F]:
+        """Register a handler, as the library does; a decorator without `handler`, and typed as one."""
+        return super().on(event, handler) or unchanged
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run `coroutine` in the background; somebody holds the task until it is done."""

@@ -6,6 +6,7 @@ the protocol is closed, a handler that raises is reported once and its client to
 a table.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from chatio.realtime.assembly import Assembly
@@ -13,7 +14,7 @@ from chatio.realtime.codec import packet_class
 from chatio.realtime.connection import Connection
 from chatio.realtime.deadlines import Deadlines
 from chatio.realtime.dispatch import Connecting
-from chatio.realtime.engine import EngineServer, quiet
+from chatio.realtime.engine import EngineServer, F, quiet, unchanged
 from chatio.realtime.joining import Joining
 from chatio.realtime.limits import BEFORE_CONNECT_BYTES, REFUSED_SECONDS
 from chatio.realtime.manager import Manager
@@ -53,6 +54,10 @@ class Server(Joining):
         self._refused: Deadlines[str] = Deadlines(REFUSED_SECONDS, self._refused_stays)
         self._connecting: dict[str, Connecting] = {}
         self._assembly = Assembly(self.packet_class, self.eio.max_http_buffer_size)
+
+    def on(self, event: str, handler: Any = None, namespace: str | None = None) -> Callable[[F], F]:
+        """Register a handler, as the library does; a decorator without `handler`, and typed as one."""
+        return super().on(event, handler, namespace) or unchanged
 
     def _engineio_server_class(self) -> type[EngineServer]:
         return EngineServer

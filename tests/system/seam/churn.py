@@ -31,7 +31,7 @@ def churn_server(**options: Any) -> tuple[Any, Any]:
     async def connect(sid: str, environ: dict[str, Any], auth: Any) -> bool:
         if auth == {"wait": True}:
             await asyncio.sleep(0.01)
-        return auth != {"refuse": True}
+        return bool(auth != {"refuse": True})
 
     @server.on("echo", namespace="/chat")
     async def echo(sid: str, value: Any) -> Any:

@@ -1,4 +1,7 @@
-"""What a stranger can send. After each: closed or answered as Node does, nothing left, a bystander undisturbed."""
+"""What a stranger can send.
+
+After each: closed or answered as Node does, nothing left, a bystander undisturbed.
+"""
 
 import asyncio
 import struct
@@ -38,7 +41,7 @@ class Doors:
 
 @asynccontextmanager
 async def chat(**options: Any) -> AsyncIterator[tuple[Server, int, Doors]]:
-    """A server with one namespace that answers "echo", and a bystander who must be able to use it in the end."""
+    """A server whose namespace answers "echo", and a bystander who must be able to use it in the end."""
     doors = Doors()
     server, handler = create_server(namespaces=["/chat"], **({"async_handlers": False} | options))
 

@@ -1,6 +1,7 @@
 """A client that can do what well-behaved ones do not: it writes bytes, and reads what comes.
 
-Everything it waits for has a deadline, so that a server which never answers fails a test instead of hanging it.
+Everything it waits for has a deadline, so that a server which never answers fails a test instead of hanging
+it.
 """
 
 import asyncio
@@ -139,7 +140,7 @@ def text(message: str) -> bytes:
     return client_frame(1, message.encode())
 
 
-class Closed(Exception):
+class Closed(Exception):  # noqa: N818 - an end, not a fault
     """The server closed the WebSocket, with `code` if it said one."""
 
     def __init__(self, code: int | None) -> None:
@@ -164,7 +165,7 @@ class Ws:
             "Sec_WebSocket_Key": key,
             "Sec_WebSocket_Version": "13",
         } | headers
-        http.send("GET", target, **wanted)
+        http.send("GET", target, None, **wanted)
         if early:
             http.writer.write(early)
         status = int((await soon(http.reader.readuntil(b"\r\n\r\n"))).split()[1])
@@ -248,7 +249,7 @@ async def until(condition: Any, seconds: float = PATIENCE_SECONDS) -> None:
     """Let the loop turn until `condition()` holds; TimeoutError if it does not in time."""
 
     async def turn() -> None:
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - what is waited for has no event to wait on
             await asyncio.sleep(0.002)
 
     await asyncio.wait_for(turn(), seconds)

@@ -1,4 +1,7 @@
-"""What this package leans on inside the installed libraries, by name. A new version that moves one fails here first."""
+"""What this package leans on inside the installed libraries, by name.
+
+A new version that moves one fails here first.
+"""
 
 import importlib.metadata
 import inspect
@@ -15,7 +18,8 @@ from tornado.web import RequestHandler
 
 VERSIONS = {"python-socketio": "5.18.1", "python-engineio": "4.15.1", "tornado": "6.6.1"}
 
-# Overridden (the library calls ours) or called (ours calls the library's), with the arguments this depends on.
+# Overridden (the library calls ours) or called (ours calls the library's), with the arguments this depends
+# on.
 SIGNATURES: list[tuple[Any, str, list[str]]] = [
     (socketio.AsyncServer, "_engineio_server_class", ["self"]),
     (socketio.AsyncServer, "_handle_eio_connect", ["self", "eio_sid", "environ"]),
