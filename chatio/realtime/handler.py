@@ -17,7 +17,7 @@ from chatio.realtime.connection import Connection, SessionClosed
 from chatio.realtime.engine import EngineServer
 from chatio.realtime.environ import build_environ
 from chatio.realtime.handshake import accept_value, switching_protocols, take_socket
-from chatio.realtime.limits import BODY_SECONDS
+from chatio.realtime.limits import BODY_SECONDS, DISCARDED_BODY_BYTES
 from chatio.realtime.outgoing import Outgoing, polling_body
 from chatio.realtime.packets import SEPARATOR, ProtocolError
 from chatio.realtime.upgrade import Upgrade
@@ -36,6 +36,7 @@ class RealtimeHandler(RequestHandler):
         self.owned: Connection | None = None  # ends if our client does before it is answered
         self.refusal: Refused | None = None
         self.body = bytearray()
+        self.discarded_bytes = 0
         self.http: Any = self.request.connection
 
     # Before the body
@@ -71,10 +72,16 @@ class RealtimeHandler(RequestHandler):
             raise admission.forbidden()
 
     def _refuse(self, refusal: Refused) -> None:
-        """Refuse before the body is read; if there is one, now, and close, since it would have to be read."""
+        """Refuse; the answer goes out when the body has come, unless that is too much to throw away."""
         self.refusal = refusal
+        self.body.clear()
         self.engine.refusals.refused(self.environ["REMOTE_ADDR"], refusal.message)
-        if admission.has_body(self.request):
+        if admission.body_bytes(self.request) > DISCARDED_BODY_BYTES:
+            self._cut_off(refusal)
+
+    def _cut_off(self, refusal: Refused) -> None:
+        """Answer before the body has come; Tornado closes the connection then."""
+        if not self._finished:
             self.set_header("Connection", "close")
             self._answer(refusal)
 
@@ -82,8 +89,10 @@ class RealtimeHandler(RequestHandler):
 
     def data_received(self, chunk: bytes) -> None:
         if self.refusal is not None:
-            return
-        if self.owned is None:
+            self.discarded_bytes += len(chunk)
+            if self.discarded_bytes > DISCARDED_BODY_BYTES:
+                self._cut_off(self.refusal)
+        elif self.owned is None:
             self._refuse(admission.bad_request())  # only a POST to a session has a body
         elif len(self.body) + len(chunk) > self.owned.max_input_bytes:
             self.owned.refuse("polling body size")

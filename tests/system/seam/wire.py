@@ -199,6 +199,14 @@ class Ws:
             if opcode == 2:
                 return payload
 
+    async def receive_or_end(self, *, short: bool = False) -> str:
+        """The next message, or how the connection ended, in words; `short`: only that there was a message."""
+        try:
+            message = await self.receive()
+        except Closed as end:
+            return "closed" if end.code is None else f"closed, {end.code}"
+        return "answers" if short else str(message)
+
     async def closed(self) -> int | None:
         """Wait for the server to close; the code it gave."""
         try:
