@@ -1,9 +1,9 @@
-"""What python-socketio on Tornado does as it comes, and what the seam does, row by row, as one Markdown table.
+"""What python-socketio on Tornado does as it comes, and what the seam does, as one Markdown table.
 
     python -m benchmarks.findings
 
-Each row is one probe, run against a fresh server of either kind on a real port. The probes only look; what must be
-so is asserted by tests/system/seam.
+Each row is one probe, run against a fresh server of either kind on a real port. The probes only look; what
+must be so is asserted by tests/system/seam.
 """
 
 import asyncio

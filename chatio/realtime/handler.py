@@ -8,7 +8,7 @@ import json
 from typing import Any, ClassVar
 
 from tornado.iostream import IOStream, SSLIOStream, StreamClosedError
-from tornado.web import RequestHandler, stream_request_body
+from tornado.web import HTTPError, RequestHandler, stream_request_body
 
 from chatio.realtime import admission
 from chatio.realtime.addresses import client_address
@@ -16,6 +16,7 @@ from chatio.realtime.admission import Refused
 from chatio.realtime.connection import Connection, SessionClosed
 from chatio.realtime.engine import EngineServer
 from chatio.realtime.environ import build_environ
+from chatio.realtime.failures import report
 from chatio.realtime.handshake import accept_value, switching_protocols, take_socket
 from chatio.realtime.limits import BODY_SECONDS, DISCARDED_BODY_BYTES
 from chatio.realtime.outgoing import Outgoing, polling_body
@@ -32,6 +33,7 @@ class RealtimeHandler(RequestHandler):
 
     def initialize(self) -> None:
         self.environ: dict[str, Any] = {}
+        self.cors_headers: list[tuple[str, str]] = []
         self.session: Connection | None = None  # that the request belongs to
         self.owned: Connection | None = None  # ends if our client does before it is answered
         self.refusal: Refused | None = None
@@ -46,6 +48,7 @@ class RealtimeHandler(RequestHandler):
         forwarded = request.headers.get("X-Forwarded-For", "")
         address = client_address(request.remote_ip or "", forwarded, engine.trusted_proxies)
         self.environ = build_environ(request, address)
+        self.cors_headers = engine._cors_headers(self.environ)
         self.http.set_max_body_size(
             1 << 62
         )  # counted in `data_received`, to answer in the protocol's own words
@@ -248,7 +251,7 @@ class RealtimeHandler(RequestHandler):
     def _set_headers(self) -> None:
         self.set_header("Cache-Control", "no-store")
         self.clear_header("Server")
-        for name, value in self.engine._cors_headers(self.environ):
+        for name, value in self.cors_headers:
             self.set_header(name, value)
         if self.engine.cors_allowed_origins != []:
             self.set_header("Vary", "Origin")
@@ -258,6 +261,14 @@ class RealtimeHandler(RequestHandler):
 
     def check_xsrf_cookie(self) -> None:
         """Not ours to check: a session is named by its sid, which no other site can know."""
+
+    def log_exception(self, typ: Any, value: BaseException | None, tb: Any) -> None:
+        """One line, as for any failure; Tornado would print a traceback and the query with the sid."""
+        if value is not None and not isinstance(value, HTTPError):
+            report("realtime request", value)
+
+    def write_error(self, status_code: int, **_details: Any) -> None:
+        self._answer(Refused(status_code, 3, self._reason))
 
     def _log(self) -> None:
         """Not in the access log: the query holds the sid, which is as good as a password."""

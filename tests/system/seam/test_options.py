@@ -11,6 +11,7 @@ import uvloop
 from tornado.httputil import HTTPServerRequest
 
 from chatio.realtime import create_engine, create_server
+from tests.conftest import ExpectedLogs
 from tests.system.seam.churn import churn, churn_server
 from tests.system.seam.wire import (
     ENGINE_IO,
@@ -237,3 +238,18 @@ def test_seam_works_on_uvloop_too() -> None:
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(main())
+
+
+async def test_failing_origin_check_is_answered_500_and_logged_in_one_line(logs: ExpectedLogs) -> None:
+    logs.expect(r"^realtime request failed: ZeroDivisionError at .+ \(reference \w+\)$")
+    _server, handler = create_server(cors_allowed_origins=lambda origin: 1 / 0)
+    async with serving(handler) as port:
+        answer = await request(port, "GET", f"{SOCKET_IO}polling", Origin=PAGE)
+    assert answer.status == 500
+    assert json.loads(answer.body)["message"] == "Internal Server Error"
+
+
+async def test_method_that_tornado_does_not_know_is_answered_405() -> None:
+    _server, handler = create_server()
+    async with serving(handler) as port:
+        assert (await request(port, "BREW", f"{SOCKET_IO}polling")).status == 405

@@ -13,6 +13,7 @@ import socketio
 from engineio.async_drivers import tornado as driver
 from engineio.async_socket import AsyncSocket
 from tornado.http1connection import HTTP1Connection
+from tornado.httpserver import _HTTPRequestContext
 from tornado.iostream import IOStream
 from tornado.web import RequestHandler
 
@@ -100,6 +101,10 @@ def test_library_hands_its_packet_class_and_options_on_as_expected() -> None:
     source = inspect.getsource(socketio.base_server.BaseServer.__init__)
     for line in ("self.packet_class = serializer", "self._engineio_server_class()(**engineio_options)"):
         assert line in source, f"socketio's BaseServer.__init__ no longer says {line}"
+
+
+def test_tornado_tells_the_peers_address_by_its_context() -> None:
+    assert "self.address = address" in inspect.getsource(_HTTPRequestContext.__init__)
 
 
 def test_driver_is_the_tornado_one() -> None:
