@@ -66,9 +66,10 @@ def is_upgrade(request: HTTPServerRequest) -> bool:
     return request.headers.get("Upgrade", "").lower() == "websocket"
 
 
-def has_body(request: HTTPServerRequest) -> bool:
-    headers = request.headers
-    return "Transfer-Encoding" in headers or headers.get("Content-Length", "0") != "0"
+def body_bytes(request: HTTPServerRequest) -> int:
+    """The length that a body says it has; 0 for one that comes in chunks."""
+    length = request.headers.get("Content-Length", "0")
+    return int(length[:20]) if length.isascii() and length.isdigit() else 0
 
 
 def admitted(engine: EngineServer, request: HTTPServerRequest) -> Connection | None:
@@ -110,8 +111,7 @@ def admit_post(connection: Connection, request: HTTPServerRequest) -> None:
     if connection.posting:
         connection.refuse("two POSTs at once")
         raise bad_request()
-    length = request.headers.get("Content-Length", "0")
-    if length.isascii() and length.isdigit() and int(length[:20]) > connection.max_input_bytes:
+    if body_bytes(request) > connection.max_input_bytes:
         connection.refuse("polling body size")
         raise too_large()
     connection.posting = True

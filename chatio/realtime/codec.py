@@ -8,19 +8,12 @@ not replaced.
 import json
 import math
 from types import SimpleNamespace
-from typing import Any, Protocol
+from typing import Any
 
 import socketio.packet
 
 from chatio.realtime.limits import MAX_INTEGER_DIGITS, MAX_JSON_DEPTH
 from chatio.realtime.packets import Kind, Packet, ProtocolError, checked, decode_socket
-
-
-class JsonModule(Protocol):
-    """What python-socketio asks of its `json` option."""
-
-    def dumps(self, value: Any, **options: Any) -> str: ...
-    def loads(self, text: str) -> Any: ...
 
 
 def _constant(name: str) -> Any:
@@ -81,7 +74,7 @@ class _Guarded:
     What it reads and writes is checked as well.
     """
 
-    def __init__(self, module: JsonModule) -> None:
+    def __init__(self, module: Any) -> None:
         self._module = module
 
     def loads(self, text: str) -> Any:
@@ -89,13 +82,13 @@ class _Guarded:
         return self._module.loads(text)
 
     def dumps(self, value: Any, **options: Any) -> str:
-        text = self._module.dumps(value, **options)
+        text: str = self._module.dumps(value, **options)
         if "NaN" in text or "Infinity" in text:
             loads(text)  # inside a string it is only a word
         return text
 
 
-def packet_class(serializer: str | type, module: JsonModule | None) -> type[socketio.packet.Packet]:
+def packet_class(serializer: str | type, module: Any) -> type[socketio.packet.Packet]:
     """A Socket.IO packet class of this server's own, so that its JSON is nobody else's.
 
     The library's `json` option writes to a class that all servers and clients of the process share.

@@ -118,9 +118,7 @@ class Connection(EngineIOSocket):  # type: ignore[misc]
     @property
     def is_full(self) -> bool:
         """It holds as much unhandled input as it may."""
-        return (
-            self.inbox is not None and self.inbox.is_full
-        ) or self.running_handlers >= MAX_RUNNING_HANDLERS
+        return (self.inbox is not None and self.inbox.is_full) or self.running_handlers >= MAX_RUNNING_HANDLERS
 
     @property
     def is_paused(self) -> bool:

@@ -49,7 +49,7 @@ class Dispatcher(SocketIOServer):  # type: ignore[misc]
     eio: EngineServer
     _connecting: dict[str, Connecting]
 
-    async def _handle_event(self, eio_sid: str, namespace: str, id: int | None, data: list[Any]) -> None:
+    async def _handle_event(self, eio_sid: str, namespace: str, id: int | None, data: list[Any]) -> None:  # noqa: A002
         sid = self.manager.sid_from_eio_sid(eio_sid, namespace)
         if sid is None or not self.manager.is_connected(sid, namespace):
             return
@@ -68,7 +68,7 @@ class Dispatcher(SocketIOServer):  # type: ignore[misc]
         eio_sid: str,
         data: list[Any],
         namespace: str,
-        id: int | None,
+        id: int | None,  # noqa: A002
     ) -> None:
         """Run the handler of one event and send its ack.
 
@@ -94,7 +94,7 @@ class Dispatcher(SocketIOServer):  # type: ignore[misc]
             self.encoded(self.packet_class(ACK, namespace=namespace, id=ack_id, data=values)),
         )
 
-    async def _handle_ack(self, eio_sid: str, namespace: str, id: int | None, data: list[Any]) -> None:
+    async def _handle_ack(self, eio_sid: str, namespace: str, id: int | None, data: list[Any]) -> None:  # noqa: A002
         if id == 0:  # our ids begin at 1; the library keeps its counter at 0, and would give it away
             return
         sid = self.manager.sid_from_eio_sid(eio_sid, namespace)
@@ -168,9 +168,7 @@ class Dispatcher(SocketIOServer):  # type: ignore[misc]
             return self.not_handled
         return await call(method, tuple(arguments), optional=optional)
 
-    def _get_event_handler(
-        self, event: str, namespace: str, args: tuple[Any, ...]
-    ) -> tuple[Any, tuple[Any, ...]]:
+    def _get_event_handler(self, event: str, namespace: str, args: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
         """As the library's; but "*" from the wire is an event of that name, not the catch-all's own."""
         if event != "*":
             found: tuple[Any, tuple[Any, ...]] = super()._get_event_handler(event, namespace, args)

@@ -7,7 +7,7 @@ the Tornado handler (handler.py) comes to the methods below instead.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 from chatio.realtime import outgoing
 from chatio.realtime.addresses import parse_networks
@@ -24,6 +24,12 @@ from chatio.realtime.outgoing import Outgoing
 from chatio.realtime.packets import Engine
 from chatio.realtime.upgrade import Upgrade
 from chatio.realtime.websocket import WebSocket
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def unchanged(handler: F) -> F:
+    return handler
 
 
 class EngineServer(EngineIOServer):  # type: ignore[misc]
@@ -42,9 +48,7 @@ class EngineServer(EngineIOServer):  # type: ignore[misc]
         options |= {"async_mode": "tornado", "monitor_clients": False}
         super().__init__(logger=quiet(logger), **options)
         self.trusted_proxies = parse_networks(trusted_proxies)
-        self.first_input_bytes = min(
-            self.max_http_buffer_size, first_input_bytes or self.max_http_buffer_size
-        )
+        self.first_input_bytes = min(self.max_http_buffer_size, first_input_bytes or self.max_http_buffer_size)
         self.accepting = True
         self.refusals = RefusalLog()
         self.heartbeat = Heartbeat(self.ping_interval, self.ping_timeout)
@@ -55,6 +59,10 @@ class EngineServer(EngineIOServer):  # type: ignore[misc]
         self.lingering: Deadlines[WebSocket] = Deadlines(LINGER_SECONDS, WebSocket.abort)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._json = json
+
+    def on(self, event: str, handler: Any = None) -> Callable[[F], F]:
+        """Register a handler, as the library does; a decorator without `handler`, and typed as one."""
+        return super().on(event, handler) or unchanged
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run `coroutine` in the background; somebody holds the task until it is done."""
@@ -168,9 +176,7 @@ class EngineServer(EngineIOServer):  # type: ignore[misc]
 
     async def disconnect(self, sid: str | None = None) -> None:
         """Close one connection, or all; returns when the disconnect handlers have run."""
-        chosen = (
-            list(self.sockets.values()) if sid is None else [self.sockets[sid]] if sid in self.sockets else []
-        )
+        chosen = list(self.sockets.values()) if sid is None else [self.sockets[sid]] if sid in self.sockets else []
         closing = [connection.begin_close(self.reason.SERVER_DISCONNECT) for connection in chosen]
         await asyncio.gather(*(asyncio.shield(task) for task in closing if task is not None))
 

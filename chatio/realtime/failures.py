@@ -11,7 +11,7 @@ import time
 logger = logging.getLogger("chatio.realtime")
 
 # Where the library's own loggers lead, which print payloads, sids and tracebacks: nowhere.
-library_logger = logging.Logger("chatio.realtime.library")
+library_logger = logging.Logger("chatio.realtime.library")  # noqa: LOG001 - in no hierarchy, on purpose
 library_logger.disabled = True
 
 _WINDOW_SECONDS = 10.0

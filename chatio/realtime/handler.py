@@ -8,7 +8,7 @@ import json
 from typing import Any, ClassVar
 
 from tornado.iostream import IOStream, SSLIOStream, StreamClosedError
-from tornado.web import RequestHandler, stream_request_body
+from tornado.web import HTTPError, RequestHandler, stream_request_body
 
 from chatio.realtime import admission
 from chatio.realtime.addresses import client_address
@@ -16,8 +16,9 @@ from chatio.realtime.admission import Refused
 from chatio.realtime.connection import Connection, SessionClosed
 from chatio.realtime.engine import EngineServer
 from chatio.realtime.environ import build_environ
+from chatio.realtime.failures import report
 from chatio.realtime.handshake import accept_value, switching_protocols, take_socket
-from chatio.realtime.limits import BODY_SECONDS
+from chatio.realtime.limits import BODY_SECONDS, DISCARDED_BODY_BYTES
 from chatio.realtime.outgoing import Outgoing, polling_body
 from chatio.realtime.packets import SEPARATOR, ProtocolError
 from chatio.realtime.upgrade import Upgrade
@@ -32,10 +33,12 @@ class RealtimeHandler(RequestHandler):
 
     def initialize(self) -> None:
         self.environ: dict[str, Any] = {}
+        self.cors_headers: list[tuple[str, str]] = []
         self.session: Connection | None = None  # that the request belongs to
         self.owned: Connection | None = None  # ends if our client does before it is answered
         self.refusal: Refused | None = None
         self.body = bytearray()
+        self.discarded_bytes = 0
         self.http: Any = self.request.connection
 
     # Before the body
@@ -45,9 +48,8 @@ class RealtimeHandler(RequestHandler):
         forwarded = request.headers.get("X-Forwarded-For", "")
         address = client_address(request.remote_ip or "", forwarded, engine.trusted_proxies)
         self.environ = build_environ(request, address)
-        self.http.set_max_body_size(
-            1 << 62
-        )  # counted in `data_received`, to answer in the protocol's own words
+        self.cors_headers = engine._cors_headers(self.environ)
+        self.http.set_max_body_size(1 << 62)  # counted in `data_received`, to answer in the protocol's own words
         self.http.set_body_timeout(BODY_SECONDS)
         if request.method == "OPTIONS":
             return
@@ -71,10 +73,16 @@ class RealtimeHandler(RequestHandler):
             raise admission.forbidden()
 
     def _refuse(self, refusal: Refused) -> None:
-        """Refuse before the body is read; if there is one, now, and close, since it would have to be read."""
+        """Refuse; the answer goes out when the body has come, unless that is too much to throw away."""
         self.refusal = refusal
+        self.body.clear()
         self.engine.refusals.refused(self.environ["REMOTE_ADDR"], refusal.message)
-        if admission.has_body(self.request):
+        if admission.body_bytes(self.request) > DISCARDED_BODY_BYTES:
+            self._cut_off(refusal)
+
+    def _cut_off(self, refusal: Refused) -> None:
+        """Answer before the body has come; Tornado closes the connection then."""
+        if not self._finished:
             self.set_header("Connection", "close")
             self._answer(refusal)
 
@@ -82,8 +90,10 @@ class RealtimeHandler(RequestHandler):
 
     def data_received(self, chunk: bytes) -> None:
         if self.refusal is not None:
-            return
-        if self.owned is None:
+            self.discarded_bytes += len(chunk)
+            if self.discarded_bytes > DISCARDED_BODY_BYTES:
+                self._cut_off(self.refusal)
+        elif self.owned is None:
             self._refuse(admission.bad_request())  # only a POST to a session has a body
         elif len(self.body) + len(chunk) > self.owned.max_input_bytes:
             self.owned.refuse("polling body size")
@@ -239,7 +249,7 @@ class RealtimeHandler(RequestHandler):
     def _set_headers(self) -> None:
         self.set_header("Cache-Control", "no-store")
         self.clear_header("Server")
-        for name, value in self.engine._cors_headers(self.environ):
+        for name, value in self.cors_headers:
             self.set_header(name, value)
         if self.engine.cors_allowed_origins != []:
             self.set_header("Vary", "Origin")
@@ -249,6 +259,14 @@ class RealtimeHandler(RequestHandler):
 
     def check_xsrf_cookie(self) -> None:
         """Not ours to check: a session is named by its sid, which no other site can know."""
+
+    def log_exception(self, typ: Any, value: BaseException | None, tb: Any) -> None:
+        """One line, as for any failure; Tornado would print a traceback and the query with the sid."""
+        if value is not None and not isinstance(value, HTTPError):
+            report("realtime request", value)
+
+    def write_error(self, status_code: int, **_details: Any) -> None:
+        self._answer(Refused(status_code, 3, self._reason))
 
     def _log(self) -> None:
         """Not in the access log: the query holds the sid, which is as good as a password."""

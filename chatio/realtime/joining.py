@@ -100,9 +100,7 @@ class Joining(Dispatcher):
     async def _decide(self, eio_sid: str, namespace: str, sid: str, data: Any) -> Any:
         """Run the connect handler: None if it accepts, else what CONNECT_ERROR says."""
         try:
-            accepted = await self._trigger_event(
-                "connect", namespace, sid, self.environ[eio_sid], data or None
-            )
+            accepted = await self._trigger_event("connect", namespace, sid, self.environ[eio_sid], data or None)
         except Refusal as refusal:
             return refusal.error_args
         except ConnectionRefusedError:
@@ -132,11 +130,7 @@ class Joining(Dispatcher):
 
     def _refuse(self, connection: Connection, namespace: str, refusal: Any) -> None:
         """Answer a CONNECT with an error, once, and close the connection soon unless it is of other use."""
-        kind = (
-            DISCONNECT
-            if self.always_connect and refusal != {"message": "Invalid namespace"}
-            else CONNECT_ERROR
-        )
+        kind = DISCONNECT if self.always_connect and refusal != {"message": "Invalid namespace"} else CONNECT_ERROR
         try:
             self._answer(connection.sid, kind, namespace, refusal)
         except Exception as error:  # what a handler gave its refusal to say was no JSON

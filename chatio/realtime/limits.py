@@ -48,5 +48,7 @@ CONNECT_GAP_SECONDS = 0.002
 # A polling client that says "close" may have sent a GET beside it, on a connection that is read a little
 # later.
 LEAVING_SECONDS = 0.05
+# What is read and thrown away of a refused body, so that its client hears the answer instead of a reset.
+DISCARDED_BODY_BYTES = 4_000_000
 # A polling POST is sent within this time.
 BODY_SECONDS = 30.0

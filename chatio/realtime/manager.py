@@ -171,9 +171,7 @@ class Manager(SocketIOManager):  # type: ignore[misc]
 
     def _encoded(self, namespace: str, data: list[Any], ack_id: int | None) -> list[Outgoing]:
         server: Any = self.server
-        packets: list[Outgoing] = server.encoded(
-            server.packet_class(namespace=namespace, data=data, id=ack_id)
-        )
+        packets: list[Outgoing] = server.encoded(server.packet_class(namespace=namespace, data=data, id=ack_id))
         return packets
 
 

@@ -14,7 +14,7 @@ from chatio.realtime.codec import packet_class
 from chatio.realtime.connection import Connection
 from chatio.realtime.deadlines import Deadlines
 from chatio.realtime.dispatch import Connecting
-from chatio.realtime.engine import EngineServer, quiet
+from chatio.realtime.engine import EngineServer, F, quiet, unchanged
 from chatio.realtime.fanout import Fanout, Log
 from chatio.realtime.joining import Joining
 from chatio.realtime.limits import BEFORE_CONNECT_BYTES, REFUSED_SECONDS
@@ -57,6 +57,10 @@ class Server(Joining):
         self._connecting: dict[str, Connecting] = {}
         self._fanouts: dict[str, Fanout] = {}
         self._assembly = Assembly(self.packet_class, self.eio.max_http_buffer_size)
+
+    def on(self, event: str, handler: Any = None, namespace: str | None = None) -> Callable[[F], F]:
+        """Register a handler, as the library does; a decorator without `handler`, and typed as one."""
+        return super().on(event, handler, namespace) or unchanged
 
     def _engineio_server_class(self) -> type[EngineServer]:
         return EngineServer

@@ -31,7 +31,7 @@ def churn_server(**options: Any) -> tuple[Any, Any]:
     async def connect(sid: str, environ: dict[str, Any], auth: Any) -> bool:
         if auth == {"wait": True}:
             await asyncio.sleep(0.01)
-        return auth != {"refuse": True}
+        return bool(auth != {"refuse": True})
 
     @server.on("echo", namespace="/chat")
     async def echo(sid: str, value: Any) -> Any:
@@ -182,9 +182,9 @@ async def main(count: int) -> None:
         before = rss_kib()
         for part in range(2, count // 2000 + 1):
             await churn(port, 2000, seed=part)
-            print(part * 2000, "clients, RSS", rss_kib(), "KiB", flush=True)
+            print(part * 2000, "clients, RSS", rss_kib(), "KiB", flush=True)  # noqa: T201
         await until(lambda: not leftovers(server), 20)
-        print("left:", leftovers(server), "RSS grew by", rss_kib() - before, "KiB")
+        print("left:", leftovers(server), "RSS grew by", rss_kib() - before, "KiB")  # noqa: T201
 
 
 if __name__ == "__main__":

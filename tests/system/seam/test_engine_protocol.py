@@ -126,7 +126,7 @@ async def test_websocket_that_breaks_the_handshake_never_reaches_101(query: str)
 )
 async def test_websocket_handshake_that_breaks_the_rfc_is_answered_400(header: dict[str, str]) -> None:
     async with echoing() as (_engine, port):
-        assert (await Ws.open(port, f"{ENGINE_IO}websocket", **header)).status == 400
+        assert (await Ws.open(port, f"{ENGINE_IO}websocket", b"", **header)).status == 400
 
 
 @pytest.mark.parametrize("body", ["4hello", "4a\x1e4b\x1e4c", "4hello\x1ebAQIDBA==", "4" + "é" * 1000])

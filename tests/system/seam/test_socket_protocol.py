@@ -12,16 +12,21 @@ from typing import Any
 
 import pytest
 import socketio
-from socketio.exceptions import ConnectionRefusedError as Refusal
+from socketio.exceptions import ConnectionRefusedError as LibraryRefusal
 
 from chatio.realtime import Server, create_server
 from tests.conftest import ExpectedLogs
 from tests.system.seam.wire import join, leftovers, open_polling, open_ws, request, serving, soon, until
 
+Refusal: Any = LibraryRefusal
+
 
 @asynccontextmanager
 async def suite_server(**options: Any) -> AsyncIterator[tuple[Server, int]]:
-    """The server that the official suite asks for: auth, message and message-with-ack in "/" and "/custom"."""
+    """The server that the official suite asks for.
+
+    Auth, message and message-with-ack in "/" and "/custom".
+    """
     server, handler = create_server(**({"ping_interval": 60.0} | options))
     for namespace in ("/", "/custom"):
 
@@ -303,7 +308,7 @@ async def test_client_in_the_middle_of_connect_hears_nothing_before_its_answer()
 
         async def connect(sid: str, environ: Any, auth: Any) -> bool:
             await gate.wait()
-            return auth == {"ok": True}
+            return bool(auth == {"ok": True})
 
         server.on("connect", connect)
         good, bad = await open_ws(port), await open_ws(port)
@@ -323,13 +328,14 @@ async def test_class_based_namespace_works_and_answers_nothing_it_does_not_handl
         """Handlers by name."""
 
         async def on_connect(self, sid: str, environ: Any) -> None:
-            await self.emit("welcome", to=sid)
+            await server.emit("welcome", to=sid, namespace="/class")
 
         def on_twice(self, sid: str, value: int) -> int:
             return 2 * value
 
     async with suite_server() as (server, port):
-        server.register_namespace(Chat("/class"))
+        namespace: Any = Chat
+        server.register_namespace(namespace("/class"))
         ws = await join(port, "/class")
         assert await ws.receive() == '42/class,["welcome"]'
         ws.send('42/class,1["unheard of"]', '42/class,2["twice",21]')

@@ -1,6 +1,7 @@
 """A client that can do what well-behaved ones do not: it writes bytes, and reads what comes.
 
-Everything it waits for has a deadline, so that a server which never answers fails a test instead of hanging it.
+Everything it waits for has a deadline, so that a server which never answers fails a test instead of hanging
+it.
 """
 
 import asyncio
@@ -163,7 +164,7 @@ class Ws:
             "Sec_WebSocket_Key": key,
             "Sec_WebSocket_Version": "13",
         } | headers
-        http.send("GET", target, **wanted)
+        http.send("GET", target, None, **wanted)
         if early:
             http.writer.write(early)
         status = int((await soon(http.reader.readuntil(b"\r\n\r\n"))).split()[1])
@@ -196,6 +197,14 @@ class Ws:
                 return payload.decode()
             if opcode == 2:
                 return payload
+
+    async def receive_or_end(self, *, short: bool = False) -> str:
+        """The next message, or how the connection ended, in words; `short`: only that there was a message."""
+        try:
+            message = await self.receive()
+        except Closed as end:
+            return "closed" if end.code is None else f"closed, {end.code}"
+        return "answers" if short else str(message)
 
     async def closed(self) -> int | None:
         """Wait for the server to close; the code it gave."""
@@ -247,7 +256,7 @@ async def until(condition: Any, seconds: float = PATIENCE_SECONDS) -> None:
     """Let the loop turn until `condition()` holds; TimeoutError if it does not in time."""
 
     async def turn() -> None:
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - what is waited for has no event to wait on
             await asyncio.sleep(0.002)
 
     await asyncio.wait_for(turn(), seconds)

@@ -33,5 +33,5 @@ def test_nobody_is_trusted_by_default() -> None:
 
 
 def test_proxy_that_is_no_address_is_an_error() -> None:
-    with pytest.raises(ValueError, match="proxy.example"):
+    with pytest.raises(ValueError, match=r"proxy\.example"):
         parse_networks(["proxy.example"])

@@ -27,7 +27,7 @@ def test_packet_class_of_one_server_leaves_the_librarys_alone() -> None:
 
 
 def test_applications_own_json_is_used_and_held_to_the_rules() -> None:
-    packets = codec.packet_class("default", json)
+    packets: Any = codec.packet_class("default", json)
     assert packets(data=["x", "NaN"]).encode() == '2["x","NaN"]'
     with pytest.raises(ValueError, match="NaN"):
         packets(data=["x", math.nan]).encode()

@@ -210,7 +210,7 @@ def test_every_client_reads_one_gapless_run(steps: list[tuple[str, int, int]], m
 
 
 async def _until(condition: Callable[[], bool]) -> None:
-    while not condition():
+    while not condition():  # noqa: ASYNC110
         await asyncio.sleep(0)
 
 

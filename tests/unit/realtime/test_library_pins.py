@@ -1,4 +1,7 @@
-"""What this package leans on inside the installed libraries, by name. A new version that moves one fails here first."""
+"""What this package leans on inside the installed libraries, by name.
+
+A new version that moves one fails here first.
+"""
 
 import importlib.metadata
 import inspect
@@ -10,12 +13,14 @@ import socketio
 from engineio.async_drivers import tornado as driver
 from engineio.async_socket import AsyncSocket
 from tornado.http1connection import HTTP1Connection
+from tornado.httpserver import _HTTPRequestContext
 from tornado.iostream import IOStream
 from tornado.web import RequestHandler
 
 VERSIONS = {"python-socketio": "5.18.1", "python-engineio": "4.15.1", "tornado": "6.6.1"}
 
-# Overridden (the library calls ours) or called (ours calls the library's), with the arguments this depends on.
+# Overridden (the library calls ours) or called (ours calls the library's), with the arguments this depends
+# on.
 SIGNATURES: list[tuple[Any, str, list[str]]] = [
     (socketio.AsyncServer, "_engineio_server_class", ["self"]),
     (socketio.AsyncServer, "_handle_eio_connect", ["self", "eio_sid", "environ"]),
@@ -96,6 +101,10 @@ def test_library_hands_its_packet_class_and_options_on_as_expected() -> None:
     source = inspect.getsource(socketio.base_server.BaseServer.__init__)
     for line in ("self.packet_class = serializer", "self._engineio_server_class()(**engineio_options)"):
         assert line in source, f"socketio's BaseServer.__init__ no longer says {line}"
+
+
+def test_tornado_tells_the_peers_address_by_its_context() -> None:
+    assert "self.address = address" in inspect.getsource(_HTTPRequestContext.__init__)
 
 
 def test_driver_is_the_tornado_one() -> None:
