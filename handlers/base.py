@@ -2,9 +2,6 @@
 
 import asyncio
 import logging
-import secrets
-import traceback
-from pathlib import PurePath
 from types import TracebackType
 from typing import Any, Final, TypeVar, cast
 
@@ -25,6 +22,7 @@ from chatio.errors import (
     Unforeseen,
     answer_to,
 )
+from chatio.faults import report
 from handlers.cors import Cors
 from handlers.guard import public
 
@@ -183,14 +181,7 @@ class BaseHandler(RequestHandler):
                 return InvalidInput(FieldError("request", "The request is malformed."))
         if error is None:  # the server is being stopped and gave up this request
             return Overloaded(retry_after_seconds=1)
-        reference = secrets.token_hex(4)
-        logger.error(
-            "unforeseen %s at %s while answering %s, reference %s",
-            type(error).__name__,
-            _place(error),
-            self.request.method,
-            reference,
-        )
+        reference = report(logger, f"answering {self.request.method}", error)
         return Unforeseen(reference=reference)
 
     def _answer(self, error: ChatioError) -> None:
@@ -219,12 +210,3 @@ class NotFoundHandler(BaseHandler):
         raise RouteUnknown
 
     head = post = put = patch = delete = get
-
-
-def _place(error: BaseException | None) -> str:
-    """Where `error` was raised, as `module:line function`: enough to find it, and no path."""
-    frames = traceback.extract_tb(error.__traceback__) if error is not None else []
-    if not frames:
-        return "an unknown place"
-    last = frames[-1]
-    return f"{PurePath(last.filename).stem}:{last.lineno} {last.name}"

@@ -5,8 +5,9 @@ secrets sooner or later. A failure of the application's code gets a reference th
 """
 
 import logging
-import secrets
 import time
+
+from chatio import faults
 
 logger = logging.getLogger("chatio.realtime")
 
@@ -20,20 +21,7 @@ _LINES_PER_WINDOW = 10
 
 def report(what: str, error: BaseException) -> str:
     """Log one line about an exception that application code let escape; answers the line's reference."""
-    reference = secrets.token_hex(6)
-    logger.error("%s failed: %s at %s (reference %s)", what, type(error).__name__, place_of(error), reference)
-    return reference
-
-
-def place_of(error: BaseException) -> str:
-    """Module, line and function of the innermost frame, e.g. "handlers.chat:41 connect"."""
-    traceback = error.__traceback__
-    if traceback is None:
-        return "unknown"
-    while traceback.tb_next is not None:
-        traceback = traceback.tb_next
-    frame = traceback.tb_frame
-    return f"{frame.f_globals.get('__name__', '?')}:{traceback.tb_lineno} {frame.f_code.co_name}"
+    return faults.report(logger, what, error)
 
 
 class RefusalLog:

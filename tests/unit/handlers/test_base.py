@@ -230,13 +230,13 @@ async def test_an_unforeseen_failure_answers_a_fixed_text_and_a_reference_that_t
             raise RuntimeError("hunter2 in /home/somebody")
 
     rest.listen(doors(rest, Broken))
-    logs.expect(r"^unforeseen RuntimeError at test_base:\d+ get while answering GET, reference [0-9a-f]{8}$")
+    logs.expect(r"^answering GET failed: RuntimeError at \S+test_base:\d+ get \(reference [0-9a-f]{12}\)$")
     answer = await rest.call("GET", "/")
     assert answer.status == 500
     assert answer.json == {"message": "Internal server error", "reference": answer.json["reference"]}
     assert answer.header("access-control-allow-origin") == ORIGIN
     (record,) = logs.records
-    assert record.getMessage().endswith(f"reference {answer.json['reference']}")
+    assert record.getMessage().endswith(f"reference {answer.json['reference']})")
     assert record.exc_info is None
     told = record.getMessage() + answer.body.decode()
     assert "hunter2" not in told
@@ -250,7 +250,7 @@ async def test_each_unforeseen_failure_has_a_reference_of_its_own(rest: Rest, lo
             raise KeyError
 
     rest.listen(doors(rest, Broken))
-    logs.expect("^unforeseen KeyError at test_base:[0-9]+ prepare while answering POST")
+    logs.expect("^answering POST failed: KeyError at [^ ]+test_base:[0-9]+ prepare ")
     answers = [await rest.call("POST", "/", {}) for _ in range(2)]
     assert len({answer.json["reference"] for answer in answers}) == 2
 
@@ -273,7 +273,7 @@ async def test_tornados_own_failures_are_as_unforeseen_as_any(rest: Rest, logs: 
             raise HTTPError(503, "hunter2")
 
     rest.listen(doors(rest, Failing))
-    logs.expect("^unforeseen HTTPError at test_base:[0-9]+ get while answering GET, reference [0-9a-f]{8}$")
+    logs.expect("^answering GET failed: HTTPError at [^ ]+test_base:[0-9]+ get ")
     answer = await rest.call("GET", "/")
     assert (answer.status, answer.json["message"]) == (500, "Internal server error")
 
