@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 TURN_SECONDS: Final = 0.008
 PIECE_ENTRIES: Final = 256  # read from the log for one piece, at most
-RECENT_BYTES: Final = 1024 * 1024  # a second of 500 messages/s of 2 kB
+RECENT_BYTES: Final = 256 * 1024  # four pieces
 
 
 class Log(Protocol):
