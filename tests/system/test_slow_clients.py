@@ -24,7 +24,7 @@ async def connect(server: ServerProcess, number: int) -> Ws:
 
 
 async def read_contents(ws: Ws, count: int) -> list[str]:
-    contents = []
+    contents: list[str] = []
     while len(contents) < count:
         packet = str(await ws.receive())
         if packet == "2":
