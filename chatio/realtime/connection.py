@@ -254,13 +254,13 @@ class Connection(EngineIOSocket):  # type: ignore[misc]
         if self.stage is Stage.UPGRADING:
             self.stage = Stage.POLLING
 
-    def use_websocket(self, websocket: "WebSocket", *first: Outgoing) -> None:
-        """From now on this connection is `websocket`: send `first` on it, then what was waiting."""
+    def use_websocket(self, websocket: "WebSocket") -> None:
+        """From now on this connection is `websocket`: send on it what was waiting."""
         waiting = self.outbox.take() if self.outbox is not None else []
         self.websocket, self.upgrade, self.outbox = websocket, None, None
         self.stage = Stage.WEBSOCKET
         websocket.owner = self
-        for packet in [*first, *waiting]:
+        for packet in waiting:
             self._write_now(packet)
         self.output_moved(all_taken=True)
 

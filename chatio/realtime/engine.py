@@ -18,6 +18,7 @@ from chatio.realtime.deadlines import Deadlines
 from chatio.realtime.failures import RefusalLog, library_logger, logger, report
 from chatio.realtime.frames import GOING_AWAY
 from chatio.realtime.heartbeat import Heartbeat
+from chatio.realtime.identifiers import Identifiers
 from chatio.realtime.library import EngineIOServer
 from chatio.realtime.limits import LEAVING_SECONDS, LINGER_SECONDS, UPGRADE_SECONDS
 from chatio.realtime.outgoing import Outgoing
@@ -51,6 +52,7 @@ class EngineServer(EngineIOServer):  # type: ignore[misc]
         self.first_input_bytes = min(self.max_http_buffer_size, first_input_bytes or self.max_http_buffer_size)
         self.accepting = True
         self.refusals = RefusalLog()
+        self._identifiers = Identifiers()
         self.heartbeat = Heartbeat(self.ping_interval, self.ping_timeout)
         self.leaving: Deadlines[Connection] = Deadlines(
             LEAVING_SECONDS, lambda connection: _drop(connection, self.reason.CLIENT_DISCONNECT)
@@ -70,6 +72,10 @@ class EngineServer(EngineIOServer):  # type: ignore[misc]
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+    def generate_id(self) -> str:
+        """A session id that nobody can guess."""
+        return self._identifiers.next()
 
     # The life of a session
 

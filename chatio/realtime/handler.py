@@ -197,8 +197,9 @@ class RealtimeHandler(RequestHandler):
         if websocket is None:
             connection.drop(engine.reason.TRANSPORT_CLOSE)
             return
-        websocket.send(switching_protocols(accept, engine.cookie_header(connection)))
-        connection.use_websocket(websocket, engine.greeting(connection, "websocket"))
+        greeting = engine.greeting(connection, "websocket")
+        websocket.send(switching_protocols(accept, engine.cookie_header(connection)) + greeting.frame)
+        connection.use_websocket(websocket)
         websocket.start(early)
 
     def _detached(self, owner: Owner) -> tuple[WebSocket | None, bytes]:

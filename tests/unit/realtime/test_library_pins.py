@@ -5,6 +5,7 @@ A new version that moves one fails here first.
 
 import importlib.metadata
 import inspect
+import socket
 from typing import Any
 
 import engineio
@@ -52,6 +53,7 @@ SIGNATURES: list[tuple[Any, str, list[str]]] = [
     (socketio.AsyncManager, "basic_disconnect", ["self", "sid", "namespace", "kwargs"]),
     (engineio.AsyncServer, "_trigger_event", ["self", "event", "args", "kwargs"]),
     (engineio.AsyncServer, "_get_socket", ["self", "sid"]),
+    (engineio.AsyncServer, "generate_id", ["self"]),
     (engineio.AsyncServer, "_cors_allowed_origins", ["self", "environ"]),
     (engineio.AsyncServer, "_cors_headers", ["self", "environ"]),
     (engineio.AsyncServer, "_generate_sid_cookie", ["self", "sid", "attributes"]),
@@ -105,6 +107,14 @@ def test_library_hands_its_packet_class_and_options_on_as_expected() -> None:
 
 def test_tornado_tells_the_peers_address_by_its_context() -> None:
     assert "self.address = address" in inspect.getsource(_HTTPRequestContext.__init__)
+
+
+def test_tornado_keeps_what_it_read_ahead_in_one_bytearray() -> None:
+    ours, theirs = socket.socketpair()
+    stream = IOStream(ours)
+    assert stream._read_buffer == bytearray()
+    stream.close()
+    theirs.close()
 
 
 def test_driver_is_the_tornado_one() -> None:
