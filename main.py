@@ -45,6 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(problem, file=sys.stderr)
         return EXIT_UNSOUND
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    # Below WARNING Tornado quotes what is malformed in a request, be it the header with the token.
+    logging.getLogger("tornado.general").setLevel(max(logging.WARNING, logging.getLogger().level))
     for sentence in unknown_names(from_file):
         logger.warning("%s: %s", options.env_file.name, sentence)
     if options.check:

@@ -141,6 +141,9 @@ def test_nothing_that_is_secret_is_printed(js: JsClients) -> None:
         js.emit("ann", "send-message", {"content": "between us"})
         js.expect("ann", "receive-message")
         server.request("GET", "/user", headers={"Authorization": "Bearer " + token[:-4]})
+        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+            connection.sendall(f"GET /user HTTP/1.1\r\nAuthorization: Bearer {token}\x01\r\n\r\n".encode())
+            assert connection.recv(4096).startswith(b"HTTP/1.1 400")
         server.stop()
     printed = "\n".join(server.lines)
     for secret in (token, token.split(".")[2], "ann's password", "between us", "a secret of the system tests"):
