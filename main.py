@@ -24,7 +24,7 @@ from chatio.stores.memory import MemoryUserStore
 from chatio.tokens import Tokens
 from chatio.users import UserRegistry
 from handlers.base import Requests
-from handlers.chat import ChatNamespace
+from handlers.chat import NAMESPACE, ChatNamespace
 from handlers.cors import Cors
 from handlers.routes import make_application
 from handlers.serving import CannotListen, serve
@@ -68,7 +68,10 @@ async def run(settings: Settings) -> None:
     log = MessageLog(max_messages=settings.log_max_messages, max_bytes=settings.log_max_bytes)
     origins = ANY_ORIGIN if ANY_ORIGIN in settings.origins else list(settings.origins)
     realtime, socket_handler = create_server(
-        cors_allowed_origins=origins, async_handlers=False, trusted_proxies=settings.proxies
+        cors_allowed_origins=origins,
+        async_handlers=False,
+        namespaces=[NAMESPACE],  # without it "/" is served too, to anybody and for ever
+        trusted_proxies=settings.proxies,
     )
     ChatNamespace(
         realtime,
