@@ -14,6 +14,7 @@ from tornado.ioloop import IOLoop
 from tornado.netutil import bind_sockets
 from tornado.web import Application
 
+from chatio.realtime import HTTP_SERVER_OPTIONS
 from handlers.base import Requests
 
 logger = logging.getLogger("chatio")
@@ -21,10 +22,7 @@ logger = logging.getLogger("chatio")
 # What is under way gets this long to finish; a hash takes 50 ms, a full queue of them about 6 s.
 STOP_SECONDS = 8.0
 CLOSE_SECONDS = 1.0
-# A connection that sends nothing, or half a request: nginx's defaults (keepalive_timeout, client_body_timeout).
-IDLE_SECONDS = 75.0
-BODY_SECONDS = 60.0
-MAX_HEADER_BYTES = 32 * 1024  # nginx takes four buffers of 8k
+BODY_SECONDS = 60.0  # nginx's client_body_timeout
 # Handlers take bodies as streams of such pieces and count them; nothing larger is read ahead.
 BUFFER_BYTES = 128 * 1024
 
@@ -54,11 +52,7 @@ async def serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     server = HTTPServer(
-        application,
-        idle_connection_timeout=IDLE_SECONDS,
-        body_timeout=BODY_SECONDS,
-        max_header_size=MAX_HEADER_BYTES,
-        max_buffer_size=BUFFER_BYTES,
+        application, body_timeout=BODY_SECONDS, max_buffer_size=BUFFER_BYTES, **HTTP_SERVER_OPTIONS
     )
     bound_port = _listen(server, host, port)
     logger.info("Chat.io is listening on http://%s:%d", _shown(host), bound_port)

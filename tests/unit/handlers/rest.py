@@ -9,13 +9,14 @@ from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
 from chatio.passwords import PasswordHasher
+from chatio.realtime import HTTP_SERVER_OPTIONS
 from chatio.stores.memory import MemoryUserStore
 from chatio.tokens import Tokens
 from chatio.users import UserRegistry
 from handlers.base import Requests
 from handlers.cors import Cors
 from handlers.routes import make_application
-from handlers.serving import BUFFER_BYTES, MAX_HEADER_BYTES
+from handlers.serving import BUFFER_BYTES
 
 PASSWORD = "12345678"
 KEY = "the key of these tests, 32 bytes or more"
@@ -98,7 +99,7 @@ class Rest:
         )
 
     def listen(self, application: Application) -> int:
-        server = HTTPServer(application, max_header_size=MAX_HEADER_BYTES, max_buffer_size=BUFFER_BYTES)
+        server = HTTPServer(application, max_buffer_size=BUFFER_BYTES, **HTTP_SERVER_OPTIONS)
         sockets = bind_sockets(0, "127.0.0.1")
         server.add_sockets(sockets)
         self._servers.append(server)
