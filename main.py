@@ -45,6 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(problem, file=sys.stderr)
         return EXIT_UNSOUND
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    # Below WARNING Tornado quotes what is malformed in a request, be it the header with the token.
+    logging.getLogger("tornado.general").setLevel(max(logging.WARNING, logging.getLogger().level))
     for sentence in unknown_names(from_file):
         logger.warning("%s: %s", options.env_file.name, sentence)
     if options.check:
@@ -68,7 +70,7 @@ async def run(settings: Settings) -> None:
     realtime, socket_handler = create_server(
         cors_allowed_origins=origins,
         async_handlers=False,  # a client's messages are handled in the order in which it sent them
-        namespaces=[NAMESPACE],
+        namespaces=[NAMESPACE],  # without it "/" is served too, to anybody and for ever
         trusted_proxies=settings.proxies,
     )
     ChatNamespace(

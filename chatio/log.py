@@ -7,6 +7,7 @@ An offset is text: the log's epoch, a dash, the entry's number, both in hexadeci
 one log sort as its entries do, and one of another log (this server before its restart) is known for what it is.
 """
 
+import sys
 import time
 from collections import deque
 from typing import Final, NamedTuple, NewType
@@ -126,5 +127,6 @@ class MessageLog:
 
 
 def _size(message: Message) -> int:
+    # As Python holds them: one character outside ASCII makes every other of its text take 2 or 4 bytes, not 1.
     texts = (message.id, message.content, message.author_id, message.author_name, message.timestamp)
-    return ENTRY_OVERHEAD_BYTES + sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
+    return ENTRY_OVERHEAD_BYTES + sum(sys.getsizeof(text) for text in texts)

@@ -5,9 +5,12 @@ import contextlib
 import errno
 import logging
 import signal
+import socket
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from tornado.httpserver import HTTPServer
+from tornado.ioloop import IOLoop
 from tornado.netutil import bind_sockets
 from tornado.web import Application
 
@@ -22,6 +25,11 @@ CLOSE_SECONDS = 1.0
 BODY_SECONDS = 60.0  # nginx's client_body_timeout
 # Handlers take bodies as streams of such pieces and count them; nothing larger is read ahead.
 BUFFER_BYTES = 128 * 1024
+
+# What an accept fails with when the process or the system has no room for one connection more; nobody is accepted
+# then for so long, as asyncio's own servers do (ACCEPT_RETRY_DELAY).
+_NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_REST_SECONDS = 1.0
 
 
 class CannotListen(Exception):
@@ -44,10 +52,7 @@ async def serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     server = HTTPServer(
-        application,
-        body_timeout=BODY_SECONDS,
-        max_buffer_size=BUFFER_BYTES,
-        **HTTP_SERVER_OPTIONS,
+        application, body_timeout=BODY_SECONDS, max_buffer_size=BUFFER_BYTES, **HTTP_SERVER_OPTIONS
     )
     bound_port = _listen(server, host, port)
     logger.info("Chat.io is listening on http://%s:%d", _shown(host), bound_port)
@@ -65,6 +70,26 @@ async def serve(
     logger.info("Stopped")
 
 
+class _Listener(socket.socket):
+    """A listening socket that rests where Tornado's loop would spin, with a traceback for each turn of it."""
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        try:
+            return super().accept()
+        except OSError as error:
+            if error.errno not in _NO_ROOM:
+                raise
+            logger.error("No connection is accepted for %g s: %s", _REST_SECONDS, error.strerror)  # noqa: TRY400
+            loop = IOLoop.current()
+            loop.update_handler(self, 0)
+            loop.call_later(_REST_SECONDS, self._accept_again)
+            raise BlockingIOError from None  # to Tornado: there is nobody to accept
+
+    def _accept_again(self) -> None:
+        if self.fileno() >= 0:
+            IOLoop.current().update_handler(self, IOLoop.READ)
+
+
 def _listen(server: HTTPServer, host: str, port: int) -> int:
     try:
         sockets = bind_sockets(port, host or None)
@@ -76,8 +101,11 @@ def _listen(server: HTTPServer, host: str, port: int) -> int:
         raise CannotListen(f"Cannot listen on {_shown(host)}:{port} (SERVER_HOST): {error.strerror}.") from None
     except UnicodeError:
         raise CannotListen(f"Cannot listen on {_shown(host)}:{port} (SERVER_HOST): it is not a name.") from None
-    server.add_sockets(sockets)
-    bound_port: int = sockets[0].getsockname()[1]
+    listeners = [_Listener(fileno=plain.detach()) for plain in sockets]
+    for listener in listeners:
+        listener.setblocking(False)
+    server.add_sockets(listeners)
+    bound_port: int = listeners[0].getsockname()[1]
     return bound_port
 
 

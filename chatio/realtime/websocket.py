@@ -69,7 +69,10 @@ class WebSocket:
         self._socket = sock
         self._loop = asyncio.get_running_loop()
         self._lingering = lingering
-        self._pending: memoryview | None = None  # output that the socket did not take yet
+        # Output that the socket did not take yet: what one `send` left, uncopied, or several of them joined. A
+        # bytearray grows and shrinks at its ends without a copy: with 3 MB waiting, 2,700 pings in one read cost
+        # the loop 2.1 s when each answer was joined to a new copy.
+        self._pending: memoryview | bytearray | None = None
         self._reader: FrameReader | None = None  # only while a frame or message is incomplete
         self._state = State.OPEN
         self._reading = False
@@ -168,7 +171,9 @@ class WebSocket:
             if len(self._pending) + len(data) > PENDING_OUTPUT_BYTES:
                 self._lose("output not taken")
             else:
-                self._pending = memoryview(bytes(self._pending) + data)
+                if isinstance(self._pending, memoryview):
+                    self._pending = bytearray(self._pending)
+                self._pending += data
             return
         try:
             sent = self._socket.send(data)
@@ -192,7 +197,10 @@ class WebSocket:
             self._lose(None)
             return
         if sent < len(self._pending):
-            self._pending = self._pending[sent:]
+            if isinstance(self._pending, bytearray):
+                del self._pending[:sent]
+            else:
+                self._pending = self._pending[sent:]
             self.owner.output_moved(all_taken=False)
             return
         self._pending = None

@@ -49,9 +49,20 @@ class JsClients:
             self._reader.join()
             self._process.stdout.close()
 
-    def open(self, client: str, url: str, token: str | None, *, version: str = "4.8", **options: Any) -> None:
+    def open(
+        self,
+        client: str,
+        url: str,
+        token: str | None,
+        *,
+        namespace: str = "/chat",
+        version: str = "4.8",
+        **options: Any,
+    ) -> None:
         auth = {} if token is None else {"token": token}
-        self._tell(op="open", client=client, url=f"{url}/chat", version=version, options={"auth": auth, **options})
+        self._tell(
+            op="open", client=client, url=f"{url}{namespace}", version=version, options={"auth": auth, **options}
+        )
 
     def emit(self, client: str, *args: Any, ack: str | None = None) -> None:
         self._tell(op="emit", client=client, args=args, **({} if ack is None else {"ack": ack}))

@@ -153,6 +153,13 @@ def test_refused_connect_says_why_once_and_is_then_closed(
     assert js.kept("ann", "connect_error") == []
 
 
+@pytest.mark.parametrize("namespace", ["/", "/admin"])
+def test_no_other_namespace_lets_anybody_in(server: ServerProcess, js: JsClients, namespace: str) -> None:
+    js.open("ann", server.url, server.sign_up("ann"), namespace=namespace)
+    assert js.expect("ann", "connect_error") == [["Invalid namespace", None]]
+    js.expect("ann", "engine_close")
+
+
 def test_token_of_a_user_this_server_does_not_know_is_let_in(server: ServerProcess, js: JsClients) -> None:
     claims = {"id": "9", "sub": "9", "name": "Old", "email": "o@b.test", "iat": 1, "exp": 4_000_000_000}
     js.open("old", server.url, jwt.encode(claims, SECRET))

@@ -1,17 +1,19 @@
 """`python main.py` as an operator sees it: start, check, stop, and what it prints."""
 
+import resource
 import signal
 import socket
 import subprocess
 import sys
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from dotenv import dotenv_values
 
 from tests.system.js import JsClients
-from tests.system.server import ROOT, ServerProcess
+from tests.system.server import ROOT, ServerProcess, await_until
 
 
 def run_main(*options: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -139,7 +141,26 @@ def test_nothing_that_is_secret_is_printed(js: JsClients) -> None:
         js.emit("ann", "send-message", {"content": "between us"})
         js.expect("ann", "receive-message")
         server.request("GET", "/user", headers={"Authorization": "Bearer " + token[:-4]})
+        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+            connection.sendall(f"GET /user HTTP/1.1\r\nAuthorization: Bearer {token}\x01\r\n\r\n".encode())
+            assert connection.recv(4096).startswith(b"HTTP/1.1 400")
         server.stop()
     printed = "\n".join(server.lines)
     for secret in (token, token.split(".")[2], "ann's password", "between us", "a secret of the system tests"):
         assert secret not in printed
+
+
+def test_running_out_of_file_descriptors_is_said_in_one_line_and_passes() -> None:
+    with ServerProcess() as server:
+        descriptors = Path(f"/proc/{server.process.pid}/fd")
+        most = len(list(descriptors.iterdir())) + 20
+        resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (most, most))
+        with ExitStack() as crowd:
+            for _ in range(25):
+                crowd.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+            await_until(lambda: len(list(descriptors.iterdir())) == most, "no descriptor is left")
+        assert server.request("GET", "/user").status == 401
+        assert server.stop() == 0
+    told = [line for line in server.lines if "Too many open files" in line]
+    assert 1 <= len(told) <= 3
+    assert "Traceback" not in "".join(server.lines)

@@ -117,11 +117,13 @@ def test_an_id_that_was_forgotten_is_new_again() -> None:
 # --- how much is kept
 
 
-def test_the_size_is_that_of_the_texts_in_utf_8_and_what_an_entry_weighs() -> None:
+def test_the_size_is_that_of_the_texts_in_memory_and_what_an_entry_weighs() -> None:
     log = MessageLog()
-    entry = log.append(message("m1", content="ä\U0001f600\ud83d")).entry
-    assert entry.size_bytes == ENTRY_OVERHEAD_BYTES + len("m17Ada10:32") + 2 + 4 + 3
-    assert log.size_bytes == entry.size_bytes
+    plain = log.append(message("m1", content="x" * 10_000)).entry
+    assert 10_000 + ENTRY_OVERHEAD_BYTES < plain.size_bytes < 10_500 + ENTRY_OVERHEAD_BYTES
+    wide = log.append(message("m2", content="x" * 9_999 + "\U0001f600")).entry
+    assert wide.size_bytes > 40_000  # one emoji, and each character takes four bytes
+    assert log.size_bytes == plain.size_bytes + wide.size_bytes
 
 
 def test_bytes_past_the_limit_are_forgotten_from_the_beginning() -> None:

@@ -143,6 +143,18 @@ async def test_what_does_not_finish_in_time_is_left_and_told(
     server.answer_now.set()
 
 
+async def test_a_head_over_16_kib_is_refused_before_it_can_be_kept(rest: Rest, told: Told) -> None:
+    server = Server(rest, told)
+    await server.listening()
+    server.answer_now.set()
+    assert (await rest.call("GET", "/", X="x" * 15_000)).status == 200
+    async with await rest.connect() as connection:
+        await connection.send(request("GET", "/", X="x" * 16_500))
+        assert await connection.ends()
+    os.kill(os.getpid(), signal.SIGTERM)
+    await server.stopped()
+
+
 async def test_a_second_signal_changes_nothing(rest: Rest, told: Told) -> None:
     server = Server(rest, told)
     await server.listening()
