@@ -11,6 +11,7 @@ import os
 import secrets
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -32,6 +33,7 @@ from handlers.serving import CannotListen, serve
 logger = logging.getLogger("chatio")
 
 EXIT_UNSOUND = 2
+FLUSH_SECONDS = 2.0  # of the time for stopping, for messages on their way
 DEFAULT_ENV_FILE = Path(__file__).with_name(".env")
 
 
@@ -78,6 +80,7 @@ async def run(settings: Settings) -> None:
         tokens=tokens,
         log=log,
         message_max_chars=settings.message_max_chars,
+        history_on_connect=settings.history_on_connect,
         slow_client_seconds=settings.slow_client_seconds,
     )
     requests = Requests()
@@ -86,6 +89,7 @@ async def run(settings: Settings) -> None:
         requests=requests,
         registry=registry,
         tokens=tokens,
+        log=log,
         socket_handler=socket_handler,
     )
     try:
@@ -94,7 +98,7 @@ async def run(settings: Settings) -> None:
             host=settings.server_host,
             port=settings.server_port,
             requests=requests,
-            drop_sockets=realtime.drop_all,
+            drop_sockets=partial(realtime.drop_all, flush_seconds=FLUSH_SECONDS),
         )
     finally:
         hasher.close()

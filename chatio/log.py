@@ -115,6 +115,15 @@ class MessageLog:
             raise OffsetInvalid
         return number
 
+    def is_foreign(self, offset: str) -> bool:
+        """Whether `offset` has the form of one, and is of another log."""
+        epoch, _, digits = offset.partition("-") if len(offset) < 64 else ("", "", "")
+        return (
+            epoch != self.epoch
+            and _is_hexadecimal(epoch, _EPOCH_DIGITS)
+            and _is_hexadecimal(digits, _NUMBER_DIGITS)
+        )
+
     def _forget(self) -> None:
         # The newest entry stays, however large.
         while len(self._entries) > 1 and (
@@ -124,6 +133,10 @@ class MessageLog:
             self._bytes -= gone.size_bytes
             del self._by_author[gone.message.author_id, gone.sent_id]
             self._ids.discard(gone.message.id)
+
+
+def _is_hexadecimal(text: str, digits: int) -> bool:
+    return len(text) == digits and all(char in "0123456789abcdef" for char in text)
 
 
 def _size(message: Message) -> int:

@@ -49,6 +49,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_max_bytes: Annotated[
         int, Meta(ge=1024, description="Memory that the kept messages take, in bytes, at most")
     ] = 32 * 2**20
+    history_on_connect: Annotated[
+        int, Meta(ge=0, le=10_000, description="Newest messages that somebody who joins receives; 0 for none")
+    ] = 50
     slow_client_seconds: Annotated[
         float,
         Meta(gt=0, le=3600, description="A client that takes nothing for so long, in seconds, is dropped"),

@@ -10,6 +10,7 @@ from chatio.errors import ChatioError, MessageRejected, MissingToken, TokenError
 from chatio.log import Entry, MessageLog
 from chatio.messages import Author, fit_id, stamp
 from chatio.realtime import Server, ack_requested
+from chatio.recovery import start_of
 from chatio.tokens import Claims, Tokens
 
 NAMESPACE = "/chat"
@@ -32,6 +33,7 @@ class ChatNamespace(socketio.AsyncNamespace):
         tokens: Tokens,
         log: MessageLog,
         message_max_chars: int,
+        history_on_connect: int,
         slow_client_seconds: float,
     ) -> None:
         super().__init__(NAMESPACE)
@@ -42,6 +44,7 @@ class ChatNamespace(socketio.AsyncNamespace):
         self._tokens = tokens
         self._log = log
         self._message_max_chars = message_max_chars
+        self._history = history_on_connect
         self._authors: dict[str, Author] = {}
         self._events: dict[str, Callable[..., Awaitable[Any]]] = {
             "connect": self._connect,
@@ -64,7 +67,9 @@ class ChatNamespace(socketio.AsyncNamespace):
                 answer.socket_message, {"code": answer.code}
             ) from None
         self._authors[sid] = Author(claims.subject, claims.name)
-        self.server.follow(sid, NAMESPACE, after=self._log.head)
+        named = auth if isinstance(auth, dict) else {}
+        start = start_of(self._log, named.get("pid"), named.get("offset"), history=self._history)
+        self.server.follow(sid, NAMESPACE, after=start.after, pid=start.pid)
 
     async def _disconnect(self, sid: str, reason: str) -> None:
         self._authors.pop(sid, None)

@@ -5,12 +5,14 @@ from typing import Any, NamedTuple
 
 from tornado.web import Application, RequestHandler
 
+from chatio.log import MessageLog
 from chatio.tokens import Tokens
 from chatio.users import UserRegistry
 from handlers.account import LoginHandler, RegisterHandler, UserHandler
 from handlers.base import BaseHandler, NotFoundHandler, Requests
 from handlers.cors import Cors
 from handlers.guard import is_marked
+from handlers.messages import MessagesHandler
 
 
 class Route(NamedTuple):
@@ -29,6 +31,7 @@ def make_application(
     requests: Requests,
     registry: UserRegistry,
     tokens: Tokens,
+    log: MessageLog,
     socket_handler: type[RequestHandler],
 ) -> Application:
     """The application, every door in its place. Raises `UnguardedMethod` for a door left open by mistake."""
@@ -38,6 +41,7 @@ def make_application(
         Route(r"/register/?", RegisterHandler, {"registry": registry}),
         Route(r"/login/?", LoginHandler, {"registry": registry, "tokens": tokens}),
         Route(r"/user/?", UserHandler, {"registry": registry, "tokens": tokens}),
+        Route(r"/messages/?", MessagesHandler, {"tokens": tokens, "log": log}),
     ]
     check_guards([*(route.handler for route in routes), NotFoundHandler])
     return Application(

@@ -20,7 +20,7 @@ from handlers.base import Requests
 logger = logging.getLogger("chatio")
 
 # What is under way gets this long to finish; a hash takes 50 ms, a full queue of them about 6 s.
-STOP_SECONDS = 8.0
+STOP_SECONDS = 6.0
 CLOSE_SECONDS = 1.0
 BODY_SECONDS = 60.0  # nginx's client_body_timeout
 # Handlers take bodies as streams of such pieces and count them; nothing larger is read ahead.

@@ -6,7 +6,7 @@ an event that nobody handles is acknowledged as if it were a success. Here every
 
 import asyncio
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, NamedTuple
 
 from socketio.packet import ACK
 
@@ -28,6 +28,14 @@ def ack_requested() -> bool:
     return _ack_requested.get()
 
 
+class Follows(NamedTuple):
+    """The log that a client will be delivered, from behind which entry, and the `pid` it may recover by."""
+
+    fanout: Fanout
+    after: int
+    pid: str
+
+
 class Connecting:
     """A CONNECT that is being decided.
 
@@ -40,7 +48,7 @@ class Connecting:
         self.namespace = namespace
         self.held: list[Outgoing] = []
         self.held_bytes = 0
-        self.follows: tuple[Fanout, int] | None = None  # and from behind which entry
+        self.follows: Follows | None = None
 
 
 class Dispatcher(SocketIOServer):  # type: ignore[misc]

@@ -113,6 +113,11 @@ class Fanout:
         self._seen = self._log.head
         self._schedule()
 
+    @property
+    def is_settled(self) -> bool:
+        """Everybody was given all there is, and took it."""
+        return not (self._fresh or self._round or self._due or len(self._stalled))
+
     # What connections tell
 
     def hold(self, cursor: Cursor, packet: Outgoing) -> bool:

@@ -62,7 +62,10 @@ class Joining(Dispatcher):
             self._connecting.pop(eio_sid, None)
             self._refuse(connection, namespace, refusal)
         elif not self.always_connect:
-            self._answer(eio_sid, CONNECT, namespace, {"sid": sid})
+            answer = {"sid": sid}
+            if connecting.follows is not None:
+                answer["pid"] = connecting.follows.pid
+            self._answer(eio_sid, CONNECT, namespace, answer)
             if connecting.held:
                 self._release_soon(eio_sid, connecting)
             else:
@@ -86,8 +89,7 @@ class Joining(Dispatcher):
             for packet in connecting.held:
                 connection.write(packet)
             if connecting.follows is not None and not connection.closing:
-                fanout, after = connecting.follows
-                fanout.join(connection, after)
+                connecting.follows.fanout.join(connection, connecting.follows.after)
 
     def _serves(self, namespace: str) -> bool:
         return (

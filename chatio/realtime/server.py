@@ -6,6 +6,7 @@ the protocol is closed, a handler that raises is reported once and its client to
 a table.
 """
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,7 @@ from chatio.realtime.assembly import Assembly
 from chatio.realtime.codec import packet_class
 from chatio.realtime.connection import Connection
 from chatio.realtime.deadlines import Deadlines
-from chatio.realtime.dispatch import Connecting
+from chatio.realtime.dispatch import Connecting, Follows
 from chatio.realtime.engine import EngineServer, F, quiet, unchanged
 from chatio.realtime.fanout import Fanout, Log
 from chatio.realtime.joining import Joining
@@ -21,6 +22,8 @@ from chatio.realtime.limits import BEFORE_CONNECT_BYTES, REFUSED_SECONDS
 from chatio.realtime.manager import Manager
 from chatio.realtime.outgoing import Outgoing
 from chatio.realtime.packets import Kind, Packet, ProtocolError
+
+FLUSH_GRAIN_SECONDS = 0.01
 
 
 class Server(Joining):
@@ -83,20 +86,24 @@ class Server(Joining):
         fanout = self._fanouts[namespace] = Fanout(log, encode, slow_seconds=slow_client_seconds)
         return fanout
 
-    def follow(self, sid: str, namespace: str, after: int) -> None:
+    def follow(self, sid: str, namespace: str, after: int, pid: str) -> None:
         """Deliver the namespace's log to `sid` from behind entry number `after`, until it leaves the namespace.
 
-        Within its connect handler: from when its CONNECT is answered.
+        For its connect handler: `pid` goes into the answer to its CONNECT, and the log follows that.
         """
-        eio_sid = self.manager.eio_sid_from_sid(sid, namespace)
-        connecting = self._connecting.get(eio_sid)
-        if connecting is not None:
-            connecting.follows = self._fanouts[namespace], after
-        elif (connection := self.eio.sockets.get(eio_sid)) is not None:
-            self._fanouts[namespace].join(connection, after)
+        connecting = self._connecting[self.manager.eio_sid_from_sid(sid, namespace)]
+        connecting.follows = Follows(self._fanouts[namespace], after, pid)
 
-    async def drop_all(self) -> None:
-        """Let go of every client, without a DISCONNECT packet, so that it comes back; take no new one."""
+    async def drop_all(self, *, flush_seconds: float = 0.0) -> None:
+        """Let go of every client, without a DISCONNECT packet, so that it comes back; take no new one.
+
+        Before, for `flush_seconds` at the most, what the logs have is delivered to whoever takes it.
+        """
+        ends = asyncio.get_running_loop().time() + flush_seconds
+        while not all(fanout.is_settled for fanout in self._fanouts.values()):
+            if asyncio.get_running_loop().time() > ends:
+                break
+            await asyncio.sleep(FLUSH_GRAIN_SECONDS)
         await self.eio.drop_all()
 
     # The connection below

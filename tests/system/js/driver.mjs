@@ -25,9 +25,11 @@ function open({ client, url, version = "4.8", options = {} }) {
   clients.set(client, socket);
   socket.on("connect", () => {
     tell(client, "connect", socket.id, socket.io.engine.transport.name, socket.recovered === true);
-    socket.io.engine.on("upgrade", (transport) => tell(client, "upgrade", transport.name));
   });
   socket.on("connect_error", (error) => tell(client, "connect_error", error.message, error.data ?? null));
+  socket.io.on("open", () => {
+    socket.io.engine.on("upgrade", (transport) => tell(client, "upgrade", transport.name));
+  });
   socket.io.on("close", (reason) => tell(client, "engine_close", reason));
   socket.on("disconnect", (reason) => tell(client, "disconnect", reason));
   socket.onAny((event, ...args) => tell(client, event, ...args));

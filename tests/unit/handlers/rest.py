@@ -8,6 +8,7 @@ from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
+from chatio.log import MessageLog
 from chatio.passwords import PasswordHasher
 from chatio.realtime import HTTP_SERVER_OPTIONS
 from chatio.stores.memory import MemoryUserStore
@@ -84,6 +85,7 @@ class Rest:
         self.registry = UserRegistry(MemoryUserStore(), self.hasher)
         self.tokens = Tokens(KEY, ttl_seconds=3600)
         self.cors = Cors(origins)
+        self.log = MessageLog()
         self._servers: list[HTTPServer] = []
 
     def start(self) -> int:
@@ -94,6 +96,7 @@ class Rest:
                 requests=self.requests,
                 registry=self.registry,
                 tokens=self.tokens,
+                log=self.log,
                 socket_handler=RequestHandler,  # the chat's door has tests of its own
             )
         )

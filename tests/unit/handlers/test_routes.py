@@ -22,6 +22,7 @@ def put_together() -> Application:
             requests=parts.requests,
             registry=parts.registry,
             tokens=parts.tokens,
+            log=parts.log,
             socket_handler=RequestHandler,
         )
     finally:

@@ -1,0 +1,58 @@
+"""GET /messages: what was said, page by page, from the newest back."""
+
+import msgspec
+
+from chatio.errors import FieldError, InvalidInput, OffsetInvalid
+from chatio.log import Entry, MessageLog
+from chatio.tokens import Claims, Tokens
+from handlers.base import BaseHandler, Requests
+from handlers.cors import Cors
+from handlers.guard import authenticated
+
+MAX_PAGE = 100
+DEFAULT_PAGE = 50
+
+
+class MessagesHandler(BaseHandler):
+    tokens: Tokens
+    claims: Claims
+
+    def initialize(  # type: ignore[override]
+        self, cors: Cors, requests: Requests, tokens: Tokens, log: MessageLog
+    ) -> None:
+        super().initialize(cors, requests)
+        self.tokens = tokens
+        self._messages = log
+
+    @authenticated
+    async def get(self) -> None:
+        """Up to `limit` messages before the offset `before` (the newest without it), newest last.
+
+        `before` of the answer is the offset to ask for next; null where the log has nothing older.
+        """
+        limit, before = self._limit(), self._before()
+        start = max(before - 1 - limit, self._messages.tail)
+        page = self._messages.read(start, limit=before - 1 - start) if start < before - 1 else []
+        has_older = bool(page) and page[0].number > self._messages.tail + 1
+        self.answer(
+            200, {"messages": [_shown(entry) for entry in page], "before": page[0].offset if has_older else None}
+        )
+
+    def _limit(self) -> int:
+        text = self.get_query_argument("limit", str(DEFAULT_PAGE))
+        if not (text.isascii() and text.isdigit() and len(text) < 4 and 1 <= int(text) <= MAX_PAGE):
+            raise InvalidInput(FieldError("limit", f"This must be a number from 1 to {MAX_PAGE}."))
+        return int(text)
+
+    def _before(self) -> int:
+        text = self.get_query_argument("before", None)
+        if text is None:
+            return self._messages.head + 1
+        try:
+            return self._messages.number_of(text)
+        except OffsetInvalid:
+            raise InvalidInput(FieldError("before", "This is not an offset of this log.")) from None
+
+
+def _shown(entry: Entry) -> dict[str, object]:
+    return {**msgspec.to_builtins(entry.message), "offset": entry.offset}

@@ -1,0 +1,174 @@
+"""Nothing lost: official clients whose connection is cut, over a proxy of bytes, while others speak."""
+
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.system.js import JsClients
+from tests.system.proxy import CuttingProxy
+from tests.system.server import ServerProcess, await_until
+
+QUICKLY: dict[str, Any] = {"reconnectionDelay": 20, "reconnectionDelayMax": 50, "timeout": 3000}
+WAYS = pytest.mark.parametrize("transports", [["websocket"], ["polling"], ["polling", "websocket"]], ids="-".join)
+
+
+def spoken(count: int, prefix: str = "message") -> list[dict[str, Any]]:
+    return [{"id": str(uuid.uuid4()), "content": f"{prefix} {number}"} for number in range(count)]
+
+
+def contents(received: list[list[Any]]) -> list[str]:
+    return [args[0]["content"] for args in received]
+
+
+@pytest.fixture
+def proxy(server: ServerProcess) -> Iterator[CuttingProxy]:
+    with CuttingProxy(server.port) as running:
+        yield running
+
+
+def settle_transport(js: JsClients, transports: list[str]) -> None:
+    if transports == ["polling", "websocket"]:
+        assert js.expect("ann", "upgrade") == [["websocket"]]
+
+
+@WAYS
+@pytest.mark.parametrize("count", [5, 200, 5000])
+def test_cut_client_recovers_all_that_was_said_in_order_and_once(
+    server: ServerProcess, js: JsClients, proxy: CuttingProxy, transports: list[str], count: int
+) -> None:
+    js.open("ann", proxy.url, server.sign_up("ann"), transports=transports, **QUICKLY)
+    js.open("bob", server.url, server.sign_up("bob"), transports=["websocket"])
+    ((first_id, _, recovered),) = js.expect("ann", "connect")
+    settle_transport(js, transports)
+    js.expect("bob", "connect")
+    assert recovered is False
+    js.emit("bob", "send-message", {"content": "before"})
+    assert contents(js.expect("ann", "receive-message")) == ["before"]
+    js.expect("bob", "receive-message")
+    proxy.cut()
+    js.expect("ann", "disconnect")
+    messages = spoken(count)
+    js.burst("bob", messages)
+    js.expect("bob", "receive-message", count)
+    proxy.mend()
+    ((second_id, _, recovered),) = js.expect("ann", "connect")
+    assert recovered is True
+    assert second_id != first_id
+    assert contents(js.expect("ann", "receive-message", count)) == [m["content"] for m in messages]
+    js.emit("bob", "send-message", {"content": "after"})
+    assert contents(js.expect("ann", "receive-message")) == ["after"]
+
+
+@WAYS
+def test_client_that_has_seen_no_event_yet_recovers_too(
+    server: ServerProcess, js: JsClients, proxy: CuttingProxy, transports: list[str]
+) -> None:
+    js.open("bob", server.url, server.sign_up("bob"), transports=["websocket"])
+    js.expect("bob", "connect")
+    js.open("ann", proxy.url, server.sign_up("ann"), transports=transports, **QUICKLY)
+    js.expect("ann", "connect")
+    settle_transport(js, transports)
+    proxy.cut()
+    js.expect("ann", "disconnect")
+    messages = spoken(5)
+    js.burst("bob", messages)
+    js.expect("bob", "receive-message", 5)
+    proxy.mend()
+    assert js.expect("ann", "connect")[0][2] is True
+    assert contents(js.expect("ann", "receive-message", 5)) == [m["content"] for m in messages]
+
+
+def test_client_behind_a_black_hole_recovers_when_it_notices(js: JsClients) -> None:
+    with ServerProcess() as server, CuttingProxy(server.port) as proxy:
+        js.open("ann", proxy.url, server.sign_up("ann"), transports=["websocket"], **QUICKLY)
+        js.open("bob", server.url, server.sign_up("bob"), transports=["websocket"])
+        js.expect("ann", "connect")
+        js.expect("bob", "connect")
+        proxy.swallow()
+        messages = spoken(200)
+        js.burst("bob", messages)
+        js.expect("bob", "receive-message", 200)
+        js.cut("ann")
+        js.expect("ann", "disconnect")
+        proxy.mend()
+        assert js.expect("ann", "connect")[0][2] is True
+        assert contents(js.expect("ann", "receive-message", 200)) == [m["content"] for m in messages]
+
+
+def test_who_joins_receives_the_newest_messages(js: JsClients) -> None:
+    with ServerProcess(HISTORY_ON_CONNECT="3") as server:
+        js.open("bob", server.url, server.sign_up("bob"))
+        js.expect("bob", "connect")
+        js.burst("bob", spoken(5))
+        js.expect("bob", "receive-message", 5)
+        js.open("ann", server.url, server.sign_up("ann"))
+        js.expect("ann", "connect")
+        assert contents(js.expect("ann", "receive-message", 3)) == ["message 2", "message 3", "message 4"]
+
+
+def test_without_history_who_joins_hears_only_what_is_said_from_then_on(js: JsClients) -> None:
+    with ServerProcess(HISTORY_ON_CONNECT="0") as server:
+        js.open("bob", server.url, server.sign_up("bob"))
+        js.expect("bob", "connect")
+        js.burst("bob", spoken(5))
+        js.expect("bob", "receive-message", 5)
+        js.open("ann", server.url, server.sign_up("ann"))
+        js.expect("ann", "connect")
+        js.emit("bob", "send-message", {"content": "now"})
+        assert contents(js.expect("ann", "receive-message")) == ["now"]
+
+
+def test_after_a_restart_nobody_is_told_that_nothing_was_lost(js: JsClients) -> None:
+    with ServerProcess() as first:
+        port, token = first.port, first.sign_up("ann")
+        js.open("ann", first.url, token, **QUICKLY)
+        js.expect("ann", "connect")
+        js.emit("ann", "send-message", {"content": "old"})
+        js.expect("ann", "receive-message")
+        assert first.stop() == 0
+    js.expect("ann", "disconnect")
+    with ServerProcess(SERVER_PORT=str(port)) as second:
+        assert js.expect("ann", "connect")[0][2] is False
+        js.emit("ann", "send-message", {"content": "new"})
+        assert contents(js.expect("ann", "receive-message")) == ["new"]
+        assert second.stop() == 0
+
+
+def test_what_was_forgotten_is_not_claimed_and_what_is_left_arrives(js: JsClients) -> None:
+    with ServerProcess(LOG_MAX_MESSAGES="10") as server, CuttingProxy(server.port) as proxy:
+        js.open("ann", proxy.url, server.sign_up("ann"), transports=["websocket"], **QUICKLY)
+        js.open("bob", server.url, server.sign_up("bob"), transports=["websocket"])
+        js.expect("ann", "connect")
+        js.expect("bob", "connect")
+        js.emit("bob", "send-message", {"content": "seen"})
+        js.expect("ann", "receive-message")
+        proxy.cut()
+        js.expect("ann", "disconnect")
+        js.burst("bob", spoken(25))
+        js.expect("bob", "receive-message", 26)
+        proxy.mend()
+        assert js.expect("ann", "connect")[0][2] is False
+        assert contents(js.expect("ann", "receive-message", 10)) == [f"message {n}" for n in range(15, 25)]
+
+
+def test_retries_over_a_connection_that_is_cut_bring_each_message_once(
+    server: ServerProcess, js: JsClients, proxy: CuttingProxy
+) -> None:
+    options = {"transports": ["websocket"], "retries": 20, "ackTimeout": 300, **QUICKLY}
+    js.open("ann", proxy.url, server.sign_up("ann"), **options)
+    js.open("bob", server.url, server.sign_up("bob"), transports=["websocket"])
+    js.expect("ann", "connect")
+    js.expect("bob", "connect")
+    messages = spoken(60)
+    js.burst("ann", messages)
+    for number in range(0, 60, 10):
+        js.expect("bob", "receive-message", 10) if number < 50 else None
+        proxy.cut_answers()
+        await_until(lambda: proxy.connections == 0, "the proxy's connections are gone")
+        proxy.mend()
+    received = js.expect("bob", "receive-message", 10)
+    assert received[-1][0]["content"] == "message 59"
+    js.emit("bob", "send-message", {"content": "the end"})
+    assert contents(js.expect("bob", "receive-message")) == ["the end"]
