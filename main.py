@@ -111,7 +111,9 @@ def _settings_in(env_file: Path) -> dict[str, str | None]:
     if not env_file.exists():
         raise InvalidSettings([f"{env_file.name}: there is no such file"])
     try:
-        return dotenv_values(env_file)
+        # Opened here, since dotenv takes a folder for an empty file; and a "${" in a secret is a part of it.
+        with env_file.open(encoding="utf-8-sig") as stream:
+            return dotenv_values(stream=stream, interpolate=False)
     except UnicodeDecodeError:
         raise InvalidSettings([f"{env_file.name}: is not UTF-8"]) from None
     except OSError as error:

@@ -70,7 +70,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def origins(self) -> tuple[str, ...]:
         """The allowed origins; `("*",)` for any."""
-        return tuple(part.strip().rstrip("/") for part in self.client_url.split(",") if part.strip())
+        return tuple(_as_browsers_write_it(part) for part in self.client_url.split(",") if part.strip())
 
     @property
     def proxies(self) -> tuple[str, ...]:
@@ -163,6 +163,12 @@ def _problems(settings: Settings) -> list[str]:
         except ValueError:
             problems.append(f"TRUSTED_PROXIES: {proxy!r} is neither an address nor a network")
     return problems
+
+
+def _as_browsers_write_it(text: str) -> str:
+    """An origin in lower case and without a default port (RFC 6454, 4 and 6.2): it is compared as text."""
+    origin = text.strip().rstrip("/").lower()
+    return origin.removesuffix(":443" if origin.startswith("https:") else ":80")
 
 
 def _is_origin(text: str) -> bool:

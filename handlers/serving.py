@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import errno
 import logging
+import resource
 import signal
 import socket
 from collections.abc import Awaitable, Callable
@@ -54,6 +55,7 @@ async def serve(
     server = HTTPServer(
         application, body_timeout=BODY_SECONDS, max_buffer_size=BUFFER_BYTES, **HTTP_SERVER_OPTIONS
     )
+    _allow_as_many_files_as_may_be()
     bound_port = _listen(server, host, port)
     logger.info("Chat.io is listening on http://%s:%d", _shown(host), bound_port)
     await stopping.wait()
@@ -68,6 +70,13 @@ async def serve(
     with contextlib.suppress(TimeoutError):  # what does not close in time ends with the process
         await asyncio.wait_for(server.close_all_connections(), CLOSE_SECONDS)
     logger.info("Stopped")
+
+
+def _allow_as_many_files_as_may_be() -> None:
+    """Raise the soft limit to the hard one, as Node does: the usual soft one of 1024 is a thousand clients."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):  # macOS names a hard limit that it does not grant
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 class _Listener(socket.socket):

@@ -4,6 +4,7 @@ Bodies come in pieces and are counted as they come, so that neither Tornado nor 
 limit (Tornado alone takes 100 MB before it asks).
 """
 
+import asyncio
 import json
 from typing import Any, ClassVar
 
@@ -18,7 +19,7 @@ from chatio.realtime.engine import EngineServer
 from chatio.realtime.environ import build_environ
 from chatio.realtime.failures import report
 from chatio.realtime.handshake import accept_value, switching_protocols, take_socket
-from chatio.realtime.limits import BODY_SECONDS, DISCARDED_BODY_BYTES
+from chatio.realtime.limits import BODY_SECONDS, DISCARDED_BODY_BYTES, PACKETS_PER_TURN
 from chatio.realtime.outgoing import Outgoing, polling_body
 from chatio.realtime.packets import SEPARATOR, ProtocolError
 from chatio.realtime.upgrade import Upgrade
@@ -120,8 +121,10 @@ class RealtimeHandler(RequestHandler):
         if self._was_refused() or connection is None:
             return
         try:
-            for raw in bytes(self.body).decode().split(SEPARATOR):
+            for count, raw in enumerate(bytes(self.body).decode().split(SEPARATOR), 1):
                 connection.receive_encoded(raw)
+                if count % PACKETS_PER_TURN == 0:
+                    await asyncio.sleep(0)
             if connection.is_full:
                 await connection.until_room()
         except (ProtocolError, UnicodeDecodeError):

@@ -84,10 +84,6 @@ class WebSocket:
             self._feed(early)
 
     @property
-    def is_open(self) -> bool:
-        return self._state is State.OPEN
-
-    @property
     def is_paused(self) -> bool:
         return self._state is State.OPEN and not self._reading
 

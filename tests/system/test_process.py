@@ -164,3 +164,14 @@ def test_running_out_of_file_descriptors_is_said_in_one_line_and_passes() -> Non
     told = [line for line in server.lines if "Too many open files" in line]
     assert 1 <= len(told) <= 3
     assert "Traceback" not in "".join(server.lines)
+
+
+def test_the_limit_of_open_files_is_raised_as_far_as_it_may_be() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))  # the server inherits it
+    with ExitStack() as stack:
+        try:
+            server = stack.enter_context(ServerProcess())
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE) == (hard, hard)

@@ -72,6 +72,17 @@ def test_nothing_set_is_sound(env_file: Write, capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().out == SOUND
 
 
+def test_a_folder_is_no_file_of_settings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert program.main(["--env-file", str(tmp_path), "--check"]) == 2
+    assert capsys.readouterr().err == f"{tmp_path.name}: Is a directory\n"
+
+
+def test_a_value_is_taken_as_it_is_written(env_file: Write, capsys: pytest.CaptureFixture[str]) -> None:
+    secret = "a" * 16 + "${HOME_OF_NOBODY}"  # 33 bytes, and half of them if the name were looked up
+    assert program.main([*env_file(f"\ufeffJWT_SECRET_KEY={secret}"), "--check"]) == 0
+    assert capsys.readouterr().out == SOUND
+
+
 @pytest.mark.parametrize("options", [["--check"], []])
 def test_an_unsound_configuration_is_told_line_by_line_and_exits_2(
     env_file: Write, capsys: pytest.CaptureFixture[str], options: list[str]

@@ -187,6 +187,13 @@ def test_a_name_that_is_no_setting_is_passed_over() -> None:
     assert load({"PATH": "x", "server_port": "1"}) == Settings()
 
 
+def test_origins_are_compared_as_browsers_write_them() -> None:
+    settings = load(
+        {"CLIENT_URL": "HTTPS://Chat.Example:443, http://Chat.Example:80/, http://[::80], http://a:443"}
+    )
+    assert settings.origins == ("https://chat.example", "http://chat.example", "http://[::80]", "http://a:443")
+
+
 def test_origins_are_separated_by_commas_and_lose_their_last_slash() -> None:
     settings = load({"CLIENT_URL": " https://a.example/ ,, http://b.example:81"})
     assert settings.origins == ("https://a.example", "http://b.example:81")

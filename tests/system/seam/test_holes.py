@@ -6,6 +6,7 @@ After each: closed or answered as Node does, nothing left, a bystander undisturb
 import asyncio
 import socket
 import struct
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from chatio.realtime import Server, create_server
+from chatio.realtime.limits import PACKETS_PER_TURN
 from tests.conftest import ExpectedLogs
 from tests.system.seam.wire import (
     SOCKET_IO,
@@ -247,6 +249,30 @@ async def test_polling_body_may_be_as_large_as_a_message_after_connect() -> None
         assert (await request(port, "POST", target, body)).status == 200
         assert len((await request(port, "GET", target)).body) > 900_000
         assert (await request(port, "POST", target, b"41/chat,\x1e1")).status == 200
+
+
+async def test_polling_body_of_many_packets_lets_others_have_their_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with chat() as (server, port, _doors):
+        target = await open_polling(port)
+        await request(port, "POST", target, b"40/chat,")
+        await request(port, "GET", target)
+        turn = 0
+        pongs: Counter[int] = Counter()
+
+        def turn_over() -> None:
+            nonlocal turn
+            turn += 1
+
+        def beat(connection: Any) -> None:
+            if not pongs[turn]:
+                asyncio.get_running_loop().call_soon(turn_over)
+            pongs[turn] += 1
+
+        monkeypatch.setattr(server.eio.heartbeat, "beat", beat)
+        assert (await request(port, "POST", target, b"\x1e".join([b"3"] * 5000))).status == 200
+        assert pongs.total() == 5000
+        assert max(pongs.values()) <= PACKETS_PER_TURN
+        assert (await request(port, "POST", target, b"1")).status == 200
 
 
 @pytest.mark.parametrize(
