@@ -101,7 +101,7 @@ class _Listener(socket.socket):
 
 def _listen(server: HTTPServer, host: str, port: int) -> int:
     try:
-        sockets = bind_sockets(port, host or None)
+        sockets = bind_sockets(port, host.strip("[]") or None)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise CannotListen(f"Port {port} is already in use (SERVER_PORT).") from None
@@ -121,4 +121,4 @@ def _listen(server: HTTPServer, host: str, port: int) -> int:
 def _shown(host: str) -> str:
     if not host:
         return "localhost"
-    return f"[{host}]" if ":" in host else host
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host
