@@ -20,6 +20,7 @@ from dotenv import dotenv_values
 
 from chatio.log import MessageLog
 from chatio.passwords import PasswordHasher
+from chatio.presence import Presence
 from chatio.realtime import create_server
 from chatio.settings import ANY_ORIGIN, InvalidSettings, Settings, load, unknown_names
 from chatio.stores.memory import MemoryUserStore
@@ -70,6 +71,7 @@ async def run(settings: Settings) -> None:
     registry = UserRegistry(MemoryUserStore(), hasher)
     tokens = Tokens(settings.jwt_secret_key, ttl_seconds=settings.jwt_ttl_seconds)
     log = MessageLog(max_messages=settings.log_max_messages, max_bytes=settings.log_max_bytes)
+    presence = Presence() if settings.presence == "on" else None
     origins = ANY_ORIGIN if ANY_ORIGIN in settings.origins else list(settings.origins)
     realtime, socket_handler = create_server(
         cors_allowed_origins=origins,
@@ -81,6 +83,7 @@ async def run(settings: Settings) -> None:
         realtime,
         tokens=tokens,
         log=log,
+        presence=presence,
         message_max_chars=settings.message_max_chars,
         history_on_connect=settings.history_on_connect,
         slow_client_seconds=settings.slow_client_seconds,
@@ -92,6 +95,7 @@ async def run(settings: Settings) -> None:
         registry=registry,
         tokens=tokens,
         log=log,
+        presence=presence,
         socket_handler=socket_handler,
     )
     try:
@@ -134,8 +138,8 @@ def _with_secret(settings: Settings) -> Settings:
 def _ease_the_collector() -> None:
     """Let Python look for cycles less often, and never at what is loaded once.
 
-    A connect makes hundreds of objects and few cycles: 0.46 ms of CPU with Python's own thresholds, 0.40 with these
-    (medians of four runs in turn of `python -m benchmarks --servers ours --rounds 1 --only connect`).
+    A connect makes hundreds of objects and few cycles: 0.46 ms of CPU with Python's own thresholds, 0.40 with
+    these (medians of four runs in turn of `python -m benchmarks --servers ours --rounds 1 --only connect`).
     """
     gc.collect()
     gc.freeze()

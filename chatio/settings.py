@@ -52,6 +52,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     history_on_connect: Annotated[
         int, Meta(ge=0, le=10_000, description="Newest messages that somebody who joins receives; 0 for none")
     ] = 50
+    presence: Annotated[
+        Literal["on", "off"], Meta(description="Whether people are told who comes, goes and is typing")
+    ] = "on"
     slow_client_seconds: Annotated[
         float,
         Meta(gt=0, le=3600, description="A client that takes nothing for so long, in seconds, is dropped"),

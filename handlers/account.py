@@ -1,5 +1,6 @@
-"""POST /register, POST /login, GET /user."""
+"""POST /register, POST /login, GET /user, GET /users/online."""
 
+from chatio.presence import Presence
 from chatio.tokens import Claims, Tokens
 from chatio.users import Credentials, Registration, UserRegistry
 from handlers.base import BaseHandler, Requests
@@ -32,6 +33,24 @@ class LoginHandler(BaseHandler):
         user = await self._registry.authenticate(self.body_as(Credentials))
         token = self._tokens.issue(subject=user.id, name=user.name, email=user.email)
         self.answer(200, {"token": token})
+
+
+class OnlineHandler(BaseHandler):
+    """GET /users/online: the one full list, on request."""
+
+    tokens: Tokens
+    claims: Claims
+
+    def initialize(  # type: ignore[override]
+        self, cors: Cors, requests: Requests, tokens: Tokens, presence: Presence
+    ) -> None:
+        super().initialize(cors, requests)
+        self.tokens = tokens
+        self._presence = presence
+
+    @authenticated
+    async def get(self) -> None:
+        self.answer(200, {"online": len(self._presence), "users": self._presence.online()})
 
 
 class UserHandler(BaseHandler):

@@ -9,9 +9,11 @@ import socketio
 from chatio.errors import ChatioError, MessageRejected, MissingToken, TokenError, TokenMalformed, answer_to
 from chatio.log import Entry, MessageLog
 from chatio.messages import Author, fit_id, stamp
+from chatio.presence import Presence
 from chatio.realtime import Server, ack_requested
 from chatio.recovery import start_of
 from chatio.tokens import Claims, Tokens
+from handlers.company import Company
 
 NAMESPACE = "/chat"
 
@@ -33,6 +35,7 @@ class ChatNamespace(socketio.AsyncNamespace):
         tokens: Tokens,
         log: MessageLog,
         message_max_chars: int,
+        presence: Presence | None,
         history_on_connect: int,
         slow_client_seconds: float,
     ) -> None:
@@ -45,11 +48,13 @@ class ChatNamespace(socketio.AsyncNamespace):
         self._log = log
         self._message_max_chars = message_max_chars
         self._history = history_on_connect
+        self._company = None if presence is None else Company(server, NAMESPACE, presence)
         self._authors: dict[str, Author] = {}
         self._events: dict[str, Callable[..., Awaitable[Any]]] = {
             "connect": self._connect,
             "disconnect": self._disconnect,
             "send-message": self._send_message,
+            "typing": self._typing,
         }
 
     async def trigger_event(self, event: str, *args: Any) -> Any:
@@ -66,13 +71,17 @@ class ChatNamespace(socketio.AsyncNamespace):
             raise socketio.exceptions.ConnectionRefusedError(
                 answer.socket_message, {"code": answer.code}
             ) from None
-        self._authors[sid] = Author(claims.subject, claims.name)
+        author = self._authors[sid] = Author(claims.subject, claims.name)
         named = auth if isinstance(auth, dict) else {}
         start = start_of(self._log, named.get("pid"), named.get("offset"), history=self._history)
         self.server.follow(sid, NAMESPACE, after=start.after, pid=start.pid)
+        if self._company is not None:
+            self._company.enter(author)
 
     async def _disconnect(self, sid: str, reason: str) -> None:
-        self._authors.pop(sid, None)
+        author = self._authors.pop(sid, None)
+        if self._company is not None and author is not None:
+            self._company.leave(author)
 
     async def _send_message(self, sid: str, raw: object = None, *_: object) -> dict[str, object] | None:
         try:
@@ -88,6 +97,10 @@ class ChatNamespace(socketio.AsyncNamespace):
             "offset": entry.offset,
             "sent_at": entry.message.sent_at,
         }
+
+    async def _typing(self, sid: str, *_: object) -> None:
+        if self._company is not None:
+            self._company.typing(self._authors[sid], sid)
 
     async def _reject(self, sid: str, raw: object, error: ChatioError) -> dict[str, object] | None:
         """Tell the sender, and nobody else: in the ack if one was asked for, else by an event."""

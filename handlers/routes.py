@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 from tornado.web import Application, RequestHandler
 
 from chatio.log import MessageLog
+from chatio.presence import Presence
 from chatio.tokens import Tokens
 from chatio.users import UserRegistry
-from handlers.account import LoginHandler, RegisterHandler, UserHandler
+from handlers.account import LoginHandler, OnlineHandler, RegisterHandler, UserHandler
 from handlers.base import BaseHandler, NotFoundHandler, Requests
 from handlers.cors import Cors
 from handlers.guard import is_marked
@@ -32,6 +33,7 @@ def make_application(
     registry: UserRegistry,
     tokens: Tokens,
     log: MessageLog,
+    presence: Presence | None,
     socket_handler: type[RequestHandler],
 ) -> Application:
     """The application, every door in its place. Raises `UnguardedMethod` for a door left open by mistake."""
@@ -43,6 +45,8 @@ def make_application(
         Route(r"/user/?", UserHandler, {"registry": registry, "tokens": tokens}),
         Route(r"/messages/?", MessagesHandler, {"tokens": tokens, "log": log}),
     ]
+    if presence is not None:
+        routes.append(Route(r"/users/online/?", OnlineHandler, {"tokens": tokens, "presence": presence}))
     check_guards([*(route.handler for route in routes), NotFoundHandler])
     return Application(
         [

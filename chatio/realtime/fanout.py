@@ -76,6 +76,7 @@ class Fanout:
         self._cursors: dict[Cursor, None] = {}
         # The newest entries, encoded: those that no round delivered yet, and those before for who lags a little.
         self._fresh: deque[Outgoing] = deque()
+        self._asides: list[tuple[Outgoing, Connection | None]] = []
         self._recent: dict[int, Outgoing] = {}
         self._recent_bytes = 0
         self._seen = log.head
@@ -83,6 +84,8 @@ class Fanout:
         self._round: Iterator[Cursor] | None = None
         self._level = self._round_end = log.head
         self._run = b""
+        self._round_asides: list[tuple[Outgoing, Connection | None]] = []
+        self._left_out: set[Connection] = set()
         self._due: deque[Cursor] = deque()
         self._stalled: Deadlines[Cursor] = Deadlines(slow_seconds, self._took_nothing)
         self._is_scheduled = False
@@ -113,16 +116,24 @@ class Fanout:
         self._seen = self._log.head
         self._schedule()
 
+    def aside(self, packet: Outgoing, *, but: "Connection | None" = None) -> None:
+        """Send `packet`, which is not of the log, to everybody who is up to date, in their next send.
+
+        Who lags does without; so does `but`.
+        """
+        self._asides.append((packet, but))
+        self._schedule()
+
     @property
     def is_settled(self) -> bool:
         """Everybody was given all there is, and took it."""
-        return not (self._fresh or self._round or self._due or len(self._stalled))
+        return not (self._fresh or self._asides or self._round or self._due or len(self._stalled))
 
     # What connections tell
 
-    def hold(self, cursor: Cursor, packet: Outgoing) -> bool:
-        """See `Cursor.hold`."""
-        if cursor.number >= self._seen and not cursor.is_stalled and cursor.held is None:
+    def hold(self, cursor: Cursor, packet: Outgoing, *, always: bool = False) -> bool:
+        """See `Cursor.hold`; `always`: also if nothing goes before it."""
+        if not always and cursor.number >= self._seen and not cursor.is_stalled and cursor.held is None:
             return False
         if cursor.held is None:
             cursor.held = deque()
@@ -175,8 +186,8 @@ class Fanout:
             for step, cursor in enumerate(self._round or ()):
                 if cursor.number == level and not cursor.is_stalled:
                     websocket = cursor.connection.websocket
-                    if websocket is None or cursor.held is not None:
-                        self._make_due(cursor)
+                    if websocket is None or cursor.held is not None or cursor.connection in self._left_out:
+                        self._give_asides(cursor)
                     else:
                         cursor.number = end
                         if not websocket.offer(run):
@@ -199,20 +210,29 @@ class Fanout:
 
     def _begin_round(self) -> bool:
         """Make the next run of frames; False if everything was delivered."""
-        if not self._fresh:
+        if not self._fresh and not self._asides:
             return False
+        self._round_asides, self._asides = self._asides, []
+        self._left_out = {but for _, but in self._round_asides if but is not None}
         frames = []
         size = 0
         while self._fresh and size < PIECE_BYTES:
             frames.append(self._fresh.popleft().frame)
             size += len(frames[-1])
-        self._run = b"".join(frames)
         self._round_end = self._level + len(frames)
+        self._run = b"".join([*frames, *(packet.frame for packet, _ in self._round_asides)])
         self._round = iter(list(self._cursors))
         for cursor in self._stalled:
             if cursor.number < self._log.tail:
                 self._drop(cursor, "fell off the log")
         return True
+
+    def _give_asides(self, cursor: Cursor) -> None:
+        """What this round has, for who cannot take its run as it is: the entries follow as a piece."""
+        for packet, but in self._round_asides:
+            if but is not cursor.connection:
+                self.hold(cursor, packet, always=True)
+        self._make_due(cursor)
 
     def _give_piece(self, cursor: Cursor) -> None:
         if cursor.number < self._log.tail:

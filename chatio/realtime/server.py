@@ -86,6 +86,15 @@ class Server(Joining):
         fanout = self._fanouts[namespace] = Fanout(log, encode, slow_seconds=slow_client_seconds)
         return fanout
 
+    def aside(self, namespace: str, event: str, data: dict[str, Any], *, but: str | None = None) -> None:
+        """Send an event to all who follow the namespace's log and are up to date, but for the sid `but`.
+
+        Not of the log: who lags, or comes later, does without.
+        """
+        (packet,) = self.encoded(self.packet_class(namespace=namespace, data=[event, data]))
+        eio_sid = None if but is None else self.manager.eio_sid_from_sid(but, namespace)
+        self._fanouts[namespace].aside(packet, but=self.eio.sockets.get(eio_sid))
+
     def follow(self, sid: str, namespace: str, after: int, pid: str) -> None:
         """Deliver the namespace's log to `sid` from behind entry number `after`, until it leaves the namespace.
 

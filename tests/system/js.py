@@ -70,6 +70,20 @@ class JsClients:
     def burst(self, client: str, messages: list[dict[str, Any]]) -> None:
         self._tell(op="burst", client=client, messages=messages)
 
+    def collect(self, client: str) -> None:
+        """From now on keep the ids of what `client` receives, and tell none of it."""
+        self._tell(op="collect", client=client)
+
+    def say(self, client: str, message_id: str, content: str) -> None:
+        """Send, with the client's own retries; what is acknowledged is kept."""
+        self._tell(op="say", client=client, id=message_id, content=content)
+
+    def collected(self, client: str) -> tuple[list[str], list[str]]:
+        """The ids that `client` received so far, in order, and those of its own that were acknowledged."""
+        self._tell(op="collected", client=client)
+        ((kept,),) = self.expect(client, "collected")
+        return kept["ids"], kept["acked"]
+
     def cut(self, client: str) -> None:
         self._tell(op="cut", client=client)
 

@@ -4,6 +4,7 @@ import contextlib
 import socket
 import struct
 import threading
+import time
 from types import TracebackType
 from typing import Self
 
@@ -21,6 +22,9 @@ class CuttingProxy:
         self._lock = threading.Lock()
         self._is_down = False
         self._swallows = False
+        self._may_pass = threading.Event()
+        self._may_pass.set()
+        self.delay_seconds = 0.0
 
     def __enter__(self) -> Self:
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -33,6 +37,7 @@ class CuttingProxy:
         self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
     ) -> None:
         self.cut()
+        self._may_pass.set()
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for thread in self._threads:
@@ -59,8 +64,15 @@ class CuttingProxy:
         """Take bytes and pass none on: a black hole."""
         self._swallows = True
 
+    def stall(self) -> None:
+        """Pass nothing on until `mend`; what comes meanwhile is not lost."""
+        self._may_pass.clear()
+
     def mend(self) -> None:
+        """Pass everything on again, at once."""
         self._is_down = self._swallows = False
+        self.delay_seconds = 0.0
+        self._may_pass.set()
 
     def _accept(self) -> None:
         while True:
@@ -83,6 +95,9 @@ class CuttingProxy:
     def _pass(self, source: socket.socket, target: socket.socket, pair: Pair) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(1 << 16):
+                self._may_pass.wait()
+                if self.delay_seconds:
+                    time.sleep(self.delay_seconds)
                 if not self._swallows:
                     target.sendall(data)
         self._end(pair)

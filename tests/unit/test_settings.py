@@ -47,6 +47,7 @@ def test_every_setting_is_read_from_its_own_name() -> None:
         "LOG_MAX_MESSAGES": "7",
         "LOG_MAX_BYTES": "4096",
         "HISTORY_ON_CONNECT": "20",
+        "PRESENCE": "off",
         "SLOW_CLIENT_SECONDS": "2.5",
         "TRUSTED_PROXIES": "127.0.0.1",
         "HASH_QUEUE_MAX": "9",

@@ -5,6 +5,7 @@
 //   {"op": "burst", "client": "ann", "messages": [...]}                      each emitted as send-message at once
 //   {"op": "cut", "client": "ann"}                       ends the transport without a word, as a lost network does
 //   {"op": "close", "client": "ann"}
+//   {"op": "collect" | "say" | "collected", ...}         keep what is received, and tell it all at once when asked
 //
 // Told: {"client", "event": "connect" | "connect_error" | "disconnect" | "upgrade" | <any received>, "args": [...]}
 
@@ -35,7 +36,23 @@ function open({ client, url, version = "4.8", options = {} }) {
   socket.onAny((event, ...args) => tell(client, event, ...args));
 }
 
+// Messages of clients that collect are kept here, in their order, until they are asked for.
+const collected = new Map();
+
 const operations = {
+  collect: ({ client }) => {
+    const ids = [];
+    const acked = [];
+    collected.set(client, { ids, acked });
+    clients.get(client).offAny();
+    clients.get(client).on("receive-message", (message) => ids.push(message.id));
+  },
+  say: ({ client, id, content }) => {
+    clients.get(client).emit("send-message", { id, content }, (error, ack) => {
+      if (!error && ack.ok) collected.get(client).acked.push(ack.id);
+    });
+  },
+  collected: ({ client }) => tell(client, "collected", collected.get(client)),
   open,
   emit: ({ client, args, ack }) => {
     const callbacks = ack === undefined ? [] : [(...answer) => tell(client, `ack:${ack}`, ...answer)];

@@ -10,6 +10,7 @@ from tornado.web import Application, RequestHandler
 
 from chatio.log import MessageLog
 from chatio.passwords import PasswordHasher
+from chatio.presence import Presence
 from chatio.realtime import HTTP_SERVER_OPTIONS
 from chatio.stores.memory import MemoryUserStore
 from chatio.tokens import Tokens
@@ -86,6 +87,7 @@ class Rest:
         self.tokens = Tokens(KEY, ttl_seconds=3600)
         self.cors = Cors(origins)
         self.log = MessageLog()
+        self.presence = Presence()
         self._servers: list[HTTPServer] = []
 
     def start(self) -> int:
@@ -97,6 +99,7 @@ class Rest:
                 registry=self.registry,
                 tokens=self.tokens,
                 log=self.log,
+                presence=self.presence,
                 socket_handler=RequestHandler,  # the chat's door has tests of its own
             )
         )

@@ -23,6 +23,7 @@ def put_together() -> Application:
             registry=parts.registry,
             tokens=parts.tokens,
             log=parts.log,
+            presence=parts.presence,
             socket_handler=RequestHandler,
         )
     finally:

@@ -233,6 +233,23 @@ async def test_entries_of_one_turn_are_one_send(monkeypatch: pytest.MonkeyPatch)
     house.close()
 
 
+async def test_an_aside_goes_to_who_is_level_and_to_nobody_who_lags() -> None:
+    house = House()
+    quick, slow, left_out = house.join(), house.join(), house.join()
+    await house.settle()
+    slow.reads = False
+    house.append(30, size=5000)
+    await house.settle()
+    quick.expected_own.append((7, 31))
+    house.fanout.aside(Outgoing.message(json.dumps(["own", 7])), but=left_out.connection)
+    house.append(1)
+    slow.reads = True
+    await house.settle()
+    assert [client.own for client in house.clients] == [[(7, 31)], [], []]
+    assert all(client.numbers == list(range(1, 32)) for client in house.clients)
+    house.close()
+
+
 async def test_client_that_fell_off_the_log_is_dropped_and_counted(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     house = House(max_messages=50)

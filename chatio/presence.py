@@ -1,0 +1,66 @@
+"""Who is online: people, not connections.
+
+Pure bookkeeping: it knows no sockets and no clock. What changed is collected until somebody takes it, so that a
+storm of pages becomes one event. Somebody who left and came back in between is no change.
+"""
+
+from typing import Final, NamedTuple
+
+from chatio.messages import Author
+
+MOST_NAMED: Final = 20  # of those who came, and of those who left: a storm is a number, not a list for everybody
+
+
+class Change(NamedTuple):
+    """`online` people now, and some of who `came` and `left` since the last change; `more` are not named."""
+
+    online: int
+    came: list[Author]
+    left: list[Author]
+    more: int
+
+
+class Presence:
+    """Counts the connections of each person. Event loop only."""
+
+    def __init__(self) -> None:
+        self._connections: dict[str, int] = {}
+        self._online: dict[str, Author] = {}
+        self._came: dict[str, Author] = {}
+        self._left: dict[str, Author] = {}
+
+    def __len__(self) -> int:
+        return len(self._online)
+
+    @property
+    def has_changed(self) -> bool:
+        return bool(self._came or self._left)
+
+    def enter(self, author: Author) -> None:
+        """One more connection of `author`."""
+        count = self._connections.get(author.id, 0)
+        self._connections[author.id] = count + 1
+        if count == 0:
+            self._online[author.id] = author
+            if self._left.pop(author.id, None) is None:
+                self._came[author.id] = author
+
+    def leave(self, author: Author) -> None:
+        """One connection of `author` less."""
+        self._connections[author.id] -= 1
+        if self._connections[author.id] == 0:
+            del self._connections[author.id], self._online[author.id]
+            if self._came.pop(author.id, None) is None:
+                self._left[author.id] = author
+
+    def online(self) -> list[Author]:
+        """Everybody, in the order in which they came."""
+        return list(self._online.values())
+
+    def take_change(self) -> Change:
+        """What changed since the last call; the next one begins anew."""
+        came, left = list(self._came.values()), list(self._left.values())
+        self._came.clear()
+        self._left.clear()
+        named = came[:MOST_NAMED], left[:MOST_NAMED]
+        return Change(len(self._online), *named, len(came) + len(left) - sum(map(len, named)))

@@ -1,0 +1,73 @@
+"""Who comes, goes and types, as official clients hear of it."""
+
+from tests.system.js import JsClients
+from tests.system.server import ServerProcess
+
+
+def test_people_are_told_who_came_and_left_as_people(server: ServerProcess, js: JsClients) -> None:
+    ann, bob = server.sign_up("ann"), server.sign_up("bob")
+    js.open("ann", server.url, ann)
+    js.expect("ann", "connect")
+    ((alone,),) = js.expect("ann", "presence")
+    assert (alone["online"], [person["name"] for person in alone["came"]], alone["left"]) == (1, ["ann"], [])
+    for page in ("bob 1", "bob 2"):
+        js.open(page, server.url, bob)
+        js.expect(page, "connect")
+    ((both,),) = js.expect("ann", "presence")
+    assert (both["online"], [person["name"] for person in both["came"]]) == (2, ["bob"])
+    online = server.request("GET", "/users/online", headers={"Authorization": f"Bearer {ann}"}).body
+    assert online["online"] == 2
+    assert [person["name"] for person in online["users"]] == ["ann", "bob"]
+    assert set(online["users"][0]) == {"id", "name"}
+    js.close("bob 1")
+    js.close("bob 2")
+    ((left,),) = js.expect("ann", "presence")
+    assert (left["online"], [person["name"] for person in left["left"]]) == (1, ["bob"])
+
+
+def test_typing_is_told_to_the_others_once_a_second(server: ServerProcess, js: JsClients) -> None:
+    for name, transports in (("ann", ["websocket"]), ("bob", ["websocket"]), ("eve", ["polling"])):
+        js.open(name, server.url, server.sign_up(name), transports=transports)
+        js.expect(name, "connect")
+    for _ in range(5):
+        js.emit("ann", "typing")
+    js.emit("ann", "send-message", {"content": "typed"})
+    for name in ("ann", "bob", "eve"):
+        js.expect(name, "receive-message")
+    for name in ("bob", "eve"):
+        ((told,),) = js.kept(name, "typing")
+        assert told["name"] == "ann"
+        assert set(told) == {"id", "name"}
+    assert js.kept("ann", "typing") == []
+
+
+def test_typing_and_presence_can_be_turned_off(js: JsClients) -> None:
+    with ServerProcess(PRESENCE="off") as server:
+        token = server.sign_up("ann")
+        for name in ("ann", "bob"):
+            js.open(name, server.url, token)
+            js.expect(name, "connect")
+        js.emit("ann", "typing")
+        js.emit("ann", "send-message", {"content": "typed"})
+        js.expect("bob", "receive-message")
+        assert js.kept("bob", "typing") == []
+        reply = server.request("GET", "/users/online", headers={"Authorization": f"Bearer {token}"})
+        assert reply.status == 404
+
+
+def test_who_recovers_is_not_led_astray_by_other_events(server: ServerProcess, js: JsClients) -> None:
+    """A client takes the last text argument of any event for its offset."""
+    js.open("ann", server.url, server.sign_up("ann"), transports=["websocket"], reconnectionDelay=20)
+    js.open("bob", server.url, server.sign_up("bob"), transports=["websocket"])
+    js.expect("ann", "connect")
+    js.expect("bob", "connect")
+    js.emit("bob", "send-message", {"content": "first"})
+    js.expect("ann", "receive-message")
+    js.emit("bob", "typing")
+    js.expect("ann", "typing")
+    js.expect("ann", "presence")
+    js.emit("ann", "send-message", {"content": ""})
+    js.expect("ann", "message-rejected")
+    js.cut("ann")
+    js.expect("ann", "disconnect")
+    assert js.expect("ann", "connect")[0][2] is True

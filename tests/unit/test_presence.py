@@ -1,0 +1,51 @@
+"""People come and go, with however many pages."""
+
+from chatio.messages import Author
+from chatio.presence import MOST_NAMED, Change, Presence
+
+ANN, BOB = Author("1", "Ann"), Author("2", "Bob")
+
+
+def test_a_person_with_three_pages_is_one_person() -> None:
+    presence = Presence()
+    for _ in range(3):
+        presence.enter(ANN)
+    presence.enter(BOB)
+    assert len(presence) == 2
+    assert presence.online() == [ANN, BOB]
+    presence.leave(ANN)
+    presence.leave(ANN)
+    assert presence.online() == [ANN, BOB]
+    presence.leave(ANN)
+    assert presence.online() == [BOB]
+
+
+def test_a_change_is_told_once() -> None:
+    presence = Presence()
+    presence.enter(ANN)
+    assert presence.take_change() == Change(1, [ANN], [], 0)
+    assert not presence.has_changed
+    presence.leave(ANN)
+    assert presence.take_change() == Change(0, [], [ANN], 0)
+
+
+def test_who_comes_back_within_a_change_is_no_change() -> None:
+    presence = Presence()
+    presence.enter(ANN)
+    presence.take_change()
+    presence.leave(ANN)
+    presence.enter(ANN)
+    assert not presence.has_changed
+    presence.enter(BOB)
+    presence.leave(BOB)
+    assert not presence.has_changed
+
+
+def test_a_storm_is_a_number_and_no_list_for_everybody() -> None:
+    presence = Presence()
+    for number in range(1000):
+        presence.enter(Author(str(number), f"P{number}"))
+    change = presence.take_change()
+    assert change.online == 1000
+    assert len(change.came) == MOST_NAMED
+    assert change.more == 1000 - MOST_NAMED
