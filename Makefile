@@ -4,7 +4,7 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 CLIENTS := tests/system/js/node_modules/.package-lock.json
 
-.PHONY: run test check bench clean
+.PHONY: run test check test-browser bench clean
 
 run: $(VENV)/.run .env
 	@exec $(PYTHON) main.py
@@ -19,6 +19,10 @@ check: $(VENV)/.dev
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/mypy
 	PYTHONPATH=. $(VENV)/bin/lint-imports --no-logo
+
+test-browser: $(VENV)/.dev $(CLIENTS)
+	sh tools/need-chromium.sh
+	$(PYTHON) -m pytest tests/browser
 
 bench: $(VENV)/.dev
 	sh tools/need-node.sh

@@ -55,6 +55,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     presence: Annotated[
         Literal["on", "off"], Meta(description="Whether people are told who comes, goes and is typing")
     ] = "on"
+    ping_interval_seconds: Annotated[
+        float, Meta(ge=0.1, le=600, description="Time between pings to a client, in seconds")
+    ] = 25.0
+    ping_timeout_seconds: Annotated[
+        float, Meta(ge=0.1, le=600, description="Time that a client has to answer a ping, in seconds")
+    ] = 20.0
     slow_client_seconds: Annotated[
         float,
         Meta(gt=0, le=3600, description="A client that takes nothing for so long, in seconds, is dropped"),

@@ -22,7 +22,8 @@ logger = logging.getLogger("chatio")
 
 # What is under way gets this long to finish; a hash takes 50 ms, a full queue of them about 6 s.
 STOP_SECONDS = 6.0
-CLOSE_SECONDS = 1.0
+DROP_SECONDS = 2.5
+CLOSE_SECONDS = 0.5
 BODY_SECONDS = 60.0  # nginx's client_body_timeout
 # Handlers take bodies as streams of such pieces and count them; nothing larger is read ahead.
 BUFFER_BYTES = 128 * 1024
@@ -66,8 +67,9 @@ async def serve(
         await asyncio.wait_for(requests.wait_idle(), STOP_SECONDS)
     except TimeoutError:
         logger.warning("Some requests did not finish within %d seconds", STOP_SECONDS)
-    await drop_sockets()
     with contextlib.suppress(TimeoutError):  # what does not close in time ends with the process
+        await asyncio.wait_for(drop_sockets(), DROP_SECONDS)
+    with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(server.close_all_connections(), CLOSE_SECONDS)
     logger.info("Stopped")
 

@@ -80,21 +80,80 @@ def test_client_that_has_seen_no_event_yet_recovers_too(
     assert contents(js.expect("ann", "receive-message", 5)) == [m["content"] for m in messages]
 
 
-def test_client_behind_a_black_hole_recovers_when_it_notices(js: JsClients) -> None:
-    with ServerProcess() as server, CuttingProxy(server.port) as proxy:
-        js.open("ann", proxy.url, server.sign_up("ann"), transports=["websocket"], **QUICKLY)
+@WAYS
+def test_client_behind_a_black_hole_recovers_after_its_ping_timeout(js: JsClients, transports: list[str]) -> None:
+    with (
+        ServerProcess(PING_INTERVAL_SECONDS="0.5", PING_TIMEOUT_SECONDS="0.5") as server,
+        CuttingProxy(server.port) as proxy,
+    ):
+        js.open("ann", proxy.url, server.sign_up("ann"), transports=transports, **QUICKLY)
         js.open("bob", server.url, server.sign_up("bob"), transports=["websocket"])
         js.expect("ann", "connect")
+        settle_transport(js, transports)
         js.expect("bob", "connect")
         proxy.swallow()
         messages = spoken(200)
         js.burst("bob", messages)
         js.expect("bob", "receive-message", 200)
-        js.cut("ann")
         js.expect("ann", "disconnect")
+        proxy.cut()
         proxy.mend()
         assert js.expect("ann", "connect")[0][2] is True
         assert contents(js.expect("ann", "receive-message", 200)) == [m["content"] for m in messages]
+
+
+def test_client_cut_in_the_middle_of_its_upgrade_recovers(
+    server: ServerProcess, js: JsClients, proxy: CuttingProxy
+) -> None:
+    js.open("bob", server.url, server.sign_up("bob"), transports=["websocket"])
+    js.expect("bob", "connect")
+    token, said = server.sign_up("ann"), 0
+    js.open("ann", proxy.url, token, **QUICKLY)
+    js.expect("ann", "connect")
+    for round_number in range(10):
+        proxy.delay_seconds = 0.002 * round_number  # so that the cut comes at another step of the upgrade
+        proxy.cut()
+        js.expect("ann", "disconnect")
+        messages = spoken(3, f"round {round_number}")
+        js.burst("bob", messages)
+        said += 3
+        js.expect("bob", "receive-message", 3)
+        proxy.mend()
+        assert js.expect("ann", "connect")[0][2] is True
+        assert contents(js.expect("ann", "receive-message", 3)) == [m["content"] for m in messages]
+
+
+def test_slow_client_that_was_dropped_recovers(js: JsClients) -> None:
+    with ServerProcess(SLOW_CLIENT_SECONDS="0.5") as server, CuttingProxy(server.port) as proxy:
+        js.open("ann", proxy.url, server.sign_up("ann"), transports=["websocket"], **QUICKLY)
+        js.open("bob", server.url, server.sign_up("bob"), transports=["websocket"])
+        js.expect("ann", "connect")
+        js.expect("bob", "connect")
+        before = server.open_files()
+        proxy.stall()
+        messages = [{"content": f"{number}".ljust(4000, ".")} for number in range(3000)]
+        js.burst("bob", messages)
+        js.expect("bob", "receive-message", 3000)
+        await_until(lambda: server.open_files() == before - 1, "ann is dropped")
+        proxy.mend()
+        js.expect("ann", "disconnect")
+        assert js.expect("ann", "connect")[0][2] is True
+        assert contents(js.expect("ann", "receive-message", 3000)) == [m["content"] for m in messages]
+
+
+def test_what_was_acknowledged_before_a_stop_has_reached_who_was_connected(js: JsClients) -> None:
+    with ServerProcess() as server:
+        for name in ("ann", "bob"):
+            js.open(name, server.url, server.sign_up(name), transports=["websocket"], reconnection=False)
+            js.expect(name, "connect")
+        for number in range(200):
+            js.emit("ann", "send-message", {"content": f"message {number}"}, ack="stored")
+        js.expect("ann", "ack:stored", 50)
+        assert server.stop() == 0
+        for name in ("ann", "bob"):
+            js.expect(name, "disconnect")
+        acknowledged = 50 + len(js.kept("ann", "ack:stored"))
+        assert len(js.kept("bob", "receive-message")) >= acknowledged
 
 
 def test_who_joins_receives_the_newest_messages(js: JsClients) -> None:

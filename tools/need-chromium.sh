@@ -1,0 +1,12 @@
+#!/bin/sh
+# The browser tests drive Debian's Chromium.
+set -eu
+if [ -x /usr/bin/chromium ]; then
+    exit 0
+fi
+if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    apt-get update -qq
+    exec apt-get install -y -qq chromium
+fi
+echo "Please install Chromium (on Debian: sudo apt install chromium) and try again." >&2
+exit 1
