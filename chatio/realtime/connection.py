@@ -20,8 +20,8 @@ from chatio.realtime.outgoing import Outgoing
 from chatio.realtime.packets import Engine, ProtocolError, decode_engine
 
 if TYPE_CHECKING:
+    from chatio.realtime.cursor import Cursor
     from chatio.realtime.engine import EngineServer
-    from chatio.realtime.fanout import Cursor
     from chatio.realtime.upgrade import Upgrade
     from chatio.realtime.websocket import WebSocket
 

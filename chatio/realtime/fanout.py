@@ -16,9 +16,10 @@ A turn of the loop ends after about `TURN_SECONDS`; cursors keep order and compl
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Final
 
+from chatio.realtime.cursor import Cursor, Log
 from chatio.realtime.deadlines import Deadlines
 from chatio.realtime.failures import logger
 from chatio.realtime.limits import PENDING_OUTPUT_BYTES, PIECE_BYTES
@@ -30,39 +31,6 @@ if TYPE_CHECKING:
 TURN_SECONDS: Final = 0.008
 PIECE_ENTRIES: Final = 256  # read from the log for one piece, at most
 RECENT_BYTES: Final = 256 * 1024  # four pieces
-
-
-class Log(Protocol):
-    """Entries numbered without gaps. Those after `tail`, up to `head`, can be read."""
-
-    @property
-    def head(self) -> int: ...
-    @property
-    def tail(self) -> int: ...
-    def read(self, after: int, *, limit: int | None = None) -> Sequence[Any]: ...
-
-
-class Cursor:
-    """How far one connection has read, and what of its own it must be sent on the way."""
-
-    __slots__ = ("connection", "fanout", "held", "held_bytes", "is_due", "is_stalled", "number")
-
-    def __init__(self, fanout: "Fanout", connection: "Connection", number: int) -> None:
-        self.fanout = fanout
-        self.connection = connection
-        self.number = number  # of the last entry it was given
-        self.held: deque[tuple[int, Outgoing]] | None = None  # each goes behind the entry of that number
-        self.held_bytes = 0
-        self.is_stalled = False  # was given something that it has not taken yet
-        self.is_due = False  # its next piece is due
-
-    def hold(self, packet: Outgoing) -> bool:
-        """Take `packet`, which is for this connection alone, if entries go before it; False: send it now."""
-        return self.fanout.hold(self, packet)
-
-    def moved(self, *, all_taken: bool) -> None:
-        """The connection took some of what it was given, or all of it."""
-        self.fanout.moved(self, all_taken=all_taken)
 
 
 class Fanout:

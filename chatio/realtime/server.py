@@ -13,10 +13,11 @@ from typing import Any
 from chatio.realtime.assembly import Assembly
 from chatio.realtime.codec import packet_class
 from chatio.realtime.connection import Connection
+from chatio.realtime.cursor import Log
 from chatio.realtime.deadlines import Deadlines
 from chatio.realtime.dispatch import Connecting, Follows
 from chatio.realtime.engine import EngineServer, F, quiet, unchanged
-from chatio.realtime.fanout import Fanout, Log
+from chatio.realtime.fanout import Fanout
 from chatio.realtime.joining import Joining
 from chatio.realtime.limits import BEFORE_CONNECT_BYTES, REFUSED_SECONDS
 from chatio.realtime.manager import Manager
