@@ -12,6 +12,10 @@ def test_a_person_with_three_pages_is_one_person() -> None:
         presence.enter(ANN)
     presence.enter(BOB)
     assert len(presence) == 2
+    presence.take_change()
+    presence.enter(BOB)
+    presence.leave(BOB)
+    assert not presence.has_changed
     assert presence.online() == [ANN, BOB]
     presence.leave(ANN)
     presence.leave(ANN)
