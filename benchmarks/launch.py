@@ -65,6 +65,7 @@ def running(name: str, command: list[str]) -> Iterator[Server]:
         "CLIENT_URL": "*",
         "RATE_LIMITS": "off",
         "HISTORY_ON_CONNECT": "0",
+        "PRESENCE": "off",
     }
     with (RESULTS / f"{name}.log").open("w") as log:
         process = subprocess.Popen(command, cwd=HERE.parent, env=environment, stdout=log, stderr=log)
