@@ -46,6 +46,7 @@ class JsClients:
             self._process.wait(PATIENCE_SECONDS)
         finally:
             self._process.kill()
+            self._process.wait()
             self._reader.join()
             self._process.stdout.close()
 

@@ -70,7 +70,12 @@ class ServerProcess:
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Send the signal and wait for the end; the exit code."""
         self.process.send_signal(number)
-        rest, _ = self.process.communicate(timeout=PATIENCE_SECONDS)
+        try:
+            rest, _ = self.process.communicate(timeout=PATIENCE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            rest, _ = self.process.communicate()
+            raise AssertionError(f"the server did not stop; it said {rest.splitlines()[-5:]}") from None
         self.lines.extend(rest.splitlines())
         return self.process.returncode
 

@@ -71,3 +71,4 @@ for await (const line of createInterface({ input: process.stdin })) {
   operations[command.op](command);
 }
 for (const socket of clients.values()) socket.close();
+process.exit(0); // a request that hangs in a stalled network would keep Node alive
