@@ -1,6 +1,7 @@
 """What every REST handler has in common: JSON in, JSON out, CORS, a bounded body, and errors by the table."""
 
 import asyncio
+import json
 import logging
 from types import TracebackType
 from typing import Any, Final, TypeVar, cast
@@ -137,7 +138,11 @@ class BaseHandler(RequestHandler):
     def answer(self, status: int, body: object) -> None:
         self.set_status(status)
         self.set_header("Content-Type", "application/json; charset=utf-8")
-        self.finish(msgspec.json.encode(body))
+        try:
+            text = msgspec.json.encode(body)
+        except UnicodeEncodeError:  # half of a surrogate pair, which a message may have, has no UTF-8 of its own
+            text = json.dumps(msgspec.to_builtins(body)).encode()
+        self.finish(text)
 
     def compute_etag(self) -> None:
         """No answer here is worth keeping, and a token's is not to be kept."""

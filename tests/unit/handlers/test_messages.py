@@ -57,6 +57,12 @@ async def test_a_message_is_as_it_was_received_with_its_offset(rest: Rest) -> No
     }
 
 
+async def test_half_of_a_surrogate_pair_comes_back_as_it_was_sent(rest: Rest) -> None:
+    rest.start()
+    rest.log.append(Message("id", "half \ud83d of it", "7", "Ann", "10:00", "2026-01-01T00:00:00.000Z"))
+    assert (await get(rest))["messages"][0]["content"] == "half \ud83d of it"
+
+
 async def test_an_empty_log_is_an_empty_page(rest: Rest) -> None:
     rest.start()
     assert await get(rest) == {"messages": [], "before": None}
