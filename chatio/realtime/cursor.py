@@ -24,7 +24,7 @@ class Log(Protocol):
 class Cursor:
     """How far one connection has read, and what of its own it must be sent on the way."""
 
-    __slots__ = ("connection", "fanout", "held", "held_bytes", "is_due", "is_stalled", "number")
+    __slots__ = ("connection", "fanout", "held", "held_bytes", "in_kernel", "is_due", "is_stalled", "number")
 
     def __init__(self, fanout: "Fanout", connection: "Connection", number: int) -> None:
         self.fanout = fanout
@@ -33,6 +33,7 @@ class Cursor:
         self.held: deque[tuple[int, Outgoing]] | None = None  # each goes behind the entry of that number
         self.held_bytes = 0
         self.is_stalled = False  # was given something that it has not taken yet
+        self.in_kernel = 0  # bytes for it there, when it was last looked at
         self.is_due = False  # its next piece is due
 
     def hold(self, packet: Outgoing) -> bool:

@@ -116,7 +116,7 @@ class Fanout:
     def moved(self, cursor: Cursor, *, all_taken: bool) -> None:
         """See `Cursor.moved`."""
         if not all_taken:
-            self._stalled.add(cursor)
+            self._stall(cursor)
             return
         self._stalled.discard(cursor)
         cursor.is_stalled = False
@@ -245,10 +245,17 @@ class Fanout:
 
     def _stall(self, cursor: Cursor) -> None:
         cursor.is_stalled = True
+        cursor.in_kernel = _in_kernel(cursor)
         self._stalled.add(cursor)
 
     def _took_nothing(self, cursor: Cursor) -> None:
-        self._drop(cursor, f"took nothing for {self._stalled.seconds:g} s")
+        """Nothing of what waits here; but the kernel may have megabytes for who reads slowly, and sent some."""
+        in_kernel = _in_kernel(cursor)
+        if in_kernel < cursor.in_kernel:
+            cursor.in_kernel = in_kernel
+            self._stalled.add(cursor)
+        else:
+            self._drop(cursor, f"took nothing for {self._stalled.seconds:g} s")
 
     def _drop(self, cursor: Cursor, why: str) -> None:
         self.dropped += 1
@@ -261,3 +268,8 @@ class Fanout:
         )
         self.leave(connection)
         connection.abort()
+
+
+def _in_kernel(cursor: Cursor) -> int:
+    websocket = cursor.connection.websocket
+    return 0 if websocket is None else websocket.unacknowledged_bytes()

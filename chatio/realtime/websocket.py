@@ -6,8 +6,11 @@ and no parser either while nothing is half-read.
 """
 
 import asyncio
+import fcntl
 import socket
 import struct
+import sys
+import termios
 from enum import IntEnum
 from typing import Protocol
 
@@ -94,6 +97,12 @@ class WebSocket:
     @property
     def pending_output_bytes(self) -> int:
         return len(self._pending) if self._pending is not None else 0
+
+    def unacknowledged_bytes(self) -> int:
+        """What the kernel holds for the peer and the peer's has not acknowledged (tcp(7), SIOCOUTQ)."""
+        if self._state is State.CLOSED:
+            return 0
+        return int.from_bytes(fcntl.ioctl(self._socket, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
 
     def pause(self) -> None:
         """Stop reading: the peer's output backs up in TCP."""

@@ -279,6 +279,19 @@ async def test_client_that_takes_nothing_in_time_is_dropped(caplog: pytest.LogCa
     house.close()
 
 
+async def test_client_that_reads_slowly_is_kept() -> None:
+    """Too little for the kernel to ask for more, and something all the same."""
+    house = House(slow_seconds=0.3)
+    slow = house.join()
+    slow.reads = False
+    house.append(1, size=400_000)
+    for _ in range(5):
+        await asyncio.sleep(0.2)  # the time that is named, in two thirds
+        slow.sock.recv(5000)
+    assert not slow.connection.closing
+    house.close()
+
+
 async def test_slow_client_holds_no_more_than_one_piece() -> None:
     house = House()
     slow = house.join()
