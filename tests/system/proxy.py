@@ -91,6 +91,7 @@ class CuttingProxy:
                 thread = threading.Thread(target=self._pass, args=(source, target, pair), daemon=True)
                 self._threads.append(thread)
                 thread.start()
+            self._end_if_down(pair)
 
     def _pass(self, source: socket.socket, target: socket.socket, pair: Pair) -> None:
         with contextlib.suppress(OSError):
@@ -101,6 +102,11 @@ class CuttingProxy:
                 if not self._swallows:
                     target.sendall(data)
         self._end(pair)
+
+    def _end_if_down(self, pair: Pair) -> None:
+        """For a connection that came while `cut` looked at the others."""
+        if self._is_down:
+            self._end(pair)
 
     def _end(self, pair: Pair) -> None:
         with self._lock:

@@ -102,25 +102,26 @@ def test_client_behind_a_black_hole_recovers_after_its_ping_timeout(js: JsClient
         assert contents(js.expect("ann", "receive-message", 200)) == [m["content"] for m in messages]
 
 
-def test_client_cut_in_the_middle_of_its_upgrade_recovers(
-    server: ServerProcess, js: JsClients, proxy: CuttingProxy
-) -> None:
-    js.open("bob", server.url, server.sign_up("bob"), transports=["websocket"])
-    js.expect("bob", "connect")
-    token, said = server.sign_up("ann"), 0
-    js.open("ann", proxy.url, token, **QUICKLY)
-    js.expect("ann", "connect")
-    for round_number in range(10):
-        proxy.delay_seconds = 0.002 * round_number  # so that the cut comes at another step of the upgrade
-        proxy.cut()
-        js.expect("ann", "disconnect")
-        messages = spoken(3, f"round {round_number}")
-        js.burst("bob", messages)
-        said += 3
-        js.expect("bob", "receive-message", 3)
-        proxy.mend()
-        assert js.expect("ann", "connect")[0][2] is True
-        assert contents(js.expect("ann", "receive-message", 3)) == [m["content"] for m in messages]
+def test_client_cut_in_the_middle_of_its_upgrade_recovers(js: JsClients) -> None:
+    """A client whose WebSocket dies between its probe and its upgrade stops polling, and notices by the ping."""
+    with (
+        ServerProcess(PING_INTERVAL_SECONDS="0.5", PING_TIMEOUT_SECONDS="0.5") as server,
+        CuttingProxy(server.port) as proxy,
+    ):
+        js.open("bob", server.url, server.sign_up("bob"), transports=["websocket"])
+        js.expect("bob", "connect")
+        js.open("ann", proxy.url, server.sign_up("ann"), **QUICKLY)
+        js.expect("ann", "connect")
+        for round_number in range(10):
+            proxy.cut()
+            js.expect("ann", "disconnect")
+            messages = spoken(3, f"round {round_number}")
+            js.burst("bob", messages)
+            js.expect("bob", "receive-message", 3)
+            proxy.mend()
+            proxy.delay_seconds = 0.003 * round_number  # so that the next cut comes at another step of the upgrade
+            assert js.expect("ann", "connect")[0][2] is True
+            assert contents(js.expect("ann", "receive-message", 3)) == [m["content"] for m in messages]
 
 
 def test_slow_client_that_was_dropped_recovers(js: JsClients) -> None:
