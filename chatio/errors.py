@@ -10,13 +10,16 @@
     │   ├── MissingToken
     │   ├── TokenExpired
     │   ├── TokenSignatureInvalid
-    │   └── TokenMalformed
+    │   ├── TokenMalformed
+    │   └── TokenRevoked      sound, and ended before its time
     ├── MessageRejected
     │   ├── MessageInvalid
     │   ├── MessageEmpty
     │   └── MessageTooLong
     ├── OffsetInvalid         text that is not an offset of this log
-    ├── Overloaded            too much waits already; carries when to come back
+    ├── Temporary             carries when to come back
+    │   ├── RateLimited       too often
+    │   └── Overloaded        too much waits already
     ├── RouteUnknown
     ├── MethodNotAllowed
     └── Unforeseen            anything else: a fixed text, and a reference that the log also bears
@@ -92,6 +95,10 @@ class TokenMalformed(TokenError):
     pass
 
 
+class TokenRevoked(TokenError):
+    pass
+
+
 class MessageRejected(ChatioError):
     """A message that is not broadcast. The sender is told; nobody else notices."""
 
@@ -112,10 +119,20 @@ class OffsetInvalid(ChatioError):
     pass
 
 
-class Overloaded(ChatioError):
+class Temporary(ChatioError):
+    """Refused now, and perhaps not after `retry_after_seconds`."""
+
     def __init__(self, *, retry_after_seconds: int) -> None:
         super().__init__()
         self.retry_after_seconds = retry_after_seconds
+
+
+class RateLimited(Temporary):
+    pass
+
+
+class Overloaded(Temporary):
+    pass
 
 
 class RouteUnknown(ChatioError):
@@ -145,10 +162,12 @@ ANSWERS: Mapping[type[ChatioError], Answer] = MappingProxyType(
         TokenExpired: Answer(401, "token_expired", "Token invalid", "jwt expired"),
         TokenSignatureInvalid: Answer(401, "invalid_signature", "Token invalid", "invalid signature"),
         TokenMalformed: Answer(401, "malformed_token", "Token invalid", "jwt malformed"),
+        TokenRevoked: Answer(401, "token_revoked", "Token invalid", "jwt revoked"),
         MessageInvalid: Answer(400, "invalid_message", "A message is an object whose content is text."),
         MessageEmpty: Answer(400, "empty_message", "A message without content is not sent."),
         MessageTooLong: Answer(400, "message_too_long", "The message is too long."),
         OffsetInvalid: Answer(400, "invalid_offset", "This is not an offset of this log."),
+        RateLimited: Answer(429, "rate_limited", "That was too often. Please try again in a while."),
         Overloaded: Answer(503, "overloaded", "The server is busy. Please try again in a moment."),
         RouteUnknown: Answer(404, "not_found", "There is nothing at this address."),
         MethodNotAllowed: Answer(405, "method_not_allowed", "This address does not take that method."),

@@ -65,6 +65,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         float,
         Meta(gt=0, le=3600, description="A client that takes nothing for so long, in seconds, is dropped"),
     ] = 30.0
+    rate_limits: Annotated[
+        Literal["on", "off"],
+        Meta(description="Whether strangers and members are held to rates and numbers; off for benchmarks"),
+    ] = "on"
     trusted_proxies: Annotated[
         str,
         Meta(description="Proxies whose X-Forwarded-For is believed: addresses or networks, with commas"),

@@ -19,6 +19,7 @@ from chatio.errors import (
     MissingToken,
     Overloaded,
     RouteUnknown,
+    Temporary,
     TokenError,
     Unforeseen,
     answer_to,
@@ -195,7 +196,7 @@ class BaseHandler(RequestHandler):
         match error:
             case InvalidInput():
                 body["errors"] = [field._asdict() for field in error.errors]
-            case Overloaded():
+            case Temporary():
                 self.set_header("Retry-After", str(error.retry_after_seconds))
             case MethodNotAllowed():
                 self.set_header("Allow", ", ".join([*self.methods(), "OPTIONS"]))

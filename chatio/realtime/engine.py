@@ -9,8 +9,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any, TypeVar
 
+from chatio.addresses import parse_networks
 from chatio.realtime import outgoing
-from chatio.realtime.addresses import parse_networks
 from chatio.realtime.calls import call
 from chatio.realtime.codec import dumps
 from chatio.realtime.connection import Connection

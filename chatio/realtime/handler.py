@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 from tornado.iostream import IOStream, SSLIOStream, StreamClosedError
 from tornado.web import HTTPError, RequestHandler, stream_request_body
 
+from chatio.addresses import client_address
 from chatio.realtime import admission
-from chatio.realtime.addresses import client_address
 from chatio.realtime.admission import Refused
 from chatio.realtime.connection import Connection, SessionClosed
 from chatio.realtime.engine import EngineServer

@@ -28,13 +28,22 @@ class Reply(NamedTuple):
 
 
 class ServerProcess:
-    """Starts on entering, is stopped by SIGTERM on leaving; `lines` is all that it printed by then."""
+    """Starts on entering, is stopped by SIGTERM on leaving; `lines` is all that it printed by then.
+
+    Without rate limits unless `settings` says so: most tests do in a second what people do in a day.
+    """
 
     def __init__(self, *options: str, folder: Path = ROOT, **settings: str) -> None:
         self._command = [sys.executable, str(folder / "main.py"), "--env-file", os.devnull, *options]
         self._environ = {
             name: value for name, value in os.environ.items() if name in ("PATH", "COVERAGE_PROCESS_START", "HOME")
-        } | {"SERVER_PORT": "0", "SERVER_HOST": "127.0.0.1", "JWT_SECRET_KEY": SECRET, **settings}
+        } | {
+            "SERVER_PORT": "0",
+            "SERVER_HOST": "127.0.0.1",
+            "JWT_SECRET_KEY": SECRET,
+            "RATE_LIMITS": "off",
+            **settings,
+        }
         self.lines: list[str] = []
         self.url = ""
 

@@ -13,16 +13,18 @@ from chatio.errors import (
     MessageRejected,
     MissingToken,
     Overloaded,
+    Temporary,
     TokenError,
     TokenExpired,
     TokenMalformed,
+    TokenRevoked,
     TokenSignatureInvalid,
     Unforeseen,
     answer_to,
 )
 
 # Raised by nobody: they only gather what stands below them.
-FAMILIES = {TokenError, MessageRejected}
+FAMILIES = {TokenError, MessageRejected, Temporary}
 
 
 def descendants(kind: type[ChatioError]) -> Iterator[type[ChatioError]]:
@@ -80,7 +82,7 @@ def test_answer_to_an_error_without_a_row_is_a_defect() -> None:
         answer_to(NotInTheTable())
 
 
-@pytest.mark.parametrize("kind", [TokenExpired, TokenSignatureInvalid, TokenMalformed])
+@pytest.mark.parametrize("kind", [TokenExpired, TokenSignatureInvalid, TokenMalformed, TokenRevoked])
 def test_over_http_no_bad_token_is_told_from_another(kind: type[TokenError]) -> None:
     assert (ANSWERS[kind].status, ANSWERS[kind].message) == (401, "Token invalid")
 

@@ -1,6 +1,6 @@
 import pytest
 
-from chatio.realtime.addresses import client_address, parse_networks
+from chatio.addresses import client_address, origin_of, parse_networks
 
 TRUSTED = parse_networks(["10.0.0.0/8", "192.0.2.1", "fd00::/8"])
 
@@ -35,3 +35,18 @@ def test_nobody_is_trusted_by_default() -> None:
 def test_proxy_that_is_no_address_is_an_error() -> None:
     with pytest.raises(ValueError, match=r"proxy\.example"):
         parse_networks(["proxy.example"])
+
+
+@pytest.mark.parametrize(
+    ("address", "origin"),
+    [
+        ("203.0.113.9", "203.0.113.9"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::", "2001:db8:1:2::/64"),
+        ("::ffff:203.0.113.9", "203.0.113.9"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("", ""),
+    ],
+)
+def test_origin_is_the_address_or_its_line(address: str, origin: str) -> None:
+    assert origin_of(address) == origin

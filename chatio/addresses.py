@@ -32,6 +32,22 @@ def client_address(peer: str, forwarded_for: str, trusted: tuple[Network, ...]) 
     return address
 
 
+def origin_of(address: str) -> str:
+    """Who `address` is counted as: itself, or its /64 where it is of IPv6, which is what one line is given.
+
+    A Unix socket's peer has no address, and counts as "".
+    """
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return address
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(ipaddress.IPv6Network((parsed, 64), strict=False))
+
+
 def _is_trusted(address: str, trusted: tuple[Network, ...]) -> bool:
     try:
         parsed = ipaddress.ip_address(address)
