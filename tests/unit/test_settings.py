@@ -51,6 +51,7 @@ def test_every_setting_is_read_from_its_own_name() -> None:
         "PING_INTERVAL_SECONDS": "5.0",
         "PING_TIMEOUT_SECONDS": "4.0",
         "SLOW_CLIENT_SECONDS": "2.5",
+        "RATE_LIMITS": "off",
         "TRUSTED_PROXIES": "127.0.0.1",
         "HASH_QUEUE_MAX": "9",
         "LOG_LEVEL": "DEBUG",
