@@ -11,7 +11,7 @@ import logging
 import os
 import secrets
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -24,13 +24,15 @@ from chatio.presence import Presence
 from chatio.realtime import create_server
 from chatio.settings import ANY_ORIGIN, InvalidSettings, Settings, load, unknown_names
 from chatio.stores.memory import MemoryUserStore
+from chatio.supervisor import Supervisor, take_supervisor
 from chatio.tokens import Tokens
 from chatio.users import UserRegistry
 from handlers.base import Requests
 from handlers.chat import NAMESPACE, ChatNamespace
 from handlers.cors import Cors
+from handlers.listening import CannotListen, take_descriptors
 from handlers.routes import make_application
-from handlers.serving import CannotListen, serve
+from handlers.serving import serve
 
 logger = logging.getLogger("chatio")
 
@@ -43,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
     try:
         from_file = _settings_in(options.env_file)
-        settings = load(os.environ, from_file)
+        settings = load(os.environ, from_file, read_file=_text_of)
     except InvalidSettings as invalid:
         for problem in invalid.problems:
             print(problem, file=sys.stderr)
@@ -58,15 +60,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     _ease_the_collector()
     try:
-        asyncio.run(run(_with_secret(settings)))
+        handed_over = take_descriptors(os.environ)
+        asyncio.run(run(_with_secret(settings), take_supervisor(os.environ), handed_over))
     except CannotListen as reason:
         print(reason, file=sys.stderr)
         return EXIT_UNSOUND
     return 0
 
 
-async def run(settings: Settings) -> None:
-    """Build the server from `settings` and serve until a signal. Raises `CannotListen`."""
+async def run(settings: Settings, supervisor: Supervisor, handed_over: Sequence[int] = ()) -> None:
+    """Build the server from `settings` and serve until a signal. Raises `CannotListen`.
+
+    It listens on the descriptors `handed_over`, if any, and tells `supervisor` how it is.
+    """
     hasher = PasswordHasher(max_waiting=settings.hash_queue_max)
     registry = UserRegistry(MemoryUserStore(), hasher)
     tokens = Tokens(settings.jwt_secret_key, ttl_seconds=settings.jwt_ttl_seconds)
@@ -107,8 +113,12 @@ async def run(settings: Settings) -> None:
             port=settings.server_port,
             requests=requests,
             drop_sockets=partial(realtime.drop_all, flush_seconds=FLUSH_SECONDS),
+            supervisor=supervisor,
+            status=_status_of(presence),
+            handed_over=handed_over,
         )
     finally:
+        supervisor.close()
         hasher.close()
 
 
@@ -126,6 +136,17 @@ def _settings_in(env_file: Path) -> dict[str, str | None]:
         raise InvalidSettings([f"{env_file.name}: is not UTF-8"]) from None
     except OSError as error:
         raise InvalidSettings([f"{env_file.name}: {error.strerror}"]) from None
+
+
+def _text_of(path: str) -> str:
+    """Raises OSError, or ValueError for what is no text."""
+    return Path(path).read_text(encoding="utf-8-sig")
+
+
+def _status_of(presence: Presence | None) -> Callable[[], str]:
+    if presence is None:
+        return lambda: "serving"
+    return lambda: f"{len(presence)} people online"
 
 
 def _with_secret(settings: Settings) -> Settings:

@@ -1,8 +1,6 @@
 """Listening, and leaving: real signals to this process, on a real port."""
 
 import asyncio
-import errno
-import gc
 import logging
 import os
 import signal
@@ -10,13 +8,13 @@ from collections.abc import Iterator
 
 import pytest
 from tornado.ioloop import IOLoop
-from tornado.netutil import bind_sockets
 from tornado.web import Application
 
+from chatio.supervisor import Supervisor
 from handlers import serving
 from handlers.base import BaseHandler
 from handlers.guard import public
-from handlers.serving import CannotListen, serve
+from handlers.serving import serve
 from tests.conftest import ExpectedLogs
 from tests.unit.handlers.rest import PATIENCE_SECONDS, Rest, request
 
@@ -73,7 +71,15 @@ class Server:
         needs = {"cors": rest.cors, "requests": rest.requests}
         application = Application([(r"/", Waiting, needs)], log_function=lambda _: None)
         self.serving = asyncio.ensure_future(
-            serve(application, host=host, port=0, requests=rest.requests, drop_sockets=self._drop)
+            serve(
+                application,
+                host=host,
+                port=0,
+                requests=rest.requests,
+                drop_sockets=self._drop,
+                supervisor=Supervisor(),
+                status=lambda: "well",
+            )
         )
 
     async def _drop(self) -> None:
@@ -86,10 +92,6 @@ class Server:
 
     async def stopped(self) -> None:
         await asyncio.wait_for(self.serving, PATIENCE_SECONDS)
-
-
-# Tornado does not close the socket that it could not bind; a process that cannot listen ends anyway.
-left_to_the_garbage_collector = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -177,47 +179,3 @@ async def test_the_empty_host_is_every_interface_and_shown_as_one_to_open(rest: 
     assert (await rest.call("GET", "/")).status == 200
     os.kill(os.getpid(), signal.SIGTERM)
     await server.stopped()
-
-
-async def cannot_listen(rest: Rest, host: str, port: int) -> str:
-    line = await why_not(rest, host, port)
-    gc.collect()
-    return line
-
-
-async def why_not(rest: Rest, host: str, port: int) -> str:
-    async def drop() -> None:
-        pass
-
-    with pytest.raises(CannotListen) as caught:
-        await serve(Application(), host=host, port=port, requests=rest.requests, drop_sockets=drop)
-    assert caught.value.__suppress_context__
-    return str(caught.value)
-
-
-@left_to_the_garbage_collector
-async def test_a_port_in_use_is_one_clear_line(rest: Rest) -> None:
-    (taken,) = bind_sockets(0, "127.0.0.1")
-    with taken:
-        port = taken.getsockname()[1]
-        line = await cannot_listen(rest, "127.0.0.1", port)
-        assert line == f"Port {port} is already in use (SERVER_PORT)."
-
-
-async def test_a_port_that_is_not_ours_is_one_clear_line(rest: Rest, monkeypatch: pytest.MonkeyPatch) -> None:
-    def forbid(port: int, host: str | None) -> None:
-        raise PermissionError(errno.EACCES, "Permission denied")
-
-    monkeypatch.setattr(serving, "bind_sockets", forbid)  # whoever runs this may be root
-    line = await cannot_listen(rest, "", 80)
-    assert line == "Port 80 is not for this user to listen on (SERVER_PORT)."
-
-
-@left_to_the_garbage_collector
-@pytest.mark.parametrize(
-    ("host", "shown"), [("203.0.113.1", "203.0.113.1"), ("2001:db8::1", "[2001:db8::1]"), ("a..b", "a..b")]
-)
-async def test_an_address_that_cannot_be_had_is_one_clear_line(rest: Rest, host: str, shown: str) -> None:
-    line = await cannot_listen(rest, host, 0)
-    assert line.startswith(f"Cannot listen on {shown}:0 (SERVER_HOST): ")
-    assert "\n" not in line
