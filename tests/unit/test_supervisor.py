@@ -6,10 +6,11 @@ import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from chatio.supervisor import Supervisor, take_supervisor
+from chatio.supervisor import STATUS_SECONDS, Supervisor, take_supervisor
 from tests.conftest import ExpectedLogs
 
 PATIENCE_SECONDS = 20.0
@@ -64,6 +65,27 @@ async def test_the_watchdog_is_fed_by_the_loop_with_the_status_of_the_moment(man
     for number in range(3):
         assert await manager.next() == f"STATUS={number} people online\nWATCHDOG=1"
     supervisor.close()
+
+
+@pytest.mark.parametrize(("watchdog_seconds", "seconds"), [(30.0, 15.0), (None, STATUS_SECONDS)])
+async def test_the_next_report_is_due_at_half_of_the_watchdogs_time(
+    manager: Manager, monkeypatch: pytest.MonkeyPatch, watchdog_seconds: float | None, seconds: float
+) -> None:
+    loop = asyncio.get_running_loop()
+    later, asked = loop.call_later, []
+
+    def remembered(delay: float, *call: Any) -> asyncio.TimerHandle:
+        asked.append((delay, later(delay, *call)))
+        return asked[-1][1]
+
+    monkeypatch.setattr(loop, "call_later", remembered)
+    supervisor = Supervisor(manager.address, watchdog_seconds=watchdog_seconds)
+    supervisor.ready(lambda: "well")
+    ((delay, timer),) = asked
+    assert delay == seconds
+    assert not timer.cancelled()
+    supervisor.close()
+    assert timer.cancelled()
 
 
 async def test_a_loop_that_is_stuck_feeds_nobody(manager: Manager) -> None:

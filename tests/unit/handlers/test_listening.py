@@ -79,7 +79,9 @@ def test_an_address_is_shown_as_one_to_open(address: tuple[object, ...], text: s
 
 def test_a_socket_handed_over_is_listened_on_and_the_address_is_not(socket_of_a_manager: socket.socket) -> None:
     address = socket_of_a_manager.getsockname()
-    listeners = listen("203.0.113.1", 1, handed_over=[os.dup(socket_of_a_manager.fileno())])
+    descriptor = os.dup(socket_of_a_manager.fileno())
+    os.set_inheritable(descriptor, True)  # as it comes through an exec
+    listeners = listen("203.0.113.1", 1, handed_over=[descriptor])
     assert [listener.getsockname() for listener in listeners] == [address]
     assert not listeners[0].get_inheritable()
     with socket.create_connection(address) as client:
