@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -27,14 +28,29 @@ class Reply(NamedTuple):
     body: Any
 
 
+# Makes the descriptor that is its first argument number 3, and says so as sd_listen_fds(3) wants it.
+_HAND_OVER = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1", LISTEN_FDNAMES="chatio.socket")
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
 class ServerProcess:
     """Starts on entering, is stopped by SIGTERM on leaving; `lines` is all that it printed by then.
 
     Without rate limits unless `settings` says so: most tests do in a second what people do in a day.
+    `listener`, a socket that listens, is handed over to it as a service manager does.
     """
 
-    def __init__(self, *options: str, folder: Path = ROOT, **settings: str) -> None:
+    def __init__(
+        self, *options: str, folder: Path = ROOT, listener: socket.socket | None = None, **settings: str
+    ) -> None:
         self._command = [sys.executable, str(folder / "main.py"), "--env-file", os.devnull, *options]
+        self._handed_over = () if listener is None else (listener.fileno(),)
+        if listener is not None:
+            self._command = [sys.executable, "-c", _HAND_OVER, str(listener.fileno()), *self._command]
         self._environ = {
             name: value for name, value in os.environ.items() if name in ("PATH", "COVERAGE_PROCESS_START", "HOME")
         } | {
@@ -55,6 +71,7 @@ class ServerProcess:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            pass_fds=self._handed_over,
         )
         assert self.process.stdout is not None
         for line in self.process.stdout:
