@@ -85,6 +85,12 @@ class JsClients:
         ((kept,),) = self.expect(client, "collected")
         return kept["ids"], kept["acked"]
 
+    def acknowledged(self, client: str) -> list[tuple[str, str]]:
+        """Id and offset of what `client` said and was acknowledged, in the order of the acks."""
+        self._tell(op="collected", client=client)
+        ((kept,),) = self.expect(client, "collected")
+        return list(zip(kept["acked"], kept["offsets"], strict=True))
+
     def cut(self, client: str) -> None:
         self._tell(op="cut", client=client)
 

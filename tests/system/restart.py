@@ -7,7 +7,9 @@ plays it against the server at URL, whose tokens are signed with the key in KEY_
 
 import subprocess
 import sys
+import threading
 import time
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,17 +32,20 @@ OPTIONS: dict[str, Any] = {
 
 
 class Outcome(NamedTuple):
+    """`lost` and `missed`: pairs of a client and an acknowledged message that never came together."""
+
     clients: int
     sent: int
     acknowledged: int
     failed_connects: int  # of those who came back, and of those who came new
-    lost: int  # (client, acknowledged message) pairs that never came together
+    lost: dict[str, int]  # by transport: acknowledged by the old server, when everybody was connected
+    missed: int  # acknowledged by the new one, to whom the client came too late even for its history
     doubled: int
-    seconds_away: float  # from the first disconnect to the last client's return
+    seconds_away: float  # from the restart to the last client's return
 
 
 def run(url: str, key: str, restart: Callable[[], object], *, clients: int, newcomers: int = 20) -> Outcome:
-    """Play it; `restart` returns when the server is told, or when it is back, as it likes."""
+    """Play it. `restart` is called in a thread of its own."""
     with JsClients() as js:
         names = [f"client {number}" for number in range(clients)]
         for number, name in enumerate(names):
@@ -50,36 +55,43 @@ def run(url: str, key: str, restart: Callable[[], object], *, clients: int, newc
             js.collect(name)
         sent = _speak(js, BEATS_BEFORE, 0)
         began = time.monotonic()
-        restart()
-        for number in range(newcomers):
-            js.open(
-                f"new {number}", url, _token(f"new {number}", key), transports=TRANSPORTS[number % 3], **OPTIONS
-            )
+        restarting = threading.Thread(target=restart)
+        restarting.start()
+        fresh = [f"new {number}" for number in range(newcomers)]
+        for number, name in enumerate(fresh):
+            js.open(name, url, _token(name, key), transports=TRANSPORTS[number % 3], **OPTIONS)
             sent = _speak(js, BEATS_MEANWHILE // newcomers, sent)
+        restarting.join()
         for name in names:
             js.expect(name, "disconnect")
             js.expect(name, "connect")
         away = time.monotonic() - began
         sent = _speak(js, BEATS_AFTER, sent)
-        await_until(lambda: len(js.collected("client 0")[1]) == sent, "all is acknowledged", PATIENCE_SECONDS)
-        acknowledged = js.collected("client 0")[1]
-        last = acknowledged[-1]
-        lost = doubled = 0
-        for name in names:
+        await_until(lambda: len(js.acknowledged(names[0])) == sent, "all is acknowledged", PATIENCE_SECONDS)
+        acknowledged = js.acknowledged(names[0])
+        old_log, last = _log_of(acknowledged[0][1]), acknowledged[-1][0]
+        of_old = {message for message, offset in acknowledged if _log_of(offset) == old_log}
+        of_new = {message for message, _ in acknowledged} - of_old
+        lost, missed, doubled = dict.fromkeys(map("-".join, TRANSPORTS), 0), 0, 0
+        for number, name in enumerate(names):
             await_until(lambda name=name: last in js.collected(name)[0], f"{name} is up to date", PATIENCE_SECONDS)
             received = js.collected(name)[0]
-            lost += len(set(acknowledged) - set(received))
+            lost["-".join(TRANSPORTS[number % 3])] += len(of_old - set(received))
+            missed += len(of_new - set(received))
             doubled += len(received) - len(set(received))
-        for number in range(newcomers):
-            js.expect(f"new {number}", "connect")
-        everybody = [*names, *(f"new {number}" for number in range(newcomers))]
-        failed = sum(len(js.kept(name, "connect_error")) for name in everybody)
-    return Outcome(clients, sent, len(acknowledged), failed, lost, doubled, round(away, 2))
+        for name in fresh:
+            js.expect(name, "connect")
+        failed = sum(len(js.kept(name, "connect_error")) for name in [*names, *fresh])
+    return Outcome(clients, sent, len(acknowledged), failed, lost, missed, doubled, round(away, 2))
+
+
+def _log_of(offset: str) -> str:
+    return offset.rpartition("-")[0]
 
 
 def _speak(js: JsClients, beats: int, sent: int) -> int:
     for number in range(sent, sent + beats):
-        js.say("client 0", f"message {number}", f"message {number}")
+        js.say("client 0", str(uuid.uuid4()), f"message {number}")
         time.sleep(BEAT_SECONDS)
     return sent + beats
 
