@@ -15,6 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
+from tests.system.nginx import STANDS_BEFORE_ALL, Nginx, certificate
+
 ROOT = Path(__file__).parents[2]
 SECRET = "a secret of the system tests, long enough"
 PATIENCE_SECONDS = 20.0
@@ -42,6 +44,8 @@ class ServerProcess:
 
     Without rate limits unless `settings` says so: most tests do in a second what people do in a day.
     `listener`, a socket that listens, is handed over to it as a service manager does.
+
+    With CHATIO_TESTS_NGINX=1 a real nginx stands before it: `url` and `port`, and SERVER_PORT too, are nginx's.
     """
 
     def __init__(
@@ -60,6 +64,11 @@ class ServerProcess:
             "RATE_LIMITS": "off",
             **settings,
         }
+        self._public_port = 0
+        if STANDS_BEFORE_ALL:
+            self._public_port = int(self._environ["SERVER_PORT"])
+            self._environ |= {"SERVER_PORT": "0", "TRUSTED_PROXIES": "127.0.0.1"}
+        self._nginx: Nginx | None = None
         self.lines: list[str] = []
         self.url = ""
 
@@ -78,6 +87,9 @@ class ServerProcess:
             self.lines.append(line.rstrip())
             if found := _LISTENING.search(line):
                 self.url = found[1]
+                if STANDS_BEFORE_ALL:
+                    self._nginx = Nginx(self.port, port=self._public_port).__enter__()
+                    self.url = self._nginx.url
                 return self
         raise AssertionError(f"the server ended with {self.process.wait()}: {self.lines}")
 
@@ -86,6 +98,8 @@ class ServerProcess:
     ) -> None:
         if self.process.poll() is None:
             self.stop()
+        if self._nginx is not None:
+            self._nginx.__exit__(kind, error, tb)
         if self.process.stdout is not None:
             self.process.stdout.close()
 
@@ -115,7 +129,8 @@ class ServerProcess:
             method=method,
         )
         try:
-            with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as answer:  # noqa: S310 - our own server's
+            context = certificate().context if self.url.startswith("https:") else None
+            with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS, context=context) as answer:  # noqa: S310
                 text = answer.read()
                 return Reply(answer.status, dict(answer.headers.items()), json.loads(text) if text else None)
         except urllib.error.HTTPError as error:
