@@ -16,6 +16,8 @@ from tests.system import restart
 from tests.system.js import JsClients
 from tests.system.server import PATIENCE_SECONDS, ROOT, SECRET, ServerProcess
 
+pytestmark = pytest.mark.direct("is about the socket that a service manager hands over")
+
 # main.py, with a way to be stuck: SIGUSR2 is handled on the main thread, where the event loop is.
 _MAY_GET_STUCK = """
 import runpy, signal, sys, time
