@@ -32,7 +32,7 @@ def play(server: ServerProcess, js: JsClients) -> list[str]:
     for authorization in (f"Bearer {token[:-4]}", f"Basic {token}", "Bearer not.a.token"):
         assert server.request("GET", "/user", headers={"Authorization": authorization}).status == 401
     js.open("ann", server.url, token)
-    ((sid,),) = js.expect("ann", "connect")
+    ((sid, *_),) = js.expect("ann", "connect")
     js.emit("ann", "send-message", {"content": f"between us {HARM}", "id": "private-id"})
     js.expect("ann", "receive-message")
     js.emit("ann", "send-message", {"content": ["odd message"]})
@@ -41,7 +41,13 @@ def play(server: ServerProcess, js: JsClients) -> list[str]:
     js.expect("bob", "connect_error")
     send_raw(server, f"GET /user HTTP/1.1\r\nAuthorization: Bearer {token}\x01\r\n\r\n".encode())
     send_raw(server, b"odd request \x1b[2J\xff\r\n\r\n")
-    for forwarded in ("1.2.3.4\r\n\tforged: odd line", "1.2.3.4\n5.6.7.8", "\x1b[31m, 9.9.9.9", "odd address"):
+    for forwarded in (
+        "1.2.3.4\r\n\tforged: odd line",
+        "1.2.3.4\n5.6.7.8",
+        "\x1b[31m",
+        "odd address\u202e\x9b, 9.9.9.9",
+        "odd address",
+    ):
         send_raw(server, forwarded_to_a_session_that_is_none(forwarded))
     return [
         *(token, token.split(".")[2], token[:-4], "not.a.token", SECRET, str(sid)),
@@ -52,6 +58,7 @@ def play(server: ServerProcess, js: JsClients) -> list[str]:
 
 
 def forwarded_to_a_session_that_is_none(forwarded: str) -> bytes:
+    """The header in UTF-8, which Tornado reads as Latin-1."""
     return (
         "GET /socket.io/?EIO=4&transport=polling&sid=odd%20session HTTP/1.1\r\nHost: x\r\n"
         f"X-Forwarded-For: {forwarded}\r\n\r\n"
