@@ -83,8 +83,8 @@ def test_each_reference_is_found_in_a_line(log: Log) -> None:
 
 
 def test_what_is_no_event_is_counted_by_the_line_that_says_it(log: Log) -> None:
-    for _ in range(TOO_MANY):
-        log.say("Exception in %r", "hunter2", name="tornado.application", line=5)
+    for number in range(TOO_MANY):
+        log.say("Exception in %r", f"hunter{number}", name="tornado.application", line=5)
         log.say("another", name="tornado.application", line=6)
     log.handler.close()
     assert log.lines[-2:] == [

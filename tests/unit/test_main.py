@@ -1,5 +1,6 @@
 """The options, what a configuration is said to be, and one run from start to signal."""
 
+import asyncio
 import gc
 import logging
 import os
@@ -158,6 +159,17 @@ def test_the_server_starts_says_where_and_ends_with_0(env_file: Write, stop_when
     assert begin.endswith(": SERVER_PORT, SERVER_HOST, JWT_SECRET_KEY")
     assert first.startswith("Chat.io is listening on http://127.0.0.1:")
     assert others == ["Stopping", "Stopped"]
+
+
+def test_what_the_loop_finds_wrong_is_ours_to_tell(
+    env_file: Write, monkeypatch: pytest.MonkeyPatch, logs: ExpectedLogs
+) -> None:
+    async def serve(*_: object, **__: object) -> None:
+        asyncio.get_running_loop().call_exception_handler({"message": "closing <coroutine hunter2>"})
+
+    logs.expect("^the event loop has a problem: closing$")
+    monkeypatch.setattr(program, "serve", serve)
+    assert program.main(env_file(f"JWT_SECRET_KEY={KEY}")) == 0
 
 
 def test_without_a_key_one_is_made_and_one_warning_says_what_that_means(
