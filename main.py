@@ -19,14 +19,18 @@ import msgspec
 from dotenv import dotenv_values
 
 from chatio.log import MessageLog
+from chatio.pace import Pace, Rates
 from chatio.passwords import PasswordHasher
 from chatio.presence import Presence
 from chatio.realtime import create_server
 from chatio.settings import ANY_ORIGIN, InvalidSettings, Settings, load, unknown_names
+from chatio.signin import SignIns
 from chatio.stores.memory import MemoryUserStore
+from chatio.throttles import Throttle
 from chatio.tokens import Tokens
 from chatio.users import UserRegistry
 from handlers.base import Requests
+from handlers.callers import Callers
 from handlers.chat import NAMESPACE, ChatNamespace
 from handlers.cors import Cors
 from handlers.routes import make_application
@@ -86,6 +90,7 @@ async def run(settings: Settings) -> None:
         tokens=tokens,
         log=log,
         presence=presence,
+        pace=_pace(settings),
         message_max_chars=settings.message_max_chars,
         history_on_connect=settings.history_on_connect,
         slow_client_seconds=settings.slow_client_seconds,
@@ -98,6 +103,9 @@ async def run(settings: Settings) -> None:
         tokens=tokens,
         log=log,
         presence=presence,
+        callers=Callers(settings.proxies),
+        sign_ins=_sign_ins(settings),
+        registrations=Throttle(settings.registrations_per_hour, 3600, is_on=settings.rate_limits == "on"),
         socket_handler=socket_handler,
     )
     try:
@@ -110,6 +118,27 @@ async def run(settings: Settings) -> None:
         )
     finally:
         hasher.close()
+
+
+def _pace(settings: Settings) -> Pace:
+    rates = Rates(
+        messages=settings.messages_per_second,
+        message_burst=settings.message_burst,
+        person_messages=settings.person_messages_per_second,
+        person_message_burst=settings.person_message_burst,
+        other_events=settings.other_events_per_second,
+        flood_events=settings.flood_events,
+    )
+    return Pace(rates, is_on=settings.rate_limits == "on")
+
+
+def _sign_ins(settings: Settings) -> SignIns:
+    return SignIns(
+        failures_per_account=settings.login_failures_per_account,
+        failures_per_address=settings.login_failures_per_address,
+        logins_per_minute=settings.logins_per_minute,
+        is_on=settings.rate_limits == "on",
+    )
 
 
 def _settings_in(env_file: Path) -> dict[str, str | None]:

@@ -8,9 +8,9 @@
     coming in
     what was refused                        connection                300 at once, then 1 a second
 
-A page that sends 50 in one go stays below the first row. Past the last row a connection is a program that does not
-listen: it is closed, and its person may say nothing for a minute, so that coming back at once gains nothing, and while
-that lasts each refusal weighs ten.
+A page that sends 50 in one go stays below the first row. Past the last row a connection is a program that does
+not listen: it is closed, and its person may say nothing for a minute, so that coming back at once gains nothing,
+and while that lasts each refusal weighs ten.
 """
 
 import time
@@ -39,9 +39,7 @@ class Rates(NamedTuple):
 class Pace:
     """Counts what comes from each connection (`sid`) and each person (`author_id`). Event loop only."""
 
-    def __init__(
-        self, rates: Rates, *, is_on: bool = True, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, rates: Rates, *, is_on: bool = True, clock: Callable[[], float] = time.monotonic) -> None:
         def throttle(events: float, burst: float) -> Throttle:
             return Throttle(events, 1, burst=burst, is_on=is_on, clock=clock)
 

@@ -8,15 +8,15 @@
                             over all accounts
     address                 log-ins of any outcome     as many in each minute
 
-Who is a stranger to an account is told by the address (`chatio.addresses.origin_of`): after the right password from
-there it is one of the account's own for 30 days. So who guesses closes the account to strangers, not to its owner;
-and a neighbour behind the same router closes nobody's.
+Who is a stranger to an account is told by the address (`chatio.addresses.origin_of`): after the right password
+from there it is one of the account's own for 30 days. So who guesses closes the account to strangers, not to its
+owner; and a neighbour behind the same router closes nobody's.
 
-Rules: an attempt counts as a failure before anything is computed, and is given back if it was none, so that guesses
-at the same time do not slip through. An account is a digest of what was typed; whether it exists is never asked, so
-nobody learns it here, and a stranger's count is not reset by its owner's success, which would tell it too. Doubling
-waits, and no final lock, which would be a stranger's to close: OWASP Authentication Cheat Sheet, "Account Lockout".
-All of it is in memory, bounded, and gone after a restart.
+Rules: an attempt counts as a failure before anything is computed, and is given back if it was none, so that
+guesses at the same time do not slip through. An account is a digest of what was typed; whether it exists is never
+asked, so nobody learns it here, and what strangers are counted is not reset by its owner's success, which would
+tell it too. Waits that double, and no lock that stays, which would be a stranger's to close: OWASP Authentication
+Cheat Sheet, "Account Lockout". All of it is in memory, bounded, and gone after a restart.
 """
 
 import hashlib
@@ -85,8 +85,11 @@ class Failures:
 
     def give_back(self, key: str, before: _Count) -> None:
         """The attempt that `count` answered with `before` was no failure."""
-        if (count := self._counts.get(key)) is not None:
+        count = self._counts.get(key)
+        if count is not None and count.failures > 1:
             self._counts[key] = _Count(count.failures - 1, before.closed_until)
+        else:
+            self._counts.pop(key, None)
 
     def reset(self, key: str) -> None:
         self._counts.pop(key, None)

@@ -7,10 +7,13 @@ from tornado.web import Application, RequestHandler
 
 from chatio.log import MessageLog
 from chatio.presence import Presence
+from chatio.signin import SignIns
+from chatio.throttles import Throttle
 from chatio.tokens import Tokens
 from chatio.users import UserRegistry
 from handlers.account import LoginHandler, OnlineHandler, RegisterHandler, UserHandler
 from handlers.base import BaseHandler, NotFoundHandler, Requests
+from handlers.callers import Callers
 from handlers.cors import Cors
 from handlers.guard import is_marked
 from handlers.messages import MessagesHandler
@@ -34,14 +37,25 @@ def make_application(
     tokens: Tokens,
     log: MessageLog,
     presence: Presence | None,
+    callers: Callers,
+    sign_ins: SignIns,
+    registrations: Throttle,
     socket_handler: type[RequestHandler],
 ) -> Application:
     """The application, every door in its place. Raises `UnguardedMethod` for a door left open by mistake."""
     common: dict[str, Any] = {"cors": cors, "requests": requests}
     # As on the original (Express), a slash at the end makes no difference.
     routes = [
-        Route(r"/register/?", RegisterHandler, {"registry": registry}),
-        Route(r"/login/?", LoginHandler, {"registry": registry, "tokens": tokens}),
+        Route(
+            r"/register/?",
+            RegisterHandler,
+            {"registry": registry, "callers": callers, "registrations": registrations},
+        ),
+        Route(
+            r"/login/?",
+            LoginHandler,
+            {"registry": registry, "tokens": tokens, "callers": callers, "sign_ins": sign_ins},
+        ),
         Route(r"/user/?", UserHandler, {"registry": registry, "tokens": tokens}),
         Route(r"/messages/?", MessagesHandler, {"tokens": tokens, "log": log}),
     ]

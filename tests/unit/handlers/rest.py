@@ -12,10 +12,13 @@ from chatio.log import MessageLog
 from chatio.passwords import PasswordHasher
 from chatio.presence import Presence
 from chatio.realtime import HTTP_SERVER_OPTIONS
+from chatio.signin import SignIns
 from chatio.stores.memory import MemoryUserStore
+from chatio.throttles import Throttle
 from chatio.tokens import Tokens
 from chatio.users import UserRegistry
 from handlers.base import Requests
+from handlers.callers import Callers
 from handlers.cors import Cors
 from handlers.routes import make_application
 from handlers.serving import BUFFER_BYTES
@@ -88,6 +91,9 @@ class Rest:
         self.cors = Cors(origins)
         self.log = MessageLog()
         self.presence = Presence()
+        self.callers = Callers()
+        self.sign_ins = SignIns(is_on=False)
+        self.registrations = Throttle(1, 1, is_on=False)
         self._servers: list[HTTPServer] = []
 
     def start(self) -> int:
@@ -100,6 +106,9 @@ class Rest:
                 tokens=self.tokens,
                 log=self.log,
                 presence=self.presence,
+                callers=self.callers,
+                sign_ins=self.sign_ins,
+                registrations=self.registrations,
                 socket_handler=RequestHandler,  # the chat's door has tests of its own
             )
         )

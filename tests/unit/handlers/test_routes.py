@@ -24,6 +24,9 @@ def put_together() -> Application:
             tokens=parts.tokens,
             log=parts.log,
             presence=parts.presence,
+            callers=parts.callers,
+            sign_ins=parts.sign_ins,
+            registrations=parts.registrations,
             socket_handler=RequestHandler,
         )
     finally:
