@@ -19,7 +19,7 @@ import msgspec
 from dotenv import dotenv_values
 
 from chatio.log import MessageLog
-from chatio.pace import Pace, Rates
+from chatio.turns import Rates, Turns
 from chatio.passwords import PasswordHasher
 from chatio.presence import Presence
 from chatio.realtime import create_server
@@ -90,7 +90,7 @@ async def run(settings: Settings) -> None:
         tokens=tokens,
         log=log,
         presence=presence,
-        pace=_pace(settings),
+        turns=_turns(settings),
         message_max_chars=settings.message_max_chars,
         history_on_connect=settings.history_on_connect,
         slow_client_seconds=settings.slow_client_seconds,
@@ -120,7 +120,7 @@ async def run(settings: Settings) -> None:
         hasher.close()
 
 
-def _pace(settings: Settings) -> Pace:
+def _turns(settings: Settings) -> Turns:
     rates = Rates(
         messages=settings.messages_per_second,
         message_burst=settings.message_burst,
@@ -129,7 +129,7 @@ def _pace(settings: Settings) -> Pace:
         other_events=settings.other_events_per_second,
         flood_events=settings.flood_events,
     )
-    return Pace(rates, is_on=settings.rate_limits == "on")
+    return Turns(rates, is_on=settings.rate_limits == "on")
 
 
 def _sign_ins(settings: Settings) -> SignIns:

@@ -20,7 +20,6 @@ Cheat Sheet, "Account Lockout". All of it is in memory, bounded, and gone after 
 """
 
 import hashlib
-import logging
 import math
 import time
 from collections import OrderedDict
@@ -28,10 +27,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Final, NamedTuple
 
-from chatio.errors import BadCredentials, RateLimited
+from chatio.errors import BadCredentials, ChatioError, RateLimited
 from chatio.throttles import MAX_KEYS, Throttle
-
-logger = logging.getLogger("chatio.signin")
 
 FIRST_WAIT_SECONDS: Final = 60.0
 LONGEST_WAIT_SECONDS: Final = 15 * 60.0
@@ -154,10 +151,12 @@ class SignIns:
         self._known = KnownAddresses(clock=clock)
 
     @contextmanager
-    def attempt(self, account: str, address: str) -> Iterator[None]:
+    def attempt(
+        self, account: str, address: str, *, failure: type[ChatioError] = BadCredentials
+    ) -> Iterator[None]:
         """Around the check of a password. Raises `RateLimited` before it, when it is not to be checked.
 
-        `BadCredentials` from within is a failure, no exception a sign-in; any other exception is neither.
+        `failure` from within is one, no exception is a sign-in, and any other exception is neither.
         `account`: `chatio.users.account_key`; `address`: `chatio.addresses.origin_of`.
         """
         if not self._is_on:
@@ -174,7 +173,7 @@ class SignIns:
             self._logins.take(address)
             try:
                 yield
-            except BadCredentials:
+            except failure:
                 undo.pop_all()
                 raise
             if is_known:

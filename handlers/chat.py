@@ -18,7 +18,7 @@ from chatio.errors import (
 )
 from chatio.log import Entry, MessageLog
 from chatio.messages import Author, fit_id, stamp
-from chatio.pace import Pace
+from chatio.turns import Turns
 from chatio.presence import Presence
 from chatio.realtime import Server, ack_requested
 from chatio.recovery import start_of
@@ -54,7 +54,7 @@ class ChatNamespace(socketio.AsyncNamespace):
         log: MessageLog,
         message_max_chars: int,
         presence: Presence | None,
-        pace: Pace,
+        turns: Turns,
         history_on_connect: int,
         slow_client_seconds: float,
     ) -> None:
@@ -68,7 +68,7 @@ class ChatNamespace(socketio.AsyncNamespace):
         self._message_max_chars = message_max_chars
         self._history = history_on_connect
         self._company = None if presence is None else Company(server, NAMESPACE, presence)
-        self._pacing = Pacing(server, NAMESPACE, pace)
+        self._pacing = Pacing(server, NAMESPACE, turns)
         self._authors: dict[str, Author] = {}
         self._events: dict[str, Callable[..., Awaitable[Any]]] = {
             "connect": self._connect,

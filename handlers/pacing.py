@@ -7,7 +7,7 @@ from typing import Final
 
 from chatio.errors import RateLimited
 from chatio.messages import Author
-from chatio.pace import Pace
+from chatio.turns import Turns
 from chatio.realtime import Server, ack_requested
 
 logger = logging.getLogger("chatio.chat")
@@ -19,12 +19,12 @@ MOST_BEHIND: Final = 2
 
 
 class Pacing:
-    """`Pace`, for one namespace. Event loop only."""
+    """`Turns`, for one namespace. Event loop only."""
 
-    def __init__(self, server: Server, namespace: str, pace: Pace) -> None:
+    def __init__(self, server: Server, namespace: str, turns: Turns) -> None:
         self._server = server
         self._namespace = namespace
-        self._pace = pace
+        self._turns = turns
 
     async def wait_for_turn(self, sid: str, author: Author) -> None:
         """Return when a message of `author` at `sid` may be taken. Raises `RateLimited`.
@@ -33,7 +33,7 @@ class Pacing:
         official clients with `retries`, which take a refusal for an answer and go on to their next message.
         """
         until = asyncio.get_running_loop().time() + HOLD_SECONDS
-        while wait := self._pace.message(sid, author.id):
+        while wait := self._turns.message(sid, author.id):
             is_in_step = ack_requested() and self._server.backlog(sid, self._namespace) <= MOST_BEHIND
             if not is_in_step or asyncio.get_running_loop().time() + wait > until:
                 self._refused(sid, author)
@@ -42,20 +42,20 @@ class Pacing:
 
     def takes(self, sid: str, author: Author) -> bool:
         """Whether an event that is no new message may be looked at."""
-        if self._pace.other(author.id):
+        if self._turns.other(author.id):
             return True
         self._refused(sid, author)
         return False
 
     def lets_in(self, sid: str, author: Author) -> bool:
         """Whether `sid` may come in; if not, its connection is closed already."""
-        if self._pace.joining(author.id):
+        if self._turns.joining(author.id):
             return True
         self._server.expel(sid, self._namespace, "came in too often")
         return False
 
     def _refused(self, sid: str, author: Author) -> None:
-        if self._pace.refused(sid, author.id):
+        if self._turns.refused(sid, author.id):
             self._server.expel(sid, self._namespace, "went on sending too much")
             logger.info(
                 "Person %s was shown out of the chat for a flood",

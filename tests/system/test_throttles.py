@@ -1,5 +1,6 @@
 """Limits on a running server: who guesses and who floods, and everybody else beside them."""
 
+import json
 import time
 import uuid
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ import jwt
 import pytest
 
 from tests.system.js import JsClients
+from tests.system.seam.wire import open_ws
 from tests.system.server import SECRET, ServerProcess
 
 WEBSOCKET: dict[str, Any] = {"transports": ["websocket"]}
@@ -166,6 +168,19 @@ def test_no_event_is_free(limited: ServerProcess, js: JsClients, event: list[Any
     assert js.expect("eve", "disconnect")[0][0] in ("transport close", "transport error")
     js.open("ann", limited.url, token_of("ann"), **WEBSOCKET)
     js.expect("ann", "connect")
+
+
+async def test_who_leaves_and_comes_in_over_and_over_is_closed_without_a_word(limited: ServerProcess) -> None:
+    """Each time a token is checked and the newest messages are sent. Never a CONNECT_ERROR: a page would stay dead."""
+    coming_in = "40/chat," + json.dumps({"token": token_of("eve")})
+    ws = await open_ws(limited.port)
+    ws.send(*[coming_in, "41/chat,"] * 100)
+    answers = []
+    while not (said := await ws.receive_or_end()).startswith("closed"):
+        answers.append(said[:2])
+    assert set(answers) == {"40"}
+    assert 40 <= len(answers) < 100
+    ws.cut()
 
 
 def test_tabs_of_one_person_share_an_allowance(limited: ServerProcess, js: JsClients) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from chatio.errors import BadCredentials, Overloaded, RateLimited
+from chatio.errors import BadCredentials, Overloaded, RateLimited, UserUnknown
 from chatio.signin import KNOWN_ADDRESSES, Failures, KnownAddresses, SignIns
 
 OWNER, STRANGER, ACCOUNT = "192.0.2.1", "198.51.100.7", "ada@chat.test"
@@ -170,6 +170,13 @@ def test_what_was_no_failure_is_given_back(sign_ins: SignIns) -> None:
         with pytest.raises(Overloaded), sign_ins.attempt(ACCOUNT, STRANGER):
             raise Overloaded(retry_after_seconds=1)
     assert looked_at(sign_ins) == 1
+
+
+def test_what_is_a_failure_can_be_another_error(sign_ins: SignIns) -> None:
+    for _ in range(10):
+        with pytest.raises(UserUnknown), sign_ins.attempt(ACCOUNT, STRANGER, failure=UserUnknown):
+            raise UserUnknown
+    assert fail(sign_ins) == 60
 
 
 def test_a_success_between_two_waits_leaves_strangers_where_they_were(sign_ins: SignIns, clock: Clock) -> None:

@@ -36,7 +36,7 @@ class Rates(NamedTuple):
     flood_events: int = 300
 
 
-class Pace:
+class Turns:
     """Counts what comes from each connection (`sid`) and each person (`author_id`). Event loop only."""
 
     def __init__(self, rates: Rates, *, is_on: bool = True, clock: Callable[[], float] = time.monotonic) -> None:
