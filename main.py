@@ -19,7 +19,6 @@ import msgspec
 from dotenv import dotenv_values
 
 from chatio.log import MessageLog
-from chatio.turns import Rates, Turns
 from chatio.passwords import PasswordHasher
 from chatio.presence import Presence
 from chatio.realtime import create_server
@@ -28,9 +27,10 @@ from chatio.signin import SignIns
 from chatio.stores.memory import MemoryUserStore
 from chatio.throttles import Throttle
 from chatio.tokens import Tokens
+from chatio.turns import Rates, Turns
 from chatio.users import UserRegistry
 from handlers.base import Requests
-from handlers.callers import Callers
+from handlers.callers import Callers, PasswordDoor, RegistrationDoor
 from handlers.chat import NAMESPACE, ChatNamespace
 from handlers.cors import Cors
 from handlers.routes import make_application
@@ -96,6 +96,7 @@ async def run(settings: Settings) -> None:
         slow_client_seconds=settings.slow_client_seconds,
     )
     requests = Requests()
+    callers = Callers(settings.proxies)
     application = make_application(
         cors=Cors(settings.origins),
         requests=requests,
@@ -103,9 +104,8 @@ async def run(settings: Settings) -> None:
         tokens=tokens,
         log=log,
         presence=presence,
-        callers=Callers(settings.proxies),
-        sign_ins=_sign_ins(settings),
-        registrations=Throttle(settings.registrations_per_hour, 3600, is_on=settings.rate_limits == "on"),
+        password_door=PasswordDoor(callers, _sign_ins(settings)),
+        registration_door=RegistrationDoor(callers, _registrations(settings)),
         socket_handler=socket_handler,
     )
     try:
@@ -139,6 +139,10 @@ def _sign_ins(settings: Settings) -> SignIns:
         logins_per_minute=settings.logins_per_minute,
         is_on=settings.rate_limits == "on",
     )
+
+
+def _registrations(settings: Settings) -> Throttle:
+    return Throttle(settings.registrations_per_hour, 3600, is_on=settings.rate_limits == "on")
 
 
 def _settings_in(env_file: Path) -> dict[str, str | None]:

@@ -79,7 +79,7 @@ def _measure(visit: Visit, server: str, ours: str, failures: list[str]) -> dict[
         failures.append(f"{server}, {visit.name}: {error}")
         figures = {}
     outcome = "done" if figures else f"FAILED: {failures[-1]}"
-    print(f"{server:6}{visit.name:16}{time.monotonic() - started:6.1f} s  {outcome}", file=sys.stderr)
+    print(f"{server:10}{visit.name:16}{time.monotonic() - started:6.1f} s  {outcome}", file=sys.stderr)
     return figures
 
 

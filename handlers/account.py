@@ -1,81 +1,47 @@
 """POST /register, POST /login, GET /user, GET /users/online."""
 
-import logging
-
-from chatio.errors import InvalidInput, RateLimited
 from chatio.presence import Presence
-from chatio.signin import SignIns
-from chatio.throttles import Throttle
 from chatio.tokens import Claims, Tokens
 from chatio.users import Credentials, Registration, UserRegistry, account_key
 from handlers.base import BaseHandler, Requests
-from handlers.callers import Callers
+from handlers.callers import PasswordDoor, RegistrationDoor
 from handlers.cors import Cors
 from handlers.guard import authenticated, public
-
-logger = logging.getLogger("chatio.http")
 
 
 class RegisterHandler(BaseHandler):
     def initialize(  # type: ignore[override]
-        self, cors: Cors, requests: Requests, registry: UserRegistry, callers: Callers, registrations: Throttle
+        self, cors: Cors, requests: Requests, registry: UserRegistry, door: RegistrationDoor
     ) -> None:
         super().initialize(cors, requests)
         self._registry = registry
-        self._callers = callers
-        self._registrations = registrations
+        self._door = door
 
     @public
     async def post(self) -> None:
         registration = self.body_as(Registration)
-        origin = self._callers.origin(self.request)
-        try:
-            self._registrations.take(origin)
-        except RateLimited:
-            say_throttled("registration", origin)
-            raise
-        try:
+        with self._door.attempt(self.request):
             await self._registry.register(registration)
-        except InvalidInput:  # a typo; but who asks for addresses that are taken goes on counting
-            self._registrations.give_back(origin)
-            raise
         # The page waits for exactly 201.
         self.answer(201, {"message": "User registered."})
 
 
 class LoginHandler(BaseHandler):
     def initialize(  # type: ignore[override]
-        self,
-        cors: Cors,
-        requests: Requests,
-        registry: UserRegistry,
-        tokens: Tokens,
-        callers: Callers,
-        sign_ins: SignIns,
+        self, cors: Cors, requests: Requests, registry: UserRegistry, tokens: Tokens, door: PasswordDoor
     ) -> None:
         super().initialize(cors, requests)
         self._registry = registry
         self._tokens = tokens
-        self._callers = callers
-        self._sign_ins = sign_ins
+        self._door = door
 
     @public
     async def post(self) -> None:
         credentials = self.body_as(Credentials)
-        origin = self._callers.origin(self.request)
-        try:
-            with self._sign_ins.attempt(account_key(credentials.email), origin):
-                user = await self._registry.authenticate(credentials)
-        except RateLimited:
-            say_throttled("log-in", origin)
-            raise
+        with self._door.attempt(self.request, account_key(credentials.email)):
+            user = await self._registry.authenticate(credentials)
         token = self._tokens.issue(subject=user.id, name=user.name, email=user.email)
         self.answer(200, {"token": token})
-
-
-def say_throttled(what: str, origin: str) -> None:
-    extra = {"event": "throttled", "what": what, "address": origin}
-    logger.info("a %s from %s came too soon", what, origin, extra=extra)
 
 
 class OnlineHandler(BaseHandler):

@@ -18,11 +18,11 @@ from chatio.errors import (
 )
 from chatio.log import Entry, MessageLog
 from chatio.messages import Author, fit_id, stamp
-from chatio.turns import Turns
 from chatio.presence import Presence
 from chatio.realtime import Server, ack_requested
 from chatio.recovery import start_of
 from chatio.tokens import Claims, Tokens
+from chatio.turns import Turns
 from handlers.company import Company
 from handlers.pacing import Pacing
 

@@ -7,8 +7,8 @@ from typing import Final
 
 from chatio.errors import RateLimited
 from chatio.messages import Author
-from chatio.turns import Turns
 from chatio.realtime import Server, ack_requested
+from chatio.turns import Turns
 
 logger = logging.getLogger("chatio.chat")
 

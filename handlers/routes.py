@@ -7,13 +7,11 @@ from tornado.web import Application, RequestHandler
 
 from chatio.log import MessageLog
 from chatio.presence import Presence
-from chatio.signin import SignIns
-from chatio.throttles import Throttle
 from chatio.tokens import Tokens
 from chatio.users import UserRegistry
 from handlers.account import LoginHandler, OnlineHandler, RegisterHandler, UserHandler
 from handlers.base import BaseHandler, NotFoundHandler, Requests
-from handlers.callers import Callers
+from handlers.callers import PasswordDoor, RegistrationDoor
 from handlers.cors import Cors
 from handlers.guard import is_marked
 from handlers.messages import MessagesHandler
@@ -37,25 +35,16 @@ def make_application(
     tokens: Tokens,
     log: MessageLog,
     presence: Presence | None,
-    callers: Callers,
-    sign_ins: SignIns,
-    registrations: Throttle,
+    password_door: PasswordDoor,
+    registration_door: RegistrationDoor,
     socket_handler: type[RequestHandler],
 ) -> Application:
     """The application, every door in its place. Raises `UnguardedMethod` for a door left open by mistake."""
     common: dict[str, Any] = {"cors": cors, "requests": requests}
     # As on the original (Express), a slash at the end makes no difference.
     routes = [
-        Route(
-            r"/register/?",
-            RegisterHandler,
-            {"registry": registry, "callers": callers, "registrations": registrations},
-        ),
-        Route(
-            r"/login/?",
-            LoginHandler,
-            {"registry": registry, "tokens": tokens, "callers": callers, "sign_ins": sign_ins},
-        ),
+        Route(r"/register/?", RegisterHandler, {"registry": registry, "door": registration_door}),
+        Route(r"/login/?", LoginHandler, {"registry": registry, "tokens": tokens, "door": password_door}),
         Route(r"/user/?", UserHandler, {"registry": registry, "tokens": tokens}),
         Route(r"/messages/?", MessagesHandler, {"tokens": tokens, "log": log}),
     ]

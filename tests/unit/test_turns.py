@@ -2,7 +2,7 @@
 
 import pytest
 
-from chatio.turns import Turns, Rates
+from chatio.turns import Rates, Turns
 
 
 class Clock:

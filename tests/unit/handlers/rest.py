@@ -18,7 +18,7 @@ from chatio.throttles import Throttle
 from chatio.tokens import Tokens
 from chatio.users import UserRegistry
 from handlers.base import Requests
-from handlers.callers import Callers
+from handlers.callers import Callers, PasswordDoor, RegistrationDoor
 from handlers.cors import Cors
 from handlers.routes import make_application
 from handlers.serving import BUFFER_BYTES
@@ -106,9 +106,8 @@ class Rest:
                 tokens=self.tokens,
                 log=self.log,
                 presence=self.presence,
-                callers=self.callers,
-                sign_ins=self.sign_ins,
-                registrations=self.registrations,
+                password_door=PasswordDoor(self.callers, self.sign_ins),
+                registration_door=RegistrationDoor(self.callers, self.registrations),
                 socket_handler=RequestHandler,  # the chat's door has tests of its own
             )
         )
