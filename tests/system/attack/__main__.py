@@ -15,7 +15,7 @@ from tests.system.chaos import token
 from tests.system.js import JsClients
 from tests.system.server import ServerProcess
 
-ABUSERS = 50
+ABUSERS = 60
 
 
 def run(seconds: float, abuses: tuple[Abuse, ...] = ABUSES) -> dict[str, Heard]:
