@@ -69,7 +69,12 @@ class Supervisor:
             self._is_heard = True
         except OSError as error:  # the next one may be heard
             if self._is_heard:
-                logger.warning("The service manager was not told %s: %s", text.partition("=")[0], error.strerror)
+                logger.warning(
+                    "The service manager was not told %s: %s",
+                    text.partition("=")[0],
+                    error.strerror,
+                    extra={"event": "manager_not_told", "reason": error.strerror},
+                )
             self._is_heard = False
 
 

@@ -36,7 +36,12 @@ class Listener(socket.socket):
         except OSError as error:
             if error.errno not in _NO_ROOM:
                 raise
-            logger.error("No connection is accepted for %g s: %s", _REST_SECONDS, error.strerror)  # noqa: TRY400
+            logger.error(  # noqa: TRY400
+                "No connection is accepted for %g s: %s",
+                _REST_SECONDS,
+                error.strerror,
+                extra={"event": "no_room", "seconds": _REST_SECONDS, "reason": error.strerror},
+            )
             loop = IOLoop.current()
             loop.update_handler(self, 0)
             loop.call_later(_REST_SECONDS, self._accept_again)

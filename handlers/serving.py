@@ -49,19 +49,24 @@ async def serve(
     )
     listeners = listen(host, port, handed_over=handed_over)
     server.add_sockets(listeners)
-    logger.info("Chat.io is listening on http://%s", shown(listeners[0].getsockname()))
+    url = f"http://{shown(listeners[0].getsockname())}"
+    logger.info("Chat.io is listening on %s", url, extra={"event": "started", "url": url})
     supervisor.ready(status)
     await stopping.wait()
 
-    logger.info("Stopping")
+    logger.info("Stopping", extra={"event": "stopping"})
     supervisor.stopping()
     server.stop()
     try:
         await asyncio.wait_for(requests.wait_idle(), STOP_SECONDS)
     except TimeoutError:
-        logger.warning("Some requests did not finish within %d seconds", STOP_SECONDS)
+        logger.warning(
+            "Some requests did not finish within %d seconds",
+            STOP_SECONDS,
+            extra={"event": "requests_given_up", "seconds": STOP_SECONDS},
+        )
     with contextlib.suppress(TimeoutError):  # what does not close in time ends with the process
         await asyncio.wait_for(drop_sockets(), DROP_SECONDS)
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(server.close_all_connections(), CLOSE_SECONDS)
-    logger.info("Stopped")
+    logger.info("Stopped", extra={"event": "stopped"})

@@ -137,7 +137,7 @@ def test_a_restart_refuses_nobody_and_loses_nothing_that_was_acknowledged(listen
 def test_a_socket_that_was_not_handed_over_is_one_line_and_exit_2(count: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", _FOR_ITSELF, sys.executable, str(ROOT / "main.py"), "--env-file", os.devnull],
-        env={"LISTEN_FDS": count, "JWT_SECRET_KEY": SECRET},
+        env={"LISTEN_FDS": count, "JWT_SECRET_KEY": SECRET, "LOG_LEVEL": "ERROR"},
         capture_output=True,
         text=True,
         timeout=PATIENCE_SECONDS,
