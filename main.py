@@ -14,16 +14,19 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from dotenv import dotenv_values
 
+from chatio.capacity import capacity
 from chatio.log import MessageLog
 from chatio.passwords import PasswordHasher
 from chatio.presence import Presence
-from chatio.realtime import create_server
+from chatio.realtime import HandshakeRate, Pace, create_server
 from chatio.settings import ANY_ORIGIN, InvalidSettings, Settings, load, unknown_names
 from chatio.stores.memory import MemoryUserStore
+from chatio.throttles import Throttle
 from chatio.tokens import Tokens
 from chatio.users import UserRegistry
 from handlers.base import Requests
@@ -80,6 +83,7 @@ async def run(settings: Settings) -> None:
         trusted_proxies=settings.proxies,
         ping_interval=settings.ping_interval_seconds,
         ping_timeout=settings.ping_timeout_seconds,
+        **_bounds(settings),
     )
     ChatNamespace(
         realtime,
@@ -89,6 +93,7 @@ async def run(settings: Settings) -> None:
         message_max_chars=settings.message_max_chars,
         history_on_connect=settings.history_on_connect,
         slow_client_seconds=settings.slow_client_seconds,
+        max_connections_per_person=settings.max_connections_per_person if settings.rate_limits == "on" else None,
     )
     requests = Requests()
     application = make_application(
@@ -110,6 +115,29 @@ async def run(settings: Settings) -> None:
         )
     finally:
         hasher.close()
+
+
+def _bounds(settings: Settings) -> dict[str, Any]:
+    """How many may connect, how often, and how fast each may send, in the words of `create_server`."""
+    connections, is_bounded_by_files = capacity(settings.max_connections)
+    if is_bounded_by_files:
+        logger.warning(
+            "MAX_CONNECTIONS is %d, but the limit of open files leaves room for %d: so many are taken",
+            settings.max_connections,
+            connections,
+            extra={"event": "few_open_files", "max_connections": connections},
+        )
+    if settings.rate_limits == "off":
+        return {"max_connections": connections}
+    per_address = settings.max_connections_per_address
+    # All that may be at one address may come back at once: an office behind one NAT, after a restart of its proxy.
+    handshakes = Throttle(settings.connects_per_minute, 60.0, burst=per_address)
+    return {
+        "max_connections": connections,
+        "max_connections_per_address": per_address,
+        "gates": [HandshakeRate(handshakes)],
+        "input_pace": Pace(settings.input_bytes_per_second, settings.input_burst_bytes),
+    }
 
 
 def _settings_in(env_file: Path) -> dict[str, str | None]:

@@ -7,10 +7,11 @@ import msgspec
 import socketio
 
 from chatio.errors import ChatioError, MessageRejected, MissingToken, TokenError, TokenMalformed, answer_to
+from chatio.headcount import Headcount
 from chatio.log import Entry, MessageLog
 from chatio.messages import Author, fit_id, stamp
 from chatio.presence import Presence
-from chatio.realtime import Server, ack_requested
+from chatio.realtime import Server, TryLater, ack_requested
 from chatio.recovery import start_of
 from chatio.tokens import Claims, Tokens
 from handlers.company import Company
@@ -38,6 +39,7 @@ class ChatNamespace(socketio.AsyncNamespace):
         presence: Presence | None,
         history_on_connect: int,
         slow_client_seconds: float,
+        max_connections_per_person: int | None,
     ) -> None:
         super().__init__(NAMESPACE)
         server.register_namespace(self)
@@ -50,6 +52,7 @@ class ChatNamespace(socketio.AsyncNamespace):
         self._history = history_on_connect
         self._company = None if presence is None else Company(server, NAMESPACE, presence)
         self._authors: dict[str, Author] = {}
+        self._pages = Headcount(max_connections_per_person)
         self._events: dict[str, Callable[..., Awaitable[Any]]] = {
             "connect": self._connect,
             "disconnect": self._disconnect,
@@ -71,6 +74,9 @@ class ChatNamespace(socketio.AsyncNamespace):
             raise socketio.exceptions.ConnectionRefusedError(
                 answer.socket_message, {"code": answer.code}
             ) from None
+        if not self._pages.has_room(claims.subject):
+            raise TryLater("too many connections of one person")  # the newest waits: the others would come back
+        self._pages.enter(claims.subject)
         author = self._authors[sid] = Author(claims.subject, claims.name)
         named = auth if isinstance(auth, dict) else {}
         start = start_of(self._log, named.get("pid"), named.get("offset"), history=self._history)
@@ -80,7 +86,10 @@ class ChatNamespace(socketio.AsyncNamespace):
 
     async def _disconnect(self, sid: str, reason: str) -> None:
         author = self._authors.pop(sid, None)
-        if self._company is not None and author is not None:
+        if author is None:
+            return
+        self._pages.leave(author.id)
+        if self._company is not None:
             self._company.leave(author)
 
     async def _send_message(self, sid: str, raw: object = None, *_: object) -> dict[str, object] | None:
