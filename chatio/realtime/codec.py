@@ -54,7 +54,10 @@ def dumps(value: Any, **_options: Any) -> str:
 
 
 def _check_size(text: str) -> None:
-    """Refuse more values than a message may have, before they are made. Each but the first has one of `[{,`."""
+    """Refuse more values than a message may have, before they are made.
+
+    Each but the first has one of `[{,`; what is empty has two, and counts twice.
+    """
     if len(text) < MAX_JSON_VALUES or _marks(text) < MAX_JSON_VALUES:
         return
     # They may stand within strings. Every second piece between quotation marks is outside of one, once those that

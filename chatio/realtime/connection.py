@@ -130,11 +130,10 @@ class Connection(EngineIOSocket):  # type: ignore[misc]
 
     @property
     def is_paused(self) -> bool:
-        """We do not read what it sends, so that its answer to a ping may be on its way."""
-        if self.websocket is None:
-            return self.posting and self.is_full
-        now = asyncio.get_running_loop().time()
-        return self.websocket.is_paused or self.server.input_pace.is_behind(self._paid_at, now)
+        """We do not read what it sends, or did not a moment ago: its answer to a ping may be on its way."""
+        if self.server.input_pace.is_behind(self._paid_at, asyncio.get_running_loop().time()):
+            return True
+        return self.posting and self.is_full if self.websocket is None else self.websocket.is_paused
 
     def message_received(self, message: str | bytes) -> None:
         """A message on the WebSocket."""
@@ -245,7 +244,7 @@ class Connection(EngineIOSocket):  # type: ignore[misc]
     async def poll(self) -> list[Outgoing]:
         """What a GET is answered with, as soon as there is something. Raises SessionClosed."""
         outbox, reason = self.outbox, self.server.reason
-        if self.server.heartbeat.is_overdue(self):
+        if self.server.heartbeat.is_overdue(self) and not self.is_paused:
             self.drop(reason.PING_TIMEOUT)
         if self.server.leaving.discard(self):
             self.drop(reason.CLIENT_DISCONNECT)
