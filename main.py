@@ -11,14 +11,16 @@ import logging
 import os
 import secrets
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from dotenv import dotenv_values
+from tornado.httpserver import HTTPServer
 
+from chatio.addresses import parse_networks
 from chatio.capacity import capacity
 from chatio.log import MessageLog
 from chatio.passwords import PasswordHasher
@@ -32,6 +34,7 @@ from chatio.users import UserRegistry
 from handlers.base import Requests
 from handlers.chat import NAMESPACE, ChatNamespace
 from handlers.cors import Cors
+from handlers.lines import LINES_PER_CLIENT, BoundedServer
 from handlers.routes import make_application
 from handlers.serving import CannotListen, serve
 
@@ -111,6 +114,7 @@ async def run(settings: Settings) -> None:
             host=settings.server_host,
             port=settings.server_port,
             requests=requests,
+            http_server=_http_server(settings),
             drop_sockets=partial(realtime.drop_all, flush_seconds=FLUSH_SECONDS),
         )
     finally:
@@ -138,6 +142,16 @@ def _bounds(settings: Settings) -> dict[str, Any]:
         "gates": [HandshakeRate(handshakes)],
         "input_pace": Pace(settings.input_bytes_per_second, settings.input_burst_bytes),
     }
+
+
+def _http_server(settings: Settings) -> Callable[..., HTTPServer]:
+    if settings.rate_limits == "off":
+        return HTTPServer
+    return partial(
+        BoundedServer,
+        most_per_address=LINES_PER_CLIENT * settings.max_connections_per_address,
+        trusted=parse_networks(settings.proxies),
+    )
 
 
 def _settings_in(env_file: Path) -> dict[str, str | None]:

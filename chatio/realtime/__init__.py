@@ -7,6 +7,7 @@ from tornado.web import RequestHandler
 
 from chatio.realtime.dispatch import TryLater, ack_requested
 from chatio.realtime.engine import EngineServer
+from chatio.realtime.failures import RefusalLog
 from chatio.realtime.gate import Gate, HandshakeRate, Refusal
 from chatio.realtime.handler import handler_for
 from chatio.realtime.pace import Pace
@@ -19,6 +20,7 @@ __all__ = [
     "HandshakeRate",
     "Pace",
     "Refusal",
+    "RefusalLog",
     "Server",
     "TryLater",
     "ack_requested",

@@ -165,7 +165,7 @@ class Connection(EngineIOSocket):  # type: ignore[misc]
         loop, pace = asyncio.get_running_loop(), self.server.input_pace
         now = loop.time()
         self._paid_at = pace.after(self._paid_at, size_bytes, now)
-        wait = pace.wait(self._paid_at, now)
+        wait = self._paid_at - now - pace.burst_seconds  # all of it takes 0.5 µs; a message 22 till it is handled
         if wait > 0 and not self.closing:
             if self.websocket is not None:
                 self.websocket.pause()

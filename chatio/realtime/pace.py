@@ -14,23 +14,19 @@ class Pace:
     """A burst of `burst_bytes` at once, and then `bytes_per_second`. One for all; infinite if nothing is given.
 
     Of each connection only a number is kept, the loop's time at which all it sent will have been paid for (GCRA,
-    as in chatio/throttles.py): 24 bytes. It costs 0.3 µs for each read of a socket.
+    as in chatio/throttles.py): 24 bytes.
     """
 
-    __slots__ = ("_burst_seconds", "_seconds_per_byte")
+    __slots__ = ("_seconds_per_byte", "burst_seconds")
 
     def __init__(self, bytes_per_second: float = float("inf"), burst_bytes: int = 0) -> None:
         self._seconds_per_byte = 1 / bytes_per_second
-        self._burst_seconds = burst_bytes / bytes_per_second
+        self.burst_seconds = burst_bytes / bytes_per_second  # who owes more than that is not read
 
     def after(self, paid_at: float, size_bytes: int, now: float) -> float:
         """When a connection that sent `size_bytes` more will have paid for all; until then it was `paid_at`."""
         return max(paid_at, now) + size_bytes * self._seconds_per_byte
 
-    def wait(self, paid_at: float, now: float) -> float:
-        """The seconds until it is read again; 0 or less: now."""
-        return paid_at - now - self._burst_seconds
-
     def is_behind(self, paid_at: float, now: float) -> bool:
         """It is slowed down, or was a moment ago."""
-        return paid_at - now > max(0.0, self._burst_seconds - BEHIND_SECONDS)
+        return paid_at - now > max(0.0, self.burst_seconds - BEHIND_SECONDS)

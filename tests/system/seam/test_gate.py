@@ -271,6 +271,18 @@ async def test_who_sends_too_fast_is_read_slowly_and_loses_nothing() -> None:
         await until(lambda: not leftovers(server))
 
 
+async def test_message_that_is_larger_than_the_burst_is_read_slowly_before_it_is_whole() -> None:
+    server, handler, counted = paced()
+    async with serving(handler) as port:
+        ws = await join(port, "/chat")
+        began = asyncio.get_running_loop().time()
+        ws.send(*events(1, size=300_000))
+        await until(lambda: counted == [0])
+        assert asyncio.get_running_loop().time() - began > 0.95
+        ws.close()
+        await until(lambda: not leftovers(server))
+
+
 async def test_polling_body_beyond_the_burst_is_answered_when_it_is_paid_for() -> None:
     server, handler, counted = paced()
     async with serving(handler) as port:
@@ -324,10 +336,13 @@ async def test_connection_that_is_not_read_may_be_closed() -> None:
     async with serving(handler) as port:
         ws = await join(port, "/chat")
         ws.send(*events(200))
-        await until(lambda: any(c._held is not None for c in server.eio.sockets.values()))
+        (connection,) = server.eio.sockets.values()
+        await until(lambda: connection._held is not None)
+        timer = connection._held
         closing = ws.closed()
         await soon(server.eio.disconnect())
         await soon(closing)
+        assert timer.cancelled()
         await until(lambda: not leftovers(server))
 
 
