@@ -120,6 +120,11 @@ class Connection(EngineIOSocket):  # type: ignore[misc]
         return self.max_input_bytes
 
     @property
+    def is_too_fast(self) -> bool:
+        """It sent more than its pace allows, and is not read until that is made up for."""
+        return self._held is not None
+
+    @property
     def is_full(self) -> bool:
         """It holds as much unhandled input as it may, or sent too fast."""
         return (

@@ -65,7 +65,7 @@ class Upgrade:
     def input_read(self, size_bytes: int) -> None:
         """It counts as the connection's; who has sent too much must do without the upgrade."""
         self._connection.input_read(size_bytes)
-        if self._connection.is_full:
+        if self._connection.is_too_fast:
             self.abandon()
 
     def output_moved(self, *, all_taken: bool) -> None:

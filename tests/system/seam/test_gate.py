@@ -204,6 +204,22 @@ async def test_who_is_to_come_later_gets_no_answer_and_is_closed_with_1013(polli
         await until(lambda: not leftovers(server))
 
 
+async def test_nothing_is_kept_of_who_is_to_come_later_and_goes_at_once() -> None:
+    server, handler = create_server(namespaces=["/chat"])
+    server._later.seconds = 60.0
+
+    @server.on("connect", namespace="/chat")
+    async def connect(sid: str, environ: Any) -> None:
+        raise TryLater("too many pages")
+
+    async with serving(handler) as port:
+        ws = await open_ws(port)
+        ws.send("40/chat,")
+        await until(lambda: len(server._later) == 1)
+        ws.cut()
+        await until(lambda: not leftovers(server))
+
+
 async def test_who_asks_again_while_it_is_to_come_later_may_have_a_place_by_then() -> None:
     server, handler = create_server(namespaces=["/chat"])
     server._later.seconds = 0.05
@@ -356,6 +372,31 @@ async def test_pings_of_a_websocket_count_even_on_an_upgrade_that_is_not_done() 
         assert not server.eio.upgrades
         ws.close()
         assert (await request(port, "POST", target, b"1")).status == 200
+
+
+async def test_upgrade_of_a_connection_whose_messages_wait_to_be_handled_goes_through() -> None:
+    server, handler, _counted = paced()
+    may_go_on = asyncio.Event()
+
+    @server.on("wait", namespace="/chat")
+    async def wait(sid: str, _filling: str) -> None:
+        await may_go_on.wait()
+
+    async with serving(handler) as port:
+        target = await open_polling(port)
+        await request(port, "POST", target, b"40/chat,")
+        assert (await request(port, "GET", target)).status == 200
+        posting = await Http.open(port)
+        posting.send("POST", target, f'42/chat,["wait","{"x" * 80_000}"]'.encode())
+        await until(lambda: any(connection.is_full for connection in server.eio.sockets.values()))
+        ws = await Ws.open(port, target.replace("polling", "websocket"))
+        ws.send("2probe")
+        assert await ws.receive() == "3probe"
+        may_go_on.set()
+        assert (await posting.answer()).status == 200
+        ws.send("5", '42/chat,1["count",1,""]')
+        assert await ws.receive() == "43/chat,1[1]"
+        ws.close()
 
 
 async def test_a_megabyte_of_empty_arrays_is_refused() -> None:
