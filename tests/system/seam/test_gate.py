@@ -378,10 +378,10 @@ async def test_upgrade_of_a_connection_whose_messages_wait_to_be_handled_goes_th
     server, handler, _counted = paced()
     may_go_on = asyncio.Event()
 
-    @server.on("wait", namespace="/chat")
     async def wait(sid: str, _filling: str) -> None:
         await may_go_on.wait()
 
+    server.on("wait", wait, namespace="/chat")
     async with serving(handler) as port:
         target = await open_polling(port)
         await request(port, "POST", target, b"40/chat,")
