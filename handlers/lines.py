@@ -11,7 +11,7 @@ from tornado.iostream import IOStream
 
 from chatio.addresses import Network, is_trusted, origin_of
 from chatio.headcount import Headcount
-from chatio.realtime import RefusalLog
+from chatio.realtime import refused
 
 # A polling client has one for its GET and one for its POST, and its page one for REST.
 LINES_PER_CLIENT = 3
@@ -30,12 +30,11 @@ class BoundedServer(HTTPServer):
         super().initialize(*args, **kwargs)
         self.lines = Headcount(most_per_address)
         self._trusted = trusted
-        self._refusals = RefusalLog()
 
     def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
         origin = _origin(address)
         if not self.lines.has_room(origin) and not is_trusted(str(address[0]), self._trusted):
-            self._refusals.refused(origin, "too many TCP connections from one address")
+            refused(origin, "too many TCP connections from one address")
             stream.close()
             return
         self.lines.enter(origin)

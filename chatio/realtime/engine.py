@@ -15,7 +15,7 @@ from chatio.realtime.calls import call
 from chatio.realtime.codec import dumps
 from chatio.realtime.connection import Connection
 from chatio.realtime.deadlines import Deadlines
-from chatio.realtime.failures import RefusalLog, library_logger, logger, report
+from chatio.realtime.failures import library_logger, logger, report
 from chatio.realtime.frames import GOING_AWAY
 from chatio.realtime.gate import Crowd, Gate
 from chatio.realtime.heartbeat import Heartbeat
@@ -64,7 +64,6 @@ class EngineServer(EngineIOServer):  # type: ignore[misc]
         self.gates: tuple[Gate, ...] = (self.crowd, *gates)
         self.input_pace = input_pace or Pace()
         self.accepting = True
-        self.refusals = RefusalLog()
         self._identifiers = Identifiers()
         self.heartbeat = Heartbeat(self.ping_interval, self.ping_timeout)
         self.leaving: Deadlines[Connection] = Deadlines(
