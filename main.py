@@ -29,6 +29,7 @@ from chatio.users import UserRegistry
 from handlers.base import Requests
 from handlers.chat import NAMESPACE, ChatNamespace
 from handlers.cors import Cors
+from handlers.membership import Membership
 from handlers.routes import make_application
 from handlers.serving import CannotListen, serve
 
@@ -81,9 +82,10 @@ async def run(settings: Settings) -> None:
         ping_interval=settings.ping_interval_seconds,
         ping_timeout=settings.ping_timeout_seconds,
     )
+    membership = Membership(realtime, NAMESPACE, tokens)
     ChatNamespace(
         realtime,
-        tokens=tokens,
+        membership=membership,
         log=log,
         presence=presence,
         message_max_chars=settings.message_max_chars,
@@ -98,6 +100,7 @@ async def run(settings: Settings) -> None:
         tokens=tokens,
         log=log,
         presence=presence,
+        end_sockets=membership.end_revoked,
         socket_handler=socket_handler,
     )
     try:

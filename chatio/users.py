@@ -6,7 +6,15 @@ import uuid
 import msgspec
 from email_validator import EmailNotValidError, validate_email
 
-from chatio.errors import BadCredentials, EmailAlreadyUsed, FieldError, InvalidInput, UserUnknown
+from chatio.errors import (
+    BadCredentials,
+    EmailAlreadyUsed,
+    FieldError,
+    InvalidInput,
+    PasswordReplaced,
+    UserUnknown,
+    WrongPassword,
+)
 from chatio.passwords import PasswordHasher
 from chatio.stores.base import User, UserStore
 
@@ -33,6 +41,24 @@ class Credentials(msgspec.Struct, frozen=True):
     """The body of POST /login."""
 
     email: str
+    password: str
+
+
+class PasswordChange(msgspec.Struct, frozen=True):
+    """The body of POST /user/password."""
+
+    old_password: str
+    new_password: str
+
+    def check(self) -> None:
+        """Raises `InvalidInput` when the new one is none that `register` takes."""
+        if fault := _password_fault(self.new_password):
+            raise InvalidInput(FieldError("new_password", fault))
+
+
+class Confirmation(msgspec.Struct, frozen=True):
+    """The body of DELETE /user."""
+
     password: str
 
 
@@ -68,9 +94,7 @@ class UserRegistry:
             user = await self._store.get_by_email_key(_email_key(_normalized_email(credentials.email)))
         except InvalidInput:
             user = None
-        # One character past the longest is enough to be wrong; passlib raises from 4097 bytes on.
-        password = credentials.password[: PASSWORD_CHARS.stop]
-        verdict = await self._hasher.verify(password, user.password_hash if user else None)
+        verdict = await self._hasher.verify(_cut(credentials.password), user.password_hash if user else None)
         if user is None or not verdict.matches:
             raise BadCredentials
         if verdict.renewed_hash is not None:
@@ -84,6 +108,39 @@ class UserRegistry:
             raise UserUnknown
         return user
 
+    async def confirm(self, user_id: str, password: str) -> User:
+        """Who has this id and this password. Raises `UserUnknown`, `WrongPassword`, `Overloaded`.
+
+        Passwords can be guessed here as at `authenticate`: who calls it throttles it like a log-in.
+        """
+        user = await self.get(user_id)
+        if not (await self._hasher.verify(_cut(password), user.password_hash)).matches:
+            raise WrongPassword
+        return user
+
+    async def change_password(self, user: User, new_password: str) -> None:
+        """Give `user`, who comes from `confirm`, this password.
+
+        Raises `Overloaded`, and `PasswordReplaced` or `UserUnknown` when somebody else was faster since.
+        """
+        new = await self._hasher.hash(new_password)
+        if not await self._store.replace_password_hash(user.id, old=user.password_hash, new=new):
+            await self._raise_overtaken(user)
+
+    async def remove(self, user: User) -> None:
+        """Forget `user`, who comes from `confirm`. Raises `PasswordReplaced` or `UserUnknown` as above."""
+        if not await self._store.remove(user.id, password_hash=user.password_hash):
+            await self._raise_overtaken(user)
+
+    async def _raise_overtaken(self, user: User) -> None:
+        await self.get(user.id)
+        raise PasswordReplaced
+
+
+def _cut(password: str) -> str:
+    """One character past the longest is enough to be wrong; passlib raises from 4097 bytes on."""
+    return password[: PASSWORD_CHARS.stop]
+
 
 def _checked(registration: Registration) -> tuple[str, str]:
     """The name and the address as they will be kept. Raises `InvalidInput` with all that is wrong."""
@@ -96,13 +153,8 @@ def _checked(registration: Registration) -> tuple[str, str]:
         email = _normalized_email(registration.email)
     except InvalidInput as invalid:
         errors.extend(invalid.errors)
-    if len(registration.password) not in PASSWORD_CHARS:
-        errors.append(
-            FieldError(
-                "password",
-                f"A password has {PASSWORD_CHARS.start} to {PASSWORD_CHARS.stop - 1} characters.",
-            )
-        )
+    if fault := _password_fault(registration.password):
+        errors.append(FieldError("password", fault))
     if errors:
         raise InvalidInput(*errors)
     return name, email
@@ -115,6 +167,12 @@ def _name_fault(name: str) -> str | None:
         return "A name has no control characters."
     if not any(unicodedata.category(char)[0] in _VISIBLE for char in name):
         return "A name has at least one visible character."
+    return None
+
+
+def _password_fault(password: str) -> str | None:
+    if len(password) not in PASSWORD_CHARS:
+        return f"A password has {PASSWORD_CHARS.start} to {PASSWORD_CHARS.stop - 1} characters."
     return None
 
 

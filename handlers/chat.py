@@ -1,4 +1,4 @@
-"""The /chat namespace: connect, send-message, disconnect."""
+"""The /chat namespace: connect, send-message, typing, renew, disconnect."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -6,14 +6,14 @@ from typing import Any
 import msgspec
 import socketio
 
-from chatio.errors import ChatioError, MessageRejected, MissingToken, TokenError, TokenMalformed, answer_to
+from chatio.errors import ChatioError, MessageRejected, TokenError, answer_to
 from chatio.log import Entry, MessageLog
 from chatio.messages import Author, fit_id, stamp
 from chatio.presence import Presence
 from chatio.realtime import Server, ack_requested
 from chatio.recovery import start_of
-from chatio.tokens import Claims, Tokens
 from handlers.company import Company
+from handlers.membership import Membership
 
 NAMESPACE = "/chat"
 
@@ -32,7 +32,7 @@ class ChatNamespace(socketio.AsyncNamespace):
         self,
         server: Server,
         *,
-        tokens: Tokens,
+        membership: Membership,
         log: MessageLog,
         message_max_chars: int,
         presence: Presence | None,
@@ -44,7 +44,7 @@ class ChatNamespace(socketio.AsyncNamespace):
         self._fanout = server.create_fanout(
             NAMESPACE, log, receive_message, slow_client_seconds=slow_client_seconds
         )
-        self._tokens = tokens
+        self._membership = membership
         self._log = log
         self._message_max_chars = message_max_chars
         self._history = history_on_connect
@@ -55,6 +55,7 @@ class ChatNamespace(socketio.AsyncNamespace):
             "disconnect": self._disconnect,
             "send-message": self._send_message,
             "typing": self._typing,
+            "renew": self._renew,
         }
 
     async def trigger_event(self, event: str, *args: Any) -> Any:
@@ -65,7 +66,8 @@ class ChatNamespace(socketio.AsyncNamespace):
     async def _connect(self, sid: str, environ: Mapping[str, Any], auth: object = None) -> None:
         """Let in who brings a sound token, also when this registry does not know them: it may have restarted."""
         try:
-            claims = self._claims(auth)
+            claims = self._membership.claims(auth)
+            self._membership.enter(sid, claims)
         except TokenError as error:
             answer = answer_to(error)
             raise socketio.exceptions.ConnectionRefusedError(
@@ -79,6 +81,7 @@ class ChatNamespace(socketio.AsyncNamespace):
             self._company.enter(author)
 
     async def _disconnect(self, sid: str, reason: str) -> None:
+        self._membership.leave(sid)
         author = self._authors.pop(sid, None)
         if self._company is not None and author is not None:
             self._company.leave(author)
@@ -102,6 +105,18 @@ class ChatNamespace(socketio.AsyncNamespace):
         if self._company is not None:
             self._company.typing(self._authors[sid], sid)
 
+    async def _renew(self, sid: str, raw: object = None, *_: object) -> dict[str, object] | None:
+        """Stay, on a newer token of the same person; whatever else it is, all stays as it was."""
+        try:
+            return {"ok": True, "expires_at": self._membership.renew(sid, raw)}
+        except TokenError as error:
+            answer = answer_to(error)
+            refusal = {"ok": False, "error": {"code": answer.code, "message": answer.socket_message}}
+        if ack_requested():
+            return refusal
+        await self.emit("renew-rejected", refusal, to=sid)
+        return None
+
     async def _reject(self, sid: str, raw: object, error: ChatioError) -> dict[str, object] | None:
         """Tell the sender, and nobody else: in the ack if one was asked for, else by an event."""
         answer = answer_to(error)
@@ -113,11 +128,3 @@ class ChatNamespace(socketio.AsyncNamespace):
             return refusal
         await self.emit("message-rejected", {**refusal, "id": fit_id(raw)}, to=sid)
         return None
-
-    def _claims(self, auth: object) -> Claims:
-        token = auth.get("token") if isinstance(auth, dict) else None
-        if token is None or token == "":
-            raise MissingToken
-        if not isinstance(token, str):
-            raise TokenMalformed
-        return self._tokens.verify(token)

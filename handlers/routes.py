@@ -9,11 +9,12 @@ from chatio.log import MessageLog
 from chatio.presence import Presence
 from chatio.tokens import Tokens
 from chatio.users import UserRegistry
-from handlers.account import LoginHandler, OnlineHandler, RegisterHandler, UserHandler
+from handlers.account import LoginHandler, OnlineHandler, RegisterHandler
 from handlers.base import BaseHandler, NotFoundHandler, Requests
 from handlers.cors import Cors
 from handlers.guard import is_marked
 from handlers.messages import MessagesHandler
+from handlers.user import EndSockets, LogoutHandler, PasswordHandler, UserHandler
 
 
 class Route(NamedTuple):
@@ -34,15 +35,19 @@ def make_application(
     tokens: Tokens,
     log: MessageLog,
     presence: Presence | None,
+    end_sockets: EndSockets,
     socket_handler: type[RequestHandler],
 ) -> Application:
     """The application, every door in its place. Raises `UnguardedMethod` for a door left open by mistake."""
     common: dict[str, Any] = {"cors": cors, "requests": requests}
+    signed_in: dict[str, Any] = {"registry": registry, "tokens": tokens, "end_sockets": end_sockets}
     # As on the original (Express), a slash at the end makes no difference.
     routes = [
         Route(r"/register/?", RegisterHandler, {"registry": registry}),
         Route(r"/login/?", LoginHandler, {"registry": registry, "tokens": tokens}),
-        Route(r"/user/?", UserHandler, {"registry": registry, "tokens": tokens}),
+        Route(r"/logout/?", LogoutHandler, signed_in),
+        Route(r"/user/?", UserHandler, signed_in),
+        Route(r"/user/password/?", PasswordHandler, signed_in),
         Route(r"/messages/?", MessagesHandler, {"tokens": tokens, "log": log}),
     ]
     if presence is not None:

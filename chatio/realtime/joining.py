@@ -169,3 +169,18 @@ class Joining(Dispatcher):
             connection = self.eio.sockets.get(eio_sid)
             if connection is not None:
                 self._leave(connection, namespace)
+
+    async def dismiss(self, sid: str, namespace: str, event: str, data: dict[str, Any]) -> None:
+        """Tell a client by `event` why it has to go, disconnect it, and close its connection soon after.
+
+        Never waits for the client: one that takes nothing is gone within the same time. It does not come back by
+        itself, since a DISCONNECT tells it not to. Without effect if `sid` is not connected.
+        """
+        eio_sid = self.manager.eio_sid_from_sid(sid, namespace)
+        if eio_sid is None or not self.manager.is_connected(sid, namespace):
+            return
+        await self.emit(event, data, to=sid, namespace=namespace)
+        await self.disconnect(sid, namespace=namespace)
+        connection = self.eio.sockets.get(eio_sid)
+        if connection is not None and not connection.namespaces and not connection.closing:
+            self._refused.add(eio_sid)

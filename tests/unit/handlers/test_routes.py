@@ -3,10 +3,11 @@
 import pytest
 from tornado.web import Application, RequestHandler
 
-from handlers.account import LoginHandler, RegisterHandler, UserHandler
+from handlers.account import LoginHandler, RegisterHandler
 from handlers.base import BaseHandler, NotFoundHandler
 from handlers.guard import public
 from handlers.routes import UnguardedMethod, check_guards, make_application
+from handlers.user import LogoutHandler, PasswordHandler, UserHandler
 from tests.unit.handlers.rest import Rest
 
 
@@ -24,6 +25,7 @@ def put_together() -> Application:
             tokens=parts.tokens,
             log=parts.log,
             presence=parts.presence,
+            end_sockets=parts.end_sockets,
             socket_handler=RequestHandler,
         )
     finally:
@@ -34,7 +36,9 @@ def test_the_doors_of_the_product_all_say_who_may_call() -> None:
     put_together()
 
 
-@pytest.mark.parametrize("handler", [RegisterHandler, LoginHandler, UserHandler, NotFoundHandler])
+@pytest.mark.parametrize(
+    "handler", [RegisterHandler, LoginHandler, LogoutHandler, PasswordHandler, UserHandler, NotFoundHandler]
+)
 @pytest.mark.parametrize("method", ["get", "head", "post", "put", "patch", "delete"])
 def test_a_door_left_open_stops_the_start(
     monkeypatch: pytest.MonkeyPatch, handler: type[BaseHandler], method: str
@@ -98,11 +102,12 @@ async def test_a_query_makes_no_difference(rest: Rest) -> None:
         ("GET", "/register", "POST, OPTIONS"),
         ("PUT", "/register", "POST, OPTIONS"),
         ("GET", "/login", "POST, OPTIONS"),
-        ("POST", "/user", "GET, OPTIONS"),
-        ("DELETE", "/user", "GET, OPTIONS"),
-        ("PATCH", "/user", "GET, OPTIONS"),
-        ("TRACE", "/user", "GET, OPTIONS"),
-        ("FOO", "/user", "GET, OPTIONS"),
+        ("POST", "/user", "GET, DELETE, OPTIONS"),
+        ("GET", "/logout", "POST, OPTIONS"),
+        ("DELETE", "/user/password", "POST, OPTIONS"),
+        ("PATCH", "/user", "GET, DELETE, OPTIONS"),
+        ("TRACE", "/user", "GET, DELETE, OPTIONS"),
+        ("FOO", "/user", "GET, DELETE, OPTIONS"),
     ],
 )
 async def test_a_wrong_method_is_told_the_right_ones(rest: Rest, method: str, path: str, allowed: str) -> None:
