@@ -84,7 +84,7 @@ class Tokens:
             "email": email,
             "sub": subject,
             "iat": issued_at,
-            "exp": int(self._clock()) + self._ttl_seconds,
+            "exp": int(issued_at) + self._ttl_seconds,
             "jti": token_id,
         }
         return self._jwt.encode(claims, self._key, ALGORITHM)
