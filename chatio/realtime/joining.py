@@ -88,7 +88,8 @@ class Joining(Dispatcher):
         if connection is not None:
             for packet in connecting.held:
                 connection.write(packet)
-            if connecting.follows is not None and not connection.closing:
+            is_still_in = connecting.namespace in connection.namespaces and not connection.closing
+            if connecting.follows is not None and is_still_in:
                 connecting.follows.fanout.join(connection, connecting.follows.after)
 
     def _serves(self, namespace: str) -> bool:
