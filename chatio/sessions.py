@@ -1,8 +1,8 @@
 """Which socket is open on which token, and when that ends.
 
 Pure bookkeeping: it knows no sockets and no clock. There is no index but that by sid, because nothing else is
-frequent: going through 10,000 sessions takes about a millisecond, once for each log-out, which has cost a log-in of
-40 ms before, and for each second in which somebody is due. A member takes 210 bytes so.
+frequent: going through 10,000 sessions takes about a millisecond, once for each log-out (whose log-in took 40) and
+for each second in which somebody is due. A member takes 210 bytes so.
 """
 
 import math
