@@ -139,7 +139,8 @@ ODD_REQUESTS = {
     "bad coding": b"POST /login HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: x\r\n\r\n",
     "bad chunk": b"POST /login HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
     "bad chunk of a poll": b"POST /socket.io/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-    "expects": b"POST /login HTTP/1.1\r\nHost: x\r\nConnection: close\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n{}",
+    "expects": b"POST /login HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+    b"Expect: 100-continue\r\nContent-Length: 2\r\n\r\n{}",
     "long head": b"GET /user HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 20_000 + b"\r\n\r\n",
     "old": b"GET /user HTTP/1.0\r\n\r\n",
     "unknown method": b"FOO /socket.io/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
