@@ -178,8 +178,6 @@ class Joining(Dispatcher):
         itself, since a DISCONNECT tells it not to. Without effect if `sid` is not connected.
         """
         eio_sid = self.manager.eio_sid_from_sid(sid, namespace)
-        if eio_sid is None or not self.manager.is_connected(sid, namespace):
-            return
         await self.emit(event, data, to=sid, namespace=namespace)
         await self.disconnect(sid, namespace=namespace)
         connection = self.eio.sockets.get(eio_sid)

@@ -70,6 +70,16 @@ def test_a_token_without_an_id_goes_with_those_that_are_not_younger(revocations:
     assert not revocations.is_revoked("ada", "younger", 9_501.0)
 
 
+def test_a_token_without_an_id_that_lives_longer_than_ours_stays_ended(
+    revocations: Revocations, clock: Clock
+) -> None:
+    revocations.revoke("ada", "", issued_at=9_500.0, expires_at=99_999.0, until=11_000.0)
+    clock.now = 50_000.0
+    revocations.require_room("zoe")
+    assert revocations.is_revoked("ada", "", 9_500.0)
+    assert not revocations.is_revoked("eve", "", 9_500.0)
+
+
 def test_a_token_that_was_ended_stays_so_when_all_up_to_an_earlier_moment_are(revocations: Revocations) -> None:
     revoke(revocations, "a", issued_at=10_000.0)
     revoke_all(revocations, before=9_000.0)
