@@ -75,8 +75,8 @@ class Membership:
 
     async def end_revoked(self, subject: str, reason: Reason) -> None:
         """Close the sockets of `subject` whose tokens were just ended; returns when they have been told."""
-        ended = self._sessions.where(lambda session: session.subject == subject and self._is_revoked(session))
-        await self._end(ended, reason, self._is_revoked)
+        theirs = self._sessions.where(lambda session: session.subject == subject)
+        await self._end(theirs, reason, self._is_revoked)
 
     async def _end_due(self) -> None:
         try:
@@ -92,7 +92,7 @@ class Membership:
         count = 0
         for sid in sids:
             session = self._sessions.get(sid)
-            if session is None or not is_over(session):  # left or renewed while others were ended
+            if session is None or not is_over(session):  # left, or on another token by now
                 continue
             self._sessions.discard(sid)
             await self._server.dismiss(sid, self._namespace, "session-ended", {"reason": reason.value})

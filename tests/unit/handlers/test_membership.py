@@ -5,6 +5,7 @@ import time
 from typing import Any, cast
 
 import pytest
+from tornado.ioloop import IOLoop
 
 from chatio.errors import TokenRevoked
 from chatio.realtime import Server
@@ -37,7 +38,7 @@ def door() -> Door:
 
 
 @pytest.fixture
-def membership(door: Door, tokens: Tokens) -> Membership:
+def membership(door: Door, tokens: Tokens, io_loop: IOLoop) -> Membership:
     return Membership(cast(Server, door), "/chat", tokens)
 
 
