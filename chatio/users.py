@@ -108,18 +108,16 @@ class UserRegistry:
             raise UserUnknown
         return user
 
-    async def confirm(self, user_id: str, password: str) -> User:
-        """Who has this id and this password. Raises `UserUnknown`, `WrongPassword`, `Overloaded`.
+    async def confirm(self, user: User, password: str) -> None:
+        """Return if this is the password of `user`. Raises `WrongPassword`, `Overloaded`.
 
         Passwords can be guessed here as at `authenticate`: who calls it throttles it like a log-in.
         """
-        user = await self.get(user_id)
         if not (await self._hasher.verify(_cut(password), user.password_hash)).matches:
             raise WrongPassword
-        return user
 
     async def change_password(self, user: User, new_password: str) -> None:
-        """Give `user`, who comes from `confirm`, this password.
+        """Give `user`, whose password was confirmed, this one.
 
         Raises `Overloaded`, and `PasswordReplaced` or `UserUnknown` when somebody else was faster since.
         """
@@ -128,7 +126,7 @@ class UserRegistry:
             await self._raise_overtaken(user)
 
     async def remove(self, user: User) -> None:
-        """Forget `user`, who comes from `confirm`. Raises `PasswordReplaced` or `UserUnknown` as above."""
+        """Forget `user`, whose password was confirmed. Raises `PasswordReplaced` or `UserUnknown` as above."""
         if not await self._store.remove(user.id, password_hash=user.password_hash):
             await self._raise_overtaken(user)
 
@@ -140,6 +138,14 @@ class UserRegistry:
 def _cut(password: str) -> str:
     """One character past the longest is enough to be wrong; passlib raises from 4097 bytes on."""
     return password[: PASSWORD_CHARS.stop]
+
+
+def account_key(email: str) -> str:
+    """What all spellings of an e-mail address share, whether anybody has it or not; of any other text, itself."""
+    try:
+        return _email_key(_normalized_email(email))
+    except InvalidInput:
+        return email.strip().casefold()
 
 
 def _checked(registration: Registration) -> tuple[str, str]:

@@ -25,6 +25,7 @@ from chatio.errors import (
     answer_to,
 )
 from chatio.faults import report
+from handlers.callers import Callers
 from handlers.cors import Cors
 from handlers.guard import public
 
@@ -43,7 +44,8 @@ logger = logging.getLogger("chatio.http")
 class Requests:
     """The requests that are under way, so that a server that stops can let them finish. Event loop only."""
 
-    def __init__(self) -> None:
+    def __init__(self, callers: Callers) -> None:
+        self.callers = callers
         self._under_way: set[RequestHandler] = set()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -197,6 +199,7 @@ class BaseHandler(RequestHandler):
             case InvalidInput():
                 body["errors"] = [field._asdict() for field in error.errors]
             case Temporary():
+                self._tell_refused(answer.code)
                 self.set_header("Retry-After", str(error.retry_after_seconds))
             case MethodNotAllowed():
                 self.set_header("Allow", ", ".join([*self.methods(), "OPTIONS"]))
@@ -206,6 +209,17 @@ class BaseHandler(RequestHandler):
                 challenge = "Bearer" if isinstance(error, MissingToken) else 'Bearer error="invalid_token"'
                 self.set_header("WWW-Authenticate", challenge)
         self.answer(answer.status, body)
+
+    def _tell_refused(self, reason: str) -> None:
+        door = type(self).__name__.removesuffix("Handler").lower()
+        address = self._requests.callers.address(self.request)
+        logger.info(
+            "%s from %s refused for now: %s",
+            door,
+            address,
+            reason,
+            extra={"event": "request_refused", "door": door, "address": address, "reason": reason},
+        )
 
 
 class NotFoundHandler(BaseHandler):

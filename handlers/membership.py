@@ -100,8 +100,12 @@ class Membership:
             if count % ENDED_PER_TURN == 0:
                 await asyncio.sleep(0)
         if count:
-            fields = {"event": "sessions_ended", "reason": reason.value, "sockets": count}
-            logger.info("%d sockets were closed: %s", count, reason.value, extra=fields)
+            logger.info(
+                "%d sockets were closed, since their tokens had ended: %s",
+                count,
+                reason.value,
+                extra={"event": "sessions_ended", "sockets": count, "reason": reason.value},
+            )
 
     def _tick_later(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(GRAIN_SECONDS, self._tick)

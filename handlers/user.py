@@ -2,11 +2,13 @@
 
 from collections.abc import Awaitable, Callable
 
+from chatio.errors import WrongPassword
 from chatio.sessions import Reason
 from chatio.stores.base import User
 from chatio.tokens import Claims, Tokens
 from chatio.users import Confirmation, PasswordChange, UserRegistry
 from handlers.base import BaseHandler, Requests
+from handlers.callers import PasswordDoor
 from handlers.cors import Cors
 from handlers.guard import authenticated
 
@@ -18,20 +20,30 @@ class _SignedInHandler(BaseHandler):
     claims: Claims
 
     def initialize(  # type: ignore[override]
-        self, cors: Cors, requests: Requests, registry: UserRegistry, tokens: Tokens, end_sockets: EndSockets
+        self,
+        cors: Cors,
+        requests: Requests,
+        registry: UserRegistry,
+        tokens: Tokens,
+        door: PasswordDoor,
+        end_sockets: EndSockets,
     ) -> None:
         super().initialize(cors, requests)
         self.registry = registry
         self.tokens = tokens
+        self._door = door
         self._end_sockets = end_sockets
 
     async def confirmed(self, password: str) -> User:
         """Who is signed in, if this is their password. The one place of these doors where one can be guessed.
 
-        Raises `UserUnknown`, `WrongPassword`, and `Overloaded`, also when their tokens cannot be ended now.
+        Raises `UserUnknown`, `WrongPassword`, `RateLimited` and `Overloaded`, also when no token can be ended.
         """
         self.tokens.require_room(self.claims.subject)
-        return await self.registry.confirm(self.claims.subject, password)
+        user = await self.registry.get(self.claims.subject)
+        with self._door.attempt(self.request, user.email_key, failure=WrongPassword):
+            await self.registry.confirm(user, password)
+        return user
 
     async def answer_ended(self, reason: Reason) -> None:
         """End the sockets whose tokens have been ended, and say that it is done."""

@@ -271,3 +271,21 @@ def test_a_token_without_an_id_signs_out_all_that_are_not_younger(lasting: Serve
         assert_ended(js, name, "signed_out")
     assert_chats(js, "young")
     assert js.kept("young", "session-ended") == []
+
+
+def test_a_message_that_waits_for_its_turn_is_not_said_once_its_author_is_signed_out(js: JsClients) -> None:
+    with ServerProcess(RATE_LIMITS="on", MESSAGE_BURST="1", MESSAGES_PER_SECOND="1.25") as server:
+        token, bob = token_of("ann"), token_of("bob")
+        for name, whose in (("ann", token), ("bob", bob)):
+            js.open(name, server.url, whose)
+            js.expect(name, "connect")
+            js.emit(name, "send-message", page_message("said at once"), ack="first")
+            js.expect(name, "ack:first")
+        js.emit("ann", "send-message", page_message("waits"), ack="second")
+        sign_out(server, token)
+        assert_ended(js, "ann", "signed_out")
+        js.emit("bob", "send-message", page_message("waits longer"), ack="second")
+        ((answer,),) = js.expect("bob", "ack:second")
+        assert answer["ok"] is True
+        messages = server.request("GET", "/messages", headers=bearer(bob)).body["messages"]
+        assert [message["content"] for message in messages] == ["said at once", "said at once", "waits longer"]

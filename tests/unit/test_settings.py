@@ -52,9 +52,20 @@ def test_every_setting_is_read_from_its_own_name() -> None:
         "PING_TIMEOUT_SECONDS": "4.0",
         "SLOW_CLIENT_SECONDS": "2.5",
         "RATE_LIMITS": "off",
+        "LOGIN_FAILURES_PER_ACCOUNT": "11",
+        "LOGIN_FAILURES_PER_ADDRESS": "12",
+        "LOGINS_PER_MINUTE": "13",
+        "REGISTRATIONS_PER_HOUR": "14",
+        "MESSAGES_PER_SECOND": "1.5",
+        "MESSAGE_BURST": "16",
+        "PERSON_MESSAGES_PER_SECOND": "1.7",
+        "PERSON_MESSAGE_BURST": "18",
+        "OTHER_EVENTS_PER_SECOND": "1.9",
+        "FLOOD_EVENTS": "20",
         "TRUSTED_PROXIES": "127.0.0.1",
         "HASH_QUEUE_MAX": "9",
         "LOG_LEVEL": "DEBUG",
+        "LOG_FORMAT": "json",
     }
     loaded = msgspec.structs.asdict(load(texts))
     assert {name.upper(): str(value) for name, value in loaded.items()} == texts
@@ -108,6 +119,7 @@ def test_the_settings_cannot_be_changed() -> None:
         ("HASH_QUEUE_MAX", "100001"),
         ("LOG_LEVEL", "LOUD"),
         ("LOG_LEVEL", "debug"),
+        ("LOG_FORMAT", "xml"),
     ],
 )
 def test_a_bad_value_is_one_problem_that_names_its_setting(name: str, text: str) -> None:
