@@ -35,8 +35,11 @@ async def serve(
     supervisor: Supervisor,
     status: Callable[[], str],
     handed_over: Sequence[int] = (),
+    http_server: Callable[..., HTTPServer] = HTTPServer,
 ) -> None:
     """Serve until SIGTERM or SIGINT, on `host` and `port` or the descriptors `handed_over`. Raises `CannotListen`.
+
+    `http_server` makes the server, as `HTTPServer` does.
 
     Meanwhile `supervisor` hears how the server is, and `status()`.
     Then: accept nobody new, let the requests under way finish, drop the sockets (`drop_sockets`), return.
@@ -44,7 +47,7 @@ async def serve(
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    server = HTTPServer(
+    server = http_server(
         application, body_timeout=BODY_SECONDS, max_buffer_size=BUFFER_BYTES, **HTTP_SERVER_OPTIONS
     )
     listeners = listen(host, port, handed_over=handed_over)
