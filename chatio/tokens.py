@@ -151,15 +151,12 @@ class Tokens:
         """The key to hold `token` against. It is only chosen here: that it did sign it, `decode` finds out.
 
         Whichever key it was, there is one look by the previous one and one by the chosen one, so that neither the
-        time nor the error tells.
+        time nor the error tells. Raises ValueError for a signature that is no base64url.
         """
         if not self._previous_key:
             return self._key
         signed, _, signature = token.rpartition(".")
-        try:
-            given = base64url_decode(signature)
-        except ValueError:
-            return self._key
+        given = base64url_decode(signature)
         is_previous = self._signatures.verify(signed.encode(), self._previous_key.encode(), given)
         return self._previous_key if is_previous else self._key
 
