@@ -12,13 +12,13 @@ import os
 import secrets
 import sys
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 import msgspec
 from dotenv import dotenv_values
 
 from chatio.log import MessageLog
+from chatio.overload import Overload
 from chatio.passwords import PasswordHasher
 from chatio.presence import Presence
 from chatio.realtime import create_server
@@ -26,16 +26,15 @@ from chatio.settings import ANY_ORIGIN, InvalidSettings, Settings, load, unknown
 from chatio.stores.memory import MemoryUserStore
 from chatio.tokens import Tokens
 from chatio.users import UserRegistry
-from handlers.base import Requests
 from handlers.chat import NAMESPACE, ChatNamespace
 from handlers.cors import Cors
+from handlers.requests import Requests
 from handlers.routes import make_application
 from handlers.serving import CannotListen, serve
 
 logger = logging.getLogger("chatio")
 
 EXIT_UNSOUND = 2
-FLUSH_SECONDS = 2.0  # of the time for stopping, for messages on their way
 DEFAULT_ENV_FILE = Path(__file__).with_name(".env")
 
 
@@ -72,12 +71,14 @@ async def run(settings: Settings) -> None:
     tokens = Tokens(settings.jwt_secret_key, ttl_seconds=settings.jwt_ttl_seconds)
     log = MessageLog(max_messages=settings.log_max_messages, max_bytes=settings.log_max_bytes)
     presence = Presence() if settings.presence == "on" else None
+    overload = Overload(settings.overload_lag_seconds if settings.rate_limits == "on" else 0)
     origins = ANY_ORIGIN if ANY_ORIGIN in settings.origins else list(settings.origins)
     realtime, socket_handler = create_server(
         cors_allowed_origins=origins,
         async_handlers=False,  # a client's messages are handled in the order in which it sent them
         namespaces=[NAMESPACE],  # without it "/" is served too, to anybody and for ever
         trusted_proxies=settings.proxies,
+        newcomers_wait=overload.retry_after_seconds,
         ping_interval=settings.ping_interval_seconds,
         ping_timeout=settings.ping_timeout_seconds,
     )
@@ -90,7 +91,7 @@ async def run(settings: Settings) -> None:
         history_on_connect=settings.history_on_connect,
         slow_client_seconds=settings.slow_client_seconds,
     )
-    requests = Requests()
+    requests = Requests(newcomers_wait=overload.retry_after_seconds)
     application = make_application(
         cors=Cors(settings.origins),
         requests=requests,
@@ -100,15 +101,18 @@ async def run(settings: Settings) -> None:
         presence=presence,
         socket_handler=socket_handler,
     )
+    watching = asyncio.create_task(overload.watch())
     try:
         await serve(
             application,
             host=settings.server_host,
             port=settings.server_port,
             requests=requests,
-            drop_sockets=partial(realtime.drop_all, flush_seconds=FLUSH_SECONDS),
+            clients=realtime,
+            grace_seconds=settings.shutdown_grace_seconds,
         )
     finally:
+        watching.cancel()
         hasher.close()
 
 

@@ -1,7 +1,7 @@
 """Whether the event loop keeps up, and when to ask newcomers to wait.
 
 A timer that is late by L says that whatever was due waited L as well. One late beat is a pause, and passes; what
-is to be acted upon is a queue that stands. So, as CoDel does with packets (RFC 8289, section 3), the least of a few
+is to be acted upon is a queue that stands. So, as CoDel does with packets (RFC 8289, section 3), the least of some
 beats in a row is looked at: it is small after any single pause, however long, and large as long as work comes in
 faster than it is done.
 """

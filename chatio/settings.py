@@ -82,7 +82,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Meta(
             ge=0,
             le=60,
-            description="While the event loop is late by more, in seconds, nobody new is let in; 0 for no such limit",
+            description="Nobody new is let in while the event loop is late by more, in seconds; 0 for never",
         ),
     ] = 0.25
     hash_queue_max: Annotated[

@@ -3,12 +3,15 @@
 from chatio.presence import Presence
 from chatio.tokens import Claims, Tokens
 from chatio.users import Credentials, Registration, UserRegistry
-from handlers.base import BaseHandler, Requests
+from handlers.base import BaseHandler
 from handlers.cors import Cors
 from handlers.guard import authenticated, public
+from handlers.requests import Requests
 
 
 class RegisterHandler(BaseHandler):
+    is_for_newcomers = True
+
     def initialize(self, cors: Cors, requests: Requests, registry: UserRegistry) -> None:  # type: ignore[override]
         super().initialize(cors, requests)
         self._registry = registry
@@ -21,6 +24,8 @@ class RegisterHandler(BaseHandler):
 
 
 class LoginHandler(BaseHandler):
+    is_for_newcomers = True
+
     def initialize(  # type: ignore[override]
         self, cors: Cors, requests: Requests, registry: UserRegistry, tokens: Tokens
     ) -> None:

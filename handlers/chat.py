@@ -6,7 +6,15 @@ from typing import Any
 import msgspec
 import socketio
 
-from chatio.errors import ChatioError, MessageRejected, MissingToken, TokenError, TokenMalformed, answer_to
+from chatio.errors import (
+    ChatioError,
+    MessageRejected,
+    MissingToken,
+    ShuttingDown,
+    TokenError,
+    TokenMalformed,
+    answer_to,
+)
 from chatio.log import Entry, MessageLog
 from chatio.messages import Author, fit_id, stamp
 from chatio.presence import Presence
@@ -14,6 +22,7 @@ from chatio.realtime import Server, ack_requested
 from chatio.recovery import start_of
 from chatio.tokens import Claims, Tokens
 from handlers.company import Company
+from handlers.requests import RETRY_AFTER_SECONDS
 
 NAMESPACE = "/chat"
 
@@ -83,7 +92,9 @@ class ChatNamespace(socketio.AsyncNamespace):
         if self._company is not None and author is not None:
             self._company.leave(author)
 
-    async def _send_message(self, sid: str, raw: object = None, *_: object) -> dict[str, object] | None:
+    async def _send_message(self, sid: str, raw: object = None, *_: object) -> Any:
+        if self.server.is_leaving:
+            return await self._turn_away(sid, raw)
         try:
             message = stamp(raw, self._authors[sid], max_chars=self._message_max_chars)
         except MessageRejected as error:
@@ -113,6 +124,16 @@ class ChatNamespace(socketio.AsyncNamespace):
             return refusal
         await self.emit("message-rejected", {**refusal, "id": fit_id(raw)}, to=sid)
         return None
+
+    async def _turn_away(self, sid: str, raw: object) -> object:
+        """Take no message any more, and let its sender go to the next server at once.
+
+        No ack, not even a refusal: clients with `retries` send again what was not acknowledged, and only that.
+        """
+        if not ack_requested():
+            await self._reject(sid, raw, ShuttingDown(retry_after_seconds=RETRY_AFTER_SECONDS))
+        self.server.let_go(sid, NAMESPACE)
+        return self.server.not_handled
 
     def _claims(self, auth: object) -> Claims:
         token = auth.get("token") if isinstance(auth, dict) else None

@@ -10,10 +10,11 @@ from chatio.presence import Presence
 from chatio.tokens import Tokens
 from chatio.users import UserRegistry
 from handlers.account import LoginHandler, OnlineHandler, RegisterHandler, UserHandler
-from handlers.base import BaseHandler, NotFoundHandler, Requests
+from handlers.base import BaseHandler, NotFoundHandler
 from handlers.cors import Cors
 from handlers.guard import is_marked
 from handlers.messages import MessagesHandler
+from handlers.requests import Requests
 
 
 class Route(NamedTuple):

@@ -1,6 +1,6 @@
 """The seam to python-socketio: the one package that knows the library's insides, and nothing of chat."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from tornado.web import RequestHandler
@@ -19,15 +19,25 @@ HTTP_SERVER_OPTIONS: dict[str, Any] = {"idle_connection_timeout": 60.0, "max_hea
 
 
 def create_server(
-    *, connect_timeout: float = 45.0, trusted_proxies: Iterable[str] = (), **options: Any
+    *,
+    connect_timeout: float = 45.0,
+    trusted_proxies: Iterable[str] = (),
+    newcomers_wait: Callable[[], int] = lambda: 0,
+    **options: Any,
 ) -> tuple[Server, type[RequestHandler]]:
     """A Socket.IO server, and the Tornado handler class to mount at "/socket.io/".
 
     `options` are those of `socketio.AsyncServer`. `connect_timeout`: seconds within which a client must have
     joined a namespace, or is closed (Node's default). `trusted_proxies`: addresses and CIDR blocks whose
-    X-Forwarded-For is believed; ValueError for one that is neither.
+    X-Forwarded-For is believed; ValueError for one that is neither. `newcomers_wait`: asked before each handshake,
+    after how many seconds to come again (503 with Retry-After); 0: come in.
     """
-    server = Server(connect_timeout=connect_timeout, trusted_proxies=trusted_proxies, **options)
+    server = Server(
+        connect_timeout=connect_timeout,
+        trusted_proxies=trusted_proxies,
+        newcomers_wait=newcomers_wait,
+        **options,
+    )
     return server, handler_for(server.eio)
 
 

@@ -7,6 +7,7 @@ from tornado.httputil import HTTPServerRequest
 
 from chatio.realtime.connection import Connection
 from chatio.realtime.engine import EngineServer
+from chatio.realtime.limits import LEAVING_RETRY_SECONDS
 
 
 class Refused(Exception):
@@ -15,9 +16,11 @@ class Refused(Exception):
     Codes and texts are Node's (engine.io, Server.errorMessages).
     """
 
-    def __init__(self, status: int, code: int, message: str) -> None:
+    def __init__(self, status: int, code: int, message: str, *, retry_after_seconds: int = 0) -> None:
+        """`retry_after_seconds`: for the header Retry-After; 0 for none."""
         super().__init__(message)
         self.status, self.code, self.message = status, code, message
+        self.retry_after_seconds = retry_after_seconds
 
 
 def unknown_transport() -> Refused:
@@ -53,7 +56,11 @@ def unsupported_version() -> Refused:
 
 
 def shutting_down() -> Refused:
-    return Refused(503, 3, "Shutting down")
+    return Refused(503, 3, "Shutting down", retry_after_seconds=LEAVING_RETRY_SECONDS)
+
+
+def overloaded(retry_after_seconds: int) -> Refused:
+    return Refused(503, 3, "Overloaded", retry_after_seconds=retry_after_seconds)
 
 
 def argument(request: HTTPServerRequest, name: str) -> str:
@@ -74,8 +81,6 @@ def body_bytes(request: HTTPServerRequest) -> int:
 
 def admitted(engine: EngineServer, request: HTTPServerRequest) -> Connection | None:
     """The session that a GET or POST belongs to, None for a handshake. Raises Refused."""
-    if not engine.accepting:
-        raise shutting_down()
     transport, sid = argument(request, "transport"), argument(request, "sid")
     if transport not in engine.transports:
         raise unknown_transport()
@@ -91,6 +96,10 @@ def admitted(engine: EngineServer, request: HTTPServerRequest) -> Connection | N
         raise unsupported_version()
     if request.method != "GET":
         raise bad_method()
+    if not engine.accepting:
+        raise shutting_down()
+    if wait := engine.newcomers_wait():
+        raise overloaded(wait)
     return None
 
 

@@ -41,16 +41,21 @@ class EngineServer(EngineIOServer):  # type: ignore[misc]
         *,
         trusted_proxies: Iterable[str] = (),
         first_input_bytes: int | None = None,
+        newcomers_wait: Callable[[], int] = lambda: 0,
         logger: Any = False,
         json: Any = None,
         **options: Any,
     ) -> None:
-        """`first_input_bytes`: what a connection may send before its owner raises `max_input_bytes`."""
+        """`first_input_bytes`: what a connection may send before its owner raises `max_input_bytes`.
+
+        `newcomers_wait`: asked before each handshake, after how many seconds to come again; 0: come in.
+        """
         options |= {"async_mode": "tornado", "monitor_clients": False}
         super().__init__(logger=quiet(logger), **options)
         self.trusted_proxies = parse_networks(trusted_proxies)
         self.first_input_bytes = min(self.max_http_buffer_size, first_input_bytes or self.max_http_buffer_size)
-        self.accepting = True
+        self.accepting = True  # handshakes; sessions that are there are served on
+        self.newcomers_wait = newcomers_wait
         self.refusals = RefusalLog()
         self._identifiers = Identifiers()
         self.heartbeat = Heartbeat(self.ping_interval, self.ping_timeout)

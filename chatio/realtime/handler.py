@@ -229,6 +229,8 @@ class RealtimeHandler(RequestHandler):
         return True
 
     def _answer(self, refusal: Refused) -> None:
+        if refusal.retry_after_seconds:
+            self.set_header("Retry-After", str(refusal.retry_after_seconds))
         body = json.dumps({"code": refusal.code, "message": refusal.message}).encode()
         self._send(refusal.status, "application/json", body)
 

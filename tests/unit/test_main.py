@@ -12,6 +12,7 @@ from tornado.netutil import bind_sockets
 
 import main as program
 from chatio.settings import table
+from handlers.signals import STOPPING
 from tests.conftest import ExpectedLogs
 
 KEY = "a key of more than thirty-two bytes"
@@ -53,9 +54,12 @@ def stop_when_listening(caplog: pytest.LogCaptureFixture) -> Iterator[list[str]]
                 os.kill(os.getpid(), signal.SIGTERM)
 
     handler = Stop(logging.INFO)
+    kept = {number: signal.getsignal(number) for number in STOPPING}
     logging.getLogger("chatio").addHandler(handler)
     yield lines
     logging.getLogger("chatio").removeHandler(handler)
+    for number, previous in kept.items():
+        signal.signal(number, previous)  # a server that has left ignores them
 
 
 def test_a_sound_configuration_is_said_to_be_and_exits_0_without_serving(
@@ -155,7 +159,7 @@ def test_the_server_starts_says_where_and_ends_with_0(env_file: Write, stop_when
     assert program.main(env_file("SERVER_PORT=0", "SERVER_HOST=127.0.0.1", f"JWT_SECRET_KEY={KEY}")) == 0
     first, *others = stop_when_listening
     assert first.startswith("Chat.io is listening on http://127.0.0.1:")
-    assert others == ["Stopping", "Stopped"]
+    assert others == ["Stopping: 0 connections are let go within 10 seconds", "Stopped"]
 
 
 def test_without_a_key_one_is_made_and_one_warning_says_what_that_means(

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from typing import Any, NamedTuple, Self
 
 from tornado.httpserver import HTTPServer
@@ -15,8 +16,8 @@ from chatio.realtime import HTTP_SERVER_OPTIONS
 from chatio.stores.memory import MemoryUserStore
 from chatio.tokens import Tokens
 from chatio.users import UserRegistry
-from handlers.base import Requests
 from handlers.cors import Cors
+from handlers.requests import Requests
 from handlers.routes import make_application
 from handlers.serving import BUFFER_BYTES
 
@@ -80,9 +81,15 @@ class Connection:
 class Rest:
     """A server that `handlers.routes` puts together as `main.run` does, with hashes that cost next to nothing."""
 
-    def __init__(self, *, hash_queue_max: int = 256, origins: tuple[str, ...] = (ORIGIN,)) -> None:
+    def __init__(
+        self,
+        *,
+        hash_queue_max: int = 256,
+        origins: tuple[str, ...] = (ORIGIN,),
+        newcomers_wait: Callable[[], int] = lambda: 0,
+    ) -> None:
         self.hasher = PasswordHasher(max_waiting=hash_queue_max, memory_kib=8, iterations=1)
-        self.requests = Requests()
+        self.requests = Requests(newcomers_wait=newcomers_wait)
         self.registry = UserRegistry(MemoryUserStore(), self.hasher)
         self.tokens = Tokens(KEY, ttl_seconds=3600)
         self.cors = Cors(origins)
