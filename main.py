@@ -4,6 +4,12 @@ python main.py            start the server
 python main.py --check    say whether the configuration is sound; exits 0 or 2
 """
 
+import signal
+
+if __name__ == "__main__":
+    # Ctrl-C ends it without a traceback also while the rest is loaded; the server, once there, leaves by itself.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import argparse
 import asyncio
 import gc

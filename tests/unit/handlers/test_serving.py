@@ -15,6 +15,7 @@ from tornado.netutil import bind_sockets
 from tornado.web import Application
 
 from chatio.errors import ANSWERS, ShuttingDown
+from handlers import serving
 from handlers.base import BaseHandler
 from handlers.guard import public
 from handlers.leaving import leave
