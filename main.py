@@ -77,7 +77,7 @@ async def run(settings: Settings) -> None:
     tokens = Tokens(settings.jwt_secret_key, ttl_seconds=settings.jwt_ttl_seconds)
     log = MessageLog(max_messages=settings.log_max_messages, max_bytes=settings.log_max_bytes)
     presence = Presence() if settings.presence == "on" else None
-    overload = Overload(settings.overload_lag_seconds if settings.rate_limits == "on" else 0)
+    overload = Overload(settings.overload_lag_seconds)
     origins = ANY_ORIGIN if ANY_ORIGIN in settings.origins else list(settings.origins)
     realtime, socket_handler = create_server(
         cors_allowed_origins=origins,

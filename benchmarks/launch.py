@@ -64,6 +64,7 @@ def running(name: str, command: list[str]) -> Iterator[Server]:
         "JWT_SECRET_KEY": secret,
         "CLIENT_URL": "*",
         "RATE_LIMITS": "off",
+        "OVERLOAD_LAG_SECONDS": "0",
         "HISTORY_ON_CONNECT": "0",
         "PRESENCE": "off",
     }

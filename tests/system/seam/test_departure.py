@@ -76,7 +76,7 @@ async def house() -> AsyncIterator[House]:
 
 
 async def numbers_until_closed(ws: Ws) -> tuple[list[int], int | None]:
-    numbers = []
+    numbers: list[int] = []
     while True:
         try:
             packet = str(await ws.receive())
