@@ -4,8 +4,8 @@
     python -m tests.system.leaving storm [CLIENTS]
 
 `restart`: SIGTERM to a server through which messages go, with acks; another, with a log of its own, is started
-meanwhile and takes the port over for everybody who comes. `storm`: the server is killed, and everybody comes back to
-the next one at the same moment.
+meanwhile and takes the port over for everybody who comes. `storm`: the server is killed, and everybody comes back
+to the next one at the same moment.
 """
 
 import asyncio
@@ -14,7 +14,8 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from typing import NamedTuple
+from itertools import count
+from typing import Any, NamedTuple
 
 from benchmarks.load.wire import token
 from tests.system.people import Person
@@ -29,6 +30,8 @@ class Port:
 
     def __init__(self, number: int) -> None:
         self.number = number
+        self.is_open = asyncio.Event()
+        self.is_open.set()
 
     def __call__(self) -> int:
         return self.number
@@ -37,7 +40,7 @@ class Port:
 class ProbedServer(ServerProcess):
     """Says on its end how long its loop stood still at the longest."""
 
-    def __init__(self, **settings: str) -> None:
+    def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         self._command = [sys.executable, "-m", "benchmarks.probed_server"]
 
@@ -48,9 +51,9 @@ class ProbedServer(ServerProcess):
 
 
 @asynccontextmanager
-async def crowd(count: int, port: Callable[[], int], delays: tuple[float, float]) -> AsyncIterator[list[Person]]:
-    """`count` people, who are all in the chat."""
-    people = [Person(token(SECRET, number), port, delays) for number in range(count)]
+async def crowd(size: int, port: Port) -> AsyncIterator[list[Person]]:
+    """`size` people, who are all in the chat."""
+    people = [Person(token(SECRET, number), port, port.is_open) for number in range(size)]
     living = []
     for person in people:
         living.append(asyncio.create_task(person.live()))
@@ -110,7 +113,7 @@ async def restart(clients: int, rate: float) -> Restart:
         old = stack.enter_context(ServerProcess())
         new = ServerProcess()
         port = Port(old.port)
-        people = await stack.enter_async_context(crowd(clients, port, (0.5, 1.5)))
+        people = await stack.enter_async_context(crowd(clients, port))
         talking = asyncio.create_task(talk(people, rate))
         await asyncio.sleep(SECONDS_BEFORE)
         began = time.monotonic()
@@ -152,16 +155,18 @@ async def restart(clients: int, rate: float) -> Restart:
 
 
 async def talk(people: list[Person], rate: float) -> None:
-    for number in range(1_000_000):
+    began = time.monotonic()
+    for number in count():
         random.choice(people).say(f"message {number}", f"what {number} says")
-        await asyncio.sleep(1 / rate)
+        await asyncio.sleep(max(0.0, began + number / rate - time.monotonic()))
 
 
 class Storm(NamedTuple):
     clients: int
     all_chat_seconds: float  # from the moment the new server listens
     attempts: int
-    refused: int  # 503, or nobody listened; they came again
+    unreachable: int  # nobody listened yet
+    refused_with_503: int
     errors: int
     longest_stall_ms: float
 
@@ -175,33 +180,30 @@ async def storm(clients: int, **settings: str) -> Storm:
     async with AsyncExitStack() as stack:
         old = stack.enter_context(ServerProcess())
         port = Port(old.port)
-        people = await stack.enter_async_context(crowd(clients, port, (0.05, 0.05)))
-        for person in people:
-            person.attempts = person.refused = 0
-        gone = port.number
-        port.number = 1  # nobody listens there
+        people = await stack.enter_async_context(crowd(clients, port))
+        port.is_open.clear()
         old.process.kill()
         await asyncio.to_thread(old.process.wait)
-        await until(lambda: not any(person.joined.is_set() for person in people))
-        new = await asyncio.to_thread(
-            stack.enter_context, ProbedServer(SERVER_PORT=str(gone), HISTORY_ON_CONNECT="0", **settings)
-        )
+        new = ProbedServer(HISTORY_ON_CONNECT="0", **settings)
+        await asyncio.to_thread(stack.enter_context, new)
+        await until(lambda: all(person.is_waiting for person in people))
         for person in people:
-            person.attempts = person.refused = 0
+            person.attempts = person.unreachable = person.refused = 0
+            person.received.clear()
         began = time.monotonic()
-        port.number = gone
+        port.number = new.port
+        port.is_open.set()
         await all_joined(people)
         people[0].say("the first", "is everybody there?")
-        heard = await until(
-            lambda: all(("the first", o) in p.received for p in people for o in people[0].acked.values())
-        )
+        heard = await until(lambda: all(person.received for person in people))
         all_chat_seconds = time.monotonic() - began
         exit_code = await asyncio.to_thread(new.stop)
         return Storm(
             clients=clients,
             all_chat_seconds=round(all_chat_seconds, 2),
             attempts=sum(person.attempts for person in people),
-            refused=sum(person.refused for person in people),
+            unreachable=sum(person.unreachable for person in people),
+            refused_with_503=sum(person.refused for person in people),
             errors=sum(person.failures for person in people) + (not heard) + abs(exit_code),
             longest_stall_ms=new.longest_stall_ms,
         )

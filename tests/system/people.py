@@ -1,4 +1,4 @@
-"""Many light Socket.IO clients in one process, which come back, recover and send again as the official one does."""
+"""Many light Socket.IO clients in one process, which come back, recover and send again as the official ones do."""
 
 import asyncio
 import json
@@ -18,16 +18,17 @@ _FIRST_OFFSET_BYTES = 25  # an offset is the last string of an event
 class Person(asyncio.Protocol):
     """One client. What it receives and what is acked is kept, as pairs of a message's id and its offset.
 
-    `port` is asked before each attempt. `delays`: the least and the most seconds before the first attempt to come
-    back, twice that before the next, up to 5 s (the official client's are 0.5 and 1.5).
+    `port` is asked before each attempt, which waits for `may_try`. It comes back after 0.5 to 1.5 s, doubled with each
+    attempt that fails, up to 5 s: the official client's defaults.
     """
 
-    def __init__(self, token: str, port: Callable[[], int], delays: tuple[float, float] = (0.5, 1.5)) -> None:
+    def __init__(self, token: str, port: Callable[[], int], may_try: asyncio.Event) -> None:
         self.received: list[tuple[str, str]] = []
         self.acked: dict[str, str] = {}
-        self.attempts = self.refused = self.joins = self.failures = 0
+        self.attempts = self.unreachable = self.refused = self.joins = self.failures = 0
         self.joined = asyncio.Event()
-        self._token, self._port, self._delays = token, port, delays
+        self._token, self._port, self._may_try = token, port, may_try
+        self.is_waiting = False
         self._memory: dict[str, str] = {}  # the pid and the offset by which it recovers
         self._unacked: dict[str, str] = {}
         self._in_flight: dict[int, str] = {}
@@ -42,17 +43,19 @@ class Person(asyncio.Protocol):
         tries = 0
         while True:
             self._lost.clear()
+            self.is_waiting = True
+            await self._may_try.wait()
+            self.is_waiting = False
             self.attempts += 1
             try:
                 await asyncio.get_running_loop().create_connection(lambda: self, "127.0.0.1", self._port())
             except OSError:
-                self.refused += 1
+                self.unreachable += 1
             else:
                 await self._lost.wait()
             tries = 0 if self.joined.is_set() else tries + 1
             self.joined.clear()
-            low, high = self._delays
-            await asyncio.sleep(min(5.0, random.uniform(low, high) * 2 ** min(tries, 10)))
+            await asyncio.sleep(min(5.0, random.uniform(0.5, 1.5) * 2 ** min(tries, 10)))
 
     def say(self, message_id: str, content: str) -> None:
         """Send it, again after each reconnect, until it is acked."""
