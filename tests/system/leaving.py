@@ -22,7 +22,7 @@ from tests.system.people import Person
 from tests.system.server import SECRET, ServerProcess
 
 SETTLE_SECONDS = 30.0
-SECONDS_BEFORE, SECONDS_AFTER = 3.0, 6.0
+SECONDS = 5.0
 
 
 class Port:
@@ -107,15 +107,18 @@ class Restart(NamedTuple):
         return lost == 0 and self.exit_code == 0
 
 
-async def restart(clients: int, rate: float) -> Restart:
-    """Play it. The old server's log ends with it: who was away at the signal misses what was said meanwhile."""
+async def restart(clients: int, rate: float, seconds: float) -> Restart:
+    """Play it: people talk for `seconds` before the signal, and for `seconds` after everybody is back.
+
+    The old server's log ends with it: who was away at the signal misses what was said meanwhile.
+    """
     async with AsyncExitStack() as stack:
         old = stack.enter_context(ServerProcess())
         new = ServerProcess()
         port = Port(old.port)
         people = await stack.enter_async_context(crowd(clients, port))
         talking = asyncio.create_task(talk(people, rate))
-        await asyncio.sleep(SECONDS_BEFORE)
+        await asyncio.sleep(seconds)
         began = time.monotonic()
         stopping = asyncio.create_task(asyncio.to_thread(old.stop))
         await asyncio.to_thread(stack.enter_context, new)
@@ -124,7 +127,7 @@ async def restart(clients: int, rate: float) -> Restart:
         leaving_seconds = time.monotonic() - began
         await all_joined(people)
         back_seconds = time.monotonic() - began
-        await asyncio.sleep(SECONDS_AFTER)
+        await asyncio.sleep(seconds)
         talking.cancel()
         sent = sum(person.unacked + len(person.acked) for person in people)
         await until(lambda: not any(person.unacked for person in people))
@@ -197,14 +200,18 @@ async def storm(clients: int, **settings: str) -> Storm:
         people[0].say("the first", "is everybody there?")
         heard = await until(lambda: all(person.received for person in people))
         all_chat_seconds = time.monotonic() - began
+        attempts, unreachable, refused, failures = (
+            sum(getattr(person, name) for person in people)
+            for name in ("attempts", "unreachable", "refused", "failures")
+        )
         exit_code = await asyncio.to_thread(new.stop)
         return Storm(
             clients=clients,
             all_chat_seconds=round(all_chat_seconds, 2),
-            attempts=sum(person.attempts for person in people),
-            unreachable=sum(person.unreachable for person in people),
-            refused_with_503=sum(person.refused for person in people),
-            errors=sum(person.failures for person in people) + (not heard) + abs(exit_code),
+            attempts=attempts,
+            unreachable=unreachable,
+            refused_with_503=refused,
+            errors=failures + (not heard) + abs(exit_code),
             longest_stall_ms=new.longest_stall_ms,
         )
 
@@ -218,6 +225,6 @@ if __name__ == "__main__":
     what, *numbers = sys.argv[1:]
     if what == "restart":
         clients, rate = [*map(int, numbers), *(500, 50)[len(numbers) :]]
-        report(asyncio.run(restart(clients, rate)))
+        report(asyncio.run(restart(clients, rate, SECONDS)))
     else:
         report(asyncio.run(storm(int(numbers[0]) if numbers else 1000, OVERLOAD_LAG_SECONDS="0.25")))

@@ -18,8 +18,8 @@ _FIRST_OFFSET_BYTES = 25  # an offset is the last string of an event
 class Person(asyncio.Protocol):
     """One client. What it receives and what is acked is kept, as pairs of a message's id and its offset.
 
-    `port` is asked before each attempt, which waits for `may_try`. It comes back after 0.5 to 1.5 s, doubled with each
-    attempt that fails, up to 5 s: the official client's defaults.
+    `port` is asked before each attempt, which waits for `may_try`. It comes back after 0.5 to 1.5 s, doubled with
+    each attempt that fails, up to 5 s: the official client's defaults.
     """
 
     def __init__(self, token: str, port: Callable[[], int], may_try: asyncio.Event) -> None:

@@ -16,8 +16,14 @@ from typing import Any
 
 import pytest
 
+from chatio.log import MessageLog
+from chatio.realtime import create_server
+from chatio.tokens import Tokens
+from handlers.chat import NAMESPACE, ChatNamespace
 from tests.system.js import JsClients
-from tests.system.server import ROOT, ServerProcess, await_until
+from tests.system.leaving import restart, storm
+from tests.system.seam.wire import join, serving
+from tests.system.server import ROOT, SECRET, ServerProcess, await_until
 
 QUICKLY: dict[str, Any] = {"reconnectionDelay": 20, "reconnectionDelayMax": 50, "timeout": 3000}
 WAYS = pytest.mark.parametrize("transports", [["websocket"], ["polling"], ["polling", "websocket"]], ids="-".join)
@@ -166,6 +172,38 @@ def test_messages_sent_while_it_leaves_are_neither_acked_nor_lost(
     assert of_new, "the signal came too late to test anything"
 
 
+@pytest.mark.parametrize("ack", [False, True], ids=["no ack asked for", "ack asked for"])
+async def test_who_speaks_while_it_leaves_is_let_go_at_once_and_without_an_ack(ack: bool) -> None:
+    server, handler = create_server(namespaces=[NAMESPACE], async_handlers=False)
+    tokens, log = Tokens(SECRET, ttl_seconds=60), MessageLog()
+    ChatNamespace(
+        server,
+        tokens=tokens,
+        log=log,
+        presence=None,
+        message_max_chars=100,
+        history_on_connect=0,
+        slow_client_seconds=30,
+    )
+    async with serving(handler) as port:
+        auth = {"token": tokens.issue(subject="7", name="Ann", email="ann@chat.test")}
+        ws = await join(port, NAMESPACE, auth)
+        server.eio.accepting = False  # it leaves, and this one's turn is not yet
+        event = json.dumps(["send-message", {"id": "mine", "content": "too late"}])
+        ws.send(f"42/chat,{7 if ack else ''}{event}")
+        if not ack:
+            packet = str(await ws.receive())
+            assert json.loads(packet.removeprefix("42/chat,")) == ["message-rejected", rejection_of("mine")]
+        assert await ws.receive_or_end() == "closed, 1001"
+        ws.close()
+        assert log.head == 0
+
+
+def rejection_of(message_id: str) -> dict[str, object]:
+    message = "The server is restarting. Please try again in a moment."
+    return {"ok": False, "error": {"code": "shutting_down", "message": message}, "id": message_id}
+
+
 def test_whatever_strangers_do_it_ends_in_time(graceful: ServerProcess, js: JsClients) -> None:
     """Idle and half-open sockets, bodies never finished, answers never read, hashes under way, deaf WebSockets."""
     token = graceful.sign_up("ann")
@@ -236,3 +274,14 @@ def test_ctrl_c_while_python_is_still_loading_prints_nothing() -> None:
             time.sleep(chance.uniform(0, 0.2))  # anywhere in what follows
             process.send_signal(signal.SIGINT)
             assert process.communicate(timeout=20)[0] == ""
+
+
+async def test_a_restart_in_the_middle_of_a_conversation_loses_nothing_that_was_acked() -> None:
+    outcome = await restart(clients=60, rate=50, seconds=1)
+    assert outcome.is_as_promised, outcome
+    assert min(outcome.acked_by_old, outcome.acked_by_new) > 0, outcome
+
+
+async def test_everybody_comes_back_at_once_after_a_crash() -> None:
+    outcome = await storm(clients=200)
+    assert outcome.is_as_promised, outcome
