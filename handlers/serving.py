@@ -52,7 +52,8 @@ async def serve(
     )
     _allow_as_many_files_as_may_be()
     bound_port = _listen(server, host, port)
-    logger.info("Chat.io is listening on http://%s:%d", _shown(host), bound_port)
+    url = f"http://{_shown(host)}:{bound_port}"
+    logger.info("Chat.io is listening on %s", url, extra={"event": "started", "url": url})
     await signals.first.wait()
     await leave(server, requests=requests, clients=clients, grace_seconds=grace_seconds, at_once=signals.second)
     signals.close()
@@ -74,7 +75,12 @@ class _Listener(socket.socket):
         except OSError as error:
             if error.errno not in _NO_ROOM:
                 raise
-            logger.error("No connection is accepted for %g s: %s", _REST_SECONDS, error.strerror)  # noqa: TRY400
+            logger.error(  # noqa: TRY400
+                "No connection is accepted for %g s: %s",
+                _REST_SECONDS,
+                error.strerror,
+                extra={"event": "no_room", "seconds": _REST_SECONDS, "reason": error.strerror},
+            )
             loop = IOLoop.current()
             loop.update_handler(self, 0)
             loop.call_later(_REST_SECONDS, self._accept_again)

@@ -15,7 +15,7 @@ from chatio.realtime.calls import call
 from chatio.realtime.codec import dumps
 from chatio.realtime.connection import Connection
 from chatio.realtime.deadlines import Deadlines
-from chatio.realtime.failures import RefusalLog, library_logger, logger, report
+from chatio.realtime.failures import library_logger, logger, report
 from chatio.realtime.frames import GOING_AWAY
 from chatio.realtime.heartbeat import Heartbeat
 from chatio.realtime.identifiers import Identifiers
@@ -56,7 +56,6 @@ class EngineServer(EngineIOServer):  # type: ignore[misc]
         self.first_input_bytes = min(self.max_http_buffer_size, first_input_bytes or self.max_http_buffer_size)
         self.accepting = True  # handshakes; sessions that are there are served on
         self.newcomers_wait = newcomers_wait
-        self.refusals = RefusalLog()
         self._identifiers = Identifiers()
         self.heartbeat = Heartbeat(self.ping_interval, self.ping_timeout)
         self.leaving: Deadlines[Connection] = Deadlines(
