@@ -72,7 +72,11 @@ async def leave(
 async def _part(requests: Requests, clients: Clients, seconds: float) -> None:
     all_answered, _ = await asyncio.gather(requests.finish(seconds), clients.leave(seconds))
     if not all_answered:
-        logger.warning("Some requests did not finish in time", extra={"event": "requests_cut_off"})
+        logger.warning(
+            "Some requests did not finish within %g seconds",
+            seconds,
+            extra={"event": "requests_given_up", "seconds": seconds},
+        )
 
 
 def _tell_what_is_cut_off(requests: Requests, clients: Clients) -> None:

@@ -53,10 +53,9 @@ class Requests:
 
     def sending(self, answer: "asyncio.Future[None]") -> None:
         """An answer is on its way until `answer` is done: its client has not taken all of it."""
-        if not answer.done():
-            self._answers.add(answer)
-            self._idle.clear()
-            answer.add_done_callback(self._sent)
+        self._answers.add(answer)
+        self._idle.clear()
+        answer.add_done_callback(self._sent)
 
     async def wait_idle(self) -> None:
         """Return when none is under way, and every answer is taken."""

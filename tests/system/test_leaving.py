@@ -1,5 +1,6 @@
 """SIGTERM while people chat: nothing acked is missing, everybody comes back, and the process ends in time."""
 
+import asyncio
 import json
 import random
 import signal
@@ -9,20 +10,21 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from chatio.log import MessageLog
-from chatio.realtime import create_server
+from chatio.messages import Message
+from chatio.realtime import Server, create_server
 from chatio.tokens import Tokens
 from handlers.chat import NAMESPACE, ChatNamespace
 from tests.system.js import JsClients
 from tests.system.leaving import restart, storm
-from tests.system.seam.wire import join, serving
+from tests.system.seam.wire import Ws, join, serving
 from tests.system.server import ROOT, SECRET, ServerProcess, await_until
 
 QUICKLY: dict[str, Any] = {"reconnectionDelay": 20, "reconnectionDelayMax": 50, "timeout": 3000}
@@ -172,11 +174,12 @@ def test_messages_sent_while_it_leaves_are_neither_acked_nor_lost(
     assert of_new, "the signal came too late to test anything"
 
 
-@pytest.mark.parametrize("ack", [False, True], ids=["no ack asked for", "ack asked for"])
-async def test_who_speaks_while_it_leaves_is_let_go_at_once_and_without_an_ack(ack: bool) -> None:
+@asynccontextmanager
+async def chat() -> AsyncIterator[tuple[Server, MessageLog, ChatNamespace, Ws]]:
+    """The namespace as `main.run` makes it, and somebody who has joined."""
     server, handler = create_server(namespaces=[NAMESPACE], async_handlers=False)
     tokens, log = Tokens(SECRET, ttl_seconds=60), MessageLog()
-    ChatNamespace(
+    namespace = ChatNamespace(
         server,
         tokens=tokens,
         log=log,
@@ -186,17 +189,40 @@ async def test_who_speaks_while_it_leaves_is_let_go_at_once_and_without_an_ack(a
         slow_client_seconds=30,
     )
     async with serving(handler) as port:
-        auth = {"token": tokens.issue(subject="7", name="Ann", email="ann@chat.test")}
-        ws = await join(port, NAMESPACE, auth)
+        ws = await join(port, NAMESPACE, {"token": tokens.issue(subject="7", name="Ann", email="ann@chat.test")})
+        yield server, log, namespace, ws
+        ws.http.close()
+
+
+async def test_who_speaks_while_it_leaves_is_told_and_let_go_at_once() -> None:
+    async with chat() as (server, log, _, ws):
         server.eio.accepting = False  # it leaves, and this one's turn is not yet
-        event = json.dumps(["send-message", {"id": "mine", "content": "too late"}])
-        ws.send(f"42/chat,{7 if ack else ''}{event}")
-        if not ack:
-            packet = str(await ws.receive())
-            assert json.loads(packet.removeprefix("42/chat,")) == ["message-rejected", rejection_of("mine")]
+        ws.send(f"42/chat,{TOO_LATE}")
+        packet = str(await ws.receive())
+        assert json.loads(packet.removeprefix("42/chat,")) == ["message-rejected", rejection_of("mine")]
         assert await ws.receive_or_end() == "closed, 1001"
-        ws.close()
         assert log.head == 0
+
+
+async def test_who_asks_for_an_ack_while_it_leaves_gets_none_also_if_much_waits_for_it() -> None:
+    async with chat() as (server, log, namespace, ws):
+        ws.http.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        for number in range(400):  # 20 MB, more than the kernel keeps
+            log.append(Message(f"{number}", "." * 50_000, "7", "Ann", "10:00", "2026-01-01T00:00:00.000Z"))
+        namespace._fanout.wake()
+        server.eio.accepting = False
+        ws.send(f"42/chat,7{TOO_LATE}")
+        ws.http.writer.transport.resume_reading()  # type: ignore[attr-defined]
+        for _ in range(400):
+            assert str(await ws.receive()).startswith('42/chat,["receive-message"')
+        leaving = asyncio.ensure_future(server.leave(GRACE_SECONDS))
+        assert await ws.receive_or_end() == "closed, 1001"
+        assert log.head == 400
+        ws.http.close()
+        await leaving
+
+
+TOO_LATE = '["send-message", {"id": "mine", "content": "too late"}]'
 
 
 def rejection_of(message_id: str) -> dict[str, object]:

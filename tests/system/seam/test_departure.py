@@ -48,15 +48,13 @@ class House:
             "/chat", self.log, lambda entry: ["said", entry.number, "." * ENTRY_BYTES]
         )
 
+        self.sids: list[str] = []
+
         async def connect(sid: str, environ: Any, auth: Any = None) -> None:
+            self.sids.append(sid)
             server.follow(sid, "/chat", after=0, pid="pid")
 
-        async def speak(sid: str, ask: str) -> Any:
-            server.let_go(sid, "/chat")
-            return server.not_handled
-
         server.on("connect", connect, "/chat")
-        server.on("speak", speak, "/chat")
 
     def say(self, count: int) -> None:
         self.log.head += count
@@ -163,14 +161,21 @@ async def test_they_go_spread_over_time_and_in_another_order_than_they_came() ->
         assert neighbours < 30  # of 59, were they to go as they came, or the other way round
 
 
-async def test_who_is_let_go_before_its_turn_gets_everything_first() -> None:
+async def test_who_is_let_go_at_once_gets_what_was_said_a_moment_ago() -> None:
     async with house() as home:
         ws = await join(home.port, "/chat")
-        read_slowly(ws)
-        home.say(400)
+        home.say(1)
+        home.server.let_go(home.sids[0], "/chat")  # in the same turn of the loop
         leaving = asyncio.ensure_future(home.server.leave(SECONDS))
-        ws.send('42/chat,1["speak","x"]')
-        read_on(ws)
-        assert await numbers_until_closed(ws) == (list(range(1, 401)), 1001)
+        assert await numbers_until_closed(ws) == ([1], 1001)
         ws.http.close()
         await leaving
+
+
+async def test_who_is_let_go_without_waiting_goes_before_anybody_leaves() -> None:
+    async with house() as home:
+        ws, other = await join(home.port, "/chat"), await join(home.port, "/chat")
+        home.server.let_go(home.sids[0], "/chat")
+        assert await ws.closed() == 1001
+        assert home.server.connections == 1
+        other.close()
