@@ -70,7 +70,9 @@ async def test_what_is_not_done_in_time_is_given_up_and_told() -> None:
 async def test_an_answer_that_is_not_taken_is_waited_for_like_a_request() -> None:
     requests = Requests()
     answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    request = Request(requests)
     requests.sending(answer)
+    request.end()
     assert not await requests.finish(0.01)
     answer.set_exception(ConnectionResetError())
     assert await requests.finish(5)
