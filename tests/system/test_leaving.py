@@ -242,7 +242,7 @@ def test_whatever_strangers_do_it_ends_in_time(graceful: ServerProcess, js: JsCl
             connection.sendall(data)
             return connection
 
-        for _ in range(200):
+        for _ in range(700):
             connect(b"")
         for _ in range(20):
             connect(b"GET /user HTTP/1.1\r\nHost")

@@ -242,7 +242,7 @@ async def test_a_port_that_somebody_else_has_too_is_closed_at_once(rest: Rest) -
     await asyncio.wait_for(clients.begun.wait(), PATIENCE_SECONDS)
     with listening:
         _, writer = await asyncio.open_connection("127.0.0.1", port)
-        listening.setblocking(True)
+        listening.settimeout(PATIENCE_SECONDS)
         waiting, _ = listening.accept()  # nobody took it: it is here for the next process
         waiting.close()
         writer.close()
