@@ -31,9 +31,13 @@ from chatio.passwords import PasswordHasher
 from chatio.presence import Presence
 from chatio.realtime import create_server
 from chatio.settings import ANY_ORIGIN, InvalidSettings, Settings, changed, load, unknown_names
+from chatio.signin import SignIns
 from chatio.stores.memory import MemoryUserStore
+from chatio.throttles import Throttle
 from chatio.tokens import Tokens
+from chatio.turns import Rates, Turns
 from chatio.users import UserRegistry
+from handlers.callers import Callers, PasswordDoor, RegistrationDoor
 from handlers.chat import NAMESPACE, ChatNamespace
 from handlers.cors import Cors
 from handlers.requests import Requests
@@ -95,11 +99,13 @@ async def run(settings: Settings) -> None:
         tokens=tokens,
         log=log,
         presence=presence,
+        turns=_turns(settings),
         message_max_chars=settings.message_max_chars,
         history_on_connect=settings.history_on_connect,
         slow_client_seconds=settings.slow_client_seconds,
     )
-    requests = Requests(newcomers_wait=overload.retry_after_seconds)
+    callers = Callers(settings.proxies)
+    requests = Requests(callers, newcomers_wait=overload.retry_after_seconds)
     application = make_application(
         cors=Cors(settings.origins),
         requests=requests,
@@ -107,6 +113,8 @@ async def run(settings: Settings) -> None:
         tokens=tokens,
         log=log,
         presence=presence,
+        password_door=PasswordDoor(callers, _sign_ins(settings)),
+        registration_door=RegistrationDoor(callers, _registrations(settings)),
         socket_handler=socket_handler,
     )
     watching = asyncio.create_task(overload.watch())
@@ -122,6 +130,31 @@ async def run(settings: Settings) -> None:
     finally:
         watching.cancel()
         hasher.close()
+
+
+def _turns(settings: Settings) -> Turns:
+    rates = Rates(
+        messages=settings.messages_per_second,
+        message_burst=settings.message_burst,
+        person_messages=settings.person_messages_per_second,
+        person_message_burst=settings.person_message_burst,
+        other_events=settings.other_events_per_second,
+        flood_events=settings.flood_events,
+    )
+    return Turns(rates, is_on=settings.rate_limits == "on")
+
+
+def _sign_ins(settings: Settings) -> SignIns:
+    return SignIns(
+        failures_per_account=settings.login_failures_per_account,
+        failures_per_address=settings.login_failures_per_address,
+        logins_per_minute=settings.logins_per_minute,
+        is_on=settings.rate_limits == "on",
+    )
+
+
+def _registrations(settings: Settings) -> Throttle:
+    return Throttle(settings.registrations_per_hour, 3600, is_on=settings.rate_limits == "on")
 
 
 def _settings_in(env_file: Path) -> dict[str, str | None]:

@@ -201,12 +201,14 @@ class BaseHandler(RequestHandler):
         self.answer(answer.status, body)
 
     def _tell_refused(self, reason: str) -> None:
+        door = type(self).__name__.removesuffix("Handler").lower()
+        address = self._requests.callers.address(self.request)
         logger.info(
             "%s from %s refused for now: %s",
-            self.request.method,
-            self.request.remote_ip,
+            door,
+            address,
             reason,
-            extra={"event": "request_refused", "address": self.request.remote_ip, "reason": reason},
+            extra={"event": "request_refused", "door": door, "address": address, "reason": reason},
         )
 
 

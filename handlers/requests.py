@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from chatio.errors import Overloaded, ShuttingDown
+from handlers.callers import Callers
 
 # What is left of a body when the server is told to stop must come within so long. Bodies have at most 16 KiB.
 LATE_BODY_SECONDS: Final = 1.0
@@ -24,8 +25,9 @@ class Request(Protocol):
 class Requests:
     """Lets requests in, and lets those that are under way finish when the server stops. Event loop only."""
 
-    def __init__(self, *, newcomers_wait: Callable[[], int] = lambda: 0) -> None:
+    def __init__(self, callers: Callers, *, newcomers_wait: Callable[[], int] = lambda: 0) -> None:
         """`newcomers_wait`: after how many seconds to register or log in; 0: now."""
+        self.callers = callers
         self._newcomers_wait = newcomers_wait
         self._is_leaving = False
         self._under_way: set[Request] = set()

@@ -21,6 +21,7 @@ from chatio.log import MessageLog
 from chatio.messages import Message
 from chatio.realtime import Server, create_server
 from chatio.tokens import Tokens
+from chatio.turns import Rates, Turns
 from handlers.chat import NAMESPACE, ChatNamespace
 from tests.system.js import JsClients
 from tests.system.leaving import restart, storm
@@ -184,6 +185,7 @@ async def chat() -> AsyncIterator[tuple[Server, MessageLog, ChatNamespace, Ws]]:
         tokens=tokens,
         log=log,
         presence=None,
+        turns=Turns(Rates(), is_on=False),
         message_max_chars=100,
         history_on_connect=0,
         slow_client_seconds=30,

@@ -13,9 +13,12 @@ from chatio.log import MessageLog
 from chatio.passwords import PasswordHasher
 from chatio.presence import Presence
 from chatio.realtime import HTTP_SERVER_OPTIONS
+from chatio.signin import SignIns
 from chatio.stores.memory import MemoryUserStore
+from chatio.throttles import Throttle
 from chatio.tokens import Tokens
 from chatio.users import UserRegistry
+from handlers.callers import Callers, PasswordDoor, RegistrationDoor
 from handlers.cors import Cors
 from handlers.requests import Requests
 from handlers.routes import make_application
@@ -89,12 +92,15 @@ class Rest:
         newcomers_wait: Callable[[], int] = lambda: 0,
     ) -> None:
         self.hasher = PasswordHasher(max_waiting=hash_queue_max, memory_kib=8, iterations=1)
-        self.requests = Requests(newcomers_wait=newcomers_wait)
         self.registry = UserRegistry(MemoryUserStore(), self.hasher)
         self.tokens = Tokens(KEY, ttl_seconds=3600)
         self.cors = Cors(origins)
         self.log = MessageLog()
         self.presence = Presence()
+        self.callers = Callers()
+        self.requests = Requests(self.callers, newcomers_wait=newcomers_wait)
+        self.sign_ins = SignIns(is_on=False)
+        self.registrations = Throttle(1, 1, is_on=False)
         self._servers: list[HTTPServer] = []
 
     def start(self) -> int:
@@ -107,6 +113,8 @@ class Rest:
                 tokens=self.tokens,
                 log=self.log,
                 presence=self.presence,
+                password_door=PasswordDoor(self.callers, self.sign_ins),
+                registration_door=RegistrationDoor(self.callers, self.registrations),
                 socket_handler=RequestHandler,  # the chat's door has tests of its own
             )
         )

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from chatio.errors import Overloaded, ShuttingDown
+from handlers.callers import Callers
 from handlers.requests import Requests
 
 
@@ -26,16 +27,16 @@ class Request:
 
 
 def test_newcomers_are_asked_to_wait_and_others_are_not() -> None:
-    requests = Requests(newcomers_wait=lambda: 7)
+    requests = Requests(Callers(), newcomers_wait=lambda: 7)
     requests.admit(is_newcomer=False)
     with pytest.raises(Overloaded) as caught:
         requests.admit(is_newcomer=True)
     assert caught.value.retry_after_seconds == 7
-    Requests().admit(is_newcomer=True)
+    Requests(Callers()).admit(is_newcomer=True)
 
 
 async def test_nobody_is_let_in_once_it_finishes_and_who_is_in_is_waited_for() -> None:
-    requests = Requests()
+    requests = Requests(Callers())
     request = Request(requests)
     finishing = asyncio.ensure_future(requests.finish(30))
     await asyncio.sleep(0)
@@ -49,7 +50,7 @@ async def test_nobody_is_let_in_once_it_finishes_and_who_is_in_is_waited_for() -
 
 
 async def test_half_a_body_is_given_up_soon_and_a_whole_one_is_not() -> None:
-    requests = Requests()
+    requests = Requests(Callers())
     half, whole = Request(requests, body_is_complete=False), Request(requests)
     finishing = asyncio.ensure_future(requests.finish(30))
     while len(requests) == 2:  # noqa: ASYNC110 - the second after which it is given up
@@ -60,7 +61,7 @@ async def test_half_a_body_is_given_up_soon_and_a_whole_one_is_not() -> None:
 
 
 async def test_what_is_not_done_in_time_is_given_up_and_told() -> None:
-    requests = Requests()
+    requests = Requests(Callers())
     request = Request(requests)
     assert not await requests.finish(0.01)
     assert request.was_given_up
@@ -68,7 +69,7 @@ async def test_what_is_not_done_in_time_is_given_up_and_told() -> None:
 
 
 async def test_an_answer_that_is_not_taken_is_waited_for_like_a_request() -> None:
-    requests = Requests()
+    requests = Requests(Callers())
     answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     request = Request(requests)
     requests.sending(answer)
@@ -79,7 +80,7 @@ async def test_an_answer_that_is_not_taken_is_waited_for_like_a_request() -> Non
 
 
 async def test_an_answer_that_was_taken_is_not_waited_for() -> None:
-    requests = Requests()
+    requests = Requests(Callers())
     answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     answer.set_result(None)
     requests.sending(answer)

@@ -5,6 +5,7 @@ from tornado.web import Application, RequestHandler
 
 from handlers.account import LoginHandler, RegisterHandler, UserHandler
 from handlers.base import BaseHandler, NotFoundHandler
+from handlers.callers import PasswordDoor, RegistrationDoor
 from handlers.guard import public
 from handlers.routes import UnguardedMethod, check_guards, make_application
 from tests.unit.handlers.rest import Rest
@@ -24,6 +25,8 @@ def put_together() -> Application:
             tokens=parts.tokens,
             log=parts.log,
             presence=parts.presence,
+            password_door=PasswordDoor(parts.callers, parts.sign_ins),
+            registration_door=RegistrationDoor(parts.callers, parts.registrations),
             socket_handler=RequestHandler,
         )
     finally:
