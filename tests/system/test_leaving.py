@@ -25,7 +25,7 @@ from chatio.turns import Rates, Turns
 from handlers.chat import NAMESPACE, ChatNamespace
 from tests.system.js import JsClients
 from tests.system.leaving import restart, storm
-from tests.system.seam.wire import Ws, join, serving
+from tests.system.seam.wire import Ws, client_frame, join, serving, text
 from tests.system.server import ROOT, SECRET, ServerProcess, await_until
 
 QUICKLY: dict[str, Any] = {"reconnectionDelay": 20, "reconnectionDelayMax": 50, "timeout": 3000}
@@ -176,7 +176,7 @@ def test_messages_sent_while_it_leaves_are_neither_acked_nor_lost(
 
 
 @asynccontextmanager
-async def chat() -> AsyncIterator[tuple[Server, MessageLog, ChatNamespace, Ws]]:
+async def chat(**rates: float) -> AsyncIterator[tuple[Server, MessageLog, ChatNamespace, Ws]]:
     """The namespace as `main.run` makes it, and somebody who has joined."""
     server, handler = create_server(namespaces=[NAMESPACE], async_handlers=False)
     tokens, log = Tokens(SECRET, ttl_seconds=60), MessageLog()
@@ -185,7 +185,7 @@ async def chat() -> AsyncIterator[tuple[Server, MessageLog, ChatNamespace, Ws]]:
         tokens=tokens,
         log=log,
         presence=None,
-        turns=Turns(Rates(), is_on=False),
+        turns=Turns(Rates()._replace(**rates)),
         message_max_chars=100,
         history_on_connect=0,
         slow_client_seconds=30,
@@ -224,12 +224,26 @@ async def test_who_asks_for_an_ack_while_it_leaves_gets_none_also_if_much_waits_
         await leaving
 
 
+async def test_a_message_that_waits_for_its_turn_when_the_leaving_begins_is_not_accepted() -> None:
+    async with chat(message_burst=1, messages=2) as (server, log, _, ws):
+        ws.send('42/chat,1["send-message", {"id": "first", "content": "in time"}]')
+        while not str(await ws.receive()).startswith("43/chat,1["):
+            pass
+        ws.raw(text(f"42/chat,2{TOO_LATE}") + client_frame(9, b""))
+        while (await ws.frame())[0] != 10:  # the pong: the server has read both
+            pass
+        server.eio.accepting = False
+        assert await ws.receive_or_end() == "closed, 1001"
+        assert log.head == 1
+
+
 TOO_LATE = '["send-message", {"id": "mine", "content": "too late"}]'
 
 
 def rejection_of(message_id: str) -> dict[str, object]:
     message = "The server is restarting. Please try again in a moment."
-    return {"ok": False, "error": {"code": "shutting_down", "message": message}, "id": message_id}
+    error = {"code": "shutting_down", "message": message, "retry_after_seconds": 2}
+    return {"ok": False, "error": error, "id": message_id}
 
 
 def test_whatever_strangers_do_it_ends_in_time(graceful: ServerProcess, js: JsClients) -> None:
