@@ -176,7 +176,7 @@ def test_messages_sent_while_it_leaves_are_neither_acked_nor_lost(
 
 
 @asynccontextmanager
-async def chat(**rates: float) -> AsyncIterator[tuple[Server, MessageLog, ChatNamespace, Ws]]:
+async def chat(**rates: int) -> AsyncIterator[tuple[Server, MessageLog, ChatNamespace, Ws]]:
     """The namespace as `main.run` makes it, and somebody who has joined."""
     server, handler = create_server(namespaces=[NAMESPACE], async_handlers=False)
     tokens, log = Tokens(SECRET, ttl_seconds=60), MessageLog()

@@ -8,6 +8,7 @@ from typing import Any
 
 from chatio.realtime import Server, create_server
 from chatio.realtime.departure import CLOSES_PER_SECOND, UNHEARD_SECONDS
+from chatio.realtime.outgoing import Outgoing
 from tests.system.seam.wire import (
     SOCKET_IO,
     Closed,
@@ -179,3 +180,21 @@ async def test_who_is_let_go_without_waiting_goes_before_anybody_leaves() -> Non
         assert await ws.closed() == 1001
         assert home.server.connections == 1
         other.close()
+
+
+async def test_a_polling_client_that_is_let_go_gets_the_ack_of_a_moment_ago() -> None:
+    async with house() as home:
+        target = await open_polling(home.port, SOCKET_IO)
+        await request(home.port, "POST", target, b"40/chat,")
+        http = await Http.open(home.port)
+        assert '"sid"' in (await http.request("GET", target)).text
+        (connection,) = home.server.eio.sockets.values()
+        http.send("GET", target)
+        await until(lambda: connection.can_be_told)
+        connection.write(Outgoing.message("43/chat,1[]"))
+        home.server.let_go(home.sids[0], "/chat")  # in the same turn of the loop
+        leaving = asyncio.ensure_future(home.server.leave(SECONDS))
+        assert (await http.answer()).text == "443/chat,1[]"
+        assert (await http.request("GET", target)).text == "1"
+        await leaving
+        http.close()
