@@ -18,18 +18,23 @@ import os
 import platform
 import secrets
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
+from tornado.httpserver import HTTPServer
 
 from chatio import hooks, logs
+from chatio.addresses import parse_networks
+from chatio.capacity import capacity
 from chatio.envfile import env_file_values
 from chatio.log import MessageLog
 from chatio.overload import Overload
 from chatio.passwords import PasswordHasher
 from chatio.presence import Presence
-from chatio.realtime import create_server
+from chatio.realtime import Busy, HandshakeRate, Pace, create_server
 from chatio.settings import ANY_ORIGIN, InvalidSettings, Settings, changed, load, unknown_names
 from chatio.signin import SignIns
 from chatio.stores.memory import MemoryUserStore
@@ -40,6 +45,7 @@ from chatio.users import UserRegistry
 from handlers.callers import Callers, PasswordDoor, RegistrationDoor
 from handlers.chat import NAMESPACE, ChatNamespace
 from handlers.cors import Cors
+from handlers.lines import LINES_PER_CLIENT, BoundedServer
 from handlers.requests import Requests
 from handlers.routes import make_application
 from handlers.serving import CannotListen, serve
@@ -90,9 +96,9 @@ async def run(settings: Settings) -> None:
         async_handlers=False,  # a client's messages are handled in the order in which it sent them
         namespaces=[NAMESPACE],  # without it "/" is served too, to anybody and for ever
         trusted_proxies=settings.proxies,
-        newcomers_wait=overload.retry_after_seconds,
         ping_interval=settings.ping_interval_seconds,
         ping_timeout=settings.ping_timeout_seconds,
+        **_bounds(settings, Busy(overload.retry_after_seconds)),
     )
     ChatNamespace(
         realtime,
@@ -103,6 +109,7 @@ async def run(settings: Settings) -> None:
         message_max_chars=settings.message_max_chars,
         history_on_connect=settings.history_on_connect,
         slow_client_seconds=settings.slow_client_seconds,
+        max_connections_per_person=settings.max_connections_per_person if settings.rate_limits == "on" else None,
     )
     callers = Callers(settings.proxies)
     requests = Requests(callers, newcomers_wait=overload.retry_after_seconds)
@@ -126,10 +133,44 @@ async def run(settings: Settings) -> None:
             requests=requests,
             clients=realtime,
             grace_seconds=settings.shutdown_grace_seconds,
+            http_server=_http_server(settings),
         )
     finally:
         watching.cancel()
         hasher.close()
+
+
+def _bounds(settings: Settings, busy: Busy) -> dict[str, Any]:
+    """How many may connect, how often, and how fast each may send, in the words of `create_server`."""
+    connections, is_bounded_by_files = capacity(settings.max_connections)
+    if is_bounded_by_files:
+        logger.warning(
+            "MAX_CONNECTIONS is %d, but the limit of open files leaves room for %d: so many are taken",
+            settings.max_connections,
+            connections,
+            extra={"event": "few_open_files", "max_connections": connections},
+        )
+    if settings.rate_limits == "off":
+        return {"max_connections": connections, "gates": [busy]}
+    per_address = settings.max_connections_per_address
+    # All that may be at one address may come back at once: an office behind one NAT, after a restart of its proxy.
+    handshakes = Throttle(settings.connects_per_minute, 60.0, burst=per_address)
+    return {
+        "max_connections": connections,
+        "max_connections_per_address": per_address,
+        "gates": [busy, HandshakeRate(handshakes)],
+        "input_pace": Pace(settings.input_bytes_per_second, settings.input_burst_bytes),
+    }
+
+
+def _http_server(settings: Settings) -> Callable[..., HTTPServer]:
+    if settings.rate_limits == "off":
+        return HTTPServer
+    return partial(
+        BoundedServer,
+        most_per_address=LINES_PER_CLIENT * settings.max_connections_per_address,
+        trusted=parse_networks(settings.proxies),
+    )
 
 
 def _turns(settings: Settings) -> Turns:

@@ -17,10 +17,11 @@ from chatio.errors import (
     TokenMalformed,
     answer_to,
 )
+from chatio.headcount import Headcount
 from chatio.log import Entry, MessageLog
 from chatio.messages import Author, fit_id, stamp
 from chatio.presence import Presence
-from chatio.realtime import Server, ack_requested
+from chatio.realtime import Server, TryLater, ack_requested
 from chatio.recovery import start_of
 from chatio.tokens import Claims, Tokens
 from chatio.turns import Turns
@@ -59,6 +60,7 @@ class ChatNamespace(socketio.AsyncNamespace):
         turns: Turns,
         history_on_connect: int,
         slow_client_seconds: float,
+        max_connections_per_person: int | None,
     ) -> None:
         super().__init__(NAMESPACE)
         server.register_namespace(self)
@@ -72,6 +74,7 @@ class ChatNamespace(socketio.AsyncNamespace):
         self._company = None if presence is None else Company(server, NAMESPACE, presence)
         self._pacing = Pacing(server, NAMESPACE, turns)
         self._authors: dict[str, Author] = {}
+        self._pages = Headcount(max_connections_per_person)
         self._events: dict[str, Callable[..., Awaitable[Any]]] = {
             "connect": self._connect,
             "disconnect": self._disconnect,
@@ -98,6 +101,9 @@ class ChatNamespace(socketio.AsyncNamespace):
         author = Author(claims.subject, claims.name)
         if not self._pacing.lets_in(sid, author):
             raise socketio.exceptions.ConnectionRefusedError  # to nobody: its connection is closed
+        if not self._pages.has_room(author.id):
+            raise TryLater("too many connections of one person")  # the newest waits: the others would come back
+        self._pages.enter(author.id)
         self._authors[sid] = author
         named = auth if isinstance(auth, dict) else {}
         start = start_of(self._log, named.get("pid"), named.get("offset"), history=self._history)
@@ -107,7 +113,10 @@ class ChatNamespace(socketio.AsyncNamespace):
 
     async def _disconnect(self, sid: str, reason: str) -> None:
         author = self._authors.pop(sid, None)
-        if self._company is not None and author is not None:
+        if author is None:
+            return
+        self._pages.leave(author.id)
+        if self._company is not None:
             self._company.leave(author)
 
     async def _send_message(self, sid: str, raw: object = None, *_: object) -> Any:

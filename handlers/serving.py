@@ -5,6 +5,7 @@ import errno
 import logging
 import resource
 import socket
+from collections.abc import Callable
 from typing import Any
 
 from tornado.httpserver import HTTPServer
@@ -41,13 +42,16 @@ async def serve(
     requests: Requests,
     clients: Clients,
     grace_seconds: float,
+    http_server: Callable[..., HTTPServer] = HTTPServer,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then leave within `grace_seconds`. Raises `CannotListen`.
+
+    `http_server` makes the server, as `HTTPServer` does.
 
     Afterwards both signals are ignored: the process has nothing left to do but to end.
     """
     signals = StopSignals()
-    server = HTTPServer(
+    server = http_server(
         application, body_timeout=BODY_SECONDS, max_buffer_size=BUFFER_BYTES, **HTTP_SERVER_OPTIONS
     )
     _allow_as_many_files_as_may_be()

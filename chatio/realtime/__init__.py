@@ -1,16 +1,33 @@
 """The seam to python-socketio: the one package that knows the library's insides, and nothing of chat."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from tornado.web import RequestHandler
 
-from chatio.realtime.dispatch import ack_requested
+from chatio.realtime.dispatch import TryLater, ack_requested
 from chatio.realtime.engine import EngineServer
+from chatio.realtime.failures import refused
+from chatio.realtime.gate import Busy, Gate, HandshakeRate, Refusal
 from chatio.realtime.handler import handler_for
+from chatio.realtime.pace import Pace
 from chatio.realtime.server import Server
 
-__all__ = ["HTTP_SERVER_OPTIONS", "EngineServer", "Server", "ack_requested", "create_engine", "create_server"]
+__all__ = [
+    "HTTP_SERVER_OPTIONS",
+    "Busy",
+    "EngineServer",
+    "Gate",
+    "HandshakeRate",
+    "Pace",
+    "Refusal",
+    "Server",
+    "TryLater",
+    "ack_requested",
+    "create_engine",
+    "create_server",
+    "refused",
+]
 
 # For `tornado.httpserver.HTTPServer`, which the handler cannot set from inside. A connection that sends no
 # request is closed after a minute (Tornado: an hour), headers stop at 16 KiB (Node's figure; Tornado: 64
@@ -19,25 +36,17 @@ HTTP_SERVER_OPTIONS: dict[str, Any] = {"idle_connection_timeout": 60.0, "max_hea
 
 
 def create_server(
-    *,
-    connect_timeout: float = 45.0,
-    trusted_proxies: Iterable[str] = (),
-    newcomers_wait: Callable[[], int] = lambda: 0,
-    **options: Any,
+    *, connect_timeout: float = 45.0, trusted_proxies: Iterable[str] = (), **options: Any
 ) -> tuple[Server, type[RequestHandler]]:
     """A Socket.IO server, and the Tornado handler class to mount at "/socket.io/".
 
     `options` are those of `socketio.AsyncServer`. `connect_timeout`: seconds within which a client must have
     joined a namespace, or is closed (Node's default). `trusted_proxies`: addresses and CIDR blocks whose
-    X-Forwarded-For is believed; ValueError for one that is neither. `newcomers_wait`: asked before each handshake,
-    after how many seconds to come again (503 with Retry-After); 0: come in.
+    X-Forwarded-For is believed; ValueError for one that is neither. `max_connections` and
+    `max_connections_per_address` (IPv6: per /64): how many there may be at once. `gates`: who else is asked before
+    a handshake, see `Gate`. `input_pace`: how fast one connection may send, see `Pace`.
     """
-    server = Server(
-        connect_timeout=connect_timeout,
-        trusted_proxies=trusted_proxies,
-        newcomers_wait=newcomers_wait,
-        **options,
-    )
+    server = Server(connect_timeout=connect_timeout, trusted_proxies=trusted_proxies, **options)
     return server, handler_for(server.eio)
 
 

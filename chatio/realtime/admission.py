@@ -7,6 +7,7 @@ from tornado.httputil import HTTPServerRequest
 
 from chatio.realtime.connection import Connection
 from chatio.realtime.engine import EngineServer
+from chatio.realtime.gate import Refusal, first_refusal
 from chatio.realtime.limits import LEAVING_RETRY_SECONDS
 
 
@@ -17,10 +18,9 @@ class Refused(Exception):
     """
 
     def __init__(self, status: int, code: int, message: str, *, retry_after_seconds: int = 0) -> None:
-        """`retry_after_seconds`: for the header Retry-After; 0 for none."""
         super().__init__(message)
         self.status, self.code, self.message = status, code, message
-        self.retry_after_seconds = retry_after_seconds
+        self.retry_after_seconds = retry_after_seconds  # 0: there is nothing to wait for
 
 
 def unknown_transport() -> Refused:
@@ -59,8 +59,9 @@ def shutting_down() -> Refused:
     return Refused(503, 3, "Shutting down", retry_after_seconds=LEAVING_RETRY_SECONDS)
 
 
-def overloaded(retry_after_seconds: int) -> Refused:
-    return Refused(503, 3, "Overloaded", retry_after_seconds=retry_after_seconds)
+def not_now(refusal: Refusal) -> Refused:
+    """Code 3, as whatever Node has no code for."""
+    return Refused(503, 3, refusal.reason.capitalize(), retry_after_seconds=refusal.retry_after_seconds)
 
 
 def argument(request: HTTPServerRequest, name: str) -> str:
@@ -98,9 +99,18 @@ def admitted(engine: EngineServer, request: HTTPServerRequest) -> Connection | N
         raise bad_method()
     if not engine.accepting:
         raise shutting_down()
-    if wait := engine.newcomers_wait():
-        raise overloaded(wait)
     return None
+
+
+def open_connection(engine: EngineServer, address: str) -> Connection:
+    """A new session for a client at `address`, if the gates let it in. Raises Refused.
+
+    Asked and counted in one step: of two that come for the last place one gets it.
+    """
+    refusal = first_refusal(engine.gates, address)
+    if refusal is not None:
+        raise not_now(refusal)
+    return engine.new_connection(address)
 
 
 def _session(engine: EngineServer, sid: str, transport: str) -> Connection:

@@ -18,8 +18,9 @@ from chatio.realtime.departure import Departure
 from chatio.realtime.dispatch import Connecting, Follows
 from chatio.realtime.engine import EngineServer, F, quiet, unchanged
 from chatio.realtime.fanout import Fanout
+from chatio.realtime.frames import TRY_AGAIN_LATER
 from chatio.realtime.joining import Joining
-from chatio.realtime.limits import BEFORE_CONNECT_BYTES, REFUSED_SECONDS
+from chatio.realtime.limits import BEFORE_CONNECT_BYTES, LATER_SECONDS, REFUSED_SECONDS
 from chatio.realtime.manager import Manager
 from chatio.realtime.outgoing import Outgoing
 from chatio.realtime.packets import Kind, Packet, ProtocolError
@@ -56,6 +57,7 @@ class Server(Joining):
         )
         self._unconnected: Deadlines[str] = Deadlines(connect_timeout, self._connect_timed_out)
         self._refused: Deadlines[str] = Deadlines(REFUSED_SECONDS, self._refused_stays)
+        self._later: Deadlines[str] = Deadlines(LATER_SECONDS, self._come_again)
         self._connecting: dict[str, Connecting] = {}
         self._fanouts: dict[str, Fanout] = {}
         self._departure = Departure(self.eio)
@@ -150,6 +152,7 @@ class Server(Joining):
     async def _handle_eio_disconnect(self, eio_sid: str, reason: str) -> None:
         self._unconnected.discard(eio_sid)
         self._refused.discard(eio_sid)
+        self._later.discard(eio_sid)
         self._assembly.discard(eio_sid)
         self._connecting.pop(eio_sid, None)
         connection = self.eio.sockets.get(eio_sid)
@@ -164,6 +167,11 @@ class Server(Joining):
         connection = self.eio.sockets.get(eio_sid)
         if connection is not None and not connection.namespaces and eio_sid not in self._connecting:
             connection.drop(self.reason.SERVER_DISCONNECT)
+
+    def _come_again(self, eio_sid: str) -> None:
+        connection = self.eio.sockets.get(eio_sid)
+        if connection is not None and not connection.namespaces and eio_sid not in self._connecting:
+            connection.drop(self.reason.SERVER_DISCONNECT, code=TRY_AGAIN_LATER)
 
     def _close(self, eio_sid: str, rule: str) -> None:
         connection = self.eio.sockets.get(eio_sid)

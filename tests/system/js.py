@@ -4,6 +4,7 @@ import json
 import queue
 import subprocess
 import threading
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -113,9 +114,10 @@ class JsClients:
                 found.append(told.args)
             else:
                 self._kept.append(told)
+        deadline = time.monotonic() + PATIENCE_SECONDS  # from the last one found, whatever else is told meanwhile
         while len(found) < count:
             try:
-                next_told = self._told.get(timeout=PATIENCE_SECONDS)
+                next_told = self._told.get(timeout=max(0.0, deadline - time.monotonic()))
             except queue.Empty:
                 raise AssertionError(
                     f"{client} told of {event} {len(found)} times, not {count}; kept: {self._kept[-5:]}"
@@ -123,6 +125,7 @@ class JsClients:
             assert next_told is not None, "Node ended"
             if (next_told.client, next_told.event) == (client, event):
                 found.append(next_told.args)
+                deadline = time.monotonic() + PATIENCE_SECONDS
             else:
                 self._kept.append(next_told)
         return found

@@ -189,6 +189,7 @@ async def chat(**rates: int) -> AsyncIterator[tuple[Server, MessageLog, ChatName
         message_max_chars=100,
         history_on_connect=0,
         slow_client_seconds=30,
+        max_connections_per_person=None,
     )
     async with serving(handler) as port:
         ws = await join(port, NAMESPACE, {"token": tokens.issue(subject="7", name="Ann", email="ann@chat.test")})
