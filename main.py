@@ -46,6 +46,7 @@ from handlers.callers import Callers, PasswordDoor, RegistrationDoor
 from handlers.chat import NAMESPACE, ChatNamespace
 from handlers.cors import Cors
 from handlers.lines import LINES_PER_CLIENT, BoundedServer
+from handlers.membership import Membership
 from handlers.requests import Requests
 from handlers.routes import make_application
 from handlers.serving import CannotListen, serve
@@ -100,9 +101,10 @@ async def run(settings: Settings) -> None:
         ping_timeout=settings.ping_timeout_seconds,
         **_bounds(settings, Busy(overload.retry_after_seconds)),
     )
+    membership = Membership(realtime, NAMESPACE, tokens)
     ChatNamespace(
         realtime,
-        tokens=tokens,
+        membership=membership,
         log=log,
         presence=presence,
         turns=_turns(settings),
@@ -120,6 +122,7 @@ async def run(settings: Settings) -> None:
         tokens=tokens,
         log=log,
         presence=presence,
+        end_sockets=membership.end_revoked,
         password_door=PasswordDoor(callers, _sign_ins(settings)),
         registration_door=RegistrationDoor(callers, _registrations(settings)),
         socket_handler=socket_handler,

@@ -258,6 +258,7 @@ class RealtimeHandler(RequestHandler):
 
     def _set_headers(self) -> None:
         self.set_header("Cache-Control", "no-store")
+        self.set_header("X-Content-Type-Options", "nosniff")
         self.clear_header("Server")
         for name, value in self.cors_headers:
             self.set_header(name, value)

@@ -89,7 +89,8 @@ class Joining(Dispatcher):
         if connection is not None:
             for packet in connecting.held:
                 connection.write(packet)
-            if connecting.follows is not None and not connection.closing:
+            is_still_in = connecting.namespace in connection.namespaces and not connection.closing
+            if connecting.follows is not None and is_still_in:
                 connecting.follows.fanout.join(connection, connecting.follows.after)
 
     def _serves(self, namespace: str) -> bool:
@@ -176,3 +177,16 @@ class Joining(Dispatcher):
             connection = self.eio.sockets.get(eio_sid)
             if connection is not None:
                 self._leave(connection, namespace)
+
+    async def dismiss(self, sid: str, namespace: str, event: str, data: dict[str, Any]) -> None:
+        """Tell a client by `event` why it has to go, disconnect it, and close its connection soon after.
+
+        Never waits for the client: one that takes nothing is gone within the same time. It does not come back by
+        itself, since a DISCONNECT tells it not to. Without effect if `sid` is not connected.
+        """
+        eio_sid = self.manager.eio_sid_from_sid(sid, namespace)
+        await self.emit(event, data, to=sid, namespace=namespace)
+        await self.disconnect(sid, namespace=namespace)
+        connection = self.eio.sockets.get(eio_sid)
+        if connection is not None and not connection.namespaces and not connection.closing:
+            self._refused.add(eio_sid)

@@ -196,6 +196,8 @@ class Server(Joining):
         if packet.kind is Kind.CONNECT:
             await self._handle_connect(eio_sid, namespace, packet.data)
         elif namespace not in connection.namespaces:
+            if eio_sid in self._refused:  # sent before it knew that it is not in there
+                return
             raise ProtocolError("not connected")
         elif packet.kind is Kind.DISCONNECT:
             await self._handle_disconnect(eio_sid, namespace, self.reason.CLIENT_DISCONNECT)

@@ -130,6 +130,20 @@ class JsClients:
                 self._kept.append(next_told)
         return found
 
+    def story(self, client: str, *last: str) -> list[Told]:
+        """All that `client` has told and nobody expected yet, in order, up to the first of `last`."""
+        kept, self._kept = self._kept, []
+        story: list[Told] = []
+        while not story or story[-1].event not in last:
+            try:
+                told = kept.pop(0) if kept else self._told.get(timeout=PATIENCE_SECONDS)
+            except queue.Empty:
+                raise AssertionError(f"{client} told of none of {last}: {story[-5:]}") from None
+            assert told is not None, "Node ended"
+            (story if told.client == client else self._kept).append(told)
+        self._kept += kept
+        return story
+
     def kept(self, client: str, event: str) -> list[list[Any]]:
         """What `client` has told of `event` so far and nobody expected yet."""
         while not self._told.empty():

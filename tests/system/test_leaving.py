@@ -23,6 +23,7 @@ from chatio.realtime import Server, create_server
 from chatio.tokens import Tokens
 from chatio.turns import Rates, Turns
 from handlers.chat import NAMESPACE, ChatNamespace
+from handlers.membership import Membership
 from tests.system.js import JsClients
 from tests.system.leaving import restart, storm
 from tests.system.seam.wire import Ws, client_frame, join, serving, text
@@ -182,7 +183,7 @@ async def chat(**rates: int) -> AsyncIterator[tuple[Server, MessageLog, ChatName
     tokens, log = Tokens(SECRET, ttl_seconds=60), MessageLog()
     namespace = ChatNamespace(
         server,
-        tokens=tokens,
+        membership=Membership(server, NAMESPACE, tokens),
         log=log,
         presence=None,
         turns=Turns(Rates()._replace(**rates)),
