@@ -200,7 +200,7 @@ async def chat(**rates: int) -> AsyncIterator[tuple[Server, MessageLog, ChatName
 
 async def test_who_speaks_while_it_leaves_is_told_and_let_go_at_once() -> None:
     async with chat() as (server, log, _, ws):
-        server.eio.accepting = False  # it leaves, and this one's turn is not yet
+        server.is_leaving = True  # it leaves, and this one's turn is not yet
         ws.send(f"42/chat,{TOO_LATE}")
         packet = str(await ws.receive())
         assert json.loads(packet.removeprefix("42/chat,")) == ["message-rejected", rejection_of("mine")]
@@ -214,7 +214,7 @@ async def test_who_asks_for_an_ack_while_it_leaves_gets_none_also_if_much_waits_
         for number in range(400):  # 20 MB, more than the kernel keeps
             log.append(Message(f"{number}", "." * 50_000, "7", "Ann", "10:00", "2026-01-01T00:00:00.000Z"))
         namespace._fanout.wake()
-        server.eio.accepting = False
+        server.is_leaving = True
         ws.send(f"42/chat,7{TOO_LATE}")
         ws.http.writer.transport.resume_reading()  # type: ignore[attr-defined]
         for _ in range(400):

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from tornado.httpserver import HTTPServer
@@ -71,10 +71,13 @@ class Leaving:
     connections = 7
 
     def __init__(self) -> None:
-        self.begun, self.all_gone = asyncio.Event(), asyncio.Event()
+        self.begun, self.nobody_polls, self.all_gone = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
-    async def leave(self, seconds: float) -> None:
+    async def leave(self, seconds: float, close_port: Callable[[], None] | None = None) -> None:
         self.begun.set()
+        if close_port is not None:
+            await self.nobody_polls.wait()
+            close_port()
         await self.all_gone.wait()
 
 
@@ -118,7 +121,7 @@ class Server:
     def connections(self) -> int:
         return 7
 
-    async def leave(self, seconds: float) -> None:
+    async def leave(self, seconds: float, close_port: Callable[[], None] | None = None) -> None:
         """What the chat does when it is told to."""
         assert seconds < self._grace_seconds
         await self.all_gone.wait()
@@ -218,11 +221,11 @@ async def test_signals_that_come_after_it_has_left_change_nothing(rest: Rest, to
     await asyncio.sleep(0)
 
 
-async def test_a_port_that_somebody_else_has_too_is_closed_at_once(rest: Rest) -> None:
-    """As with systemd's socket activation: who comes meanwhile waits for the next process."""
+async def test_a_port_that_somebody_else_has_too_is_closed_when_nobody_polls(rest: Rest) -> None:
+    """As with systemd's socket activation: who comes then waits for the next process."""
     (listening,) = bind_sockets(0, "127.0.0.1")
     port = listening.getsockname()[1]
-    server = HTTPServer(Application())
+    server = HTTPServer(Application(log_function=lambda _: None))
     server.add_sockets([listening.dup()])
     clients = Leaving()
     left = asyncio.ensure_future(
@@ -236,6 +239,10 @@ async def test_a_port_that_somebody_else_has_too_is_closed_at_once(rest: Rest) -
         )
     )
     await asyncio.wait_for(clients.begun.wait(), PATIENCE_SECONDS)
+    rest.port = port
+    assert (await rest.call("GET", "/")).status == 404  # taken and served as ever
+    clients.nobody_polls.set()
+    await asyncio.sleep(0)
     with listening:
         _, writer = await asyncio.open_connection("127.0.0.1", port)
         listening.settimeout(PATIENCE_SECONDS)
