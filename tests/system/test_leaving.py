@@ -234,7 +234,7 @@ async def test_a_message_that_waits_for_its_turn_when_the_leaving_begins_is_not_
         ws.raw(text(f"42/chat,2{TOO_LATE}") + client_frame(9, b""))
         while (await ws.frame())[0] != 10:  # the pong: the server has read both
             pass
-        server.eio.accepting = False
+        server.is_leaving = True
         assert await ws.receive_or_end() == "closed, 1001"
         assert log.head == 1
 
