@@ -42,7 +42,8 @@ os.execv(sys.argv[2], sys.argv[2:])
 class ServerProcess:
     """Starts on entering, is stopped by SIGTERM on leaving; `lines` is all that it printed by then.
 
-    Without rate limits unless `settings` says so: most tests do in a second what people do in a day.
+    Without rate limits and without overload unless `settings` says so: most tests do in a second what people do in
+    a day, on machines that are busy.
     `listener`, a socket that listens, is handed over to it as a service manager does.
 
     With CHATIO_TESTS_NGINX=1 a real nginx stands before it: `url` and `port`, and SERVER_PORT too, are nginx's.
@@ -62,6 +63,7 @@ class ServerProcess:
             "SERVER_HOST": "127.0.0.1",
             "JWT_SECRET_KEY": SECRET,
             "RATE_LIMITS": "off",
+            "OVERLOAD_LAG_SECONDS": "0",
             **settings,
         }
         self._public_port = 0

@@ -92,16 +92,25 @@ def check(line: Mapping[str, object]) -> None:
     assert all(str(value).isprintable() for value in line.values())
 
 
+@pytest.mark.direct("reads which settings and which address the process tells of")
 def test_the_life_of_a_server_is_four_events() -> None:
     with ServerProcess(LOG_FORMAT="json") as server:
         url = server.url
         assert server.stop() == 0
     lines = [json.loads(line) for line in server.lines]
     assert [line["event"] for line in lines] == ["starting", "started", "stopping", "stopped"]
-    assert lines[0]["settings"] == ["SERVER_PORT", "SERVER_HOST", "JWT_SECRET_KEY", "RATE_LIMITS", "LOG_FORMAT"]
+    assert lines[0]["settings"] == [
+        "SERVER_PORT",
+        "SERVER_HOST",
+        "JWT_SECRET_KEY",
+        "RATE_LIMITS",
+        "OVERLOAD_LAG_SECONDS",
+        "LOG_FORMAT",
+    ]
     assert lines[1]["url"] == url
 
 
+@pytest.mark.direct("two hundred connections of bare HTTP")
 def test_a_storm_of_refusals_is_ten_lines_and_a_count() -> None:
     """The count is told though nothing comes after it: when the server ends, or by itself, whichever is first."""
     with ServerProcess(LOG_FORMAT="json") as server:
