@@ -150,6 +150,7 @@ class Tokens:
     def _key_of(self, token: str) -> str:
         """The key to hold `token` against. It is only chosen here: that it did sign it, `decode` finds out.
 
+        Tokens name no key (`kid`, RFC 7515, 4.1.4): those that other issuers have made with ours would not either.
         Whichever key it was, there is one look by the previous one and one by the chosen one, so that neither the
         time nor the error tells. Raises ValueError for a signature that is no base64url.
         """
