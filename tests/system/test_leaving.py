@@ -29,6 +29,10 @@ from tests.system.leaving import restart, storm
 from tests.system.seam.wire import Ws, client_frame, join, serving, text
 from tests.system.server import ROOT, SECRET, ServerProcess, await_until
 
+pytestmark = pytest.mark.direct(
+    "how the process itself ends: half requests, bare sockets, who is refused meanwhile"
+)
+
 QUICKLY: dict[str, Any] = {"reconnectionDelay": 20, "reconnectionDelayMax": 50, "timeout": 3000}
 WAYS = pytest.mark.parametrize("transports", [["websocket"], ["polling"], ["polling", "websocket"]], ids="-".join)
 GRACE_SECONDS = 5
