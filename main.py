@@ -28,7 +28,8 @@ from chatio.tokens import Tokens
 from chatio.users import UserRegistry
 from handlers.base import Requests
 from handlers.chat import NAMESPACE, ChatNamespace
-from handlers.cors import Cors
+from handlers.cors import Cors, SocketOrigins
+from handlers.page import Page, read_page
 from handlers.routes import make_application
 from handlers.serving import CannotListen, serve
 
@@ -36,6 +37,7 @@ logger = logging.getLogger("chatio")
 
 EXIT_UNSOUND = 2
 FLUSH_SECONDS = 2.0  # of the time for stopping, for messages on their way
+PAGE_FOLDER = Path(__file__).with_name("web")
 DEFAULT_ENV_FILE = Path(__file__).with_name(".env")
 
 
@@ -72,9 +74,9 @@ async def run(settings: Settings) -> None:
     tokens = Tokens(settings.jwt_secret_key, ttl_seconds=settings.jwt_ttl_seconds)
     log = MessageLog(max_messages=settings.log_max_messages, max_bytes=settings.log_max_bytes)
     presence = Presence() if settings.presence == "on" else None
-    origins = ANY_ORIGIN if ANY_ORIGIN in settings.origins else list(settings.origins)
+    page = _page() if settings.serve_page == "on" else None
     realtime, socket_handler = create_server(
-        cors_allowed_origins=origins,
+        cors_allowed_origins=_socket_origins(settings),
         async_handlers=False,  # a client's messages are handled in the order in which it sent them
         namespaces=[NAMESPACE],  # without it "/" is served too, to anybody and for ever
         trusted_proxies=settings.proxies,
@@ -98,6 +100,7 @@ async def run(settings: Settings) -> None:
         tokens=tokens,
         log=log,
         presence=presence,
+        page=page,
         socket_handler=socket_handler,
     )
     try:
@@ -110,6 +113,20 @@ async def run(settings: Settings) -> None:
         )
     finally:
         hasher.close()
+
+
+def _page() -> Page:
+    page = read_page(PAGE_FOLDER)
+    if page.missing:
+        logger.info("%s", page.missing.strip(), extra={"event": "page_incomplete"})
+    return page
+
+
+def _socket_origins(settings: Settings) -> str | list[str] | SocketOrigins:
+    """As python-socketio takes them."""
+    if ANY_ORIGIN in settings.origins:
+        return ANY_ORIGIN
+    return SocketOrigins(settings.origins) if settings.serve_page == "on" else list(settings.origins)
 
 
 def _settings_in(env_file: Path) -> dict[str, str | None]:

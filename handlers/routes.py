@@ -14,6 +14,7 @@ from handlers.base import BaseHandler, NotFoundHandler, Requests
 from handlers.cors import Cors
 from handlers.guard import is_marked
 from handlers.messages import MessagesHandler
+from handlers.page import Page, PageHandler
 
 
 class Route(NamedTuple):
@@ -34,6 +35,7 @@ def make_application(
     tokens: Tokens,
     log: MessageLog,
     presence: Presence | None,
+    page: Page | None,
     socket_handler: type[RequestHandler],
 ) -> Application:
     """The application, every door in its place. Raises `UnguardedMethod` for a door left open by mistake."""
@@ -47,6 +49,8 @@ def make_application(
     ]
     if presence is not None:
         routes.append(Route(r"/users/online/?", OnlineHandler, {"tokens": tokens, "presence": presence}))
+    if page is not None:
+        routes.append(Route(r"/|/web/.*", PageHandler, {"page": page}))
     check_guards([*(route.handler for route in routes), NotFoundHandler])
     return Application(
         [

@@ -17,6 +17,7 @@ from chatio.tokens import Tokens
 from chatio.users import UserRegistry
 from handlers.base import Requests
 from handlers.cors import Cors
+from handlers.page import Page
 from handlers.routes import make_application
 from handlers.serving import BUFFER_BYTES
 
@@ -88,6 +89,7 @@ class Rest:
         self.cors = Cors(origins)
         self.log = MessageLog()
         self.presence = Presence()
+        self.page: Page | None = None
         self._servers: list[HTTPServer] = []
 
     def start(self) -> int:
@@ -100,6 +102,7 @@ class Rest:
                 tokens=self.tokens,
                 log=self.log,
                 presence=self.presence,
+                page=self.page,
                 socket_handler=RequestHandler,  # the chat's door has tests of its own
             )
         )

@@ -24,6 +24,7 @@ def put_together() -> Application:
             tokens=parts.tokens,
             log=parts.log,
             presence=parts.presence,
+            page=None,
             socket_handler=RequestHandler,
         )
     finally:

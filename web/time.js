@@ -1,0 +1,18 @@
+/** Times as this person's own clock and language write them. */
+
+const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
+const DAY = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long", year: "numeric" });
+
+/** @param {Date} moment */
+export const clock = (moment) => CLOCK.format(moment);
+
+/** Two moments of one local day have the same key. */
+export const dayKey = (moment) => `${moment.getFullYear()}-${moment.getMonth()}-${moment.getDate()}`;
+
+/** "Today", "Yesterday", or the whole date. */
+export function dayName(moment, now = new Date()) {
+  const yesterday = new Date(now.getFullYear(), now.getMonth(), now.getDate() - 1);
+  if (dayKey(moment) === dayKey(now)) return "Today";
+  if (dayKey(moment) === dayKey(yesterday)) return "Yesterday";
+  return DAY.format(moment);
+}
