@@ -44,8 +44,10 @@ class SocketOrigins(NamedTuple):
 
     def __call__(self, origin: str | None, environ: Mapping[str, Any]) -> bool:
         """As python-engineio asks (`cors_allowed_origins`)."""
-        if origin is None or origin in self.origins:
-            return origin is not None
+        if origin is None:
+            return False
+        if origin in self.origins:
+            return True
         host = str(environ.get("HTTP_HOST", "")).lower()
         return origin in (f"http://{host}", f"https://{host}") and _is_address(host)
 

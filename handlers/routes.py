@@ -50,7 +50,7 @@ def make_application(
     if presence is not None:
         routes.append(Route(r"/users/online/?", OnlineHandler, {"tokens": tokens, "presence": presence}))
     if page is not None:
-        routes.append(Route(r"/|/web/.*", PageHandler, {"page": page}))
+        routes.append(Route(r"(?:/|/web/.*)", PageHandler, {"page": page}))
     check_guards([*(route.handler for route in routes), NotFoundHandler])
     return Application(
         [

@@ -2,7 +2,7 @@
 
 import { element } from "./dom.js";
 import { withLinks } from "./links.js";
-import { clock, dayName } from "./time.js";
+import { clock, dayKey, dayName } from "./time.js";
 
 const HUES = 8; // as many as style.css has
 
@@ -22,7 +22,7 @@ export function messageItem(message, isOwn, moment, ...meta) {
 
 /** The line above the first message of a day. */
 export const dayLine = (moment) =>
-  element("p", { class: "day" }, element("time", { datetime: moment.toISOString().slice(0, 10) }, dayName(moment)));
+  element("p", { class: "day" }, element("time", { datetime: dayKey(moment) }, dayName(moment)));
 
 /** A circle with the first letter, of the same colour for one person everywhere. Only to look at. */
 export function avatar(id, name) {

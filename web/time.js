@@ -6,8 +6,9 @@ const DAY = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric"
 /** @param {Date} moment */
 export const clock = (moment) => CLOCK.format(moment);
 
-/** Two moments of one local day have the same key. */
-export const dayKey = (moment) => `${moment.getFullYear()}-${moment.getMonth()}-${moment.getDate()}`;
+/** The local day, as "2026-03-02". */
+export const dayKey = (moment) =>
+  [moment.getFullYear(), moment.getMonth() + 1, moment.getDate()].map((part) => String(part).padStart(2, "0")).join("-");
 
 /** "Today", "Yesterday", or the whole date. */
 export function dayName(moment, now = new Date()) {
