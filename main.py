@@ -9,6 +9,7 @@ import asyncio
 import gc
 import logging
 import os
+import platform
 import secrets
 import sys
 from collections.abc import Sequence
@@ -16,13 +17,14 @@ from functools import partial
 from pathlib import Path
 
 import msgspec
-from dotenv import dotenv_values
 
+from chatio import hooks, logs
+from chatio.envfile import env_file_values
 from chatio.log import MessageLog
 from chatio.passwords import PasswordHasher
 from chatio.presence import Presence
 from chatio.realtime import create_server
-from chatio.settings import ANY_ORIGIN, InvalidSettings, Settings, load, unknown_names
+from chatio.settings import ANY_ORIGIN, InvalidSettings, Settings, changed, load, unknown_names
 from chatio.stores.memory import MemoryUserStore
 from chatio.tokens import Tokens
 from chatio.users import UserRegistry
@@ -50,25 +52,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for problem in invalid.problems:
             print(problem, file=sys.stderr)
         return EXIT_UNSOUND
-    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    # Below WARNING Tornado quotes what is malformed in a request, be it the header with the token.
-    logging.getLogger("tornado.general").setLevel(max(logging.WARNING, logging.getLogger().level))
+    logs.configure(level=settings.log_level, form=settings.log_format)
     for sentence in unknown_names(from_file):
-        logger.warning("%s: %s", options.env_file.name, sentence)
+        logger.warning("%s: %s", options.env_file.name, sentence, extra={"event": "unknown_setting"})
     if options.check:
         print("The configuration is sound.")
         return 0
+    _tell_start(settings)
     _ease_the_collector()
     try:
         asyncio.run(run(_with_secret(settings)))
     except CannotListen as reason:
-        print(reason, file=sys.stderr)
+        logger.critical("%s", reason, extra={"event": "cannot_listen"})
         return EXIT_UNSOUND
     return 0
 
 
 async def run(settings: Settings) -> None:
     """Build the server from `settings` and serve until a signal. Raises `CannotListen`."""
+    asyncio.get_running_loop().set_exception_handler(hooks.loop_failed)
     hasher = PasswordHasher(max_waiting=settings.hash_queue_max)
     registry = UserRegistry(MemoryUserStore(), hasher)
     tokens = Tokens(settings.jwt_secret_key, ttl_seconds=settings.jwt_ttl_seconds)
@@ -136,9 +138,8 @@ def _settings_in(env_file: Path) -> dict[str, str | None]:
     if not env_file.exists():
         raise InvalidSettings([f"{env_file.name}: there is no such file"])
     try:
-        # Opened here, since dotenv takes a folder for an empty file; and a "${" in a secret is a part of it.
         with env_file.open(encoding="utf-8-sig") as stream:
-            return dotenv_values(stream=stream, interpolate=False)
+            return env_file_values(stream, env_file.name)
     except UnicodeDecodeError:
         raise InvalidSettings([f"{env_file.name}: is not UTF-8"]) from None
     except OSError as error:
@@ -149,9 +150,20 @@ def _with_secret(settings: Settings) -> Settings:
     if settings.jwt_secret_key:
         return settings
     logger.warning(
-        "JWT_SECRET_KEY is not set: a key was made for this run, and everybody is signed out when it ends"
+        "JWT_SECRET_KEY is not set: a key was made for this run, and everybody is signed out when it ends",
+        extra={"event": "key_made"},
     )
     return msgspec.structs.replace(settings, jwt_secret_key=secrets.token_urlsafe(48))
+
+
+def _tell_start(settings: Settings) -> None:
+    names = changed(settings)
+    logger.info(
+        "Chat.io starts on Python %s; set otherwise than by default: %s",
+        platform.python_version(),
+        ", ".join(names) or "nothing",
+        extra={"event": "starting", "python": platform.python_version(), "settings": names},
+    )
 
 
 def _ease_the_collector() -> None:

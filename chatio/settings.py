@@ -80,6 +80,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR"], Meta(description="Least level that is logged")
     ] = "INFO"
+    log_format: Annotated[
+        Literal["text", "json"], Meta(description="How a line of the log is written: for people, or as JSON")
+    ] = "text"
 
     @property
     def origins(self) -> tuple[str, ...]:
@@ -97,6 +100,15 @@ class InvalidSettings(Exception):
     def __init__(self, problems: list[str]) -> None:
         super().__init__("; ".join(problems))
         self.problems = problems
+
+
+def changed(settings: Settings) -> list[str]:
+    """The names of those that differ from their default; no values, of which one is secret."""
+    return [
+        field.name.upper()
+        for field in msgspec.structs.fields(Settings)
+        if getattr(settings, field.name) != field.default
+    ]
 
 
 class Setting(NamedTuple):

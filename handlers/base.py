@@ -197,6 +197,7 @@ class BaseHandler(RequestHandler):
             case InvalidInput():
                 body["errors"] = [field._asdict() for field in error.errors]
             case Temporary():
+                self._tell_refused(answer.code)
                 self.set_header("Retry-After", str(error.retry_after_seconds))
             case MethodNotAllowed():
                 self.set_header("Allow", ", ".join([*self.methods(), "OPTIONS"]))
@@ -206,6 +207,15 @@ class BaseHandler(RequestHandler):
                 challenge = "Bearer" if isinstance(error, MissingToken) else 'Bearer error="invalid_token"'
                 self.set_header("WWW-Authenticate", challenge)
         self.answer(answer.status, body)
+
+    def _tell_refused(self, reason: str) -> None:
+        logger.info(
+            "%s from %s refused for now: %s",
+            self.request.method,
+            self.request.remote_ip,
+            reason,
+            extra={"event": "request_refused", "address": self.request.remote_ip, "reason": reason},
+        )
 
 
 class NotFoundHandler(BaseHandler):

@@ -58,20 +58,25 @@ async def serve(
     )
     _allow_as_many_files_as_may_be()
     bound_port = _listen(server, host, port)
-    logger.info("Chat.io is listening on http://%s:%d", _shown(host), bound_port)
+    url = f"http://{_shown(host)}:{bound_port}"
+    logger.info("Chat.io is listening on %s", url, extra={"event": "started", "url": url})
     await stopping.wait()
 
-    logger.info("Stopping")
+    logger.info("Stopping", extra={"event": "stopping"})
     server.stop()
     try:
         await asyncio.wait_for(requests.wait_idle(), STOP_SECONDS)
     except TimeoutError:
-        logger.warning("Some requests did not finish within %d seconds", STOP_SECONDS)
+        logger.warning(
+            "Some requests did not finish within %d seconds",
+            STOP_SECONDS,
+            extra={"event": "requests_given_up", "seconds": STOP_SECONDS},
+        )
     with contextlib.suppress(TimeoutError):  # what does not close in time ends with the process
         await asyncio.wait_for(drop_sockets(), DROP_SECONDS)
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(server.close_all_connections(), CLOSE_SECONDS)
-    logger.info("Stopped")
+    logger.info("Stopped", extra={"event": "stopped"})
 
 
 def _allow_as_many_files_as_may_be() -> None:
@@ -90,7 +95,12 @@ class _Listener(socket.socket):
         except OSError as error:
             if error.errno not in _NO_ROOM:
                 raise
-            logger.error("No connection is accepted for %g s: %s", _REST_SECONDS, error.strerror)  # noqa: TRY400
+            logger.error(  # noqa: TRY400
+                "No connection is accepted for %g s: %s",
+                _REST_SECONDS,
+                error.strerror,
+                extra={"event": "no_room", "seconds": _REST_SECONDS, "reason": error.strerror},
+            )
             loop = IOLoop.current()
             loop.update_handler(self, 0)
             loop.call_later(_REST_SECONDS, self._accept_again)

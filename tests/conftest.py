@@ -3,6 +3,9 @@
 import asyncio
 import logging
 import re
+import sys
+import threading
+import warnings
 from collections.abc import Iterator
 
 import pytest
@@ -53,6 +56,22 @@ class ExpectedLogs(logging.Handler):
         assert not unexpected, f"unexpected log records: {unexpected}"
         missing = [p.pattern for p in self._patterns if not any(p.search(text) for text in texts)]
         assert not missing, f"log records that were announced and did not come: {missing}"
+
+
+@pytest.fixture
+def logging_as_before() -> Iterator[None]:
+    """Takes back what `chatio.logs.configure` did to the process."""
+    loggers = [logging.getLogger(), logging.getLogger("tornado.general")]
+    levels = [logger.level for logger in loggers]
+    handlers = list(loggers[0].handlers)
+    hooks = warnings.showwarning, sys.excepthook, threading.excepthook, sys.unraisablehook
+    yield
+    warnings.showwarning, sys.excepthook, threading.excepthook, sys.unraisablehook = hooks
+    for handler in [added for added in loggers[0].handlers if added not in handlers]:
+        loggers[0].removeHandler(handler)
+        handler.close()
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ from chatio.realtime.calls import call
 from chatio.realtime.codec import dumps
 from chatio.realtime.connection import Connection
 from chatio.realtime.deadlines import Deadlines
-from chatio.realtime.failures import RefusalLog, library_logger, logger, report
+from chatio.realtime.failures import library_logger, logger, report
 from chatio.realtime.frames import GOING_AWAY
 from chatio.realtime.heartbeat import Heartbeat
 from chatio.realtime.identifiers import Identifiers
@@ -51,7 +51,6 @@ class EngineServer(EngineIOServer):  # type: ignore[misc]
         self.trusted_proxies = parse_networks(trusted_proxies)
         self.first_input_bytes = min(self.max_http_buffer_size, first_input_bytes or self.max_http_buffer_size)
         self.accepting = True
-        self.refusals = RefusalLog()
         self._identifiers = Identifiers()
         self.heartbeat = Heartbeat(self.ping_interval, self.ping_timeout)
         self.leaving: Deadlines[Connection] = Deadlines(

@@ -1,11 +1,10 @@
-"""What is said in the log when something goes wrong, and how often.
+"""What is said in the log when something goes wrong; chatio/logs.py sees to it that it is not said too often.
 
 One line each. Never a traceback, a path, an exception's text or anything a client sent: all of them carry
 secrets sooner or later. A failure of the application's code gets a reference that its client is told too.
 """
 
 import logging
-import time
 
 from chatio import faults
 
@@ -15,32 +14,20 @@ logger = logging.getLogger("chatio.realtime")
 library_logger = logging.Logger("chatio.realtime.library")  # noqa: LOG001 - in no hierarchy, on purpose
 library_logger.disabled = True
 
-_WINDOW_SECONDS = 10.0
-_LINES_PER_WINDOW = 10
-
 
 def report(what: str, error: BaseException) -> str:
     """Log one line about an exception that application code let escape; answers the line's reference."""
     return faults.report(logger, what, error)
 
 
-class RefusalLog:
-    """Says who was refused or closed, and for what.
+def refused(address: str, rule: str) -> None:
+    """Log one line about who was refused or closed, and for what.
 
-    Ten lines in ten seconds at most, and then how many more.
+    `address`: the client's. `rule`: what it broke, in our words; they are counted where there are too many lines.
     """
-
-    def __init__(self) -> None:
-        self._window_ends = 0.0
-        self._lines = 0
-
-    def refused(self, address: str, rule: str) -> None:
-        """`address`: the client's. `rule`: what it broke, in our words."""
-        now = time.monotonic()
-        if now >= self._window_ends:
-            if self._lines > _LINES_PER_WINDOW:
-                logger.info("%d more connections were refused or closed", self._lines - _LINES_PER_WINDOW)
-            self._window_ends, self._lines = now + _WINDOW_SECONDS, 0
-        self._lines += 1
-        if self._lines <= _LINES_PER_WINDOW:
-            logger.info("connection from %s refused or closed: %s", address, rule)
+    logger.info(
+        "connection from %s refused or closed: %s",
+        address,
+        rule,
+        extra={"event": "connection_refused", "address": address, "reason": rule},
+    )

@@ -260,11 +260,13 @@ class Fanout:
     def _drop(self, cursor: Cursor, why: str) -> None:
         self.dropped += 1
         connection = cursor.connection
+        behind = self._log.head - cursor.number
         logger.info(
             "slow client at %s dropped, %d messages behind: %s",
             connection.address,
-            self._log.head - cursor.number,
+            behind,
             why,
+            extra={"event": "slow_client", "address": connection.address, "behind": behind, "reason": why},
         )
         self.leave(connection)
         connection.abort()

@@ -17,7 +17,7 @@ from chatio.realtime.admission import Refused
 from chatio.realtime.connection import Connection, SessionClosed
 from chatio.realtime.engine import EngineServer
 from chatio.realtime.environ import build_environ
-from chatio.realtime.failures import report
+from chatio.realtime.failures import refused, report
 from chatio.realtime.handshake import accept_value, switching_protocols, take_socket
 from chatio.realtime.limits import BODY_SECONDS, DISCARDED_BODY_BYTES, PACKETS_PER_TURN
 from chatio.realtime.outgoing import Outgoing, polling_body
@@ -77,7 +77,7 @@ class RealtimeHandler(RequestHandler):
         """Refuse; the answer goes out when the body has come, unless that is too much to throw away."""
         self.refusal = refusal
         self.body.clear()
-        self.engine.refusals.refused(self.environ["REMOTE_ADDR"], refusal.message)
+        refused(self.environ["REMOTE_ADDR"], refusal.message)
         if admission.body_bytes(self.request) > DISCARDED_BODY_BYTES:
             self._cut_off(refusal)
 

@@ -8,6 +8,7 @@ polling.
 from typing import TYPE_CHECKING
 
 from chatio.realtime import outgoing
+from chatio.realtime.failures import refused
 from chatio.realtime.frames import PROTOCOL_ERROR
 from chatio.realtime.packets import Engine
 
@@ -52,7 +53,7 @@ class Upgrade:
         if self.websocket is None:
             return
         if message != self._expects:
-            self._connection.server.refusals.refused(self._connection.address, "upgrade")
+            refused(self._connection.address, "upgrade")
             self.abandon(PROTOCOL_ERROR)
         elif message == PROBE:
             self._expects = UPGRADE

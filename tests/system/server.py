@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 SECRET = "a secret of the system tests, long enough"
 PATIENCE_SECONDS = 20.0
 
-_LISTENING = re.compile(r"is listening on (http://\S+)")
+_LISTENING = re.compile(r"is listening on (http://[^\s\"]+)")
 
 
 class Reply(NamedTuple):

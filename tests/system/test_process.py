@@ -94,7 +94,8 @@ def test_port_in_use_is_one_line_and_exit_2(server: ServerProcess) -> None:
         "--env-file", "/dev/null", SERVER_PORT=str(server.port), JWT_SECRET_KEY="x" * 32, LOG_LEVEL="ERROR"
     )
     assert done.returncode == 2
-    assert done.stderr == f"Port {server.port} is already in use (SERVER_PORT).\n"
+    (line,) = done.stderr.splitlines()
+    assert line.endswith(f" CRITICAL chatio: Port {server.port} is already in use (SERVER_PORT).")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

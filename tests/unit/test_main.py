@@ -1,5 +1,6 @@
 """The options, what a configuration is said to be, and one run from start to signal."""
 
+import asyncio
 import gc
 import logging
 import os
@@ -19,7 +20,7 @@ SOUND = "The configuration is sound.\n"
 
 
 @pytest.fixture(autouse=True)
-def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def bare_environment(monkeypatch: pytest.MonkeyPatch, logging_as_before: None) -> None:
     """No setting of whoever runs the tests reaches them."""
     for setting in table():
         monkeypatch.delenv(setting.name, raising=False)
@@ -153,9 +154,22 @@ def test_an_option_that_is_none_exits_2_and_help_exits_0(option: str, capsys: py
 
 def test_the_server_starts_says_where_and_ends_with_0(env_file: Write, stop_when_listening: list[str]) -> None:
     assert program.main(env_file("SERVER_PORT=0", "SERVER_HOST=127.0.0.1", f"JWT_SECRET_KEY={KEY}")) == 0
-    first, *others = stop_when_listening
+    begin, first, *others = stop_when_listening
+    assert begin.startswith("Chat.io starts on Python 3.")
+    assert begin.endswith(": SERVER_PORT, SERVER_HOST, JWT_SECRET_KEY")
     assert first.startswith("Chat.io is listening on http://127.0.0.1:")
     assert others == ["Stopping", "Stopped"]
+
+
+def test_what_the_loop_finds_wrong_is_ours_to_tell(
+    env_file: Write, monkeypatch: pytest.MonkeyPatch, logs: ExpectedLogs
+) -> None:
+    async def serve(*_: object, **__: object) -> None:
+        asyncio.get_running_loop().call_exception_handler({"message": "closing <coroutine hunter2>"})
+
+    logs.expect("^the event loop has a problem: closing$")
+    monkeypatch.setattr(program, "serve", serve)
+    assert program.main(env_file(f"JWT_SECRET_KEY={KEY}")) == 0
 
 
 def test_without_a_key_one_is_made_and_one_warning_says_what_that_means(
@@ -168,11 +182,17 @@ def test_without_a_key_one_is_made_and_one_warning_says_what_that_means(
 
 # Tornado leaves the socket that it could not bind to the garbage collector.
 @pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
-def test_a_port_in_use_is_one_clear_line_and_exits_2(env_file: Write, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_port_in_use_is_one_clear_line_and_exits_2(
+    env_file: Write, capsys: pytest.CaptureFixture[str], logs: ExpectedLogs
+) -> None:
+    logs.expect("^Port [0-9]+ is already in use")
     (taken,) = bind_sockets(0, "127.0.0.1")
     with taken:
         port = taken.getsockname()[1]
-        arguments = env_file(f"SERVER_PORT={port}", "SERVER_HOST=127.0.0.1", f"JWT_SECRET_KEY={KEY}")
+        arguments = env_file(
+            f"SERVER_PORT={port}", "SERVER_HOST=127.0.0.1", f"JWT_SECRET_KEY={KEY}", "LOG_LEVEL=ERROR"
+        )
         assert program.main(arguments) == 2
         gc.collect()
-    assert capsys.readouterr().err == f"Port {port} is already in use (SERVER_PORT).\n"
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith(f" CRITICAL chatio: Port {port} is already in use (SERVER_PORT).")

@@ -56,6 +56,7 @@ def test_every_setting_is_read_from_its_own_name() -> None:
         "TRUSTED_PROXIES": "127.0.0.1",
         "HASH_QUEUE_MAX": "9",
         "LOG_LEVEL": "DEBUG",
+        "LOG_FORMAT": "json",
     }
     loaded = msgspec.structs.asdict(load(texts))
     assert {name.upper(): str(value) for name, value in loaded.items()} == texts
@@ -109,6 +110,7 @@ def test_the_settings_cannot_be_changed() -> None:
         ("HASH_QUEUE_MAX", "100001"),
         ("LOG_LEVEL", "LOUD"),
         ("LOG_LEVEL", "debug"),
+        ("LOG_FORMAT", "xml"),
     ],
 )
 def test_a_bad_value_is_one_problem_that_names_its_setting(name: str, text: str) -> None:

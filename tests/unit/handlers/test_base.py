@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from tornado.web import Application, HTTPError
 
-from chatio.errors import FieldError, InvalidInput
+from chatio.errors import FieldError, InvalidInput, RateLimited
 from handlers.base import MAX_BODY_BYTES, MAX_DISCARDED_BYTES, BaseHandler, Requests
 from handlers.guard import public
 from tests.conftest import ExpectedLogs
@@ -243,16 +243,32 @@ async def test_an_unforeseen_failure_answers_a_fixed_text_and_a_reference_that_t
     assert "/" not in told
 
 
-async def test_each_unforeseen_failure_has_a_reference_of_its_own(rest: Rest, logs: ExpectedLogs) -> None:
+async def test_failures_of_different_places_have_references_of_their_own(rest: Rest, logs: ExpectedLogs) -> None:
     class Broken(BaseHandler):
         def prepare(self) -> None:
             super().prepare()
+            if self.request.query:
+                raise KeyError
             raise KeyError
 
     rest.listen(doors(rest, Broken))
     logs.expect("^answering POST failed: KeyError at [^ ]+test_base:[0-9]+ prepare ")
-    answers = [await rest.call("POST", "/", {}) for _ in range(2)]
+    answers = [await rest.call("POST", path, {}) for path in ("/", "/?x")]
     assert len({answer.json["reference"] for answer in answers}) == 2
+
+
+async def test_a_refusal_for_now_is_one_line_with_its_reason(rest: Rest, caplog: pytest.LogCaptureFixture) -> None:
+    class Busy(BaseHandler):
+        @public
+        async def get(self) -> None:
+            raise RateLimited(retry_after_seconds=7)
+
+    caplog.set_level("INFO", "chatio.http")
+    rest.listen(doors(rest, Busy))
+    assert (await rest.call("GET", "/?secret")).status == 429
+    (record,) = caplog.records
+    assert record.getMessage() == "GET from 127.0.0.1 refused for now: rate_limited"
+    assert vars(record).items() >= {"event": "request_refused", "reason": "rate_limited"}.items()
 
 
 async def test_a_request_that_a_stopping_server_gives_up_is_asked_again_later(rest: Rest) -> None:

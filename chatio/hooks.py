@@ -1,0 +1,68 @@
+"""What nobody caught, one line each: Python and asyncio would print tracebacks, `repr`s and paths instead."""
+
+import asyncio
+import logging
+import sys
+import threading
+import warnings
+from pathlib import PurePath
+from types import TracebackType
+from typing import Any, TextIO
+
+from chatio.faults import report
+from chatio.loglines import words_of
+
+logger = logging.getLogger("chatio")
+
+
+def install() -> None:
+    """Take the process's hooks, for warnings and for what ends the program, a thread or a finalizer."""
+    warnings.showwarning = _warned
+    sys.excepthook = _program_failed
+    threading.excepthook = _thread_failed
+    sys.unraisablehook = _finalizer_failed
+
+
+def loop_failed(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """For `loop.set_exception_handler`: a task whose failure nobody awaited, a callback that raised, and the like.
+
+    asyncio's own text has the `repr` of the task, and so of what it was called with.
+    """
+    error = context.get("exception")
+    if isinstance(error, BaseException):
+        report(logger, "the event loop", error)
+    else:
+        words = words_of(logging.makeLogRecord({"msg": context.get("message", "")}))
+        logger.error("the event loop has a problem: %s", words, extra={"event": "loop_problem", "problem": words})
+
+
+def _warned(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Without the warning's text, which may quote anything: `python -X dev -W error` shows it to a developer."""
+    place = f"{PurePath(filename).stem}:{lineno}"
+    logger.warning(
+        "%s at %s",
+        category.__name__,
+        place,
+        extra={"event": "python_warning", "category": category.__name__, "place": place},
+    )
+
+
+def _program_failed(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    report(logger, "the program", error.with_traceback(traceback))
+
+
+def _thread_failed(args: threading.ExceptHookArgs) -> None:
+    if args.exc_value is not None and not isinstance(args.exc_value, SystemExit):
+        report(logger, "a thread", args.exc_value)
+
+
+def _finalizer_failed(args: "sys.UnraisableHookArgs") -> None:
+    if args.exc_value is not None:
+        report(logger, "a finalizer", args.exc_value)

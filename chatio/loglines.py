@@ -1,0 +1,107 @@
+"""How a log record is written: one line of text or of JSON, which no stranger can break, forge or fill.
+
+What is ours is written as it stands, with what is not printable escaped. Of what a library says only the words of
+its source are written, never what it puts into them: requests, addresses with session ids, `repr`s of whole tasks.
+Of an exception only its type and place are: its text, its traceback and paths carry secrets sooner or later.
+
+python-json-logger would make the JSON. It writes tracebacks, exceptions' texts and whatever a library attaches to
+its records, so each of its methods that does something would be overridden; what is left of it is a dictionary.
+"""
+
+import json
+import logging
+import math
+import re
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from chatio.faults import place_of
+
+MAX_CHARS: Final = 2000  # of one text; an address has 45, a name 100
+
+# What every record has: the rest are the fields that its caller gave it.
+_OF_EVERY_RECORD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
+_CONVERSION: Final = re.compile(r"%(?:\([^)]*\))?[-+ #0]*[\d*]*(?:\.[\d*]+)?[a-zA-Z]")
+# Where the words of a message that is already put together may end, and values begin.
+_VALUES_BEGIN: Final = re.compile(r"[:<>({\[\"/\\\r\n]|\s'")
+
+
+class TextFormatter(logging.Formatter):
+    """`2026-01-31 10:32:00,123 INFO chatio: sentence`, in local time. For people; fields are left out."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return f"{self.formatTime(record)} {record.levelname} {harmless(record.name)}: {sentence_of(record)}"
+
+
+class JsonFormatter(logging.Formatter):
+    """An object with `time` (RFC 3339, UTC, milliseconds), `level`, `logger`, `message`, and the record's fields.
+
+    ASCII only, so that it is JSON in whatever encoding the stream has (RFC 8259, 8.1). A field never takes the
+    place of one of the four.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC)
+            .isoformat(timespec="milliseconds")
+            .replace("+00:00", "Z"),
+            "level": record.levelname,
+            "logger": harmless(record.name),
+            "message": sentence_of(record),
+        }
+        if is_ours(record):
+            for name, value in vars(record).items():
+                if name not in _OF_EVERY_RECORD:
+                    line.setdefault(harmless(name), _field(value))
+        return json.dumps(line)
+
+
+def sentence_of(record: logging.LogRecord) -> str:
+    """What the record says, in one harmless line; of a library's record only the words of its source."""
+    try:
+        sentence = record.getMessage() if is_ours(record) else words_of(record)
+    except Exception:  # a sentence that does not fit its values; logging itself would print both, and a traceback
+        sentence = words_of(record)
+    if record.exc_info and isinstance(error := record.exc_info[1], BaseException):
+        sentence += f": {type(error).__name__} at {place_of(error)}"
+    return harmless(sentence)
+
+
+def words_of(record: logging.LogRecord) -> str:
+    """The record's message with every value left out."""
+    if record.args:
+        return _CONVERSION.sub("…", str(record.msg))
+    return _VALUES_BEGIN.split(str(record.msg), maxsplit=1)[0].rstrip()
+
+
+def is_ours(record: logging.LogRecord) -> bool:
+    return record.name == "chatio" or record.name.startswith("chatio.")
+
+
+def harmless(text: str) -> str:
+    """`text` with `\\x1b` and the like for what is not printable, and cut at `MAX_CHARS`.
+
+    Not printable (Unicode's categories "Other" and "Separator", all but the space) are control characters, line
+    and paragraph separators, marks that turn the direction of writing, and halves of surrogate pairs.
+    """
+    if len(text) > MAX_CHARS:
+        text = text[:MAX_CHARS] + "…"
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def _field(value: object) -> Any:
+    """`value` as JSON; of what is none only the type is told."""
+    match value:
+        case str():
+            return harmless(value)
+        case None | bool() | int():
+            return value
+        case float():
+            return value if math.isfinite(value) else str(value)
+        case dict():
+            return {harmless(str(name)): _field(inner) for name, inner in value.items()}
+        case list() | tuple():
+            return [_field(inner) for inner in value]
+    return type(value).__name__

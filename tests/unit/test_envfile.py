@@ -1,0 +1,48 @@
+"""The file of settings: what is read as it stands, and what cannot be read."""
+
+import io
+
+import pytest
+
+from chatio.envfile import env_file_values
+from chatio.settings import InvalidSettings
+
+
+def read(text: str) -> dict[str, str | None]:
+    return env_file_values(io.StringIO(text), "settings.env")
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("", {}),
+        ("\n# A comment with 'a quote\n\nA=1 # behind it\n", {"A": "1"}),
+        ("A='x y'\nexport B=\"z\"\r\nA=2\n", {"A": "2", "B": "z"}),
+        ("A=it's\n\n\n", {"A": "it's"}),
+        ("A=${B}\nB", {"A": "${B}", "B": None}),
+        ('A="1\\n2"', {"A": "1\n2"}),
+        ("\ufeffA=1", {"A": "1"}),
+    ],
+)
+def test_what_is_sound_is_read_as_it_stands(text: str, values: dict[str, str | None]) -> None:
+    assert read(text) == values
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ('A="hunter2\nB=1\n', [1]),
+        ("A=1\n\n# comment\nB='hunter2\nC=1", [4]),
+        ('A="hunter2\nB=1\nC="x"\n', [1]),
+        ("A=1\nB='hunter2\nC='\nD=1\n", [2]),
+        ("A='x' hunter2\n\n\nB='y' hunter2\n", [1, 4]),
+        ("hunter2 hunter2\n", [1]),
+    ],
+)
+def test_each_line_that_cannot_be_read_is_told_by_its_number_alone(text: str, lines: list[int]) -> None:
+    with pytest.raises(InvalidSettings) as caught:
+        read(text)
+    problems = caught.value.problems
+    assert [problem.partition(" line ")[2].split()[0] for problem in problems] == [str(line) for line in lines]
+    assert all(problem.startswith("settings.env: line ") for problem in problems)
+    assert "hunter2" not in str(problems)

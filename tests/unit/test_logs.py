@@ -1,0 +1,271 @@
+"""How much is written: the first lines of each kind, then a count; and what `configure` takes in hand."""
+
+import asyncio
+import gc
+import io
+import json
+import logging
+import sys
+import threading
+import warnings
+from typing import Any
+
+import pytest
+
+from chatio.hooks import install, loop_failed
+from chatio.loglines import JsonFormatter
+from chatio.logs import LINES_PER_WINDOW, MAX_REASONS, WINDOW_SECONDS, LogHandler, configure
+from tests.conftest import ExpectedLogs
+
+MORE = 5
+TOO_MANY = LINES_PER_WINDOW + MORE
+
+
+class Log:
+    """A handler with a clock that the test moves; `lines` is what it wrote."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self._stream = io.StringIO()
+        self.handler = LogHandler(self._stream, clock=lambda: self.now)
+
+    def say(self, sentence: str, *args: object, name: str = "chatio", line: int = 1, **fields: Any) -> None:
+        record = logging.LogRecord(name, logging.INFO, "x.py", line, sentence, args, None)
+        vars(record).update(fields)
+        self.handler.handle(record)
+
+    @property
+    def lines(self) -> list[str]:
+        return self._stream.getvalue().splitlines()
+
+
+@pytest.fixture
+def log() -> Any:
+    made = Log()
+    yield made
+    made.handler.close()
+
+
+def test_of_each_event_ten_lines_are_written_and_the_others_counted_by_reason(log: Log) -> None:
+    for number in range(TOO_MANY):
+        log.say("refused %d", number, event="refused", reason="late" if number % 5 else "early")
+    log.say("dropped", event="dropped")
+    assert log.lines == [*(f"refused {number}" for number in range(LINES_PER_WINDOW)), "dropped"]
+    log.now += WINDOW_SECONDS
+    log.handler.tell_held_back()
+    assert log.lines[-1] == f"{MORE} more lines of refused in 10 s (late 4, early 1)"
+
+
+def test_when_the_window_is_over_the_count_comes_first_and_lines_are_written_again(log: Log) -> None:
+    for _ in range(TOO_MANY):
+        log.say("refused", event="refused")
+    log.now += WINDOW_SECONDS
+    for _ in range(TOO_MANY):
+        log.say("again", event="refused")
+    assert log.lines[LINES_PER_WINDOW:] == [f"{MORE} more lines of refused in 10 s", *["again"] * LINES_PER_WINDOW]
+
+
+def test_an_event_that_stays_below_is_never_counted(log: Log) -> None:
+    for _ in range(5):
+        for _ in range(LINES_PER_WINDOW):
+            log.say("refused", event="refused")
+        log.now += WINDOW_SECONDS
+    assert log.lines == ["refused"] * 5 * LINES_PER_WINDOW
+
+
+def test_each_reference_is_found_in_a_line(log: Log) -> None:
+    for number in range(TOO_MANY):
+        log.say("failed", event="failure", reference="a")
+        log.say("failed", event="failure", reference=f"b{number}")
+    log.handler.close()
+    assert log.lines.count("failed") == LINES_PER_WINDOW + TOO_MANY
+    assert log.lines[-1] == f"{MORE} more lines of failure in 10 s (reference a)"
+
+
+def test_what_is_no_event_is_counted_by_the_line_that_says_it(log: Log) -> None:
+    for number in range(TOO_MANY):
+        log.say("Exception in %r", f"hunter{number}", name="tornado.application", line=5)
+        log.say("another", name="tornado.application", line=6)
+    log.handler.close()
+    assert log.lines[-2:] == [
+        f"{MORE} more lines of Exception in … in 10 s",
+        f"{MORE} more lines of another in 10 s",
+    ]
+
+
+def test_a_count_tells_few_reasons_apart(log: Log) -> None:
+    for number in range(LINES_PER_WINDOW + MAX_REASONS + 30):
+        log.say("refused", event="refused", reason=f"reason {number}")
+    log.handler.close()
+    assert log.lines[-1].count("reason ") == MAX_REASONS
+    assert "others 30" in log.lines[-1]
+
+
+def test_a_count_is_an_event_of_its_own(log: Log) -> None:
+    log.handler.setFormatter(JsonFormatter())
+    for _ in range(TOO_MANY):
+        log.say("refused", event="refused", reason="late")
+    log.handler.close()
+    line = json.loads(log.lines[-1])
+    assert (
+        line.items()
+        >= {
+            "level": "INFO",
+            "logger": "chatio.logs",
+            "event": "held_back",
+            "of": "refused",
+            "count": MORE,
+        }.items()
+    )
+    assert line["reasons"] == {"late": MORE}
+
+
+def test_windows_that_are_over_are_forgotten(log: Log) -> None:
+    for number in range(1000):
+        log.say("failed", event="failure", reference=str(number))
+        log.now += WINDOW_SECONDS
+    assert len(log.handler._windows) == 1
+
+
+def test_a_count_is_told_by_itself_when_its_window_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chatio.logs.WINDOW_SECONDS", 0.05)
+    told = threading.Event()
+
+    class Stream(io.StringIO):
+        def write(self, text: str) -> int:
+            if "more lines" in text:
+                told.set()
+            return super().write(text)
+
+    handler = LogHandler(Stream())
+    for _ in range(LINES_PER_WINDOW + 1):
+        handler.handle(logging.makeLogRecord({"name": "chatio", "msg": "x", "event": "x"}))
+    assert told.wait(10)
+    handler.close()
+
+
+def test_a_stream_that_is_gone_is_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    stream = io.StringIO()
+    handler = LogHandler(stream)
+    stream.close()
+    handler.handle(logging.makeLogRecord({"name": "chatio", "msg": "hunter2"}))
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.fixture
+def written(logging_as_before: None) -> io.StringIO:
+    stream = io.StringIO()
+    configure(level="INFO", form="json", stream=stream)
+    return stream
+
+
+def lines_of(stream: io.StringIO) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_a_librarys_logger_goes_the_same_way(written: io.StringIO, logs: ExpectedLogs) -> None:
+    logs.expect("^Uncaught exception GET")
+    logging.getLogger("tornado.application").error("Uncaught exception %s", "GET /?sid=secret")
+    logging.getLogger("tornado.general").info("Malformed HTTP message from %s: %s", "1.2.3.4", "secret")
+    (line,) = lines_of(written)
+    assert (line["logger"], line["message"]) == ("tornado.application", "Uncaught exception …")
+
+
+def test_level_is_the_least_that_is_written(logging_as_before: None, logs: ExpectedLogs) -> None:
+    logs.expect("loud")
+    stream = io.StringIO()
+    configure(level="WARNING", form="text", stream=stream)
+    logging.getLogger("chatio").info("quiet")
+    logging.getLogger("chatio").warning("loud")
+    (line,) = stream.getvalue().splitlines()
+    assert line.endswith("WARNING chatio: loud")
+
+
+def test_a_warning_is_a_line_without_its_text_and_path(written: io.StringIO, logs: ExpectedLogs) -> None:
+    logs.expect("^UserWarning at test_logs:")
+    with warnings.catch_warnings():
+        install()
+        warnings.simplefilter("always")
+        warnings.warn("hunter2", UserWarning, stacklevel=1)
+    (line,) = lines_of(written)
+    assert (line["event"], line["category"]) == ("python_warning", "UserWarning")
+    assert "hunter2" not in written.getvalue()
+    assert "/" not in written.getvalue()
+
+
+class HelpersError(Exception):
+    pass
+
+
+def fail() -> None:
+    raise HelpersError("hunter2")
+
+
+class Fails:
+    def __del__(self) -> None:
+        fail()
+
+
+def fail_program() -> None:
+    try:
+        fail()
+    except HelpersError as error:
+        sys.excepthook(type(error), error, error.__traceback__)
+
+
+def fail_thread() -> None:
+    thread = threading.Thread(target=fail)
+    thread.start()
+    thread.join()
+
+
+def fail_finalizer() -> None:
+    Fails()
+    gc.collect()
+
+
+def fail_loop(*coroutines: Any) -> None:
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(loop_failed)
+
+        async def fail_later(_secret: str) -> None:
+            fail()
+
+        task = loop.create_task(fail_later("hunter2"))
+        await asyncio.wait([task])
+        del task
+        gc.collect()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("provoke", "what"),
+    [
+        (fail_program, "the program"),
+        (fail_thread, "a thread"),
+        (fail_finalizer, "a finalizer"),
+        (fail_loop, "the event loop"),
+    ],
+)
+def test_what_nobody_caught_is_one_line(
+    provoke: Any, what: str, written: io.StringIO, logs: ExpectedLogs, capfd: pytest.CaptureFixture[str]
+) -> None:
+    logs.expect(f"^{what} failed: HelpersError at tests.unit.test_logs:")
+    provoke()
+    (line,) = lines_of(written)
+    assert (line["event"], line["what"], line["error"]) == ("failure", what, "HelpersError")
+    assert "hunter2" not in written.getvalue()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_problem_of_the_loop_without_an_exception_is_one_line(written: io.StringIO, logs: ExpectedLogs) -> None:
+    logs.expect("^the event loop has a problem: Task was destroyed but it is pending!$")
+    loop = asyncio.new_event_loop()
+    loop_failed(loop, {"message": "Task was destroyed but it is pending!", "task": "hunter2"})
+    loop_failed(loop, {"message": "closing <coroutine hunter2>"})
+    loop.close()
+    logs.expect("^the event loop has a problem: closing$")
+    assert [line["problem"] for line in lines_of(written)] == ["Task was destroyed but it is pending!", "closing"]
+    assert "hunter2" not in written.getvalue()
