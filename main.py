@@ -24,14 +24,18 @@ from chatio.log import MessageLog
 from chatio.passwords import PasswordHasher
 from chatio.presence import Presence
 from chatio.realtime import create_server
-from chatio.settings import ANY_ORIGIN, InvalidSettings, Settings, changed, load, unknown_names
+from chatio.settings import InvalidSettings, Settings, changed, load, unknown_names
+from chatio.signin import SignIns
 from chatio.stores.memory import MemoryUserStore
+from chatio.throttles import Throttle
 from chatio.tokens import Tokens
+from chatio.turns import Rates, Turns
 from chatio.users import UserRegistry
 from handlers.base import Requests
+from handlers.callers import Callers, PasswordDoor, RegistrationDoor
 from handlers.chat import NAMESPACE, ChatNamespace
-from handlers.cors import Cors, SocketOrigins
-from handlers.page import Page, read_page
+from handlers.cors import Cors, socket_origins
+from handlers.page import read_page
 from handlers.routes import make_application
 from handlers.serving import CannotListen, serve
 
@@ -76,9 +80,9 @@ async def run(settings: Settings) -> None:
     tokens = Tokens(settings.jwt_secret_key, ttl_seconds=settings.jwt_ttl_seconds)
     log = MessageLog(max_messages=settings.log_max_messages, max_bytes=settings.log_max_bytes)
     presence = Presence() if settings.presence == "on" else None
-    page = _page() if settings.serve_page == "on" else None
+    page = read_page(PAGE_FOLDER) if settings.serve_page == "on" else None
     realtime, socket_handler = create_server(
-        cors_allowed_origins=_socket_origins(settings),
+        cors_allowed_origins=socket_origins(settings.origins, serves_page=page is not None),
         async_handlers=False,  # a client's messages are handled in the order in which it sent them
         namespaces=[NAMESPACE],  # without it "/" is served too, to anybody and for ever
         trusted_proxies=settings.proxies,
@@ -90,11 +94,13 @@ async def run(settings: Settings) -> None:
         tokens=tokens,
         log=log,
         presence=presence,
+        turns=_turns(settings),
         message_max_chars=settings.message_max_chars,
         history_on_connect=settings.history_on_connect,
         slow_client_seconds=settings.slow_client_seconds,
     )
-    requests = Requests()
+    callers = Callers(settings.proxies)
+    requests = Requests(callers)
     application = make_application(
         cors=Cors(settings.origins),
         requests=requests,
@@ -103,6 +109,8 @@ async def run(settings: Settings) -> None:
         log=log,
         presence=presence,
         page=page,
+        password_door=PasswordDoor(callers, _sign_ins(settings)),
+        registration_door=RegistrationDoor(callers, _registrations(settings)),
         socket_handler=socket_handler,
     )
     try:
@@ -117,18 +125,29 @@ async def run(settings: Settings) -> None:
         hasher.close()
 
 
-def _page() -> Page:
-    page = read_page(PAGE_FOLDER)
-    if page.missing:
-        logger.info("%s", page.missing.strip(), extra={"event": "page_incomplete"})
-    return page
+def _turns(settings: Settings) -> Turns:
+    rates = Rates(
+        messages=settings.messages_per_second,
+        message_burst=settings.message_burst,
+        person_messages=settings.person_messages_per_second,
+        person_message_burst=settings.person_message_burst,
+        other_events=settings.other_events_per_second,
+        flood_events=settings.flood_events,
+    )
+    return Turns(rates, is_on=settings.rate_limits == "on")
 
 
-def _socket_origins(settings: Settings) -> str | list[str] | SocketOrigins:
-    """As python-socketio takes them."""
-    if ANY_ORIGIN in settings.origins:
-        return ANY_ORIGIN
-    return SocketOrigins(settings.origins) if settings.serve_page == "on" else list(settings.origins)
+def _sign_ins(settings: Settings) -> SignIns:
+    return SignIns(
+        failures_per_account=settings.login_failures_per_account,
+        failures_per_address=settings.login_failures_per_address,
+        logins_per_minute=settings.logins_per_minute,
+        is_on=settings.rate_limits == "on",
+    )
+
+
+def _registrations(settings: Settings) -> Throttle:
+    return Throttle(settings.registrations_per_hour, 3600, is_on=settings.rate_limits == "on")
 
 
 def _settings_in(env_file: Path) -> dict[str, str | None]:

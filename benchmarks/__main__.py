@@ -11,7 +11,7 @@ import time
 
 from benchmarks.launch import HERE, RESULTS, VisitError, commands, pay, raise_file_limit, running
 from benchmarks.picture import draw
-from benchmarks.plan import OURS, ROWS, SERVERS, Row, Visit, only, visits
+from benchmarks.plan import OURS, ROWS, SERVERS, THROTTLED, Row, Visit, only, visits
 from benchmarks.report import document, medians
 
 
@@ -31,7 +31,7 @@ def main() -> int:
     for number in range(options.rounds):
         for visit in plan:
             for server in options.servers:
-                if server in visit.servers:
+                if visit.includes(server):
                     figures[server][number] |= _measure(visit, server, options.ours, failures)
     _tell(options, rows, figures, failures)
     return 1 if failures else 0
@@ -42,10 +42,15 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="one short round with fewer clients: a smoke test")
     parser.add_argument("--only", type=_row_names, default=[], metavar="ROW,...", help="measure these rows alone")
     parser.add_argument("--servers", type=_servers, default=list(SERVERS), metavar=",".join(SERVERS))
+    parser.add_argument(
+        "--throttled", action="store_true", help="this server alone: in turn without its rate limits and with them"
+    )
     parser.add_argument("--rounds", type=int, default=0, help="2 unless --quick")
     parser.add_argument("--ours", default="python main.py", metavar="COMMAND", help="starts this server")
     parser.add_argument("--list", action="store_true", help="name the rows")
     options = parser.parse_args()
+    if options.throttled:
+        options.servers = [OURS, THROTTLED]
     options.rounds = options.rounds or (1 if options.quick else 2)
     return options
 
@@ -74,7 +79,7 @@ def _measure(visit: Visit, server: str, ours: str, failures: list[str]) -> dict[
         failures.append(f"{server}, {visit.name}: {error}")
         figures = {}
     outcome = "done" if figures else f"FAILED: {failures[-1]}"
-    print(f"{server:6}{visit.name:16}{time.monotonic() - started:6.1f} s  {outcome}", file=sys.stderr)
+    print(f"{server:10}{visit.name:16}{time.monotonic() - started:6.1f} s  {outcome}", file=sys.stderr)
     return figures
 
 

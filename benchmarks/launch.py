@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import resource
 import secrets
 import shlex
@@ -15,7 +16,10 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks.plan import NODE, OURS, PLAIN, Visit
+import msgspec
+
+from benchmarks.plan import NODE, OURS, PLAIN, THROTTLED, Visit
+from chatio.settings import Settings
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
@@ -23,6 +27,8 @@ _START_SECONDS = 15.0
 _STOP_SECONDS = 5.0
 _VISIT_SECONDS = 240.0
 _SPARE_FILES = 200
+# What a name of a limit has in it: LOGINS_PER_MINUTE, MESSAGE_BURST, FLOOD_EVENTS.
+_LIMIT = re.compile("_per_|_burst|^flood_")
 
 
 class VisitError(Exception):
@@ -31,11 +37,27 @@ class VisitError(Exception):
 
 def commands(ours: str) -> dict[str, list[str]]:
     """How each server is started, from the root of the repository."""
+    this = [sys.executable, *shlex.split(ours)[1:]] if ours.startswith("python ") else shlex.split(ours)
     return {
-        OURS: [sys.executable, *shlex.split(ours)[1:]] if ours.startswith("python ") else shlex.split(ours),
+        OURS: this,
+        THROTTLED: this,
         NODE: [shutil.which("node") or "node", str(HERE / "servers" / "node_server.js")],
         PLAIN: [sys.executable, "-m", "benchmarks.servers.plain_server"],
     }
+
+
+def limits(server: str) -> dict[str, str]:
+    """The settings of `server`'s rate limits: off, or for `THROTTLED` on and each as high as it may be set."""
+    if server != THROTTLED:
+        return {"RATE_LIMITS": "off"}
+    highest = {
+        field.name.upper(): str(meta.le)
+        for field in msgspec.structs.fields(Settings)
+        if _LIMIT.search(field.name)
+        for meta in field.type.__metadata__
+        if meta.le is not None
+    }
+    return {"RATE_LIMITS": "on", **highest}
 
 
 def raise_file_limit() -> int:
@@ -63,9 +85,9 @@ def running(name: str, command: list[str]) -> Iterator[Server]:
         "SERVER_PORT": str(port),
         "JWT_SECRET_KEY": secret,
         "CLIENT_URL": "*",
-        "RATE_LIMITS": "off",
         "HISTORY_ON_CONNECT": "0",
         "PRESENCE": "off",
+        **limits(name),
     }
     with (RESULTS / f"{name}.log").open("w") as log:
         process = subprocess.Popen(command, cwd=HERE.parent, env=environment, stdout=log, stderr=log)

@@ -9,6 +9,7 @@ from typing import Literal
 
 OURS, NODE, PLAIN = "ours", "node", "plain"
 SERVERS = (OURS, NODE, PLAIN)
+THROTTLED = "throttled"  # ours with its rate limits on, each of them too high to be reached
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,9 @@ class Visit:
     upgraded: bool  # the clients come by polling and upgrade
     steps: tuple[Step, ...]
     servers: tuple[str, ...] = SERVERS
+
+    def includes(self, server: str) -> bool:
+        return (OURS if server == THROTTLED else server) in self.servers
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,16 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from benchmarks.plan import NODE, OURS, PLAIN, Row
+from benchmarks.plan import NODE, OURS, PLAIN, THROTTLED, Row
 
 Medians = dict[str, dict[str, float]]  # server, figure
 
-NAMES = {OURS: "this server", NODE: "Node, Socket.IO", PLAIN: "python-socketio as it comes"}
+NAMES = {
+    OURS: "this server",
+    NODE: "Node, Socket.IO",
+    PLAIN: "python-socketio as it comes",
+    THROTTLED: "this server, rate limits on",
+}
 _BUSY = 0.9  # of one core: what is above is a process that could not have done more
 _NOT_MEASURED = "-"
 _SOCKET_IO = Path(__file__).parent / "node_modules" / "socket.io" / "package.json"
@@ -56,6 +61,16 @@ def table(rows: Sequence[Row], found: Medians) -> Iterator[str]:
         verdict = "" if reached is None else "met" if row.met(reached) else "**not met**"
         goal = f"{'≥' if row.at_least else '≤'} {row.goal:g}"
         yield f"| {row.title} | {row.unit} | {' | '.join(values)} | {number(reached)} | {goal} | {verdict} |"
+
+
+def beside(rows: Sequence[Row], found: Medians) -> Iterator[str]:
+    """What the rate limits cost where none of them is reached, as a Markdown table."""
+    yield "| what | unit | rate limits off | on | ratio |"
+    yield "| --- | --- | --: | --: | --: |"
+    for row in rows:
+        off, on = (found[server].get(row.figure) for server in (OURS, THROTTLED))
+        share = on / off if on is not None and off else None
+        yield f"| {row.title} | {row.unit} | {number(off)} | {number(on)} | {number(share)} |"
 
 
 def growth(found: Medians) -> Iterator[str]:
@@ -115,7 +130,7 @@ def document(
             *(["**A smoke test: fewer clients than the rows say, a quarter of the time.**"] if quick else []),
         ],
         list(machine()),
-        list(table(rows, found)),
+        list(beside(rows, found) if THROTTLED in found else table(rows, found)),
         list(growth(found)),
         ["The load tool's own CPU:", "", *load_tool(found)],
         [f"- **failed**: {failure}" for failure in failures],

@@ -92,6 +92,10 @@ class MessageLog:
         self._forget()
         return Appended(entry, is_new=True)
 
+    def sent_before(self, author_id: str, sent_id: str | None) -> Entry | None:
+        """The entry of the message that this author sent under this id, while the log has it."""
+        return None if sent_id is None else self._by_author.get((author_id, sent_id))
+
     def read(self, after: int, *, limit: int | None = None) -> list[Entry]:
         """The entries after number `after`, oldest first; those that were forgotten are missing."""
         start = max(after, self.tail)

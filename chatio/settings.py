@@ -70,6 +70,60 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Literal["on", "off"],
         Meta(description="Whether strangers and members are held to rates and numbers; off for benchmarks"),
     ] = "on"
+    login_failures_per_account: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="Wrong passwords for one account before strangers to it wait for a minute, "
+            "and with each further one twice as long, up to 15 minutes",
+        ),
+    ] = 10
+    login_failures_per_address: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="Wrong passwords from one address in an hour, over all accounts")
+    ] = 100
+    logins_per_minute: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="Log-ins from one address in a minute, right or wrong; five times as many at once",
+        ),
+    ] = 60
+    registrations_per_hour: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="Registrations from one address in an hour; as many at once")
+    ] = 30
+    messages_per_second: Annotated[
+        float, Meta(ge=0.01, le=1_000_000, description="Messages of one connection in a second, past its burst")
+    ] = 5.0
+    message_burst: Annotated[int, Meta(ge=1, le=1_000_000, description="Messages of one connection at once")] = 60
+    person_messages_per_second: Annotated[
+        float,
+        Meta(
+            ge=0.01,
+            le=1_000_000,
+            description="Messages of one person in a second, over all connections and past the burst",
+        ),
+    ] = 10.0
+    person_message_burst: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="Messages of one person at once, over all connections")
+    ] = 120
+    other_events_per_second: Annotated[
+        float,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="Other events of one person in a second, such as typing; ten times as many at once",
+        ),
+    ] = 20.0
+    flood_events: Annotated[
+        int,
+        Meta(
+            ge=10,
+            le=1_000_000,
+            description="Refused events of one connection at once before it is closed; one a second is forgiven",
+        ),
+    ] = 300
     trusted_proxies: Annotated[
         str,
         Meta(description="Proxies whose X-Forwarded-For is believed: addresses or networks, with commas"),

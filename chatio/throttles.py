@@ -66,6 +66,11 @@ class Throttle:
         self._empty_at[key] = empty_at
         return 0.0
 
+    def give_back(self, key: str, cost: float = 1) -> None:
+        """Undo a `take` of what turned out not to be an event of the kind that is counted."""
+        if key in self._empty_at:
+            self._empty_at[key] -= cost * self._interval
+
     def wait(self, key: str) -> float:
         """The seconds until an event of `key` would be let through; counts nothing."""
         return self._wait(key, 1, self._clock()) if self._is_on else 0.0

@@ -85,6 +85,14 @@ class UserRegistry:
         return user
 
 
+def account_key(email: str) -> str:
+    """What all spellings of an e-mail address share, whether anybody has it or not; of any other text, itself."""
+    try:
+        return _email_key(_normalized_email(email))
+    except InvalidInput:
+        return email.strip().casefold()
+
+
 def _checked(registration: Registration) -> tuple[str, str]:
     """The name and the address as they will be kept. Raises `InvalidInput` with all that is wrong."""
     errors: list[FieldError] = []

@@ -25,6 +25,7 @@ from chatio.errors import (
     answer_to,
 )
 from chatio.faults import report
+from handlers.callers import Callers
 from handlers.cors import Cors
 from handlers.guard import public
 
@@ -43,7 +44,8 @@ logger = logging.getLogger("chatio.http")
 class Requests:
     """The requests that are under way, so that a server that stops can let them finish. Event loop only."""
 
-    def __init__(self) -> None:
+    def __init__(self, callers: Callers) -> None:
+        self.callers = callers
         self._under_way: set[RequestHandler] = set()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -209,12 +211,14 @@ class BaseHandler(RequestHandler):
         self.answer(answer.status, body)
 
     def _tell_refused(self, reason: str) -> None:
+        door = type(self).__name__.removesuffix("Handler").lower()
+        address = self._requests.callers.address(self.request)
         logger.info(
             "%s from %s refused for now: %s",
-            self.request.method,
-            self.request.remote_ip,
+            door,
+            address,
             reason,
-            extra={"event": "request_refused", "address": self.request.remote_ip, "reason": reason},
+            extra={"event": "request_refused", "door": door, "address": address, "reason": reason},
         )
 
 

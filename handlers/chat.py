@@ -6,21 +6,39 @@ from typing import Any
 import msgspec
 import socketio
 
-from chatio.errors import ChatioError, MessageRejected, MissingToken, TokenError, TokenMalformed, answer_to
+from chatio.errors import (
+    ChatioError,
+    MessageRejected,
+    MissingToken,
+    RateLimited,
+    Temporary,
+    TokenError,
+    TokenMalformed,
+    answer_to,
+)
 from chatio.log import Entry, MessageLog
 from chatio.messages import Author, fit_id, stamp
 from chatio.presence import Presence
 from chatio.realtime import Server, ack_requested
 from chatio.recovery import start_of
 from chatio.tokens import Claims, Tokens
+from chatio.turns import Turns
 from handlers.company import Company
+from handlers.pacing import Pacing
 
 NAMESPACE = "/chat"
+
+# Counted where they are handled, or not a client's; every other event counts before it is looked at.
+_COUNTED_ELSEWHERE = frozenset({"connect", "disconnect", "send-message"})
 
 
 def receive_message(entry: Entry) -> list[object]:
     """What every client receives for an entry of the log: the event, the message, and its offset."""
     return ["receive-message", msgspec.to_builtins(entry.message), entry.offset]
+
+
+def _accepted(entry: Entry) -> dict[str, object]:
+    return {"ok": True, "id": entry.message.id, "offset": entry.offset, "sent_at": entry.message.sent_at}
 
 
 class ChatNamespace(socketio.AsyncNamespace):
@@ -36,6 +54,7 @@ class ChatNamespace(socketio.AsyncNamespace):
         log: MessageLog,
         message_max_chars: int,
         presence: Presence | None,
+        turns: Turns,
         history_on_connect: int,
         slow_client_seconds: float,
     ) -> None:
@@ -49,6 +68,7 @@ class ChatNamespace(socketio.AsyncNamespace):
         self._message_max_chars = message_max_chars
         self._history = history_on_connect
         self._company = None if presence is None else Company(server, NAMESPACE, presence)
+        self._pacing = Pacing(server, NAMESPACE, turns)
         self._authors: dict[str, Author] = {}
         self._events: dict[str, Callable[..., Awaitable[Any]]] = {
             "connect": self._connect,
@@ -59,6 +79,8 @@ class ChatNamespace(socketio.AsyncNamespace):
 
     async def trigger_event(self, event: str, *args: Any) -> Any:
         """Python-socketio's way in: `event` by its name on the wire, first of `args` is the sid."""
+        if event not in _COUNTED_ELSEWHERE and not self._pacing.takes(args[0], self._authors[args[0]]):
+            return self.server.not_handled
         handler = self._events.get(event)
         return await handler(*args) if handler else self.server.not_handled
 
@@ -71,7 +93,10 @@ class ChatNamespace(socketio.AsyncNamespace):
             raise socketio.exceptions.ConnectionRefusedError(
                 answer.socket_message, {"code": answer.code}
             ) from None
-        author = self._authors[sid] = Author(claims.subject, claims.name)
+        author = Author(claims.subject, claims.name)
+        if not self._pacing.lets_in(sid, author):
+            raise socketio.exceptions.ConnectionRefusedError  # to nobody: its connection is closed
+        self._authors[sid] = author
         named = auth if isinstance(auth, dict) else {}
         start = start_of(self._log, named.get("pid"), named.get("offset"), history=self._history)
         self.server.follow(sid, NAMESPACE, after=start.after, pid=start.pid)
@@ -84,19 +109,20 @@ class ChatNamespace(socketio.AsyncNamespace):
             self._company.leave(author)
 
     async def _send_message(self, sid: str, raw: object = None, *_: object) -> dict[str, object] | None:
+        author = self._authors[sid]
+        if (sent := self._log.sent_before(author.id, fit_id(raw))) is not None:
+            # It has its ack whatever its author's pace is: who is refused takes a message for lost.
+            self._pacing.takes(sid, author)
+            return _accepted(sent)
         try:
-            message = stamp(raw, self._authors[sid], max_chars=self._message_max_chars)
-        except MessageRejected as error:
+            await self._pacing.wait_for_turn(sid, author)
+            message = stamp(raw, author, max_chars=self._message_max_chars)
+        except (MessageRejected, RateLimited) as error:
             return await self._reject(sid, raw, error)
         entry, is_new = self._log.append(message)
         if is_new:
             self._fanout.wake()
-        return {
-            "ok": True,
-            "id": entry.message.id,
-            "offset": entry.offset,
-            "sent_at": entry.message.sent_at,
-        }
+        return _accepted(entry)
 
     async def _typing(self, sid: str, *_: object) -> None:
         if self._company is not None:
@@ -105,10 +131,10 @@ class ChatNamespace(socketio.AsyncNamespace):
     async def _reject(self, sid: str, raw: object, error: ChatioError) -> dict[str, object] | None:
         """Tell the sender, and nobody else: in the ack if one was asked for, else by an event."""
         answer = answer_to(error)
-        refusal: dict[str, object] = {
-            "ok": False,
-            "error": {"code": answer.code, "message": answer.message},
-        }
+        reason: dict[str, object] = {"code": answer.code, "message": answer.message}
+        if isinstance(error, Temporary):
+            reason["retry_after_seconds"] = error.retry_after_seconds
+        refusal: dict[str, object] = {"ok": False, "error": reason}
         if ack_requested():
             return refusal
         await self.emit("message-rejected", {**refusal, "id": fit_id(raw)}, to=sid)

@@ -31,7 +31,14 @@ class Cors(NamedTuple):
         }
 
 
-class SocketOrigins(NamedTuple):
+def socket_origins(origins: Sequence[str], *, serves_page: bool) -> "str | list[str] | OwnOrigins":
+    """Which origins may open a socket, as python-socketio takes them (`cors_allowed_origins`)."""
+    if ANY_ORIGIN in origins:
+        return ANY_ORIGIN
+    return OwnOrigins(origins) if serves_page else list(origins)
+
+
+class OwnOrigins(NamedTuple):
     """Which origins may open a socket while this server serves a page: those that it was told, and its own.
 
     Its own is the one whose host is the request's Host, and only where that is an address or localhost: any name
@@ -43,7 +50,7 @@ class SocketOrigins(NamedTuple):
     origins: Sequence[str]
 
     def __call__(self, origin: str | None, environ: Mapping[str, Any]) -> bool:
-        """As python-engineio asks (`cors_allowed_origins`)."""
+        """Called by python-engineio."""
         if origin is None:
             return False
         if origin in self.origins:

@@ -6,6 +6,7 @@ from where npm put it; without it `/` says so in one line, and everything else w
 
 import gzip
 import hashlib
+import logging
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -15,7 +16,11 @@ from handlers.cors import Cors
 from handlers.guard import public
 
 CLIENT_FILE: Final = "node_modules/socket.io-client/dist/socket.io.esm.min.js"
-MISSING: Final = "The page is missing {name}. Install npm, run `npm ci --prefix web`, and start the server again.\n"
+MISSING: Final = (
+    "The page is missing {name}. Install npm, run `npm ci --prefix web`, and start the server again.\n"
+)
+
+logger = logging.getLogger("chatio.http")
 
 _TYPES: Final = {
     ".html": "text/html; charset=utf-8",
@@ -52,10 +57,11 @@ class Page(NamedTuple):
 
 
 def read_page(folder: Path) -> Page:
-    """What lies in `folder` (not deeper), and the client that npm put there. Raises OSError if it cannot be read."""
-    files = {
-        f"/web/{path.name}": _read(path) for path in sorted(folder.glob("*")) if path.suffix in _TYPES
-    }
+    """What lies in `folder`, not deeper, and the client that npm put there.
+
+    Raises OSError for a file that cannot be read.
+    """
+    files = {f"/web/{path.name}": _read(path) for path in sorted(folder.glob("*")) if path.suffix in _TYPES}
     client = folder / CLIENT_FILE
     missing = ""
     if client.is_file():
@@ -66,6 +72,8 @@ def read_page(folder: Path) -> Page:
         files["/"] = index
     else:
         missing = MISSING.format(name="index.html")
+    if missing:
+        logger.info("%s", missing.strip(), extra={"event": "page_incomplete"})
     return Page(files, missing)
 
 
@@ -93,7 +101,10 @@ class PageHandler(BaseHandler):
         self.set_header("Etag", file.etag)
         vary = [*self._headers.get_list("Vary"), "Accept-Encoding"]
         self.set_header("Vary", ", ".join(vary))
-        if _takes_gzip(self.request.headers.get("Accept-Encoding", "")):
+        if self.check_etag_header():
+            self.set_status(304)
+            self.finish()
+        elif _takes_gzip(self.request.headers.get("Accept-Encoding", "")):
             self.set_header("Content-Encoding", "gzip")
             self.finish(file.gzipped)
         else:

@@ -11,6 +11,7 @@ from chatio.tokens import Tokens
 from chatio.users import UserRegistry
 from handlers.account import LoginHandler, OnlineHandler, RegisterHandler, UserHandler
 from handlers.base import BaseHandler, NotFoundHandler, Requests
+from handlers.callers import PasswordDoor, RegistrationDoor
 from handlers.cors import Cors
 from handlers.guard import is_marked
 from handlers.messages import MessagesHandler
@@ -36,14 +37,16 @@ def make_application(
     log: MessageLog,
     presence: Presence | None,
     page: Page | None,
+    password_door: PasswordDoor,
+    registration_door: RegistrationDoor,
     socket_handler: type[RequestHandler],
 ) -> Application:
     """The application, every door in its place. Raises `UnguardedMethod` for a door left open by mistake."""
     common: dict[str, Any] = {"cors": cors, "requests": requests}
     # As on the original (Express), a slash at the end makes no difference.
     routes = [
-        Route(r"/register/?", RegisterHandler, {"registry": registry}),
-        Route(r"/login/?", LoginHandler, {"registry": registry, "tokens": tokens}),
+        Route(r"/register/?", RegisterHandler, {"registry": registry, "door": registration_door}),
+        Route(r"/login/?", LoginHandler, {"registry": registry, "tokens": tokens, "door": password_door}),
         Route(r"/user/?", UserHandler, {"registry": registry, "tokens": tokens}),
         Route(r"/messages/?", MessagesHandler, {"tokens": tokens, "log": log}),
     ]

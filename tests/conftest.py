@@ -9,7 +9,12 @@ import warnings
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 from tornado.ioloop import IOLoop
+
+# No test depends on speed, and Hypothesis gives each example 0.2 s by default.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture

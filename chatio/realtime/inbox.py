@@ -26,6 +26,10 @@ class Inbox:
         self._bytes = 0
         self.worker = connection.server.spawn(self._work())
 
+    def __len__(self) -> int:
+        """How many wait behind the one that is being handled."""
+        return len(self._messages)
+
     def add(self, message: str | bytes) -> None:
         self._messages.append(message)
         self._bytes += len(message) + MESSAGE_OVERHEAD_BYTES

@@ -104,6 +104,17 @@ class Server(Joining):
         connecting = self._connecting[self.manager.eio_sid_from_sid(sid, namespace)]
         connecting.follows = Follows(self._fanouts[namespace], after, pid)
 
+    def backlog(self, sid: str, namespace: str) -> int:
+        """How many messages have come from the connection of `sid` behind the one that is being handled."""
+        connection = self.eio.sockets.get(self.manager.eio_sid_from_sid(sid, namespace))
+        return 0 if connection is None or connection.inbox is None else len(connection.inbox)
+
+    def expel(self, sid: str, namespace: str, rule: str) -> None:
+        """Close the connection of `sid` for breaking `rule`, without a DISCONNECT packet: it may come back."""
+        eio_sid = self.manager.eio_sid_from_sid(sid, namespace)
+        if eio_sid is not None:
+            self._close(eio_sid, rule)
+
     async def drop_all(self, *, flush_seconds: float = 0.0) -> None:
         """Let go of every client, without a DISCONNECT packet, so that it comes back; take no new one.
 

@@ -158,7 +158,8 @@ def test_days_are_apart(server: ServerProcess, meet: Meet) -> None:
           const list = document.createElement("ol");
           const scroller = { grew() {}, follows: false, keeping: (_, change) => change() };
           const timeline = new Timeline(list, scroller, "me");
-          const said = (id, sent_at) => ({ id, sent_at, content: id, author_id: "x", author_name: "X", offset: id });
+          const by = { author_id: "x", author_name: "X" };
+          const said = (id, sent_at) => ({ id, sent_at, content: id, offset: id, ...by });
           timeline.append([said("c", "2026-03-02T22:30:00.000Z"), said("d", "2026-03-02T23:30:00.000Z")]);
           timeline.prepend([said("a", "2026-02-28T12:00:00.000Z"), said("b", "2026-03-02T22:29:00.000Z")]);
           timeline.append([said("d", "2026-03-02T23:30:00.000Z")]);

@@ -85,6 +85,19 @@ class JsClients:
         ((kept,),) = self.expect(client, "collected")
         return kept["ids"], kept["acked"]
 
+    def chat(self, client: str, every_ms: float) -> None:
+        """From now on `client` says something at that pace, until `hush`."""
+        self._tell(op="chat", client=client, everyMs=every_ms)
+
+    def hush(self, client: str) -> None:
+        self._tell(op="hush", client=client)
+
+    def heard(self, client: str) -> dict[str, Any]:
+        """Of who chats: sent (number), acked and heard (ids, in order), losses, lateMs (since the last call)."""
+        self._tell(op="heard", client=client)
+        ((heard,),) = self.expect(client, "heard")
+        return dict(heard)
+
     def cut(self, client: str) -> None:
         self._tell(op="cut", client=client)
 

@@ -106,11 +106,11 @@ class ServerProcess:
                 text = error.read()
                 return Reply(error.code, dict(error.headers.items()), json.loads(text) if text else None)
 
-    def sign_up(self, name: str) -> str:
+    def sign_up(self, name: str, headers: Mapping[str, str] | None = None) -> str:
         """Register `name` and log in: the token."""
         credentials = {"email": f"{name}@chat.test", "password": f"{name}'s password"}
-        assert self.request("POST", "/register", {"name": name, **credentials}).status == 201
-        reply = self.request("POST", "/login", credentials)
+        assert self.request("POST", "/register", {"name": name, **credentials}, headers).status == 201
+        reply = self.request("POST", "/login", credentials, headers)
         assert reply.status == 200
         token: str = reply.body["token"]
         return token

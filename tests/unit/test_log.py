@@ -193,7 +193,7 @@ def test_an_offset_in_upper_case_is_none() -> None:
         log.number_of(f"{log.epoch}-000000000B")
 
 
-@settings(deadline=None, database=None)
+@settings(database=None)
 @given(st.text() | st.text(string.hexdigits + "-+_ "))
 def test_no_text_but_an_offset_is_one(text: str) -> None:
     log = filled(1)
@@ -246,7 +246,7 @@ class Model:
         return behind if limit is None else behind[:limit]
 
 
-@settings(deadline=None, database=None)
+@settings(database=None)
 @given(
     st.lists(MESSAGES, max_size=25),
     st.lists(READINGS, max_size=5),

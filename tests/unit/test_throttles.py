@@ -106,3 +106,14 @@ def test_a_burst_of_any_size_passes_whole(clock: Clock) -> None:
     for burst in range(1, 300):
         clock.now += 0.123456789
         assert takes(Throttle(7, 3, burst=burst, clock=clock), "a", burst + 1) == burst
+
+
+def test_what_is_given_back_was_never_taken(clock: Clock) -> None:
+    throttle = Throttle(3, 60, clock=clock)
+    for _ in range(20):
+        throttle.take("a")
+        throttle.give_back("a")
+    throttle.give_back("never seen")
+    assert takes(throttle, "a") == 3
+    throttle.give_back("a")
+    assert takes(throttle, "a") == 1

@@ -5,6 +5,7 @@
 //   {"op": "burst", "client": "ann", "messages": [...]}                      each emitted as send-message at once
 //   {"op": "cut", "client": "ann"}                       ends the transport without a word, as a lost network does
 //   {"op": "close", "client": "ann"}
+//   {"op": "chat" | "hush" | "heard", ...}               talk at a pace, stop, and tell what was sent, heard and when
 //   {"op": "collect" | "say" | "collected", ...}         keep what is received, and tell it all at once when asked
 //
 // Told: {"client", "event": "connect" | "connect_error" | "disconnect" | "upgrade" | <any received>, "args": [...]}
@@ -39,7 +40,39 @@ function open({ client, url, version = "4.8", options = {} }) {
 // Messages of clients that collect are kept here, in their order, until they are asked for.
 const collected = new Map();
 
+// Ordinary people: when each message was sent, and what each of them heard how many milliseconds later.
+const sentAt = new Map();
+const chats = new Map();
+
 const operations = {
+  chat: ({ client, everyMs }) => {
+    const chat = chats.get(client) ?? { sent: 0, acked: [], heard: [], lateMs: [], losses: 0 };
+    if (!chats.has(client)) {
+      chats.set(client, chat);
+      clients.get(client).offAny();
+      clients.get(client).on("disconnect", () => (chat.losses += 1));
+      clients.get(client).on("receive-message", ({ id }) => {
+        if (!sentAt.has(id)) return;
+        chat.heard.push(id);
+        chat.lateMs.push(performance.now() - sentAt.get(id));
+      });
+    }
+    const speak = () => {
+      const id = `${client} ${++chat.sent}`;
+      sentAt.set(id, performance.now());
+      clients.get(client).emit("send-message", { id, content: id }, (...answer) => {
+        const { ok } = answer[answer.length - 1] ?? {};
+        if (ok) chat.acked.push(id);
+      });
+    };
+    chat.timer = setTimeout(() => (chat.timer = setInterval(speak, everyMs)), Math.random() * everyMs);
+  },
+  hush: ({ client }) => clearInterval(chats.get(client).timer),
+  heard: ({ client }) => {
+    const { sent, acked, heard, lateMs, losses } = chats.get(client);
+    tell(client, "heard", { sent, acked, heard, lateMs, losses });
+    chats.get(client).lateMs = [];
+  },
   collect: ({ client }) => {
     const ids = [];
     const acked = [];

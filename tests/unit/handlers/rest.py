@@ -12,10 +12,13 @@ from chatio.log import MessageLog
 from chatio.passwords import PasswordHasher
 from chatio.presence import Presence
 from chatio.realtime import HTTP_SERVER_OPTIONS
+from chatio.signin import SignIns
 from chatio.stores.memory import MemoryUserStore
+from chatio.throttles import Throttle
 from chatio.tokens import Tokens
 from chatio.users import UserRegistry
 from handlers.base import Requests
+from handlers.callers import Callers, PasswordDoor, RegistrationDoor
 from handlers.cors import Cors
 from handlers.page import Page
 from handlers.routes import make_application
@@ -83,13 +86,16 @@ class Rest:
 
     def __init__(self, *, hash_queue_max: int = 256, origins: tuple[str, ...] = (ORIGIN,)) -> None:
         self.hasher = PasswordHasher(max_waiting=hash_queue_max, memory_kib=8, iterations=1)
-        self.requests = Requests()
         self.registry = UserRegistry(MemoryUserStore(), self.hasher)
         self.tokens = Tokens(KEY, ttl_seconds=3600)
         self.cors = Cors(origins)
         self.log = MessageLog()
         self.presence = Presence()
         self.page: Page | None = None
+        self.callers = Callers()
+        self.requests = Requests(self.callers)
+        self.sign_ins = SignIns(is_on=False)
+        self.registrations = Throttle(1, 1, is_on=False)
         self._servers: list[HTTPServer] = []
 
     def start(self) -> int:
@@ -103,6 +109,8 @@ class Rest:
                 log=self.log,
                 presence=self.presence,
                 page=self.page,
+                password_door=PasswordDoor(self.callers, self.sign_ins),
+                registration_door=RegistrationDoor(self.callers, self.registrations),
                 socket_handler=RequestHandler,  # the chat's door has tests of its own
             )
         )

@@ -5,6 +5,7 @@ from tornado.web import Application, RequestHandler
 
 from handlers.account import LoginHandler, RegisterHandler, UserHandler
 from handlers.base import BaseHandler, NotFoundHandler
+from handlers.callers import PasswordDoor, RegistrationDoor
 from handlers.guard import public
 from handlers.routes import UnguardedMethod, check_guards, make_application
 from tests.unit.handlers.rest import Rest
@@ -25,6 +26,8 @@ def put_together() -> Application:
             log=parts.log,
             presence=parts.presence,
             page=None,
+            password_door=PasswordDoor(parts.callers, parts.sign_ins),
+            registration_door=RegistrationDoor(parts.callers, parts.registrations),
             socket_handler=RequestHandler,
         )
     finally:

@@ -184,7 +184,7 @@ async def play(house: House, steps: list[tuple[str, int, int]]) -> None:
 
 
 @given(st.lists(STEPS, max_size=60), st.sampled_from([30, 100, 10_000]))
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, suppress_health_check=list(HealthCheck))
 def test_every_client_reads_one_gapless_run(steps: list[tuple[str, int, int]], max_messages: int) -> None:
     asyncio_loop = asyncio.new_event_loop()
     loop = IOLoop(asyncio_loop=asyncio_loop, make_current=False)

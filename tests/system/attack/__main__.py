@@ -1,0 +1,60 @@
+"""Plays every abuse while ten people chat, and prints what they noticed, beside quiet times before and after.
+
+    python -m tests.system.attack [SECONDS] [ABUSE ...]
+
+The people's clients are official ones; nothing may be lost, refused or out of order for them, or the run fails.
+"""
+
+import asyncio
+import sys
+import time
+
+from tests.system.attack.abuses import ABUSES, Abuse, Scene
+from tests.system.attack.ordinary import Heard, Ordinary
+from tests.system.chaos import token
+from tests.system.js import JsClients
+from tests.system.server import ServerProcess
+
+ABUSERS = 60
+
+
+def run(seconds: float, abuses: tuple[Abuse, ...] = ABUSES) -> dict[str, Heard]:
+    """AssertionError if the ordinary lost anything; else the times of each stretch, by its name."""
+    times: dict[str, Heard] = {}
+    with ServerProcess(RATE_LIMITS="on", TRUSTED_PROXIES="127.0.0.1") as server, JsClients() as js:
+        people = Ordinary(server, js)
+        tokens = [token(f"abuser {number}") for number in range(ABUSERS)]
+        scene = Scene(server.port, tokens, "person0@chat.test", seconds)
+        people.begin()
+        time.sleep(1.0)  # they come into their stride
+        _quiet(people, times, "quiet before", seconds)
+        for abuse in abuses:
+            people.forget_times()
+            outcome = asyncio.run(_coroutine(abuse, scene))
+            times[abuse.__name__] = people.times()
+            _say(abuse.__name__, times[abuse.__name__], ", ".join(f"{n} {what}" for what, n in outcome.items()))
+        _quiet(people, times, "quiet after", seconds)
+        total = people.end()
+        sys.stdout.write(f"{total} messages of {len(people.names)} people: none lost, refused or out of order\n")
+    return times
+
+
+async def _coroutine(abuse: Abuse, scene: Scene) -> dict[str, int]:
+    return await abuse(scene)
+
+
+def _quiet(people: Ordinary, times: dict[str, Heard], name: str, seconds: float) -> None:
+    people.forget_times()
+    time.sleep(seconds)
+    times[name] = people.times()
+    _say(name, times[name], "")
+
+
+def _say(name: str, heard: Heard, outcome: str) -> None:
+    sys.stdout.write(f"{name:28} p50 {heard.p50_ms:6.1f} ms  p99 {heard.p99_ms:7.1f} ms  {outcome}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    chosen = tuple(abuse for abuse in ABUSES if abuse.__name__ in sys.argv[2:]) or ABUSES
+    run(float(sys.argv[1]) if len(sys.argv) > 1 else 5.0, chosen)

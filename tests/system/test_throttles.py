@@ -1,0 +1,194 @@
+"""Limits on a running server: who guesses and who floods, and everybody else beside them."""
+
+import json
+import time
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import jwt
+import pytest
+
+from tests.system.js import JsClients
+from tests.system.seam.wire import open_ws
+from tests.system.server import SECRET, ServerProcess
+
+WEBSOCKET: dict[str, Any] = {"transports": ["websocket"]}
+QUICKLY: dict[str, Any] = {**WEBSOCKET, "reconnectionDelay": 20, "reconnectionDelayMax": 50}
+
+
+@pytest.fixture
+def limited() -> Iterator[ServerProcess]:
+    with ServerProcess(RATE_LIMITS="on", TRUSTED_PROXIES="127.0.0.1") as process:
+        yield process
+
+
+@pytest.fixture
+def unforgiving() -> Iterator[ServerProcess]:
+    """After a connection's burst nothing is taken for 20 seconds, however slow the machine is."""
+    with ServerProcess(RATE_LIMITS="on", MESSAGES_PER_SECOND="0.05") as process:
+        yield process
+
+
+def spoken(count: int) -> list[dict[str, Any]]:
+    return [{"id": str(uuid.uuid4()), "content": f"message {number}"} for number in range(count)]
+
+
+def contents(received: list[list[Any]]) -> list[str]:
+    return [message["content"] for message, _ in received]
+
+
+def token_of(name: str) -> str:
+    """Signed as the server's own, for who need not be registered."""
+    now = int(time.time())
+    claims = {"id": name, "sub": name, "name": name, "email": f"{name}@chat.test", "iat": now, "exp": now + 3600}
+    return jwt.encode(claims, SECRET)
+
+
+def join(js: JsClients, server: ServerProcess, *names: str, **options: Any) -> None:
+    for name in names:
+        js.open(name, server.url, token_of(name.partition(" ")[0]), **{**WEBSOCKET, **options})
+        js.expect(name, "connect")
+
+
+def test_forty_wrong_passwords_on_one_account_and_then_its_owner_signs_in(limited: ServerProcess) -> None:
+    def log_in(password: str, address: str) -> tuple[int, str | None]:
+        reply = limited.request("POST", "/login", ada | {"password": password}, {"X-Forwarded-For": address})
+        return reply.status, reply.headers.get("Retry-After")
+
+    ada = {"email": "ada@chat.test", "password": "a good password"}
+    assert limited.request("POST", "/register", {"name": "Ada", **ada}).status == 201
+    assert log_in("a good password", "192.0.2.1")[0] == 200
+    answers = [log_in(f"guess {number}", f"198.51.100.{number % 4}") for number in range(40)]
+    assert [status for status, _ in answers] == [404] * 10 + [429] * 30
+    assert all(1 <= int(seconds or 0) <= 60 for _, seconds in answers[10:])
+    assert log_in("a good password", "203.0.113.9")[0] == 429
+    assert log_in("a good password", "192.0.2.1")[0] == 200
+    limited.stop()
+    assert sum("login from 198.51.100" in line for line in limited.lines) == 10
+    assert any("21 more lines of request_refused" in line and "rate_limited 21" in line for line in limited.lines)
+    assert not any("guess" in line or "ada@" in line or "good password" in line for line in limited.lines)
+
+
+@pytest.mark.parametrize("transports", [["websocket"], ["polling"], ["polling", "websocket"]], ids="-".join)
+def test_the_pages_burst_of_50_passes(limited: ServerProcess, js: JsClients, transports: list[str]) -> None:
+    join(js, limited, "ann", "bob", transports=transports)
+    messages = spoken(50)
+    js.burst("ann", messages)
+    for name in ("ann", "bob"):
+        assert contents(js.expect(name, "receive-message", 50)) == [message["content"] for message in messages]
+    assert js.kept("ann", "message-rejected") == []
+
+
+def test_a_flood_of_1000_is_refused_and_ended_and_others_lose_nothing(
+    unforgiving: ServerProcess, js: JsClients
+) -> None:
+    """300 refusals are told, message by message; the one that is too many closes the connection."""
+    join(js, unforgiving, "eve", **QUICKLY)
+    join(js, unforgiving, "ann", "bob")
+    flood = spoken(1000)
+    js.burst("eve", flood)
+    assert js.expect("eve", "disconnect")[0][0] in ("transport close", "transport error")
+    js.expect("eve", "connect")  # she may come back, and has nothing of it
+    js.emit("eve", "send-message", {"content": "again"}, ack="again")
+    ((refused,),) = js.expect("eve", "ack:again")
+    assert refused["error"]["code"] == "rate_limited"
+    assert 30 < refused["error"]["retry_after_seconds"] <= 60
+    said = spoken(20)
+    for message in said:
+        js.emit("ann", "send-message", message, ack="ann")
+    assert all(ack["ok"] for (ack,) in js.expect("ann", "ack:ann", 20))
+    # Some refusals are on their way when the connection is closed, and lost with it.
+    told = [rejected for (rejected,) in js.kept("eve", "message-rejected")]
+    assert all(rejected["error"]["code"] == "rate_limited" for rejected in told)
+    assert all(rejected["error"]["retry_after_seconds"] >= 1 for rejected in told)
+    assert {rejected["id"] for rejected in told} <= {message["id"] for message in flood[60:]}
+    accepted = [message["content"] for message in flood[:60]]
+    received = contents(js.expect("bob", "receive-message", 80))
+    assert received == accepted + [message["content"] for message in said]
+    unforgiving.stop()
+    assert sum("shown out of the chat for a flood" in line for line in unforgiving.lines) == 1
+
+
+def test_a_flood_that_is_borne_is_refused_message_by_message(unforgiving: ServerProcess, js: JsClients) -> None:
+    join(js, unforgiving, "eve", "bob")
+    flood = spoken(200)
+    js.burst("eve", flood)
+    told = [rejected for (rejected,) in js.expect("eve", "message-rejected", 100)]
+    assert set(told[0]) == {"ok", "error", "id"}
+    assert set(told[0]["error"]) == {"code", "message", "retry_after_seconds"}
+    js.emit("eve", "send-message", {"content": ""}, ack="end")
+    js.expect("eve", "ack:end")
+    told += [rejected for (rejected,) in js.kept("eve", "message-rejected")]
+    received = {message["id"] for message, _ in js.expect("bob", "receive-message", 200 - len(told))}
+    assert received | {rejected["id"] for rejected in told} == {message["id"] for message in flood}
+    assert js.kept("eve", "disconnect") == []
+
+
+@pytest.mark.parametrize("transports", [["websocket"], ["polling"]], ids="-".join)
+def test_two_hundred_messages_with_retries_are_slowed_down_and_none_is_lost(
+    js: JsClients, transports: list[str]
+) -> None:
+    """`retries` takes a refusal for an answer, so whoever waits for each ack is not refused."""
+    with ServerProcess(RATE_LIMITS="on", MESSAGES_PER_SECOND="50", PERSON_MESSAGES_PER_SECOND="60") as server:
+        js.open("bob", server.url, token_of("bob"), **WEBSOCKET)
+        js.expect("bob", "connect")
+        options: dict[str, Any] = {"transports": transports, "retries": 3, "ackTimeout": 5000}
+        js.open("ann", server.url, token_of("ann"), **options)
+        messages = spoken(200)
+        js.collect("ann")
+        for message in messages:  # before it is connected: they wait with the client
+            js.say("ann", message["id"], message["content"])
+        received = js.expect("bob", "receive-message", 200)
+        assert contents(received) == [message["content"] for message in messages]
+        js.emit("bob", "send-message", {"content": "the end"}, ack="end")
+        js.expect("bob", "ack:end")
+        assert contents(js.expect("bob", "receive-message")) == ["the end"]
+        assert js.collected("ann")[1] == [message["id"] for message in messages]
+
+
+def test_a_message_sent_again_has_its_ack_whatever_the_pace(unforgiving: ServerProcess, js: JsClients) -> None:
+    join(js, unforgiving, "ann")
+    messages = spoken(100)
+    js.burst("ann", messages)
+    js.expect("ann", "message-rejected", 35)
+    js.emit("ann", "send-message", messages[0], ack="again")
+    ((answer,),) = js.expect("ann", "ack:again")
+    assert (answer["ok"], answer["id"]) == (True, messages[0]["id"])
+    assert [message["id"] for message, _ in js.expect("ann", "receive-message", 60)].count(answer["id"]) == 1
+
+
+@pytest.mark.parametrize(
+    "event", [["typing"], ["no such event", 1], ["send-message", {"id": "7", "content": "x"}]]
+)
+def test_no_event_is_free(limited: ServerProcess, js: JsClients, event: list[Any]) -> None:
+    """200 at once, then 300 in vain, then the door: also for a message that is sent again."""
+    join(js, limited, "eve", reconnection=False)
+    for _ in range(1000):
+        js.emit("eve", *event)
+    assert js.expect("eve", "disconnect")[0][0] in ("transport close", "transport error")
+    js.open("ann", limited.url, token_of("ann"), **WEBSOCKET)
+    js.expect("ann", "connect")
+
+
+async def test_who_leaves_and_comes_in_over_and_over_is_closed_without_a_word(limited: ServerProcess) -> None:
+    """Each time a token is checked and messages are sent. Never a CONNECT_ERROR: a page would stay dead."""
+    coming_in = "40/chat," + json.dumps({"token": token_of("eve")})
+    ws = await open_ws(limited.port)
+    ws.send(*[coming_in, "41/chat,"] * 100)
+    answers = []
+    while not (said := await ws.receive_or_end()).startswith("closed"):
+        answers.append(said[:2])
+    assert set(answers) == {"40"}
+    assert 40 <= len(answers) < 100
+    ws.cut()
+
+
+def test_tabs_of_one_person_share_an_allowance(limited: ServerProcess, js: JsClients) -> None:
+    join(js, limited, "ann 1", "ann 2", "ann 3", "bob")
+    for tab in ("ann 1", "ann 2", "ann 3"):
+        js.burst(tab, spoken(60))
+    js.expect("bob", "receive-message", 120)
+    js.expect("ann 3", "message-rejected", 10)
+    js.emit("bob", "send-message", {"content": "mine"}, ack="bob")
+    assert js.expect("bob", "ack:bob")[0][0]["ok"]

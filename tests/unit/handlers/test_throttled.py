@@ -1,0 +1,142 @@
+"""What is answered to who comes too often, by whom he is taken for, and that no hash is computed for it."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+from passlib.context import CryptContext
+from tornado.ioloop import IOLoop
+
+from chatio.signin import SignIns
+from chatio.throttles import Throttle
+from handlers.callers import Callers
+from tests.unit.handlers.rest import Answer, Rest
+
+WRONG = "wrong password"
+TOO_OFTEN = {"message": "That was too often. Please try again in a while."}
+
+
+@pytest.fixture
+def throttled(io_loop: IOLoop) -> Iterator[Rest]:
+    async def make() -> Rest:
+        rest = Rest()
+        rest.callers = Callers(["127.0.0.1", "10.0.0.0/8"])
+        rest.sign_ins = SignIns()
+        rest.registrations = Throttle(3, 3600)
+        rest.start()
+        return rest
+
+    rest = io_loop.run_sync(make)
+    yield rest
+    io_loop.run_sync(rest.close)
+
+
+async def log_in(
+    rest: Rest, password: str = WRONG, email: str = "ada@chat.test", address: str = "192.0.2.9"
+) -> Answer:
+    return await rest.call("POST", "/login", {"email": email, "password": password}, X_Forwarded_For=address)
+
+
+async def register(rest: Rest, email: str, address: str = "192.0.2.1", name: str = "Ada") -> Answer:
+    body = {"name": name, "email": email, "password": "12345678"}
+    return await rest.call("POST", "/register", body, X_Forwarded_For=address)
+
+
+def assert_too_often(answer: Answer, most_seconds: int) -> None:
+    assert (answer.status, answer.json) == (429, TOO_OFTEN)
+    assert 1 <= int(answer.header("retry-after") or "") <= most_seconds
+    assert answer.header("access-control-allow-origin")
+
+
+@pytest.mark.parametrize("email", ["ada@chat.test", "nobody@chat.test", "no address"])
+async def test_forty_wrong_passwords_are_ten_404_and_thirty_429(throttled: Rest, email: str) -> None:
+    await register(throttled, "ada@chat.test")
+    spellings = [email, email.upper(), f" {email}\n", email.title()]
+    answers = [await log_in(throttled, email=spellings[number % 4]) for number in range(40)]
+    assert [answer.status for answer in answers] == [404] * 10 + [429] * 30
+    for answer in answers[10:]:
+        assert_too_often(answer, 60)
+
+
+async def test_who_is_refused_costs_no_hash(throttled: Rest, monkeypatch: pytest.MonkeyPatch) -> None:
+    computed: list[str] = []
+    original = CryptContext.verify_and_update
+
+    def counted(context: CryptContext, *args: str) -> object:
+        computed.append("")
+        return original(context, *args)
+
+    monkeypatch.setattr(CryptContext, "verify_and_update", counted)
+    await register(throttled, "ada@chat.test")
+    answers = await asyncio.gather(*(log_in(throttled) for _ in range(30)))
+    assert sorted(answer.status for answer in answers) == [404] * 10 + [429] * 20
+    assert len(computed) == 10
+
+
+async def test_an_owner_signs_in_from_where_he_did_before_while_strangers_are_refused(throttled: Rest) -> None:
+    await register(throttled, "ada@chat.test")
+    assert (await log_in(throttled, "12345678", address="192.0.2.1")).status == 200
+    for number in range(20):
+        await log_in(throttled, address=f"198.51.100.{number}")
+    assert_too_often(await log_in(throttled, "12345678"), 60)
+    assert (await log_in(throttled, "12345678", address="192.0.2.1")).status == 200
+
+
+async def test_an_address_of_ipv6_is_its_whole_line(throttled: Rest) -> None:
+    await register(throttled, "ada@chat.test")
+    assert (await log_in(throttled, "12345678", address="2001:db8::1")).status == 200
+    for _ in range(20):
+        await log_in(throttled)
+    assert (await log_in(throttled, "12345678", address="2001:db8::ffff")).status == 200
+    assert_too_often(await log_in(throttled, "12345678", address="2001:db8:0:1::1"), 60)
+
+
+async def test_bodies_that_are_no_log_in_count_for_nothing(throttled: Rest) -> None:
+    for _ in range(30):
+        assert (await log_in(throttled, password="")).status == 400
+    assert (await log_in(throttled)).status == 404
+
+
+async def test_registrations_are_counted_by_address(throttled: Rest) -> None:
+    statuses = [(await register(throttled, f"{number}@chat.test")).status for number in range(3)]
+    assert statuses == [201] * 3
+    assert_too_often(await register(throttled, "4@chat.test"), 1200)
+    assert (await register(throttled, "4@chat.test", "192.0.2.2")).status == 201
+
+
+async def test_a_typo_does_not_count_and_asking_for_who_is_there_does(throttled: Rest) -> None:
+    for _ in range(10):
+        assert (await register(throttled, "ada@chat.test", name="")).status == 400
+    statuses = [(await register(throttled, "ada@chat.test")).status for _ in range(4)]
+    assert statuses == [201, 409, 409, 429]
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "counted"),
+    [
+        (
+            "192.0.2.{}, 203.0.113.5",
+            "one",
+        ),  # what stands before the address that the proxy saw is its caller's own
+        ("203.0.113.5, 10.0.0.{}", "one"),  # through two proxies
+        ("192.0.2.{}", "many"),
+    ],
+)
+async def test_an_address_is_what_trusted_proxies_saw(throttled: Rest, forwarded: str, counted: str) -> None:
+    statuses = [
+        (await register(throttled, f"{number}@chat.test", forwarded.format(number))).status for number in range(5)
+    ]
+    assert statuses == ([201] * 3 + [429] * 2 if counted == "one" else [201] * 5)
+
+
+async def test_what_a_stranger_says_of_his_address_is_not_believed(io_loop: IOLoop) -> None:
+    rest = Rest()
+    rest.registrations = Throttle(3, 3600)
+    rest.start()
+    try:
+        statuses = [
+            (await register(rest, f"{number}@chat.test", f"192.0.2.{number}")).status for number in range(5)
+        ]
+    finally:
+        await rest.close()
+    assert statuses == [201] * 3 + [429] * 2
