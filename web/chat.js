@@ -8,6 +8,7 @@ import { People, Typing } from "./people.js";
 import { Timeline } from "./timeline.js";
 
 const GATHER_MS = 10; // messages that come in a row are shown in one go
+const JOINING_MS = 1000; // what comes within it is history, which nobody wants to have read aloud
 
 const WHOLE = "Back, nothing missed.";
 const GONE = "Back, some messages are gone.";
@@ -21,6 +22,7 @@ export class Chat {
   #onEnded;
   #arrived = [];
   #timer = 0;
+  #joinedAt = Infinity;
 
   /**
    * @param {import("./session.js").Session} session signed in
@@ -68,7 +70,10 @@ export class Chat {
   async onConnected(how) {
     this.people.load();
     this.older.look();
-    if (how === "first") return this.#page.status.connected();
+    if (how === "first") {
+      this.#joinedAt = performance.now();
+      return this.#page.status.connected();
+    }
     if (how === "recovered") return this.#page.status.back(WHOLE, true);
     // What was acknowledged and never came stands where it was said, before the gap.
     this.#flush();
@@ -108,7 +113,8 @@ export class Chat {
     this.outbox.arrived(arrived);
     this.typing.stopped(arrived.map((message) => message.author_id));
     if (wasEmpty) this.older.look();
-    else this.#page.announcer.messages(fresh.filter((message) => message.author_id !== this.#session.person?.id));
+    if (performance.now() - this.#joinedAt < JOINING_MS) return;
+    this.#page.announcer.messages(fresh.filter((message) => message.author_id !== this.#session.person?.id));
   }
 
   /** A log that knows an offset has forgotten some of what came after it; one that does not is another. */
