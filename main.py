@@ -12,18 +12,22 @@ import os
 import platform
 import secrets
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
+from tornado.httpserver import HTTPServer
 
 from chatio import hooks, logs
+from chatio.addresses import parse_networks
+from chatio.capacity import capacity
 from chatio.envfile import env_file_values
 from chatio.log import MessageLog
 from chatio.passwords import PasswordHasher
 from chatio.presence import Presence
-from chatio.realtime import create_server
+from chatio.realtime import HandshakeRate, Pace, create_server
 from chatio.settings import InvalidSettings, Settings, changed, load, unknown_names
 from chatio.signin import SignIns
 from chatio.stores.memory import MemoryUserStore
@@ -35,6 +39,8 @@ from handlers.base import Requests
 from handlers.callers import Callers, PasswordDoor, RegistrationDoor
 from handlers.chat import NAMESPACE, ChatNamespace
 from handlers.cors import Cors, socket_origins
+from handlers.lines import LINES_PER_CLIENT, BoundedServer
+from handlers.membership import Membership
 from handlers.page import read_page
 from handlers.routes import make_application
 from handlers.serving import CannotListen, serve
@@ -88,16 +94,19 @@ async def run(settings: Settings) -> None:
         trusted_proxies=settings.proxies,
         ping_interval=settings.ping_interval_seconds,
         ping_timeout=settings.ping_timeout_seconds,
+        **_bounds(settings),
     )
+    membership = Membership(realtime, NAMESPACE, tokens)
     ChatNamespace(
         realtime,
-        tokens=tokens,
+        membership=membership,
         log=log,
         presence=presence,
         turns=_turns(settings),
         message_max_chars=settings.message_max_chars,
         history_on_connect=settings.history_on_connect,
         slow_client_seconds=settings.slow_client_seconds,
+        max_connections_per_person=settings.max_connections_per_person if settings.rate_limits == "on" else None,
     )
     callers = Callers(settings.proxies)
     requests = Requests(callers)
@@ -109,6 +118,7 @@ async def run(settings: Settings) -> None:
         log=log,
         presence=presence,
         page=page,
+        end_sockets=membership.end_revoked,
         password_door=PasswordDoor(callers, _sign_ins(settings)),
         registration_door=RegistrationDoor(callers, _registrations(settings)),
         socket_handler=socket_handler,
@@ -119,10 +129,44 @@ async def run(settings: Settings) -> None:
             host=settings.server_host,
             port=settings.server_port,
             requests=requests,
+            http_server=_http_server(settings),
             drop_sockets=partial(realtime.drop_all, flush_seconds=FLUSH_SECONDS),
         )
     finally:
         hasher.close()
+
+
+def _bounds(settings: Settings) -> dict[str, Any]:
+    """How many may connect, how often, and how fast each may send, in the words of `create_server`."""
+    connections, is_bounded_by_files = capacity(settings.max_connections)
+    if is_bounded_by_files:
+        logger.warning(
+            "MAX_CONNECTIONS is %d, but the limit of open files leaves room for %d: so many are taken",
+            settings.max_connections,
+            connections,
+            extra={"event": "few_open_files", "max_connections": connections},
+        )
+    if settings.rate_limits == "off":
+        return {"max_connections": connections}
+    per_address = settings.max_connections_per_address
+    # All that may be at one address may come back at once: an office behind one NAT, after a restart of its proxy.
+    handshakes = Throttle(settings.connects_per_minute, 60.0, burst=per_address)
+    return {
+        "max_connections": connections,
+        "max_connections_per_address": per_address,
+        "gates": [HandshakeRate(handshakes)],
+        "input_pace": Pace(settings.input_bytes_per_second, settings.input_burst_bytes),
+    }
+
+
+def _http_server(settings: Settings) -> Callable[..., HTTPServer]:
+    if settings.rate_limits == "off":
+        return HTTPServer
+    return partial(
+        BoundedServer,
+        most_per_address=LINES_PER_CLIENT * settings.max_connections_per_address,
+        trusted=parse_networks(settings.proxies),
+    )
 
 
 def _turns(settings: Settings) -> Turns:

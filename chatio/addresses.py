@@ -24,7 +24,7 @@ def client_address(peer: str, forwarded_for: str, trusted: tuple[Network, ...]) 
     if not trusted:
         return address
     hops = [hop for hop in forwarded_for.split(",") if hop.strip()]
-    while hops and _is_trusted(address, trusted):
+    while hops and is_trusted(address, trusted):
         hop = _address(hops.pop())
         if hop is None:
             break
@@ -48,7 +48,8 @@ def origin_of(address: str) -> str:
     return str(ipaddress.IPv6Network((parsed, 64), strict=False))
 
 
-def _is_trusted(address: str, trusted: tuple[Network, ...]) -> bool:
+def is_trusted(address: str, trusted: tuple[Network, ...]) -> bool:
+    """Some network of `trusted` has `address`."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:  # a Unix socket's peer has none

@@ -5,13 +5,16 @@
     ├── BodyTooLarge          more bytes than the door takes
     ├── EmailAlreadyUsed
     ├── BadCredentials        wrong password and unknown address alike: nobody learns who has an account
+    ├── WrongPassword         of somebody who is signed in; no 401, for which the page would sign out
+    ├── PasswordReplaced      between being checked and being used
     ├── UserUnknown           a sound token of somebody who is not in the registry
     ├── TokenError
     │   ├── MissingToken
     │   ├── TokenExpired
     │   ├── TokenSignatureInvalid
     │   ├── TokenMalformed
-    │   └── TokenRevoked      sound, and ended before its time
+    │   ├── TokenRevoked      sound, and ended before its time
+    │   └── TokenOfAnother    sound, and not of the person whose socket it should renew
     ├── MessageRejected
     │   ├── MessageInvalid
     │   ├── MessageEmpty
@@ -71,6 +74,14 @@ class BadCredentials(ChatioError):
     pass
 
 
+class WrongPassword(ChatioError):
+    pass
+
+
+class PasswordReplaced(ChatioError):
+    pass
+
+
 class UserUnknown(ChatioError):
     pass
 
@@ -96,6 +107,10 @@ class TokenMalformed(TokenError):
 
 
 class TokenRevoked(TokenError):
+    pass
+
+
+class TokenOfAnother(TokenError):
     pass
 
 
@@ -157,12 +172,15 @@ ANSWERS: Mapping[type[ChatioError], Answer] = MappingProxyType(
         BodyTooLarge: Answer(413, "body_too_large", "The request body is too large."),
         EmailAlreadyUsed: Answer(409, "email_already_used", "Email already used."),
         BadCredentials: Answer(404, "bad_credentials", "User not found."),
+        WrongPassword: Answer(403, "wrong_password", "This is not your password."),
+        PasswordReplaced: Answer(409, "password_replaced", "The password was changed in the meantime."),
         UserUnknown: Answer(404, "user_unknown", "There is no data."),
         MissingToken: Answer(401, "missing_token", "Missing Token", "Missing token"),
         TokenExpired: Answer(401, "token_expired", "Token invalid", "jwt expired"),
         TokenSignatureInvalid: Answer(401, "invalid_signature", "Token invalid", "invalid signature"),
         TokenMalformed: Answer(401, "malformed_token", "Token invalid", "jwt malformed"),
         TokenRevoked: Answer(401, "token_revoked", "Token invalid", "jwt revoked"),
+        TokenOfAnother: Answer(401, "token_of_another", "Token invalid", "jwt of another person"),
         MessageInvalid: Answer(400, "invalid_message", "A message is an object whose content is text."),
         MessageEmpty: Answer(400, "empty_message", "A message without content is not sent."),
         MessageTooLong: Answer(400, "message_too_long", "The message is too long."),

@@ -124,6 +124,38 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             description="Refused events of one connection at once before it is closed; one a second is forgiven",
         ),
     ] = 300
+    max_connections: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="Chat connections in all; past it, 503")
+    ] = 10_000
+    max_connections_per_address: Annotated[
+        int,
+        Meta(ge=1, le=1_000_000, description="Chat connections from one address (IPv6: one /64); past it, 503"),
+    ] = 1_000
+    max_connections_per_person: Annotated[
+        int,
+        Meta(ge=1, le=1_000_000, description="Chat connections of one person; one more waits until another ends"),
+    ] = 20
+    connects_per_minute: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="New chat connections from one address per minute, "
+            "after `MAX_CONNECTIONS_PER_ADDRESS` at once; past it, 503",
+        ),
+    ] = 600
+    input_bytes_per_second: Annotated[
+        int,
+        Meta(
+            ge=1024,
+            le=2**30,
+            description="Bytes per second that one connection may send after its burst; "
+            "who sends faster is read more slowly",
+        ),
+    ] = 64 * 1024
+    input_burst_bytes: Annotated[
+        int, Meta(ge=1024, le=2**30, description="Bytes that one connection may send as fast as it can")
+    ] = 4 * 2**20
     trusted_proxies: Annotated[
         str,
         Meta(description="Proxies whose X-Forwarded-For is believed: addresses or networks, with commas"),

@@ -6,7 +6,15 @@ import uuid
 import msgspec
 from email_validator import EmailNotValidError, validate_email
 
-from chatio.errors import BadCredentials, EmailAlreadyUsed, FieldError, InvalidInput, UserUnknown
+from chatio.errors import (
+    BadCredentials,
+    EmailAlreadyUsed,
+    FieldError,
+    InvalidInput,
+    PasswordReplaced,
+    UserUnknown,
+    WrongPassword,
+)
 from chatio.passwords import PasswordHasher
 from chatio.stores.base import User, UserStore
 
@@ -33,6 +41,24 @@ class Credentials(msgspec.Struct, frozen=True):
     """The body of POST /login."""
 
     email: str
+    password: str
+
+
+class PasswordChange(msgspec.Struct, frozen=True):
+    """The body of POST /user/password."""
+
+    old_password: str
+    new_password: str
+
+    def check(self) -> None:
+        """Raises `InvalidInput` when the new one is none that `register` takes."""
+        if fault := _password_fault(self.new_password):
+            raise InvalidInput(FieldError("new_password", fault))
+
+
+class Confirmation(msgspec.Struct, frozen=True):
+    """The body of DELETE /user."""
+
     password: str
 
 
@@ -68,9 +94,7 @@ class UserRegistry:
             user = await self._store.get_by_email_key(_email_key(_normalized_email(credentials.email)))
         except InvalidInput:
             user = None
-        # One character past the longest is enough to be wrong; passlib raises from 4097 bytes on.
-        password = credentials.password[: PASSWORD_CHARS.stop]
-        verdict = await self._hasher.verify(password, user.password_hash if user else None)
+        verdict = await self._hasher.verify(_cut(credentials.password), user.password_hash if user else None)
         if user is None or not verdict.matches:
             raise BadCredentials
         if verdict.renewed_hash is not None:
@@ -83,6 +107,37 @@ class UserRegistry:
         if user is None:
             raise UserUnknown
         return user
+
+    async def confirm(self, user: User, password: str) -> None:
+        """Return if this is the password of `user`. Raises `WrongPassword`, `Overloaded`.
+
+        Passwords can be guessed here as at `authenticate`: who calls it throttles it like a log-in.
+        """
+        if not (await self._hasher.verify(_cut(password), user.password_hash)).matches:
+            raise WrongPassword
+
+    async def change_password(self, user: User, new_password: str) -> None:
+        """Give `user`, whose password was confirmed, this one.
+
+        Raises `Overloaded`, and `PasswordReplaced` or `UserUnknown` when somebody else was faster since.
+        """
+        new = await self._hasher.hash(new_password)
+        if not await self._store.replace_password_hash(user.id, old=user.password_hash, new=new):
+            await self._raise_overtaken(user)
+
+    async def remove(self, user: User) -> None:
+        """Forget `user`, whose password was confirmed. Raises `PasswordReplaced` or `UserUnknown` as above."""
+        if not await self._store.remove(user.id, password_hash=user.password_hash):
+            await self._raise_overtaken(user)
+
+    async def _raise_overtaken(self, user: User) -> None:
+        await self.get(user.id)
+        raise PasswordReplaced
+
+
+def _cut(password: str) -> str:
+    """One character past the longest is enough to be wrong; passlib raises from 4097 bytes on."""
+    return password[: PASSWORD_CHARS.stop]
 
 
 def account_key(email: str) -> str:
@@ -104,13 +159,8 @@ def _checked(registration: Registration) -> tuple[str, str]:
         email = _normalized_email(registration.email)
     except InvalidInput as invalid:
         errors.extend(invalid.errors)
-    if len(registration.password) not in PASSWORD_CHARS:
-        errors.append(
-            FieldError(
-                "password",
-                f"A password has {PASSWORD_CHARS.start} to {PASSWORD_CHARS.stop - 1} characters.",
-            )
-        )
+    if fault := _password_fault(registration.password):
+        errors.append(FieldError("password", fault))
     if errors:
         raise InvalidInput(*errors)
     return name, email
@@ -123,6 +173,12 @@ def _name_fault(name: str) -> str | None:
         return "A name has no control characters."
     if not any(unicodedata.category(char)[0] in _VISIBLE for char in name):
         return "A name has at least one visible character."
+    return None
+
+
+def _password_fault(password: str) -> str | None:
+    if len(password) not in PASSWORD_CHARS:
+        return f"A password has {PASSWORD_CHARS.start} to {PASSWORD_CHARS.stop - 1} characters."
     return None
 
 

@@ -1,5 +1,6 @@
-"""POST /register, POST /login, GET /user, GET /users/online."""
+"""POST /register, POST /login, GET /users/online."""
 
+from chatio.errors import BadCredentials, TokenRevoked
 from chatio.presence import Presence
 from chatio.tokens import Claims, Tokens
 from chatio.users import Credentials, Registration, UserRegistry, account_key
@@ -38,9 +39,15 @@ class LoginHandler(BaseHandler):
     @public
     async def post(self) -> None:
         credentials = self.body_as(Credentials)
+        as_of = (
+            self._tokens.moment()
+        )  # before the password is looked up: what ends tokens since then ends this one
         with self._door.attempt(self.request, account_key(credentials.email)):
             user = await self._registry.authenticate(credentials)
-        token = self._tokens.issue(subject=user.id, name=user.name, email=user.email)
+            try:
+                token = self._tokens.issue(subject=user.id, name=user.name, email=user.email, as_of=as_of)
+            except TokenRevoked:  # the password was changed, or the account deleted, meanwhile
+                raise BadCredentials from None
         self.answer(200, {"token": token})
 
 
@@ -60,20 +67,3 @@ class OnlineHandler(BaseHandler):
     @authenticated
     async def get(self) -> None:
         self.answer(200, {"online": len(self._presence), "users": self._presence.online()})
-
-
-class UserHandler(BaseHandler):
-    tokens: Tokens
-    claims: Claims
-
-    def initialize(  # type: ignore[override]
-        self, cors: Cors, requests: Requests, registry: UserRegistry, tokens: Tokens
-    ) -> None:
-        super().initialize(cors, requests)
-        self._registry = registry
-        self.tokens = tokens
-
-    @authenticated
-    async def get(self) -> None:
-        user = await self._registry.get(self.claims.subject)
-        self.answer(200, {"id": user.id, "name": user.name, "email": user.email})

@@ -1,4 +1,4 @@
-"""The /chat namespace: connect, send-message, disconnect."""
+"""The /chat namespace: connect, send-message, typing, renew, disconnect."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -6,24 +6,16 @@ from typing import Any
 import msgspec
 import socketio
 
-from chatio.errors import (
-    ChatioError,
-    MessageRejected,
-    MissingToken,
-    RateLimited,
-    Temporary,
-    TokenError,
-    TokenMalformed,
-    answer_to,
-)
+from chatio.errors import ChatioError, MessageRejected, RateLimited, Temporary, TokenError, answer_to
+from chatio.headcount import Headcount
 from chatio.log import Entry, MessageLog
 from chatio.messages import Author, fit_id, stamp
 from chatio.presence import Presence
-from chatio.realtime import Server, ack_requested
+from chatio.realtime import Server, TryLater, ack_requested
 from chatio.recovery import start_of
-from chatio.tokens import Claims, Tokens
 from chatio.turns import Turns
 from handlers.company import Company
+from handlers.membership import Membership
 from handlers.pacing import Pacing
 
 NAMESPACE = "/chat"
@@ -50,31 +42,34 @@ class ChatNamespace(socketio.AsyncNamespace):
         self,
         server: Server,
         *,
-        tokens: Tokens,
+        membership: Membership,
         log: MessageLog,
         message_max_chars: int,
         presence: Presence | None,
         turns: Turns,
         history_on_connect: int,
         slow_client_seconds: float,
+        max_connections_per_person: int | None,
     ) -> None:
         super().__init__(NAMESPACE)
         server.register_namespace(self)
         self._fanout = server.create_fanout(
             NAMESPACE, log, receive_message, slow_client_seconds=slow_client_seconds
         )
-        self._tokens = tokens
+        self._membership = membership
         self._log = log
         self._message_max_chars = message_max_chars
         self._history = history_on_connect
         self._company = None if presence is None else Company(server, NAMESPACE, presence)
         self._pacing = Pacing(server, NAMESPACE, turns)
         self._authors: dict[str, Author] = {}
+        self._pages = Headcount(max_connections_per_person)
         self._events: dict[str, Callable[..., Awaitable[Any]]] = {
             "connect": self._connect,
             "disconnect": self._disconnect,
             "send-message": self._send_message,
             "typing": self._typing,
+            "renew": self._renew,
         }
 
     async def trigger_event(self, event: str, *args: Any) -> Any:
@@ -87,15 +82,19 @@ class ChatNamespace(socketio.AsyncNamespace):
     async def _connect(self, sid: str, environ: Mapping[str, Any], auth: object = None) -> None:
         """Let in who brings a sound token, also when this registry does not know them: it may have restarted."""
         try:
-            claims = self._claims(auth)
+            claims = self._membership.claims(auth)
+            author = Author(claims.subject, claims.name)
+            if not self._pacing.lets_in(sid, author):
+                raise socketio.exceptions.ConnectionRefusedError  # to nobody: its connection is closed
+            if not self._pages.has_room(author.id):
+                raise TryLater("too many connections of one person")  # the newest: the others would come back
+            self._membership.enter(sid, claims)
         except TokenError as error:
             answer = answer_to(error)
             raise socketio.exceptions.ConnectionRefusedError(
                 answer.socket_message, {"code": answer.code}
             ) from None
-        author = Author(claims.subject, claims.name)
-        if not self._pacing.lets_in(sid, author):
-            raise socketio.exceptions.ConnectionRefusedError  # to nobody: its connection is closed
+        self._pages.enter(author.id)
         self._authors[sid] = author
         named = auth if isinstance(auth, dict) else {}
         start = start_of(self._log, named.get("pid"), named.get("offset"), history=self._history)
@@ -104,8 +103,12 @@ class ChatNamespace(socketio.AsyncNamespace):
             self._company.enter(author)
 
     async def _disconnect(self, sid: str, reason: str) -> None:
+        self._membership.leave(sid)
         author = self._authors.pop(sid, None)
-        if self._company is not None and author is not None:
+        if author is None:
+            return
+        self._pages.leave(author.id)
+        if self._company is not None:
             self._company.leave(author)
 
     async def _send_message(self, sid: str, raw: object = None, *_: object) -> dict[str, object] | None:
@@ -116,6 +119,8 @@ class ChatNamespace(socketio.AsyncNamespace):
             return _accepted(sent)
         try:
             await self._pacing.wait_for_turn(sid, author)
+            if sid not in self._authors:  # the session ended while it waited
+                return None
             message = stamp(raw, author, max_chars=self._message_max_chars)
         except (MessageRejected, RateLimited) as error:
             return await self._reject(sid, raw, error)
@@ -128,6 +133,18 @@ class ChatNamespace(socketio.AsyncNamespace):
         if self._company is not None:
             self._company.typing(self._authors[sid], sid)
 
+    async def _renew(self, sid: str, raw: object = None, *_: object) -> dict[str, object] | None:
+        """Stay, on a newer token of the same person; whatever else it is, all stays as it was."""
+        try:
+            return {"ok": True, "expires_at": self._membership.renew(sid, raw)}
+        except TokenError as error:
+            answer = answer_to(error)
+            refusal = {"ok": False, "error": {"code": answer.code, "message": answer.socket_message}}
+        if ack_requested():
+            return refusal
+        await self.emit("renew-rejected", refusal, to=sid)
+        return None
+
     async def _reject(self, sid: str, raw: object, error: ChatioError) -> dict[str, object] | None:
         """Tell the sender, and nobody else: in the ack if one was asked for, else by an event."""
         answer = answer_to(error)
@@ -139,11 +156,3 @@ class ChatNamespace(socketio.AsyncNamespace):
             return refusal
         await self.emit("message-rejected", {**refusal, "id": fit_id(raw)}, to=sid)
         return None
-
-    def _claims(self, auth: object) -> Claims:
-        token = auth.get("token") if isinstance(auth, dict) else None
-        if token is None or token == "":
-            raise MissingToken
-        if not isinstance(token, str):
-            raise TokenMalformed
-        return self._tokens.verify(token)

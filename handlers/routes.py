@@ -9,13 +9,14 @@ from chatio.log import MessageLog
 from chatio.presence import Presence
 from chatio.tokens import Tokens
 from chatio.users import UserRegistry
-from handlers.account import LoginHandler, OnlineHandler, RegisterHandler, UserHandler
+from handlers.account import LoginHandler, OnlineHandler, RegisterHandler
 from handlers.base import BaseHandler, NotFoundHandler, Requests
 from handlers.callers import PasswordDoor, RegistrationDoor
 from handlers.cors import Cors
 from handlers.guard import is_marked
 from handlers.messages import MessagesHandler
 from handlers.page import Page, PageHandler
+from handlers.user import EndSockets, LogoutHandler, PasswordHandler, UserHandler
 
 
 class Route(NamedTuple):
@@ -37,17 +38,26 @@ def make_application(
     log: MessageLog,
     presence: Presence | None,
     page: Page | None,
+    end_sockets: EndSockets,
     password_door: PasswordDoor,
     registration_door: RegistrationDoor,
     socket_handler: type[RequestHandler],
 ) -> Application:
     """The application, every door in its place. Raises `UnguardedMethod` for a door left open by mistake."""
     common: dict[str, Any] = {"cors": cors, "requests": requests}
+    signed_in: dict[str, Any] = {
+        "registry": registry,
+        "tokens": tokens,
+        "door": password_door,
+        "end_sockets": end_sockets,
+    }
     # As on the original (Express), a slash at the end makes no difference.
     routes = [
         Route(r"/register/?", RegisterHandler, {"registry": registry, "door": registration_door}),
         Route(r"/login/?", LoginHandler, {"registry": registry, "tokens": tokens, "door": password_door}),
-        Route(r"/user/?", UserHandler, {"registry": registry, "tokens": tokens}),
+        Route(r"/logout/?", LogoutHandler, signed_in),
+        Route(r"/user/?", UserHandler, signed_in),
+        Route(r"/user/password/?", PasswordHandler, signed_in),
         Route(r"/messages/?", MessagesHandler, {"tokens": tokens, "log": log}),
     ]
     if presence is not None:

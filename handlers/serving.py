@@ -45,15 +45,16 @@ async def serve(
     port: int,
     requests: Requests,
     drop_sockets: Callable[[], Awaitable[None]],
+    http_server: Callable[..., HTTPServer] = HTTPServer,
 ) -> None:
-    """Serve until SIGTERM or SIGINT. Raises `CannotListen`.
+    """Serve until SIGTERM or SIGINT. `http_server` makes the server, as `HTTPServer` does. Raises `CannotListen`.
 
     Then: accept nobody new, let the requests under way finish, drop the sockets (`drop_sockets`), return.
     """
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    server = HTTPServer(
+    server = http_server(
         application, body_timeout=BODY_SECONDS, max_buffer_size=BUFFER_BYTES, **HTTP_SERVER_OPTIONS
     )
     _allow_as_many_files_as_may_be()

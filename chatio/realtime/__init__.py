@@ -5,12 +5,28 @@ from typing import Any
 
 from tornado.web import RequestHandler
 
-from chatio.realtime.dispatch import ack_requested
+from chatio.realtime.dispatch import TryLater, ack_requested
 from chatio.realtime.engine import EngineServer
+from chatio.realtime.failures import refused
+from chatio.realtime.gate import Gate, HandshakeRate, Refusal
 from chatio.realtime.handler import handler_for
+from chatio.realtime.pace import Pace
 from chatio.realtime.server import Server
 
-__all__ = ["HTTP_SERVER_OPTIONS", "EngineServer", "Server", "ack_requested", "create_engine", "create_server"]
+__all__ = [
+    "HTTP_SERVER_OPTIONS",
+    "EngineServer",
+    "Gate",
+    "HandshakeRate",
+    "Pace",
+    "Refusal",
+    "Server",
+    "TryLater",
+    "ack_requested",
+    "create_engine",
+    "create_server",
+    "refused",
+]
 
 # For `tornado.httpserver.HTTPServer`, which the handler cannot set from inside. A connection that sends no
 # request is closed after a minute (Tornado: an hour), headers stop at 16 KiB (Node's figure; Tornado: 64
@@ -25,7 +41,9 @@ def create_server(
 
     `options` are those of `socketio.AsyncServer`. `connect_timeout`: seconds within which a client must have
     joined a namespace, or is closed (Node's default). `trusted_proxies`: addresses and CIDR blocks whose
-    X-Forwarded-For is believed; ValueError for one that is neither.
+    X-Forwarded-For is believed; ValueError for one that is neither. `max_connections` and
+    `max_connections_per_address` (IPv6: per /64): how many there may be at once. `gates`: who else is asked before
+    a handshake, see `Gate`. `input_pace`: how fast one connection may send, see `Pace`.
     """
     server = Server(connect_timeout=connect_timeout, trusted_proxies=trusted_proxies, **options)
     return server, handler_for(server.eio)

@@ -7,6 +7,7 @@ from tornado.httputil import HTTPServerRequest
 
 from chatio.realtime.connection import Connection
 from chatio.realtime.engine import EngineServer
+from chatio.realtime.gate import Refusal, first_refusal
 
 
 class Refused(Exception):
@@ -15,9 +16,10 @@ class Refused(Exception):
     Codes and texts are Node's (engine.io, Server.errorMessages).
     """
 
-    def __init__(self, status: int, code: int, message: str) -> None:
+    def __init__(self, status: int, code: int, message: str, *, retry_after_seconds: int = 0) -> None:
         super().__init__(message)
         self.status, self.code, self.message = status, code, message
+        self.retry_after_seconds = retry_after_seconds  # 0: there is nothing to wait for
 
 
 def unknown_transport() -> Refused:
@@ -56,6 +58,11 @@ def shutting_down() -> Refused:
     return Refused(503, 3, "Shutting down")
 
 
+def not_now(refusal: Refusal) -> Refused:
+    """Code 3, as whatever Node has no code for."""
+    return Refused(503, 3, refusal.reason.capitalize(), retry_after_seconds=refusal.retry_after_seconds)
+
+
 def argument(request: HTTPServerRequest, name: str) -> str:
     """The first value of a query argument, "" if there is none."""
     values = request.query_arguments.get(name)
@@ -92,6 +99,17 @@ def admitted(engine: EngineServer, request: HTTPServerRequest) -> Connection | N
     if request.method != "GET":
         raise bad_method()
     return None
+
+
+def open_connection(engine: EngineServer, address: str) -> Connection:
+    """A new session for a client at `address`, if the gates let it in. Raises Refused.
+
+    Asked and counted in one step: of two that come for the last place one gets it.
+    """
+    refusal = first_refusal(engine.gates, address)
+    if refusal is not None:
+        raise not_now(refusal)
+    return engine.new_connection(address)
 
 
 def _session(engine: EngineServer, sid: str, transport: str) -> Connection:

@@ -45,6 +45,8 @@ class Connection(EngineIOSocket):  # type: ignore[misc]
     """What `engineio.AsyncServer` keeps for each client. Event loop only; only `poll` and `close` wait."""
 
     __slots__ = (
+        "_held",
+        "_paid_at",
         "_room",
         "_session",
         "address",
@@ -65,7 +67,7 @@ class Connection(EngineIOSocket):  # type: ignore[misc]
     def __init__(self, server: "EngineServer", sid: str, address: str, max_input_bytes: int) -> None:
         self.server: EngineServer = server
         self.sid = sid
-        self.address = address  # of the client, for the log
+        self.address = address  # of the client
         self.max_input_bytes = max_input_bytes
         self.stage = Stage.POLLING
         self.websocket: WebSocket | None = None
@@ -76,6 +78,8 @@ class Connection(EngineIOSocket):  # type: ignore[misc]
         self.cursor: Cursor | None = None  # in the log that it follows, if it does
         self.inbox: Inbox | None = None
         self.outbox: Outbox | None = Outbox()
+        self._paid_at = 0.0  # for what it sent, see Pace
+        self._held: asyncio.TimerHandle | None = None  # while it is not read because it sent too fast
         self._session: dict[str, Any] | None = None
         self._room: asyncio.Future[None] | None = None
 
@@ -117,16 +121,25 @@ class Connection(EngineIOSocket):  # type: ignore[misc]
         return self.max_input_bytes
 
     @property
+    def is_too_fast(self) -> bool:
+        """It sent more than its pace allows, and is not read until that is made up for."""
+        return self._held is not None
+
+    @property
     def is_full(self) -> bool:
-        """It holds as much unhandled input as it may."""
-        return (self.inbox is not None and self.inbox.is_full) or self.running_handlers >= MAX_RUNNING_HANDLERS
+        """It holds as much unhandled input as it may, or sent too fast."""
+        return (
+            self._held is not None
+            or (self.inbox is not None and self.inbox.is_full)
+            or self.running_handlers >= MAX_RUNNING_HANDLERS
+        )
 
     @property
     def is_paused(self) -> bool:
-        """We do not read what it sends, so that its answer to a ping may be on its way."""
-        if self.websocket is None:
-            return self.posting and self.is_full
-        return self.websocket.is_paused
+        """We do not read what it sends, or did not a moment ago: its answer to a ping may be on its way."""
+        if self.server.input_pace.is_behind(self._paid_at, asyncio.get_running_loop().time()):
+            return True
+        return self.posting and self.is_full if self.websocket is None else self.websocket.is_paused
 
     def message_received(self, message: str | bytes) -> None:
         """A message on the WebSocket."""
@@ -152,6 +165,22 @@ class Connection(EngineIOSocket):  # type: ignore[misc]
             self._client_leaves()
         else:
             raise ProtocolError("Engine.IO packet type")
+
+    def input_read(self, size_bytes: int) -> None:
+        """So much was read from the client: read no more for now if that was too fast."""
+        loop, pace = asyncio.get_running_loop(), self.server.input_pace
+        now = loop.time()
+        self._paid_at = pace.after(self._paid_at, size_bytes, now)
+        wait = self._paid_at - now - pace.burst_seconds  # all of it takes 0.5 µs; a message 22 till it is handled
+        if wait > 0 and not self.closing:
+            if self.websocket is not None:
+                self.websocket.pause()
+            if self._held is None:
+                self._held = loop.call_later(wait, self._read_on)
+
+    def _read_on(self) -> None:
+        self._held = None
+        self.make_room()
 
     async def until_room(self) -> None:
         """Wait until this connection takes more input, or is closed."""
@@ -221,7 +250,7 @@ class Connection(EngineIOSocket):  # type: ignore[misc]
     async def poll(self) -> list[Outgoing]:
         """What a GET is answered with, as soon as there is something. Raises SessionClosed."""
         outbox, reason = self.outbox, self.server.reason
-        if self.server.heartbeat.is_overdue(self):
+        if self.server.heartbeat.is_overdue(self) and not self.is_paused:
             self.drop(reason.PING_TIMEOUT)
         if self.server.leaving.discard(self):
             self.drop(reason.CLIENT_DISCONNECT)
@@ -321,10 +350,13 @@ class Connection(EngineIOSocket):  # type: ignore[misc]
         """Close without a word to the application, for which this connection was never open."""
         self.stage = Stage.CLOSED
         self._let_go(NORMAL, outgoing.CLOSE)
-        self.server.sockets.pop(self.sid, None)
+        self.server.forget(self)
 
     def _let_go(self, code: int, farewell: Outgoing) -> None:
         self.server.forget_timers(self)
+        if self._held is not None:
+            self._held.cancel()
+            self._held = None
         if self.upgrade is not None:
             self.upgrade.abandon()
         if self.websocket is not None:
@@ -341,4 +373,4 @@ class Connection(EngineIOSocket):  # type: ignore[misc]
             await self.server.disconnected(self, reason)
         finally:
             self.stage = Stage.CLOSED
-            self.server.sockets.pop(self.sid, None)
+            self.server.forget(self)

@@ -28,6 +28,14 @@ def ack_requested() -> bool:
     return _ack_requested.get()
 
 
+class TryLater(Exception):
+    """Raised by a connect handler: this client cannot join now, and is to come back by itself.
+
+    It is given no answer, since a CONNECT_ERROR would keep it away for good; after a while the connection is
+    closed (1013, "try again later"), which it takes for a lost one. The text is for the log.
+    """
+
+
 class Follows(NamedTuple):
     """The log that a client will be delivered, from behind which entry, and the `pid` it may recover by."""
 

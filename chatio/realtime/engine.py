@@ -17,11 +17,13 @@ from chatio.realtime.connection import Connection
 from chatio.realtime.deadlines import Deadlines
 from chatio.realtime.failures import library_logger, logger, report
 from chatio.realtime.frames import GOING_AWAY
+from chatio.realtime.gate import Crowd, Gate
 from chatio.realtime.heartbeat import Heartbeat
 from chatio.realtime.identifiers import Identifiers
 from chatio.realtime.library import EngineIOServer
 from chatio.realtime.limits import LEAVING_SECONDS, LINGER_SECONDS, UPGRADE_SECONDS
 from chatio.realtime.outgoing import Outgoing
+from chatio.realtime.pace import Pace
 from chatio.realtime.packets import Engine
 from chatio.realtime.upgrade import Upgrade
 from chatio.realtime.websocket import WebSocket
@@ -41,15 +43,26 @@ class EngineServer(EngineIOServer):  # type: ignore[misc]
         *,
         trusted_proxies: Iterable[str] = (),
         first_input_bytes: int | None = None,
+        max_connections: int | None = None,
+        max_connections_per_address: int | None = None,
+        gates: Iterable[Gate] = (),
+        input_pace: Pace | None = None,
         logger: Any = False,
         json: Any = None,
         **options: Any,
     ) -> None:
-        """`first_input_bytes`: what a connection may send before its owner raises `max_input_bytes`."""
+        """`first_input_bytes`: what a connection may send before its owner raises `max_input_bytes`.
+
+        `gates`: asked in their order before a handshake, behind the two bounds. `input_pace`: how fast a
+        connection is read.
+        """
         options |= {"async_mode": "tornado", "monitor_clients": False}
         super().__init__(logger=quiet(logger), **options)
         self.trusted_proxies = parse_networks(trusted_proxies)
         self.first_input_bytes = min(self.max_http_buffer_size, first_input_bytes or self.max_http_buffer_size)
+        self.crowd = Crowd(most=max_connections, most_per_address=max_connections_per_address)
+        self.gates: tuple[Gate, ...] = (self.crowd, *gates)
+        self.input_pace = input_pace or Pace()
         self.accepting = True
         self._identifiers = Identifiers()
         self.heartbeat = Heartbeat(self.ping_interval, self.ping_timeout)
@@ -99,7 +112,13 @@ class EngineServer(EngineIOServer):  # type: ignore[misc]
         """A session that is in the table, and nothing more yet."""
         connection = Connection(self, self.generate_id(), address, self.first_input_bytes)
         self.sockets[connection.sid] = connection
+        self.crowd.enter(address)
         return connection
+
+    def forget(self, connection: Connection) -> None:
+        """Nothing is left of `connection`."""
+        if self.sockets.pop(connection.sid, None) is not None:
+            self.crowd.leave(connection.address)
 
     def forget_timers(self, connection: Connection) -> None:
         self.heartbeat.stop(connection)

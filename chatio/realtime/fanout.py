@@ -67,11 +67,13 @@ class Fanout:
         self._make_due(cursor)
 
     def leave(self, connection: "Connection") -> None:
-        """The end of it; without effect if it had not joined."""
+        """The end of it; without effect if it had not joined. What is for it alone, it still gets."""
         cursor, connection.cursor = connection.cursor, None
         if cursor is not None:
             self._cursors.pop(cursor, None)
             self._stalled.discard(cursor)
+            for _, packet in cursor.held or ():
+                connection.write(packet)
 
     def wake(self) -> None:
         """The log has new entries: they are delivered in the next turns of the loop.
@@ -268,6 +270,7 @@ class Fanout:
             why,
             extra={"event": "slow_client", "address": connection.address, "behind": behind, "reason": why},
         )
+        cursor.held = None
         self.leave(connection)
         connection.abort()
 

@@ -19,7 +19,7 @@ from chatio.realtime.engine import EngineServer
 from chatio.realtime.environ import build_environ
 from chatio.realtime.failures import refused, report
 from chatio.realtime.handshake import accept_value, switching_protocols, take_socket
-from chatio.realtime.limits import BODY_SECONDS, DISCARDED_BODY_BYTES, PACKETS_PER_TURN
+from chatio.realtime.limits import BODY_SECONDS, DISCARDED_BODY_BYTES, HEAD_BYTES, PACKETS_PER_TURN
 from chatio.realtime.outgoing import Outgoing, polling_body
 from chatio.realtime.packets import SEPARATOR, ProtocolError
 from chatio.realtime.upgrade import Upgrade
@@ -112,7 +112,8 @@ class RealtimeHandler(RequestHandler):
         except SessionClosed:
             self._answer(admission.unknown_session())
         except Refused as refusal:
-            self._answer(refusal)
+            self._refuse(refusal)
+            self._was_refused()
         else:
             self._send_packets(packets)
 
@@ -125,7 +126,8 @@ class RealtimeHandler(RequestHandler):
                 connection.receive_encoded(raw)
                 if count % PACKETS_PER_TURN == 0:
                     await asyncio.sleep(0)
-            if connection.is_full:
+            connection.input_read(len(self.body) + HEAD_BYTES)
+            if connection.is_full and not connection.closing:
                 await connection.until_room()
         except (ProtocolError, UnicodeDecodeError):
             connection.refuse("polling body")
@@ -151,7 +153,7 @@ class RealtimeHandler(RequestHandler):
 
     async def _open_polling(self) -> list[Outgoing]:
         engine = self.engine
-        self.owned = connection = engine.new_connection(self.environ["REMOTE_ADDR"])
+        self.owned = connection = admission.open_connection(engine, self.environ["REMOTE_ADDR"])
         if not await engine.open_session(connection, self.environ):
             raise admission.unauthorized()
         self.owned = None
@@ -193,7 +195,7 @@ class RealtimeHandler(RequestHandler):
                 websocket.send(switching_protocols(accept))
                 upgrade.begin(websocket, early)
             return
-        connection = engine.new_connection(self.environ["REMOTE_ADDR"])
+        connection = admission.open_connection(engine, self.environ["REMOTE_ADDR"])
         if not await engine.open_session(connection, self.environ):
             raise admission.unauthorized()
         websocket, early = self._detached(connection)
@@ -230,6 +232,8 @@ class RealtimeHandler(RequestHandler):
 
     def _answer(self, refusal: Refused) -> None:
         body = json.dumps({"code": refusal.code, "message": refusal.message}).encode()
+        if refusal.retry_after_seconds:
+            self.set_header("Retry-After", str(refusal.retry_after_seconds))
         self._send(refusal.status, "application/json", body)
 
     def _send_packets(self, packets: list[Outgoing]) -> None:
@@ -252,6 +256,7 @@ class RealtimeHandler(RequestHandler):
 
     def _set_headers(self) -> None:
         self.set_header("Cache-Control", "no-store")
+        self.set_header("X-Content-Type-Options", "nosniff")
         self.clear_header("Server")
         for name, value in self.cors_headers:
             self.set_header(name, value)

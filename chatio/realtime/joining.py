@@ -15,8 +15,8 @@ from socketio.packet import CONNECT, CONNECT_ERROR, DISCONNECT
 from chatio.realtime.assembly import Assembly
 from chatio.realtime.connection import Connection
 from chatio.realtime.deadlines import Deadlines
-from chatio.realtime.dispatch import INTERNAL_ERROR, Connecting, Dispatcher, raise_if_cancelled
-from chatio.realtime.failures import report
+from chatio.realtime.dispatch import INTERNAL_ERROR, Connecting, Dispatcher, TryLater, raise_if_cancelled
+from chatio.realtime.failures import refused, report
 from chatio.realtime.fanout import Fanout
 from chatio.realtime.limits import CONNECT_GAP_SECONDS, MAX_NAMESPACES
 from chatio.realtime.packets import ProtocolError
@@ -29,6 +29,7 @@ class Joining(Dispatcher):
     manager_initialized: bool
     _unconnected: Deadlines[str]
     _refused: Deadlines[str]
+    _later: Deadlines[str]
     _fanouts: dict[str, Fanout]
 
     # CONNECT
@@ -88,7 +89,8 @@ class Joining(Dispatcher):
         if connection is not None:
             for packet in connecting.held:
                 connection.write(packet)
-            if connecting.follows is not None and not connection.closing:
+            is_still_in = connecting.namespace in connection.namespaces and not connection.closing
+            if connecting.follows is not None and is_still_in:
                 connecting.follows.fanout.join(connection, connecting.follows.after)
 
     def _serves(self, namespace: str) -> bool:
@@ -100,11 +102,13 @@ class Joining(Dispatcher):
         )
 
     async def _decide(self, eio_sid: str, namespace: str, sid: str, data: Any) -> Any:
-        """Run the connect handler: None if it accepts, else what CONNECT_ERROR says."""
+        """Run the connect handler: None if it accepts, else what CONNECT_ERROR says, or a TryLater."""
         try:
             accepted = await self._trigger_event("connect", namespace, sid, self.environ[eio_sid], data or None)
         except Refusal as refusal:
             return refusal.error_args
+        except TryLater as later:
+            return later
         except ConnectionRefusedError:
             return {"message": "Connection refused by server"}
         except (Exception, asyncio.CancelledError) as error:
@@ -132,6 +136,10 @@ class Joining(Dispatcher):
 
     def _refuse(self, connection: Connection, namespace: str, refusal: Any) -> None:
         """Answer a CONNECT with an error, once, and close the connection soon unless it is of other use."""
+        if isinstance(refusal, TryLater):
+            refused(connection.address, str(refusal))
+            self._later.add(connection.sid)
+            return
         kind = DISCONNECT if self.always_connect and refusal != {"message": "Invalid namespace"} else CONNECT_ERROR
         try:
             self._answer(connection.sid, kind, namespace, refusal)
@@ -169,3 +177,16 @@ class Joining(Dispatcher):
             connection = self.eio.sockets.get(eio_sid)
             if connection is not None:
                 self._leave(connection, namespace)
+
+    async def dismiss(self, sid: str, namespace: str, event: str, data: dict[str, Any]) -> None:
+        """Tell a client by `event` why it has to go, disconnect it, and close its connection soon after.
+
+        Never waits for the client: one that takes nothing is gone within the same time. It does not come back by
+        itself, since a DISCONNECT tells it not to. Without effect if `sid` is not connected.
+        """
+        eio_sid = self.manager.eio_sid_from_sid(sid, namespace)
+        await self.emit(event, data, to=sid, namespace=namespace)
+        await self.disconnect(sid, namespace=namespace)
+        connection = self.eio.sockets.get(eio_sid)
+        if connection is not None and not connection.namespaces and not connection.closing:
+            self._refused.add(eio_sid)

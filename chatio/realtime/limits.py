@@ -29,6 +29,8 @@ PIECE_BYTES = 64 * KIB
 
 # JSON nests no deeper than this, arguments' list included. RapidJSON and msgspec recurse; people do not.
 MAX_JSON_DEPTH = 32
+# Values in one message, with those inside others; the page's have six. 1 MB of empty arrays took 76 ms to read.
+MAX_JSON_VALUES = 10_000
 # Digits of an integer in JSON. The library's own figure, and far from where Python's `int()` turns quadratic.
 MAX_INTEGER_DIGITS = 100
 # Binary attachments of one event. The JS parser's default since 4.2.6.
@@ -43,6 +45,11 @@ MAX_NAMESPACES = 32
 UPGRADE_SECONDS = 10.0
 # After a refused CONNECT the client has this long to leave by itself.
 REFUSED_SECONDS = 1.0
+# Who is to come again later is let go after this time, without an answer: the official clients are back 1 s after
+# a connection ends, and who has one page too many should not sign in with it every second.
+LATER_SECONDS = 5.0
+# What the head of a polling request counts as, beside its body; a browser's has 400 to 700.
+HEAD_BYTES = 512
 # A closed WebSocket waits this long for its peer to take the close frame, and then for its FIN.
 LINGER_SECONDS = 1.0
 # What a connect handler sends follows the CONNECT answer at this distance: a client that takes one message

@@ -18,8 +18,9 @@ from chatio.realtime.deadlines import Deadlines
 from chatio.realtime.dispatch import Connecting, Follows
 from chatio.realtime.engine import EngineServer, F, quiet, unchanged
 from chatio.realtime.fanout import Fanout
+from chatio.realtime.frames import TRY_AGAIN_LATER
 from chatio.realtime.joining import Joining
-from chatio.realtime.limits import BEFORE_CONNECT_BYTES, REFUSED_SECONDS
+from chatio.realtime.limits import BEFORE_CONNECT_BYTES, LATER_SECONDS, REFUSED_SECONDS
 from chatio.realtime.manager import Manager
 from chatio.realtime.outgoing import Outgoing
 from chatio.realtime.packets import Kind, Packet, ProtocolError
@@ -58,6 +59,7 @@ class Server(Joining):
         )
         self._unconnected: Deadlines[str] = Deadlines(connect_timeout, self._connect_timed_out)
         self._refused: Deadlines[str] = Deadlines(REFUSED_SECONDS, self._refused_stays)
+        self._later: Deadlines[str] = Deadlines(LATER_SECONDS, self._come_again)
         self._connecting: dict[str, Connecting] = {}
         self._fanouts: dict[str, Fanout] = {}
         self._assembly = Assembly(self.packet_class, self.eio.max_http_buffer_size)
@@ -139,6 +141,7 @@ class Server(Joining):
     async def _handle_eio_disconnect(self, eio_sid: str, reason: str) -> None:
         self._unconnected.discard(eio_sid)
         self._refused.discard(eio_sid)
+        self._later.discard(eio_sid)
         self._assembly.discard(eio_sid)
         self._connecting.pop(eio_sid, None)
         connection = self.eio.sockets.get(eio_sid)
@@ -153,6 +156,11 @@ class Server(Joining):
         connection = self.eio.sockets.get(eio_sid)
         if connection is not None and not connection.namespaces and eio_sid not in self._connecting:
             connection.drop(self.reason.SERVER_DISCONNECT)
+
+    def _come_again(self, eio_sid: str) -> None:
+        connection = self.eio.sockets.get(eio_sid)
+        if connection is not None and not connection.namespaces and eio_sid not in self._connecting:
+            connection.drop(self.reason.SERVER_DISCONNECT, code=TRY_AGAIN_LATER)
 
     def _close(self, eio_sid: str, rule: str) -> None:
         connection = self.eio.sockets.get(eio_sid)
@@ -177,6 +185,8 @@ class Server(Joining):
         if packet.kind is Kind.CONNECT:
             await self._handle_connect(eio_sid, namespace, packet.data)
         elif namespace not in connection.namespaces:
+            if eio_sid in self._refused:  # sent before it knew that it is not in there
+                return
             raise ProtocolError("not connected")
         elif packet.kind is Kind.DISCONNECT:
             await self._handle_disconnect(eio_sid, namespace, self.reason.CLIENT_DISCONNECT)

@@ -63,6 +63,12 @@ class Upgrade:
             self._connection.server.upgrades.discard(self)
             self._connection.use_websocket(self.websocket)
 
+    def input_read(self, size_bytes: int) -> None:
+        """It counts as the connection's; who has sent too much must do without the upgrade."""
+        self._connection.input_read(size_bytes)
+        if self._connection.is_too_fast:
+            self.abandon()
+
     def output_moved(self, *, all_taken: bool) -> None:
         """Nobody waits for a probe to be taken."""
 

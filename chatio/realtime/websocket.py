@@ -33,13 +33,16 @@ from chatio.realtime.limits import PENDING_OUTPUT_BYTES, READ_BYTES
 
 
 class Owner(Protocol):
-    """Who is told what happens on the socket. Neither method may raise."""
+    """Who is told what happens on the socket. No method may raise."""
 
     def input_limit(self) -> int:
         """The largest message it takes now, bytes."""
 
     def message_received(self, message: str | bytes) -> None:
         """A whole message."""
+
+    def input_read(self, size_bytes: int) -> None:
+        """So much was read from the socket, frames' heads and pings included; what it held was handed over."""
 
     def output_moved(self, *, all_taken: bool) -> None:
         """The socket took some of what was waiting, or all of it."""
@@ -248,6 +251,7 @@ class WebSocket:
             self._lose("internal error")
             return
         self._reader = None if reader.idle else reader
+        self.owner.input_read(len(data))
 
     def _handle(self, opcode: int, payload: bytes) -> None:
         if opcode == PING:

@@ -28,5 +28,10 @@ class UserStore(Protocol):
 
     async def get_by_email_key(self, email_key: str) -> User | None: ...
 
-    async def replace_password_hash(self, user_id: str, *, old: str, new: str) -> None:
-        """Set the hash to `new` if it still is `old`; otherwise somebody was faster, and nothing changes."""
+    async def replace_password_hash(self, user_id: str, *, old: str, new: str) -> bool:
+        """Set the hash to `new` if it still is `old`; False if somebody was faster, and then nothing changes."""
+        ...
+
+    async def remove(self, user_id: str, *, password_hash: str) -> bool:
+        """Forget the user if the hash still is this one, so that the `email_key` is free; False if it is not."""
+        ...

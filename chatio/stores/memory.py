@@ -26,7 +26,16 @@ class MemoryUserStore:
         user_id = self._id_by_email_key.get(email_key)
         return None if user_id is None else self._by_id[user_id]
 
-    async def replace_password_hash(self, user_id: str, *, old: str, new: str) -> None:
+    async def replace_password_hash(self, user_id: str, *, old: str, new: str) -> bool:
         user = self._by_id.get(user_id)
-        if user is not None and user.password_hash == old:
-            self._by_id[user_id] = msgspec.structs.replace(user, password_hash=new)
+        if user is None or user.password_hash != old:
+            return False
+        self._by_id[user_id] = msgspec.structs.replace(user, password_hash=new)
+        return True
+
+    async def remove(self, user_id: str, *, password_hash: str) -> bool:
+        user = self._by_id.get(user_id)
+        if user is None or user.password_hash != password_hash:
+            return False
+        del self._by_id[user_id], self._id_by_email_key[user.email_key]
+        return True

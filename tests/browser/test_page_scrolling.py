@@ -42,14 +42,12 @@ def tell(capsys: pytest.CaptureFixture[str], what: str, times: list[float]) -> N
     p50, p95, p99 = (ordered[int(len(ordered) * part)] for part in (0.5, 0.95, 0.99))
     with capsys.disabled():
         print(  # noqa: T201
-            f"\n{what}: frames of {p50:.1f} ms (p50), {p95:.1f} ms (p95), {p99:.1f} ms (p99), {ordered[-1]:.1f} ms (longest)",
+            f"\n{what}: ms p50 {p50:.1f}, p95 {p95:.1f}, p99 {p99:.1f}, longest {ordered[-1]:.1f}",
             end="",
         )
 
 
-def test_five_thousand_messages_scroll(
-    meet: Meet, js: JsClients, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_five_thousand_messages_scroll(meet: Meet, js: JsClients, capsys: pytest.CaptureFixture[str]) -> None:
     with ServerProcess(HISTORY_ON_CONNECT=str(COUNT)) as server:
         js.open("bob", server.url, server.sign_up("Bob"))
         js.expect("bob", "connect")

@@ -87,7 +87,7 @@ class UserStoreContract:
     async def test_a_hash_is_replaced_and_nothing_else(self, store: UserStore) -> None:
         for user in (ADA, EVE):
             await store.add(user)
-        await store.replace_password_hash(ADA.id, old=ADA.password_hash, new="$new")
+        assert await store.replace_password_hash(ADA.id, old=ADA.password_hash, new="$new")
         renewed = msgspec.structs.replace(ADA, password_hash="$new")
         assert await store.get(ADA.id) == renewed
         assert await store.get_by_email_key(ADA.email_key) == renewed
@@ -96,20 +96,62 @@ class UserStoreContract:
     @pytest.mark.parametrize("old", ["", "$another", "$HASH$OF$ADA"])
     async def test_a_hash_that_is_another_by_now_stays(self, store: UserStore, old: str) -> None:
         await store.add(ADA)
-        await store.replace_password_hash(ADA.id, old=old, new="$new")
+        assert not await store.replace_password_hash(ADA.id, old=old, new="$new")
         assert await store.get(ADA.id) == ADA
 
     async def test_of_many_replacements_of_one_hash_exactly_one_counts(self, store: UserStore) -> None:
         await store.add(ADA)
         news = [f"$new-{n}" for n in range(10)]
         replacing = (store.replace_password_hash(ADA.id, old=ADA.password_hash, new=new) for new in news)
-        await asyncio.gather(*replacing)
+        assert sorted(await asyncio.gather(*replacing)) == [False] * 9 + [True]
         user = await store.get(ADA.id)
         assert user is not None
         assert user.password_hash in news
-        await store.replace_password_hash(ADA.id, old=ADA.password_hash, new="$late")
+        assert not await store.replace_password_hash(ADA.id, old=ADA.password_hash, new="$late")
         assert await store.get(ADA.id) == user
 
     async def test_replacing_the_hash_of_nobody_does_nothing(self, store: UserStore) -> None:
-        await store.replace_password_hash("nobody", old="", new="$new")
+        assert not await store.replace_password_hash("nobody", old="", new="$new")
         assert await store.get("nobody") is None
+
+    async def test_who_was_removed_is_not_found_and_the_others_are(self, store: UserStore) -> None:
+        for user in (ADA, EVE):
+            await store.add(user)
+        assert await store.remove(ADA.id, password_hash=ADA.password_hash)
+        assert await store.get(ADA.id) is None
+        assert await store.get_by_email_key(ADA.email_key) is None
+        assert await store.get(EVE.id) == EVE
+        assert await store.get_by_email_key(EVE.email_key) == EVE
+
+    async def test_the_key_of_who_was_removed_is_free(self, store: UserStore) -> None:
+        await store.add(ADA)
+        await store.remove(ADA.id, password_hash=ADA.password_hash)
+        successor = msgspec.structs.replace(EVE, email_key=ADA.email_key)
+        await store.add(successor)
+        assert await store.get_by_email_key(ADA.email_key) == successor
+        assert not await store.replace_password_hash(ADA.id, old=ADA.password_hash, new="$new")
+
+    @pytest.mark.parametrize("password_hash", ["", "$another", "$HASH$OF$ADA", EVE.password_hash])
+    async def test_who_has_another_hash_by_now_is_not_removed(self, store: UserStore, password_hash: str) -> None:
+        for user in (ADA, EVE):
+            await store.add(user)
+        assert not await store.remove(ADA.id, password_hash=password_hash)
+        assert await store.get(ADA.id) == ADA
+        assert await store.get_by_email_key(ADA.email_key) == ADA
+
+    async def test_of_many_removals_exactly_one_counts(self, store: UserStore) -> None:
+        await store.add(ADA)
+        removing = (store.remove(ADA.id, password_hash=ADA.password_hash) for _ in range(10))
+        assert sorted(await asyncio.gather(*removing)) == [False] * 9 + [True]
+
+    async def test_of_a_new_hash_and_a_removal_exactly_one_counts(self, store: UserStore) -> None:
+        await store.add(ADA)
+        outcomes = await asyncio.gather(
+            store.replace_password_hash(ADA.id, old=ADA.password_hash, new="$new"),
+            store.remove(ADA.id, password_hash=ADA.password_hash),
+        )
+        assert sorted(outcomes) == [False, True]
+        assert (await store.get(ADA.id) is None) is outcomes[1]
+
+    async def test_removing_nobody_does_nothing(self, store: UserStore) -> None:
+        assert not await store.remove("nobody", password_hash="")

@@ -4,6 +4,7 @@ import json
 import queue
 import subprocess
 import threading
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -113,9 +114,10 @@ class JsClients:
                 found.append(told.args)
             else:
                 self._kept.append(told)
+        deadline = time.monotonic() + PATIENCE_SECONDS  # from the last one found, whatever else is told meanwhile
         while len(found) < count:
             try:
-                next_told = self._told.get(timeout=PATIENCE_SECONDS)
+                next_told = self._told.get(timeout=max(0.0, deadline - time.monotonic()))
             except queue.Empty:
                 raise AssertionError(
                     f"{client} told of {event} {len(found)} times, not {count}; kept: {self._kept[-5:]}"
@@ -123,9 +125,24 @@ class JsClients:
             assert next_told is not None, "Node ended"
             if (next_told.client, next_told.event) == (client, event):
                 found.append(next_told.args)
+                deadline = time.monotonic() + PATIENCE_SECONDS
             else:
                 self._kept.append(next_told)
         return found
+
+    def story(self, client: str, *last: str) -> list[Told]:
+        """All that `client` has told and nobody expected yet, in order, up to the first of `last`."""
+        kept, self._kept = self._kept, []
+        story: list[Told] = []
+        while not story or story[-1].event not in last:
+            try:
+                told = kept.pop(0) if kept else self._told.get(timeout=PATIENCE_SECONDS)
+            except queue.Empty:
+                raise AssertionError(f"{client} told of none of {last}: {story[-5:]}") from None
+            assert told is not None, "Node ended"
+            (story if told.client == client else self._kept).append(told)
+        self._kept += kept
+        return story
 
     def kept(self, client: str, event: str) -> list[list[Any]]:
         """What `client` has told of `event` so far and nobody expected yet."""

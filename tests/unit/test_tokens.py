@@ -4,12 +4,21 @@ import base64
 import hashlib
 import hmac
 import json
+import math
 import time
 from typing import Any
 
 import pytest
 
-from chatio.errors import TokenError, TokenExpired, TokenMalformed, TokenSignatureInvalid
+from chatio.errors import (
+    Overloaded,
+    TokenError,
+    TokenExpired,
+    TokenMalformed,
+    TokenRevoked,
+    TokenSignatureInvalid,
+)
+from chatio.revocations import Revocations
 from chatio.tokens import MAX_TOKEN_CHARS, Tokens
 
 KEY = "the key of these tests, 32 bytes or more"
@@ -55,7 +64,7 @@ def test_an_issued_token_says_who_somebody_is(tokens: Tokens) -> None:
 
 
 def test_an_issued_token_has_the_claims_of_the_contract_and_no_other() -> None:
-    issued_at = time.time() - 10
+    issued_at = math.floor(time.time()) - 10 + 0.25
     token = Tokens(KEY, ttl_seconds=60, clock=lambda: issued_at).issue(subject="7", name="Ada", email="a@b.test")
     payload = payload_of(token)
     assert len(payload.pop("jti")) == 32
@@ -64,8 +73,8 @@ def test_an_issued_token_has_the_claims_of_the_contract_and_no_other() -> None:
         "sub": "7",
         "name": "Ada",
         "email": "a@b.test",
-        "iat": int(issued_at),
-        "exp": int(issued_at) + 60,
+        "iat": round(issued_at, 6),
+        "exp": math.floor(issued_at) + 60,
     }
     assert json.loads(base64.urlsafe_b64decode(token.split(".")[0] + "==")) == HS256
 
@@ -202,6 +211,9 @@ def test_a_token_with_an_odd_header_is_malformed(tokens: Tokens, header: object)
         pytest.param(claims(exp=float("nan")), id="exp NaN"),
         pytest.param(claims(exp=LATER + 0.5), id="exp fraction"),
         pytest.param(claims(iat=LATER), id="iat future"),
+        pytest.param(claims(iat=float("inf")), id="iat infinite"),
+        pytest.param(claims(iat=float("nan")), id="iat NaN"),
+        pytest.param(claims(iat=10**400), id="iat huge"),
         pytest.param(claims(iat={}), id="iat object"),
         pytest.param(claims(iat=True), id="iat bool"),
         pytest.param(claims(nbf=LATER), id="nbf future"),
@@ -275,3 +287,105 @@ def test_the_key_is_used_as_its_bytes() -> None:
     signed = f"{segment(HS256)}.{segment(claims())}"
     signature = hmac.new(key.encode("utf-8"), signed.encode(), hashlib.sha256).digest()
     assert Tokens(key, ttl_seconds=60).verify(f"{signed}.{segment(signature)}").subject == "7"
+
+
+# --- ending
+
+
+class Clock:
+    """Stands still until it is set."""
+
+    now = 1_700_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    clock = Clock()
+    clock.now = time.time()
+    return clock
+
+
+@pytest.fixture
+def still(clock: Clock) -> Tokens:
+    return Tokens(KEY, ttl_seconds=3600, clock=clock)
+
+
+def issued(tokens: Tokens, subject: str = "7", **options: Any) -> str:
+    return tokens.issue(subject=subject, name="Ada", email="ada@chat.test", **options)
+
+
+def test_a_token_that_was_ended_is_revoked_and_no_other_is(still: Tokens) -> None:
+    one, other, of_another = issued(still), issued(still), issued(still, "8")
+    still.revoke(still.verify(one))
+    with pytest.raises(TokenRevoked):
+        still.verify(one)
+    still.verify(other)
+    still.verify(of_another)
+
+
+def test_all_tokens_of_one_person_end_and_one_of_the_same_instant_afterwards_lives(still: Tokens) -> None:
+    before, of_another = issued(still), issued(still, "8")
+    still.revoke_all("7")
+    with pytest.raises(TokenRevoked):
+        still.verify(before)
+    still.verify(issued(still))
+    still.verify(of_another)
+
+
+def test_what_was_ended_stays_so_when_the_clock_is_set_back(still: Tokens, clock: Clock) -> None:
+    before = issued(still)
+    clock.now -= 3000
+    still.revoke_all("7")
+    with pytest.raises(TokenRevoked):
+        still.verify(before)
+    still.verify(issued(still))
+
+
+def test_a_log_in_from_before_all_were_ended_gets_no_token(still: Tokens) -> None:
+    as_of = still.moment()
+    still.verify(issued(still, as_of=as_of))
+    still.revoke_all("7")
+    with pytest.raises(TokenRevoked):
+        issued(still, as_of=as_of)
+    still.verify(issued(still, "8", as_of=as_of))
+    still.verify(issued(still, as_of=still.moment()))
+
+
+def test_moments_only_ever_go_on(still: Tokens, clock: Clock) -> None:
+    moments = [still.moment(), still.moment()]
+    clock.now -= 100
+    moments += [still.moment(), still.moment()]
+    clock.now += 200
+    moments.append(still.moment())
+    assert moments == sorted(set(moments))
+    assert moments[-1] == round(clock.now, 6)
+
+
+def test_a_token_without_an_id_ends_with_all_of_its_person_that_are_not_younger(still: Tokens) -> None:
+    foreign, younger = forge(claims(iat=5)), issued(still)
+    older = forge(claims(iat=4, jti="older"))
+    still.revoke(still.verify(foreign))
+    for token in (foreign, older):
+        with pytest.raises(TokenRevoked):
+            still.verify(token)
+    still.verify(younger)
+
+
+def test_a_token_of_a_server_whose_clock_is_ahead_a_little_is_sound(still: Tokens, clock: Clock) -> None:
+    assert still.verify(forge(claims(iat=clock.now + 59.5))).issued_at == clock.now + 59.5
+    with pytest.raises(TokenMalformed):
+        still.verify(forge(claims(iat=clock.now + 61)))
+
+
+def test_when_there_is_no_room_a_token_is_not_said_to_be_ended(clock: Clock) -> None:
+    full = Tokens(KEY, ttl_seconds=3600, revocations=Revocations(max_entries=1, clock=clock), clock=clock)
+    full.revoke_all("8")
+    token = issued(full)
+    with pytest.raises(Overloaded):
+        full.revoke(full.verify(token))
+    full.verify(token)
+    clock.now += 3601
+    full.require_room("7")

@@ -8,7 +8,7 @@ import random
 import sys
 from typing import Any
 
-from chatio.realtime import create_server
+from chatio.realtime import TryLater, create_server
 from tests.system.seam.wire import (
     SOCKET_IO,
     Http,
@@ -31,6 +31,8 @@ def churn_server(**options: Any) -> tuple[Any, Any]:
     async def connect(sid: str, environ: dict[str, Any], auth: Any) -> bool:
         if auth == {"wait": True}:
             await asyncio.sleep(0.01)
+        if auth == {"later": True}:
+            raise TryLater("too many")
         return bool(auth != {"refuse": True})
 
     @server.on("echo", namespace="/chat")
@@ -64,6 +66,13 @@ async def refused(port: int) -> None:
     ws.send('40/chat,{"refuse":true}')
     assert str(await ws.receive()).startswith("44/chat,")
     ws.close()
+
+
+async def sent_away(port: int) -> None:
+    """Told nothing, to come back later; and gone before it is told."""
+    ws = await open_ws(port)
+    ws.send('40/chat,{"later":true}')
+    ws.cut()
 
 
 async def half_open(port: int) -> None:
@@ -144,6 +153,7 @@ KINDS = (
     cut,
     disconnect_packet,
     refused,
+    sent_away,
     half_open,
     during_connect,
     half_event,

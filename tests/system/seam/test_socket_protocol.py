@@ -250,7 +250,7 @@ async def test_server_disconnect_tells_the_client_and_the_handler() -> None:
         await server.disconnect(next(iter(server.manager.get_participants("/", None)))[0])
         assert await ws.receive() == "41"
         assert reasons == ["server disconnect"]
-        assert set(leftovers(server)) == {"sockets", "environ", "unconnected", "heartbeat"}
+        assert set(leftovers(server)) == {"sockets", "crowd", "environ", "unconnected", "heartbeat"}
 
 
 @pytest.mark.parametrize(

@@ -278,6 +278,8 @@ def leftovers(server: Any) -> dict[str, int]:
         "assembly": server._assembly,
         "unconnected": server._unconnected,
         "refused": server._refused,
+        "later": server._later,
+        "crowd": eio.crowd,
         "heartbeat": eio.heartbeat,
         "leaving": eio.leaving,
         "upgrades": eio.upgrades,

@@ -12,6 +12,7 @@ from chatio.log import MessageLog
 from chatio.passwords import PasswordHasher
 from chatio.presence import Presence
 from chatio.realtime import HTTP_SERVER_OPTIONS
+from chatio.sessions import Reason
 from chatio.signin import SignIns
 from chatio.stores.memory import MemoryUserStore
 from chatio.throttles import Throttle
@@ -92,6 +93,7 @@ class Rest:
         self.log = MessageLog()
         self.presence = Presence()
         self.page: Page | None = None
+        self.ended: list[tuple[str, Reason]] = []  # whose sockets were to be closed, and why
         self.callers = Callers()
         self.requests = Requests(self.callers)
         self.sign_ins = SignIns(is_on=False)
@@ -109,11 +111,15 @@ class Rest:
                 log=self.log,
                 presence=self.presence,
                 page=self.page,
+                end_sockets=self.end_sockets,
                 password_door=PasswordDoor(self.callers, self.sign_ins),
                 registration_door=RegistrationDoor(self.callers, self.registrations),
                 socket_handler=RequestHandler,  # the chat's door has tests of its own
             )
         )
+
+    async def end_sockets(self, subject: str, reason: Reason) -> None:
+        self.ended.append((subject, reason))
 
     def listen(self, application: Application) -> int:
         server = HTTPServer(application, max_buffer_size=BUFFER_BYTES, **HTTP_SERVER_OPTIONS)

@@ -94,7 +94,7 @@ async def test_signing_in_answers_200_and_a_token(rest: Rest) -> None:
     assert set(answer.json) == {"token"}
     claims = rest.tokens.verify(answer.json["token"])
     assert (claims.name, claims.email) == ("Ada", "ada@chat.test")
-    assert claims.expires_at == claims.issued_at + 3600
+    assert claims.expires_at == int(claims.issued_at) + 3600
 
 
 async def test_the_token_has_the_claims_and_the_algorithm_of_the_contract(rest: Rest) -> None:

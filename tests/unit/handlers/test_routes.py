@@ -3,11 +3,12 @@
 import pytest
 from tornado.web import Application, RequestHandler
 
-from handlers.account import LoginHandler, RegisterHandler, UserHandler
+from handlers.account import LoginHandler, RegisterHandler
 from handlers.base import BaseHandler, NotFoundHandler
 from handlers.callers import PasswordDoor, RegistrationDoor
 from handlers.guard import public
 from handlers.routes import UnguardedMethod, check_guards, make_application
+from handlers.user import LogoutHandler, PasswordHandler, UserHandler
 from tests.unit.handlers.rest import Rest
 
 
@@ -26,6 +27,7 @@ def put_together() -> Application:
             log=parts.log,
             presence=parts.presence,
             page=None,
+            end_sockets=parts.end_sockets,
             password_door=PasswordDoor(parts.callers, parts.sign_ins),
             registration_door=RegistrationDoor(parts.callers, parts.registrations),
             socket_handler=RequestHandler,
@@ -38,7 +40,9 @@ def test_the_doors_of_the_product_all_say_who_may_call() -> None:
     put_together()
 
 
-@pytest.mark.parametrize("handler", [RegisterHandler, LoginHandler, UserHandler, NotFoundHandler])
+@pytest.mark.parametrize(
+    "handler", [RegisterHandler, LoginHandler, LogoutHandler, PasswordHandler, UserHandler, NotFoundHandler]
+)
 @pytest.mark.parametrize("method", ["get", "head", "post", "put", "patch", "delete"])
 def test_a_door_left_open_stops_the_start(
     monkeypatch: pytest.MonkeyPatch, handler: type[BaseHandler], method: str
@@ -102,11 +106,12 @@ async def test_a_query_makes_no_difference(rest: Rest) -> None:
         ("GET", "/register", "POST, OPTIONS"),
         ("PUT", "/register", "POST, OPTIONS"),
         ("GET", "/login", "POST, OPTIONS"),
-        ("POST", "/user", "GET, OPTIONS"),
-        ("DELETE", "/user", "GET, OPTIONS"),
-        ("PATCH", "/user", "GET, OPTIONS"),
-        ("TRACE", "/user", "GET, OPTIONS"),
-        ("FOO", "/user", "GET, OPTIONS"),
+        ("POST", "/user", "GET, DELETE, OPTIONS"),
+        ("GET", "/logout", "POST, OPTIONS"),
+        ("DELETE", "/user/password", "POST, OPTIONS"),
+        ("PATCH", "/user", "GET, DELETE, OPTIONS"),
+        ("TRACE", "/user", "GET, DELETE, OPTIONS"),
+        ("FOO", "/user", "GET, DELETE, OPTIONS"),
     ],
 )
 async def test_a_wrong_method_is_told_the_right_ones(rest: Rest, method: str, path: str, allowed: str) -> None:

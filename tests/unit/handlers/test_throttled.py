@@ -140,3 +140,23 @@ async def test_what_a_stranger_says_of_his_address_is_not_believed(io_loop: IOLo
     finally:
         await rest.close()
     assert statuses == [201] * 3 + [429] * 2
+
+
+async def test_a_password_is_not_guessed_with_a_token_that_was_stolen(throttled: Rest) -> None:
+    """The doors of who is signed in count as log-ins do, and together with them."""
+    await register(throttled, "ada@chat.test")
+    token = (await log_in(throttled, "12345678", address="192.0.2.1")).json["token"]
+
+    async def guess(number: int, password: str, address: str) -> Answer:
+        headers = {"Authorization": f"Bearer {token}", "X_Forwarded_For": address}
+        if number % 2:
+            return await throttled.call("DELETE", "/user", {"password": password}, **headers)
+        body = {"old_password": password, "new_password": "another password"}
+        return await throttled.call("POST", "/user/password", body, **headers)
+
+    answers = [await guess(number, WRONG, "192.0.2.66") for number in range(12)]
+    assert [answer.status for answer in answers] == [403] * 10 + [429] * 2
+    assert_too_often(answers[-1], 60)
+    assert (await guess(0, "12345678", "192.0.2.66")).status == 429
+    assert (await log_in(throttled, "12345678", address="192.0.2.66")).status == 429
+    assert (await guess(0, "12345678", "192.0.2.1")).status == 204

@@ -1,6 +1,7 @@
 """The decoders, against the two protocol documents, row by row."""
 
 import base64
+import json
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatio.realtime.codec import loads
-from chatio.realtime.limits import MAX_ATTACHMENTS, MAX_NAMESPACE_CHARS
+from chatio.realtime.limits import MAX_ATTACHMENTS, MAX_JSON_VALUES, MAX_NAMESPACE_CHARS
 from chatio.realtime.packets import (
     RESERVED_EVENTS,
     Engine,
@@ -141,7 +142,19 @@ def test_depth_of_thirty_two_passes_and_one_more_does_not() -> None:
 
 
 def test_many_shallow_brackets_pass() -> None:
-    assert len(decode('2["x"' + ",[]" * 5000 + "]").data) == 5001
+    assert len(decode('2["x"' + ",[]" * 4000 + "]").data) == 4001
+
+
+@pytest.mark.parametrize("value", ["[]", "{}", "1", "1.5", '""', "null", '{"a":1}', r'"\\"', r'"\","'])
+def test_more_values_than_a_message_has_are_refused(value: str) -> None:
+    with pytest.raises(ProtocolError, match="JSON"):
+        decode('2["x"' + f",{value}" * MAX_JSON_VALUES + "]")
+
+
+@pytest.mark.parametrize("content", ["[", ",", "{", '",', "\\[", '\\",[', "\\", "\\\\,"])
+def test_what_stands_within_a_text_is_no_value(content: str) -> None:
+    text = content * 2 * MAX_JSON_VALUES
+    assert decode(f"2{json.dumps(['x', text, {text: text}])}").data == ["x", text, {text: text}]
 
 
 def test_half_a_surrogate_pair_passes_as_in_node() -> None:

@@ -20,6 +20,8 @@ class Listener:
 
     def message_received(self, message: str | bytes) -> None: ...
 
+    def input_read(self, size_bytes: int) -> None: ...
+
     def output_moved(self, *, all_taken: bool) -> None:
         if all_taken:
             self.all_taken.set()

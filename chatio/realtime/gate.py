@@ -1,0 +1,80 @@
+"""Who is let in at all: asked at each handshake, before there is a session or a 101.
+
+A refusal is a 503 with `Retry-After`, which the official clients answer by coming back on their own. It is never
+a CONNECT_ERROR: after one they stay away until the page is loaded again.
+"""
+
+import math
+from collections.abc import Iterable
+from typing import Final, NamedTuple, Protocol
+
+from chatio.addresses import origin_of
+from chatio.headcount import Headcount
+from chatio.throttles import Throttle
+
+# A place may become free at any moment. The official clients wait 1 to 5 s of themselves (`reconnectionDelayMax`).
+FULL_RETRY_SECONDS: Final = 5
+
+
+class Refusal(NamedTuple):
+    """Why a handshake is refused, in words for the log and the client alike, and when to come back."""
+
+    reason: str
+    retry_after_seconds: int
+
+
+class Gate(Protocol):
+    """One reason to refuse. Asked on the event loop, and must not raise."""
+
+    def admit(self, address: str) -> Refusal | None:
+        """None if a client at `address` (a true one, not a proxy's) may have a connection.
+
+        None is taken at its word only if the gates behind it say so too.
+        """
+
+
+class Crowd:
+    """The connections that are open, in all and at each address; itself the first gate. None: no bound.
+
+    A connection is counted from its handshake until it is forgotten, whether or not it ever says who it is.
+    """
+
+    def __init__(self, *, most: int | None = None, most_per_address: int | None = None) -> None:
+        self.total = 0
+        self._most = most
+        self._at = Headcount(most_per_address)
+
+    def __len__(self) -> int:
+        """How many connections and addresses are counted: 0 when nobody is here."""
+        return self.total + len(self._at)
+
+    def admit(self, address: str) -> Refusal | None:
+        if self._most is not None and self.total >= self._most:
+            return Refusal("too many connections", FULL_RETRY_SECONDS)
+        if not self._at.has_room(origin_of(address)):
+            return Refusal("too many connections from one address", FULL_RETRY_SECONDS)
+        return None
+
+    def enter(self, address: str) -> None:
+        self.total += 1
+        self._at.enter(origin_of(address))
+
+    def leave(self, address: str) -> None:
+        self.total -= 1
+        self._at.leave(origin_of(address))
+
+
+class HandshakeRate:
+    """The gate that holds each address to a rate of handshakes. One that is refused does not count."""
+
+    def __init__(self, throttle: Throttle) -> None:
+        self._throttle = throttle
+
+    def admit(self, address: str) -> Refusal | None:
+        wait = self._throttle.wait_after(origin_of(address))
+        return Refusal("too many handshakes from one address", math.ceil(wait)) if wait else None
+
+
+def first_refusal(gates: Iterable[Gate], address: str) -> Refusal | None:
+    """What the first of `gates` that refuses says; those behind it are not asked, and count nothing."""
+    return next((refusal for gate in gates if (refusal := gate.admit(address)) is not None), None)

@@ -1,0 +1,408 @@
+"""Past the gate nobody comes: seen on the wire, over each transport, and nothing is left of who was refused."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from chatio.realtime import HandshakeRate, Pace, Refusal, TryLater, create_server
+from chatio.realtime.limits import HEAD_BYTES
+from chatio.throttles import Throttle
+from tests.system.seam.wire import (
+    SOCKET_IO,
+    Http,
+    Ws,
+    client_frame,
+    join,
+    leftovers,
+    open_polling,
+    open_ws,
+    request,
+    serving,
+    soon,
+    text,
+    until,
+)
+
+PAGE = "https://page.example"
+
+
+class Shutter:
+    """A gate that is shut by hand."""
+
+    refusal: Refusal | None = None
+
+    def admit(self, address: str) -> Refusal | None:
+        return self.refusal
+
+
+async def statuses(port: int) -> tuple[int, int]:
+    """How a handshake is answered over polling and over WebSocket."""
+    http = await Http.open(port)
+    polling = (await http.request("GET", f"{SOCKET_IO}polling")).status
+    http.close()
+    ws = await Ws.open(port, f"{SOCKET_IO}websocket")
+    if ws.status == 101:
+        await ws.receive()
+        ws.close()
+    return polling, ws.status
+
+
+async def test_refusal_is_a_503_that_a_page_may_read_and_says_when_to_come_back() -> None:
+    shutter = Shutter()
+    server, handler = create_server(cors_allowed_origins=PAGE, gates=[shutter])
+    async with serving(handler) as port:
+        shutter.refusal = Refusal("shutting down", 7)
+        answer = await request(port, "GET", f"{SOCKET_IO}polling", Origin=PAGE)
+        assert answer.status == 503
+        assert answer.headers["retry-after"] == "7"
+        assert answer.headers["access-control-allow-origin"] == PAGE
+        assert json.loads(answer.body) == {"code": 3, "message": "Shutting down"}
+        ws = await Http.open(port)
+        head = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec_WebSocket_Version": "13", "Origin": PAGE}
+        key = {"Sec_WebSocket_Key": "AAAAAAAAAAAAAAAAAAAAAA=="}
+        answer = await ws.request("GET", f"{SOCKET_IO}websocket", None, **head, **key)
+        assert (answer.status, answer.headers["retry-after"]) == (503, "7")
+        assert not leftovers(server)
+        shutter.refusal = None
+        assert await statuses(port) == (200, 101)
+
+
+async def test_who_is_in_stays_in_and_may_upgrade_when_the_gate_is_shut() -> None:
+    shutter = Shutter()
+    _server, handler = create_server(gates=[shutter])
+    async with serving(handler) as port:
+        target = await open_polling(port)
+        shutter.refusal = Refusal("shut", 1)
+        assert (await request(port, "POST", target, b"40")).status == 200
+        assert (await request(port, "GET", target)).status == 200
+        ws = await Ws.open(port, target.replace("polling", "websocket"))
+        ws.send("2probe")
+        assert await ws.receive() == "3probe"
+        ws.close()
+
+
+async def test_reason_of_each_refusal_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "chatio.realtime")
+    first, second = Shutter(), Shutter()
+    _server, handler = create_server(gates=[first, second], max_connections=1)
+    async with serving(handler) as port:
+        second.refusal = Refusal("overloaded", 1)
+        await statuses(port)
+        first.refusal = Refusal("shutting down", 1)
+        await statuses(port)
+        first.refusal = second.refusal = None
+        ws = await open_ws(port)
+        await statuses(port)
+        ws.close()
+    told = [record.getMessage().lower().rpartition(": ")[2] for record in caplog.records]
+    assert told == ["overloaded"] * 2 + ["shutting down"] * 2 + ["too many connections"] * 2
+
+
+@pytest.mark.parametrize("bound", ["max_connections", "max_connections_per_address"])
+async def test_a_place_is_free_again_whichever_way_its_connection_ended(bound: str) -> None:
+    """Not before: who is half-open, never joins, upgrades or was refused by the application has a place."""
+    options: dict[str, Any] = {bound: 2}
+    server, handler = create_server(namespaces=["/chat"], **options)
+
+    @server.on("connect", namespace="/chat")
+    async def connect(sid: str, environ: Any, auth: Any) -> bool:
+        return auth is None
+
+    async with serving(handler) as port:
+        for kind in ("joined", "silent", "refused", "polling", "upgraded", "cut", "malformed"):
+            one = await open_polling(port)
+            two = await open_ws(port)
+            assert await statuses(port) == (503, 503), kind
+            if kind == "joined":
+                two.send("40/chat,", "41/chat,", "1")
+            elif kind == "refused":
+                two.send('40/chat,{"token":1}')
+            elif kind == "malformed":
+                two.send("abc")
+            elif kind == "cut":
+                two.cut()
+            if kind == "upgraded":
+                up = await Ws.open(port, one.replace("polling", "websocket"))
+                up.send("2probe", "5")
+                await until(lambda: any(connection.upgraded for connection in server.eio.sockets.values()))
+                assert await statuses(port) == (503, 503)
+                up.close()
+            elif kind != "polling":
+                await request(port, "POST", one, b"1")
+            else:
+                http = await Http.open(port)
+                http.send("GET", one)
+                await http.writer.drain()
+                await until(lambda: any(c.outbox and c.outbox.is_polled for c in server.eio.sockets.values()))
+                http.cut()
+            if kind != "cut":
+                two.close()
+            await until(lambda: len(server.eio.crowd) == 0)
+            assert await statuses(port) == (200, 101), kind
+            await server.eio.disconnect()
+            await until(lambda: len(server.eio.crowd) == 0)
+        await until(lambda: not leftovers(server), 10)
+
+
+async def test_of_two_that_come_for_the_last_place_one_gets_it() -> None:
+    """Even if the head of both was read before either had it, since a GET may have a body to wait for."""
+    server, handler = create_server(max_connections=1)
+    async with serving(handler) as port:
+        both = [await Http.open(port) for _ in range(2)]
+        for http in both:
+            http.send("GET", f"{SOCKET_IO}polling", b"", Content_Length="0")
+        assert sorted([(await http.answer()).status for http in both]) == [200, 503]
+        assert server.eio.crowd.total == 1
+
+
+async def test_refusing_and_failing_connect_handlers_leave_nothing_counted() -> None:
+    server, handler = create_server(max_connections=1)
+    server.eio.on("connect", lambda sid, environ: False)
+    async with serving(handler) as port:
+        for _ in range(2):
+            assert await statuses(port) == (401, 401)
+        assert not leftovers(server)
+
+
+async def test_handshakes_are_held_to_a_rate_for_each_address_and_line() -> None:
+    rate = HandshakeRate(Throttle(1, 60, burst=2))
+    _server, handler = create_server(trusted_proxies=["127.0.0.1"], gates=[rate])
+    async with serving(handler) as port:
+
+        async def status(address: str) -> tuple[int, str | None]:
+            answer = await request(port, "GET", f"{SOCKET_IO}polling", X_Forwarded_For=address)
+            return answer.status, answer.headers.get("retry-after")
+
+        assert await status("2001:db8::1") == (200, None)
+        assert await status("2001:db8::2") == (200, None)
+        assert await status("2001:db8::ffff:3") == (503, "60")
+        assert await status("2001:db8:0:1::1") == (200, None)
+        assert await status("192.0.2.1") == (200, None)
+
+
+@pytest.mark.parametrize("polling", [False, True])
+async def test_who_is_to_come_later_gets_no_answer_and_is_closed_with_1013(polling: bool) -> None:
+    server, handler = create_server(namespaces=["/chat"])
+    server._later.seconds = 0.05
+
+    @server.on("connect", namespace="/chat")
+    async def connect(sid: str, environ: Any) -> None:
+        raise TryLater("too many pages")
+
+    async with serving(handler) as port:
+        if polling:
+            target = await open_polling(port)
+            await request(port, "POST", target, b"40/chat,")
+            assert (await request(port, "GET", target)).text == "1"
+        else:
+            ws = await open_ws(port)
+            ws.send("40/chat,")
+            assert await ws.receive_or_end() == "closed, 1013"
+            ws.close()
+        await until(lambda: not leftovers(server))
+
+
+async def test_nothing_is_kept_of_who_is_to_come_later_and_goes_at_once() -> None:
+    server, handler = create_server(namespaces=["/chat"])
+    server._later.seconds = 60.0
+
+    @server.on("connect", namespace="/chat")
+    async def connect(sid: str, environ: Any) -> None:
+        raise TryLater("too many pages")
+
+    async with serving(handler) as port:
+        ws = await open_ws(port)
+        ws.send("40/chat,")
+        await until(lambda: len(server._later) == 1)
+        ws.cut()
+        await until(lambda: not leftovers(server))
+
+
+async def test_who_asks_again_while_it_is_to_come_later_may_have_a_place_by_then() -> None:
+    server, handler = create_server(namespaces=["/chat"])
+    server._later.seconds = 0.05
+    is_full = True
+
+    @server.on("connect", namespace="/chat")
+    async def connect(sid: str, environ: Any) -> None:
+        if is_full:
+            raise TryLater("too many pages")
+
+    @server.on("echo", namespace="/chat")
+    async def echo(sid: str) -> str:
+        return "here"
+
+    async with serving(handler) as port:
+        ws = await open_ws(port)
+        ws.send("40/chat,")
+        await until(lambda: len(server._later) == 1)
+        is_full = False
+        ws.send("40/chat,")
+        assert str(await ws.receive()).startswith("40/chat,")
+        await until(lambda: len(server._later) == 0)
+        ws.send('42/chat,1["echo"]')
+        assert await ws.receive() == '43/chat,1["here"]'
+        ws.close()
+
+
+# Bytes in
+
+
+def paced(**options: Any) -> tuple[Any, Any, list[int]]:
+    """A server that reads 100 kB of each at once, and then 200 kB a second; what came in "count" events."""
+    server, handler = create_server(
+        namespaces=["/chat"], async_handlers=False, input_pace=Pace(200_000, 100_000), **options
+    )
+    server.on("connect", lambda sid, environ: None, namespace="/chat")
+    counted: list[int] = []
+
+    @server.on("count", namespace="/chat")
+    async def count(sid: str, number: int, _filling: str) -> int:
+        counted.append(number)
+        return number
+
+    return server, handler, counted
+
+
+def events(count: int, size: int = 5000) -> list[str]:
+    return [f'42/chat,["count",{number},"{"x" * size}"]' for number in range(count)]
+
+
+async def test_who_sends_too_fast_is_read_slowly_and_loses_nothing() -> None:
+    server, handler, counted = paced()
+    async with serving(handler) as port:
+        ws, other = await join(port, "/chat"), await join(port, "/chat")
+        began = asyncio.get_running_loop().time()
+        ws.send(*events(100))
+        other.send('42/chat,1["count",-1,""]')
+        assert await other.receive() == "43/chat,1[-1]"
+        assert len(counted) < 100
+        await until(lambda: len(counted) == 101)
+        assert [number for number in counted if number >= 0] == list(range(100))
+        assert asyncio.get_running_loop().time() - began > 1.9  # 500 kB, of which 400 kB at the rate
+        ws.close()
+        other.close()
+        await until(lambda: not leftovers(server))
+
+
+async def test_message_that_is_larger_than_the_burst_is_read_slowly_before_it_is_whole() -> None:
+    server, handler, counted = paced()
+    async with serving(handler) as port:
+        ws = await join(port, "/chat")
+        began = asyncio.get_running_loop().time()
+        ws.send(*events(1, size=300_000))
+        await until(lambda: counted == [0])
+        assert asyncio.get_running_loop().time() - began > 0.95
+        ws.close()
+        await until(lambda: not leftovers(server))
+
+
+async def test_polling_body_beyond_the_burst_is_answered_when_it_is_paid_for() -> None:
+    server, handler, counted = paced()
+    async with serving(handler) as port:
+        target = await open_polling(port)
+        await request(port, "POST", target, b"40/chat,")
+        began = asyncio.get_running_loop().time()
+        answer = await request(port, "POST", target, "\x1e".join(events(60)).encode())
+        assert (answer.status, len(counted)) == (200, 60)
+        assert asyncio.get_running_loop().time() - began > 0.95  # 300 kB, of which 200 kB at the rate
+        await request(port, "POST", target, b"1")
+        await until(lambda: not leftovers(server))
+
+
+async def test_head_of_a_polling_request_counts_too() -> None:
+    server, handler, _counted = paced()
+    async with serving(handler) as port:
+        target = await open_polling(port)
+        (connection,) = server.eio.sockets.values()
+        await request(port, "POST", target, b"40/chat,")
+        before = connection._paid_at
+        await request(port, "POST", target, b"3")
+        assert connection._paid_at - before == pytest.approx((HEAD_BYTES + 1) / 200_000)
+
+
+async def test_answer_to_a_ping_that_waits_behind_too_much_is_no_timeout() -> None:
+    """The pong is sent at once, behind 1 MB of which 900 kB wait for 4.5 s: fifteen times the timeout."""
+    server, handler, counted = paced(ping_interval=0.2, ping_timeout=0.3)
+    async with serving(handler) as port:
+        ws = await join(port, "/chat")
+        ws.send(*events(200))
+        while len(counted) < 200:
+            if await ws.receive() == "2":
+                ws.send("3")
+        await until(lambda: len(counted) == 200, 10)
+        await server.eio.sockets[next(iter(server.eio.sockets))].close()
+        ws.http.close()
+
+
+async def test_who_sent_too_fast_and_is_gone_is_found_out_all_the_same() -> None:
+    server, handler, counted = paced(ping_interval=0.1, ping_timeout=0.2)
+    async with serving(handler) as port:
+        ws = await join(port, "/chat")
+        ws.send(*events(40))
+        await until(lambda: len(counted) == 40)
+        await until(lambda: not server.eio.sockets)  # it never answered a ping
+        ws.http.close()
+
+
+async def test_connection_that_is_not_read_may_be_closed() -> None:
+    server, handler, _counted = paced()
+    async with serving(handler) as port:
+        ws = await join(port, "/chat")
+        ws.send(*events(200))
+        (connection,) = server.eio.sockets.values()
+        await until(lambda: connection._held is not None)
+        timer = connection._held
+        closing = ws.closed()
+        await soon(server.eio.disconnect())
+        await soon(closing)
+        assert timer.cancelled()
+        await until(lambda: not leftovers(server))
+
+
+async def test_pings_of_a_websocket_count_even_on_an_upgrade_that_is_not_done() -> None:
+    server, handler, _counted = paced()
+    async with serving(handler) as port:
+        target = await open_polling(port)
+        ws = await Ws.open(port, target.replace("polling", "websocket"))
+        ws.raw(client_frame(9, b"x" * 100) * 2000)
+        await soon(ws.http.reader.read(-1))
+        assert not server.eio.upgrades
+        ws.close()
+        assert (await request(port, "POST", target, b"1")).status == 200
+
+
+async def test_upgrade_of_a_connection_whose_messages_wait_to_be_handled_goes_through() -> None:
+    server, handler, _counted = paced()
+    may_go_on = asyncio.Event()
+
+    async def wait(sid: str, _filling: str) -> None:
+        await may_go_on.wait()
+
+    server.on("wait", wait, namespace="/chat")
+    async with serving(handler) as port:
+        target = await open_polling(port)
+        await request(port, "POST", target, b"40/chat,")
+        assert (await request(port, "GET", target)).status == 200
+        posting = await Http.open(port)
+        posting.send("POST", target, f'42/chat,["wait","{"x" * 80_000}"]'.encode())
+        await until(lambda: any(connection.is_full for connection in server.eio.sockets.values()))
+        ws = await Ws.open(port, target.replace("polling", "websocket"))
+        ws.send("2probe")
+        assert await ws.receive() == "3probe"
+        may_go_on.set()
+        assert (await posting.answer()).status == 200
+        ws.send("5", '42/chat,1["count",1,""]')
+        assert await ws.receive() == "43/chat,1[1]"
+        ws.close()
+
+
+async def test_a_megabyte_of_empty_arrays_is_refused() -> None:
+    server, handler, _counted = paced()
+    async with serving(handler) as port:
+        ws = await join(port, "/chat")
+        ws.raw(text(f'42/chat,["count",[{",".join(["[]"] * 30_000)}]]'))
+        assert await ws.closed() == 1002
+        await until(lambda: not leftovers(server))

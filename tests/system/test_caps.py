@@ -1,0 +1,162 @@
+"""Full: what the official clients see of each bound, and that they come in by themselves when there is room."""
+
+import http.client
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from typing import Any
+
+import pytest
+
+from tests.system.js import JsClients
+from tests.system.server import ServerProcess
+from tests.system.test_chat import page_message, transports
+
+HANDSHAKE = "/socket.io/?EIO=4&transport=polling"
+
+
+@contextmanager
+def websocket(port: int) -> Iterator[None]:
+    """A connection that is never heard of again."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(
+            b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
+            b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+        )
+        assert connection.recv(64).startswith(b"HTTP/1.1 101")
+        yield
+
+
+def limited(**settings: Any) -> ServerProcess:
+    return ServerProcess(RATE_LIMITS="on", **settings)
+
+
+@transports
+@pytest.mark.parametrize("setting", ["MAX_CONNECTIONS", "MAX_CONNECTIONS_PER_ADDRESS"])
+def test_who_finds_no_place_is_told_503_and_comes_in_when_one_is_free(
+    js: JsClients, setting: str, transports: list[str]
+) -> None:
+    with limited(**{setting: "2"}) as server:
+        for name in ("ann", "bob"):
+            js.open(name, server.url, server.sign_up(name), transports=transports)
+            js.expect(name, "connect")
+        js.open("eve", server.url, server.sign_up("eve"), transports=transports, reconnectionDelay=50)
+        ((text, data),) = js.expect("eve", "connect_error")
+        assert (text, data) == (f"{'xhr poll' if transports[0] == 'polling' else 'websocket'} error", None)
+        reply = server.request("GET", HANDSHAKE, headers={"Origin": "http://localhost:5173"})
+        assert reply.status == 503
+        assert reply.headers["Retry-After"] == "5"
+        assert reply.headers["Access-Control-Allow-Origin"] == "http://localhost:5173"
+        assert reply.body["message"].startswith("Too many connections")
+        js.close("bob")
+        js.expect("eve", "connect")
+        js.emit("eve", "send-message", page_message("in"))
+        js.expect("ann", "receive-message")
+
+
+def test_upgrade_takes_no_second_place(js: JsClients) -> None:
+    with limited(MAX_CONNECTIONS="1") as server:
+        js.open("ann", server.url, server.sign_up("ann"))
+        assert js.expect("ann", "upgrade") == [["websocket"]]
+        js.expect("ann", "connect")
+
+
+@transports
+def test_one_page_too_many_waits_while_the_others_go_on(js: JsClients, transports: list[str]) -> None:
+    with limited(MAX_CONNECTIONS_PER_PERSON="2") as server:
+        token = server.sign_up("ann")
+        for page in ("one", "two", "three"):
+            js.open(page, server.url, token, transports=transports, reconnectionDelay=50)
+            if page != "three":
+                js.expect(page, "connect")
+        assert js.expect("three", "engine_close") == [["transport close"]]
+        js.close("one")
+        js.expect("three", "connect")
+        assert js.kept("three", "connect_error") == []
+        assert js.kept("two", "disconnect") == []
+        js.open("bob", server.url, server.sign_up("bob"), transports=transports)
+        js.expect("bob", "connect")
+
+
+def test_handshakes_past_the_burst_get_in_at_the_rate(js: JsClients) -> None:
+    with limited(MAX_CONNECTIONS_PER_ADDRESS="3", CONNECTS_PER_MINUTE="30") as server:
+        token = server.sign_up("ann")
+        for count in range(3):
+            js.open(f"{count}", server.url, token, reconnectionDelay=50)
+            js.expect(f"{count}", "connect")
+        js.close("0")
+        js.open("late", server.url, token, reconnectionDelay=50)
+        js.expect("late", "connect_error")
+        js.expect("late", "connect")
+        server.stop()
+    refused = [line.rpartition(": ")[2] for line in server.lines if "refused or closed" in line]
+    assert "Too many handshakes from one address" in refused
+
+
+def test_ipv6_addresses_of_one_line_share_its_places() -> None:
+    with limited(MAX_CONNECTIONS_PER_ADDRESS="2", TRUSTED_PROXIES="127.0.0.1") as server:
+
+        def status(address: str) -> int:
+            with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)) as connection:
+                connection.request("GET", HANDSHAKE, headers={"X-Forwarded-For": address})
+                return connection.getresponse().status
+
+        assert [status(address) for address in ("2001:db8::1", "2001:db8::2", "2001:db8::ffff:0:3")] == [
+            200,
+            200,
+            503,
+        ]
+        assert status("2001:db8:0:1::1") == 200
+        assert status("192.0.2.1") == 200
+
+
+def test_page_that_sends_more_than_its_burst_is_slowed_down_and_loses_nothing(js: JsClients) -> None:
+    with limited(INPUT_BURST_BYTES="100000", INPUT_BYTES_PER_SECOND="100000") as server:
+        js.open("ann", server.url, server.sign_up("ann"))
+        js.open("bob", server.url, server.sign_up("bob"))
+        js.expect("ann", "connect")
+        js.expect("bob", "connect")
+        began = time.monotonic()
+        sent: list[dict[str, Any]] = [page_message(f"{number} {'x' * 9_000}") for number in range(40)]
+        js.burst("ann", sent)
+        js.emit("bob", "send-message", page_message("bob's"))
+        received = [args[0]["content"] for args in js.expect("bob", "receive-message", 41)]
+        assert time.monotonic() - began > 2.5  # 370 kB, of which 270 kB at the rate
+        assert received.index("bob's") < 40
+        received.remove("bob's")
+        assert received == [message["content"] for message in sent]
+        assert js.kept("ann", "disconnect") == []
+
+
+def test_rate_limits_off_leaves_only_the_bound_in_all(js: JsClients) -> None:
+    with ServerProcess(
+        MAX_CONNECTIONS="3",
+        MAX_CONNECTIONS_PER_ADDRESS="1",
+        MAX_CONNECTIONS_PER_PERSON="1",
+        CONNECTS_PER_MINUTE="1",
+        INPUT_BURST_BYTES="1024",
+        INPUT_BYTES_PER_SECOND="1024",
+    ) as server:
+        token = server.sign_up("ann")
+        for page in ("one", "two", "three"):
+            js.open(page, server.url, token)
+            js.expect(page, "connect")
+        js.emit("one", "send-message", page_message("x" * 10_000))
+        js.emit("one", "send-message", page_message("y" * 10_000))
+        js.expect("two", "receive-message", 2)
+        assert server.request("GET", HANDSHAKE).status == 503
+
+
+def test_fewer_files_than_connections_is_said_and_leaves_room_to_say_no() -> None:
+    server = limited(MAX_CONNECTIONS="500")
+    server._command = ["sh", "-c", 'ulimit -n 128; exec "$@"', "sh", *server._command]
+    with server, ExitStack() as crowd:
+        for _ in range(96):
+            crowd.enter_context(websocket(server.port))
+        assert server.request("GET", HANDSHAKE).status == 503
+        assert server.request("GET", "/user").status == 401
+    (told,) = [line for line in server.lines if "WARNING" in line]
+    assert "MAX_CONNECTIONS is 500, but the limit of open files leaves room for 96: so many are taken" in told
+    assert not [line for line in server.lines if "No connection is accepted" in line]

@@ -1,0 +1,94 @@
+"""Who may stay: what happens between two steps of one decision."""
+
+import asyncio
+import time
+from typing import Any, cast
+
+import pytest
+from tornado.ioloop import IOLoop
+
+from chatio.errors import TokenRevoked
+from chatio.realtime import Server
+from chatio.sessions import Reason
+from chatio.tokens import Claims, Tokens
+from handlers.membership import ENDED_PER_TURN, Membership
+
+KEY = "the key of these tests, 32 bytes or more"
+
+
+class Door:
+    """Where the server would show people out: who, in order, and what happens meanwhile."""
+
+    def __init__(self) -> None:
+        self.shown_out: list[str] = []
+
+    async def dismiss(self, sid: str, namespace: str, event: str, data: dict[str, Any]) -> None:
+        assert (namespace, event, data) == ("/chat", "session-ended", {"reason": "password_changed"})
+        self.shown_out.append(sid)
+
+
+@pytest.fixture
+def tokens() -> Tokens:
+    return Tokens(KEY, ttl_seconds=60)
+
+
+@pytest.fixture
+def door() -> Door:
+    return Door()
+
+
+@pytest.fixture
+def membership(door: Door, tokens: Tokens, io_loop: IOLoop) -> Membership:
+    return Membership(cast(Server, door), "/chat", tokens)
+
+
+def raw(tokens: Tokens, subject: str = "ada") -> dict[str, str]:
+    return {"token": tokens.issue(subject=subject, name="Ada", email="ada@chat.test")}
+
+
+def enter(membership: Membership, tokens: Tokens, *sids: str, subject: str = "ada") -> Claims:
+    claims = membership.claims(raw(tokens, subject))
+    for sid in sids:
+        membership.enter(sid, claims)
+    return claims
+
+
+async def test_who_signed_out_while_their_connect_was_decided_is_not_let_in(
+    membership: Membership, tokens: Tokens
+) -> None:
+    claims = membership.claims(raw(tokens))
+    tokens.revoke(claims)
+    with pytest.raises(TokenRevoked):
+        membership.enter("a", claims)
+
+
+async def test_who_has_left_is_not_shown_out(membership: Membership, tokens: Tokens, door: Door) -> None:
+    enter(membership, tokens, "a", "b")
+    membership.leave("a")
+    tokens.revoke_all("ada")
+    await membership.end_revoked("ada", Reason.PASSWORD_CHANGED)
+    await membership.end_revoked("ada", Reason.PASSWORD_CHANGED)
+    assert door.shown_out == ["b"]
+
+
+async def test_who_renews_or_leaves_while_others_are_shown_out_is_not(
+    membership: Membership, tokens: Tokens, door: Door
+) -> None:
+    """They are shown out some at a time, and the loop turns between."""
+    sids = [f"{number}" for number in range(ENDED_PER_TURN + 3)]
+    enter(membership, tokens, *sids)
+    enter(membership, tokens, "other", subject="eve")
+    tokens.revoke_all("ada")
+    ending = asyncio.ensure_future(membership.end_revoked("ada", Reason.PASSWORD_CHANGED))
+    await asyncio.sleep(0)
+    assert door.shown_out == sids[:ENDED_PER_TURN]
+    renewed, left, stays = sids[ENDED_PER_TURN:]
+    membership.renew(renewed, raw(tokens))
+    membership.leave(left)
+    await ending
+    assert door.shown_out == [*sids[:ENDED_PER_TURN], stays]
+
+
+async def test_a_renewal_says_when_the_new_token_expires(membership: Membership, tokens: Tokens) -> None:
+    enter(membership, tokens, "a")
+    assert int(time.time()) + 58 <= membership.renew("a", raw(tokens)) <= time.time() + 60
