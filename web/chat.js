@@ -37,7 +37,8 @@ export class Chat {
     const token = () => session.token;
     this.timeline = new Timeline(page.messages, page.scroller, person.id);
     this.older = new Older(page.box, page.beginning, this.timeline, token);
-    this.outbox = new Outbox(page.pending, person, (message) => this.connection.send(message), (problem) => {
+    const send = (message) => this.connection.send(message);
+    this.outbox = new Outbox(page.pending, person, send, page.edit, (problem) => {
       page.scroller.grew();
       if (problem) page.announcer.say(`Not sent. ${problem}`);
     });

@@ -6,6 +6,7 @@ const TYPING_MS = 2000;
  * @param {HTMLFormElement} form
  * @param {(text: string) => void} onSay
  * @param {() => void} onTyping at most once in two seconds
+ * @returns {(text: string) => void} puts a text there, before what stands there already
  */
 export function compose(form, onSay, onTyping) {
   const draft = form.querySelector("textarea");
@@ -31,4 +32,9 @@ export function compose(form, onSay, onTyping) {
     toldAt = Date.now();
     onTyping();
   });
+
+  return (text) => {
+    draft.value = draft.value === "" ? text : `${text}\n${draft.value}`;
+    draft.focus();
+  };
 }

@@ -38,7 +38,7 @@ let chat = null;
 
 const session = new Session(changed, offerToStay);
 const signIn = new SignIn((token) => session.begin(token), signOut);
-compose(byId("composer"), (text) => chat?.say(text), () => chat?.connection.typing());
+page.edit = compose(byId("composer"), (text) => chat?.say(text), () => chat?.connection.typing());
 byId("sign-out").addEventListener("click", signOut);
 page.toggle.addEventListener("click", () => showPeople(page.toggle.getAttribute("aria-expanded") !== "true"));
 page.panel.addEventListener("keydown", (event) => event.key === "Escape" && showPeople(false));

@@ -10,6 +10,7 @@ export class Outbox {
   #list;
   #me;
   #send;
+  #onEdit;
   #onChange;
   #entries = new Map(); // by id: {message, item, state, isAcknowledged}
 
@@ -17,12 +18,14 @@ export class Outbox {
    * @param {HTMLElement} list
    * @param {import("./session.js").Person} me
    * @param {(message: object) => Promise<{ok: boolean, error?: object}>} send
+   * @param {(text: string) => void} onEdit to be written anew
    * @param {(problem: string | null) => void} onChange
    */
-  constructor(list, me, send, onChange) {
+  constructor(list, me, send, onEdit, onChange) {
     this.#list = list;
     this.#me = me;
     this.#send = send;
+    this.#onEdit = onEdit;
     this.#onChange = onChange;
     list.replaceChildren();
   }
@@ -54,7 +57,7 @@ export class Outbox {
     for (const { id } of messages) this.#remove(id);
   }
 
-  /** Those that the server has and will not show any more; they are here no longer. */
+  /** Those that the server has and did not send back; they are here no longer. */
   takeAcknowledged() {
     const entries = [...this.#entries.values()].filter((entry) => entry.isAcknowledged);
     for (const { message } of entries) this.#remove(message.id);
@@ -63,26 +66,32 @@ export class Outbox {
 
   async #try(entry) {
     this.#show(entry, "sending", "Sending…");
+    let ack;
     try {
-      const ack = await this.#send(entry.message);
-      if (ack.ok) {
-        entry.isAcknowledged = { sent_at: ack.sent_at, offset: ack.offset };
-        this.#show(entry, "sent", "Sent");
-      } else this.#fail(entry, ack.error.message, ack.error.retry_after_seconds ?? 0);
+      ack = await this.#send(entry.message);
     } catch {
-      this.#fail(entry, LOST, 0);
+      return this.#fail(entry, LOST, 0);
     }
+    if (!ack.ok) return this.#fail(entry, ack.error.message, ack.error.retry_after_seconds);
+    entry.isAcknowledged = { sent_at: ack.sent_at, offset: ack.offset };
+    this.#show(entry, "sent", "Sent");
   }
 
+  /** Without `waitSeconds` it would be refused again, and has to be written otherwise. */
   #fail(entry, reason, waitSeconds) {
-    if (!this.#entries.has(entry.message.id)) return;
-    const again = element("button", { type: "button", onclick: () => this.#try(entry) }, "Try again");
-    const drop = element("button", { type: "button", onclick: () => this.#remove(entry.message.id) }, "Remove");
-    const sentence = element("span", {}, reason);
-    const problem = element("p", { class: "problem" }, sentence, " ", again, " ", drop);
+    const { id, content } = entry.message;
+    if (!this.#entries.has(id)) return;
+    const edit = () => {
+      this.#remove(id);
+      this.#onEdit(content);
+    };
+    const button = (text, onclick) => element("button", { type: "button", class: "plain", onclick }, text);
+    const again = waitSeconds === undefined ? button("Edit", edit) : button("Try again", () => this.#try(entry));
+    const drop = button("Remove", () => this.#remove(id));
+    const problem = element("p", { class: "problem" }, element("span", {}, reason), again, drop);
     this.#show(entry, "failed", "Not sent", problem);
     this.#onChange(waitSeconds ? `${reason} Wait ${waitSeconds} seconds.` : reason);
-    if (waitSeconds > 0) countDown(waitSeconds, again);
+    if (waitSeconds) countDown(waitSeconds, again);
   }
 
   #show(entry, state, text, problem = null) {

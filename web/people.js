@@ -58,7 +58,7 @@ export class People {
     const isOwn = ([id]) => id === this.#ownId;
     const people = [...this.#names].sort((a, b) => isOwn(b) - isOwn(a) || a[1].localeCompare(b[1]));
     const items = people.slice(0, MOST_NAMED).map(([id, name]) =>
-      element("li", {}, avatar(id, name), element("bdi", {}, name), id === this.#ownId ? " (you)" : ""),
+      element("li", {}, avatar(id, name), element("span", {}, element("bdi", {}, name), id === this.#ownId ? " (you)" : "")),
     );
     const unnamed = people.length - items.length;
     if (unnamed > 0) items.push(element("li", {}, `and ${unnamed} more`));

@@ -82,7 +82,8 @@ export class SignIn {
       this.close();
       this.#onToken(token);
     } catch (refusal) {
-      this.#complain(refusal.fields ?? [], sentence(refusal));
+      const fields = refusal.fields ?? [];
+      this.#complain(fields, fields.length > 0 ? "" : sentence(refusal));
     } finally {
       this.#isBusy = false;
       this.#form.removeAttribute("aria-busy");

@@ -128,13 +128,18 @@ def test_a_message_that_nobody_answers_fails_and_is_sent_by_hand(meet: Meet) -> 
         ann.sees("into a black hole")
 
 
-def test_a_refused_message_says_why_and_is_removed_by_hand(meet: Meet) -> None:
+def test_a_refused_message_says_why_and_is_edited_or_removed(meet: Meet) -> None:
     with ServerProcess(MESSAGE_MAX_CHARS="20") as server:
         ann = meet(server.url)
         ann.sign_up("Ann")
         ann.say("longer than twenty characters")
         expect(ann.pending).to_contain_text("The message is too long.")
         expect(ann.page.locator("#announcer")).to_have_text("Not sent. The message is too long.")
+        ann.pending.get_by_role("button", name="Edit").click()
+        expect(ann.draft).to_have_value("longer than twenty characters")
+        expect(ann.draft).to_be_focused()
+        expect(ann.pending).to_have_count(0)
+        ann.draft.press("Enter")
         ann.pending.get_by_role("button", name="Remove").click()
         expect(ann.pending).to_have_count(0)
         ann.say("shorter")
