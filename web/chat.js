@@ -23,6 +23,7 @@ export class Chat {
   #arrived = [];
   #timer = 0;
   #joinedAt = Infinity;
+  #isClosed = false;
 
   /**
    * @param {import("./session.js").Session} session signed in
@@ -58,12 +59,15 @@ export class Chat {
   }
 
   close() {
+    this.#isClosed = true;
     clearTimeout(this.#timer);
+    this.outbox.close();
     this.connection.close();
     this.older.stop();
-    this.people.hide();
-    for (const list of [this.#page.messages, this.#page.pending]) list.replaceChildren();
-    this.#page.beginning.textContent = this.#page.typing.textContent = "";
+    this.people.close();
+    this.typing.close();
+    this.#page.messages.replaceChildren();
+    this.#page.beginning.textContent = "";
   }
 
   // What the connection tells
@@ -81,7 +85,8 @@ export class Chat {
     const { lastOffset } = this.timeline;
     this.timeline.append(this.outbox.takeAcknowledged());
     if (!this.timeline.isEmpty) this.timeline.note(GAP);
-    this.#page.status.back(await this.#whyNotWhole(lastOffset), false);
+    const reason = await this.#whyNotWhole(lastOffset);
+    if (!this.#isClosed && this.connection.isConnected) this.#page.status.back(reason, false);
   }
 
   onWaiting(cause) {

@@ -10,7 +10,8 @@ export class Older {
   #timeline;
   #token;
   #isLoading = false;
-  #isOver = false;
+  #beginning = null; // the offset before which there is nothing; the timeline may let go of it again
+  #isStopped = false;
   #observer;
 
   /**
@@ -31,41 +32,48 @@ export class Older {
 
   /** Look again whether the beginning is near. */
   look() {
-    if (this.#isOver && this.#timeline.isEmpty) this.#isOver = false;
+    if (this.#isStopped) return;
     this.#observer.unobserve(this.#sign);
     this.#observer.observe(this.#sign);
   }
 
   stop() {
+    this.#isStopped = true;
     this.#observer.disconnect();
   }
 
   async #load() {
     const offset = this.#timeline.firstOffset;
     if (offset === null) this.#sign.textContent = "Nobody has said anything yet. Say hello!";
-    if (offset === null || this.#isLoading || this.#isOver) return;
+    if (offset === null || offset === this.#beginning || this.#isLoading) return;
     this.#isLoading = true;
     this.#sign.textContent = "Loading earlier messages…";
+    const page = await this.#pageBefore(offset);
+    this.#isLoading = false;
+    if (this.#isStopped) return;
+    if (page !== null && this.#timeline.firstOffset === offset) {
+      this.#timeline.prepend(page.messages);
+      if (page.before === null) this.#end(page.reason ?? "This is where it begins.");
+    }
+    this.look();
+  }
+
+  /** @returns {Promise<{messages: object[], before: string | null, reason?: string} | null>} null: try again */
+  async #pageBefore(offset) {
     try {
-      const { messages, before } = await messagesBefore(this.#token(), offset);
-      this.#timeline.prepend(messages);
-      if (before === null) this.#end("This is where it begins.");
+      return await messagesBefore(this.#token(), offset);
     } catch (refusal) {
       // 400: an offset of a log that is gone. What it had before is gone with it.
-      if (refusal.status === 400) this.#end("Earlier messages are not kept.");
-      else await this.#wait((refusal.retryAfterSeconds ?? 0) * 1000 || AGAIN_MS);
+      if (refusal.status === 400) return { messages: [], before: null, reason: "Earlier messages are not kept." };
+      this.#sign.textContent = "Earlier messages could not be loaded. Trying again…";
+      const wait = (refusal.retryAfterSeconds ?? 0) * 1000 || AGAIN_MS;
+      await new Promise((resolve) => setTimeout(resolve, wait));
+      return null;
     }
-    this.#isLoading = false;
-    if (!this.#isOver) this.look();
   }
 
   #end(text) {
-    this.#isOver = true;
+    this.#beginning = this.#timeline.firstOffset;
     this.#sign.textContent = text;
-  }
-
-  async #wait(milliseconds) {
-    this.#sign.textContent = "Earlier messages could not be loaded. Trying again…";
-    await new Promise((resolve) => setTimeout(resolve, milliseconds));
   }
 }

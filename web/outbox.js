@@ -30,8 +30,10 @@ export class Outbox {
     list.replaceChildren();
   }
 
-  get size() {
-    return this.#entries.size;
+  /** What comes of the messages that are under way is nobody's any more. */
+  close() {
+    this.#entries.clear();
+    this.#list.replaceChildren();
   }
 
   /** Send a text, under an id of its own: tried again, it is the same message, and arrives once. */

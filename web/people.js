@@ -12,6 +12,7 @@ export class People {
   #fetch;
   #names = new Map();
   #timer = 0;
+  #isClosed = false;
 
   /**
    * @param {{panel: HTMLElement, toggle: HTMLElement}} parts
@@ -32,12 +33,17 @@ export class People {
       this.#names = new Map(users.map(({ id, name }) => [id, name]));
       this.#show();
     } catch (refusal) {
-      if (refusal.status === 404) this.hide();
+      if (refusal.status === 404) this.#hide();
     }
   }
 
-  hide() {
+  close() {
+    this.#isClosed = true;
     clearTimeout(this.#timer);
+    this.#hide();
+  }
+
+  #hide() {
     this.#parts.panel.hidden = this.#parts.toggle.hidden = true;
   }
 
@@ -54,6 +60,7 @@ export class People {
   }
 
   #show() {
+    if (this.#isClosed) return;
     const { panel, toggle } = this.#parts;
     const isOwn = ([id]) => id === this.#ownId;
     const people = [...this.#names].sort((a, b) => isOwn(b) - isOwn(a) || a[1].localeCompare(b[1]));
@@ -94,6 +101,10 @@ export class Typing {
       this.#people.delete(id);
     }
     this.#show();
+  }
+
+  close() {
+    this.stopped([...this.#people.keys()]);
   }
 
   #show() {

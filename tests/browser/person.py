@@ -32,11 +32,14 @@ class Person:
         return page
 
     def sign_up(self, name: str) -> None:
+        self.ask_to_sign_up(name)
+        self.is_connected()
+
+    def ask_to_sign_up(self, name: str) -> None:
         self.page.get_by_role("button", name="Create an account").click()
         self.page.get_by_label("Name").fill(name)
         self._credentials(name)
         self.page.get_by_role("button", name="Sign up").click()
-        self.is_connected()
 
     def sign_in(self, name: str) -> None:
         self._credentials(name)

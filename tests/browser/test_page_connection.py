@@ -149,9 +149,15 @@ def test_a_refused_message_says_why_and_is_edited_or_removed(meet: Meet) -> None
 def test_an_origin_that_the_server_does_not_take_is_told(meet: Meet) -> None:
     with ServerProcess() as server:
         ann = meet(server.url.replace("127.0.0.1", "chat.localhost"))
-        ann.page.get_by_role("button", name="Create an account").click()
-        ann.page.get_by_label("Name").fill("Ann")
-        ann.page.get_by_label("E-mail").fill("ann@chat.test")
-        ann.page.get_by_label("Password").fill("Ann's password")
-        ann.page.get_by_role("button", name="Sign up").click()
+        ann.ask_to_sign_up("Ann")
         expect(ann.status).to_contain_text("its CLIENT_URL does not name it")
+
+
+def test_who_comes_to_a_full_server_is_told_and_comes_in_when_there_is_room(meet: Meet) -> None:
+    with ServerProcess(MAX_CONNECTIONS="1", RATE_LIMITS="on") as server:
+        bob, ann = meet(server.url), meet(server.url)
+        bob.sign_up("Bob")
+        ann.ask_to_sign_up("Ann")
+        expect(ann.status).to_have_text("The server is busy. Trying again…")
+        bob.page.close()
+        ann.is_connected()
