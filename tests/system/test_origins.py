@@ -73,11 +73,11 @@ async def test_pages_of_client_url_and_native_clients_are_let_in(port: int, orig
 
 
 async def test_the_page_of_this_server_is_let_in_and_only_while_it_is_served(port: int) -> None:
-    own = {"Origin": "http://localhost"}  # the Host of these requests
-    assert (await Ws.open(port, f"{SOCKET_IO}websocket", **own)).status == 101
-    assert (await request(port, "POST", await session(port), b"40/chat,", **own)).status == 200
+    own = "http://localhost"  # the Host of these requests
+    assert (await Ws.open(port, f"{SOCKET_IO}websocket", Origin=own)).status == 101
+    assert (await request(port, "POST", await session(port), b"40/chat,", Origin=own)).status == 200
     with ServerProcess(CLIENT_URL=PAGE, SERVE_PAGE="off") as process:
-        assert (await Ws.open(process.port, f"{SOCKET_IO}websocket", **own)).status == 403
+        assert (await Ws.open(process.port, f"{SOCKET_IO}websocket", Origin=own)).status == 403
 
 
 @pytest.mark.parametrize("origin", STRANGERS)
