@@ -68,6 +68,8 @@ def test_two_tabs_of_one_person_are_in_step(server: ServerProcess, meet: Meet) -
     expect(other.locator("#messages .content")).to_have_text(["from the first tab", "from Bob"])
     expect(other.locator("#messages .own .content")).to_have_text(["from the first tab"])
     other.get_by_label("Message", exact=True).fill("from the second tab")
+    expect(bob.page.locator("#typing")).to_contain_text("Ann")
+    expect(ann.page.locator("#typing")).to_have_text("")
     other.keyboard.press("Enter")
     ann.sees("from the first tab", "from Bob", "from the second tab")
     expect(ann.page.locator("#messages .own")).to_have_count(2)
