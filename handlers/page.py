@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from chatio.errors import RouteUnknown
-from handlers.base import BaseHandler, Requests
+from handlers.base import BaseHandler
 from handlers.cors import Cors
 from handlers.guard import public
+from handlers.requests import Requests
 
 CLIENT_FILE: Final = "node_modules/socket.io-client/dist/socket.io.esm.min.js"
 MISSING: Final = (
