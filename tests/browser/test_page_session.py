@@ -67,7 +67,8 @@ def test_two_tabs_of_one_person_are_in_step(server: ServerProcess, meet: Meet) -
     bob.say("from Bob")
     expect(other.locator("#messages .content")).to_have_text(["from the first tab", "from Bob"])
     expect(other.locator("#messages .own .content")).to_have_text(["from the first tab"])
-    other.get_by_label("Message", exact=True).fill("from the second tab")
+    # Slowly: of what one person types the others are told once a second.
+    other.get_by_label("Message", exact=True).press_sequentially("from the second tab", delay=200)
     expect(bob.page.locator("#typing")).to_contain_text("Ann")
     expect(ann.page.locator("#typing")).to_have_text("")
     other.keyboard.press("Enter")
