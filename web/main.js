@@ -11,9 +11,10 @@ import { SignIn } from "./sign-in.js";
 import { Status } from "./status.js";
 import { clock } from "./time.js";
 
+const ELSEWHERE = "You signed out in another tab.";
 const REASONS = {
   expired: "Your sign-in has ended. What you typed is still here.",
-  signed_out: "You signed out.",
+  signed_out: ELSEWHERE, // here it would not be heard any more
   password_changed: "Your password was changed. Please sign in with the new one.",
   account_deleted: "This account was deleted.",
   refused: "The server does not know your sign-in any more. What you typed is still here.",
@@ -50,7 +51,7 @@ else enter(session.person);
 /** The token is another one, or there is none any more; here, or in another tab. */
 function changed(person, before, isOurs) {
   byId("ending").replaceChildren();
-  if (person === null) leave(isOurs ? "" : "You signed out in another tab.");
+  if (person === null) leave(isOurs ? "" : ELSEWHERE);
   else if (person.id === before?.id && chat !== null) {
     chat.resume();
     signIn.close();
@@ -92,7 +93,7 @@ function ended(reason) {
   if (STAYS.includes(reason)) signIn.ask("again", REASONS[reason], session.person?.email);
   else {
     session.end();
-    leave(REASONS[reason] ?? "");
+    if (session.person === null) leave(REASONS[reason] ?? "");
   }
 }
 

@@ -45,9 +45,10 @@ export class Session {
     this.#change(token, true);
   }
 
+  /** Forget this token; one that another tab has signed in with since is taken over instead. */
   end() {
-    localStorage.removeItem(KEY);
-    this.#change(null, true);
+    if (localStorage.getItem(KEY) === this.#token) localStorage.removeItem(KEY);
+    this.#change(localStorage.getItem(KEY), true);
   }
 
   #change(token, isOurs) {
