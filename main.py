@@ -35,7 +35,7 @@ from chatio.overload import Overload
 from chatio.passwords import PasswordHasher
 from chatio.presence import Presence
 from chatio.realtime import Busy, HandshakeRate, Pace, create_server
-from chatio.settings import ANY_ORIGIN, InvalidSettings, Settings, changed, load, unknown_names
+from chatio.settings import InvalidSettings, Settings, changed, load, unknown_names
 from chatio.signin import SignIns
 from chatio.stores.memory import MemoryUserStore
 from chatio.supervisor import Supervisor, take_supervisor
@@ -45,10 +45,11 @@ from chatio.turns import Rates, Turns
 from chatio.users import UserRegistry
 from handlers.callers import Callers, PasswordDoor, RegistrationDoor
 from handlers.chat import NAMESPACE, ChatNamespace
-from handlers.cors import Cors
+from handlers.cors import Cors, socket_origins
 from handlers.lines import LINES_PER_CLIENT, BoundedServer
 from handlers.listening import CannotListen, take_descriptors
 from handlers.membership import Membership
+from handlers.page import read_page
 from handlers.requests import Requests
 from handlers.routes import make_application
 from handlers.serving import serve
@@ -56,6 +57,7 @@ from handlers.serving import serve
 logger = logging.getLogger("chatio")
 
 EXIT_UNSOUND = 2
+PAGE_FOLDER = Path(__file__).with_name("web")
 DEFAULT_ENV_FILE = Path(__file__).with_name(".env")
 
 
@@ -96,10 +98,10 @@ async def run(settings: Settings, supervisor: Supervisor, handed_over: Sequence[
     tokens = Tokens(settings.jwt_secret_key, ttl_seconds=settings.jwt_ttl_seconds)
     log = MessageLog(max_messages=settings.log_max_messages, max_bytes=settings.log_max_bytes)
     presence = Presence() if settings.presence == "on" else None
+    page = read_page(PAGE_FOLDER) if settings.serve_page == "on" else None
     overload = Overload(settings.overload_lag_seconds)
-    origins = ANY_ORIGIN if ANY_ORIGIN in settings.origins else list(settings.origins)
     realtime, socket_handler = create_server(
-        cors_allowed_origins=origins,
+        cors_allowed_origins=socket_origins(settings.origins, serves_page=page is not None),
         async_handlers=False,  # a client's messages are handled in the order in which it sent them
         namespaces=[NAMESPACE],  # without it "/" is served too, to anybody and for ever
         trusted_proxies=settings.proxies,
@@ -128,6 +130,7 @@ async def run(settings: Settings, supervisor: Supervisor, handed_over: Sequence[
         tokens=tokens,
         log=log,
         presence=presence,
+        page=page,
         end_sockets=membership.end_revoked,
         password_door=PasswordDoor(callers, _sign_ins(settings)),
         registration_door=RegistrationDoor(callers, _registrations(settings)),

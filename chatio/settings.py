@@ -61,6 +61,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     presence: Annotated[
         Literal["on", "off"], Meta(description="Whether people are told who comes, goes and is typing")
     ] = "on"
+    serve_page: Annotated[Literal["on", "off"], Meta(description="Whether `/` is a page to chat with")] = "on"
     ping_interval_seconds: Annotated[
         float, Meta(ge=0.1, le=600, description="Time between pings to a client, in seconds")
     ] = 25.0

@@ -15,6 +15,7 @@ from handlers.callers import PasswordDoor, RegistrationDoor
 from handlers.cors import Cors
 from handlers.guard import is_marked
 from handlers.messages import MessagesHandler
+from handlers.page import Page, PageHandler
 from handlers.requests import Requests
 from handlers.user import EndSockets, LogoutHandler, PasswordHandler, UserHandler
 
@@ -37,6 +38,7 @@ def make_application(
     tokens: Tokens,
     log: MessageLog,
     presence: Presence | None,
+    page: Page | None,
     end_sockets: EndSockets,
     password_door: PasswordDoor,
     registration_door: RegistrationDoor,
@@ -61,6 +63,8 @@ def make_application(
     ]
     if presence is not None:
         routes.append(Route(r"/users/online/?", OnlineHandler, {"tokens": tokens, "presence": presence}))
+    if page is not None:
+        routes.append(Route(r"(?:/|/web/.*)", PageHandler, {"page": page}))
     check_guards([*(route.handler for route in routes), NotFoundHandler])
     return Application(
         [

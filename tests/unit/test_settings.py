@@ -48,6 +48,7 @@ def test_every_setting_is_read_from_its_own_name() -> None:
         "LOG_MAX_BYTES": "4096",
         "HISTORY_ON_CONNECT": "20",
         "PRESENCE": "off",
+        "SERVE_PAGE": "off",
         "PING_INTERVAL_SECONDS": "5.0",
         "PING_TIMEOUT_SECONDS": "4.0",
         "SLOW_CLIENT_SECONDS": "2.5",

@@ -21,6 +21,7 @@ from chatio.tokens import Tokens
 from chatio.users import UserRegistry
 from handlers.callers import Callers, PasswordDoor, RegistrationDoor
 from handlers.cors import Cors
+from handlers.page import Page
 from handlers.requests import Requests
 from handlers.routes import make_application
 from handlers.serving import BUFFER_BYTES
@@ -98,6 +99,7 @@ class Rest:
         self.cors = Cors(origins)
         self.log = MessageLog()
         self.presence = Presence()
+        self.page: Page | None = None
         self.ended: list[tuple[str, Reason]] = []  # whose sockets were to be closed, and why
         self.callers = Callers()
         self.requests = Requests(self.callers, newcomers_wait=newcomers_wait)
@@ -115,6 +117,7 @@ class Rest:
                 tokens=self.tokens,
                 log=self.log,
                 presence=self.presence,
+                page=self.page,
                 end_sockets=self.end_sockets,
                 password_door=PasswordDoor(self.callers, self.sign_ins),
                 registration_door=RegistrationDoor(self.callers, self.registrations),
