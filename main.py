@@ -95,7 +95,11 @@ async def run(settings: Settings, supervisor: Supervisor, handed_over: Sequence[
     asyncio.get_running_loop().set_exception_handler(hooks.loop_failed)
     hasher = PasswordHasher(max_waiting=settings.hash_queue_max)
     registry = UserRegistry(MemoryUserStore(), hasher)
-    tokens = Tokens(settings.jwt_secret_key, ttl_seconds=settings.jwt_ttl_seconds)
+    tokens = Tokens(
+        settings.jwt_secret_key,
+        previous_key=settings.jwt_secret_key_previous,
+        ttl_seconds=settings.jwt_ttl_seconds,
+    )
     log = MessageLog(max_messages=settings.log_max_messages, max_bytes=settings.log_max_bytes)
     presence = Presence() if settings.presence == "on" else None
     page = read_page(PAGE_FOLDER) if settings.serve_page == "on" else None

@@ -105,7 +105,9 @@ put_settings() {
 
 check_settings() {
     # As the service would be started, and with a word on every name that is no setting.
-    env -i PATH="$PATH" JWT_SECRET_KEY_FILE="$etc/jwt_secret_key" \
+    previous=$etc/jwt_secret_key_previous
+    [ -e "$previous" ] || previous=/dev/null
+    env -i PATH="$PATH" JWT_SECRET_KEY_FILE="$etc/jwt_secret_key" JWT_SECRET_KEY_PREVIOUS_FILE="$previous" \
         "$release/.venv/bin/python" "$release/main.py" --check --env-file "$etc/chatio.env" ||
         fail "the settings in $etc/chatio.env are not sound; what runs was not touched"
 }

@@ -42,6 +42,7 @@ def test_every_setting_is_read_from_its_own_name() -> None:
         "SERVER_HOST": "127.0.0.1",
         "CLIENT_URL": "https://chat.example",
         "JWT_SECRET_KEY_FILE": "/run/key",
+        "JWT_SECRET_KEY_PREVIOUS_FILE": "/run/key-of-before",
         "JWT_TTL_SECONDS": "60",
         "MESSAGE_MAX_CHARS": "500",
         "LOG_MAX_MESSAGES": "7",
@@ -77,9 +78,11 @@ def test_every_setting_is_read_from_its_own_name() -> None:
         "LOG_FORMAT": "json",
     }
     loaded = msgspec.structs.asdict(load(texts))
-    assert {name.upper(): str(value) for name, value in loaded.items()} == texts | {"JWT_SECRET_KEY": ""}
-    assert load({"JWT_SECRET_KEY": KEY}).jwt_secret_key == KEY  # which is either here or in the file
-    assert {*texts, "JWT_SECRET_KEY"} == {setting.name for setting in table()}
+    keys = {"JWT_SECRET_KEY": KEY, "JWT_SECRET_KEY_PREVIOUS": KEY[::-1]}  # which are either here or in the files
+    assert {name.upper(): str(value) for name, value in loaded.items()} == texts | dict.fromkeys(keys, "")
+    with_keys = load(keys)
+    assert (with_keys.jwt_secret_key, with_keys.jwt_secret_key_previous) == (KEY, KEY[::-1])
+    assert {*texts, *keys} == {setting.name for setting in table()}
 
 
 def test_the_settings_cannot_be_changed() -> None:
