@@ -23,7 +23,7 @@ def test_its_settings_are_settings() -> None:
 
 
 def test_its_events_are_events() -> None:
-    """A word that is nothing but an event, such as `no_room`; metrics, and words of nginx and Linux, are others."""
+    """A word that is nothing but an event, such as `no_room`; metrics, and words of nginx, are others."""
     events = set(re.findall(r"^\| `([a-z_]+)` \|", (ROOT / "docs/logging.md").read_text("utf-8"), re.MULTILINE))
     words = {span for span in CODE if re.fullmatch(r"[a-z]+(_[a-z]+)+", span)}
     others = r"(chatio|process)_|worker_(connections|rlimit_nofile)|tcp_syncookies|address_full"
