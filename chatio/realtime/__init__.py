@@ -7,7 +7,6 @@ from tornado.web import RequestHandler
 
 from chatio.realtime.dispatch import TryLater, ack_requested
 from chatio.realtime.engine import EngineServer
-from chatio.realtime.failures import refused
 from chatio.realtime.gate import Gate, HandshakeRate, Refusal
 from chatio.realtime.handler import handler_for
 from chatio.realtime.pace import Pace
@@ -25,7 +24,6 @@ __all__ = [
     "ack_requested",
     "create_engine",
     "create_server",
-    "refused",
 ]
 
 # For `tornado.httpserver.HTTPServer`, which the handler cannot set from inside. A connection that sends no
