@@ -7,10 +7,11 @@ from chatio.sessions import Reason
 from chatio.stores.base import User
 from chatio.tokens import Claims, Tokens
 from chatio.users import Confirmation, PasswordChange, UserRegistry
-from handlers.base import BaseHandler, Requests
+from handlers.base import BaseHandler
 from handlers.callers import PasswordDoor
 from handlers.cors import Cors
 from handlers.guard import authenticated
+from handlers.requests import Requests
 
 EndSockets = Callable[[str, Reason], Awaitable[None]]  # those of a person whose tokens were just ended
 

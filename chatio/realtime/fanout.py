@@ -109,10 +109,11 @@ class Fanout:
         self._asides.append((packet, but))
         self._schedule()
 
-    @property
-    def is_settled(self) -> bool:
-        """Everybody was given all there is, and took it."""
-        return not (self._fresh or self._asides or self._round or self._due or len(self._stalled))
+    # What connections ask and tell
+
+    def is_level(self, cursor: Cursor) -> bool:
+        """See `Cursor.is_level`."""
+        return cursor.number >= self._seen and not cursor.is_stalled and cursor.held is None
 
     @property
     def deliveries(self) -> int:
@@ -122,11 +123,9 @@ class Fanout:
         """
         return self._deliveries + sum(cursor.number - cursor.started_at for cursor in self._cursors)
 
-    # What connections tell
-
     def hold(self, cursor: Cursor, packet: Outgoing, *, always: bool = False) -> bool:
         """See `Cursor.hold`; `always`: also if nothing goes before it."""
-        if not always and cursor.number >= self._seen and not cursor.is_stalled and cursor.held is None:
+        if not always and self.is_level(cursor):
             return False
         if cursor.held is None:
             cursor.held = deque()

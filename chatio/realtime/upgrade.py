@@ -60,7 +60,7 @@ class Upgrade:
             self.websocket.send(outgoing.PROBE_ANSWER.frame)
         else:
             self._connection.server.upgrades.discard(self)
-            self._connection.server.upgraded.count("websocket")
+            self._connection.server.upgraded += 1
             self._connection.use_websocket(self.websocket)
 
     def input_read(self, size_bytes: int) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from typing import Any, NamedTuple, Self
 
 from tornado.httpserver import HTTPServer
@@ -18,9 +19,9 @@ from chatio.stores.memory import MemoryUserStore
 from chatio.throttles import Throttle
 from chatio.tokens import Tokens
 from chatio.users import UserRegistry
-from handlers.base import Requests
 from handlers.callers import Callers, PasswordDoor, RegistrationDoor
 from handlers.cors import Cors
+from handlers.requests import Requests
 from handlers.routes import make_application
 from handlers.serving import BUFFER_BYTES
 
@@ -84,7 +85,13 @@ class Connection:
 class Rest:
     """A server that `handlers.routes` puts together as `main.run` does, with hashes that cost next to nothing."""
 
-    def __init__(self, *, hash_queue_max: int = 256, origins: tuple[str, ...] = (ORIGIN,)) -> None:
+    def __init__(
+        self,
+        *,
+        hash_queue_max: int = 256,
+        origins: tuple[str, ...] = (ORIGIN,),
+        newcomers_wait: Callable[[], int] = lambda: 0,
+    ) -> None:
         self.hasher = PasswordHasher(max_waiting=hash_queue_max, memory_kib=8, iterations=1)
         self.registry = UserRegistry(MemoryUserStore(), self.hasher)
         self.tokens = Tokens(KEY, ttl_seconds=3600)
@@ -93,7 +100,7 @@ class Rest:
         self.presence = Presence()
         self.ended: list[tuple[str, Reason]] = []  # whose sockets were to be closed, and why
         self.callers = Callers()
-        self.requests = Requests(self.callers)
+        self.requests = Requests(self.callers, newcomers_wait=newcomers_wait)
         self.sign_ins = SignIns(is_on=False)
         self.registrations = Throttle(1, 1, is_on=False)
         self._servers: list[HTTPServer] = []
