@@ -2,6 +2,7 @@
 
 python main.py            start the server
 python main.py --check    say whether the configuration is sound; exits 0 or 2
+python main.py --version
 """
 
 import signal
@@ -26,7 +27,7 @@ from typing import Any
 import msgspec
 from tornado.httpserver import HTTPServer
 
-from chatio import hooks, logs
+from chatio import __version__, hooks, logs
 from chatio.addresses import parse_networks
 from chatio.capacity import capacity
 from chatio.envfile import env_file_values
@@ -38,6 +39,7 @@ from chatio.realtime import Busy, HandshakeRate, Pace, create_server
 from chatio.settings import ANY_ORIGIN, InvalidSettings, Settings, changed, load, unknown_names
 from chatio.signin import SignIns
 from chatio.stores.memory import MemoryUserStore
+from chatio.tallies import Tally
 from chatio.throttles import Throttle
 from chatio.tokens import Tokens
 from chatio.turns import Rates, Turns
@@ -46,7 +48,10 @@ from handlers.callers import Callers, PasswordDoor, RegistrationDoor
 from handlers.chat import NAMESPACE, ChatNamespace
 from handlers.cors import Cors
 from handlers.lines import LINES_PER_CLIENT, BoundedServer
+from handlers.measures import Measures
 from handlers.membership import Membership
+from handlers.metrics import serve_metrics
+from handlers.outcomes import Outcomes
 from handlers.requests import Requests
 from handlers.routes import make_application
 from handlers.serving import CannotListen, serve
@@ -66,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for problem in invalid.problems:
             print(problem, file=sys.stderr)
         return EXIT_UNSOUND
-    logs.configure(level=settings.log_level, form=settings.log_format)
+    lines = logs.configure(level=settings.log_level, form=settings.log_format)
     for sentence in unknown_names(from_file):
         logger.warning("%s: %s", options.env_file.name, sentence, extra={"event": "unknown_setting"})
     if options.check:
@@ -75,15 +80,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _tell_start(settings)
     _ease_the_collector()
     try:
-        asyncio.run(run(_with_secret(settings)))
+        asyncio.run(run(_with_secret(settings), lines.errors))
     except CannotListen as reason:
         logger.critical("%s", reason, extra={"event": "cannot_listen"})
         return EXIT_UNSOUND
     return 0
 
 
-async def run(settings: Settings) -> None:
-    """Build the server from `settings` and serve until a signal. Raises `CannotListen`."""
+async def run(settings: Settings, errors: Tally[str]) -> None:
+    """Build the server from `settings` and serve until a signal. Raises `CannotListen`.
+
+    `errors`: what the log counts, for the metrics.
+    """
     asyncio.get_running_loop().set_exception_handler(hooks.loop_failed)
     hasher = PasswordHasher(max_waiting=settings.hash_queue_max)
     registry = UserRegistry(MemoryUserStore(), hasher)
@@ -102,7 +110,7 @@ async def run(settings: Settings) -> None:
         **_bounds(settings, Busy(overload.retry_after_seconds)),
     )
     membership = Membership(realtime, NAMESPACE, tokens)
-    ChatNamespace(
+    chat = ChatNamespace(
         realtime,
         membership=membership,
         log=log,
@@ -115,6 +123,7 @@ async def run(settings: Settings) -> None:
     )
     callers = Callers(settings.proxies)
     requests = Requests(callers, newcomers_wait=overload.retry_after_seconds)
+    outcomes = Outcomes()
     application = make_application(
         cors=Cors(settings.origins),
         requests=requests,
@@ -126,9 +135,27 @@ async def run(settings: Settings) -> None:
         password_door=PasswordDoor(callers, _sign_ins(settings)),
         registration_door=RegistrationDoor(callers, _registrations(settings)),
         socket_handler=socket_handler,
+        outcomes=outcomes,
+        readiness={
+            "stopping": lambda: realtime.is_leaving,
+            "overloaded": lambda: overload.is_on,
+            "full": lambda: realtime.eio.crowd.is_full,
+        },
+    )
+    measures = Measures(
+        engine=realtime.eio,
+        chat=chat,
+        log=log,
+        hasher=hasher,
+        overload=overload,
+        outcomes=outcomes,
+        errors=errors,
     )
     watching = asyncio.create_task(overload.watch())
+    metrics = None
     try:
+        if settings.metrics_port is not None:
+            metrics = serve_metrics(measures, host=settings.metrics_host, port=settings.metrics_port)
         await serve(
             application,
             host=settings.server_host,
@@ -136,9 +163,11 @@ async def run(settings: Settings) -> None:
             requests=requests,
             clients=realtime,
             grace_seconds=settings.shutdown_grace_seconds,
-            http_server=_http_server(settings),
+            http_server=_http_server(settings, realtime.eio.refused),
         )
     finally:
+        if metrics is not None:
+            metrics.stop()
         watching.cancel()
         hasher.close()
 
@@ -166,11 +195,12 @@ def _bounds(settings: Settings, busy: Busy) -> dict[str, Any]:
     }
 
 
-def _http_server(settings: Settings) -> Callable[..., HTTPServer]:
+def _http_server(settings: Settings, refused: Callable[[str, str], None]) -> Callable[..., HTTPServer]:
     if settings.rate_limits == "off":
         return HTTPServer
     return partial(
         BoundedServer,
+        refused=refused,
         most_per_address=LINES_PER_CLIENT * settings.max_connections_per_address,
         trusted=parse_networks(settings.proxies),
     )
@@ -229,10 +259,16 @@ def _with_secret(settings: Settings) -> Settings:
 def _tell_start(settings: Settings) -> None:
     names = changed(settings)
     logger.info(
-        "Chat.io starts on Python %s; set otherwise than by default: %s",
+        "Chat.io %s starts on Python %s; set otherwise than by default: %s",
+        __version__,
         platform.python_version(),
         ", ".join(names) or "nothing",
-        extra={"event": "starting", "python": platform.python_version(), "settings": names},
+        extra={
+            "event": "starting",
+            "version": __version__,
+            "python": platform.python_version(),
+            "settings": names,
+        },
     )
 
 
@@ -249,6 +285,7 @@ def _ease_the_collector() -> None:
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="The Chat.io backend")
+    parser.add_argument("--version", action="version", version=f"Chat.io {__version__}")
     parser.add_argument("--check", action="store_true", help="say whether the configuration is sound, and exit")
     parser.add_argument(
         "--env-file",

@@ -7,6 +7,7 @@ from tornado.web import RequestHandler
 
 from chatio.realtime.dispatch import TryLater, ack_requested
 from chatio.realtime.engine import EngineServer
+from chatio.realtime.fanout import Fanout
 from chatio.realtime.gate import Busy, Gate, HandshakeRate, Refusal
 from chatio.realtime.handler import handler_for
 from chatio.realtime.pace import Pace
@@ -16,6 +17,7 @@ __all__ = [
     "HTTP_SERVER_OPTIONS",
     "Busy",
     "EngineServer",
+    "Fanout",
     "Gate",
     "HandshakeRate",
     "Pace",

@@ -1,7 +1,7 @@
 """For what clients are refused or closed, in the few words by which they are counted.
 
-The log says each in a sentence of its own; most of those are rules of the protocol, and who looks at a graph wants to
-know only that it was one of them.
+The log says each in a sentence of its own. Most of those are rules of the protocol, and who looks at a graph wants
+to know only that it was one of them.
 """
 
 from collections.abc import Mapping
