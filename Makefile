@@ -4,7 +4,7 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 CLIENTS := tests/system/js/node_modules/.package-lock.json
 
-.PHONY: run test check test-browser bench clean
+.PHONY: run test check test-browser test-metrics bench clean
 
 run: $(VENV)/.run .env
 	@exec $(PYTHON) main.py
@@ -23,6 +23,11 @@ check: $(VENV)/.dev
 test-browser: $(VENV)/.dev $(CLIENTS)
 	sh tools/need-chromium.sh
 	$(PYTHON) -m pytest tests/browser
+
+# What Prometheus itself says of the metrics and of deploy/alerts.yml.
+test-metrics: $(VENV)/.dev
+	sh tools/need-promtool.sh $(CURDIR)/$(VENV)/bin
+	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(PYTHON) -m pytest tests/promtool
 
 bench: $(VENV)/.dev
 	sh tools/need-node.sh
