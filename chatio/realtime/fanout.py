@@ -119,7 +119,7 @@ class Fanout:
     def deliveries(self) -> int:
         """How many times an entry was handed to a connection, to the kernel or to what waits for it there.
 
-        Every cursor knows what it has been given, so nothing is counted at a delivery. 0.6 ms at 10,000 connections.
+        Every cursor knows what it has been given: nothing is counted at a delivery. 0.6 ms at 10,000 connections.
         """
         return self._deliveries + sum(cursor.number - cursor.started_at for cursor in self._cursors)
 

@@ -143,6 +143,26 @@ def test_counts_are_exactly_those_of_the_run(measured: ServerProcess, js: JsClie
     assert samples["process_open_fds", ()] > 4
 
 
+def test_who_is_refused_is_counted_by_the_reason(js: JsClients) -> None:
+    bounds = {"MAX_CONNECTIONS": "2", "MAX_CONNECTIONS_PER_PERSON": "1"}
+    with ServerProcess(METRICS_PORT="0", RATE_LIMITS="on", **bounds) as server:
+        token = server.sign_up("ann")
+        js.open("ann", server.url, token, transports=WEBSOCKET)
+        js.expect("ann", "connect")
+        js.open("again", server.url, token, transports=WEBSOCKET, reconnection=False)
+        person_full = "chatio_connections_refused_total", (("reason", "person_full"),)
+        await_until(lambda: scrape(server)[person_full] == 1, "it is refused")
+        handshake = "/socket.io/?EIO=4&transport=polling"
+        assert server.request("GET", handshake).status == 503
+        assert server.request("GET", handshake, headers={"Origin": "http://elsewhere.test"}).status == 403
+        refused = {name: value for name, value in counted(scrape(server)).items() if "refused" in name}
+    assert refused == {
+        "chatio_connections_refused_total{reason=person_full}": 1,
+        "chatio_connections_refused_total{reason=full}": 1,
+        "chatio_connections_refused_total{reason=origin}": 1,
+    }
+
+
 def test_metrics_are_served_nowhere_unless_a_port_is_named(server: ServerProcess) -> None:
     assert "Metrics" not in "\n".join(server.lines)
     assert server.request("GET", "/metrics").status == 404
