@@ -144,8 +144,9 @@ def test_counts_are_exactly_those_of_the_run(measured: ServerProcess, js: JsClie
 
 
 def test_who_is_refused_is_counted_by_the_reason(js: JsClients) -> None:
-    bounds = {"MAX_CONNECTIONS": "2", "MAX_CONNECTIONS_PER_PERSON": "1"}
-    with ServerProcess(METRICS_PORT="0", RATE_LIMITS="on", **bounds) as server:
+    with ServerProcess(
+        METRICS_PORT="0", RATE_LIMITS="on", MAX_CONNECTIONS="2", MAX_CONNECTIONS_PER_PERSON="1"
+    ) as server:
         token = server.sign_up("ann")
         js.open("ann", server.url, token, transports=WEBSOCKET)
         js.expect("ann", "connect")
