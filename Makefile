@@ -4,7 +4,7 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 CLIENTS := tests/system/js/node_modules/.package-lock.json
 
-.PHONY: run test check test-browser test-metrics bench clean
+.PHONY: run test check test-browser test-nginx test-metrics bench clean
 
 run: $(VENV)/.run .env
 	@exec $(PYTHON) main.py
@@ -23,6 +23,12 @@ check: $(VENV)/.dev
 test-browser: $(VENV)/.dev $(CLIENTS)
 	sh tools/need-chromium.sh
 	$(PYTHON) -m pytest tests/browser
+
+# deploy/ itself, and then every system test with a real nginx before the server.
+test-nginx: $(VENV)/.dev $(CLIENTS)
+	sh tools/need-deploy.sh
+	$(PYTHON) -m pytest tests/deploy
+	CHATIO_TESTS_NGINX=1 $(PYTHON) -m pytest tests/system --ignore=tests/system/seam
 
 # What Prometheus itself says of the metrics and of deploy/alerts.yml.
 test-metrics: $(VENV)/.dev

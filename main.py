@@ -39,6 +39,7 @@ from chatio.realtime import Busy, HandshakeRate, Pace, create_server
 from chatio.settings import ANY_ORIGIN, InvalidSettings, Settings, changed, load, unknown_names
 from chatio.signin import SignIns
 from chatio.stores.memory import MemoryUserStore
+from chatio.supervisor import Supervisor, take_supervisor
 from chatio.tallies import Tally
 from chatio.throttles import Throttle
 from chatio.tokens import Tokens
@@ -48,13 +49,14 @@ from handlers.callers import Callers, PasswordDoor, RegistrationDoor
 from handlers.chat import NAMESPACE, ChatNamespace
 from handlers.cors import Cors
 from handlers.lines import LINES_PER_CLIENT, BoundedServer
+from handlers.listening import CannotListen, take_descriptors
 from handlers.measures import Measures
 from handlers.membership import Membership
 from handlers.metrics import serve_metrics
 from handlers.outcomes import Outcomes
 from handlers.requests import Requests
 from handlers.routes import make_application
-from handlers.serving import CannotListen, serve
+from handlers.serving import serve
 
 logger = logging.getLogger("chatio")
 
@@ -66,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
     try:
         from_file = _settings_in(options.env_file)
-        settings = load(os.environ, from_file)
+        settings = load(os.environ, from_file, read_file=_text_of)
     except InvalidSettings as invalid:
         for problem in invalid.problems:
             print(problem, file=sys.stderr)
@@ -80,17 +82,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _tell_start(settings)
     _ease_the_collector()
     try:
-        asyncio.run(run(_with_secret(settings), lines.errors))
+        handed_over = take_descriptors(os.environ)
+        asyncio.run(run(_with_secret(settings), take_supervisor(os.environ), lines.errors, handed_over))
     except CannotListen as reason:
         logger.critical("%s", reason, extra={"event": "cannot_listen"})
         return EXIT_UNSOUND
     return 0
 
 
-async def run(settings: Settings, errors: Tally[str]) -> None:
+async def run(
+    settings: Settings, supervisor: Supervisor, errors: Tally[str], handed_over: Sequence[int] = ()
+) -> None:
     """Build the server from `settings` and serve until a signal. Raises `CannotListen`.
 
-    `errors`: what the log counts, for the metrics.
+    It listens on the descriptors `handed_over`, if any, and tells `supervisor` how it is. `errors`: what the log
+    counts, for the metrics.
     """
     asyncio.get_running_loop().set_exception_handler(hooks.loop_failed)
     hasher = PasswordHasher(max_waiting=settings.hash_queue_max)
@@ -164,11 +170,15 @@ async def run(settings: Settings, errors: Tally[str]) -> None:
             clients=realtime,
             grace_seconds=settings.shutdown_grace_seconds,
             http_server=_http_server(settings, realtime.eio.refused),
+            supervisor=supervisor,
+            status=_status_of(presence),
+            handed_over=handed_over,
         )
     finally:
         if metrics is not None:
             metrics.stop()
         watching.cancel()
+        supervisor.close()
         hasher.close()
 
 
@@ -244,6 +254,17 @@ def _settings_in(env_file: Path) -> dict[str, str | None]:
         raise InvalidSettings([f"{env_file.name}: is not UTF-8"]) from None
     except OSError as error:
         raise InvalidSettings([f"{env_file.name}: {error.strerror}"]) from None
+
+
+def _text_of(path: str) -> str:
+    """Raises OSError, or ValueError for what is no text."""
+    return Path(path).read_text(encoding="utf-8-sig")
+
+
+def _status_of(presence: Presence | None) -> Callable[[], str]:
+    if presence is None:
+        return lambda: "serving"
+    return lambda: f"{len(presence)} people online"
 
 
 def _with_secret(settings: Settings) -> Settings:

@@ -16,7 +16,7 @@ from tornado.web import Application, HTTPError, RequestHandler
 
 from chatio.faults import report
 from chatio.realtime import HTTP_SERVER_OPTIONS
-from handlers.serving import CannotListen
+from handlers.listening import CannotListen
 
 MAX_BODY_BYTES = 1024  # nobody sends one
 

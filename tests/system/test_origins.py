@@ -9,6 +9,8 @@ import pytest
 from tests.system.seam.wire import SOCKET_IO, Answer, Http, Ws, request
 from tests.system.server import ServerProcess
 
+pytestmark = pytest.mark.direct("plain HTTP, header by header; nginx says that it is nginx")
+
 PAGE, SECOND_PAGE = "https://chat.example", "http://localhost:5173"
 STRANGERS = [
     "https://other.example",
