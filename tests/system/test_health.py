@@ -3,6 +3,8 @@
 import json
 import signal
 
+import pytest
+
 from tests.system.js import JsClients
 from tests.system.seam.wire import join
 from tests.system.server import ServerProcess, await_until
@@ -35,6 +37,7 @@ def test_a_server_that_is_overloaded_is_not_ready_and_is_well() -> None:
         assert server.request("GET", "/healthz").status == 200
 
 
+@pytest.mark.direct("a WebSocket of its own making, whose reading it stops")
 async def test_a_server_that_leaves_is_not_ready_and_answers_until_it_has_gone() -> None:
     with ServerProcess(SHUTDOWN_GRACE_SECONDS="60", HISTORY_ON_CONNECT="0") as server:
         ws = await join(server.port, "/chat", {"token": server.sign_up("ann")})

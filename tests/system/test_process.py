@@ -99,6 +99,7 @@ def test_port_in_use_is_one_line_and_exit_2(server: ServerProcess) -> None:
     assert line.endswith(f" CRITICAL chatio: Port {server.port} is already in use (SERVER_PORT).")
 
 
+@pytest.mark.direct("takes the port that the server has")
 def test_port_of_metrics_in_use_is_one_line_and_exit_2(server: ServerProcess) -> None:
     port = str(server.port)
     done = run_main(
