@@ -21,6 +21,7 @@ from chatio.tokens import Tokens
 from chatio.users import UserRegistry
 from handlers.callers import Callers, PasswordDoor, RegistrationDoor
 from handlers.cors import Cors
+from handlers.outcomes import Outcomes
 from handlers.page import Page
 from handlers.requests import Requests
 from handlers.routes import make_application
@@ -105,6 +106,8 @@ class Rest:
         self.requests = Requests(self.callers, newcomers_wait=newcomers_wait)
         self.sign_ins = SignIns(is_on=False)
         self.registrations = Throttle(1, 1, is_on=False)
+        self.outcomes = Outcomes()
+        self.readiness: dict[str, Callable[[], bool]] = {}
         self._servers: list[HTTPServer] = []
 
     def start(self) -> int:
@@ -121,6 +124,8 @@ class Rest:
                 end_sockets=self.end_sockets,
                 password_door=PasswordDoor(self.callers, self.sign_ins),
                 registration_door=RegistrationDoor(self.callers, self.registrations),
+                outcomes=self.outcomes,
+                readiness=self.readiness,
                 socket_handler=RequestHandler,  # the chat's door has tests of its own
             )
         )
