@@ -78,10 +78,8 @@ def make_application(
         routes.append(Route(r"(?:/|/web/.*)", PageHandler, {"page": page}))
     check_guards([*(route.handler for route in routes), NotFoundHandler])
     # Not the paths that were asked for: those of sockets carry session ids, and others whatever somebody typed.
-    names = {route.handler: route.name for route in routes} | {
-        PageHandler: "/web",
-        socket_handler: "/socket.io",
-    }
+    names: dict[type[RequestHandler], str] = {route.handler: route.name for route in routes}
+    names |= {PageHandler: "/web", socket_handler: "/socket.io"}
     return Application(
         [
             *((route.pattern, route.handler, common | route.needs) for route in routes),
