@@ -2,6 +2,7 @@
 
 python main.py            start the server
 python main.py --check    say whether the configuration is sound; exits 0 or 2
+python main.py --version
 """
 
 import signal
@@ -26,7 +27,7 @@ from typing import Any
 import msgspec
 from tornado.httpserver import HTTPServer
 
-from chatio import hooks, logs
+from chatio import __version__, hooks, logs
 from chatio.addresses import parse_networks
 from chatio.capacity import capacity
 from chatio.envfile import env_file_values
@@ -35,20 +36,25 @@ from chatio.overload import Overload
 from chatio.passwords import PasswordHasher
 from chatio.presence import Presence
 from chatio.realtime import Busy, HandshakeRate, Pace, create_server
-from chatio.settings import ANY_ORIGIN, InvalidSettings, Settings, changed, load, unknown_names
+from chatio.settings import InvalidSettings, Settings, changed, load, unknown_names
 from chatio.signin import SignIns
 from chatio.stores.memory import MemoryUserStore
 from chatio.supervisor import Supervisor, take_supervisor
+from chatio.tallies import Tally
 from chatio.throttles import Throttle
 from chatio.tokens import Tokens
 from chatio.turns import Rates, Turns
 from chatio.users import UserRegistry
 from handlers.callers import Callers, PasswordDoor, RegistrationDoor
 from handlers.chat import NAMESPACE, ChatNamespace
-from handlers.cors import Cors
+from handlers.cors import Cors, socket_origins
 from handlers.lines import LINES_PER_CLIENT, BoundedServer
 from handlers.listening import CannotListen, take_descriptors
+from handlers.measures import Measures
 from handlers.membership import Membership
+from handlers.metrics import serve_metrics
+from handlers.outcomes import Outcomes
+from handlers.page import read_page
 from handlers.requests import Requests
 from handlers.routes import make_application
 from handlers.serving import serve
@@ -56,6 +62,7 @@ from handlers.serving import serve
 logger = logging.getLogger("chatio")
 
 EXIT_UNSOUND = 2
+PAGE_FOLDER = Path(__file__).with_name("web")
 DEFAULT_ENV_FILE = Path(__file__).with_name(".env")
 
 
@@ -68,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for problem in invalid.problems:
             print(problem, file=sys.stderr)
         return EXIT_UNSOUND
-    logs.configure(level=settings.log_level, form=settings.log_format)
+    lines = logs.configure(level=settings.log_level, form=settings.log_format)
     for sentence in unknown_names(from_file):
         logger.warning("%s: %s", options.env_file.name, sentence, extra={"event": "unknown_setting"})
     if options.check:
@@ -78,17 +85,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _ease_the_collector()
     try:
         handed_over = take_descriptors(os.environ)
-        asyncio.run(run(_with_secret(settings), take_supervisor(os.environ), handed_over))
+        asyncio.run(run(_with_secret(settings), take_supervisor(os.environ), lines.errors, handed_over))
     except CannotListen as reason:
         logger.critical("%s", reason, extra={"event": "cannot_listen"})
         return EXIT_UNSOUND
     return 0
 
 
-async def run(settings: Settings, supervisor: Supervisor, handed_over: Sequence[int] = ()) -> None:
+async def run(
+    settings: Settings, supervisor: Supervisor, errors: Tally[str], handed_over: Sequence[int] = ()
+) -> None:
     """Build the server from `settings` and serve until a signal. Raises `CannotListen`.
 
-    It listens on the descriptors `handed_over`, if any, and tells `supervisor` how it is.
+    It listens on the descriptors `handed_over`, if any, and tells `supervisor` how it is. `errors`: what the log
+    counts, for the metrics.
     """
     asyncio.get_running_loop().set_exception_handler(hooks.loop_failed)
     hasher = PasswordHasher(max_waiting=settings.hash_queue_max)
@@ -100,10 +110,10 @@ async def run(settings: Settings, supervisor: Supervisor, handed_over: Sequence[
     )
     log = MessageLog(max_messages=settings.log_max_messages, max_bytes=settings.log_max_bytes)
     presence = Presence() if settings.presence == "on" else None
+    page = read_page(PAGE_FOLDER) if settings.serve_page == "on" else None
     overload = Overload(settings.overload_lag_seconds)
-    origins = ANY_ORIGIN if ANY_ORIGIN in settings.origins else list(settings.origins)
     realtime, socket_handler = create_server(
-        cors_allowed_origins=origins,
+        cors_allowed_origins=socket_origins(settings.origins, serves_page=page is not None),
         async_handlers=False,  # a client's messages are handled in the order in which it sent them
         namespaces=[NAMESPACE],  # without it "/" is served too, to anybody and for ever
         trusted_proxies=settings.proxies,
@@ -112,7 +122,7 @@ async def run(settings: Settings, supervisor: Supervisor, handed_over: Sequence[
         **_bounds(settings, Busy(overload.retry_after_seconds)),
     )
     membership = Membership(realtime, NAMESPACE, tokens)
-    ChatNamespace(
+    chat = ChatNamespace(
         realtime,
         membership=membership,
         log=log,
@@ -125,6 +135,7 @@ async def run(settings: Settings, supervisor: Supervisor, handed_over: Sequence[
     )
     callers = Callers(settings.proxies)
     requests = Requests(callers, newcomers_wait=overload.retry_after_seconds)
+    outcomes = Outcomes()
     application = make_application(
         cors=Cors(settings.origins),
         requests=requests,
@@ -132,13 +143,32 @@ async def run(settings: Settings, supervisor: Supervisor, handed_over: Sequence[
         tokens=tokens,
         log=log,
         presence=presence,
+        page=page,
         end_sockets=membership.end_revoked,
         password_door=PasswordDoor(callers, _sign_ins(settings)),
         registration_door=RegistrationDoor(callers, _registrations(settings)),
         socket_handler=socket_handler,
+        outcomes=outcomes,
+        readiness={
+            "stopping": lambda: realtime.is_leaving,
+            "overloaded": lambda: overload.is_on,
+            "full": lambda: realtime.eio.crowd.is_full,
+        },
+    )
+    measures = Measures(
+        engine=realtime.eio,
+        chat=chat,
+        log=log,
+        hasher=hasher,
+        overload=overload,
+        outcomes=outcomes,
+        errors=errors,
     )
     watching = asyncio.create_task(overload.watch())
+    metrics = None
     try:
+        if settings.metrics_port is not None:
+            metrics = serve_metrics(measures, host=settings.metrics_host, port=settings.metrics_port)
         await serve(
             application,
             host=settings.server_host,
@@ -146,12 +176,14 @@ async def run(settings: Settings, supervisor: Supervisor, handed_over: Sequence[
             requests=requests,
             clients=realtime,
             grace_seconds=settings.shutdown_grace_seconds,
-            http_server=_http_server(settings),
+            http_server=_http_server(settings, realtime.eio.refused),
             supervisor=supervisor,
             status=_status_of(presence),
             handed_over=handed_over,
         )
     finally:
+        if metrics is not None:
+            metrics.stop()
         watching.cancel()
         supervisor.close()
         hasher.close()
@@ -180,11 +212,12 @@ def _bounds(settings: Settings, busy: Busy) -> dict[str, Any]:
     }
 
 
-def _http_server(settings: Settings) -> Callable[..., HTTPServer]:
+def _http_server(settings: Settings, refused: Callable[[str, str], None]) -> Callable[..., HTTPServer]:
     if settings.rate_limits == "off":
         return HTTPServer
     return partial(
         BoundedServer,
+        refused=refused,
         most_per_address=LINES_PER_CLIENT * settings.max_connections_per_address,
         trusted=parse_networks(settings.proxies),
     )
@@ -254,10 +287,16 @@ def _with_secret(settings: Settings) -> Settings:
 def _tell_start(settings: Settings) -> None:
     names = changed(settings)
     logger.info(
-        "Chat.io starts on Python %s; set otherwise than by default: %s",
+        "Chat.io %s starts on Python %s; set otherwise than by default: %s",
+        __version__,
         platform.python_version(),
         ", ".join(names) or "nothing",
-        extra={"event": "starting", "python": platform.python_version(), "settings": names},
+        extra={
+            "event": "starting",
+            "version": __version__,
+            "python": platform.python_version(),
+            "settings": names,
+        },
     )
 
 
@@ -274,6 +313,7 @@ def _ease_the_collector() -> None:
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="The Chat.io backend")
+    parser.add_argument("--version", action="version", version=f"Chat.io {__version__}")
     parser.add_argument("--check", action="store_true", help="say whether the configuration is sound, and exit")
     parser.add_argument(
         "--env-file",

@@ -8,7 +8,7 @@ import difflib
 import ipaddress
 import re
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Literal, NamedTuple, get_args
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
 from urllib.parse import urlsplit
 
 import msgspec
@@ -72,6 +72,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     presence: Annotated[
         Literal["on", "off"], Meta(description="Whether people are told who comes, goes and is typing")
     ] = "on"
+    serve_page: Annotated[Literal["on", "off"], Meta(description="Whether `/` is a page to chat with")] = "on"
     ping_interval_seconds: Annotated[
         float, Meta(ge=0.1, le=600, description="Time between pings to a client, in seconds")
     ] = 25.0
@@ -191,6 +192,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     hash_queue_max: Annotated[
         int, Meta(ge=1, le=100_000, description="Passwords that may wait to be hashed; past it, 503")
     ] = 256
+    metrics_port: Annotated[
+        Annotated[int, Meta(ge=0, le=65535)] | None,
+        Meta(description="Port of `/metrics` for Prometheus; 0 takes any free one, unset for none"),
+    ] = None
+    metrics_host: Annotated[
+        str, Meta(min_length=1, description="Address to serve metrics on: whoever reaches it may read them")
+    ] = "127.0.0.1"
     log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR"], Meta(description="Least level that is logged")
     ] = "INFO"
@@ -253,7 +261,8 @@ def load(*sources: Mapping[str, str | None], read_file: ReadFile | None = None) 
             problems.append(f"{name}: is not UTF-8")
         except msgspec.ValidationError as error:
             # Of msgspec's errors only that for a choice quotes the value, and it may be a secret gone astray.
-            choices = get_args(get_args(field.type)[0])
+            kind = get_args(field.type)[0]
+            choices = get_args(kind) if get_origin(kind) is Literal else ()
             problems.append(f"{name}: must be one of {', '.join(choices)}" if choices else f"{name}: {error}")
     settings = Settings(**values)
     settings, key_problems = _with_keys(settings, read_file)
@@ -282,7 +291,9 @@ def table() -> list[Setting]:
     rows = []
     for field in msgspec.structs.fields(Settings):
         (meta,) = field.type.__metadata__
-        rows.append(Setting(field.name.upper(), str(field.default), meta.description))
+        rows.append(
+            Setting(field.name.upper(), "" if field.default is None else str(field.default), meta.description)
+        )
     return rows
 
 

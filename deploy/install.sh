@@ -82,9 +82,10 @@ roll_back() {
 
 put_code() {
     mkdir -p "$release"
-    for part in main.py chatio handlers requirements.txt README.md LICENSE CHANGELOG.md .env.example deploy; do
+    for part in main.py chatio handlers web requirements.txt README.md LICENSE CHANGELOG.md .env.example deploy; do
         if [ -e "$source/$part" ]; then cp -R "$source/$part" "$release/"; fi
     done
+    (cd "$release" && sh "$source/tools/get-client.sh")
     find "$release" -name __pycache__ -prune -exec rm -rf {} +
     sh "$source/tools/make-venv.sh" "$release/.venv"
     "$release/.venv/bin/python" -m pip install --quiet --disable-pip-version-check -r "$release/requirements.txt"

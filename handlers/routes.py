@@ -1,6 +1,7 @@
 """The whole URL table."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from tornado.web import Application, RequestHandler
@@ -14,7 +15,10 @@ from handlers.base import BaseHandler, NotFoundHandler
 from handlers.callers import PasswordDoor, RegistrationDoor
 from handlers.cors import Cors
 from handlers.guard import is_marked
+from handlers.health import HealthHandler, ReadinessChecks, ReadyHandler
 from handlers.messages import MessagesHandler
+from handlers.outcomes import Outcomes
+from handlers.page import Page, PageHandler
 from handlers.requests import Requests
 from handlers.user import EndSockets, LogoutHandler, PasswordHandler, UserHandler
 
@@ -23,6 +27,10 @@ class Route(NamedTuple):
     pattern: str
     handler: type[BaseHandler]
     needs: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        return self.pattern.removesuffix("/?")
 
 
 class UnguardedMethod(Exception):
@@ -37,10 +45,13 @@ def make_application(
     tokens: Tokens,
     log: MessageLog,
     presence: Presence | None,
+    page: Page | None,
     end_sockets: EndSockets,
     password_door: PasswordDoor,
     registration_door: RegistrationDoor,
     socket_handler: type[RequestHandler],
+    outcomes: Outcomes,
+    readiness: ReadinessChecks,
 ) -> Application:
     """The application, every door in its place. Raises `UnguardedMethod` for a door left open by mistake."""
     common: dict[str, Any] = {"cors": cors, "requests": requests}
@@ -58,10 +69,17 @@ def make_application(
         Route(r"/user/?", UserHandler, signed_in),
         Route(r"/user/password/?", PasswordHandler, signed_in),
         Route(r"/messages/?", MessagesHandler, {"tokens": tokens, "log": log}),
+        Route(r"/healthz/?", HealthHandler, {}),
+        Route(r"/readyz/?", ReadyHandler, {"checks": readiness}),
     ]
     if presence is not None:
         routes.append(Route(r"/users/online/?", OnlineHandler, {"tokens": tokens, "presence": presence}))
+    if page is not None:
+        routes.append(Route(r"(?:/|/web/.*)", PageHandler, {"page": page}))
     check_guards([*(route.handler for route in routes), NotFoundHandler])
+    # Not the paths that were asked for: those of sockets carry session ids, and others whatever somebody typed.
+    names: dict[type[RequestHandler], str] = {route.handler: route.name for route in routes}
+    names |= {PageHandler: "/web", socket_handler: "/socket.io"}
     return Application(
         [
             *((route.pattern, route.handler, common | route.needs) for route in routes),
@@ -69,7 +87,7 @@ def make_application(
         ],
         default_handler_class=NotFoundHandler,
         default_handler_args=common,
-        log_function=lambda _: None,  # addresses of sockets carry session ids, which are no one's to read
+        log_function=partial(outcomes.count, names),
     )
 
 

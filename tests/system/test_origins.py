@@ -74,6 +74,14 @@ async def test_pages_of_client_url_and_native_clients_are_let_in(port: int, orig
     assert (await Ws.open(port, upgrade, **named(origin))).status == 101
 
 
+async def test_the_page_of_this_server_is_let_in_and_only_while_it_is_served(port: int) -> None:
+    own = "http://localhost"  # the Host of these requests
+    assert (await Ws.open(port, f"{SOCKET_IO}websocket", Origin=own)).status == 101
+    assert (await request(port, "POST", await session(port), b"40/chat,", Origin=own)).status == 200
+    with ServerProcess(CLIENT_URL=PAGE, SERVE_PAGE="off") as process:
+        assert (await Ws.open(process.port, f"{SOCKET_IO}websocket", Origin=own)).status == 403
+
+
 @pytest.mark.parametrize("origin", STRANGERS)
 async def test_other_pages_are_refused_at_every_door_of_the_chat(port: int, origin: str) -> None:
     target = await session(port)

@@ -21,6 +21,8 @@ from chatio.tokens import Tokens
 from chatio.users import UserRegistry
 from handlers.callers import Callers, PasswordDoor, RegistrationDoor
 from handlers.cors import Cors
+from handlers.outcomes import Outcomes
+from handlers.page import Page
 from handlers.requests import Requests
 from handlers.routes import make_application
 from handlers.serving import BUFFER_BYTES
@@ -98,11 +100,14 @@ class Rest:
         self.cors = Cors(origins)
         self.log = MessageLog()
         self.presence = Presence()
+        self.page: Page | None = None
         self.ended: list[tuple[str, Reason]] = []  # whose sockets were to be closed, and why
         self.callers = Callers()
         self.requests = Requests(self.callers, newcomers_wait=newcomers_wait)
         self.sign_ins = SignIns(is_on=False)
         self.registrations = Throttle(1, 1, is_on=False)
+        self.outcomes = Outcomes()
+        self.readiness: dict[str, Callable[[], bool]] = {}
         self._servers: list[HTTPServer] = []
 
     def start(self) -> int:
@@ -115,9 +120,12 @@ class Rest:
                 tokens=self.tokens,
                 log=self.log,
                 presence=self.presence,
+                page=self.page,
                 end_sockets=self.end_sockets,
                 password_door=PasswordDoor(self.callers, self.sign_ins),
                 registration_door=RegistrationDoor(self.callers, self.registrations),
+                outcomes=self.outcomes,
+                readiness=self.readiness,
                 socket_handler=RequestHandler,  # the chat's door has tests of its own
             )
         )

@@ -26,9 +26,12 @@ def put_together() -> Application:
             tokens=parts.tokens,
             log=parts.log,
             presence=parts.presence,
+            page=None,
             end_sockets=parts.end_sockets,
             password_door=PasswordDoor(parts.callers, parts.sign_ins),
             registration_door=RegistrationDoor(parts.callers, parts.registrations),
+            outcomes=parts.outcomes,
+            readiness=parts.readiness,
             socket_handler=RequestHandler,
         )
     finally:
