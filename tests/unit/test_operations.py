@@ -19,7 +19,7 @@ def named(pattern: str) -> set[str]:
 def test_its_settings_are_settings() -> None:
     names = named(r"\b[A-Z]+(?:_[A-Z]+)+\b")
     assert {"CLIENT_URL", "JWT_SECRET_KEY_PREVIOUS", "MAX_CONNECTIONS"} <= names
-    assert names <= {setting.name for setting in table()} | {"METRICS_PORT", "METRICS_HOST"}
+    assert names <= {setting.name for setting in table()}
 
 
 def test_its_events_are_events() -> None:
@@ -30,6 +30,14 @@ def test_its_events_are_events() -> None:
     found = {word for word in words if not re.match(others, word)}
     assert {"overload_began", "slow_client", "key_made"} <= found
     assert found <= events
+
+
+def test_its_metrics_and_their_reasons_are_metrics() -> None:
+    page = (ROOT / "docs/metrics.md").read_text("utf-8")
+    names = named(r"\bchatio_[a-z_]+")
+    assert {"chatio_connections_max", "chatio_logins_total"} <= names
+    assert names <= set(re.findall(r"^\| `(chatio_[a-z_]+)` \|", page, re.MULTILINE))
+    assert "| `address_full` |" in page
 
 
 @pytest.mark.parametrize("unit", ["chatio.service", "chatio.socket", "nginx.conf", "install.sh"])
