@@ -35,6 +35,7 @@ from chatio.throttles import Throttle
 from chatio.tokens import Tokens
 from chatio.turns import Rates, Turns
 from chatio.users import UserRegistry
+from handlers.asyncapi import asyncapi_document
 from handlers.base import Requests
 from handlers.callers import Callers, PasswordDoor, RegistrationDoor
 from handlers.chat import NAMESPACE, ChatNamespace
@@ -115,6 +116,11 @@ async def run(settings: Settings) -> None:
         tokens=tokens,
         log=log,
         presence=presence,
+        asyncapi=asyncapi_document(
+            namespace=NAMESPACE,
+            message_max_chars=settings.message_max_chars,
+            has_presence=presence is not None,
+        ),
         end_sockets=membership.end_revoked,
         password_door=PasswordDoor(callers, _sign_ins(settings)),
         registration_door=RegistrationDoor(callers, _registrations(settings)),

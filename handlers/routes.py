@@ -1,5 +1,6 @@
 """The whole URL table."""
 
+import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ from handlers.account import LoginHandler, OnlineHandler, RegisterHandler
 from handlers.base import BaseHandler, NotFoundHandler, Requests
 from handlers.callers import PasswordDoor, RegistrationDoor
 from handlers.cors import Cors
+from handlers.documents import DocumentHandler, make_documents
 from handlers.guard import is_marked
 from handlers.messages import MessagesHandler
 from handlers.user import EndSockets, LogoutHandler, PasswordHandler, UserHandler
@@ -36,12 +38,16 @@ def make_application(
     tokens: Tokens,
     log: MessageLog,
     presence: Presence | None,
+    asyncapi: dict[str, Any],
     end_sockets: EndSockets,
     password_door: PasswordDoor,
     registration_door: RegistrationDoor,
     socket_handler: type[RequestHandler],
 ) -> Application:
-    """The application, every door in its place. Raises `UnguardedMethod` for a door left open by mistake."""
+    """The application, every door in its place, and the documents of them; `asyncapi` is that of the chat.
+
+    Raises `UnguardedMethod` for a door left open by mistake, `Undescribed` for one that no document would tell of.
+    """
     common: dict[str, Any] = {"cors": cors, "requests": requests}
     signed_in: dict[str, Any] = {
         "registry": registry,
@@ -60,7 +66,12 @@ def make_application(
     ]
     if presence is not None:
         routes.append(Route(r"/users/online/?", OnlineHandler, {"tokens": tokens, "presence": presence}))
-    check_guards([*(route.handler for route in routes), NotFoundHandler])
+    check_guards([*(route.handler for route in routes), DocumentHandler, NotFoundHandler])
+    documents = make_documents(((_path(route), route.handler) for route in routes), asyncapi)
+    routes += [
+        Route(f"{re.escape(path)}/?", DocumentHandler, {"document": document})
+        for path, document in documents.items()
+    ]
     return Application(
         [
             *((route.pattern, route.handler, common | route.needs) for route in routes),
@@ -70,6 +81,10 @@ def make_application(
         default_handler_args=common,
         log_function=lambda _: None,  # addresses of sockets carry session ids, which are no one's to read
     )
+
+
+def _path(route: Route) -> str:
+    return route.pattern.removesuffix("/?")
 
 
 def check_guards(handlers: Sequence[type[BaseHandler]]) -> None:

@@ -18,6 +18,7 @@ from chatio.stores.memory import MemoryUserStore
 from chatio.throttles import Throttle
 from chatio.tokens import Tokens
 from chatio.users import UserRegistry
+from handlers.asyncapi import asyncapi_document
 from handlers.base import Requests
 from handlers.callers import Callers, PasswordDoor, RegistrationDoor
 from handlers.cors import Cors
@@ -91,6 +92,7 @@ class Rest:
         self.cors = Cors(origins)
         self.log = MessageLog()
         self.presence = Presence()
+        self.asyncapi = asyncapi_document(namespace="/chat", message_max_chars=10_000, has_presence=True)
         self.ended: list[tuple[str, Reason]] = []  # whose sockets were to be closed, and why
         self.callers = Callers()
         self.requests = Requests(self.callers)
@@ -108,6 +110,7 @@ class Rest:
                 tokens=self.tokens,
                 log=self.log,
                 presence=self.presence,
+                asyncapi=self.asyncapi,
                 end_sockets=self.end_sockets,
                 password_door=PasswordDoor(self.callers, self.sign_ins),
                 registration_door=RegistrationDoor(self.callers, self.registrations),
