@@ -24,6 +24,7 @@ from handlers.callers import Callers, PasswordDoor, RegistrationDoor
 from handlers.cors import Cors
 from handlers.routes import make_application
 from handlers.serving import BUFFER_BYTES
+from tests.documents import Doors
 
 PASSWORD = "12345678"
 KEY = "the key of these tests, 32 bytes or more"
@@ -99,10 +100,12 @@ class Rest:
         self.sign_ins = SignIns(is_on=False)
         self.registrations = Throttle(1, 1, is_on=False)
         self._servers: list[HTTPServer] = []
+        self._product_port = 0
+        self._doors: Doors | None = None
 
     def start(self) -> int:
         """Listen with the doors of the product; returns the port. Within the event loop."""
-        return self.listen(
+        self._product_port = self.listen(
             make_application(
                 cors=self.cors,
                 requests=self.requests,
@@ -117,6 +120,7 @@ class Rest:
                 socket_handler=RequestHandler,  # the chat's door has tests of its own
             )
         )
+        return self._product_port
 
     async def end_sockets(self, subject: str, reason: Reason) -> None:
         self.ended.append((subject, reason))
@@ -142,11 +146,27 @@ class Rest:
     async def call(self, method: str, path: str, body: object = None, **headers: str) -> Answer:
         """One request on a connection of its own; `body` is bytes as they are, or else becomes JSON.
 
+        The answer is held against the OpenAPI document of the server's doors.
+
         Headers are named as Python names go: `Content_Type`.
         """
         async with await self.connect() as connection:
             await connection.send(request(method, path, body, **headers))
-            return await connection.receive(to_head=method == "HEAD")
+            answer = await connection.receive(to_head=method == "HEAD")
+        if self.port == self._product_port:
+            fault = (await self._documented()).fault(
+                method, path, answer.status, dict(answer.headers), answer.body
+            )
+            assert fault is None, fault
+        return answer
+
+    async def _documented(self) -> Doors:
+        """What the product's own document says of its doors."""
+        if self._doors is None:
+            async with await self.connect() as connection:
+                await connection.send(request("GET", "/openapi.json"))
+                self._doors = Doors((await connection.receive()).json)
+        return self._doors
 
     async def register(self, name: str = "Ada", email: str = "ada@chat.test", password: str = PASSWORD) -> Answer:
         return await self.call("POST", "/register", {"name": name, "email": email, "password": password})
