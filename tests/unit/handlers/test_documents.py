@@ -127,7 +127,7 @@ def test_every_event_that_the_chat_emits_or_handles_is_in_the_document() -> None
         for call in (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)):
             if isinstance(call.func, ast.Attribute) and call.func.attr in ("emit", "aside", "dismiss"):
                 texts = [part.value for part in call.args if isinstance(part, ast.Constant)]
-                emitted.update(f"on.{text}" for text in texts)
+                emitted.update(f"on.{text}" for text in texts if isinstance(text, str))
     handled = re.findall(r'^            "([a-z-]+)": self\._', (ROOT / "handlers/chat.py").read_text(), re.M)
     events = {f"emit.{name}" for name in handled if name not in ("connect", "disconnect")}
     assert len(emitted) >= 5
