@@ -161,7 +161,12 @@ def _message(event: Event) -> Json:
     payload: Json = {"type": "array", "minItems": count, "maxItems": count}
     if arguments:
         payload["items"] = arguments
-    return {"name": event.name, "summary": event.summary, "payload": payload}
+    message: Json = {"name": event.name, "summary": event.summary, "payload": payload}
+    if event.codes:
+        message["description"] = (
+            f"`code` is one of {', '.join(f'`{ANSWERS[error].code}`' for error in event.codes)}."
+        )
+    return message
 
 
 def _argument(kind: Any, codes: Sequence[type[ChatioError]]) -> Json:

@@ -12,7 +12,7 @@ from handlers.cors import Cors
 from handlers.described import unlisted
 from handlers.guard import public
 from handlers.openapi import openapi_document
-from handlers.outline import outline
+from handlers.outline import outline, prose
 
 FOLDER: Final = Path(__file__).parent / "docs"
 
@@ -32,7 +32,11 @@ def make_documents(
 ) -> dict[str, Document]:
     """The documents of `doors`, paths and handlers, and of the chat, by their paths. Raises `Undescribed`."""
     openapi = openapi_document(doors)
-    page = Loader(str(FOLDER)).load("page.html").generate(openapi=openapi, asyncapi=asyncapi, outline=outline)
+    page = (
+        Loader(str(FOLDER))
+        .load("page.html")
+        .generate(openapi=openapi, asyncapi=asyncapi, outline=outline, prose=prose)
+    )
     json, html, css = ("application/json; charset=utf-8", "text/html; charset=utf-8", "text/css; charset=utf-8")
     return {
         "/openapi.json": Document(json, msgspec.json.encode(openapi)),

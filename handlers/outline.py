@@ -1,6 +1,13 @@
-"""JSON Schema in a few words, for people."""
+"""JSON Schema in a few words, and the prose of a document, for people."""
 
+import html
+import re
 from typing import Any
+
+
+def prose(text: str) -> str:
+    """HTML: what stands between backticks is code, all else is text."""
+    return re.sub(r"`([^`]*)`", r"<code>\1</code>", html.escape(text))
 
 
 def outline(schema: dict[str, Any]) -> str:
