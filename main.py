@@ -4,6 +4,12 @@ python main.py            start the server
 python main.py --check    say whether the configuration is sound; exits 0 or 2
 """
 
+import signal
+
+if __name__ == "__main__":
+    # Ctrl-C ends it without a traceback also while the rest is loaded; the server, once there, leaves by itself.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import argparse
 import asyncio
 import gc
@@ -25,9 +31,10 @@ from chatio.addresses import parse_networks
 from chatio.capacity import capacity
 from chatio.envfile import env_file_values
 from chatio.log import MessageLog
+from chatio.overload import Overload
 from chatio.passwords import PasswordHasher
 from chatio.presence import Presence
-from chatio.realtime import HandshakeRate, Pace, create_server
+from chatio.realtime import Busy, HandshakeRate, Pace, create_server
 from chatio.settings import ANY_ORIGIN, InvalidSettings, Settings, changed, load, unknown_names
 from chatio.signin import SignIns
 from chatio.stores.memory import MemoryUserStore
@@ -36,19 +43,18 @@ from chatio.tokens import Tokens
 from chatio.turns import Rates, Turns
 from chatio.users import UserRegistry
 from handlers.asyncapi import asyncapi_document
-from handlers.base import Requests
 from handlers.callers import Callers, PasswordDoor, RegistrationDoor
 from handlers.chat import NAMESPACE, ChatNamespace
 from handlers.cors import Cors
 from handlers.lines import LINES_PER_CLIENT, BoundedServer
 from handlers.membership import Membership
+from handlers.requests import Requests
 from handlers.routes import make_application
 from handlers.serving import CannotListen, serve
 
 logger = logging.getLogger("chatio")
 
 EXIT_UNSOUND = 2
-FLUSH_SECONDS = 2.0  # of the time for stopping, for messages on their way
 DEFAULT_ENV_FILE = Path(__file__).with_name(".env")
 
 
@@ -85,6 +91,7 @@ async def run(settings: Settings) -> None:
     tokens = Tokens(settings.jwt_secret_key, ttl_seconds=settings.jwt_ttl_seconds)
     log = MessageLog(max_messages=settings.log_max_messages, max_bytes=settings.log_max_bytes)
     presence = Presence() if settings.presence == "on" else None
+    overload = Overload(settings.overload_lag_seconds)
     origins = ANY_ORIGIN if ANY_ORIGIN in settings.origins else list(settings.origins)
     realtime, socket_handler = create_server(
         cors_allowed_origins=origins,
@@ -93,7 +100,7 @@ async def run(settings: Settings) -> None:
         trusted_proxies=settings.proxies,
         ping_interval=settings.ping_interval_seconds,
         ping_timeout=settings.ping_timeout_seconds,
-        **_bounds(settings),
+        **_bounds(settings, Busy(overload.retry_after_seconds)),
     )
     membership = Membership(realtime, NAMESPACE, tokens)
     ChatNamespace(
@@ -108,7 +115,7 @@ async def run(settings: Settings) -> None:
         max_connections_per_person=settings.max_connections_per_person if settings.rate_limits == "on" else None,
     )
     callers = Callers(settings.proxies)
-    requests = Requests(callers)
+    requests = Requests(callers, newcomers_wait=overload.retry_after_seconds)
     application = make_application(
         cors=Cors(settings.origins),
         requests=requests,
@@ -126,20 +133,23 @@ async def run(settings: Settings) -> None:
         registration_door=RegistrationDoor(callers, _registrations(settings)),
         socket_handler=socket_handler,
     )
+    watching = asyncio.create_task(overload.watch())
     try:
         await serve(
             application,
             host=settings.server_host,
             port=settings.server_port,
             requests=requests,
+            clients=realtime,
+            grace_seconds=settings.shutdown_grace_seconds,
             http_server=_http_server(settings),
-            drop_sockets=partial(realtime.drop_all, flush_seconds=FLUSH_SECONDS),
         )
     finally:
+        watching.cancel()
         hasher.close()
 
 
-def _bounds(settings: Settings) -> dict[str, Any]:
+def _bounds(settings: Settings, busy: Busy) -> dict[str, Any]:
     """How many may connect, how often, and how fast each may send, in the words of `create_server`."""
     connections, is_bounded_by_files = capacity(settings.max_connections)
     if is_bounded_by_files:
@@ -150,14 +160,14 @@ def _bounds(settings: Settings) -> dict[str, Any]:
             extra={"event": "few_open_files", "max_connections": connections},
         )
     if settings.rate_limits == "off":
-        return {"max_connections": connections}
+        return {"max_connections": connections, "gates": [busy]}
     per_address = settings.max_connections_per_address
     # All that may be at one address may come back at once: an office behind one NAT, after a restart of its proxy.
     handshakes = Throttle(settings.connects_per_minute, 60.0, burst=per_address)
     return {
         "max_connections": connections,
         "max_connections_per_address": per_address,
-        "gates": [HandshakeRate(handshakes)],
+        "gates": [busy, HandshakeRate(handshakes)],
         "input_pace": Pace(settings.input_bytes_per_second, settings.input_burst_bytes),
     }
 

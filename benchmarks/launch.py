@@ -85,6 +85,7 @@ def running(name: str, command: list[str]) -> Iterator[Server]:
         "SERVER_PORT": str(port),
         "JWT_SECRET_KEY": secret,
         "CLIENT_URL": "*",
+        "OVERLOAD_LAG_SECONDS": "0",
         "HISTORY_ON_CONNECT": "0",
         "PRESENCE": "off",
         **limits(name),

@@ -22,7 +22,8 @@
     ├── OffsetInvalid         text that is not an offset of this log
     ├── Temporary             carries when to come back
     │   ├── RateLimited       too often
-    │   └── Overloaded        too much waits already
+    │   ├── Overloaded        too much waits already
+    │   └── ShuttingDown      this process is about to end, and another takes its place
     ├── RouteUnknown
     ├── MethodNotAllowed
     └── Unforeseen            anything else: a fixed text, and a reference that the log also bears
@@ -154,6 +155,10 @@ class Overloaded(Temporary):
     pass
 
 
+class ShuttingDown(Temporary):
+    pass
+
+
 class RouteUnknown(ChatioError):
     pass
 
@@ -191,6 +196,7 @@ ANSWERS: Mapping[type[ChatioError], Answer] = MappingProxyType(
         OffsetInvalid: Answer(400, "invalid_offset", "This is not an offset of this log."),
         RateLimited: Answer(429, "rate_limited", "That was too often. Please try again in a while."),
         Overloaded: Answer(503, "overloaded", "The server is busy. Please try again in a moment."),
+        ShuttingDown: Answer(503, "shutting_down", "The server is restarting. Please try again in a moment."),
         RouteUnknown: Answer(404, "not_found", "There is nothing at this address."),
         MethodNotAllowed: Answer(405, "method_not_allowed", "This address does not take that method."),
         Unforeseen: Answer(500, "internal_error", "Internal server error"),

@@ -8,6 +8,7 @@ log can recover anybody. An answer with the same `pid` tells the client that not
 
     pid            offset            starts behind          recovered
     none, odd      (any)             HISTORY before head    no
+    of another log (any)             tail                   no; but it saw nothing of this log, and gets all of it
     ours           none              where it began         yes
     ours           ours              the offset             yes
     ours           of another log    where it began         no; it saw nothing since it came to this log
@@ -48,6 +49,8 @@ def start_of(log: MessageLog, pid: object, offset: object, *, history: int) -> S
     try:
         began = log.number_of(_text(pid).rpartition(_SEPARATOR)[0])
     except OffsetInvalid:
+        if isinstance(pid, str) and log.is_foreign(pid.rpartition(_SEPARATOR)[0]):
+            return _fresh(log, log.tail, "pid of another log")
         return _fresh(log, log.head - history, "pid")
     after = began
     if offset is not None:

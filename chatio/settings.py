@@ -159,6 +159,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         str,
         Meta(description="Proxies whose X-Forwarded-For is believed: addresses or networks, with commas"),
     ] = ""
+    shutdown_grace_seconds: Annotated[
+        float,
+        Meta(ge=1, le=3600, description="Time from SIGTERM to the exit, in seconds, at most"),
+    ] = 10.0
+    overload_lag_seconds: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=60,
+            description="Nobody new is let in while the event loop is late by more, in seconds; 0 for never",
+        ),
+    ] = 0.25
     hash_queue_max: Annotated[
         int, Meta(ge=1, le=100_000, description="Passwords that may wait to be hashed; past it, 503")
     ] = 256

@@ -5,14 +5,17 @@ from chatio.presence import Presence
 from chatio.tokens import Claims, Tokens
 from chatio.users import Credentials, Registration, UserRegistry, account_key
 from handlers.answers import OnlinePeople, Said, SignedIn
-from handlers.base import BaseHandler, Requests
+from handlers.base import BaseHandler
 from handlers.callers import PasswordDoor, RegistrationDoor
 from handlers.cors import Cors
 from handlers.described import described
 from handlers.guard import authenticated, public
+from handlers.requests import Requests
 
 
 class RegisterHandler(BaseHandler):
+    is_for_newcomers = True
+
     def initialize(  # type: ignore[override]
         self, cors: Cors, requests: Requests, registry: UserRegistry, door: RegistrationDoor
     ) -> None:
@@ -32,6 +35,8 @@ class RegisterHandler(BaseHandler):
 
 
 class LoginHandler(BaseHandler):
+    is_for_newcomers = True
+
     def initialize(  # type: ignore[override]
         self, cors: Cors, requests: Requests, registry: UserRegistry, tokens: Tokens, door: PasswordDoor
     ) -> None:

@@ -14,6 +14,7 @@ from chatio.errors import (
     MessageTooLong,
     MissingToken,
     RateLimited,
+    ShuttingDown,
     TokenExpired,
     TokenMalformed,
     TokenOfAnother,
@@ -75,7 +76,7 @@ FROM_SERVER: Final = (
         "message-rejected",
         "A message that asked for no ack was refused",
         [events.MessageRejected],
-        codes=OF_MESSAGES,
+        codes=[*OF_MESSAGES, ShuttingDown],
     ),
     Event(
         "on.renew-rejected",

@@ -1,10 +1,9 @@
 """What every REST handler has in common: JSON in, JSON out, CORS, a bounded body, and errors by the table."""
 
-import asyncio
 import json
 import logging
 from types import TracebackType
-from typing import Any, Final, TypeVar, cast
+from typing import Any, ClassVar, Final, TypeVar, cast
 
 import msgspec
 from tornado.http1connection import HTTP1Connection
@@ -17,8 +16,8 @@ from chatio.errors import (
     InvalidInput,
     MethodNotAllowed,
     MissingToken,
-    Overloaded,
     RouteUnknown,
+    ShuttingDown,
     Temporary,
     TokenError,
     Unforeseen,
@@ -26,9 +25,9 @@ from chatio.errors import (
 )
 from chatio.faults import report
 from handlers.answers import Defect, Failure, Invalid
-from handlers.callers import Callers
 from handlers.cors import Cors
 from handlers.guard import public
+from handlers.requests import RETRY_AFTER_SECONDS, Requests
 
 MAX_BODY_BYTES: Final = 16 * 1024
 # Up to here a body that is too large is read and thrown away, so that its sender gets to see the 413: a
@@ -42,31 +41,9 @@ T = TypeVar("T", bound=msgspec.Struct)
 logger = logging.getLogger("chatio.http")
 
 
-class Requests:
-    """The requests that are under way, so that a server that stops can let them finish. Event loop only."""
-
-    def __init__(self, callers: Callers) -> None:
-        self.callers = callers
-        self._under_way: set[RequestHandler] = set()
-        self._idle = asyncio.Event()
-        self._idle.set()
-
-    def begin(self, handler: RequestHandler) -> None:
-        self._under_way.add(handler)
-        self._idle.clear()
-
-    def end(self, handler: RequestHandler) -> None:
-        self._under_way.discard(handler)
-        if not self._under_way:
-            self._idle.set()
-
-    async def wait_idle(self) -> None:
-        """Return when none is under way."""
-        await self._idle.wait()
-
-
 @stream_request_body
 class BaseHandler(RequestHandler):
+    is_for_newcomers: ClassVar[bool] = False  # who wants in waits while the server is overloaded
     cors: Cors | None = None  # Tornado asks for headers once before `initialize`
 
     def initialize(self, cors: Cors, requests: Requests) -> None:
@@ -98,6 +75,8 @@ class BaseHandler(RequestHandler):
 
     def prepare(self) -> None:
         self._requests.begin(self)
+        if self.request.method != "OPTIONS":  # without a preflight's answer a page would not see any other
+            self._requests.admit(is_newcomer=self.is_for_newcomers)
         # Tornado's own limit answers without CORS headers; ours is kept in `data_received`.
         cast(HTTP1Connection, self.request.connection).set_max_body_size(2**63)
         try:
@@ -113,6 +92,10 @@ class BaseHandler(RequestHandler):
             self._body += chunk
         elif self._body_bytes > MAX_DISCARDED_BYTES:
             self._answer(BodyTooLarge())
+
+    @property
+    def body_is_complete(self) -> bool:
+        return self.request._body_future.done()
 
     def body_as(self, kind: type[T]) -> T:
         """The request's body, a JSON object, as `kind`, a Struct whose fields are all text.
@@ -146,7 +129,12 @@ class BaseHandler(RequestHandler):
             text = msgspec.json.encode(body)
         except UnicodeEncodeError:  # half of a surrogate pair, which a message may have, has no UTF-8 of its own
             text = json.dumps(msgspec.to_builtins(body)).encode()
-        self.finish(text)
+        self._requests.sending(self.finish(text))
+
+    def give_up(self) -> None:
+        """Answer now: the server ends, and this request was not done in time."""
+        if not self._finished:
+            self._answer(ShuttingDown(retry_after_seconds=RETRY_AFTER_SECONDS))
 
     def compute_etag(self) -> None:
         """No answer here is worth keeping, and a token's is not to be kept."""
@@ -189,7 +177,7 @@ class BaseHandler(RequestHandler):
             if 400 <= status_code < 500:
                 return InvalidInput(FieldError("request", "The request is malformed."))
         if error is None:  # the server is being stopped and gave up this request
-            return Overloaded(retry_after_seconds=1)
+            return ShuttingDown(retry_after_seconds=RETRY_AFTER_SECONDS)
         reference = report(logger, f"answering {self.request.method}", error)
         return Unforeseen(reference=reference)
 
@@ -202,6 +190,8 @@ class BaseHandler(RequestHandler):
             case Temporary():
                 self._tell_refused(answer.code)
                 self.set_header("Retry-After", str(error.retry_after_seconds))
+                if isinstance(error, ShuttingDown):
+                    self.set_header("Connection", "close")  # so that the next request goes to the next process
             case MethodNotAllowed():
                 self.set_header("Allow", ", ".join([*self.methods(), "OPTIONS"]))
             case Unforeseen():

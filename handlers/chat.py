@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import socketio
 
-from chatio.errors import ChatioError, MessageRejected, RateLimited, Temporary, TokenError, answer_to
+from chatio.errors import ChatioError, MessageRejected, RateLimited, ShuttingDown, Temporary, TokenError, answer_to
 from chatio.headcount import Headcount
 from chatio.log import Entry, MessageLog
 from chatio.messages import Author, fit_id, stamp
@@ -18,6 +18,7 @@ from handlers import events
 from handlers.company import Company
 from handlers.membership import Membership
 from handlers.pacing import Pacing
+from handlers.requests import RETRY_AFTER_SECONDS
 
 NAMESPACE = "/chat"
 
@@ -124,6 +125,8 @@ class ChatNamespace(socketio.AsyncNamespace):
             # It has its ack whatever its author's pace is: who is refused takes a message for lost.
             self._pacing.takes(sid, author)
             return _accepted(sent)
+        if self.server.is_leaving:
+            return await self._turn_away(sid, raw)
         try:
             await self._pacing.wait_for_turn(sid, author)
             if sid not in self._authors:  # the session ended while it waited
@@ -131,6 +134,8 @@ class ChatNamespace(socketio.AsyncNamespace):
             message = stamp(raw, author, max_chars=self._message_max_chars)
         except (MessageRejected, RateLimited) as error:
             return await self._reject(sid, raw, error)
+        if self.server.is_leaving:  # it began while the message waited for its turn
+            return await self._turn_away(sid, raw)
         entry, is_new = self._log.append(message)
         if is_new:
             self._fanout.wake()
@@ -160,3 +165,13 @@ class ChatNamespace(socketio.AsyncNamespace):
             "message-rejected", msgspec.to_builtins(events.MessageRejected(False, cause, fit_id(raw))), to=sid
         )
         return None
+
+    async def _turn_away(self, sid: str, raw: object) -> object:
+        """Take no message any more, and let its sender go to the next server at once.
+
+        No ack, not even a refusal: clients with `retries` send again what was not acknowledged, and only that.
+        """
+        if not ack_requested():
+            await self._reject(sid, raw, ShuttingDown(retry_after_seconds=RETRY_AFTER_SECONDS))
+        self.server.let_go(sid, NAMESPACE)
+        return self.server.not_handled

@@ -13,6 +13,7 @@ from chatio.errors import (
     ChatioError,
     InvalidInput,
     MissingToken,
+    ShuttingDown,
     TokenExpired,
     TokenMalformed,
     TokenRevoked,
@@ -25,7 +26,7 @@ Method = TypeVar("Method", bound=Callable[..., Awaitable[None]])
 Struct = type[msgspec.Struct]
 
 # What no method has to name.
-ALWAYS: Final = (BodyTooLarge, Unforeseen)
+ALWAYS: Final = (BodyTooLarge, ShuttingDown, Unforeseen)
 OF_TOKENS: Final = (MissingToken, TokenExpired, TokenSignatureInvalid, TokenMalformed, TokenRevoked)
 
 _MARK = "_described"

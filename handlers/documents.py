@@ -7,12 +7,13 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from tornado.template import Loader
 
-from handlers.base import BaseHandler, Requests
+from handlers.base import BaseHandler
 from handlers.cors import Cors
 from handlers.described import unlisted
 from handlers.guard import public
 from handlers.openapi import openapi_document
 from handlers.outline import outline, prose
+from handlers.requests import Requests
 
 FOLDER: Final = Path(__file__).parent / "docs"
 
@@ -56,6 +57,6 @@ class DocumentHandler(BaseHandler):
     async def get(self) -> None:
         self.set_header("Content-Type", self._document.content_type)
         self.set_header("Content-Security-Policy", PAGE_POLICY)
-        self.finish(self._document.body)
+        self._requests.sending(self.finish(self._document.body))
 
     head = get

@@ -8,10 +8,11 @@ from chatio.errors import FieldError, InvalidInput, OffsetInvalid
 from chatio.log import Entry, MessageLog
 from chatio.tokens import Claims, Tokens
 from handlers.answers import LoggedMessage, MessagePage, Offset
-from handlers.base import BaseHandler, Requests
+from handlers.base import BaseHandler
 from handlers.cors import Cors
 from handlers.described import described
 from handlers.guard import authenticated
+from handlers.requests import Requests
 
 MAX_PAGE = 100
 DEFAULT_PAGE = 50

@@ -11,12 +11,13 @@ from chatio.presence import Presence
 from chatio.tokens import Tokens
 from chatio.users import UserRegistry
 from handlers.account import LoginHandler, OnlineHandler, RegisterHandler
-from handlers.base import BaseHandler, NotFoundHandler, Requests
+from handlers.base import BaseHandler, NotFoundHandler
 from handlers.callers import PasswordDoor, RegistrationDoor
 from handlers.cors import Cors
 from handlers.documents import DocumentHandler, make_documents
 from handlers.guard import is_marked
 from handlers.messages import MessagesHandler
+from handlers.requests import Requests
 from handlers.user import EndSockets, LogoutHandler, PasswordHandler, UserHandler
 
 

@@ -1,13 +1,11 @@
 """Listen, serve until told to stop, and leave without hurting who is connected."""
 
-import asyncio
 import contextlib
 import errno
 import logging
 import resource
-import signal
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 from tornado.httpserver import HTTPServer
@@ -16,14 +14,12 @@ from tornado.netutil import bind_sockets
 from tornado.web import Application
 
 from chatio.realtime import HTTP_SERVER_OPTIONS
-from handlers.base import Requests
+from handlers.leaving import Clients, leave
+from handlers.requests import Requests
+from handlers.signals import StopSignals
 
 logger = logging.getLogger("chatio")
 
-# What is under way gets this long to finish; a hash takes 50 ms, a full queue of them about 6 s.
-STOP_SECONDS = 6.0
-DROP_SECONDS = 2.5
-CLOSE_SECONDS = 0.5
 BODY_SECONDS = 60.0  # nginx's client_body_timeout
 # Handlers take bodies as streams of such pieces and count them; nothing larger is read ahead.
 BUFFER_BYTES = 128 * 1024
@@ -44,16 +40,17 @@ async def serve(
     host: str,
     port: int,
     requests: Requests,
-    drop_sockets: Callable[[], Awaitable[None]],
+    clients: Clients,
+    grace_seconds: float,
     http_server: Callable[..., HTTPServer] = HTTPServer,
 ) -> None:
-    """Serve until SIGTERM or SIGINT. `http_server` makes the server, as `HTTPServer` does. Raises `CannotListen`.
+    """Serve until SIGTERM or SIGINT, then leave within `grace_seconds`. Raises `CannotListen`.
 
-    Then: accept nobody new, let the requests under way finish, drop the sockets (`drop_sockets`), return.
+    `http_server` makes the server, as `HTTPServer` does.
+
+    Afterwards both signals are ignored: the process has nothing left to do but to end.
     """
-    stopping = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    signals = StopSignals()
     server = http_server(
         application, body_timeout=BODY_SECONDS, max_buffer_size=BUFFER_BYTES, **HTTP_SERVER_OPTIONS
     )
@@ -61,23 +58,9 @@ async def serve(
     bound_port = _listen(server, host, port)
     url = f"http://{_shown(host)}:{bound_port}"
     logger.info("Chat.io is listening on %s", url, extra={"event": "started", "url": url})
-    await stopping.wait()
-
-    logger.info("Stopping", extra={"event": "stopping"})
-    server.stop()
-    try:
-        await asyncio.wait_for(requests.wait_idle(), STOP_SECONDS)
-    except TimeoutError:
-        logger.warning(
-            "Some requests did not finish within %d seconds",
-            STOP_SECONDS,
-            extra={"event": "requests_given_up", "seconds": STOP_SECONDS},
-        )
-    with contextlib.suppress(TimeoutError):  # what does not close in time ends with the process
-        await asyncio.wait_for(drop_sockets(), DROP_SECONDS)
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(server.close_all_connections(), CLOSE_SECONDS)
-    logger.info("Stopped", extra={"event": "stopped"})
+    await signals.first.wait()
+    await leave(server, requests=requests, clients=clients, grace_seconds=grace_seconds, at_once=signals.second)
+    signals.close()
 
 
 def _allow_as_many_files_as_may_be() -> None:

@@ -9,11 +9,12 @@ from chatio.stores.base import User
 from chatio.tokens import Claims, Tokens
 from chatio.users import Confirmation, PasswordChange, UserRegistry
 from handlers.answers import Person
-from handlers.base import BaseHandler, Requests
+from handlers.base import BaseHandler
 from handlers.callers import PasswordDoor
 from handlers.cors import Cors
 from handlers.described import described
 from handlers.guard import authenticated
+from handlers.requests import Requests
 
 # What a door that asks for the password again raises.
 _OF_CONFIRMING: Final = (UserUnknown, WrongPassword, PasswordReplaced, RateLimited, Overloaded)

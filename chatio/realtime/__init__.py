@@ -8,13 +8,14 @@ from tornado.web import RequestHandler
 from chatio.realtime.dispatch import TryLater, ack_requested
 from chatio.realtime.engine import EngineServer
 from chatio.realtime.failures import refused
-from chatio.realtime.gate import Gate, HandshakeRate, Refusal
+from chatio.realtime.gate import Busy, Gate, HandshakeRate, Refusal
 from chatio.realtime.handler import handler_for
 from chatio.realtime.pace import Pace
 from chatio.realtime.server import Server
 
 __all__ = [
     "HTTP_SERVER_OPTIONS",
+    "Busy",
     "EngineServer",
     "Gate",
     "HandshakeRate",

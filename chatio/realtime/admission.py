@@ -8,6 +8,7 @@ from tornado.httputil import HTTPServerRequest
 from chatio.realtime.connection import Connection
 from chatio.realtime.engine import EngineServer
 from chatio.realtime.gate import Refusal, first_refusal
+from chatio.realtime.limits import LEAVING_RETRY_SECONDS
 
 
 class Refused(Exception):
@@ -55,7 +56,7 @@ def unsupported_version() -> Refused:
 
 
 def shutting_down() -> Refused:
-    return Refused(503, 3, "Shutting down")
+    return Refused(503, 3, "Shutting down", retry_after_seconds=LEAVING_RETRY_SECONDS)
 
 
 def not_now(refusal: Refusal) -> Refused:
@@ -81,8 +82,6 @@ def body_bytes(request: HTTPServerRequest) -> int:
 
 def admitted(engine: EngineServer, request: HTTPServerRequest) -> Connection | None:
     """The session that a GET or POST belongs to, None for a handshake. Raises Refused."""
-    if not engine.accepting:
-        raise shutting_down()
     transport, sid = argument(request, "transport"), argument(request, "sid")
     if transport not in engine.transports:
         raise unknown_transport()
@@ -98,6 +97,8 @@ def admitted(engine: EngineServer, request: HTTPServerRequest) -> Connection | N
         raise unsupported_version()
     if request.method != "GET":
         raise bad_method()
+    if not engine.accepting:
+        raise shutting_down()
     return None
 
 

@@ -244,6 +244,22 @@ class Connection(EngineIOSocket):  # type: ignore[misc]
             elif self.stage is Stage.POLLING:
                 self.outbox.release()
 
+    @property
+    def has_taken_all(self) -> bool:
+        """Nothing waits for the client, neither here nor in the log that it follows."""
+        if self.cursor is not None and not self.cursor.is_level:
+            return False
+        if self.websocket is not None:
+            return not self.websocket.pending_output_bytes
+        return self.outbox is None or self.outbox.is_empty
+
+    @property
+    def can_be_told(self) -> bool:
+        """A packet that is sent now goes out at once: to a WebSocket, or as the answer to a GET that waits."""
+        if self.websocket is not None:
+            return True
+        return self.stage is Stage.POLLING and self.outbox is not None and self.outbox.is_polled
+
     def ping(self) -> None:
         self._write_now(outgoing.PING)  # goes before all that waits in the log for who reads slowly
 

@@ -36,6 +36,11 @@ class Cursor:
         self.in_kernel = 0  # bytes for it there, when it was last looked at
         self.is_due = False  # its next piece is due
 
+    @property
+    def is_level(self) -> bool:
+        """The connection took all that is there for it."""
+        return self.fanout.is_level(self)
+
     def hold(self, packet: Outgoing) -> bool:
         """Take `packet`, which is for this connection alone, if entries go before it; False: send it now."""
         return self.fanout.hold(self, packet)

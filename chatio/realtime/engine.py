@@ -63,7 +63,7 @@ class EngineServer(EngineIOServer):  # type: ignore[misc]
         self.crowd = Crowd(most=max_connections, most_per_address=max_connections_per_address)
         self.gates: tuple[Gate, ...] = (self.crowd, *gates)
         self.input_pace = input_pace or Pace()
-        self.accepting = True
+        self.accepting = True  # handshakes; sessions that are there are served on
         self._identifiers = Identifiers()
         self.heartbeat = Heartbeat(self.ping_interval, self.ping_timeout)
         self.leaving: Deadlines[Connection] = Deadlines(

@@ -94,16 +94,15 @@ class Fanout:
         self._asides.append((packet, but))
         self._schedule()
 
-    @property
-    def is_settled(self) -> bool:
-        """Everybody was given all there is, and took it."""
-        return not (self._fresh or self._asides or self._round or self._due or len(self._stalled))
+    # What connections ask and tell
 
-    # What connections tell
+    def is_level(self, cursor: Cursor) -> bool:
+        """See `Cursor.is_level`."""
+        return cursor.number >= self._seen and not cursor.is_stalled and cursor.held is None
 
     def hold(self, cursor: Cursor, packet: Outgoing, *, always: bool = False) -> bool:
         """See `Cursor.hold`; `always`: also if nothing goes before it."""
-        if not always and cursor.number >= self._seen and not cursor.is_stalled and cursor.held is None:
+        if not always and self.is_level(cursor):
             return False
         if cursor.held is None:
             cursor.held = deque()

@@ -5,7 +5,7 @@ a CONNECT_ERROR: after one they stay away until the page is loaded again.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple, Protocol
 
 from chatio.addresses import origin_of
@@ -73,6 +73,17 @@ class HandshakeRate:
     def admit(self, address: str) -> Refusal | None:
         wait = self._throttle.wait_after(origin_of(address))
         return Refusal("too many handshakes from one address", math.ceil(wait)) if wait else None
+
+
+class Busy:
+    """The gate that is shut while everybody new is to wait: for so many seconds as `wait` answers; 0: come in."""
+
+    def __init__(self, wait: Callable[[], int]) -> None:
+        self._wait = wait
+
+    def admit(self, address: str) -> Refusal | None:
+        wait = self._wait()
+        return Refusal("overloaded", wait) if wait else None
 
 
 def first_refusal(gates: Iterable[Gate], address: str) -> Refusal | None:

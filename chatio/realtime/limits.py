@@ -58,6 +58,8 @@ CONNECT_GAP_SECONDS = 0.002
 # A polling client that says "close" may have sent a GET beside it, on a connection that is read a little
 # later.
 LEAVING_SECONDS = 0.05
+# After so long another server is likely to be there for who was refused because this one leaves.
+LEAVING_RETRY_SECONDS = 2
 # What is read and thrown away of a refused body, so that its client hears the answer instead of a reset.
 DISCARDED_BODY_BYTES = 4_000_000
 # A polling POST is sent within this time.

@@ -25,6 +25,10 @@ class Outbox:
         return self._waiting is not None
 
     @property
+    def is_empty(self) -> bool:
+        return not self._packets
+
+    @property
     def is_full(self) -> bool:
         return self._bytes > PENDING_OUTPUT_BYTES
 

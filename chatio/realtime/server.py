@@ -6,7 +6,6 @@ the protocol is closed, a handler that raises is reported once and its client to
 a table.
 """
 
-import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +14,7 @@ from chatio.realtime.codec import packet_class
 from chatio.realtime.connection import Connection
 from chatio.realtime.cursor import Log
 from chatio.realtime.deadlines import Deadlines
+from chatio.realtime.departure import Departure
 from chatio.realtime.dispatch import Connecting, Follows
 from chatio.realtime.engine import EngineServer, F, quiet, unchanged
 from chatio.realtime.fanout import Fanout
@@ -24,8 +24,6 @@ from chatio.realtime.limits import BEFORE_CONNECT_BYTES, LATER_SECONDS, REFUSED_
 from chatio.realtime.manager import Manager
 from chatio.realtime.outgoing import Outgoing
 from chatio.realtime.packets import Kind, Packet, ProtocolError
-
-FLUSH_GRAIN_SECONDS = 0.01
 
 
 class Server(Joining):
@@ -62,6 +60,7 @@ class Server(Joining):
         self._later: Deadlines[str] = Deadlines(LATER_SECONDS, self._come_again)
         self._connecting: dict[str, Connecting] = {}
         self._fanouts: dict[str, Fanout] = {}
+        self._departure = Departure(self.eio)
         self._assembly = Assembly(self.packet_class, self.eio.max_http_buffer_size)
 
     def on(self, event: str, handler: Any = None, namespace: str | None = None) -> Callable[[F], F]:
@@ -117,17 +116,29 @@ class Server(Joining):
         if eio_sid is not None:
             self._close(eio_sid, rule)
 
-    async def drop_all(self, *, flush_seconds: float = 0.0) -> None:
-        """Let go of every client, without a DISCONNECT packet, so that it comes back; take no new one.
+    # Leaving
 
-        Before, for `flush_seconds` at the most, what the logs have is delivered to whoever takes it.
+    @property
+    def is_leaving(self) -> bool:
+        return not self.eio.accepting
+
+    @property
+    def connections(self) -> int:
+        return len(self.eio.sockets)
+
+    async def leave(self, seconds: float) -> None:
+        """Take nobody new, and let everybody go within `seconds`, so that they come back: see `Departure`.
+
+        Who is there is served until then.
         """
-        ends = asyncio.get_running_loop().time() + flush_seconds
-        while not all(fanout.is_settled for fanout in self._fanouts.values()):
-            if asyncio.get_running_loop().time() > ends:
-                break
-            await asyncio.sleep(FLUSH_GRAIN_SECONDS)
-        await self.eio.drop_all()
+        self.eio.accepting = False
+        await self._departure.run(seconds)
+
+    def let_go(self, sid: str, namespace: str) -> None:
+        """Let one client go before its turn, while everybody leaves."""
+        connection = self.eio.sockets.get(self.manager.eio_sid_from_sid(sid, namespace))
+        if connection is not None:
+            self._departure.hurry(connection)
 
     # The connection below
 

@@ -30,7 +30,8 @@ class Reply(NamedTuple):
 class ServerProcess:
     """Starts on entering, is stopped by SIGTERM on leaving; `lines` is all that it printed by then.
 
-    Without rate limits unless `settings` says so: most tests do in a second what people do in a day.
+    Without rate limits and without overload unless `settings` says so: most tests do in a second what people do in
+    a day, on machines that are busy.
     """
 
     def __init__(self, *options: str, folder: Path = ROOT, **settings: str) -> None:
@@ -42,6 +43,7 @@ class ServerProcess:
             "SERVER_HOST": "127.0.0.1",
             "JWT_SECRET_KEY": SECRET,
             "RATE_LIMITS": "off",
+            "OVERLOAD_LAG_SECONDS": "0",
             **settings,
         }
         self.lines: list[str] = []

@@ -97,7 +97,14 @@ def test_the_life_of_a_server_is_four_events() -> None:
         assert server.stop() == 0
     lines = [json.loads(line) for line in server.lines]
     assert [line["event"] for line in lines] == ["starting", "started", "stopping", "stopped"]
-    assert lines[0]["settings"] == ["SERVER_PORT", "SERVER_HOST", "JWT_SECRET_KEY", "RATE_LIMITS", "LOG_FORMAT"]
+    assert lines[0]["settings"] == [
+        "SERVER_PORT",
+        "SERVER_HOST",
+        "JWT_SECRET_KEY",
+        "RATE_LIMITS",
+        "OVERLOAD_LAG_SECONDS",
+        "LOG_FORMAT",
+    ]
     assert lines[1]["url"] == url
 
 

@@ -34,10 +34,10 @@ def test_typing_is_told_to_the_others_once_a_second(server: ServerProcess, js: J
     js.emit("ann", "send-message", {"content": "typed"})
     for name in ("ann", "bob", "eve"):
         js.expect(name, "receive-message")
-    for name in ("bob", "eve"):
-        ((told,),) = js.kept(name, "typing")
-        assert told["name"] == "ann"
-        assert set(told) == {"id", "name"}
+    ((told,),) = js.kept("bob", "typing")
+    assert told["name"] == "ann"
+    assert set(told) == {"id", "name"}
+    assert js.kept("eve", "typing") in ([], [[told]])  # between two GETs she does without
     assert js.kept("ann", "typing") == []
 
 

@@ -118,20 +118,11 @@ def test_request_under_way_is_finished_when_the_server_stops(server: ServerProce
         code: list[int] = []
         stopping = threading.Thread(target=lambda: code.append(server.stop()))
         stopping.start()
-        while not _refuses(server.port):
-            pass
+        await_until(lambda: server.request("GET", "/nowhere").status == 503, "it leaves")
         connection.sendall(body[20:])
         assert connection.recv(4096).startswith(b"HTTP/1.1 201")
         stopping.join()
     assert code == [0]
-
-
-def _refuses(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=5).close()
-    except ConnectionRefusedError:
-        return True
-    return False
 
 
 def test_nothing_that_is_secret_is_printed(js: JsClients) -> None:

@@ -13,6 +13,7 @@ from tornado.netutil import bind_sockets
 
 import main as program
 from chatio.settings import table
+from handlers.signals import STOPPING
 from tests.conftest import ExpectedLogs
 
 KEY = "a key of more than thirty-two bytes"
@@ -54,9 +55,12 @@ def stop_when_listening(caplog: pytest.LogCaptureFixture) -> Iterator[list[str]]
                 os.kill(os.getpid(), signal.SIGTERM)
 
     handler = Stop(logging.INFO)
+    kept = {number: signal.getsignal(number) for number in STOPPING}
     logging.getLogger("chatio").addHandler(handler)
     yield lines
     logging.getLogger("chatio").removeHandler(handler)
+    for number, previous in kept.items():
+        signal.signal(number, previous)  # a server that has left ignores them
 
 
 def test_a_sound_configuration_is_said_to_be_and_exits_0_without_serving(
@@ -158,7 +162,7 @@ def test_the_server_starts_says_where_and_ends_with_0(env_file: Write, stop_when
     assert begin.startswith("Chat.io starts on Python 3.")
     assert begin.endswith(": SERVER_PORT, SERVER_HOST, JWT_SECRET_KEY")
     assert first.startswith("Chat.io is listening on http://127.0.0.1:")
-    assert others == ["Stopping", "Stopped"]
+    assert others == ["Stopping: 0 connections are let go within 10 seconds", "Stopped"]
 
 
 def test_what_the_loop_finds_wrong_is_ours_to_tell(

@@ -54,11 +54,17 @@ def test_the_last_offset_of_a_log_before_a_restart_replays_nothing_and_loses_not
     assert (start.after, start.recovered) == (10, False)
 
 
-def test_a_pid_of_another_log_is_somebody_new() -> None:
-    old, log = filled(3), filled(10)
+def test_who_comes_from_another_log_gets_all_of_this_one() -> None:
+    """A restart: what was said before this client came back is more than the history that somebody new gets."""
+    old, log = filled(3), filled(10, max_messages=7)
     pid = start_of(old, None, None, history=0).pid
     start = start_of(log, pid, old.offset_of(2), history=2)
-    assert (start.after, start.recovered) == (8, False)
+    assert (start.after, start.recovered) == (log.tail, False) == (3, False)
+
+
+@pytest.mark.parametrize("pid", ["odd", "." * 3, "x" * 1_000_000, 7, "0" * 25])
+def test_an_odd_pid_is_somebody_new(pid: object) -> None:
+    assert start_of(filled(10), pid, None, history=2).after == 8
 
 
 @pytest.mark.parametrize(

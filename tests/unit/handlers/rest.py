@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from typing import Any, NamedTuple, Self
 
 from tornado.httpserver import HTTPServer
@@ -19,9 +20,9 @@ from chatio.throttles import Throttle
 from chatio.tokens import Tokens
 from chatio.users import UserRegistry
 from handlers.asyncapi import asyncapi_document
-from handlers.base import Requests
 from handlers.callers import Callers, PasswordDoor, RegistrationDoor
 from handlers.cors import Cors
+from handlers.requests import Requests
 from handlers.routes import make_application
 from handlers.serving import BUFFER_BYTES
 from tests.documents import Doors
@@ -86,7 +87,13 @@ class Connection:
 class Rest:
     """A server that `handlers.routes` puts together as `main.run` does, with hashes that cost next to nothing."""
 
-    def __init__(self, *, hash_queue_max: int = 256, origins: tuple[str, ...] = (ORIGIN,)) -> None:
+    def __init__(
+        self,
+        *,
+        hash_queue_max: int = 256,
+        origins: tuple[str, ...] = (ORIGIN,),
+        newcomers_wait: Callable[[], int] = lambda: 0,
+    ) -> None:
         self.hasher = PasswordHasher(max_waiting=hash_queue_max, memory_kib=8, iterations=1)
         self.registry = UserRegistry(MemoryUserStore(), self.hasher)
         self.tokens = Tokens(KEY, ttl_seconds=3600)
@@ -96,7 +103,7 @@ class Rest:
         self.asyncapi = asyncapi_document(namespace="/chat", message_max_chars=10_000, has_presence=True)
         self.ended: list[tuple[str, Reason]] = []  # whose sockets were to be closed, and why
         self.callers = Callers()
-        self.requests = Requests(self.callers)
+        self.requests = Requests(self.callers, newcomers_wait=newcomers_wait)
         self.sign_ins = SignIns(is_on=False)
         self.registrations = Throttle(1, 1, is_on=False)
         self._servers: list[HTTPServer] = []

@@ -8,8 +8,9 @@ import pytest
 from tornado.web import Application, HTTPError
 
 from chatio.errors import FieldError, InvalidInput, RateLimited
-from handlers.base import MAX_BODY_BYTES, MAX_DISCARDED_BYTES, BaseHandler, Requests
+from handlers.base import MAX_BODY_BYTES, MAX_DISCARDED_BYTES, BaseHandler
 from handlers.guard import public
+from handlers.requests import Requests
 from tests.conftest import ExpectedLogs
 from tests.unit.handlers.rest import ORIGIN, PASSWORD, PATIENCE_SECONDS, Answer, Connection, Rest, request
 
@@ -279,7 +280,7 @@ async def test_a_request_that_a_stopping_server_gives_up_is_asked_again_later(re
 
     rest.listen(doors(rest, Failing))
     answer = await rest.call("GET", "/")
-    assert (answer.status, answer.header("retry-after")) == (503, "1")
+    assert (answer.status, answer.header("retry-after")) == (503, "2")
 
 
 async def test_tornados_own_failures_are_as_unforeseen_as_any(rest: Rest, logs: ExpectedLogs) -> None:

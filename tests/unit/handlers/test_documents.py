@@ -69,6 +69,7 @@ def test_guard_and_input_add_what_they_raise() -> None:
 
     assert {error.__name__ for error in description_of(public(post)).raises} == {  # type: ignore[union-attr]
         "BodyTooLarge",
+        "ShuttingDown",
         "Unforeseen",
         "InvalidInput",
         "RateLimited",

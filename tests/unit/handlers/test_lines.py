@@ -21,7 +21,7 @@ async def serving(most: int, *proxies: str) -> AsyncIterator[tuple[BoundedServer
         yield server, next(iter(server._sockets.values())).getsockname()[1]
     finally:
         server.stop()
-        await soon(realtime.drop_all())
+        await soon(realtime.eio.drop_all())
         await until(lambda: not len(realtime.eio.lingering))
         await server.close_all_connections()
 

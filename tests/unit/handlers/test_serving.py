@@ -9,16 +9,31 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+from tornado.httpserver import HTTPServer
 from tornado.ioloop import IOLoop
 from tornado.netutil import bind_sockets
 from tornado.web import Application
 
+from chatio.errors import ANSWERS, ShuttingDown
 from handlers import serving
 from handlers.base import BaseHandler
 from handlers.guard import public
+from handlers.leaving import leave
 from handlers.serving import CannotListen, serve
+from handlers.signals import STOPPING as STOPPING_SIGNALS
 from tests.conftest import ExpectedLogs
-from tests.unit.handlers.rest import PATIENCE_SECONDS, Rest, request
+from tests.unit.handlers.rest import ORIGIN, PATIENCE_SECONDS, Answer, Connection, Rest, request
+
+STOPPING = "Stopping: 7 connections are let go within 30 seconds"
+
+
+@pytest.fixture(autouse=True)
+def handlers_of_signals() -> Iterator[None]:
+    """A server that has left ignores signals; these tests do not."""
+    kept = {number: signal.getsignal(number) for number in STOPPING_SIGNALS}
+    yield
+    for number, handler in kept.items():
+        signal.signal(number, handler)
 
 
 class Told(logging.Handler):
@@ -52,11 +67,27 @@ def told(io_loop: IOLoop, caplog: pytest.LogCaptureFixture) -> Iterator[Told]:
     logging.getLogger("chatio").removeHandler(told)
 
 
+class Leaving:
+    """The chat's clients, who go when the test says so."""
+
+    connections = 7
+
+    def __init__(self) -> None:
+        self.begun, self.all_gone = asyncio.Event(), asyncio.Event()
+
+    async def leave(self, seconds: float) -> None:
+        self.begun.set()
+        await self.all_gone.wait()
+
+
 class Server:
     """`serve` as a task, with one door that answers when it is told to."""
 
-    def __init__(self, rest: Rest, told: Told, host: str = "127.0.0.1") -> None:
+    def __init__(self, rest: Rest, told: Told, host: str = "127.0.0.1", grace_seconds: float = 30.0) -> None:
         self.happened: list[str] = []
+        self.all_gone = asyncio.Event()
+        self.all_gone.set()
+        self._grace_seconds = grace_seconds
         self.begun, self.answer_now = asyncio.Event(), asyncio.Event()
         self._rest = rest
         self._told = told
@@ -73,11 +104,25 @@ class Server:
         needs = {"cors": rest.cors, "requests": rest.requests}
         application = Application([(r"/", Waiting, needs)], log_function=lambda _: None)
         self.serving = asyncio.ensure_future(
-            serve(application, host=host, port=0, requests=rest.requests, drop_sockets=self._drop)
+            serve(
+                application,
+                host=host,
+                port=0,
+                requests=rest.requests,
+                clients=self,
+                grace_seconds=grace_seconds,
+            )
         )
 
-    async def _drop(self) -> None:
-        self.happened.append("dropped")
+    @property
+    def connections(self) -> int:
+        return 7
+
+    async def leave(self, seconds: float) -> None:
+        """What the chat does when it is told to."""
+        assert seconds < self._grace_seconds
+        await self.all_gone.wait()
+        self.happened.append("gone")
 
     async def listening(self) -> str:
         line = await self._told.line("Chat.io is listening on ")
@@ -103,44 +148,106 @@ async def test_a_signal_ends_it_in_order_and_every_step_is_one_line(
     assert (await rest.call("GET", "/")).status == 200
     os.kill(os.getpid(), number)
     await server.stopped()
-    assert server.happened == ["answered", "dropped"]
-    assert told.lines == [line, "Stopping", "Stopped"]
+    assert server.happened == ["answered", "gone"]
+    assert told.lines == [line, STOPPING, "Stopped"]
     with pytest.raises(ConnectionRefusedError):
         await rest.connect()
 
 
-async def test_what_is_under_way_is_finished_and_nobody_new_is_taken(rest: Rest, told: Told) -> None:
+async def test_what_is_under_way_is_finished_and_who_comes_is_answered_503(rest: Rest, told: Told) -> None:
     server = Server(rest, told)
     await server.listening()
-    async with await rest.connect() as connection:
+    async with await rest.connect() as connection, await rest.connect() as kept_alive:
         await connection.send(request("GET", "/"))
         await asyncio.wait_for(server.begun.wait(), PATIENCE_SECONDS)
         os.kill(os.getpid(), signal.SIGTERM)
         await told.line("Stopping")
-        with pytest.raises(ConnectionRefusedError):
-            await rest.connect()
-        assert server.happened == []
+        for refused in (await rest.call("GET", "/"), await late(kept_alive)):
+            assert (refused.status, refused.json["message"]) == (503, ANSWERS[ShuttingDown].message)
+            assert refused.header("retry-after") == "2"
+            assert refused.header("connection") == "close"
+            assert refused.header("access-control-allow-origin") == ORIGIN
+        assert (await rest.call("OPTIONS", "/")).status == 204  # without it a page could not read the 503
         server.answer_now.set()
         assert (await connection.receive()).status == 200
         await server.stopped()
-    assert server.happened == ["answered", "dropped"]
+    assert sorted(server.happened) == ["answered", "gone"]
 
 
-async def test_what_does_not_finish_in_time_is_left_and_told(
-    rest: Rest, told: Told, logs: ExpectedLogs, monkeypatch: pytest.MonkeyPatch
+async def late(connection: Connection) -> Answer:
+    await connection.send(request("GET", "/"))
+    return await connection.receive()
+
+
+async def test_what_does_not_finish_in_time_is_answered_503_and_told(
+    rest: Rest, told: Told, logs: ExpectedLogs
 ) -> None:
-    monkeypatch.setattr(serving, "STOP_SECONDS", 0.01)
     logs.expect("^Some requests did not finish within")
-    server = Server(rest, told)
+    server = Server(rest, told, grace_seconds=1)
     await server.listening()
     async with await rest.connect() as connection:
         await connection.send(request("GET", "/"))
         await asyncio.wait_for(server.begun.wait(), PATIENCE_SECONDS)
         os.kill(os.getpid(), signal.SIGTERM)
+        assert (await connection.receive()).status == 503
         await server.stopped()
-        assert server.happened == ["dropped"]
         assert await connection.ends()
+    assert server.happened == ["gone"]
     server.answer_now.set()
+
+
+async def test_a_second_signal_cuts_it_short_and_says_what_is_skipped(rest: Rest, told: Told) -> None:
+    server = Server(rest, told)
+    server.all_gone.clear()
+    await server.listening()
+    async with await rest.connect() as connection:
+        await connection.send(request("GET", "/"))
+        await asyncio.wait_for(server.begun.wait(), PATIENCE_SECONDS)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGINT):
+            os.kill(os.getpid(), number)
+        await server.stopped()
+        assert await connection.ends()
+    assert server.happened == []
+    assert told.lines[1:] == [STOPPING, "Leaving at once: 7 connections and 1 requests are cut off", "Stopped"]
+    server.answer_now.set()
+
+
+async def test_signals_that_come_after_it_has_left_change_nothing(rest: Rest, told: Told) -> None:
+    server = Server(rest, told)
+    await server.listening()
+    os.kill(os.getpid(), signal.SIGTERM)
+    await server.stopped()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        os.kill(os.getpid(), number)  # ends this process, if it is not ignored
+    await asyncio.sleep(0)
+
+
+async def test_a_port_that_somebody_else_has_too_is_closed_at_once(rest: Rest) -> None:
+    """As with systemd's socket activation: who comes meanwhile waits for the next process."""
+    (listening,) = bind_sockets(0, "127.0.0.1")
+    port = listening.getsockname()[1]
+    server = HTTPServer(Application())
+    server.add_sockets([listening.dup()])
+    clients = Leaving()
+    left = asyncio.ensure_future(
+        leave(
+            server,
+            requests=rest.requests,
+            clients=clients,
+            grace_seconds=30,
+            at_once=asyncio.Event(),
+            keeps_answering=False,
+        )
+    )
+    await asyncio.wait_for(clients.begun.wait(), PATIENCE_SECONDS)
+    with listening:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        listening.settimeout(PATIENCE_SECONDS)
+        waiting, _ = listening.accept()  # nobody took it: it is here for the next process
+        waiting.close()
+        writer.close()
+    clients.all_gone.set()
+    await asyncio.wait_for(left, PATIENCE_SECONDS)
 
 
 async def test_a_head_over_16_kib_is_refused_before_it_can_be_kept(rest: Rest, told: Told) -> None:
@@ -153,21 +260,6 @@ async def test_a_head_over_16_kib_is_refused_before_it_can_be_kept(rest: Rest, t
         assert await connection.ends()
     os.kill(os.getpid(), signal.SIGTERM)
     await server.stopped()
-
-
-async def test_a_second_signal_changes_nothing(rest: Rest, told: Told) -> None:
-    server = Server(rest, told)
-    await server.listening()
-    async with await rest.connect() as connection:
-        await connection.send(request("GET", "/"))
-        await asyncio.wait_for(server.begun.wait(), PATIENCE_SECONDS)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGINT):
-            os.kill(os.getpid(), number)
-        await told.line("Stopping")
-        server.answer_now.set()
-        assert (await connection.receive()).status == 200
-        await server.stopped()
-    assert told.lines.count("Stopping") == 1
 
 
 async def test_the_empty_host_is_every_interface_and_shown_as_one_to_open(rest: Rest, told: Told) -> None:
@@ -186,11 +278,14 @@ async def cannot_listen(rest: Rest, host: str, port: int) -> str:
 
 
 async def why_not(rest: Rest, host: str, port: int) -> str:
-    async def drop() -> None:
-        pass
+    class Nobody:
+        connections = 0
+
+        async def leave(self, seconds: float) -> None:
+            pass
 
     with pytest.raises(CannotListen) as caught:
-        await serve(Application(), host=host, port=port, requests=rest.requests, drop_sockets=drop)
+        await serve(Application(), host=host, port=port, requests=rest.requests, clients=Nobody(), grace_seconds=1)
     assert caught.value.__suppress_context__
     return str(caught.value)
 

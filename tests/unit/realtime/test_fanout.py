@@ -199,7 +199,7 @@ def test_every_client_reads_one_gapless_run(steps: list[tuple[str, int, int]], m
                 assert first + count - 1 == house.log.head
                 assert client.own == client.expected_own
         house.close()
-        await house.server.drop_all()
+        await house.server.eio.drop_all()
         return house
 
     try:

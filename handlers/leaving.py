@@ -1,0 +1,88 @@
+"""Stop serving without hurting who is connected, in a bounded time. What is promised: docs/leaving.md."""
+
+import asyncio
+import contextlib
+import logging
+from typing import Final, Protocol
+
+from tornado.httpserver import HTTPServer
+
+from handlers.requests import Requests
+
+logger = logging.getLogger("chatio")
+
+# Of the grace, for what comes after the last client: hashes that run are waited for, tasks cancelled, and Python
+# takes its time to end. Seconds, and the share of a short grace.
+EXIT_SECONDS: Final = 1.0
+EXIT_SHARE: Final = 0.15
+CLOSE_SECONDS: Final = 0.3
+CLOSE_SHARE: Final = 0.05
+
+
+class Clients(Protocol):
+    """Who is connected to the chat."""
+
+    @property
+    def connections(self) -> int: ...
+    async def leave(self, seconds: float) -> None:
+        """Take nobody new, and let everybody go within `seconds`."""
+
+
+async def leave(
+    server: HTTPServer,
+    *,
+    requests: Requests,
+    clients: Clients,
+    grace_seconds: float,
+    at_once: asyncio.Event,
+    keeps_answering: bool = True,
+) -> None:
+    """Return when nobody is connected any more, early enough for the process to end within `grace_seconds`.
+
+    Meanwhile the port stays open, and who comes is answered 503; with `keeps_answering=False` it is closed first:
+    somebody else has it too (systemd's socket activation), and who comes waits there for the next process.
+    `at_once` cuts it short.
+    """
+    logger.info(
+        "Stopping: %d connections are let go within %g seconds",
+        clients.connections,
+        grace_seconds,
+        extra={"event": "stopping", "connections": clients.connections, "grace_seconds": grace_seconds},
+    )
+    if not keeps_answering:
+        server.stop()
+    seconds = grace_seconds - min(EXIT_SECONDS, grace_seconds * EXIT_SHARE)
+    close_seconds = min(CLOSE_SECONDS, seconds * CLOSE_SHARE)
+    parting = asyncio.create_task(_part(requests, clients, seconds - close_seconds))
+    hurrying = asyncio.create_task(at_once.wait())
+    await asyncio.wait({parting, hurrying}, return_when=asyncio.FIRST_COMPLETED)
+    hurrying.cancel()
+    if not parting.done():
+        _tell_what_is_cut_off(requests, clients)
+        parting.cancel()
+    await asyncio.wait({parting, hurrying})
+    server.stop()
+    with contextlib.suppress(TimeoutError):  # what does not close in time ends with the process
+        await asyncio.wait_for(server.close_all_connections(), close_seconds)
+    if not parting.cancelled():
+        parting.result()
+    logger.info("Stopped", extra={"event": "stopped"})
+
+
+async def _part(requests: Requests, clients: Clients, seconds: float) -> None:
+    all_answered, _ = await asyncio.gather(requests.finish(seconds), clients.leave(seconds))
+    if not all_answered:
+        logger.warning(
+            "Some requests did not finish within %g seconds",
+            seconds,
+            extra={"event": "requests_given_up", "seconds": seconds},
+        )
+
+
+def _tell_what_is_cut_off(requests: Requests, clients: Clients) -> None:
+    logger.info(
+        "Leaving at once: %d connections and %d requests are cut off",
+        clients.connections,
+        len(requests),
+        extra={"event": "cut_off", "connections": clients.connections, "requests": len(requests)},
+    )

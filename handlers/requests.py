@@ -1,0 +1,95 @@
+"""The REST requests that are under way, and which are not let in any more."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from chatio.errors import Overloaded, ShuttingDown
+from handlers.callers import Callers
+
+# What is left of a body when the server is told to stop must come within so long. Bodies have at most 16 KiB.
+LATE_BODY_SECONDS: Final = 1.0
+# After so long another process is likely to listen.
+RETRY_AFTER_SECONDS: Final = 2
+
+
+class Request(Protocol):
+    """What a handler is to `Requests`."""
+
+    @property
+    def body_is_complete(self) -> bool: ...
+    def give_up(self) -> None:
+        """Answer now, with `ShuttingDown`."""
+
+
+class Requests:
+    """Lets requests in, and lets those that are under way finish when the server stops. Event loop only."""
+
+    def __init__(self, callers: Callers, *, newcomers_wait: Callable[[], int] = lambda: 0) -> None:
+        """`newcomers_wait`: after how many seconds to register or log in; 0: now."""
+        self.callers = callers
+        self._newcomers_wait = newcomers_wait
+        self._is_leaving = False
+        self._under_way: set[Request] = set()
+        self._answers: set[asyncio.Future[None]] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def __len__(self) -> int:
+        return len(self._under_way)
+
+    def begin(self, request: Request) -> None:
+        self._under_way.add(request)
+        self._idle.clear()
+
+    def admit(self, *, is_newcomer: bool) -> None:
+        """Raises `ShuttingDown`; and `Overloaded` for somebody who is not in the chat yet, but wants to be."""
+        if self._is_leaving:
+            raise ShuttingDown(retry_after_seconds=RETRY_AFTER_SECONDS)
+        if is_newcomer and (wait := self._newcomers_wait()):
+            raise Overloaded(retry_after_seconds=wait)
+
+    def end(self, request: Request) -> None:
+        self._under_way.discard(request)
+        self._look_whether_idle()
+
+    def sending(self, answer: "asyncio.Future[None]") -> None:
+        """An answer is on its way until `answer` is done: its client has not taken all of it."""
+        self._answers.add(answer)
+        self._idle.clear()
+        answer.add_done_callback(self._sent)
+
+    async def wait_idle(self) -> None:
+        """Return when none is under way, and every answer is taken."""
+        await self._idle.wait()
+
+    async def finish(self, seconds: float) -> bool:
+        """Let in nobody new; return when none is under way. False if one had to be given up after `seconds`.
+
+        A body that is half there must be complete within a second, or is answered without.
+        """
+        self._is_leaving = True
+        late_body = asyncio.get_running_loop().call_later(min(LATE_BODY_SECONDS, seconds), self._give_up_half_sent)
+        try:
+            await asyncio.wait_for(self.wait_idle(), seconds)
+        except TimeoutError:
+            for request in list(self._under_way):
+                request.give_up()
+            return False
+        finally:
+            late_body.cancel()
+        return True
+
+    def _give_up_half_sent(self) -> None:
+        for request in [request for request in self._under_way if not request.body_is_complete]:
+            request.give_up()
+
+    def _sent(self, answer: "asyncio.Future[None]") -> None:
+        self._answers.discard(answer)
+        if not answer.cancelled():
+            answer.exception()  # its client is gone; looked at, so that asyncio does not complain
+        self._look_whether_idle()
+
+    def _look_whether_idle(self) -> None:
+        if not self._under_way and not self._answers:
+            self._idle.set()

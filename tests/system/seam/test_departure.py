@@ -1,0 +1,200 @@
+"""A server that lets everybody go: who, when, and what they have received by then."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from itertools import pairwise
+from typing import Any
+
+from chatio.realtime import Server, create_server
+from chatio.realtime.departure import CLOSES_PER_SECOND, UNHEARD_SECONDS
+from chatio.realtime.outgoing import Outgoing
+from tests.system.seam.wire import (
+    SOCKET_IO,
+    Closed,
+    Http,
+    Ws,
+    join,
+    leftovers,
+    open_polling,
+    request,
+    serving,
+    until,
+)
+
+SECONDS = 4.0
+ENTRY_BYTES = 50_000
+
+
+class Entry:
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+
+class NumberLog:
+    """A log whose entries are their numbers."""
+
+    head = tail = 0
+
+    def read(self, after: int, *, limit: int | None = None) -> Sequence[Entry]:
+        last = self.head if limit is None else min(self.head, after + limit)
+        return [Entry(number) for number in range(after + 1, last + 1)]
+
+
+class House:
+    def __init__(self, server: Server, port: int) -> None:
+        self.server, self.port = server, port
+        self.log = NumberLog()
+        self.fanout = server.create_fanout(
+            "/chat", self.log, lambda entry: ["said", entry.number, "." * ENTRY_BYTES]
+        )
+
+        self.sids: list[str] = []
+
+        async def connect(sid: str, environ: Any, auth: Any = None) -> None:
+            self.sids.append(sid)
+            server.follow(sid, "/chat", after=0, pid="pid")
+
+        server.on("connect", connect, "/chat")
+
+    def say(self, count: int) -> None:
+        self.log.head += count
+        self.fanout.wake()
+
+
+@asynccontextmanager
+async def house() -> AsyncIterator[House]:
+    server, handler = create_server(namespaces=["/chat"], async_handlers=False)
+    async with serving(handler) as port:
+        yield House(server, port)
+        await until(lambda: not leftovers(server))
+
+
+async def numbers_until_closed(ws: Ws) -> tuple[list[int], int | None]:
+    numbers: list[int] = []
+    while True:
+        try:
+            packet = str(await ws.receive())
+        except Closed as end:
+            return numbers, end.code
+        if packet.startswith('42/chat,["said"'):
+            numbers.append(int(packet.split(",")[2]))
+
+
+def read_slowly(ws: Ws) -> None:
+    """Take little, so that the rest has to wait at the server."""
+    transport = ws.http.writer.transport
+    transport.pause_reading()  # type: ignore[attr-defined]
+
+
+def read_on(ws: Ws) -> None:
+    ws.http.writer.transport.resume_reading()  # type: ignore[attr-defined]
+
+
+async def test_nobody_goes_before_having_what_was_accepted() -> None:
+    async with house() as home:
+        quick, slow = await join(home.port, "/chat"), await join(home.port, "/chat")
+        read_slowly(slow)
+        home.say(400)  # 20 MB, more than the kernel keeps for anybody
+        leaving = asyncio.ensure_future(home.server.leave(SECONDS))
+        assert await numbers_until_closed(quick) == (list(range(1, 401)), 1001)
+        assert home.server.connections == 1
+        read_on(slow)
+        assert await numbers_until_closed(slow) == (list(range(1, 401)), 1001)
+        quick.http.close()
+        slow.http.close()
+        await leaving
+
+
+async def test_who_never_takes_it_does_not_hold_it_up_for_ever() -> None:
+    async with house() as home:
+        deaf = await join(home.port, "/chat")
+        read_slowly(deaf)
+        home.say(400)
+        await asyncio.wait_for(home.server.leave(0.5), SECONDS)
+        assert home.server.connections == 0
+        deaf.cut()
+
+
+async def test_a_polling_client_is_told_by_the_get_that_waits_and_has_its_messages_first() -> None:
+    async with house() as home:
+        target = await open_polling(home.port, SOCKET_IO)
+        await request(home.port, "POST", target, b"40/chat,")
+        http = await Http.open(home.port)
+        assert '"sid"' in (await http.request("GET", target)).text
+        home.say(2)
+        leaving = asyncio.ensure_future(home.server.leave(SECONDS))
+        await asyncio.sleep(0)  # it has begun
+        assert (await request(home.port, "GET", f"{SOCKET_IO}polling")).status == 503
+        assert (await http.request("GET", target)).text.count('"said"') == 2
+        assert (await http.request("GET", target)).text == "1"
+        await leaving
+        http.close()
+
+
+async def test_a_session_that_does_not_poll_is_waited_for_and_then_closed() -> None:
+    async with house() as home:
+        target = await open_polling(home.port, SOCKET_IO)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        await home.server.leave(SECONDS)
+        assert loop.time() - began >= UNHEARD_SECONDS
+        assert (await request(home.port, "GET", target)).status == 400
+
+
+async def test_they_go_spread_over_time_and_in_another_order_than_they_came() -> None:
+    async with house() as home:
+        sockets = [await join(home.port, "/chat") for _ in range(60)]
+        order: list[int] = []
+
+        async def watch(number: int) -> None:
+            await sockets[number].closed()
+            order.append(number)
+
+        watching = [asyncio.ensure_future(watch(number)) for number in range(60)]
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        await home.server.leave(SECONDS)
+        await asyncio.gather(*watching)
+        assert loop.time() - began >= 59 / CLOSES_PER_SECOND
+        assert sorted(order) == list(range(60))
+        neighbours = sum(abs(one - other) == 1 for one, other in pairwise(order))
+        assert neighbours < 30  # of 59, were they to go as they came, or the other way round
+
+
+async def test_who_is_let_go_at_once_gets_what_was_said_a_moment_ago() -> None:
+    async with house() as home:
+        ws = await join(home.port, "/chat")
+        home.say(1)
+        home.server.let_go(home.sids[0], "/chat")  # in the same turn of the loop
+        leaving = asyncio.ensure_future(home.server.leave(SECONDS))
+        assert await numbers_until_closed(ws) == ([1], 1001)
+        ws.http.close()
+        await leaving
+
+
+async def test_who_is_let_go_without_waiting_goes_before_anybody_leaves() -> None:
+    async with house() as home:
+        ws, other = await join(home.port, "/chat"), await join(home.port, "/chat")
+        home.server.let_go(home.sids[0], "/chat")
+        assert await ws.closed() == 1001
+        assert home.server.connections == 1
+        other.close()
+
+
+async def test_a_polling_client_that_is_let_go_gets_the_ack_of_a_moment_ago() -> None:
+    async with house() as home:
+        target = await open_polling(home.port, SOCKET_IO)
+        await request(home.port, "POST", target, b"40/chat,")
+        http = await Http.open(home.port)
+        assert '"sid"' in (await http.request("GET", target)).text
+        (connection,) = home.server.eio.sockets.values()
+        http.send("GET", target)
+        await until(lambda: connection.can_be_told)
+        connection.write(Outgoing.message("43/chat,1[]"))
+        home.server.let_go(home.sids[0], "/chat")  # in the same turn of the loop
+        leaving = asyncio.ensure_future(home.server.leave(SECONDS))
+        assert (await http.answer()).text == "443/chat,1[]"
+        assert (await http.request("GET", target)).text == "1"
+        await leaving
+        http.close()

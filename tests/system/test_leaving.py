@@ -1,0 +1,331 @@
+"""SIGTERM while people chat: nothing acked is missing, everybody comes back, and the process ends in time."""
+
+import asyncio
+import json
+import random
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chatio.log import MessageLog
+from chatio.messages import Message
+from chatio.realtime import Server, create_server
+from chatio.tokens import Tokens
+from chatio.turns import Rates, Turns
+from handlers.chat import NAMESPACE, ChatNamespace
+from handlers.membership import Membership
+from tests.system.js import JsClients
+from tests.system.leaving import restart, storm
+from tests.system.seam.wire import Ws, client_frame, join, serving, text
+from tests.system.server import ROOT, SECRET, ServerProcess, await_until
+
+QUICKLY: dict[str, Any] = {"reconnectionDelay": 20, "reconnectionDelayMax": 50, "timeout": 3000}
+WAYS = pytest.mark.parametrize("transports", [["websocket"], ["polling"], ["polling", "websocket"]], ids="-".join)
+GRACE_SECONDS = 5
+LENGTH_100 = b"Host: x\r\nContent-Length: 100\r\n\r\n"
+WEBSOCKET = (
+    b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
+    b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+)
+HANDSHAKE = "/socket.io/?EIO=4&transport=polling"
+
+
+@contextmanager
+def leaving(server: ServerProcess) -> Iterator[None]:
+    """The server has begun to leave; at the end of the block it has left, in time and with exit 0.
+
+    Who does not come for the goodbye makes it last: 200 sessions that do not poll, about two seconds.
+    """
+    for _ in range(200):
+        polling_session(server)
+    began = time.monotonic()
+    codes: list[int] = []
+    stopping = threading.Thread(target=lambda: codes.append(server.stop()))
+    stopping.start()
+    await_until(lambda: server.request("GET", "/nowhere").status == 503, "it leaves")
+    yield
+    stopping.join()
+    assert codes == [0]
+    assert time.monotonic() - began < GRACE_SECONDS
+    assert_told_nothing_bad(server)
+
+
+@contextmanager
+def half_a_registration(server: ServerProcess) -> Iterator[socket.socket]:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        connection.sendall(b"POST /register HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+        assert server.request("GET", "/nowhere").status == 404  # the server has seen it by now
+        yield connection
+
+
+def assert_told_nothing_bad(server: ServerProcess) -> None:
+    assert [line for line in server.lines if "WARNING" in line or "ERROR" in line or "Traceback" in line] == []
+
+
+@pytest.fixture
+def graceful() -> Iterator[ServerProcess]:
+    with ServerProcess(SHUTDOWN_GRACE_SECONDS=str(GRACE_SECONDS)) as server:
+        yield server
+
+
+@WAYS
+def test_clients_are_let_go_and_join_the_next_server(
+    graceful: ServerProcess, js: JsClients, transports: list[str]
+) -> None:
+    js.open("ann", graceful.url, graceful.sign_up("ann"), transports=transports, **QUICKLY)
+    js.expect("ann", "connect")
+    if len(transports) == 2:
+        js.expect("ann", "upgrade")
+    port = graceful.port
+    assert graceful.stop() == 0
+    assert js.expect("ann", "disconnect") == [["transport close"]]
+    with ServerProcess(SERVER_PORT=str(port)):
+        js.expect("ann", "connect")
+        js.emit("ann", "send-message", {"content": "here again"}, ack="sent")
+        assert js.expect("ann", "ack:sent")[0][0]["ok"] is True
+
+
+def test_a_client_in_the_middle_of_its_upgrade_comes_to_the_next_server(
+    graceful: ServerProcess, js: JsClients
+) -> None:
+    """Ten of them, told to leave while they upgrade; each joins the next server well before a ping would tell."""
+    names = [f"client {number}" for number in range(10)]
+    token = graceful.sign_up("ann")
+    for name in names:
+        js.open(name, graceful.url, token, **QUICKLY)
+    js.expect(names[0], "connect")
+    port = graceful.port
+    assert graceful.stop() == 0
+    with ServerProcess(SERVER_PORT=str(port)) as following:
+        for name in names:
+            js.emit(name, "send-message", {"content": name}, ack="sent")
+            assert js.expect(name, "ack:sent")[0][0]["ok"] is True
+        assert_told_nothing_bad(following)
+
+
+def test_while_it_leaves_who_comes_is_answered_503_and_who_is_there_is_served(graceful: ServerProcess) -> None:
+    sid = polling_session(graceful)
+    with leaving(graceful):
+        for path in (HANDSHAKE, "/user", "/messages"):
+            answer = graceful.request("GET", path, headers={"Origin": "http://localhost:5173"})
+            assert answer.status == 503, path
+            assert answer.headers["Retry-After"] == "2"
+            assert answer.headers["Access-Control-Allow-Origin"] == "http://localhost:5173"
+        with socket.create_connection(("127.0.0.1", graceful.port), timeout=10) as connection:
+            connection.sendall(WEBSOCKET)
+            assert connection.recv(4096).startswith(b"HTTP/1.1 503")
+        assert get_text(graceful, f"{HANDSHAKE}&sid={sid}") == "1"  # the goodbye, to who was there
+
+
+def polling_session(server: ServerProcess) -> str:
+    sid: str = json.loads(get_text(server, HANDSHAKE)[1:])["sid"]
+    return sid
+
+
+def get_text(server: ServerProcess, path: str) -> str:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        data = b""
+        while chunk := connection.recv(4096):
+            data += chunk
+    head, _, body = data.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200"), head
+    return body.decode()
+
+
+@WAYS
+def test_messages_sent_while_it_leaves_are_neither_acked_nor_lost(
+    graceful: ServerProcess, js: JsClients, transports: list[str]
+) -> None:
+    """What the old server did not ack is sent again to the new one; what it did ack reached everybody."""
+    options = {"retries": 100, "ackTimeout": 300, **QUICKLY}
+    token = graceful.sign_up("ann")
+    names = [f"client {number}" for number in range(6)]
+    for name in names:
+        js.open(name, graceful.url, token, transports=transports, **options)
+        js.expect(name, "connect")
+        js.collect(name)
+    port = graceful.port
+    sent = [str(uuid.uuid4()) for _ in range(1200)]
+    for number, message_id in enumerate(sent):
+        js.say(names[number % len(names)], message_id, f"message {number}")
+    await_until(lambda: js.collected(names[0])[1], "the first acks")
+    assert graceful.stop() == 0
+    assert_told_nothing_bad(graceful)
+    acked_by_old = {name: set(js.collected(name)[1]) for name in names}
+    of_old = set().union(*acked_by_old.values())
+    for name in names:
+        assert of_old <= set(js.collected(name)[0]), "all that was acked reached everybody"
+    with ServerProcess(SERVER_PORT=str(port)):
+        for number, name in enumerate(names):
+            mine = set(sent[number :: len(names)])
+            await_until(lambda name=name, mine=mine: set(js.collected(name)[1]) == mine, f"{name} has its acks")
+        of_new = set(sent) - of_old
+        for name in names:
+            await_until(lambda name=name: of_new <= set(js.collected(name)[0]), f"{name} has all of the new log")
+    assert of_new, "the signal came too late to test anything"
+
+
+@asynccontextmanager
+async def chat(**rates: int) -> AsyncIterator[tuple[Server, MessageLog, ChatNamespace, Ws]]:
+    """The namespace as `main.run` makes it, and somebody who has joined."""
+    server, handler = create_server(namespaces=[NAMESPACE], async_handlers=False)
+    tokens, log = Tokens(SECRET, ttl_seconds=60), MessageLog()
+    namespace = ChatNamespace(
+        server,
+        membership=Membership(server, NAMESPACE, tokens),
+        log=log,
+        presence=None,
+        turns=Turns(Rates()._replace(**rates)),
+        message_max_chars=100,
+        history_on_connect=0,
+        slow_client_seconds=30,
+        max_connections_per_person=None,
+    )
+    async with serving(handler) as port:
+        ws = await join(port, NAMESPACE, {"token": tokens.issue(subject="7", name="Ann", email="ann@chat.test")})
+        yield server, log, namespace, ws
+        ws.http.close()
+
+
+async def test_who_speaks_while_it_leaves_is_told_and_let_go_at_once() -> None:
+    async with chat() as (server, log, _, ws):
+        server.eio.accepting = False  # it leaves, and this one's turn is not yet
+        ws.send(f"42/chat,{TOO_LATE}")
+        packet = str(await ws.receive())
+        assert json.loads(packet.removeprefix("42/chat,")) == ["message-rejected", rejection_of("mine")]
+        assert await ws.receive_or_end() == "closed, 1001"
+        assert log.head == 0
+
+
+async def test_who_asks_for_an_ack_while_it_leaves_gets_none_also_if_much_waits_for_it() -> None:
+    async with chat() as (server, log, namespace, ws):
+        ws.http.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        for number in range(400):  # 20 MB, more than the kernel keeps
+            log.append(Message(f"{number}", "." * 50_000, "7", "Ann", "10:00", "2026-01-01T00:00:00.000Z"))
+        namespace._fanout.wake()
+        server.eio.accepting = False
+        ws.send(f"42/chat,7{TOO_LATE}")
+        ws.http.writer.transport.resume_reading()  # type: ignore[attr-defined]
+        for _ in range(400):
+            assert str(await ws.receive()).startswith('42/chat,["receive-message"')
+        leaving = asyncio.ensure_future(server.leave(GRACE_SECONDS))
+        assert await ws.receive_or_end() == "closed, 1001"
+        assert log.head == 400
+        ws.http.close()
+        await leaving
+
+
+async def test_a_message_that_waits_for_its_turn_when_the_leaving_begins_is_not_accepted() -> None:
+    async with chat(message_burst=1, messages=2) as (server, log, _, ws):
+        ws.send('42/chat,1["send-message", {"id": "first", "content": "in time"}]')
+        while not str(await ws.receive()).startswith("43/chat,1["):
+            pass
+        ws.raw(text(f"42/chat,2{TOO_LATE}") + client_frame(9, b""))
+        while (await ws.frame())[0] != 10:  # the pong: the server has read both
+            pass
+        server.eio.accepting = False
+        assert await ws.receive_or_end() == "closed, 1001"
+        assert log.head == 1
+
+
+TOO_LATE = '["send-message", {"id": "mine", "content": "too late"}]'
+
+
+def rejection_of(message_id: str) -> dict[str, object]:
+    message = "The server is restarting. Please try again in a moment."
+    error = {"code": "shutting_down", "message": message, "retry_after_seconds": 2}
+    return {"ok": False, "error": error, "id": message_id}
+
+
+def test_whatever_strangers_do_it_ends_in_time(graceful: ServerProcess, js: JsClients) -> None:
+    """Idle and half-open sockets, bodies never finished, answers never read, hashes under way, deaf WebSockets."""
+    token = graceful.sign_up("ann")
+    js.open("ann", graceful.url, token, transports=["websocket"], reconnection=False)
+    js.expect("ann", "connect")
+    with ExitStack() as stack:
+
+        def connect(data: bytes) -> socket.socket:
+            connection = stack.enter_context(socket.create_connection(("127.0.0.1", graceful.port), timeout=10))
+            connection.sendall(data)
+            return connection
+
+        for _ in range(700):
+            connect(b"")
+        for _ in range(20):
+            connect(b"GET /user HTTP/1.1\r\nHost")
+            connect(b"POST /register HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{")
+            connect(f"POST {HANDSHAKE}&sid={polling_session(graceful)} HTTP/1.1\r\n".encode() + LENGTH_100 + b"4")
+            half = connect(b"GET /user HTTP/1.1\r\nHost: x\r\n\r\n")
+            half.shutdown(socket.SHUT_WR)
+            connect(WEBSOCKET)  # never reads, never says goodbye
+        body = b'{"email":"ann@chat.test","password":"wrong"}'
+        for _ in range(40):
+            connect(b"POST /login HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        for number in range(300):
+            js.emit("ann", "send-message", {"content": f"{number}".ljust(9000, ".")})
+        js.expect("ann", "receive-message", 300)
+        unread = connect(b"GET /messages?limit=100 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + token.encode())
+        unread.sendall(b"\r\n\r\n" + b"GET /user HTTP/1.1\r\nHost: x\r\n\r\n" * 100)
+        began = time.monotonic()
+        assert graceful.stop() == 0
+        assert time.monotonic() - began < GRACE_SECONDS
+    assert "Traceback" not in "".join(graceful.lines)
+    assert [line for line in graceful.lines if " ERROR " in line] == []
+
+
+def test_half_a_body_is_answered_503_and_does_not_hold_it_up(graceful: ServerProcess) -> None:
+    with half_a_registration(graceful) as connection:
+        assert graceful.stop() == 0
+        assert connection.recv(4096).startswith(b"HTTP/1.1 503")
+    assert_told_nothing_bad(graceful)
+
+
+@pytest.mark.parametrize("numbers", [(signal.SIGTERM, signal.SIGTERM), (signal.SIGINT, signal.SIGTERM)])
+def test_a_second_signal_leaves_at_once_with_exit_0(js: JsClients, numbers: tuple[signal.Signals, ...]) -> None:
+    with ServerProcess(SHUTDOWN_GRACE_SECONDS="3600") as server:
+        sessions = {polling_session(server) for _ in range(400)}  # the first signal alone would take longer
+        assert len(sessions) == 400
+        server.process.send_signal(numbers[0])
+        await_until(lambda: server.request("GET", "/nowhere").status == 503, "it leaves")
+        assert server.stop(numbers[1]) == 0
+        assert len([line for line in server.lines if "Leaving at once: " in line]) == 1
+        assert "Traceback" not in "".join(server.lines)
+
+
+def test_ctrl_c_while_python_is_still_loading_prints_nothing() -> None:
+    chance = random.Random()
+    for _ in range(5):
+        with subprocess.Popen(
+            [sys.executable, str(ROOT / "main.py"), "--env-file", "/dev/null"],
+            env={"SERVER_PORT": "0", "SERVER_HOST": "127.0.0.1", "LOG_LEVEL": "ERROR"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as process:
+            maps = Path(f"/proc/{process.pid}/maps")
+            await_until(lambda maps=maps: "_socket" in maps.read_text(), "it imports")
+            time.sleep(chance.uniform(0, 0.2))  # anywhere in what follows
+            process.send_signal(signal.SIGINT)
+            assert process.communicate(timeout=20)[0] == ""
+
+
+async def test_a_restart_in_the_middle_of_a_conversation_loses_nothing_that_was_acked() -> None:
+    outcome = await restart(clients=60, rate=50, seconds=1)
+    assert outcome.is_as_promised, outcome
+    assert min(outcome.acked_by_old, outcome.acked_by_new) > 0, outcome
+
+
+async def test_everybody_comes_back_at_once_after_a_crash() -> None:
+    outcome = await storm(clients=200)
+    assert outcome.is_as_promised, outcome

@@ -1,0 +1,87 @@
+"""Which requests are let in, and which are waited for when the server stops."""
+
+import asyncio
+
+import pytest
+
+from chatio.errors import Overloaded, ShuttingDown
+from handlers.callers import Callers
+from handlers.requests import Requests
+
+
+class Request:
+    """One that is answered when it is given up, or by the test."""
+
+    def __init__(self, requests: Requests, *, body_is_complete: bool = True) -> None:
+        self.body_is_complete = body_is_complete
+        self.was_given_up = False
+        self._requests = requests
+        requests.begin(self)
+
+    def give_up(self) -> None:
+        self.was_given_up = True
+        self.end()
+
+    def end(self) -> None:
+        self._requests.end(self)
+
+
+def test_newcomers_are_asked_to_wait_and_others_are_not() -> None:
+    requests = Requests(Callers(), newcomers_wait=lambda: 7)
+    requests.admit(is_newcomer=False)
+    with pytest.raises(Overloaded) as caught:
+        requests.admit(is_newcomer=True)
+    assert caught.value.retry_after_seconds == 7
+    Requests(Callers()).admit(is_newcomer=True)
+
+
+async def test_nobody_is_let_in_once_it_finishes_and_who_is_in_is_waited_for() -> None:
+    requests = Requests(Callers())
+    request = Request(requests)
+    finishing = asyncio.ensure_future(requests.finish(30))
+    await asyncio.sleep(0)
+    for is_newcomer in (False, True):
+        with pytest.raises(ShuttingDown):
+            requests.admit(is_newcomer=is_newcomer)
+    assert not finishing.done()
+    request.end()
+    assert await asyncio.wait_for(finishing, 5)
+    assert not request.was_given_up
+
+
+async def test_half_a_body_is_given_up_soon_and_a_whole_one_is_not() -> None:
+    requests = Requests(Callers())
+    half, whole = Request(requests, body_is_complete=False), Request(requests)
+    finishing = asyncio.ensure_future(requests.finish(30))
+    while len(requests) == 2:  # noqa: ASYNC110 - the second after which it is given up
+        await asyncio.sleep(0.01)
+    assert (half.was_given_up, whole.was_given_up) == (True, False)
+    whole.end()
+    assert await asyncio.wait_for(finishing, 5)
+
+
+async def test_what_is_not_done_in_time_is_given_up_and_told() -> None:
+    requests = Requests(Callers())
+    request = Request(requests)
+    assert not await requests.finish(0.01)
+    assert request.was_given_up
+    assert len(requests) == 0
+
+
+async def test_an_answer_that_is_not_taken_is_waited_for_like_a_request() -> None:
+    requests = Requests(Callers())
+    answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    request = Request(requests)
+    requests.sending(answer)
+    request.end()
+    assert not await requests.finish(0.01)
+    answer.set_exception(ConnectionResetError())
+    assert await requests.finish(5)
+
+
+async def test_an_answer_that_was_taken_is_not_waited_for() -> None:
+    requests = Requests(Callers())
+    answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    answer.set_result(None)
+    requests.sending(answer)
+    assert await requests.finish(0.5)
