@@ -35,3 +35,12 @@ def test_every_reference_of_the_document_leads_somewhere() -> None:
         place = document
         for name in reference.split("/"):
             place = place[name]
+
+
+def test_every_start_makes_the_same_documents() -> None:
+    made = []
+    for _ in range(2):
+        with ServerProcess() as server:
+            bodies = [server.request("GET", path).body for path in ("/openapi.json", "/asyncapi.json")]
+            made.append(json.dumps(bodies))  # in the order in which it came
+    assert made[0] == made[1]

@@ -105,16 +105,6 @@ async def test_the_version_is_that_of_the_project(rest: Rest) -> None:
     assert chatio.__version__ == project["version"] == (await openapi(rest))["info"]["version"]
 
 
-async def test_every_start_makes_the_same_documents(rest: Rest) -> None:
-    first = await rest.call("GET", "/openapi.json")
-    other = Rest()
-    other.start()
-    try:
-        assert (await other.call("GET", "/openapi.json")).body == first.body
-    finally:
-        await other.close()
-
-
 def test_the_chat_without_presence_has_no_such_events() -> None:
     document = asyncapi_document(namespace="/chat", message_max_chars=7, has_presence=False)
     assert not [key for key in document["operations"] if "typing" in key or "presence" in key]
