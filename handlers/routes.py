@@ -68,11 +68,7 @@ def make_application(
     if presence is not None:
         routes.append(Route(r"/users/online/?", OnlineHandler, {"tokens": tokens, "presence": presence}))
     check_guards([*(route.handler for route in routes), DocumentHandler, NotFoundHandler])
-    documents = make_documents(((_path(route), route.handler) for route in routes), asyncapi)
-    routes += [
-        Route(f"{re.escape(path)}/?", DocumentHandler, {"document": document})
-        for path, document in documents.items()
-    ]
+    routes += _documents(routes, asyncapi)
     return Application(
         [
             *((route.pattern, route.handler, common | route.needs) for route in routes),
@@ -84,8 +80,13 @@ def make_application(
     )
 
 
-def _path(route: Route) -> str:
-    return route.pattern.removesuffix("/?")
+def _documents(routes: Sequence[Route], asyncapi: dict[str, Any]) -> list[Route]:
+    """Where the documents of `routes` and of the chat are. Raises `Undescribed`."""
+    doors = [(route.pattern.removesuffix("/?"), route.handler) for route in routes]
+    return [
+        Route(f"{re.escape(path)}/?", DocumentHandler, {"document": document})
+        for path, document in make_documents(doors, asyncapi).items()
+    ]
 
 
 def check_guards(handlers: Sequence[type[BaseHandler]]) -> None:
