@@ -3,10 +3,12 @@
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 CLIENTS := tests/system/js/node_modules/.package-lock.json
+PAGE := web/node_modules/socket.io-client/package.json
+AXE := web/node_modules/axe-core/package.json
 
-.PHONY: run test check test-browser bench clean
+.PHONY: run test check test-browser test-nginx bench clean
 
-run: $(VENV)/.run .env
+run: $(VENV)/.run .env $(PAGE)
 	@exec $(PYTHON) main.py
 
 test: check $(CLIENTS)
@@ -20,9 +22,15 @@ check: $(VENV)/.dev
 	$(VENV)/bin/mypy
 	PYTHONPATH=. $(VENV)/bin/lint-imports --no-logo
 
-test-browser: $(VENV)/.dev $(CLIENTS)
+test-browser: $(VENV)/.dev $(CLIENTS) $(AXE)
 	sh tools/need-chromium.sh
 	$(PYTHON) -m pytest tests/browser
+
+# deploy/ itself, and then every system test with a real nginx before the server.
+test-nginx: $(VENV)/.dev $(CLIENTS)
+	sh tools/need-deploy.sh
+	$(PYTHON) -m pytest tests/deploy
+	CHATIO_TESTS_NGINX=1 $(PYTHON) -m pytest tests/system --ignore=tests/system/seam
 
 bench: $(VENV)/.dev
 	sh tools/need-node.sh
@@ -30,7 +38,7 @@ bench: $(VENV)/.dev
 	$(PYTHON) -m benchmarks
 
 clean:
-	rm -rf $(VENV) tests/system/js/node_modules benchmarks/node_modules .coverage .coverage.* .*_cache .hypothesis
+	rm -rf $(VENV) tests/system/js/node_modules benchmarks/node_modules web/node_modules .coverage .coverage.* .*_cache .hypothesis
 
 # --- set-up; each step is done again only when what it comes from has changed
 
@@ -49,6 +57,15 @@ $(CLIENTS): tests/system/js/package-lock.json
 	sh tools/need-node.sh
 	npm ci --prefix tests/system/js --silent
 	@touch $@
+
+# The server runs without the page's client too, and says at / what is missing.
+$(PAGE): web/package-lock.json
+	@sh tools/get-client.sh
+	@if [ -e $@ ]; then touch $@; fi
+
+$(AXE): web/package-lock.json
+	npm ci --prefix web --silent
+	@touch $@ $(PAGE)
 
 .env: | $(PYTHON)
 	@$(PYTHON) tools/make_env.py .env.example .env

@@ -35,9 +35,10 @@ from chatio.overload import Overload
 from chatio.passwords import PasswordHasher
 from chatio.presence import Presence
 from chatio.realtime import Busy, HandshakeRate, Pace, create_server
-from chatio.settings import ANY_ORIGIN, InvalidSettings, Settings, changed, load, unknown_names
+from chatio.settings import InvalidSettings, Settings, changed, load, unknown_names
 from chatio.signin import SignIns
 from chatio.stores.memory import MemoryUserStore
+from chatio.supervisor import Supervisor, take_supervisor
 from chatio.throttles import Throttle
 from chatio.tokens import Tokens
 from chatio.turns import Rates, Turns
@@ -45,16 +46,19 @@ from chatio.users import UserRegistry
 from handlers.asyncapi import asyncapi_document
 from handlers.callers import Callers, PasswordDoor, RegistrationDoor
 from handlers.chat import NAMESPACE, ChatNamespace
-from handlers.cors import Cors
+from handlers.cors import Cors, socket_origins
 from handlers.lines import LINES_PER_CLIENT, BoundedServer
+from handlers.listening import CannotListen, take_descriptors
 from handlers.membership import Membership
+from handlers.page import read_page
 from handlers.requests import Requests
 from handlers.routes import make_application
-from handlers.serving import CannotListen, serve
+from handlers.serving import serve
 
 logger = logging.getLogger("chatio")
 
 EXIT_UNSOUND = 2
+PAGE_FOLDER = Path(__file__).with_name("web")
 DEFAULT_ENV_FILE = Path(__file__).with_name(".env")
 
 
@@ -62,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
     try:
         from_file = _settings_in(options.env_file)
-        settings = load(os.environ, from_file)
+        settings = load(os.environ, from_file, read_file=_text_of)
     except InvalidSettings as invalid:
         for problem in invalid.problems:
             print(problem, file=sys.stderr)
@@ -76,25 +80,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _tell_start(settings)
     _ease_the_collector()
     try:
-        asyncio.run(run(_with_secret(settings)))
+        handed_over = take_descriptors(os.environ)
+        asyncio.run(run(_with_secret(settings), take_supervisor(os.environ), handed_over))
     except CannotListen as reason:
         logger.critical("%s", reason, extra={"event": "cannot_listen"})
         return EXIT_UNSOUND
     return 0
 
 
-async def run(settings: Settings) -> None:
-    """Build the server from `settings` and serve until a signal. Raises `CannotListen`."""
+async def run(settings: Settings, supervisor: Supervisor, handed_over: Sequence[int] = ()) -> None:
+    """Build the server from `settings` and serve until a signal. Raises `CannotListen`.
+
+    It listens on the descriptors `handed_over`, if any, and tells `supervisor` how it is.
+    """
     asyncio.get_running_loop().set_exception_handler(hooks.loop_failed)
     hasher = PasswordHasher(max_waiting=settings.hash_queue_max)
     registry = UserRegistry(MemoryUserStore(), hasher)
     tokens = Tokens(settings.jwt_secret_key, ttl_seconds=settings.jwt_ttl_seconds)
     log = MessageLog(max_messages=settings.log_max_messages, max_bytes=settings.log_max_bytes)
     presence = Presence() if settings.presence == "on" else None
+    page = read_page(PAGE_FOLDER) if settings.serve_page == "on" else None
     overload = Overload(settings.overload_lag_seconds)
-    origins = ANY_ORIGIN if ANY_ORIGIN in settings.origins else list(settings.origins)
     realtime, socket_handler = create_server(
-        cors_allowed_origins=origins,
+        cors_allowed_origins=socket_origins(settings.origins, serves_page=page is not None),
         async_handlers=False,  # a client's messages are handled in the order in which it sent them
         namespaces=[NAMESPACE],  # without it "/" is served too, to anybody and for ever
         trusted_proxies=settings.proxies,
@@ -128,6 +136,7 @@ async def run(settings: Settings) -> None:
             message_max_chars=settings.message_max_chars,
             has_presence=presence is not None,
         ),
+        page=page,
         end_sockets=membership.end_revoked,
         password_door=PasswordDoor(callers, _sign_ins(settings)),
         registration_door=RegistrationDoor(callers, _registrations(settings)),
@@ -143,9 +152,13 @@ async def run(settings: Settings) -> None:
             clients=realtime,
             grace_seconds=settings.shutdown_grace_seconds,
             http_server=_http_server(settings),
+            supervisor=supervisor,
+            status=_status_of(presence),
+            handed_over=handed_over,
         )
     finally:
         watching.cancel()
+        supervisor.close()
         hasher.close()
 
 
@@ -220,6 +233,17 @@ def _settings_in(env_file: Path) -> dict[str, str | None]:
         raise InvalidSettings([f"{env_file.name}: is not UTF-8"]) from None
     except OSError as error:
         raise InvalidSettings([f"{env_file.name}: {error.strerror}"]) from None
+
+
+def _text_of(path: str) -> str:
+    """Raises OSError, or ValueError for what is no text."""
+    return Path(path).read_text(encoding="utf-8-sig")
+
+
+def _status_of(presence: Presence | None) -> Callable[[], str]:
+    if presence is None:
+        return lambda: "serving"
+    return lambda: f"{len(presence)} people online"
 
 
 def _with_secret(settings: Settings) -> Settings:

@@ -5,6 +5,7 @@ import os
 
 import main
 from chatio.settings import load
+from chatio.supervisor import Supervisor
 
 TICK_SECONDS = 0.001
 
@@ -21,7 +22,7 @@ async def run() -> None:
             longest = max(longest, loop.time() - due)
 
     probing = asyncio.create_task(probe())
-    await main.run(load(os.environ))
+    await main.run(load(os.environ), Supervisor())
     probing.cancel()
     print(f"longest stall {longest * 1000:.1f} ms", flush=True)
 

@@ -7,7 +7,7 @@ knows neither the environment nor a file. `.env.example` and the README's table 
 import difflib
 import ipaddress
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, Literal, NamedTuple, get_args
 from urllib.parse import urlsplit
 
@@ -37,6 +37,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "Without one the server makes one, and a restart signs everybody out"
         ),
     ] = ""
+    jwt_secret_key_file: Annotated[
+        str,
+        Meta(
+            description="File that holds that key and nothing else; in its place, such as a credential of systemd"
+        ),
+    ] = ""
     jwt_ttl_seconds: Annotated[
         int, Meta(ge=1, le=10 * 365 * 86400, description="How long a sign-in lasts, in seconds")
     ] = 86400
@@ -55,6 +61,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     presence: Annotated[
         Literal["on", "off"], Meta(description="Whether people are told who comes, goes and is typing")
     ] = "on"
+    serve_page: Annotated[Literal["on", "off"], Meta(description="Whether `/` is a page to chat with")] = "on"
     ping_interval_seconds: Annotated[
         float, Meta(ge=0.1, le=600, description="Time between pings to a client, in seconds")
     ] = 25.0
@@ -216,9 +223,10 @@ class Setting(NamedTuple):
     description: str
 
 
-def load(*sources: Mapping[str, str | None]) -> Settings:
+def load(*sources: Mapping[str, str | None], read_file: Callable[[str], str] | None = None) -> Settings:
     """Settings from `sources`, the first that has a name wins; an empty text counts as not set.
 
+    `read_file` gives the text at a path, or raises OSError or ValueError; without it no file is asked for a key.
     Raises `InvalidSettings` with every problem at once.
     """
     values: dict[str, Any] = {}
@@ -239,6 +247,10 @@ def load(*sources: Mapping[str, str | None]) -> Settings:
             problems.append(f"{name}: must be one of {', '.join(choices)}" if choices else f"{name}: {error}")
     settings = Settings(**values)
     problems.extend(_problems(settings))
+    if read_file is not None and settings.jwt_secret_key_file and not settings.jwt_secret_key:
+        key, reason = _key_in(settings.jwt_secret_key_file, read_file)
+        problems.extend(f"JWT_SECRET_KEY_FILE: {text}" for text in reason)
+        settings = msgspec.structs.replace(settings, jwt_secret_key=key)
     if problems:
         raise InvalidSettings(problems)
     return settings
@@ -267,11 +279,25 @@ def table() -> list[Setting]:
     return rows
 
 
+def _key_in(path: str, read_file: Callable[[str], str]) -> tuple[str, list[str]]:
+    """The key in the file at `path`, without the end of its line, and what is wrong with it."""
+    try:
+        key = read_file(path).strip()
+    except OSError as error:
+        return "", [f"cannot be read: {error.strerror}"]
+    except ValueError:
+        return "", ["is no file of UTF-8 text"]
+    is_long_enough = len(key.encode()) >= MIN_KEY_BYTES
+    return key, [] if is_long_enough else [f"the key in it must have at least {MIN_KEY_BYTES} bytes"]
+
+
 def _problems(settings: Settings) -> list[str]:
     """What single types cannot tell."""
     problems = []
     if settings.jwt_secret_key and len(settings.jwt_secret_key.encode()) < MIN_KEY_BYTES:
         problems.append(f"JWT_SECRET_KEY: must have at least {MIN_KEY_BYTES} bytes")
+    if settings.jwt_secret_key and settings.jwt_secret_key_file:
+        problems.append("JWT_SECRET_KEY_FILE: JWT_SECRET_KEY is set too, and only one of them can be meant")
     if not settings.origins:
         problems.append("CLIENT_URL: must name an origin, such as http://localhost:5173")
     elif settings.origins != (ANY_ORIGIN,):

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from tornado.httpserver import HTTPServer
@@ -24,8 +25,12 @@ class Clients(Protocol):
 
     @property
     def connections(self) -> int: ...
-    async def leave(self, seconds: float) -> None:
-        """Take nobody new, and let everybody go within `seconds`."""
+    async def leave(self, seconds: float, close_port: Callable[[], None] | None = None) -> None:
+        """Take nobody new, and let everybody go within `seconds`.
+
+        `close_port`, if any, is called as soon as nobody needs a new connection to be served to the end; until
+        then newcomers are taken.
+        """
 
 
 async def leave(
@@ -39,8 +44,9 @@ async def leave(
 ) -> None:
     """Return when nobody is connected any more, early enough for the process to end within `grace_seconds`.
 
-    Meanwhile the port stays open, and who comes is answered 503; with `keeps_answering=False` it is closed first:
-    somebody else has it too (systemd's socket activation), and who comes waits there for the next process.
+    Meanwhile the port stays open, and who comes is answered 503. With `keeps_answering=False` somebody else has it
+    too (systemd's socket activation): those who poll are let go first, with everybody served as ever, and then the
+    port is closed, and who comes waits for the next process.
     `at_once` cuts it short.
     """
     logger.info(
@@ -49,11 +55,11 @@ async def leave(
         grace_seconds,
         extra={"event": "stopping", "connections": clients.connections, "grace_seconds": grace_seconds},
     )
-    if not keeps_answering:
-        server.stop()
     seconds = grace_seconds - min(EXIT_SECONDS, grace_seconds * EXIT_SHARE)
     close_seconds = min(CLOSE_SECONDS, seconds * CLOSE_SHARE)
-    parting = asyncio.create_task(_part(requests, clients, seconds - close_seconds))
+    parting = asyncio.create_task(
+        _part(requests, clients, seconds - close_seconds, None if keeps_answering else server)
+    )
     hurrying = asyncio.create_task(at_once.wait())
     await asyncio.wait({parting, hurrying}, return_when=asyncio.FIRST_COMPLETED)
     hurrying.cancel()
@@ -69,14 +75,35 @@ async def leave(
     logger.info("Stopped", extra={"event": "stopped"})
 
 
-async def _part(requests: Requests, clients: Clients, seconds: float) -> None:
-    all_answered, _ = await asyncio.gather(requests.finish(seconds), clients.leave(seconds))
+async def _part(requests: Requests, clients: Clients, seconds: float, server: HTTPServer | None) -> None:
+    """`server`: whose port is closed meanwhile, if it is."""
+    if server is None:
+        all_answered, _ = await asyncio.gather(requests.finish(seconds), clients.leave(seconds))
+    else:
+        all_answered = await _part_from_port(requests, clients, seconds, server)
     if not all_answered:
         logger.warning(
             "Some requests did not finish within %g seconds",
             seconds,
             extra={"event": "requests_given_up", "seconds": seconds},
         )
+
+
+async def _part_from_port(requests: Requests, clients: Clients, seconds: float, server: HTTPServer) -> bool:
+    """True if every request was answered."""
+    loop, is_closed = asyncio.get_running_loop(), asyncio.Event()
+    ends = loop.time() + seconds
+
+    def close_port() -> None:
+        server.stop()
+        is_closed.set()
+
+    async def finish_requests() -> bool:
+        await is_closed.wait()
+        return await requests.finish(ends - loop.time())
+
+    all_answered, _ = await asyncio.gather(finish_requests(), clients.leave(seconds, close_port))
+    return all_answered
 
 
 def _tell_what_is_cut_off(requests: Requests, clients: Clients) -> None:

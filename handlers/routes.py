@@ -17,6 +17,7 @@ from handlers.cors import Cors
 from handlers.documents import DocumentHandler, make_documents
 from handlers.guard import is_marked
 from handlers.messages import MessagesHandler
+from handlers.page import Page, PageHandler
 from handlers.requests import Requests
 from handlers.user import EndSockets, LogoutHandler, PasswordHandler, UserHandler
 
@@ -40,6 +41,7 @@ def make_application(
     log: MessageLog,
     presence: Presence | None,
     asyncapi: dict[str, Any],
+    page: Page | None,
     end_sockets: EndSockets,
     password_door: PasswordDoor,
     registration_door: RegistrationDoor,
@@ -67,6 +69,8 @@ def make_application(
     ]
     if presence is not None:
         routes.append(Route(r"/users/online/?", OnlineHandler, {"tokens": tokens, "presence": presence}))
+    if page is not None:
+        routes.append(Route(r"(?:/|/web/.*)", PageHandler, {"page": page}))
     check_guards([*(route.handler for route in routes), DocumentHandler, NotFoundHandler])
     routes += _documents(routes, asyncapi)
     return Application(

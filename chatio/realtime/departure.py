@@ -6,6 +6,7 @@ a DISCONNECT packet, which would keep them from coming back. Nobody goes before 
 
 import asyncio
 import random
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from chatio.realtime import outgoing
@@ -36,12 +37,20 @@ class Departure:
         self._due.setdefault(connection, asyncio.get_running_loop().time())
         self._let_go_if_ready(connection)
 
-    async def run(self, seconds: float) -> None:
-        """Let everybody go within `seconds`; who has not taken everything by then loses the rest of it."""
+    async def run(self, seconds: float, close_port: Callable[[], None] | None = None) -> None:
+        """Let everybody go within `seconds`; who has not taken everything by then loses the rest of it.
+
+        Handshakes are refused meanwhile. With `close_port` they are not: those who poll go first, all at once,
+        since each of their polls may be a new connection, and then, or after `UNHEARD_SECONDS`, it is called.
+        """
         loop = asyncio.get_running_loop()
         began = loop.time()
         closing_seconds = min(1.0, seconds * CLOSING_SHARE)
         ends = began + seconds - closing_seconds
+        if close_port is not None:
+            await self._let_go_who_polls(min(ends, began + UNHEARD_SECONDS))
+            close_port()
+        self._engine.accepting = False
         waiting = list(self._engine.sockets.values())
         random.shuffle(waiting)
         count = len(waiting)
@@ -53,10 +62,24 @@ class Departure:
             if not waiting:  # who came in through a handshake that was under way is not among them
                 for connection in list(self._engine.sockets.values()):
                     self.hurry(connection)
-            for connection in list(self._due):
-                self._let_go_if_ready(connection)
+            self._let_go_who_is_ready()
             await asyncio.sleep(GRAIN_SECONDS)
         await self._close_the_rest(ends + closing_seconds)
+
+    async def _let_go_who_polls(self, ends: float) -> None:
+        loop = asyncio.get_running_loop()
+        while loop.time() < ends:
+            polling = [connection for connection in self._engine.sockets.values() if not connection.upgraded]
+            if not polling:
+                return
+            for connection in polling:
+                self.hurry(connection)
+            self._let_go_who_is_ready()
+            await asyncio.sleep(GRAIN_SECONDS)
+
+    def _let_go_who_is_ready(self) -> None:
+        for connection in list(self._due):
+            self._let_go_if_ready(connection)
 
     async def _close_the_rest(self, ends: float) -> None:
         loop = asyncio.get_running_loop()

@@ -60,6 +60,7 @@ class Server(Joining):
         self._later: Deadlines[str] = Deadlines(LATER_SECONDS, self._come_again)
         self._connecting: dict[str, Connecting] = {}
         self._fanouts: dict[str, Fanout] = {}
+        self.is_leaving = False
         self._departure = Departure(self.eio)
         self._assembly = Assembly(self.packet_class, self.eio.max_http_buffer_size)
 
@@ -119,20 +120,17 @@ class Server(Joining):
     # Leaving
 
     @property
-    def is_leaving(self) -> bool:
-        return not self.eio.accepting
-
-    @property
     def connections(self) -> int:
         return len(self.eio.sockets)
 
-    async def leave(self, seconds: float) -> None:
+    async def leave(self, seconds: float, close_port: Callable[[], None] | None = None) -> None:
         """Take nobody new, and let everybody go within `seconds`, so that they come back: see `Departure`.
 
-        Who is there is served until then.
+        Who is there is served until then. With `close_port` newcomers are taken until it is called, which is as
+        soon as nobody needs new connections any more.
         """
-        self.eio.accepting = False
-        await self._departure.run(seconds)
+        self.is_leaving = True
+        await self._departure.run(seconds, close_port)
 
     def let_go(self, sid: str, namespace: str) -> None:
         """Let one client go before its turn, while everybody leaves."""

@@ -1,5 +1,58 @@
-"""The same parts as in the system tests."""
+"""Debian's Chromium, people in it, and the same parts as in the system tests."""
 
-from tests.system.conftest import js
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
-__all__ = ["js"]
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.browser.person import Person
+from tests.system.conftest import js, server
+from tests.system.server import ROOT
+
+__all__ = ["browser", "js", "meet", "server", "shots"]
+
+CHROMIUM = "/usr/bin/chromium"
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+WIDE = {"width": 1200, "height": 760}
+
+
+@pytest.fixture(scope="module")  # while it is open no other event loop runs in this thread
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def meet(browser: Browser) -> Iterator[Callable[..., Person]]:
+    """Makes people, each with a browser of their own; nothing may go wrong in their pages unnoticed."""
+    people: list[Person] = []
+
+    def make(url: str, **options: Any) -> Person:
+        context = browser.new_context(**{"viewport": WIDE, "locale": "en-GB", **options})
+        people.append(Person(context, url))
+        return people[-1]
+
+    yield make
+    for person in people:
+        person.context.close()
+    assert [problem for person in people for problem in person.problems] == []
+
+
+@pytest.fixture
+def shots() -> Path:
+    """Where pictures of the page go, for people to look at; git does not keep them."""
+    folder = ROOT / "tests/browser/shots"
+    folder.mkdir(exist_ok=True)
+    return folder

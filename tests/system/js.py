@@ -4,6 +4,7 @@ All that they send and are sent is held against the AsyncAPI document; nonsense 
 """
 
 import json
+import os
 import queue
 import subprocess
 import threading
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple, Self
 
 from handlers.chat import NAMESPACE
 from tests.documents import Wire, chat_document
+from tests.system.nginx import STANDS_BEFORE_ALL, certificate
 from tests.system.server import PATIENCE_SECONDS
 
 FOLDER = Path(__file__).with_name("js")
@@ -26,12 +28,17 @@ class Told(NamedTuple):
 
 
 class JsClients:
-    """One Node process with any number of clients, by name."""
+    """One Node process with any number of clients, by name; they trust the certificate `trusted` too."""
+
+    def __init__(self, trusted: Path | None = None) -> None:
+        trusted = certificate().path if STANDS_BEFORE_ALL else trusted
+        self._environ = os.environ | ({} if trusted is None else {"NODE_EXTRA_CA_CERTS": str(trusted)})
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
             ["node", "driver.mjs"],
             cwd=FOLDER,
+            env=self._environ,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -104,6 +111,12 @@ class JsClients:
         self._tell(op="collected", client=client)
         ((kept,),) = self.expect(client, "collected")
         return kept["ids"], kept["acked"]
+
+    def acknowledged(self, client: str) -> list[tuple[str, str]]:
+        """Id and offset of what `client` said and was acknowledged, in the order of the acks."""
+        self._tell(op="collected", client=client)
+        ((kept,),) = self.expect(client, "collected")
+        return list(zip(kept["acked"], kept["offsets"], strict=True))
 
     def chat(self, client: str, every_ms: float) -> None:
         """From now on `client` says something at that pace, until `hush`."""

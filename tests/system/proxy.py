@@ -8,6 +8,8 @@ import time
 from types import TracebackType
 from typing import Self
 
+from tests.system.nginx import STANDS_BEFORE_ALL
+
 Pair = tuple[socket.socket, socket.socket]
 
 _RESET = struct.pack("ii", 1, 0)
@@ -28,7 +30,7 @@ class CuttingProxy:
 
     def __enter__(self) -> Self:
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.url = f"{'https' if STANDS_BEFORE_ALL else 'http'}://127.0.0.1:{self._listener.getsockname()[1]}"
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
         self._threads[0].start()
         return self

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,6 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
+
+from tests.system.nginx import STANDS_BEFORE_ALL, Nginx, certificate
 
 ROOT = Path(__file__).parents[2]
 SECRET = "a secret of the system tests, long enough"
@@ -27,15 +30,32 @@ class Reply(NamedTuple):
     body: Any
 
 
+# Makes the descriptor that is its first argument number 3, and says so as sd_listen_fds(3) wants it.
+_HAND_OVER = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1", LISTEN_FDNAMES="chatio.socket")
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
 class ServerProcess:
     """Starts on entering, is stopped by SIGTERM on leaving; `lines` is all that it printed by then.
 
     Without rate limits and without overload unless `settings` says so: most tests do in a second what people do in
     a day, on machines that are busy.
+    `listener`, a socket that listens, is handed over to it as a service manager does.
+
+    With CHATIO_TESTS_NGINX=1 a real nginx stands before it: `url` and `port`, and SERVER_PORT too, are nginx's.
     """
 
-    def __init__(self, *options: str, folder: Path = ROOT, **settings: str) -> None:
+    def __init__(
+        self, *options: str, folder: Path = ROOT, listener: socket.socket | None = None, **settings: str
+    ) -> None:
         self._command = [sys.executable, str(folder / "main.py"), "--env-file", os.devnull, *options]
+        self._handed_over = () if listener is None else (listener.fileno(),)
+        if listener is not None:
+            self._command = [sys.executable, "-c", _HAND_OVER, str(listener.fileno()), *self._command]
         self._environ = {
             name: value for name, value in os.environ.items() if name in ("PATH", "COVERAGE_PROCESS_START", "HOME")
         } | {
@@ -46,6 +66,11 @@ class ServerProcess:
             "OVERLOAD_LAG_SECONDS": "0",
             **settings,
         }
+        self._public_port = 0
+        if STANDS_BEFORE_ALL:
+            self._public_port = int(self._environ["SERVER_PORT"])
+            self._environ |= {"SERVER_PORT": "0", "TRUSTED_PROXIES": "127.0.0.1"}
+        self._nginx: Nginx | None = None
         self.lines: list[str] = []
         self.url = ""
 
@@ -57,12 +82,16 @@ class ServerProcess:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            pass_fds=self._handed_over,
         )
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self.lines.append(line.rstrip())
             if found := _LISTENING.search(line):
                 self.url = found[1]
+                if STANDS_BEFORE_ALL:
+                    self._nginx = Nginx(self.port, port=self._public_port).__enter__()
+                    self.url = self._nginx.url
                 return self
         raise AssertionError(f"the server ended with {self.process.wait()}: {self.lines}")
 
@@ -71,6 +100,8 @@ class ServerProcess:
     ) -> None:
         if self.process.poll() is None:
             self.stop()
+        if self._nginx is not None:
+            self._nginx.__exit__(kind, error, tb)
         if self.process.stdout is not None:
             self.process.stdout.close()
 
@@ -100,7 +131,8 @@ class ServerProcess:
             method=method,
         )
         try:
-            with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as answer:  # noqa: S310 - our own server's
+            context = certificate().context if self.url.startswith("https:") else None
+            with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS, context=context) as answer:  # noqa: S310
                 text = answer.read()
                 return Reply(answer.status, dict(answer.headers.items()), json.loads(text) if text else None)
         except urllib.error.HTTPError as error:

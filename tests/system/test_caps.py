@@ -95,6 +95,7 @@ def test_handshakes_past_the_burst_get_in_at_the_rate(js: JsClients) -> None:
     assert "Too many handshakes from one address" in refused
 
 
+@pytest.mark.direct("is the proxy itself, and says who comes")
 def test_ipv6_addresses_of_one_line_share_its_places() -> None:
     with limited(MAX_CONNECTIONS_PER_ADDRESS="2", TRUSTED_PROXIES="127.0.0.1") as server:
 
@@ -149,6 +150,7 @@ def test_rate_limits_off_leaves_only_the_bound_in_all(js: JsClients) -> None:
         assert server.request("GET", HANDSHAKE).status == 503
 
 
+@pytest.mark.direct("WebSockets of its own making")
 def test_fewer_files_than_connections_is_said_and_leaves_room_to_say_no() -> None:
     server = limited(MAX_CONNECTIONS="500")
     server._command = ["sh", "-c", 'ulimit -n 128; exec "$@"', "sh", *server._command]

@@ -29,6 +29,10 @@ from tests.system.leaving import restart, storm
 from tests.system.seam.wire import Ws, client_frame, join, serving, text
 from tests.system.server import ROOT, SECRET, ServerProcess, await_until
 
+pytestmark = pytest.mark.direct(
+    "how the process itself ends: half requests, bare sockets, who is refused meanwhile"
+)
+
 QUICKLY: dict[str, Any] = {"reconnectionDelay": 20, "reconnectionDelayMax": 50, "timeout": 3000}
 WAYS = pytest.mark.parametrize("transports", [["websocket"], ["polling"], ["polling", "websocket"]], ids="-".join)
 GRACE_SECONDS = 5
@@ -200,7 +204,7 @@ async def chat(**rates: int) -> AsyncIterator[tuple[Server, MessageLog, ChatName
 
 async def test_who_speaks_while_it_leaves_is_told_and_let_go_at_once() -> None:
     async with chat() as (server, log, _, ws):
-        server.eio.accepting = False  # it leaves, and this one's turn is not yet
+        server.is_leaving = True  # it leaves, and this one's turn is not yet
         ws.send(f"42/chat,{TOO_LATE}")
         packet = str(await ws.receive())
         assert json.loads(packet.removeprefix("42/chat,")) == ["message-rejected", rejection_of("mine")]
@@ -214,7 +218,7 @@ async def test_who_asks_for_an_ack_while_it_leaves_gets_none_also_if_much_waits_
         for number in range(400):  # 20 MB, more than the kernel keeps
             log.append(Message(f"{number}", "." * 50_000, "7", "Ann", "10:00", "2026-01-01T00:00:00.000Z"))
         namespace._fanout.wake()
-        server.eio.accepting = False
+        server.is_leaving = True
         ws.send(f"42/chat,7{TOO_LATE}")
         ws.http.writer.transport.resume_reading()  # type: ignore[attr-defined]
         for _ in range(400):
@@ -234,7 +238,7 @@ async def test_a_message_that_waits_for_its_turn_when_the_leaving_begins_is_not_
         ws.raw(text(f"42/chat,2{TOO_LATE}") + client_frame(9, b""))
         while (await ws.frame())[0] != 10:  # the pong: the server has read both
             pass
-        server.eio.accepting = False
+        server.is_leaving = True
         assert await ws.receive_or_end() == "closed, 1001"
         assert log.head == 1
 

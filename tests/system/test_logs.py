@@ -65,6 +65,7 @@ def forwarded_to_a_session_that_is_none(forwarded: str) -> bytes:
     ).encode()
 
 
+@pytest.mark.direct("malformed heads; nginx passes none on")
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_nothing_of_anybodys_is_written_and_every_line_has_its_form(js: JsClients, form: str) -> None:
     with ServerProcess(LOG_FORMAT=form, LOG_LEVEL="DEBUG", TRUSTED_PROXIES="127.0.0.1") as server:
@@ -91,6 +92,7 @@ def check(line: Mapping[str, object]) -> None:
     assert all(str(value).isprintable() for value in line.values())
 
 
+@pytest.mark.direct("reads which settings and which address the process tells of")
 def test_the_life_of_a_server_is_four_events() -> None:
     with ServerProcess(LOG_FORMAT="json") as server:
         url = server.url
@@ -108,6 +110,7 @@ def test_the_life_of_a_server_is_four_events() -> None:
     assert lines[1]["url"] == url
 
 
+@pytest.mark.direct("two hundred connections of bare HTTP")
 def test_a_storm_of_refusals_is_ten_lines_and_a_count() -> None:
     """The count is told though nothing comes after it: when the server ends, or by itself, whichever is first."""
     with ServerProcess(LOG_FORMAT="json") as server:

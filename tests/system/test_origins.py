@@ -9,6 +9,8 @@ import pytest
 from tests.system.seam.wire import SOCKET_IO, Answer, Http, Ws, request
 from tests.system.server import ServerProcess
 
+pytestmark = pytest.mark.direct("plain HTTP, header by header; nginx says that it is nginx")
+
 PAGE, SECOND_PAGE = "https://chat.example", "http://localhost:5173"
 STRANGERS = [
     "https://other.example",
@@ -70,6 +72,14 @@ async def test_pages_of_client_url_and_native_clients_are_let_in(port: int, orig
         assert answer.status in (200, 204)
         assert answer.headers.get("access-control-allow-origin") == origin
     assert (await Ws.open(port, upgrade, **named(origin))).status == 101
+
+
+async def test_the_page_of_this_server_is_let_in_and_only_while_it_is_served(port: int) -> None:
+    own = "http://localhost"  # the Host of these requests
+    assert (await Ws.open(port, f"{SOCKET_IO}websocket", Origin=own)).status == 101
+    assert (await request(port, "POST", await session(port), b"40/chat,", Origin=own)).status == 200
+    with ServerProcess(CLIENT_URL=PAGE, SERVE_PAGE="off") as process:
+        assert (await Ws.open(process.port, f"{SOCKET_IO}websocket", Origin=own)).status == 403
 
 
 @pytest.mark.parametrize("origin", STRANGERS)

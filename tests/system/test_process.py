@@ -89,6 +89,7 @@ def test_start_without_a_secret_warns_once_and_works() -> None:
     assert "JWT_SECRET_KEY is not set" in warning
 
 
+@pytest.mark.direct("takes the port that the server has")
 def test_port_in_use_is_one_line_and_exit_2(server: ServerProcess) -> None:
     done = run_main(
         "--env-file", "/dev/null", SERVER_PORT=str(server.port), JWT_SECRET_KEY="x" * 32, LOG_LEVEL="ERROR"
@@ -108,6 +109,7 @@ def test_signal_stops_the_server_with_exit_0(server: ServerProcess, js: JsClient
     assert [line for line in server.lines if "WARNING" in line or "ERROR" in line or "Traceback" in line] == []
 
 
+@pytest.mark.direct("half a request; nginx passes on whole ones")
 def test_request_under_way_is_finished_when_the_server_stops(server: ServerProcess) -> None:
     """The signal arrives while half of a registration's body is still to come."""
     body = b'{"name":"Late","email":"late@chat.test","password":"12345678"}'
@@ -125,6 +127,7 @@ def test_request_under_way_is_finished_when_the_server_stops(server: ServerProce
     assert code == [0]
 
 
+@pytest.mark.direct("a malformed head; nginx passes none on")
 def test_nothing_that_is_secret_is_printed(js: JsClients) -> None:
     with ServerProcess(LOG_LEVEL="DEBUG") as server:
         token = server.sign_up("ann")
@@ -142,6 +145,7 @@ def test_nothing_that_is_secret_is_printed(js: JsClients) -> None:
         assert secret not in printed
 
 
+@pytest.mark.direct("fills the server with connections that say nothing")
 def test_running_out_of_file_descriptors_is_said_in_one_line_and_passes() -> None:
     with ServerProcess() as server:
         descriptors = Path(f"/proc/{server.process.pid}/fd")

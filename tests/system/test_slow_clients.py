@@ -6,6 +6,7 @@ import re
 import time
 
 import jwt
+import pytest
 
 from tests.system.seam.wire import Ws, join, until
 from tests.system.server import SECRET, ServerProcess
@@ -35,6 +36,7 @@ async def read_contents(ws: Ws, count: int) -> list[str]:
     return contents
 
 
+@pytest.mark.direct("WebSockets of its own making, whose reading it stops")
 async def test_clients_that_never_read_are_dropped_and_nobody_else_notices() -> None:
     with ServerProcess(SLOW_CLIENT_SECONDS="2") as server:
         slow = [await connect(server, number) for number in range(SLOW)]

@@ -171,6 +171,7 @@ def test_no_event_is_free(limited: ServerProcess, js: JsClients, event: list[Any
     js.expect("ann", "connect")
 
 
+@pytest.mark.direct("a WebSocket of its own making")
 async def test_who_leaves_and_comes_in_over_and_over_is_closed_without_a_word(limited: ServerProcess) -> None:
     """Each time a token is checked and messages are sent. Never a CONNECT_ERROR: a page would stay dead."""
     coming_in = "40/chat," + json.dumps({"token": token_of("eve")})

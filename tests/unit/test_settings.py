@@ -41,13 +41,14 @@ def test_every_setting_is_read_from_its_own_name() -> None:
         "SERVER_PORT": "8080",
         "SERVER_HOST": "127.0.0.1",
         "CLIENT_URL": "https://chat.example",
-        "JWT_SECRET_KEY": KEY,
+        "JWT_SECRET_KEY_FILE": "/run/key",
         "JWT_TTL_SECONDS": "60",
         "MESSAGE_MAX_CHARS": "500",
         "LOG_MAX_MESSAGES": "7",
         "LOG_MAX_BYTES": "4096",
         "HISTORY_ON_CONNECT": "20",
         "PRESENCE": "off",
+        "SERVE_PAGE": "off",
         "PING_INTERVAL_SECONDS": "5.0",
         "PING_TIMEOUT_SECONDS": "4.0",
         "SLOW_CLIENT_SECONDS": "2.5",
@@ -76,8 +77,9 @@ def test_every_setting_is_read_from_its_own_name() -> None:
         "LOG_FORMAT": "json",
     }
     loaded = msgspec.structs.asdict(load(texts))
-    assert {name.upper(): str(value) for name, value in loaded.items()} == texts
-    assert set(texts) == {setting.name for setting in table()}
+    assert {name.upper(): str(value) for name, value in loaded.items()} == texts | {"JWT_SECRET_KEY": ""}
+    assert load({"JWT_SECRET_KEY": KEY}).jwt_secret_key == KEY  # which is either here or in the file
+    assert {*texts, "JWT_SECRET_KEY"} == {setting.name for setting in table()}
 
 
 def test_the_settings_cannot_be_changed() -> None:
@@ -197,6 +199,57 @@ def test_a_key_that_is_no_text_is_a_problem_and_not_told() -> None:
     (problem,) = problems_of(JWT_SECRET_KEY="hunter2\udcff" * 8)
     assert problem.startswith("JWT_SECRET_KEY: ")
     assert "hunter2" not in problem
+
+
+def read_from(path: Path) -> str:
+    return load(
+        {"JWT_SECRET_KEY_FILE": str(path)}, read_file=lambda name: Path(name).read_text("utf-8")
+    ).jwt_secret_key
+
+
+@pytest.mark.parametrize("text", [KEY, f"{KEY}\n", f"  {KEY}\r\n\n", "ä" * 16])
+def test_the_key_is_read_from_the_file_without_its_line_end(tmp_path: Path, text: str) -> None:
+    (tmp_path / "key").write_text(text, "utf-8")
+    assert read_from(tmp_path / "key") == text.strip()
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (None, "cannot be read: No such file or directory"),
+        (b"", "the key in it must have at least 32 bytes"),
+        (b"  \n" * 20, "the key in it must have at least 32 bytes"),
+        (b"hunter2", "the key in it must have at least 32 bytes"),
+        (b"hunter2\xff" * 8, "is no file of UTF-8 text"),
+    ],
+)
+def test_a_file_without_a_sound_key_is_a_problem_that_tells_nothing_of_it(
+    tmp_path: Path, content: bytes | None, problem: str
+) -> None:
+    if content is not None:
+        (tmp_path / "key").write_bytes(content)
+    with pytest.raises(InvalidSettings) as caught:
+        read_from(tmp_path / "key")
+    assert caught.value.problems == [f"JWT_SECRET_KEY_FILE: {problem}"]
+
+
+def test_a_bad_key_file_is_told_among_the_other_problems() -> None:
+    def read_file(path: str) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    with pytest.raises(InvalidSettings) as caught:
+        load({"SERVER_PORT": "-1", "JWT_SECRET_KEY_FILE": "/key"}, read_file=read_file)
+    assert [problem.partition(":")[0] for problem in caught.value.problems] == [
+        "SERVER_PORT",
+        "JWT_SECRET_KEY_FILE",
+    ]
+
+
+def test_a_key_and_a_file_of_one_are_a_problem_and_the_file_is_not_read() -> None:
+    with pytest.raises(InvalidSettings) as caught:
+        load({"JWT_SECRET_KEY": KEY, "JWT_SECRET_KEY_FILE": "/key"}, read_file=lambda _: pytest.fail("it was"))
+    (problem,) = caught.value.problems
+    assert problem.startswith("JWT_SECRET_KEY_FILE: ")
 
 
 @pytest.mark.parametrize("empty", ["", None])

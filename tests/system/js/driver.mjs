@@ -88,13 +88,16 @@ const operations = {
   collect: ({ client }) => {
     const ids = [];
     const acked = [];
-    collected.set(client, { ids, acked });
+    const offsets = [];
+    collected.set(client, { ids, acked, offsets });
     clients.get(client).offAny();
     clients.get(client).on("receive-message", (message) => ids.push(message.id));
   },
   say: ({ client, id, content }) => {
     clients.get(client).emit("send-message", { id, content }, (error, ack) => {
-      if (!error && ack.ok) collected.get(client).acked.push(ack.id);
+      if (error || !ack.ok) return;
+      collected.get(client).acked.push(ack.id);
+      collected.get(client).offsets.push(ack.offset);
     });
   },
   collected: ({ client }) => tell(client, "collected", collected.get(client)),

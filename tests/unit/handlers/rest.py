@@ -22,6 +22,7 @@ from chatio.users import UserRegistry
 from handlers.asyncapi import asyncapi_document
 from handlers.callers import Callers, PasswordDoor, RegistrationDoor
 from handlers.cors import Cors
+from handlers.page import Page
 from handlers.requests import Requests
 from handlers.routes import make_application
 from handlers.serving import BUFFER_BYTES
@@ -101,6 +102,7 @@ class Rest:
         self.log = MessageLog()
         self.presence = Presence()
         self.asyncapi = asyncapi_document(namespace="/chat", message_max_chars=10_000, has_presence=True)
+        self.page: Page | None = None
         self.ended: list[tuple[str, Reason]] = []  # whose sockets were to be closed, and why
         self.callers = Callers()
         self.requests = Requests(self.callers, newcomers_wait=newcomers_wait)
@@ -121,6 +123,7 @@ class Rest:
                 log=self.log,
                 presence=self.presence,
                 asyncapi=self.asyncapi,
+                page=self.page,
                 end_sockets=self.end_sockets,
                 password_door=PasswordDoor(self.callers, self.sign_ins),
                 registration_door=RegistrationDoor(self.callers, self.registrations),

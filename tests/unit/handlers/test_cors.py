@@ -3,7 +3,7 @@
 import pytest
 from tornado.ioloop import IOLoop
 
-from handlers.cors import Cors
+from handlers.cors import Cors, OwnOrigins, socket_origins
 from tests.unit.handlers.rest import ORIGIN, Rest
 
 SEVERAL = Cors(("https://a.example", "https://b.example"))
@@ -93,3 +93,49 @@ def test_with_a_star_any_origin_may_read(io_loop: IOLoop) -> None:
             await rest.close()
 
     io_loop.run_sync(ask)
+
+
+@pytest.mark.parametrize(
+    ("origin", "host"),
+    [
+        ("https://a.example", "whatever.test"),
+        ("http://localhost:3000", "localhost:3000"),
+        ("http://LOCALHOST:3000".lower(), "LOCALHOST:3000"),
+        ("http://127.0.0.1", "127.0.0.1"),
+        ("https://192.0.2.7", "192.0.2.7"),
+        ("http://[::1]:3000", "[::1]:3000"),
+        ("http://[2001:db8::1]", "[2001:db8::1]"),
+    ],
+)
+def test_a_page_of_this_server_at_an_address_opens_a_socket(origin: str, host: str) -> None:
+    allows = OwnOrigins(SEVERAL.origins)
+    assert allows(origin, {"HTTP_HOST": host})
+
+
+@pytest.mark.parametrize(
+    ("origin", "host"),
+    [
+        ("http://evil.example:3000", "evil.example:3000"),  # a name that was made to lead here
+        ("http://localhost.evil.example", "localhost.evil.example"),
+        ("http://127.0.0.1.evil.example", "127.0.0.1.evil.example"),
+        ("http://localhost:3000", "localhost:3001"),
+        ("http://localhost", "127.0.0.1"),
+        ("http://evil.example", "localhost:3000"),
+        ("null", "localhost:3000"),
+        ("", ""),
+        ("http://", ""),
+        (None, "localhost:3000"),
+        ("ftp://127.0.0.1", "127.0.0.1"),
+        ("http://127.0.0.1@evil.example", "127.0.0.1@evil.example"),
+    ],
+)
+def test_a_stranger_opens_none(origin: str | None, host: str) -> None:
+    forwarded = {"HTTP_X_FORWARDED_HOST": "evil.example", "HTTP_X_FORWARDED_PROTO": "http"}
+    allows = OwnOrigins(SEVERAL.origins)
+    assert not allows(origin, {"HTTP_HOST": host, **forwarded})
+
+
+def test_only_a_server_with_a_page_has_an_origin_of_its_own() -> None:
+    assert isinstance(socket_origins(SEVERAL.origins, serves_page=True), OwnOrigins)
+    assert socket_origins(SEVERAL.origins, serves_page=False) == list(SEVERAL.origins)
+    assert socket_origins(("*",), serves_page=True) == "*"

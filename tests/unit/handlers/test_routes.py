@@ -27,6 +27,7 @@ def put_together() -> Application:
             log=parts.log,
             presence=parts.presence,
             asyncapi=parts.asyncapi,
+            page=None,
             end_sockets=parts.end_sockets,
             password_door=PasswordDoor(parts.callers, parts.sign_ins),
             registration_door=RegistrationDoor(parts.callers, parts.registrations),

@@ -1,12 +1,10 @@
 """Listening, and leaving: real signals to this process, on a real port."""
 
 import asyncio
-import errno
-import gc
 import logging
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from tornado.httpserver import HTTPServer
@@ -15,11 +13,11 @@ from tornado.netutil import bind_sockets
 from tornado.web import Application
 
 from chatio.errors import ANSWERS, ShuttingDown
-from handlers import serving
+from chatio.supervisor import Supervisor
 from handlers.base import BaseHandler
 from handlers.guard import public
 from handlers.leaving import leave
-from handlers.serving import CannotListen, serve
+from handlers.serving import serve
 from handlers.signals import STOPPING as STOPPING_SIGNALS
 from tests.conftest import ExpectedLogs
 from tests.unit.handlers.rest import ORIGIN, PATIENCE_SECONDS, Answer, Connection, Rest, request
@@ -73,10 +71,13 @@ class Leaving:
     connections = 7
 
     def __init__(self) -> None:
-        self.begun, self.all_gone = asyncio.Event(), asyncio.Event()
+        self.begun, self.nobody_polls, self.all_gone = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
-    async def leave(self, seconds: float) -> None:
+    async def leave(self, seconds: float, close_port: Callable[[], None] | None = None) -> None:
         self.begun.set()
+        if close_port is not None:
+            await self.nobody_polls.wait()
+            close_port()
         await self.all_gone.wait()
 
 
@@ -111,6 +112,8 @@ class Server:
                 requests=rest.requests,
                 clients=self,
                 grace_seconds=grace_seconds,
+                supervisor=Supervisor(),
+                status=lambda: "well",
             )
         )
 
@@ -118,7 +121,7 @@ class Server:
     def connections(self) -> int:
         return 7
 
-    async def leave(self, seconds: float) -> None:
+    async def leave(self, seconds: float, close_port: Callable[[], None] | None = None) -> None:
         """What the chat does when it is told to."""
         assert seconds < self._grace_seconds
         await self.all_gone.wait()
@@ -131,10 +134,6 @@ class Server:
 
     async def stopped(self) -> None:
         await asyncio.wait_for(self.serving, PATIENCE_SECONDS)
-
-
-# Tornado does not close the socket that it could not bind; a process that cannot listen ends anyway.
-left_to_the_garbage_collector = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -222,11 +221,11 @@ async def test_signals_that_come_after_it_has_left_change_nothing(rest: Rest, to
     await asyncio.sleep(0)
 
 
-async def test_a_port_that_somebody_else_has_too_is_closed_at_once(rest: Rest) -> None:
-    """As with systemd's socket activation: who comes meanwhile waits for the next process."""
+async def test_a_port_that_somebody_else_has_too_is_closed_when_nobody_polls(rest: Rest) -> None:
+    """As with systemd's socket activation: who comes then waits for the next process."""
     (listening,) = bind_sockets(0, "127.0.0.1")
     port = listening.getsockname()[1]
-    server = HTTPServer(Application())
+    server = HTTPServer(Application(log_function=lambda _: None))
     server.add_sockets([listening.dup()])
     clients = Leaving()
     left = asyncio.ensure_future(
@@ -240,6 +239,10 @@ async def test_a_port_that_somebody_else_has_too_is_closed_at_once(rest: Rest) -
         )
     )
     await asyncio.wait_for(clients.begun.wait(), PATIENCE_SECONDS)
+    rest.port = port
+    assert (await rest.call("GET", "/")).status == 404  # taken and served as ever
+    clients.nobody_polls.set()
+    await asyncio.sleep(0)
     with listening:
         _, writer = await asyncio.open_connection("127.0.0.1", port)
         listening.settimeout(PATIENCE_SECONDS)
@@ -269,50 +272,3 @@ async def test_the_empty_host_is_every_interface_and_shown_as_one_to_open(rest: 
     assert (await rest.call("GET", "/")).status == 200
     os.kill(os.getpid(), signal.SIGTERM)
     await server.stopped()
-
-
-async def cannot_listen(rest: Rest, host: str, port: int) -> str:
-    line = await why_not(rest, host, port)
-    gc.collect()
-    return line
-
-
-async def why_not(rest: Rest, host: str, port: int) -> str:
-    class Nobody:
-        connections = 0
-
-        async def leave(self, seconds: float) -> None:
-            pass
-
-    with pytest.raises(CannotListen) as caught:
-        await serve(Application(), host=host, port=port, requests=rest.requests, clients=Nobody(), grace_seconds=1)
-    assert caught.value.__suppress_context__
-    return str(caught.value)
-
-
-@left_to_the_garbage_collector
-async def test_a_port_in_use_is_one_clear_line(rest: Rest) -> None:
-    (taken,) = bind_sockets(0, "127.0.0.1")
-    with taken:
-        port = taken.getsockname()[1]
-        line = await cannot_listen(rest, "127.0.0.1", port)
-        assert line == f"Port {port} is already in use (SERVER_PORT)."
-
-
-async def test_a_port_that_is_not_ours_is_one_clear_line(rest: Rest, monkeypatch: pytest.MonkeyPatch) -> None:
-    def forbid(port: int, host: str | None) -> None:
-        raise PermissionError(errno.EACCES, "Permission denied")
-
-    monkeypatch.setattr(serving, "bind_sockets", forbid)  # whoever runs this may be root
-    line = await cannot_listen(rest, "", 80)
-    assert line == "Port 80 is not for this user to listen on (SERVER_PORT)."
-
-
-@left_to_the_garbage_collector
-@pytest.mark.parametrize(
-    ("host", "shown"), [("203.0.113.1", "203.0.113.1"), ("2001:db8::1", "[2001:db8::1]"), ("a..b", "a..b")]
-)
-async def test_an_address_that_cannot_be_had_is_one_clear_line(rest: Rest, host: str, shown: str) -> None:
-    line = await cannot_listen(rest, host, 0)
-    assert line.startswith(f"Cannot listen on {shown}:0 (SERVER_HOST): ")
-    assert "\n" not in line

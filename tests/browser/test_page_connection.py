@@ -1,0 +1,163 @@
+"""The page in Chromium: what its status line says of a lost connection, and that it is true."""
+
+import re
+from collections.abc import Callable
+
+from playwright.sync_api import expect
+
+from tests.browser.person import Person
+from tests.system.js import JsClients
+from tests.system.proxy import CuttingProxy
+from tests.system.server import ServerProcess
+
+Meet = Callable[..., Person]
+
+WHOLE = "Back, nothing missed."
+GONE = "Back, some messages are gone."
+NEW_LOG = "Back. The server was started anew: what was said meanwhile may be gone."
+LOST = "Connection lost. Reconnecting…"
+GAP = "Some messages may be missing here."
+
+
+def bob_says(js: JsClients, first: int, last: int) -> list[str]:
+    texts = [f"message {number}" for number in range(first, last)]
+    js.burst("bob", [{"content": text} for text in texts])
+    js.expect("bob", "receive-message", len(texts))
+    return texts
+
+
+def test_ten_seconds_cut_while_thirty_messages_go_by_lose_nothing(meet: Meet, js: JsClients) -> None:
+    with ServerProcess() as server, CuttingProxy(server.port) as proxy:
+        js.open("bob", server.url, server.sign_up("bob"))
+        js.expect("bob", "connect")
+        ann = meet(proxy.url)
+        ann.sign_up("Ann")
+        texts = bob_says(js, 0, 5)
+        ann.sees(*texts)
+        proxy.cut()
+        expect(ann.status).to_have_text(LOST)
+        ann.say("written without a connection")
+        expect(ann.pending.locator(".state")).to_have_text("Sending…")
+        for third in range(3):
+            texts += bob_says(js, 5 + third * 10, 15 + third * 10)
+            ann.page.wait_for_timeout(10_000 / 3)  # the time that is named
+        expect(ann.status).to_have_text(LOST)
+        proxy.mend()
+        expect(ann.status).to_have_text(WHOLE)
+        ann.sees(*texts, "written without a connection")
+        expect(ann.status).to_have_text("Connected")
+        expect(ann.page.locator("#messages .note")).to_have_count(0)
+
+
+def test_what_the_log_has_forgotten_is_said_to_be_gone(meet: Meet, js: JsClients) -> None:
+    with ServerProcess(LOG_MAX_MESSAGES="10") as server, CuttingProxy(server.port) as proxy:
+        js.open("bob", server.url, server.sign_up("bob"))
+        js.expect("bob", "connect")
+        ann = meet(proxy.url)
+        ann.sign_up("Ann")
+        texts = bob_says(js, 0, 5)
+        ann.sees(*texts)
+        proxy.cut()
+        expect(ann.status).to_have_text(LOST)
+        texts += bob_says(js, 5, 40)[-10:]
+        proxy.mend()
+        expect(ann.status).to_have_text(GONE)
+        ann.sees(*texts)
+        note = ann.page.locator("#messages .note")
+        expect(note).to_have_text(GAP)
+        assert note.evaluate("note => note.nextElementSibling.querySelector('.content').textContent") == texts[5]
+
+
+def test_a_restarted_server_is_said_to_be_one_and_the_page_goes_on(meet: Meet) -> None:
+    with ServerProcess() as server:
+        ann, bob = meet(server.url), meet(server.url)
+        ann.sign_up("Ann")
+        bob.sign_up("Bob")
+        ann.say("before")
+        bob.sees("before")
+        port = server.port
+    expect(ann.status).to_have_text(LOST)
+    bob.say("written while the server was away")
+    with ServerProcess(SERVER_PORT=str(port)):
+        expect(ann.status).to_have_text(NEW_LOG)
+        expect(ann.page.locator("#messages .note")).to_have_text(GAP)
+        for person in (ann, bob):
+            person.sees("before", "written while the server was away")
+        ann.say("after")
+        bob.sees("before", "written while the server was away", "after")
+        ann.page.locator("#scroller").focus()
+        ann.page.keyboard.press("Home")
+        expect(ann.page.locator("#beginning")).to_have_text(
+            re.compile("Earlier messages are not kept.|This is where it begins.")
+        )
+
+
+def test_a_message_whose_acks_are_lost_arrives_once(meet: Meet) -> None:
+    with ServerProcess() as server, CuttingProxy(server.port) as proxy:
+        ann, bob = meet(proxy.url), meet(server.url)
+        ann.sign_up("Ann")
+        bob.sign_up("Bob")
+        texts = [f"message {number}" for number in range(5)]
+        for text in texts:
+            ann.say(text)
+            proxy.cut_answers()
+            proxy.mend()
+        ann.sees(*texts)
+        bob.sees(*texts)
+
+
+def test_a_message_that_nobody_answers_fails_and_is_sent_by_hand(meet: Meet) -> None:
+    with ServerProcess() as server, CuttingProxy(server.port) as proxy:
+        ann, bob = meet(proxy.url), meet(server.url)
+        ann.page.clock.install()
+        ann.page.reload()
+        ann.sign_up("Ann")
+        bob.sign_up("Bob")
+        proxy.swallow()
+        ann.say("into a black hole")
+        for _ in range(6):
+            ann.page.clock.run_for(8100)
+        expect(ann.pending).to_contain_text("It was not sent: the server did not answer.")
+        proxy.cut()
+        proxy.mend()
+        ann.page.clock.run_for(6000)
+        expect(ann.status).to_have_text(WHOLE)
+        ann.pending.get_by_role("button", name="Try again").click()
+        bob.sees("into a black hole")
+        ann.page.clock.run_for(100)
+        ann.sees("into a black hole")
+
+
+def test_a_refused_message_says_why_and_is_edited_or_removed(meet: Meet) -> None:
+    with ServerProcess(MESSAGE_MAX_CHARS="20") as server:
+        ann = meet(server.url)
+        ann.sign_up("Ann")
+        ann.say("longer than twenty characters")
+        expect(ann.pending).to_contain_text("The message is too long.")
+        expect(ann.page.locator("#announcer")).to_have_text("Not sent. The message is too long.")
+        ann.pending.get_by_role("button", name="Edit").click()
+        expect(ann.draft).to_have_value("longer than twenty characters")
+        expect(ann.draft).to_be_focused()
+        expect(ann.pending).to_have_count(0)
+        ann.draft.press("Enter")
+        ann.pending.get_by_role("button", name="Remove").click()
+        expect(ann.pending).to_have_count(0)
+        ann.say("shorter")
+        ann.sees("shorter")
+
+
+def test_an_origin_that_the_server_does_not_take_is_told(meet: Meet) -> None:
+    with ServerProcess() as server:
+        ann = meet(server.url.replace("127.0.0.1", "chat.localhost"))
+        ann.ask_to_sign_up("Ann")
+        expect(ann.status).to_contain_text("its CLIENT_URL does not name it")
+
+
+def test_who_comes_to_a_full_server_is_told_and_comes_in_when_there_is_room(meet: Meet) -> None:
+    with ServerProcess(MAX_CONNECTIONS="1", RATE_LIMITS="on") as server:
+        bob, ann = meet(server.url), meet(server.url)
+        bob.sign_up("Bob")
+        ann.ask_to_sign_up("Ann")
+        expect(ann.status).to_have_text("The server is busy. Trying again…")
+        bob.page.close()
+        ann.is_connected()

@@ -1,0 +1,125 @@
+"""deploy/chatio.service, chatio.socket and install.sh, as systemd and shellcheck see them."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.system.server import ROOT
+
+DEPLOY = ROOT / "deploy"
+MOST_EXPOSURE = 1.5
+PYTHON = "/opt/chatio/current/.venv/bin/python"
+
+
+def run(*command: str | Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, env=os.environ | environ, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def units(tmp_path: Path) -> list[Path]:
+    """The units, with a Python that is there."""
+    copies = []
+    for name in ("chatio.service", "chatio.socket"):
+        copies.append(tmp_path / name)
+        copies[-1].write_text((DEPLOY / name).read_text().replace(PYTHON, sys.executable))
+    return copies
+
+
+def test_systemd_has_nothing_to_say_against_the_units(units: list[Path]) -> None:
+    done = run("systemd-analyze", "verify", *units)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_service_is_exposed_to_little(units: list[Path]) -> None:
+    done = run("systemd-analyze", "security", "--offline=true", units[0])
+    found = re.search(r"Overall exposure level for chatio\.service: ([\d.]+)", done.stdout)
+    assert found is not None, done.stderr
+    assert float(found[1]) <= MOST_EXPOSURE
+
+
+def test_the_proxy_knows_the_port_of_the_socket() -> None:
+    (listening,) = re.findall(r"ListenStream=(.+)", (DEPLOY / "chatio.socket").read_text())
+    assert f"server {listening};" in (DEPLOY / "nginx.conf").read_text()
+
+
+def test_the_settings_that_come_with_it_are_sound() -> None:
+    done = run(sys.executable, ROOT / "main.py", "--check", "--env-file", DEPLOY / "chatio.env")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_scripts_are_sound_for_every_shell() -> None:
+    scripts = [DEPLOY / "install.sh", *(ROOT / "tools").glob("*.sh")]
+    done = run("shellcheck", *scripts)
+    assert (done.returncode, done.stdout) == (0, "")
+    for script in scripts:
+        assert run("dash", "-n", script).returncode == 0
+
+
+class Machine:
+    """A folder that install.sh takes for the root of one."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.opt, self.etc = root / "opt/chatio", root / "etc/chatio"
+        self.units = root / "etc/systemd/system"
+
+    def install(self, *options: str) -> subprocess.CompletedProcess[str]:
+        return run("sh", DEPLOY / "install.sh", "--root", self.root, *options)
+
+    @property
+    def current(self) -> str:
+        return os.readlink(self.opt / "current")
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path / "machine")
+
+
+def test_a_machine_is_installed_upgraded_set_back_and_left_as_it_was(machine: Machine) -> None:
+    done = machine.install()
+    assert done.returncode == 0, done.stderr
+    first, key = machine.current, (machine.etc / "jwt_secret_key").read_text()
+    assert (machine.etc / "jwt_secret_key").stat().st_mode & 0o777 == 0o600
+    assert len(key.strip()) >= 32
+    for unit in ("chatio.service", "chatio.socket"):
+        assert (machine.units / unit).read_text() == (DEPLOY / unit).read_text()
+    checked = run(
+        machine.opt / "current/.venv/bin/python", machine.opt / "current/main.py", "--check", JWT_SECRET_KEY=key
+    )
+    assert checked.returncode == 0, checked.stderr
+
+    (machine.etc / "chatio.env").write_text("LOG_LEVEL=ERROR\n")
+    assert machine.install().returncode == 0
+    second = machine.current
+    assert second != first
+    assert (machine.etc / "jwt_secret_key").read_text() == key
+    assert (machine.etc / "chatio.env").read_text() == "LOG_LEVEL=ERROR\n"
+
+    (machine.etc / "chatio.env").write_text("LOG_LEVEL=LOUD\n")
+    unsound = machine.install()
+    assert unsound.returncode == 1
+    assert "LOG_LEVEL: must be one of" in unsound.stderr
+    assert key.strip() not in unsound.stderr + unsound.stdout
+    assert machine.current == second
+    assert sorted(path.name for path in (machine.opt / "releases").iterdir()) == [first[9:], second[9:]]
+
+    assert machine.install("--rollback").returncode == 0
+    assert machine.current == first
+    assert machine.install("--uninstall").returncode == 0
+    assert not machine.opt.exists()
+    assert not list(machine.units.iterdir())
+    assert (machine.etc / "jwt_secret_key").read_text() == key
+    assert machine.install("--purge").returncode == 0
+    assert not machine.etc.exists()
+
+
+@pytest.mark.parametrize("options", [["--what"], ["--root"]])
+def test_what_is_no_option_changes_nothing(options: list[str], machine: Machine) -> None:
+    done = run("sh", DEPLOY / "install.sh", *options)
+    assert done.returncode == 1
+    assert done.stderr.startswith("install.sh: ")

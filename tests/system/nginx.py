@@ -1,0 +1,127 @@
+"""The real nginx with the configuration that is in deploy/, on free ports and with a certificate made for it."""
+
+import functools
+import os
+import re
+import socket
+import ssl
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+CONFIGURATION = Path(__file__).parents[2] / "deploy" / "nginx.conf"
+PATIENCE_SECONDS = 20.0
+# Whether every server of the system tests stands behind it (`make test-nginx`).
+STANDS_BEFORE_ALL = os.environ.get("CHATIO_TESTS_NGINX") == "1"
+
+
+class Certificate:
+    """Self-signed, for 127.0.0.1; whoever trusts `path` trusts it."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="chatio-tls-")
+        self.path, self.key_path = Path(self._folder.name, "certificate.pem"), Path(self._folder.name, "key.pem")
+        command = (
+            "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=chat.test"
+        )
+        names = ["-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"]
+        files = ["-out", str(self.path), "-keyout", str(self.key_path)]
+        subprocess.run([*command.split(), *names, *files], check=True, capture_output=True)
+
+    @property
+    def context(self) -> ssl.SSLContext:
+        return ssl.create_default_context(cafile=str(self.path))
+
+
+@functools.cache
+def certificate() -> Certificate:
+    """One for the whole run."""
+    return Certificate()
+
+
+class Nginx:
+    """Starts on entering before the server at `upstream_port`, on `port` or a free one."""
+
+    def __init__(self, upstream_port: int, *, port: int = 0) -> None:
+        self.port, self._plain_port = port or _free_port(), _free_port()
+        self._folder = tempfile.TemporaryDirectory(prefix="chatio-nginx-")
+        self.folder = Path(self._folder.name)
+        self.page = self.folder / "page"
+        self.page.mkdir()
+        self.url = f"https://127.0.0.1:{self.port}"
+        self.plain_url = f"http://127.0.0.1:{self._plain_port}"
+        self.configuration = self.folder / "nginx.conf"
+        self.configuration.write_text(self._configured(CONFIGURATION.read_text(), upstream_port))
+        self._command = ["nginx", "-p", str(self.folder), "-c", str(self.configuration), "-e", str(self.errors)]
+
+    def __enter__(self) -> Self:
+        self.process = subprocess.Popen([*self._command, "-g", "daemon off;"])
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not _accepts(self.port):
+            assert self.process.poll() is None, self.errors.read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self.process.terminate()
+        self.process.wait(PATIENCE_SECONDS)
+        self._folder.cleanup()
+
+    @property
+    def errors(self) -> Path:
+        return self.folder / "error.log"
+
+    @property
+    def access(self) -> Path:
+        return self.folder / "access.log"
+
+    def test(self) -> subprocess.CompletedProcess[str]:
+        """`nginx -t`."""
+        return subprocess.run([*self._command, "-t"], capture_output=True, text=True, check=False)
+
+    def _configured(self, text: str, upstream_port: int) -> str:
+        """The configuration as an operator would write it for this place; nothing else is changed."""
+        temporary = "\n".join(
+            f"    {kind}_temp_path {self.folder}/{kind};"
+            for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        )
+        for pattern, replacement in {
+            r"user www-data;": "user root;" if os.geteuid() == 0 else "",
+            r"/run/nginx\.pid": f"{self.folder}/nginx.pid",
+            r"/var/log/nginx/": f"{self.folder}/",
+            r"http \{": f"http {{\n{temporary}",
+            r"listen \[::\]:.*;": "",
+            r"listen 80;": f"listen 127.0.0.1:{self._plain_port};",
+            r"listen 443 ": f"listen 127.0.0.1:{self.port} ",
+            r"/etc/letsencrypt/live/chat\.example/fullchain\.pem": str(certificate().path),
+            r"/etc/letsencrypt/live/chat\.example/privkey\.pem": str(certificate().key_path),
+            r"server 127\.0\.0\.1:3000;": f"server 127.0.0.1:{upstream_port};",
+            r"/srv/chatio/page": str(self.page),
+            # This machine may allow less; then nginx says so on every start.
+            r"worker_rlimit_nofile 65536;": "",
+            r"worker_connections 32768;": "worker_connections 2048;",
+            r"worker_processes auto;": "worker_processes 2;",
+        }.items():
+            text, count = re.subn(pattern, replacement, text)
+            assert count, f"{pattern} is not in {CONFIGURATION.name} any more"
+        return text
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+        return port
+
+
+def _accepts(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS).close()
+    except ConnectionRefusedError:
+        return False
+    return True

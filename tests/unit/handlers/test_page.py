@@ -1,0 +1,173 @@
+"""The page's files: which are served, with which headers, and what there is instead when one is missing."""
+
+import gzip
+from pathlib import Path
+
+import pytest
+from tornado.ioloop import IOLoop
+
+from handlers.page import CLIENT_FILE, Page, read_page
+from tests.system.server import ROOT
+from tests.unit.handlers.rest import Answer, Rest
+
+INDEX = "<!doctype html><title>Chat</title>"
+POLICY = {
+    "default-src": ["'self'"],
+    "base-uri": ["'none'"],
+    "form-action": ["'none'"],
+    "frame-ancestors": ["'none'"],
+    "object-src": ["'none'"],
+    "require-trusted-types-for": ["'script'"],
+    "trusted-types": ["'none'"],
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A small page, complete, and beside it what is nobody's to read."""
+    (tmp_path / "secret.js").write_text("outside")
+    web = tmp_path / "web"
+    client = web / CLIENT_FILE
+    client.parent.mkdir(parents=True)
+    client.write_text("export const io = null;")
+    (client.parent / "other.js").write_text("not served")
+    (web / "index.html").write_text(INDEX)
+    (web / "main.js").write_text("'main'; " * 100)
+    (web / "style.css").write_text("body {}")
+    (web / "icon.svg").write_text("<svg/>")
+    (web / "package.json").write_text("{}")
+    return web
+
+
+def ask(io_loop: IOLoop, page: Page | None, method: str, path: str, **headers: str) -> Answer:
+    async def run() -> Answer:
+        rest = Rest()
+        rest.page = page
+        rest.start()
+        try:
+            return await rest.call(method, path, **headers)
+        finally:
+            await rest.close()
+
+    answer: Answer = io_loop.run_sync(run)
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("path", "content_type", "text"),
+    [
+        ("/", "text/html; charset=utf-8", INDEX),
+        ("/?utm=1", "text/html; charset=utf-8", INDEX),
+        ("/web/main.js", "text/javascript; charset=utf-8", "'main'; " * 100),
+        ("/web/style.css", "text/css; charset=utf-8", "body {}"),
+        ("/web/icon.svg", "image/svg+xml", "<svg/>"),
+        ("/web/socket.io.js", "text/javascript; charset=utf-8", "export const io = null;"),
+    ],
+)
+def test_a_file_of_the_page_is_served_with_its_type_and_policy(
+    io_loop: IOLoop, folder: Path, path: str, content_type: str, text: str
+) -> None:
+    answer = ask(io_loop, read_page(folder), "GET", path)
+    assert (answer.status, answer.body.decode()) == (200, text)
+    assert answer.header("content-type") == content_type
+    assert answer.header("cache-control") == "no-cache"
+    assert answer.header("x-content-type-options") == "nosniff"
+    assert answer.header("referrer-policy") == "same-origin"
+    assert answer.header("cross-origin-resource-policy") == "same-origin"
+    assert answer.header("vary") == "Origin, Accept-Encoding"
+    assert answer.header("server") is None
+    policy = dict(part.split(maxsplit=1) for part in str(answer.header("content-security-policy")).split("; "))
+    assert {name: sources.split() for name, sources in policy.items()} == POLICY
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/web/",
+        "/web/index.html",
+        "/web/package.json",
+        "/web/../secret.js",
+        "/web/..%2fsecret.js",
+        "/web/%2e%2e/secret.js",
+        "/web//etc/passwd",
+        "/web/main.js/",
+        "/web/main.js%00",
+        f"/web/{CLIENT_FILE}",
+        "/web/node_modules/socket.io-client/dist/other.js",
+        "/web/.npmrc",
+        "//web/main.js",
+        "/main.js",
+    ],
+)
+def test_nothing_else_is(io_loop: IOLoop, folder: Path, path: str) -> None:
+    answer = ask(io_loop, read_page(folder), "GET", path)
+    assert answer.status == 404
+    assert answer.json == {"message": "There is nothing at this address."}
+
+
+@pytest.mark.parametrize("accepted", ["gzip", "br, GZIP;q=0.5", "deflate , gzip"])
+def test_who_takes_gzip_gets_gzip_under_the_same_etag(io_loop: IOLoop, folder: Path, accepted: str) -> None:
+    page = read_page(folder)
+    plain = ask(io_loop, page, "GET", "/web/main.js", Accept_Encoding="gzip;q=0, br")
+    packed = ask(io_loop, page, "GET", "/web/main.js", Accept_Encoding=accepted)
+    assert plain.header("content-encoding") is None
+    assert packed.header("content-encoding") == "gzip"
+    assert gzip.decompress(packed.body) == plain.body
+    assert len(packed.body) < len(plain.body)
+    assert packed.header("etag") == plain.header("etag")
+
+
+def test_who_has_the_file_is_told_so_until_it_changes(io_loop: IOLoop, folder: Path) -> None:
+    etag = str(ask(io_loop, read_page(folder), "GET", "/web/main.js").header("etag"))
+    again = ask(io_loop, read_page(folder), "GET", "/web/main.js", If_None_Match=etag, Accept_Encoding="gzip")
+    assert (again.status, again.body) == (304, b"")
+    assert again.header("etag") == etag
+    (folder / "main.js").write_text("'another'")
+    changed = ask(io_loop, read_page(folder), "GET", "/web/main.js", If_None_Match=etag)
+    assert (changed.status, changed.body) == (200, b"'another'")
+
+
+def test_head_answers_as_get_without_the_body(io_loop: IOLoop, folder: Path) -> None:
+    answer = ask(io_loop, read_page(folder), "HEAD", "/")
+    assert (answer.status, answer.header("content-length")) == (200, str(len(INDEX)))
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+def test_the_page_is_only_read(io_loop: IOLoop, folder: Path, method: str) -> None:
+    answer = ask(io_loop, read_page(folder), method, "/")
+    assert (answer.status, answer.header("allow")) == (405, "GET, HEAD, OPTIONS")
+
+
+@pytest.mark.parametrize(("gone", "name"), [(CLIENT_FILE, "socket.io-client"), ("index.html", "index.html")])
+def test_without_a_part_of_it_the_page_says_in_one_line_what_is_missing(
+    io_loop: IOLoop, folder: Path, gone: str, name: str
+) -> None:
+    (folder / gone).unlink()
+    answer = ask(io_loop, read_page(folder), "GET", "/")
+    assert answer.status == 503
+    assert answer.header("content-type") == "text/plain; charset=utf-8"
+    text = answer.body.decode()
+    assert text.startswith(f"The page is missing {name}. ")
+    assert text.count("\n") == 1
+    assert ask(io_loop, read_page(folder), "GET", "/user").status == 401
+
+
+def test_a_page_that_is_off_is_not_there(io_loop: IOLoop) -> None:
+    assert ask(io_loop, None, "GET", "/").status == 404
+    assert ask(io_loop, None, "GET", "/web/main.js").status == 404
+
+
+def test_what_the_page_names_is_served() -> None:
+    """Every module that one of ours imports, and every file that index.html wants; there is no bundler to tell."""
+    files = read_page(ROOT / "web").files.keys() | {"/web/socket.io.js"}
+    wanted = {"/web/main.js", "/web/style.css", "/web/icon.svg"}
+    for path in (ROOT / "web").glob("*.js"):
+        lines = path.read_text("utf-8").splitlines()
+        imports = [line for line in lines if line.startswith(("import ", "export ")) and " from " in line]
+        wanted |= {f"/web/{line.rpartition('./')[2].rstrip(';').rstrip(chr(34))}" for line in imports}
+    assert len(wanted) > 10
+    assert wanted <= files
+    index = (ROOT / "web/index.html").read_text("utf-8")
+    assert all(f'"{path}"' in index for path in ("/web/main.js", "/web/style.css", "/web/icon.svg"))
+    assert "<style" not in index
+    assert " style=" not in index

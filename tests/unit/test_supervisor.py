@@ -1,0 +1,171 @@
+"""What a service manager hears, on a socket as systemd's own."""
+
+import asyncio
+import os
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chatio.supervisor import STATUS_SECONDS, Supervisor, take_supervisor
+from tests.conftest import ExpectedLogs
+
+PATIENCE_SECONDS = 20.0
+
+
+class Manager:
+    """The other end of NOTIFY_SOCKET."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind("\0" + address[1:] if address.startswith("@") else address)
+        self._socket.setblocking(False)
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def heard(self) -> list[str]:
+        """All that it was told since it was last asked."""
+        texts = []
+        while True:
+            try:
+                texts.append(self._socket.recv(4096).decode())
+            except BlockingIOError:
+                return texts
+
+    async def next(self) -> str:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            return (await asyncio.get_running_loop().sock_recv(self._socket, 4096)).decode()
+
+
+@pytest.fixture(params=["path", "abstract"])
+def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Manager]:
+    manager = Manager(str(tmp_path / "notify") if request.param == "path" else f"@chatio-test-{os.getpid()}")
+    yield manager
+    manager.close()
+
+
+async def test_ready_then_the_status_then_stopping(manager: Manager) -> None:
+    supervisor = Supervisor(manager.address)
+    supervisor.ready(lambda: "7 people online")
+    supervisor.stopping()
+    supervisor.close()
+    assert manager.heard() == ["READY=1", "STATUS=7 people online", "STOPPING=1"]
+
+
+async def test_the_watchdog_is_fed_by_the_loop_with_the_status_of_the_moment(manager: Manager) -> None:
+    people = iter(range(100_000))
+    supervisor = Supervisor(manager.address, watchdog_seconds=0.01)
+    supervisor.ready(lambda: f"{next(people)} people online")
+    assert await manager.next() == "READY=1"
+    for number in range(3):
+        assert await manager.next() == f"STATUS={number} people online\nWATCHDOG=1"
+    supervisor.close()
+
+
+@pytest.mark.parametrize(("watchdog_seconds", "seconds"), [(30.0, 15.0), (None, STATUS_SECONDS)])
+async def test_the_next_report_is_due_at_half_of_the_watchdogs_time(
+    manager: Manager, monkeypatch: pytest.MonkeyPatch, watchdog_seconds: float | None, seconds: float
+) -> None:
+    loop = asyncio.get_running_loop()
+    later, asked = loop.call_later, []
+
+    def remembered(delay: float, *call: Any) -> asyncio.TimerHandle:
+        asked.append((delay, later(delay, *call)))
+        return asked[-1][1]
+
+    monkeypatch.setattr(loop, "call_later", remembered)
+    supervisor = Supervisor(manager.address, watchdog_seconds=watchdog_seconds)
+    supervisor.ready(lambda: "well")
+    ((delay, timer),) = asked
+    assert delay == seconds
+    assert not timer.cancelled()
+    supervisor.close()
+    assert timer.cancelled()
+
+
+async def test_a_loop_that_is_stuck_feeds_nobody(manager: Manager) -> None:
+    supervisor = Supervisor(manager.address, watchdog_seconds=0.01)
+    supervisor.ready(lambda: "well")
+    for _ in range(3):
+        await manager.next()
+    manager.heard()
+    time.sleep(0.2)  # noqa: ASYNC251 - the loop is stuck for forty of its beats
+    assert manager.heard() == []
+    assert "WATCHDOG=1" in await manager.next()
+    supervisor.close()
+
+
+async def test_after_the_end_nothing_is_told(manager: Manager) -> None:
+    supervisor = Supervisor(manager.address, watchdog_seconds=0.01)
+    supervisor.ready(lambda: "well")
+    supervisor.close()
+    manager.heard()
+    supervisor.stopping()
+    supervisor.close()
+    assert manager.heard() == []
+
+
+async def test_without_a_manager_nothing_happens() -> None:
+    supervisor = Supervisor()
+    supervisor.ready(lambda: pytest.fail("nobody asked"))
+    supervisor.stopping()
+    supervisor.close()
+
+
+async def test_a_manager_that_cannot_be_told_is_one_warning_and_hears_again_what_comes_later(
+    tmp_path: Path, logs: ExpectedLogs
+) -> None:
+    logs.expect("^The service manager was not told READY: No such file or directory$")
+    supervisor = Supervisor(str(tmp_path / "late"), watchdog_seconds=0.01)
+    supervisor.ready(lambda: "well")
+    assert len(logs.records) == 1
+    late = Manager(str(tmp_path / "late"))
+    assert await late.next() == "STATUS=well\nWATCHDOG=1"
+    supervisor.close()
+    late.close()
+
+
+async def told_by(environ: dict[str, str], manager: Manager) -> list[str]:
+    supervisor = take_supervisor(environ)
+    supervisor.ready(lambda: "well")
+    supervisor.close()
+    return manager.heard()
+
+
+async def test_it_is_taken_from_the_environment_once(manager: Manager) -> None:
+    environ = {
+        "NOTIFY_SOCKET": manager.address,
+        "WATCHDOG_USEC": "20000000",
+        "WATCHDOG_PID": str(os.getpid()),
+        "PATH": "/bin",
+    }
+    assert await told_by(environ, manager) == ["READY=1", "STATUS=well\nWATCHDOG=1"]
+    assert environ == {"PATH": "/bin"}
+    assert await told_by(environ, manager) == []
+
+
+async def test_a_watchdog_without_a_pid_is_ours(manager: Manager) -> None:
+    environ = {"NOTIFY_SOCKET": manager.address, "WATCHDOG_USEC": "20000000"}
+    assert (await told_by(environ, manager))[-1] == "STATUS=well\nWATCHDOG=1"
+
+
+@pytest.mark.parametrize(
+    "watchdog",
+    [
+        {"WATCHDOG_USEC": "20000000", "WATCHDOG_PID": "1"},
+        {"WATCHDOG_USEC": "0"},
+        {"WATCHDOG_USEC": "often"},
+        {"WATCHDOG_USEC": "-1"},
+        {"WATCHDOG_PID": "1"},
+    ],
+)
+async def test_a_watchdog_of_another_process_or_of_nobody_is_not_fed(
+    manager: Manager, watchdog: dict[str, str]
+) -> None:
+    heard = await told_by({"NOTIFY_SOCKET": manager.address, **watchdog}, manager)
+    assert heard == ["READY=1", "STATUS=well"]

@@ -1,0 +1,49 @@
+/** The REST doors. Each call answers what the server said, or throws a `Refusal`. */
+
+/** The server said no, or could not be reached (`status` 0). The message is a sentence for people. */
+export class Refusal extends Error {
+  /**
+   * @param {number} status
+   * @param {string} message
+   * @param {{field: string, message: string}[]} fields
+   * @param {number | null} retryAfterSeconds
+   */
+  constructor(status, message, fields = [], retryAfterSeconds = null) {
+    super(message);
+    this.status = status;
+    this.fields = fields;
+    this.retryAfterSeconds = retryAfterSeconds;
+  }
+}
+
+export const register = (name, email, password) => call("POST", "/register", { body: { name, email, password } });
+
+/** @returns {Promise<string>} the token */
+export const logIn = async (email, password) =>
+  (await call("POST", "/login", { body: { email, password } })).token;
+
+export const logOut = (token) => call("POST", "/logout", { token });
+
+/** @returns {Promise<{messages: object[], before: string | null}>} newest last; `before` is what to ask for next */
+export const messagesBefore = (token, offset, limit = 50) =>
+  call("GET", `/messages?${new URLSearchParams({ before: offset, limit: String(limit) })}`, { token });
+
+/** @returns {Promise<{online: number, users: {id: string, name: string}[]}>} */
+export const online = (token) => call("GET", "/users/online", { token });
+
+async function call(method, path, { body = null, token = null }) {
+  const headers = {};
+  if (body !== null) headers["content-type"] = "application/json";
+  if (token !== null) headers.authorization = `Bearer ${token}`;
+  let answer;
+  try {
+    answer = await fetch(path, { method, headers, body: body && JSON.stringify(body), cache: "no-store" });
+  } catch {
+    throw new Refusal(0, "The server cannot be reached. Please try again.");
+  }
+  const said = await answer.json().catch(() => ({}));
+  if (answer.ok) return said;
+  const wait = Number(answer.headers.get("retry-after"));
+  const sentence = said.message || "The server did not understand.";
+  throw new Refusal(answer.status, sentence, said.errors, wait > 0 ? wait : null);
+}

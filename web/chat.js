@@ -1,0 +1,136 @@
+/** The chat of one person, from signing in until signing out; a lost connection or an ended token is in between. */
+
+import { messagesBefore, online } from "./api.js";
+import { Connection } from "./connection.js";
+import { Older } from "./older.js";
+import { Outbox } from "./outbox.js";
+import { People, Typing } from "./people.js";
+import { Timeline } from "./timeline.js";
+
+const GATHER_MS = 10; // messages that come in a row are shown in one go
+const JOINING_MS = 1000; // what comes within it is history, which nobody wants to have read aloud
+
+const WHOLE = "Back, nothing missed.";
+const GONE = "Back, some messages are gone.";
+const NEW_LOG = "Back. The server was started anew: what was said meanwhile may be gone.";
+const UNKNOWN = "Back, some messages may be gone.";
+const GAP = "Some messages may be missing here.";
+
+export class Chat {
+  #session;
+  #page;
+  #onEnded;
+  #arrived = [];
+  #timer = 0;
+  #joinedAt = Infinity;
+  #isClosed = false;
+
+  /**
+   * @param {import("./session.js").Session} session signed in
+   * @param {object} page the parts that every chat uses: elements, status, scroller, announcer
+   * @param {(reason: string) => void} onEnded the token is no good any more
+   */
+  constructor(session, page, onEnded) {
+    const { person } = session;
+    this.#session = session;
+    this.#page = page;
+    this.#onEnded = onEnded;
+    const token = () => session.token;
+    this.timeline = new Timeline(page.messages, page.scroller, person.id);
+    this.older = new Older(page.box, page.beginning, this.timeline, token);
+    const send = (message) => this.connection.send(message);
+    this.outbox = new Outbox(page.pending, person, send, page.edit, (problem) => {
+      page.scroller.grew();
+      if (problem) page.announcer.say(`Not sent. ${problem}`);
+    });
+    this.people = new People(page, person.id, () => online(token()));
+    this.typing = new Typing(page.typing, person.id);
+    this.connection = new Connection(session.token, this);
+    page.scroller.follow();
+  }
+
+  say(text) {
+    this.#page.scroller.follow();
+    this.outbox.say(text);
+  }
+
+  resume() {
+    this.connection.resume(this.#session.token);
+  }
+
+  close() {
+    this.#isClosed = true;
+    clearTimeout(this.#timer);
+    this.outbox.close();
+    this.connection.close();
+    this.older.stop();
+    this.people.close();
+    this.typing.close();
+    this.#page.messages.replaceChildren();
+    this.#page.beginning.textContent = "";
+  }
+
+  // What the connection tells
+
+  async onConnected(how) {
+    this.people.load();
+    this.older.look();
+    if (how === "first") {
+      this.#joinedAt = performance.now();
+      return this.#page.status.connected();
+    }
+    if (how === "recovered") return this.#page.status.back(WHOLE, true);
+    // What was acknowledged and never came stands where it was said, before the gap.
+    this.#flush();
+    const { lastOffset } = this.timeline;
+    this.timeline.append(this.outbox.takeAcknowledged());
+    if (!this.timeline.isEmpty) this.timeline.note(GAP);
+    const reason = await this.#whyNotWhole(lastOffset);
+    if (!this.#isClosed && this.connection.isConnected) this.#page.status.back(reason, false);
+  }
+
+  onWaiting(cause) {
+    this.#page.status.waiting(cause);
+  }
+
+  onEnded(reason) {
+    this.#onEnded(reason);
+  }
+
+  onMessage(message, offset) {
+    this.#arrived.push({ ...message, offset });
+    this.#timer ||= setTimeout(() => this.#flush(), GATHER_MS);
+  }
+
+  onPresence(change) {
+    this.people.apply(change);
+  }
+
+  onTyping(who) {
+    this.typing.came(who);
+  }
+
+  #flush() {
+    clearTimeout(this.#timer);
+    this.#timer = 0;
+    const wasEmpty = this.timeline.isEmpty;
+    const arrived = this.#arrived.splice(0);
+    const fresh = this.timeline.append(arrived);
+    this.outbox.arrived(arrived);
+    this.typing.stopped(arrived.map((message) => message.author_id));
+    if (wasEmpty) this.older.look();
+    if (performance.now() - this.#joinedAt < JOINING_MS) return;
+    this.#page.announcer.messages(fresh.filter((message) => message.author_id !== this.#session.person?.id));
+  }
+
+  /** A log that knows an offset has forgotten some of what came after it; one that does not is another. */
+  async #whyNotWhole(lastOffset) {
+    if (lastOffset === null) return UNKNOWN;
+    try {
+      await messagesBefore(this.#session.token, lastOffset, 1);
+      return GONE;
+    } catch (refusal) {
+      return refusal.status === 400 ? NEW_LOG : UNKNOWN;
+    }
+  }
+}

@@ -1,0 +1,112 @@
+/** Puts the page together: who is signed in, their chat, and the dialog in between. */
+
+import { Announcer } from "./announcer.js";
+import { logOut } from "./api.js";
+import { Chat } from "./chat.js";
+import { compose } from "./composer.js";
+import { byId, element } from "./dom.js";
+import { Scroller } from "./scroller.js";
+import { Session } from "./session.js";
+import { SignIn } from "./sign-in.js";
+import { Status } from "./status.js";
+import { clock } from "./time.js";
+
+const ELSEWHERE = "You signed out in another tab.";
+const REASONS = {
+  expired: "Your sign-in has ended. What you typed is still here.",
+  signed_out: ELSEWHERE, // here it would not be heard any more
+  password_changed: "Your password was changed. Please sign in with the new one.",
+  account_deleted: "This account was deleted.",
+  refused: "The server does not know your sign-in any more. What you typed is still here.",
+};
+const STAYS = ["expired", "refused", "password_changed"]; // the same person signs in again and goes on
+
+const page = {
+  box: byId("scroller"),
+  beginning: byId("beginning"),
+  messages: byId("messages"),
+  pending: byId("pending"),
+  typing: byId("typing"),
+  panel: byId("people"),
+  toggle: byId("people-toggle"),
+  status: new Status(byId("status")),
+  announcer: new Announcer(byId("announcer")),
+};
+page.scroller = new Scroller(page.box, byId("content"), byId("to-newest"));
+
+/** @type {Chat | null} */
+let chat = null;
+
+const session = new Session(changed, offerToStay);
+const signIn = new SignIn((token) => session.begin(token), signOut);
+page.edit = compose(byId("composer"), (text) => chat?.say(text), () => chat?.connection.typing());
+byId("sign-out").addEventListener("click", signOut);
+page.toggle.addEventListener("click", () => showPeople(page.toggle.getAttribute("aria-expanded") !== "true"));
+page.panel.addEventListener("keydown", (event) => event.key === "Escape" && showPeople(false));
+page.toggle.addEventListener("keydown", (event) => event.key === "Escape" && showPeople(false));
+
+if (session.person === null) leave("");
+else enter(session.person);
+
+/** The token is another one, or there is none any more; here, or in another tab. */
+function changed(person, before, isOurs) {
+  byId("ending").replaceChildren();
+  if (person === null) leave(isOurs ? "" : ELSEWHERE);
+  else if (person.id === before?.id && chat !== null) {
+    chat.resume();
+    signIn.close();
+    byId("draft").focus();
+  } else {
+    leave("");
+    enter(person);
+  }
+}
+
+function enter(person) {
+  signIn.close();
+  byId("me").textContent = person.name;
+  byId("sign-out").hidden = false;
+  chat = new Chat(session, page, ended);
+  byId("draft").focus();
+}
+
+function leave(notice) {
+  chat?.close();
+  chat = null;
+  byId("me").textContent = "";
+  byId("draft").value = "";
+  byId("sign-out").hidden = true;
+  page.status.signedOut();
+  signIn.ask("in", notice);
+}
+
+function signOut() {
+  const { token } = session;
+  if (token !== null) logOut(token).catch(() => {}); // it ends by itself; here it is forgotten in any case
+  session.end();
+}
+
+/** The server let go of this token. */
+function ended(reason) {
+  byId("ending").replaceChildren();
+  page.status.signedOut();
+  if (STAYS.includes(reason)) signIn.ask("again", REASONS[reason], session.person?.email);
+  else {
+    session.end();
+    if (session.person === null) leave(REASONS[reason] ?? "");
+  }
+}
+
+function offerToStay(person) {
+  if (person.expiresAt * 1000 < Date.now()) return; // the server will say so
+  const ask = () => signIn.ask("renew", "Your password, and you stay signed in.", person.email);
+  const button = element("button", { type: "button", onclick: ask }, "Stay signed in");
+  const end = clock(new Date(person.expiresAt * 1000));
+  byId("ending").replaceChildren(element("p", {}, `Your sign-in ends at ${end}.`), button);
+}
+
+function showPeople(isShown) {
+  page.toggle.setAttribute("aria-expanded", String(isShown));
+  page.panel.classList.toggle("open", isShown);
+  if (!isShown) page.toggle.focus();
+}

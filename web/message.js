@@ -1,0 +1,33 @@
+/** One message as an element, the same for those that were said and those that are on their way. */
+
+import { element } from "./dom.js";
+import { withLinks } from "./links.js";
+import { clock, dayKey, dayName } from "./time.js";
+
+const HUES = 8; // as many as style.css has
+
+/**
+ * @param {{author_id: string, author_name: string, content: string}} message
+ * @param {boolean} isOwn
+ * @param {Date} moment when it was said
+ * @param {...Node} meta what stands beside the time
+ */
+export function messageItem(message, isOwn, moment, ...meta) {
+  const time = element("time", { datetime: moment.toISOString(), title: moment.toLocaleString() }, clock(moment));
+  const content = element("p", { class: "content", dir: "auto" }, ...withLinks(message.content));
+  const author = element("p", { class: "author" }, element("bdi", {}, isOwn ? "You" : message.author_name));
+  const bubble = element("div", { class: "bubble" }, author, content, element("p", { class: "meta" }, time, ...meta));
+  return element("li", { class: isOwn ? "message own" : "message" }, avatar(message.author_id, message.author_name), bubble);
+}
+
+/** The line above the first message of a day. */
+export const dayLine = (moment) =>
+  element("p", { class: "day" }, element("time", { datetime: dayKey(moment) }, dayName(moment)));
+
+/** A circle with the first letter, of the same colour for one person everywhere. Only to look at. */
+export function avatar(id, name) {
+  let sum = 0;
+  for (const char of id) sum = (sum * 31 + char.codePointAt(0)) >>> 0;
+  const [first = ""] = new Intl.Segmenter().segment(name.trim());
+  return element("span", { class: `avatar hue-${sum % HUES}`, "aria-hidden": "true" }, first && first.segment.toUpperCase());
+}

@@ -1,0 +1,116 @@
+/** Who is online, and who is typing. */
+
+import { element } from "./dom.js";
+import { avatar } from "./message.js";
+
+const MOST_NAMED = 200;
+const TYPING_MS = 3500; // the server tells at most once a second while somebody types
+
+export class People {
+  #parts;
+  #ownId;
+  #fetch;
+  #names = new Map();
+  #timer = 0;
+  #isClosed = false;
+
+  /**
+   * @param {{panel: HTMLElement, toggle: HTMLElement}} parts
+   * @param {string} ownId
+   * @param {() => Promise<{users: {id: string, name: string}[]}>} fetch
+   */
+  constructor(parts, ownId, fetch) {
+    this.#parts = parts;
+    this.#ownId = ownId;
+    this.#fetch = fetch;
+  }
+
+  /** Ask for the whole list. A server that tells nobody who is there answers 404: then there is no panel. */
+  async load() {
+    clearTimeout(this.#timer);
+    try {
+      const { users } = await this.#fetch();
+      this.#names = new Map(users.map(({ id, name }) => [id, name]));
+      this.#show();
+    } catch (refusal) {
+      if (refusal.status === 404) this.#hide();
+    }
+  }
+
+  close() {
+    this.#isClosed = true;
+    clearTimeout(this.#timer);
+    this.#hide();
+  }
+
+  #hide() {
+    this.#parts.panel.hidden = this.#parts.toggle.hidden = true;
+  }
+
+  /** @param {{online: number, came: object[], left: object[], more: number}} change */
+  apply({ online, came, left, more }) {
+    for (const { id } of left) this.#names.delete(id);
+    for (const { id, name } of came) this.#names.set(id, name);
+    this.#show();
+    // A change may be left out when this connection lags; not everybody asks at the same moment.
+    if (more > 0 || online !== this.#names.size) {
+      clearTimeout(this.#timer);
+      this.#timer = setTimeout(() => this.load(), 1000 + Math.random() * 4000);
+    }
+  }
+
+  #show() {
+    if (this.#isClosed) return;
+    const { panel, toggle } = this.#parts;
+    const isOwn = ([id]) => id === this.#ownId;
+    const people = [...this.#names].sort((a, b) => isOwn(b) - isOwn(a) || a[1].localeCompare(b[1]));
+    const items = people.slice(0, MOST_NAMED).map(([id, name]) =>
+      element("li", {}, avatar(id, name), element("span", {}, element("bdi", {}, name), id === this.#ownId ? " (you)" : "")),
+    );
+    const unnamed = people.length - items.length;
+    if (unnamed > 0) items.push(element("li", {}, `and ${unnamed} more`));
+    panel.querySelector("ul").replaceChildren(...items);
+    toggle.textContent = `${people.length} online`;
+    panel.hidden = toggle.hidden = false;
+  }
+}
+
+export class Typing {
+  #line;
+  #ownId;
+  #people = new Map(); // by id: {name, timer}
+
+  constructor(line, ownId) {
+    this.#line = line;
+    this.#ownId = ownId;
+    this.#show();
+  }
+
+  /** @param {{id: string, name: string}} who */
+  came({ id, name }) {
+    if (id === this.#ownId) return; // in another tab
+    this.stopped([id]);
+    this.#people.set(id, { name, timer: setTimeout(() => this.stopped([id]), TYPING_MS) });
+    this.#show();
+  }
+
+  /** @param {string[]} ids */
+  stopped(ids) {
+    for (const id of ids) {
+      clearTimeout(this.#people.get(id)?.timer);
+      this.#people.delete(id);
+    }
+    this.#show();
+  }
+
+  close() {
+    this.stopped([...this.#people.keys()]);
+  }
+
+  #show() {
+    // Isolated, as by <bdi>: a name in another direction does not turn the sentence.
+    const names = [...this.#people.values()].map(({ name }) => `\u2068${name}\u2069`);
+    const text = ["", `${names[0]} is typing…`, `${names[0]} and ${names[1]} are typing…`];
+    this.#line.textContent = text[names.length] ?? "Several people are typing…";
+  }
+}

@@ -1,0 +1,124 @@
+/** The dialog: sign up, sign in, sign in again as the same person, and stay signed in. */
+
+import { logIn, register } from "./api.js";
+import { byId } from "./dom.js";
+
+const FIELDS = ["name", "email", "password"];
+
+const MODES = {
+  in: { title: "Sign in to Chat.io", button: "Sign in", other: "Create an account" },
+  up: { title: "Create an account", button: "Sign up", other: "I have an account" },
+  again: { title: "Sign in again", button: "Sign in", other: "Sign in as somebody else" },
+  renew: { title: "Stay signed in", button: "Stay signed in", other: "Not now" },
+};
+
+export class SignIn {
+  #dialog = byId("sign-in");
+  #form = this.#dialog.querySelector("form");
+  #mode = "in";
+  #onToken;
+  #onOther;
+  #isBusy = false;
+
+  /**
+   * @param {(token: string) => void} onToken
+   * @param {() => void} onOther somebody else wants to sign in
+   */
+  constructor(onToken, onOther) {
+    this.#onToken = onToken;
+    this.#onOther = onOther;
+    this.#form.noValidate = true; // the server checks, and says what is wrong in words
+    this.#form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#submit();
+    });
+    byId("sign-in-other").addEventListener("click", () => this.#other());
+    // Escape closes only what may wait.
+    this.#dialog.addEventListener("cancel", (event) => this.#mode === "renew" || event.preventDefault());
+    this.#dialog.addEventListener("close", () => {
+      if (this.#dialog.dataset.needed === "yes") this.#dialog.showModal();
+    });
+  }
+
+  /**
+   * @param {"in" | "up" | "again" | "renew"} mode
+   * @param {string} notice why it is asked
+   * @param {string} email of who signs in again
+   */
+  ask(mode, notice = "", email = "") {
+    const { title, button, other } = MODES[mode];
+    const isKnown = email !== "";
+    this.#mode = mode;
+    this.#complain([], "");
+    byId("sign-in-title").textContent = title;
+    byId("sign-in-notice").textContent = notice;
+    byId("sign-in-other").textContent = other;
+    this.#form.querySelector("[type=submit]").textContent = button;
+    byId("name-field").hidden = mode !== "up";
+    this.#input("email").readOnly = isKnown;
+    if (isKnown) this.#input("email").value = email;
+    this.#input("password").autocomplete = mode === "up" ? "new-password" : "current-password";
+    this.#dialog.dataset.mode = mode;
+    this.#dialog.dataset.needed = mode === "renew" ? "no" : "yes";
+    if (!this.#dialog.open) this.#dialog.showModal();
+    this.#input(isKnown ? "password" : mode === "up" ? "name" : "email").focus();
+  }
+
+  close() {
+    this.#dialog.dataset.needed = "no";
+    this.#form.reset();
+    this.#dialog.close();
+  }
+
+  async #submit() {
+    if (this.#isBusy) return;
+    const [name, email, password] = FIELDS.map((field) => this.#input(field).value);
+    this.#isBusy = true;
+    this.#form.setAttribute("aria-busy", "true");
+    this.#complain([], "");
+    try {
+      if (this.#mode === "up") await register(name, email, password);
+      const token = await logIn(email, password);
+      this.close();
+      this.#onToken(token);
+    } catch (refusal) {
+      const fields = refusal.fields ?? [];
+      this.#complain(fields, fields.length > 0 ? "" : sentence(refusal));
+    } finally {
+      this.#isBusy = false;
+      this.#form.removeAttribute("aria-busy");
+    }
+  }
+
+  #other() {
+    if (this.#mode === "renew") this.close();
+    else if (this.#mode === "again") this.#onOther();
+    else this.ask(this.#mode === "in" ? "up" : "in");
+  }
+
+  /** Beside each field what is wrong with it, and the first of them focused; else the whole in one sentence. */
+  #complain(problems, text) {
+    let first = null;
+    for (const field of FIELDS) {
+      const said = problems.filter((problem) => problem.field === field).map((problem) => problem.message);
+      const input = this.#input(field);
+      byId(`${field}-problem`).textContent = said.join(" ");
+      input.setAttribute("aria-invalid", String(said.length > 0));
+      if (said.length > 0) first ??= input;
+    }
+    byId("sign-in-problem").textContent = text;
+    first?.focus();
+  }
+
+  #input(name) {
+    return this.#form.elements.namedItem(name);
+  }
+}
+
+/** What a refusal means here. */
+function sentence(refusal) {
+  if (refusal.retryAfterSeconds) return `${refusal.message} (In ${refusal.retryAfterSeconds} s.)`;
+  if (refusal.status === 404) return "E-mail or password is wrong.";
+  if (refusal.status === 409) return "There is an account with this e-mail already.";
+  return refusal.status === undefined ? "That failed. Please try again." : refusal.message;
+}

@@ -1,0 +1,44 @@
+/** The line that says how the connection is. */
+
+const SHORTLY_MS = 8000;
+
+const WAITING = {
+  connecting: "Connecting…",
+  lost: "Connection lost. Reconnecting…",
+  busy: "The server is busy. Trying again…",
+  origin: `The server takes no messages from ${location.origin}: its CLIENT_URL does not name it.`,
+};
+
+export class Status {
+  #line;
+  #timer = 0;
+
+  constructor(line) {
+    this.#line = line;
+  }
+
+  /** @param {"connecting" | "lost" | "busy" | "origin"} cause */
+  waiting(cause) {
+    this.#say(WAITING[cause], cause === "origin" ? "bad" : "busy");
+  }
+
+  connected() {
+    this.#say("Connected", "good");
+  }
+
+  /** Back, with something to say about it for a while. */
+  back(text, isWhole) {
+    this.#say(text, isWhole ? "good" : "bad");
+    this.#timer = setTimeout(() => this.connected(), isWhole ? SHORTLY_MS : SHORTLY_MS * 3);
+  }
+
+  signedOut() {
+    this.#say("Signed out", "off");
+  }
+
+  #say(text, tone) {
+    clearTimeout(this.#timer);
+    if (this.#line.textContent !== text) this.#line.textContent = text;
+    this.#line.dataset.tone = tone;
+  }
+}

@@ -1,0 +1,113 @@
+/** What was said, oldest first: each message once, days apart, a person's messages in a row as one group. */
+
+import { element } from "./dom.js";
+import { dayLine, messageItem } from "./message.js";
+import { dayKey } from "./time.js";
+
+const GROUP_MS = 5 * 60_000;
+const MOST_SHOWN = 6000; // older ones are let go while one reads the newest, and load again on scrolling up
+
+/** @typedef {{id: string, content: string, author_id: string, author_name: string, sent_at: string, offset: string}} Message */
+
+export class Timeline {
+  #list;
+  #scroller;
+  #ownId;
+  #rows = []; // {message, moment, item}, as in the list; notes are only in the list
+  #ids = new Set();
+
+  /**
+   * @param {HTMLElement} list
+   * @param {import("./scroller.js").Scroller} scroller
+   * @param {string} ownId
+   */
+  constructor(list, scroller, ownId) {
+    this.#list = list;
+    this.#scroller = scroller;
+    this.#ownId = ownId;
+    list.replaceChildren();
+  }
+
+  get isEmpty() {
+    return this.#rows.length === 0;
+  }
+
+  /** The offset of the oldest message that is shown. */
+  get firstOffset() {
+    return this.#rows[0]?.message.offset ?? null;
+  }
+
+  get lastOffset() {
+    return this.#rows.at(-1)?.message.offset ?? null;
+  }
+
+  /**
+   * Add at the end.
+   * @param {Message[]} messages
+   * @returns {Message[]} those that were not there yet
+   */
+  append(messages) {
+    const rows = this.#made(messages);
+    const before = this.#rows.length;
+    this.#rows.push(...rows);
+    for (let at = before; at < this.#rows.length; at++) this.#settle(at);
+    this.#list.append(...rows.map((row) => row.item));
+    if (rows.length) this.#scroller.grew();
+    if (this.#scroller.follows) this.#letGo();
+    return rows.map((row) => row.message);
+  }
+
+  /**
+   * Add before the first; what is in sight stays where it is.
+   * @param {Message[]} messages oldest first
+   */
+  prepend(messages) {
+    const rows = this.#made(messages);
+    const anchor = this.#rows[0]?.item ?? null;
+    this.#scroller.keeping(anchor?.querySelector(".bubble") ?? null, () => {
+      this.#rows.unshift(...rows);
+      for (let at = 0; at <= rows.length && at < this.#rows.length; at++) this.#settle(at);
+      this.#list.prepend(...rows.map((row) => row.item));
+    });
+  }
+
+  /** A line between what was said before and after. */
+  note(text) {
+    this.#list.append(element("li", { class: "note" }, text));
+    this.#scroller.grew();
+  }
+
+  #made(messages) {
+    const rows = [];
+    for (const message of messages) {
+      if (this.#ids.has(message.id)) continue;
+      this.#ids.add(message.id);
+      const moment = new Date(message.sent_at);
+      const isOwn = message.author_id === this.#ownId;
+      const state = isOwn ? [element("span", { class: "state" }, "Sent")] : [];
+      rows.push({ message, moment, item: messageItem(message, isOwn, moment, ...state) });
+    }
+    return rows;
+  }
+
+  /** Whether the row opens a day, and whether it goes on with the one above it. */
+  #settle(at) {
+    const { message, moment, item } = this.#rows[at];
+    const above = this.#rows[at - 1];
+    const opensDay = above === undefined || dayKey(above.moment) !== dayKey(moment);
+    const follows = !opensDay && above.message.author_id === message.author_id && moment - above.moment < GROUP_MS;
+    item.classList.toggle("follows", follows);
+    item.querySelector(".day")?.remove();
+    if (opensDay) item.prepend(dayLine(moment));
+  }
+
+  #letGo() {
+    const excess = this.#rows.length - MOST_SHOWN;
+    if (excess <= 0) return;
+    for (const { message, item } of this.#rows.splice(0, excess)) {
+      this.#ids.delete(message.id);
+      item.remove();
+    }
+    this.#settle(0);
+  }
+}
