@@ -6,7 +6,7 @@ CLIENTS := tests/system/js/node_modules/.package-lock.json
 PAGE := web/node_modules/socket.io-client/package.json
 AXE := web/node_modules/axe-core/package.json
 
-.PHONY: run test check test-browser test-nginx bench clean
+.PHONY: run test check test-browser test-nginx test-metrics bench clean
 
 run: $(VENV)/.run .env $(PAGE)
 	@exec $(PYTHON) main.py
@@ -31,6 +31,11 @@ test-nginx: $(VENV)/.dev $(CLIENTS)
 	sh tools/need-deploy.sh
 	$(PYTHON) -m pytest tests/deploy
 	CHATIO_TESTS_NGINX=1 $(PYTHON) -m pytest tests/system --ignore=tests/system/seam
+
+# What Prometheus itself says of the metrics and of deploy/alerts.yml.
+test-metrics: $(VENV)/.dev
+	sh tools/need-promtool.sh $(CURDIR)/$(VENV)/bin
+	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(PYTHON) -m pytest tests/promtool
 
 bench: $(VENV)/.dev
 	sh tools/need-node.sh

@@ -2,6 +2,7 @@
 
 python main.py            start the server
 python main.py --check    say whether the configuration is sound; exits 0 or 2
+python main.py --version
 """
 
 import signal
@@ -26,7 +27,7 @@ from typing import Any
 import msgspec
 from tornado.httpserver import HTTPServer
 
-from chatio import hooks, logs
+from chatio import __version__, hooks, logs
 from chatio.addresses import parse_networks
 from chatio.capacity import capacity
 from chatio.envfile import env_file_values
@@ -39,6 +40,7 @@ from chatio.settings import InvalidSettings, Settings, changed, load, unknown_na
 from chatio.signin import SignIns
 from chatio.stores.memory import MemoryUserStore
 from chatio.supervisor import Supervisor, take_supervisor
+from chatio.tallies import Tally
 from chatio.throttles import Throttle
 from chatio.tokens import Tokens
 from chatio.turns import Rates, Turns
@@ -49,7 +51,10 @@ from handlers.chat import NAMESPACE, ChatNamespace
 from handlers.cors import Cors, socket_origins
 from handlers.lines import LINES_PER_CLIENT, BoundedServer
 from handlers.listening import CannotListen, take_descriptors
+from handlers.measures import Measures
 from handlers.membership import Membership
+from handlers.metrics import serve_metrics
+from handlers.outcomes import Outcomes
 from handlers.page import read_page
 from handlers.requests import Requests
 from handlers.routes import make_application
@@ -71,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for problem in invalid.problems:
             print(problem, file=sys.stderr)
         return EXIT_UNSOUND
-    logs.configure(level=settings.log_level, form=settings.log_format)
+    lines = logs.configure(level=settings.log_level, form=settings.log_format)
     for sentence in unknown_names(from_file):
         logger.warning("%s: %s", options.env_file.name, sentence, extra={"event": "unknown_setting"})
     if options.check:
@@ -81,22 +86,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _ease_the_collector()
     try:
         handed_over = take_descriptors(os.environ)
-        asyncio.run(run(_with_secret(settings), take_supervisor(os.environ), handed_over))
+        asyncio.run(run(_with_secret(settings), take_supervisor(os.environ), lines.errors, handed_over))
     except CannotListen as reason:
         logger.critical("%s", reason, extra={"event": "cannot_listen"})
         return EXIT_UNSOUND
     return 0
 
 
-async def run(settings: Settings, supervisor: Supervisor, handed_over: Sequence[int] = ()) -> None:
+async def run(
+    settings: Settings, supervisor: Supervisor, errors: Tally[str], handed_over: Sequence[int] = ()
+) -> None:
     """Build the server from `settings` and serve until a signal. Raises `CannotListen`.
 
-    It listens on the descriptors `handed_over`, if any, and tells `supervisor` how it is.
+    It listens on the descriptors `handed_over`, if any, and tells `supervisor` how it is. `errors`: what the log
+    counts, for the metrics.
     """
     asyncio.get_running_loop().set_exception_handler(hooks.loop_failed)
     hasher = PasswordHasher(max_waiting=settings.hash_queue_max)
     registry = UserRegistry(MemoryUserStore(), hasher)
-    tokens = Tokens(settings.jwt_secret_key, ttl_seconds=settings.jwt_ttl_seconds)
+    tokens = Tokens(
+        settings.jwt_secret_key,
+        previous_key=settings.jwt_secret_key_previous,
+        ttl_seconds=settings.jwt_ttl_seconds,
+    )
     log = MessageLog(max_messages=settings.log_max_messages, max_bytes=settings.log_max_bytes)
     presence = Presence() if settings.presence == "on" else None
     page = read_page(PAGE_FOLDER) if settings.serve_page == "on" else None
@@ -111,7 +123,7 @@ async def run(settings: Settings, supervisor: Supervisor, handed_over: Sequence[
         **_bounds(settings, Busy(overload.retry_after_seconds)),
     )
     membership = Membership(realtime, NAMESPACE, tokens)
-    ChatNamespace(
+    chat = ChatNamespace(
         realtime,
         membership=membership,
         log=log,
@@ -124,6 +136,7 @@ async def run(settings: Settings, supervisor: Supervisor, handed_over: Sequence[
     )
     callers = Callers(settings.proxies)
     requests = Requests(callers, newcomers_wait=overload.retry_after_seconds)
+    outcomes = Outcomes()
     application = make_application(
         cors=Cors(settings.origins),
         requests=requests,
@@ -141,9 +154,27 @@ async def run(settings: Settings, supervisor: Supervisor, handed_over: Sequence[
         password_door=PasswordDoor(callers, _sign_ins(settings)),
         registration_door=RegistrationDoor(callers, _registrations(settings)),
         socket_handler=socket_handler,
+        outcomes=outcomes,
+        readiness={
+            "stopping": lambda: realtime.is_leaving,
+            "overloaded": lambda: overload.is_on,
+            "full": lambda: realtime.eio.crowd.is_full,
+        },
+    )
+    measures = Measures(
+        engine=realtime.eio,
+        chat=chat,
+        log=log,
+        hasher=hasher,
+        overload=overload,
+        outcomes=outcomes,
+        errors=errors,
     )
     watching = asyncio.create_task(overload.watch())
+    metrics = None
     try:
+        if settings.metrics_port is not None:
+            metrics = serve_metrics(measures, host=settings.metrics_host, port=settings.metrics_port)
         await serve(
             application,
             host=settings.server_host,
@@ -151,12 +182,14 @@ async def run(settings: Settings, supervisor: Supervisor, handed_over: Sequence[
             requests=requests,
             clients=realtime,
             grace_seconds=settings.shutdown_grace_seconds,
-            http_server=_http_server(settings),
+            http_server=_http_server(settings, realtime.eio.refused),
             supervisor=supervisor,
             status=_status_of(presence),
             handed_over=handed_over,
         )
     finally:
+        if metrics is not None:
+            metrics.stop()
         watching.cancel()
         supervisor.close()
         hasher.close()
@@ -185,11 +218,12 @@ def _bounds(settings: Settings, busy: Busy) -> dict[str, Any]:
     }
 
 
-def _http_server(settings: Settings) -> Callable[..., HTTPServer]:
+def _http_server(settings: Settings, refused: Callable[[str, str], None]) -> Callable[..., HTTPServer]:
     if settings.rate_limits == "off":
         return HTTPServer
     return partial(
         BoundedServer,
+        refused=refused,
         most_per_address=LINES_PER_CLIENT * settings.max_connections_per_address,
         trusted=parse_networks(settings.proxies),
     )
@@ -259,10 +293,16 @@ def _with_secret(settings: Settings) -> Settings:
 def _tell_start(settings: Settings) -> None:
     names = changed(settings)
     logger.info(
-        "Chat.io starts on Python %s; set otherwise than by default: %s",
+        "Chat.io %s starts on Python %s; set otherwise than by default: %s",
+        __version__,
         platform.python_version(),
         ", ".join(names) or "nothing",
-        extra={"event": "starting", "python": platform.python_version(), "settings": names},
+        extra={
+            "event": "starting",
+            "version": __version__,
+            "python": platform.python_version(),
+            "settings": names,
+        },
     )
 
 
@@ -279,6 +319,7 @@ def _ease_the_collector() -> None:
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="The Chat.io backend")
+    parser.add_argument("--version", action="version", version=f"Chat.io {__version__}")
     parser.add_argument("--check", action="store_true", help="say whether the configuration is sound, and exit")
     parser.add_argument(
         "--env-file",

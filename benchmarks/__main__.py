@@ -11,7 +11,7 @@ import time
 
 from benchmarks.launch import HERE, RESULTS, VisitError, commands, pay, raise_file_limit, running
 from benchmarks.picture import draw
-from benchmarks.plan import OURS, ROWS, SERVERS, THROTTLED, Row, Visit, only, visits
+from benchmarks.plan import MEASURED, OURS, ROWS, SERVERS, THROTTLED, Row, Visit, only, visits
 from benchmarks.report import document, medians
 
 
@@ -45,12 +45,17 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--throttled", action="store_true", help="this server alone: in turn without its rate limits and with them"
     )
+    parser.add_argument(
+        "--measured", action="store_true", help="this server alone: in turn without metrics and asked every second"
+    )
     parser.add_argument("--rounds", type=int, default=0, help="2 unless --quick")
     parser.add_argument("--ours", default="python main.py", metavar="COMMAND", help="starts this server")
     parser.add_argument("--list", action="store_true", help="name the rows")
     options = parser.parse_args()
     if options.throttled:
         options.servers = [OURS, THROTTLED]
+    if options.measured:
+        options.servers = [OURS, MEASURED]
     options.rounds = options.rounds or (1 if options.quick else 2)
     return options
 

@@ -10,7 +10,9 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -18,7 +20,7 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.plan import NODE, OURS, PLAIN, THROTTLED, Visit
+from benchmarks.plan import MEASURED, NODE, OURS, PLAIN, THROTTLED, Visit
 from chatio.settings import Settings
 
 HERE = Path(__file__).parent
@@ -27,6 +29,7 @@ _START_SECONDS = 15.0
 _STOP_SECONDS = 5.0
 _VISIT_SECONDS = 240.0
 _SPARE_FILES = 200
+_ASKING_SECONDS = 1.0
 # What a name of a limit has in it: LOGINS_PER_MINUTE, MESSAGE_BURST, FLOOD_EVENTS.
 _LIMIT = re.compile("_per_|_burst|^flood_")
 
@@ -41,6 +44,7 @@ def commands(ours: str) -> dict[str, list[str]]:
     return {
         OURS: this,
         THROTTLED: this,
+        MEASURED: this,
         NODE: [shutil.which("node") or "node", str(HERE / "servers" / "node_server.js")],
         PLAIN: [sys.executable, "-m", "benchmarks.servers.plain_server"],
     }
@@ -90,11 +94,15 @@ def running(name: str, command: list[str]) -> Iterator[Server]:
         "PRESENCE": "off",
         **limits(name),
     }
+    metrics_port = _free_port() if name == MEASURED else None
+    if metrics_port is not None:
+        environment["METRICS_PORT"] = str(metrics_port)
     with (RESULTS / f"{name}.log").open("w") as log:
         process = subprocess.Popen(command, cwd=HERE.parent, env=environment, stdout=log, stderr=log)
         try:
             _await_port(name, process, port)
-            yield Server(process.pid, port, secret)
+            with _asked(metrics_port):
+                yield Server(process.pid, port, secret)
         finally:
             process.terminate()
             try:
@@ -102,6 +110,29 @@ def running(name: str, command: list[str]) -> Iterator[Server]:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+@contextmanager
+def _asked(metrics_port: int | None) -> Iterator[None]:
+    """Meanwhile the metrics at that port are read every second; Prometheus' default is a minute."""
+    done = threading.Event()
+
+    def ask() -> None:
+        while not done.wait(_ASKING_SECONDS):
+            with urllib.request.urlopen(
+                f"http://127.0.0.1:{metrics_port}/metrics", timeout=_STOP_SECONDS
+            ) as answer:
+                assert b"chatio_deliveries_total" in answer.read()
+
+    asking = threading.Thread(target=ask)
+    if metrics_port is not None:
+        asking.start()
+    try:
+        yield
+    finally:
+        done.set()
+        if metrics_port is not None:
+            asking.join()
 
 
 def pay(visit: Visit, server: Server) -> dict[str, float]:

@@ -10,6 +10,7 @@ from typing import Literal
 OURS, NODE, PLAIN = "ours", "node", "plain"
 SERVERS = (OURS, NODE, PLAIN)
 THROTTLED = "throttled"  # ours with its rate limits on, each of them too high to be reached
+MEASURED = "measured"  # ours with METRICS_PORT set, and asked every second
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Visit:
     servers: tuple[str, ...] = SERVERS
 
     def includes(self, server: str) -> bool:
-        return (OURS if server == THROTTLED else server) in self.servers
+        return (OURS if server in (THROTTLED, MEASURED) else server) in self.servers
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,10 @@ import asyncio
 import os
 
 import main
+from chatio.logs import ERRORS
 from chatio.settings import load
 from chatio.supervisor import Supervisor
+from chatio.tallies import Tally
 
 TICK_SECONDS = 0.001
 
@@ -22,7 +24,7 @@ async def run() -> None:
             longest = max(longest, loop.time() - due)
 
     probing = asyncio.create_task(probe())
-    await main.run(load(os.environ), Supervisor())
+    await main.run(load(os.environ), Supervisor(), Tally(ERRORS))
     probing.cancel()
     print(f"longest stall {longest * 1000:.1f} ms", flush=True)
 

@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from benchmarks.plan import NODE, OURS, PLAIN, THROTTLED, Row
+from benchmarks.plan import MEASURED, NODE, OURS, PLAIN, THROTTLED, Row
 
 Medians = dict[str, dict[str, float]]  # server, figure
 
@@ -18,6 +18,7 @@ NAMES = {
     NODE: "Node, Socket.IO",
     PLAIN: "python-socketio as it comes",
     THROTTLED: "this server, rate limits on",
+    MEASURED: "this server, asked for metrics every second",
 }
 _BUSY = 0.9  # of one core: what is above is a process that could not have done more
 _NOT_MEASURED = "-"
@@ -63,12 +64,12 @@ def table(rows: Sequence[Row], found: Medians) -> Iterator[str]:
         yield f"| {row.title} | {row.unit} | {' | '.join(values)} | {number(reached)} | {goal} | {verdict} |"
 
 
-def beside(rows: Sequence[Row], found: Medians) -> Iterator[str]:
-    """What the rate limits cost where none of them is reached, as a Markdown table."""
-    yield "| what | unit | rate limits off | on | ratio |"
+def beside(rows: Sequence[Row], found: Medians, other: str) -> Iterator[str]:
+    """What it costs this server to be `other`, as a Markdown table."""
+    yield f"| what | unit | {NAMES[OURS]} | {NAMES[other]} | ratio |"
     yield "| --- | --- | --: | --: | --: |"
     for row in rows:
-        off, on = (found[server].get(row.figure) for server in (OURS, THROTTLED))
+        off, on = (found[server].get(row.figure) for server in (OURS, other))
         share = on / off if on is not None and off else None
         yield f"| {row.title} | {row.unit} | {number(off)} | {number(on)} | {number(share)} |"
 
@@ -130,7 +131,12 @@ def document(
             *(["**A smoke test: fewer clients than the rows say, a quarter of the time.**"] if quick else []),
         ],
         list(machine()),
-        list(beside(rows, found) if THROTTLED in found else table(rows, found)),
+        list(
+            next(
+                (beside(rows, found, other) for other in (THROTTLED, MEASURED) if other in found),
+                table(rows, found),
+            )
+        ),
         list(growth(found)),
         ["The load tool's own CPU:", "", *load_tool(found)],
         [f"- **failed**: {failure}" for failure in failures],

@@ -204,6 +204,11 @@ ANSWERS: Mapping[type[ChatioError], Answer] = MappingProxyType(
 )
 
 
+def codes(*kinds: type[ChatioError]) -> list[str]:
+    """The codes that answers to errors of `kinds` have, in the order of the table."""
+    return [answer.code for kind, answer in ANSWERS.items() if issubclass(kind, kinds)]
+
+
 def answer_to(error: ChatioError) -> Answer:
     """The row of the table for `error`: its own, or that of the nearest class above it."""
     for kind in type(error).__mro__:

@@ -10,6 +10,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable
+from types import FrameType
 from typing import Final
 
 SHARED_SECONDS: Final = 10.0
@@ -40,5 +41,9 @@ def place_of(error: BaseException) -> str:
         return "unknown"
     while traceback.tb_next is not None:
         traceback = traceback.tb_next
-    frame = traceback.tb_frame
-    return f"{frame.f_globals.get('__name__', '?')}:{traceback.tb_lineno} {frame.f_code.co_name}"
+    return place_in(traceback.tb_frame, traceback.tb_lineno)
+
+
+def place_in(frame: FrameType, line: int) -> str:
+    """Module, `line` and function of `frame`."""
+    return f"{frame.f_globals.get('__name__', '?')}:{line} {frame.f_code.co_name}"

@@ -23,10 +23,14 @@ from typing import Final, Literal, TextIO
 
 from chatio import hooks
 from chatio.loglines import JsonFormatter, TextFormatter, words_of
+from chatio.tallies import Tally
 
 WINDOW_SECONDS: Final = 10.0
 LINES_PER_WINDOW: Final = 10
 MAX_REASONS: Final = 20  # that one count tells apart
+
+# The events of level ERROR and above, which are always written, and what is none.
+ERRORS: Final = ("failure", "loop_problem", "no_room", "cannot_listen", "other")
 
 Kind = tuple[str, int, str]
 
@@ -92,11 +96,15 @@ class LogHandler(logging.StreamHandler[TextIO]):
 
     def __init__(self, stream: TextIO, *, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(stream)
+        self.errors = Tally(ERRORS)  # also those that are held back
         self._clock = clock
         self._windows: dict[Kind, _Window] = {}
         self._timer: threading.Timer | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno >= logging.ERROR:
+            event = getattr(record, "event", "")
+            self.errors.count(event if event in ERRORS else "other")
         now = self._clock()
         kind = _kind_of(record)
         window = self._windows.get(kind)

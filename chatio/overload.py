@@ -13,6 +13,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from chatio.tallies import Durations
+
 BEAT_SECONDS: Final = 0.1
 BEATS_TO_BEGIN: Final = 3  # late ones in a row
 BEATS_TO_END: Final = 10  # in time: a second in which whoever came back did no harm
@@ -36,6 +38,7 @@ class Overload:
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         self.is_on = False  # newcomers are to wait now
+        self.beats = Durations()  # how late each was
         self._threshold = lag_seconds
         self._clock = clock
         self._sleep = sleep
@@ -61,6 +64,7 @@ class Overload:
 
     def _beat(self, late_seconds: float) -> None:
         self._recent.append(late_seconds)
+        self.beats.add(late_seconds)
         if not self._threshold:
             return
         if not self.is_on and self.lag_seconds > self._threshold:

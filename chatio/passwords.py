@@ -16,6 +16,7 @@ from typing import NamedTuple, TypeVar
 from passlib.context import CryptContext
 
 from chatio.errors import Overloaded
+from chatio.tallies import Durations
 
 # Threads are as many as cores, so without this the kernel shares the cores evenly between hashing and the event
 # loop. Measured with `python -m benchmarks.registration` (see docs/decisions/0005-hashing-threads.md).
@@ -58,8 +59,14 @@ class PasswordHasher:
         self._pool = ThreadPoolExecutor(self._threads, "hashing", initializer=_step_back)
         self._max_waiting = max_waiting
         self._waiting = 0
+        self.times = Durations()  # from being asked to the result, the wait included
         # Verifying against it costs an unknown address the same as a wrong password.
         self._decoy = self._context.hash(secrets.token_urlsafe())
+
+    @property
+    def waiting(self) -> int:
+        """How many passwords are being hashed or wait for it."""
+        return self._waiting
 
     async def hash(self, password: str) -> str:
         """Raises `Overloaded`."""
@@ -82,10 +89,13 @@ class PasswordHasher:
         if self._waiting >= self._max_waiting:
             raise Overloaded(retry_after_seconds=1 + self._waiting // (20 * self._threads))
         self._waiting += 1
+        loop = asyncio.get_running_loop()
+        asked_at = loop.time()
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+            return await loop.run_in_executor(self._pool, work)
         finally:
             self._waiting -= 1
+            self.times.add(loop.time() - asked_at)
 
 
 def _encoded(password: str) -> bytes:

@@ -7,13 +7,14 @@ knows neither the environment nor a file. `.env.example` and the README's table 
 import difflib
 import ipaddress
 import re
-from collections.abc import Callable, Iterable, Mapping
-from typing import Annotated, Any, Literal, NamedTuple, get_args
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
 from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
 
+from chatio.keys import Place, ReadFile, key_at, problems_between
 from chatio.tokens import MIN_KEY_BYTES
 
 ANY_ORIGIN = "*"
@@ -42,6 +43,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Meta(
             description="File that holds that key and nothing else; in its place, such as a credential of systemd"
         ),
+    ] = ""
+    jwt_secret_key_previous: Annotated[
+        str,
+        Meta(
+            description="The key before this one, while its tokens are still to be accepted; it signs none. "
+            f"At least {MIN_KEY_BYTES} bytes"
+        ),
+    ] = ""
+    jwt_secret_key_previous_file: Annotated[
+        str, Meta(description="File that holds that key and nothing else; empty when there is none")
     ] = ""
     jwt_ttl_seconds: Annotated[
         int, Meta(ge=1, le=10 * 365 * 86400, description="How long a sign-in lasts, in seconds")
@@ -181,6 +192,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     hash_queue_max: Annotated[
         int, Meta(ge=1, le=100_000, description="Passwords that may wait to be hashed; past it, 503")
     ] = 256
+    metrics_port: Annotated[
+        Annotated[int, Meta(ge=0, le=65535)] | None,
+        Meta(description="Port of `/metrics` for Prometheus; 0 takes any free one, unset for none"),
+    ] = None
+    metrics_host: Annotated[
+        str, Meta(min_length=1, description="Address to serve metrics on: whoever reaches it may read them")
+    ] = "127.0.0.1"
     log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR"], Meta(description="Least level that is logged")
     ] = "INFO"
@@ -223,7 +241,7 @@ class Setting(NamedTuple):
     description: str
 
 
-def load(*sources: Mapping[str, str | None], read_file: Callable[[str], str] | None = None) -> Settings:
+def load(*sources: Mapping[str, str | None], read_file: ReadFile | None = None) -> Settings:
     """Settings from `sources`, the first that has a name wins; an empty text counts as not set.
 
     `read_file` gives the text at a path, or raises OSError or ValueError; without it no file is asked for a key.
@@ -243,14 +261,12 @@ def load(*sources: Mapping[str, str | None], read_file: Callable[[str], str] | N
             problems.append(f"{name}: is not UTF-8")
         except msgspec.ValidationError as error:
             # Of msgspec's errors only that for a choice quotes the value, and it may be a secret gone astray.
-            choices = get_args(get_args(field.type)[0])
+            kind = get_args(field.type)[0]
+            choices = get_args(kind) if get_origin(kind) is Literal else ()
             problems.append(f"{name}: must be one of {', '.join(choices)}" if choices else f"{name}: {error}")
     settings = Settings(**values)
-    problems.extend(_problems(settings))
-    if read_file is not None and settings.jwt_secret_key_file and not settings.jwt_secret_key:
-        key, reason = _key_in(settings.jwt_secret_key_file, read_file)
-        problems.extend(f"JWT_SECRET_KEY_FILE: {text}" for text in reason)
-        settings = msgspec.structs.replace(settings, jwt_secret_key=key)
+    settings, key_problems = _with_keys(settings, read_file)
+    problems += key_problems + _problems(settings)
     if problems:
         raise InvalidSettings(problems)
     return settings
@@ -275,29 +291,32 @@ def table() -> list[Setting]:
     rows = []
     for field in msgspec.structs.fields(Settings):
         (meta,) = field.type.__metadata__
-        rows.append(Setting(field.name.upper(), str(field.default), meta.description))
+        rows.append(
+            Setting(field.name.upper(), "" if field.default is None else str(field.default), meta.description)
+        )
     return rows
 
 
-def _key_in(path: str, read_file: Callable[[str], str]) -> tuple[str, list[str]]:
-    """The key in the file at `path`, without the end of its line, and what is wrong with it."""
-    try:
-        key = read_file(path).strip()
-    except OSError as error:
-        return "", [f"cannot be read: {error.strerror}"]
-    except ValueError:
-        return "", ["is no file of UTF-8 text"]
-    is_long_enough = len(key.encode()) >= MIN_KEY_BYTES
-    return key, [] if is_long_enough else [f"the key in it must have at least {MIN_KEY_BYTES} bytes"]
+def _with_keys(settings: Settings, read_file: ReadFile | None) -> tuple[Settings, list[str]]:
+    """`settings` with the keys that stand in files, and what is wrong with any key."""
+    current = Place("JWT_SECRET_KEY", settings.jwt_secret_key, settings.jwt_secret_key_file)
+    before = Place(
+        "JWT_SECRET_KEY_PREVIOUS",
+        settings.jwt_secret_key_previous,
+        settings.jwt_secret_key_previous_file,
+        may_be_empty=True,
+    )
+    key, problems = key_at(current, read_file)
+    previous, previous_problems = key_at(before, read_file)
+    problems += previous_problems
+    if not problems:
+        problems = problems_between(current, key, previous)
+    return msgspec.structs.replace(settings, jwt_secret_key=key, jwt_secret_key_previous=previous), problems
 
 
 def _problems(settings: Settings) -> list[str]:
     """What single types cannot tell."""
     problems = []
-    if settings.jwt_secret_key and len(settings.jwt_secret_key.encode()) < MIN_KEY_BYTES:
-        problems.append(f"JWT_SECRET_KEY: must have at least {MIN_KEY_BYTES} bytes")
-    if settings.jwt_secret_key and settings.jwt_secret_key_file:
-        problems.append("JWT_SECRET_KEY_FILE: JWT_SECRET_KEY is set too, and only one of them can be meant")
     if not settings.origins:
         problems.append("CLIENT_URL: must name an origin, such as http://localhost:5173")
     elif settings.origins != (ANY_ORIGIN,):

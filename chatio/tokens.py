@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import jwt
 import msgspec
+from jwt.utils import base64url_decode
 
 from chatio.errors import TokenExpired, TokenMalformed, TokenRevoked, TokenSignatureInvalid
 from chatio.revocations import Revocations
@@ -39,20 +40,29 @@ class Claims(msgspec.Struct, frozen=True):
 
 
 class Tokens:
-    """Issues, verifies and ends tokens, with one key of at least 32 bytes. Event loop only."""
+    """Issues, verifies and ends tokens, with one key of at least 32 bytes. Event loop only.
+
+    While a key is being replaced, the tokens of the one before it are as good as those of the new one.
+    """
 
     def __init__(
         self,
         key: str,
         *,
+        previous_key: str = "",
         ttl_seconds: int,
         revocations: Revocations | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`revocations`: what has been ended; nothing yet if not given."""
-        if len(key.encode()) < MIN_KEY_BYTES:
-            raise ValueError(f"the key must have at least {MIN_KEY_BYTES} bytes")
+        """`previous_key`: verifies too, and signs nothing; of the same length at least, "" for none.
+
+        `revocations`: what has been ended; nothing yet if not given.
+        """
+        if any(len(each.encode()) < MIN_KEY_BYTES for each in (key, previous_key or key)):
+            raise ValueError(f"a key must have at least {MIN_KEY_BYTES} bytes")
         self._key = key
+        self._previous_key = previous_key
+        self._signatures = jwt.PyJWS().get_algorithm_by_name(ALGORITHM)
         self._ttl_seconds = ttl_seconds
         self._revocations = Revocations(clock=clock) if revocations is None else revocations
         self._clock = clock
@@ -98,7 +108,7 @@ class Tokens:
         if len(token) > MAX_TOKEN_CHARS or not token.isascii():
             raise TokenMalformed
         try:
-            payload = self._jwt.decode(token, self._key, [ALGORITHM])
+            payload = self._jwt.decode(token, self._key_of(token), [ALGORITHM])
             claims = msgspec.convert(payload, Claims)
             f"{claims.subject}{claims.name}{claims.email}".encode()  # halves of surrogate pairs are no text
         except jwt.ExpiredSignatureError:
@@ -136,6 +146,20 @@ class Tokens:
     def revoke_all(self, subject: str) -> None:
         """End every token that `subject` has by now; who logs in from here on gets one that lives."""
         self._revocations.revoke_all(subject, before=self.moment(), until=self._last_end())
+
+    def _key_of(self, token: str) -> str:
+        """The key to hold `token` against. It is only chosen here: that it did sign it, `decode` finds out.
+
+        Tokens name no key (`kid`, RFC 7515, 4.1.4): those that other issuers have made with ours would not either.
+        Whichever key it was, there is one look by the previous one and one by the chosen one, so that neither the
+        time nor the error tells. Raises ValueError for a signature that is no base64url.
+        """
+        if not self._previous_key:
+            return self._key
+        signed, _, signature = token.rpartition(".")
+        given = base64url_decode(signature)
+        is_previous = self._signatures.verify(signed.encode(), self._previous_key.encode(), given)
+        return self._previous_key if is_previous else self._key
 
     def _last_end(self) -> float:
         """When all that is issued by now has ended."""

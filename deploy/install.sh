@@ -82,9 +82,10 @@ roll_back() {
 
 put_code() {
     mkdir -p "$release"
-    for part in main.py chatio handlers requirements.txt README.md LICENSE CHANGELOG.md .env.example deploy; do
+    for part in main.py chatio handlers web requirements.txt README.md LICENSE CHANGELOG.md .env.example deploy; do
         if [ -e "$source/$part" ]; then cp -R "$source/$part" "$release/"; fi
     done
+    (cd "$release" && sh "$source/tools/get-client.sh")
     find "$release" -name __pycache__ -prune -exec rm -rf {} +
     sh "$source/tools/make-venv.sh" "$release/.venv"
     "$release/.venv/bin/python" -m pip install --quiet --disable-pip-version-check -r "$release/requirements.txt"
@@ -104,7 +105,9 @@ put_settings() {
 
 check_settings() {
     # As the service would be started, and with a word on every name that is no setting.
-    env -i PATH="$PATH" JWT_SECRET_KEY_FILE="$etc/jwt_secret_key" \
+    previous=$etc/jwt_secret_key_previous
+    [ -e "$previous" ] || previous=/dev/null
+    env -i PATH="$PATH" JWT_SECRET_KEY_FILE="$etc/jwt_secret_key" JWT_SECRET_KEY_PREVIOUS_FILE="$previous" \
         "$release/.venv/bin/python" "$release/main.py" --check --env-file "$etc/chatio.env" ||
         fail "the settings in $etc/chatio.env are not sound; what runs was not touched"
 }

@@ -27,6 +27,7 @@ from chatio.faults import report
 from handlers.answers import Defect, Failure, Invalid
 from handlers.cors import Cors
 from handlers.guard import public
+from handlers.outcomes import OK
 from handlers.requests import RETRY_AFTER_SECONDS, Requests
 
 MAX_BODY_BYTES: Final = 16 * 1024
@@ -44,6 +45,8 @@ logger = logging.getLogger("chatio.http")
 @stream_request_body
 class BaseHandler(RequestHandler):
     is_for_newcomers: ClassVar[bool] = False  # who wants in waits while the server is overloaded
+    is_answered_always: ClassVar[bool] = False  # also while the server is leaving
+    outcome: str = OK  # or the code of the error that was answered
     cors: Cors | None = None  # Tornado asks for headers once before `initialize`
 
     def initialize(self, cors: Cors, requests: Requests) -> None:
@@ -75,7 +78,8 @@ class BaseHandler(RequestHandler):
 
     def prepare(self) -> None:
         self._requests.begin(self)
-        if self.request.method != "OPTIONS":  # without a preflight's answer a page would not see any other
+        # Without a preflight's answer a page would not see any other.
+        if self.request.method != "OPTIONS" and not self.is_answered_always:
             self._requests.admit(is_newcomer=self.is_for_newcomers)
         # Tornado's own limit answers without CORS headers; ours is kept in `data_received`.
         cast(HTTP1Connection, self.request.connection).set_max_body_size(2**63)
@@ -183,6 +187,7 @@ class BaseHandler(RequestHandler):
 
     def _answer(self, error: ChatioError) -> None:
         answer = answer_to(error)
+        self.outcome = answer.code
         body = Failure(answer.message)
         match error:
             case InvalidInput():

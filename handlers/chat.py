@@ -6,13 +6,23 @@ from typing import Any
 import msgspec
 import socketio
 
-from chatio.errors import ChatioError, MessageRejected, RateLimited, ShuttingDown, Temporary, TokenError, answer_to
+from chatio.errors import (
+    ChatioError,
+    MessageRejected,
+    RateLimited,
+    ShuttingDown,
+    Temporary,
+    TokenError,
+    answer_to,
+    codes,
+)
 from chatio.headcount import Headcount
 from chatio.log import Entry, MessageLog
 from chatio.messages import Author, fit_id, stamp
 from chatio.presence import Presence
 from chatio.realtime import Server, TryLater, ack_requested
 from chatio.recovery import start_of
+from chatio.tallies import Tally
 from chatio.turns import Turns
 from handlers import events
 from handlers.company import Company
@@ -61,7 +71,7 @@ class ChatNamespace(socketio.AsyncNamespace):
     ) -> None:
         super().__init__(NAMESPACE)
         server.register_namespace(self)
-        self._fanout = server.create_fanout(
+        self.fanout = server.create_fanout(
             NAMESPACE, log, receive_message, slow_client_seconds=slow_client_seconds
         )
         self._membership = membership
@@ -72,6 +82,10 @@ class ChatNamespace(socketio.AsyncNamespace):
         self._pacing = Pacing(server, NAMESPACE, turns)
         self._authors: dict[str, Author] = {}
         self._pages = Headcount(max_connections_per_person)
+        self.joined = Tally(["new", "recovered", "not_recovered"])
+        self.join_refusals = Tally(codes(TokenError))
+        self.message_refusals = Tally(codes(MessageRejected, Temporary))
+        self.repeated = 0  # messages that the log had already
         self._events: dict[str, Callable[..., Awaitable[Any]]] = {
             "connect": self._connect,
             "disconnect": self._disconnect,
@@ -79,6 +93,11 @@ class ChatNamespace(socketio.AsyncNamespace):
             "typing": self._typing,
             "renew": self._renew,
         }
+
+    @property
+    def people(self) -> int:
+        """How many people are in, however many connections each has."""
+        return len(self._pages)
 
     async def trigger_event(self, event: str, *args: Any) -> Any:
         """Python-socketio's way in: `event` by its name on the wire, first of `args` is the sid."""
@@ -99,6 +118,7 @@ class ChatNamespace(socketio.AsyncNamespace):
             self._membership.enter(sid, claims)
         except TokenError as error:
             answer = answer_to(error)
+            self.join_refusals.count(answer.code)
             raise socketio.exceptions.ConnectionRefusedError(
                 answer.socket_message, {"code": answer.code}
             ) from None
@@ -107,6 +127,8 @@ class ChatNamespace(socketio.AsyncNamespace):
         named = auth if isinstance(auth, dict) else {}
         start = start_of(self._log, named.get("pid"), named.get("offset"), history=self._history)
         self.server.follow(sid, NAMESPACE, after=start.after, pid=start.pid)
+        is_back = named.get("pid") is not None
+        self.joined.count("recovered" if start.recovered else "not_recovered" if is_back else "new")
         if self._company is not None:
             self._company.enter(author)
 
@@ -124,6 +146,7 @@ class ChatNamespace(socketio.AsyncNamespace):
         if (sent := self._log.sent_before(author.id, fit_id(raw))) is not None:
             # It has its ack whatever its author's pace is: who is refused takes a message for lost.
             self._pacing.takes(sid, author)
+            self.repeated += 1
             return _accepted(sent)
         if self.server.is_leaving:
             return await self._turn_away(sid, raw)
@@ -138,7 +161,9 @@ class ChatNamespace(socketio.AsyncNamespace):
             return await self._turn_away(sid, raw)
         entry, is_new = self._log.append(message)
         if is_new:
-            self._fanout.wake()
+            self.fanout.wake()
+        else:
+            self.repeated += 1
         return _accepted(entry)
 
     async def _typing(self, sid: str, *_: object) -> None:
@@ -159,6 +184,7 @@ class ChatNamespace(socketio.AsyncNamespace):
     async def _reject(self, sid: str, raw: object, error: ChatioError) -> Any:
         """Tell the sender, and nobody else: in the ack if one was asked for, else by an event."""
         cause = _cause(error)
+        self.message_refusals.count(cause.code)
         if ack_requested():
             return msgspec.to_builtins(events.Refused(False, cause))
         await self.emit(
@@ -171,7 +197,10 @@ class ChatNamespace(socketio.AsyncNamespace):
 
         No ack, not even a refusal: clients with `retries` send again what was not acknowledged, and only that.
         """
-        if not ack_requested():
-            await self._reject(sid, raw, ShuttingDown(retry_after_seconds=RETRY_AFTER_SECONDS))
+        error = ShuttingDown(retry_after_seconds=RETRY_AFTER_SECONDS)
+        if ack_requested():
+            self.message_refusals.count(answer_to(error).code)
+        else:
+            await self._reject(sid, raw, error)
         self.server.let_go(sid, NAMESPACE)
         return self.server.not_handled

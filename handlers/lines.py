@@ -4,6 +4,7 @@ Each takes a file. A stranger who only opens them, and sends nothing for as long
 all files there are, and nobody else a connection. WebSockets do not count here: they are chat connections.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from tornado.httpserver import HTTPServer
@@ -11,7 +12,6 @@ from tornado.iostream import IOStream
 
 from chatio.addresses import Network, is_trusted, origin_of
 from chatio.headcount import Headcount
-from chatio.realtime import refused
 
 # A polling client has one for its GET and one for its POST, and its page one for REST.
 LINES_PER_CLIENT = 3
@@ -20,21 +20,28 @@ LINES_PER_CLIENT = 3
 class BoundedServer(HTTPServer):
     """An `HTTPServer` that closes, unread, what one address (IPv6: one /64) opens past `most_per_address`.
 
-    `trusted` proxies are not bounded: they open connections for everybody.
+    `trusted` proxies are not bounded: they open connections for everybody. `refused` hears of each that is closed:
+    from where, and why.
     """
 
     # Tornado's way to construct: it is given what the class is called with.
     def initialize(  # type: ignore[override]
-        self, *args: Any, most_per_address: int, trusted: tuple[Network, ...] = (), **kwargs: Any
+        self,
+        *args: Any,
+        most_per_address: int,
+        refused: Callable[[str, str], None],
+        trusted: tuple[Network, ...] = (),
+        **kwargs: Any,
     ) -> None:
         super().initialize(*args, **kwargs)
         self.lines = Headcount(most_per_address)
+        self._refused = refused
         self._trusted = trusted
 
     def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
         origin = _origin(address)
         if not self.lines.has_room(origin) and not is_trusted(str(address[0]), self._trusted):
-            refused(origin, "too many TCP connections from one address")
+            self._refused(origin, "too many TCP connections from one address")
             stream.close()
             return
         self.lines.enter(origin)

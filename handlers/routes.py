@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from tornado.web import Application, RequestHandler
@@ -16,7 +17,9 @@ from handlers.callers import PasswordDoor, RegistrationDoor
 from handlers.cors import Cors
 from handlers.documents import DocumentHandler, make_documents
 from handlers.guard import is_marked
+from handlers.health import HealthHandler, ReadinessChecks, ReadyHandler
 from handlers.messages import MessagesHandler
+from handlers.outcomes import Outcomes
 from handlers.page import Page, PageHandler
 from handlers.requests import Requests
 from handlers.user import EndSockets, LogoutHandler, PasswordHandler, UserHandler
@@ -26,6 +29,10 @@ class Route(NamedTuple):
     pattern: str
     handler: type[BaseHandler]
     needs: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        return self.pattern.removesuffix("/?")
 
 
 class UnguardedMethod(Exception):
@@ -46,6 +53,8 @@ def make_application(
     password_door: PasswordDoor,
     registration_door: RegistrationDoor,
     socket_handler: type[RequestHandler],
+    outcomes: Outcomes,
+    readiness: ReadinessChecks,
 ) -> Application:
     """The application, every door in its place, and the documents of them; `asyncapi` is that of the chat.
 
@@ -66,6 +75,8 @@ def make_application(
         Route(r"/user/?", UserHandler, signed_in),
         Route(r"/user/password/?", PasswordHandler, signed_in),
         Route(r"/messages/?", MessagesHandler, {"tokens": tokens, "log": log}),
+        Route(r"/healthz/?", HealthHandler, {}),
+        Route(r"/readyz/?", ReadyHandler, {"checks": readiness}),
     ]
     if presence is not None:
         routes.append(Route(r"/users/online/?", OnlineHandler, {"tokens": tokens, "presence": presence}))
@@ -73,6 +84,13 @@ def make_application(
         routes.append(Route(r"(?:/|/web/.*)", PageHandler, {"page": page}))
     check_guards([*(route.handler for route in routes), DocumentHandler, NotFoundHandler])
     routes += _documents(routes, asyncapi)
+    # Not the paths that were asked for: those of sockets carry session ids, and others whatever somebody typed.
+    names: dict[type[RequestHandler], str] = {route.handler: route.name for route in routes}
+    names |= {
+        PageHandler: "/web",
+        DocumentHandler: "/docs",
+        socket_handler: "/socket.io",
+    }
     return Application(
         [
             *((route.pattern, route.handler, common | route.needs) for route in routes),
@@ -80,13 +98,13 @@ def make_application(
         ],
         default_handler_class=NotFoundHandler,
         default_handler_args=common,
-        log_function=lambda _: None,  # addresses of sockets carry session ids, which are no one's to read
+        log_function=partial(outcomes.count, names),
     )
 
 
 def _documents(routes: Sequence[Route], asyncapi: dict[str, Any]) -> list[Route]:
     """Where the documents of `routes` and of the chat are. Raises `Undescribed`."""
-    doors = [(route.pattern.removesuffix("/?"), route.handler) for route in routes]
+    doors = [(route.name, route.handler) for route in routes]
     return [
         Route(f"{re.escape(path)}/?", DocumentHandler, {"document": document})
         for path, document in make_documents(doors, asyncapi).items()

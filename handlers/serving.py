@@ -11,7 +11,7 @@ from chatio.supervisor import Supervisor
 from handlers.leaving import Clients, leave
 from handlers.listening import listen, shown
 from handlers.requests import Requests
-from handlers.signals import StopSignals
+from handlers.signals import StopSignals, tell_when_aborted
 
 logger = logging.getLogger("chatio")
 
@@ -41,6 +41,7 @@ async def serve(
     Afterwards both signals are ignored: the process has nothing left to do but to end.
     """
     signals = StopSignals()
+    tell_when_aborted()
     server = http_server(
         application, body_timeout=BODY_SECONDS, max_buffer_size=BUFFER_BYTES, **HTTP_SERVER_OPTIONS
     )

@@ -1,8 +1,15 @@
-"""The signals that stop the server: the first politely, the second at once."""
+"""The signals that stop the server: the first politely, the second at once, and the one of a watchdog."""
 
 import asyncio
+import logging
+import os
 import signal
+from types import FrameType
 from typing import Final
+
+from chatio.faults import place_in
+
+logger = logging.getLogger("chatio")
 
 STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
 
@@ -28,3 +35,15 @@ class StopSignals:
 
     def _arrived(self) -> None:
         (self.second if self.first.is_set() else self.first).set()
+
+
+def tell_when_aborted() -> None:
+    """SIGABRT, by which a watchdog ends what is stuck, still ends the process; one line says where it was."""
+    signal.signal(signal.SIGABRT, _aborted)
+
+
+def _aborted(number: int, frame: FrameType | None) -> None:
+    place = "unknown" if frame is None else place_in(frame, frame.f_lineno)
+    logger.critical("Aborted, as by a watchdog, in %s", place, extra={"event": "aborted", "place": place})
+    signal.signal(signal.SIGABRT, signal.SIG_DFL)
+    os.kill(os.getpid(), signal.SIGABRT)

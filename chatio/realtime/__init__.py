@@ -7,7 +7,7 @@ from tornado.web import RequestHandler
 
 from chatio.realtime.dispatch import TryLater, ack_requested
 from chatio.realtime.engine import EngineServer
-from chatio.realtime.failures import refused
+from chatio.realtime.fanout import Fanout
 from chatio.realtime.gate import Busy, Gate, HandshakeRate, Refusal
 from chatio.realtime.handler import handler_for
 from chatio.realtime.pace import Pace
@@ -17,6 +17,7 @@ __all__ = [
     "HTTP_SERVER_OPTIONS",
     "Busy",
     "EngineServer",
+    "Fanout",
     "Gate",
     "HandshakeRate",
     "Pace",
@@ -26,7 +27,6 @@ __all__ = [
     "ack_requested",
     "create_engine",
     "create_server",
-    "refused",
 ]
 
 # For `tornado.httpserver.HTTPServer`, which the handler cannot set from inside. A connection that sends no

@@ -11,7 +11,6 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
 from chatio.realtime import outgoing
-from chatio.realtime.failures import refused
 from chatio.realtime.frames import NORMAL, PROTOCOL_ERROR
 from chatio.realtime.inbox import Inbox
 from chatio.realtime.library import EngineIOSocket
@@ -316,13 +315,13 @@ class Connection(EngineIOSocket):  # type: ignore[misc]
         """The WebSocket is gone."""
         reason = self.server.reason
         if broken_rule is not None and not self.closing:
-            refused(self.address, broken_rule)
+            self.server.refused(self.address, broken_rule)
         self.drop(reason.TRANSPORT_CLOSE if broken_rule is None else reason.TRANSPORT_ERROR)
 
     def refuse(self, rule: str) -> None:
         """Close for something the client did."""
         if not self.closing:
-            refused(self.address, rule)
+            self.server.refused(self.address, rule)
             self.drop(self.server.reason.TRANSPORT_ERROR, code=PROTOCOL_ERROR, hear_out=False)
 
     async def close(self, wait: bool = True, abort: bool = False, reason: str | None = None) -> None:

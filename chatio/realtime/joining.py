@@ -16,7 +16,7 @@ from chatio.realtime.assembly import Assembly
 from chatio.realtime.connection import Connection
 from chatio.realtime.deadlines import Deadlines
 from chatio.realtime.dispatch import INTERNAL_ERROR, Connecting, Dispatcher, TryLater, raise_if_cancelled
-from chatio.realtime.failures import refused, report
+from chatio.realtime.failures import report
 from chatio.realtime.fanout import Fanout
 from chatio.realtime.limits import CONNECT_GAP_SECONDS, MAX_NAMESPACES
 from chatio.realtime.packets import ProtocolError
@@ -137,7 +137,7 @@ class Joining(Dispatcher):
     def _refuse(self, connection: Connection, namespace: str, refusal: Any) -> None:
         """Answer a CONNECT with an error, once, and close the connection soon unless it is of other use."""
         if isinstance(refusal, TryLater):
-            refused(connection.address, str(refusal))
+            self.eio.refused(connection.address, str(refusal))
             self._later.add(connection.sid)
             return
         kind = DISCONNECT if self.always_connect and refusal != {"message": "Invalid namespace"} else CONNECT_ERROR

@@ -8,7 +8,6 @@ polling.
 from typing import TYPE_CHECKING
 
 from chatio.realtime import outgoing
-from chatio.realtime.failures import refused
 from chatio.realtime.frames import PROTOCOL_ERROR
 from chatio.realtime.packets import Engine
 
@@ -53,7 +52,7 @@ class Upgrade:
         if self.websocket is None:
             return
         if message != self._expects:
-            refused(self._connection.address, "upgrade")
+            self._connection.server.refused(self._connection.address, "upgrade")
             self.abandon(PROTOCOL_ERROR)
         elif message == PROBE:
             self._expects = UPGRADE
@@ -61,6 +60,7 @@ class Upgrade:
             self.websocket.send(outgoing.PROBE_ANSWER.frame)
         else:
             self._connection.server.upgrades.discard(self)
+            self._connection.server.upgraded += 1
             self._connection.use_websocket(self.websocket)
 
     def input_read(self, size_bytes: int) -> None:

@@ -1,33 +1,38 @@
 """No text signs anybody in, or raises anything that is no `TokenError`, unless it was signed with the key."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from chatio.errors import TokenError, TokenMalformed
 from chatio.tokens import Claims, Tokens
 from tests.property.inputs import any_json, any_text, bounded
-from tests.unit.test_tokens import HS256, KEY, claims, forge
+from tests.unit.test_tokens import HS256, KEY, OTHER_KEY, claims, forge
 
 TOKENS = Tokens(KEY, ttl_seconds=60)
+# The same key is the previous one here: that must make no difference.
+ROTATED = Tokens(OTHER_KEY, previous_key=KEY, ttl_seconds=60)
 
 odd_claims = st.fixed_dictionaries({}, optional=dict.fromkeys([*claims(), "jti", "nbf", "aud", "crit"], any_json))
 
 
 def verified(token: str) -> Claims | None:
     try:
-        return TOKENS.verify(token)
-    except TokenError:
+        found = TOKENS.verify(token)
+    except TokenError as error:
+        with pytest.raises(type(error)):
+            ROTATED.verify(token)
         return None
+    assert ROTATED.verify(token) == found
+    return found
 
 
 @bounded
 @given(any_text | st.lists(any_text, min_size=3, max_size=3).map(".".join))
 def test_any_text_is_malformed(token: str) -> None:
-    try:
-        TOKENS.verify(token)
-    except TokenMalformed:
-        return
-    raise AssertionError
+    for tokens in (TOKENS, ROTATED):
+        with pytest.raises(TokenMalformed):
+            tokens.verify(token)
 
 
 @bounded

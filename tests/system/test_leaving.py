@@ -217,7 +217,7 @@ async def test_who_asks_for_an_ack_while_it_leaves_gets_none_also_if_much_waits_
         ws.http.writer.transport.pause_reading()  # type: ignore[attr-defined]
         for number in range(400):  # 20 MB, more than the kernel keeps
             log.append(Message(f"{number}", "." * 50_000, "7", "Ann", "10:00", "2026-01-01T00:00:00.000Z"))
-        namespace._fanout.wake()
+        namespace.fanout.wake()
         server.is_leaving = True
         ws.send(f"42/chat,7{TOO_LATE}")
         ws.http.writer.transport.resume_reading()  # type: ignore[attr-defined]

@@ -99,6 +99,23 @@ def test_port_in_use_is_one_line_and_exit_2(server: ServerProcess) -> None:
     assert line.endswith(f" CRITICAL chatio: Port {server.port} is already in use (SERVER_PORT).")
 
 
+@pytest.mark.direct("takes the port that the server has")
+def test_port_of_metrics_in_use_is_one_line_and_exit_2(server: ServerProcess) -> None:
+    port = str(server.port)
+    done = run_main(
+        *("--env-file", "/dev/null"),
+        SERVER_PORT="0",
+        METRICS_PORT=port,
+        JWT_SECRET_KEY="x" * 32,
+        LOG_LEVEL="ERROR",
+    )
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.endswith(
+        f" CRITICAL chatio: Cannot serve metrics on 127.0.0.1:{port} (METRICS_PORT): Address already in use."
+    )
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signal_stops_the_server_with_exit_0(server: ServerProcess, js: JsClients, number: signal.Signals) -> None:
     js.open("ann", server.url, server.sign_up("ann"))

@@ -98,6 +98,22 @@ def test_a_stuck_loop_stops_feeding_the_watchdog(manager: socket.socket) -> None
             process.kill()
 
 
+def test_a_stuck_loop_that_the_watchdog_aborts_says_where_it_was() -> None:
+    environ = {"SERVER_PORT": "0", "SERVER_HOST": "127.0.0.1", "JWT_SECRET_KEY": SECRET}
+    command = [sys.executable, "-c", _MAY_GET_STUCK, str(ROOT / "main.py")]
+    with subprocess.Popen(command, env=environ, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        while "is listening" not in process.stderr.readline():
+            pass
+        process.send_signal(signal.SIGUSR2)
+        process.send_signal(signal.SIGABRT)
+        _, said = process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == -signal.SIGABRT
+    assert "CRITICAL chatio: Aborted, as by a watchdog, in " in said
+    assert "Traceback" not in said
+    assert "/" not in said.partition("CRITICAL")[2]
+
+
 def test_what_is_handed_over_is_listened_on_and_the_settings_are_not(
     listener: socket.socket, js: JsClients
 ) -> None:

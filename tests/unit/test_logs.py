@@ -120,6 +120,19 @@ def test_a_count_is_an_event_of_its_own(log: Log) -> None:
     assert line["reasons"] == {"late": MORE}
 
 
+def test_errors_are_counted_by_event_also_those_that_are_held_back(log: Log) -> None:
+    for _ in range(TOO_MANY):
+        log.say("failed", event="failure", levelno=logging.ERROR)
+    log.say("no port", event="cannot_listen", levelno=logging.CRITICAL)
+    log.say("a library's", levelno=logging.ERROR)
+    log.say("only a warning", event="failure", levelno=logging.WARNING)
+    assert {event: count for event, count in log.handler.errors.items() if count} == {
+        "failure": TOO_MANY,
+        "cannot_listen": 1,
+        "other": 1,
+    }
+
+
 def test_windows_that_are_over_are_forgotten(log: Log) -> None:
     for number in range(1000):
         log.say("failed", event="failure", reference=str(number))
@@ -139,7 +152,9 @@ def test_a_count_is_told_by_itself_when_its_window_is_over(monkeypatch: pytest.M
 
     handler = LogHandler(Stream())
     for _ in range(LINES_PER_WINDOW + 1):
-        handler.handle(logging.makeLogRecord({"name": "chatio", "msg": "x", "event": "x"}))
+        handler.handle(
+            logging.makeLogRecord({"name": "chatio", "levelno": logging.INFO, "msg": "x", "event": "x"})
+        )
     assert told.wait(10)
     handler.close()
 
@@ -148,7 +163,7 @@ def test_a_stream_that_is_gone_is_no_traceback(capsys: pytest.CaptureFixture[str
     stream = io.StringIO()
     handler = LogHandler(stream)
     stream.close()
-    handler.handle(logging.makeLogRecord({"name": "chatio", "msg": "hunter2"}))
+    handler.handle(logging.makeLogRecord({"name": "chatio", "levelno": logging.INFO, "msg": "hunter2"}))
     assert capsys.readouterr() == ("", "")
 
 

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import logging
 import os
+import re
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from tornado.netutil import bind_sockets
 
 import main as program
+from chatio import __version__
 from chatio.settings import table
 from handlers.signals import STOPPING
 from tests.conftest import ExpectedLogs
@@ -70,6 +72,15 @@ def test_a_sound_configuration_is_said_to_be_and_exits_0_without_serving(
     assert program.main([*arguments, "--check"]) == 0
     assert capsys.readouterr() == (SOUND, "")
     assert stop_when_listening == []
+
+
+def test_the_version_is_said_and_is_the_newest_of_the_changelog(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        program.main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"Chat.io {__version__}\n"
+    changelog = Path(program.__file__).with_name("CHANGELOG.md").read_text("utf-8")
+    assert re.findall(r"^## (\S+)", changelog, re.MULTILINE)[0] == __version__
 
 
 def test_nothing_set_is_sound(env_file: Write, capsys: pytest.CaptureFixture[str]) -> None:
@@ -159,7 +170,7 @@ def test_an_option_that_is_none_exits_2_and_help_exits_0(option: str, capsys: py
 def test_the_server_starts_says_where_and_ends_with_0(env_file: Write, stop_when_listening: list[str]) -> None:
     assert program.main(env_file("SERVER_PORT=0", "SERVER_HOST=127.0.0.1", f"JWT_SECRET_KEY={KEY}")) == 0
     begin, first, *others = stop_when_listening
-    assert begin.startswith("Chat.io starts on Python 3.")
+    assert begin.startswith(f"Chat.io {__version__} starts on Python 3.")
     assert begin.endswith(": SERVER_PORT, SERVER_HOST, JWT_SECRET_KEY")
     assert first.startswith("Chat.io is listening on http://127.0.0.1:")
     assert others == ["Stopping: 0 connections are let go within 10 seconds", "Stopped"]

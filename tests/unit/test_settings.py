@@ -42,6 +42,7 @@ def test_every_setting_is_read_from_its_own_name() -> None:
         "SERVER_HOST": "127.0.0.1",
         "CLIENT_URL": "https://chat.example",
         "JWT_SECRET_KEY_FILE": "/run/key",
+        "JWT_SECRET_KEY_PREVIOUS_FILE": "/run/key-of-before",
         "JWT_TTL_SECONDS": "60",
         "MESSAGE_MAX_CHARS": "500",
         "LOG_MAX_MESSAGES": "7",
@@ -70,6 +71,8 @@ def test_every_setting_is_read_from_its_own_name() -> None:
         "INPUT_BYTES_PER_SECOND": "2048",
         "INPUT_BURST_BYTES": "9999",
         "TRUSTED_PROXIES": "127.0.0.1",
+        "METRICS_PORT": "9100",
+        "METRICS_HOST": "::1",
         "SHUTDOWN_GRACE_SECONDS": "3.5",
         "OVERLOAD_LAG_SECONDS": "0.5",
         "HASH_QUEUE_MAX": "9",
@@ -77,9 +80,11 @@ def test_every_setting_is_read_from_its_own_name() -> None:
         "LOG_FORMAT": "json",
     }
     loaded = msgspec.structs.asdict(load(texts))
-    assert {name.upper(): str(value) for name, value in loaded.items()} == texts | {"JWT_SECRET_KEY": ""}
-    assert load({"JWT_SECRET_KEY": KEY}).jwt_secret_key == KEY  # which is either here or in the file
-    assert {*texts, "JWT_SECRET_KEY"} == {setting.name for setting in table()}
+    keys = {"JWT_SECRET_KEY": KEY, "JWT_SECRET_KEY_PREVIOUS": KEY[::-1]}  # which are either here or in the files
+    assert {name.upper(): str(value) for name, value in loaded.items()} == texts | dict.fromkeys(keys, "")
+    with_keys = load(keys)
+    assert (with_keys.jwt_secret_key, with_keys.jwt_secret_key_previous) == (KEY, KEY[::-1])
+    assert {*texts, *keys} == {setting.name for setting in table()}
 
 
 def test_the_settings_cannot_be_changed() -> None:
@@ -125,6 +130,9 @@ def test_the_settings_cannot_be_changed() -> None:
         ("TRUSTED_PROXIES", "proxy.example"),
         ("TRUSTED_PROXIES", "10.0.0.0/33"),
         ("TRUSTED_PROXIES", "127.0.0.1 ::1"),
+        ("METRICS_PORT", "-1"),
+        ("METRICS_PORT", "65536"),
+        ("METRICS_PORT", "http"),
         ("SHUTDOWN_GRACE_SECONDS", "0.5"),
         ("SHUTDOWN_GRACE_SECONDS", "3601"),
         ("OVERLOAD_LAG_SECONDS", "-0.1"),

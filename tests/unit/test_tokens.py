@@ -1,6 +1,7 @@
 """Tokens: what is issued, and everything that does not sign anybody in. Forged by hand, byte by byte."""
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import json
@@ -9,6 +10,7 @@ import time
 from typing import Any
 
 import pytest
+from jwt.algorithms import HMACAlgorithm
 
 from chatio.errors import (
     Overloaded,
@@ -23,6 +25,7 @@ from chatio.tokens import MAX_TOKEN_CHARS, Tokens
 
 KEY = "the key of these tests, 32 bytes or more"
 OTHER_KEY = "another key that is 32 bytes long or more"
+THIRD_KEY = "a third key that is 32 bytes long or more"
 HS256 = {"alg": "HS256", "typ": "JWT"}
 LATER = 2**40
 
@@ -50,9 +53,11 @@ def payload_of(token: str) -> dict[str, Any]:
     return decoded
 
 
-@pytest.fixture
-def tokens() -> Tokens:
-    return Tokens(KEY, ttl_seconds=3600)
+@pytest.fixture(params=[(KEY, ""), (KEY, THIRD_KEY), (THIRD_KEY, KEY)], ids=["one key", "current", "previous"])
+def tokens(request: pytest.FixtureRequest) -> Tokens:
+    """Knows the forger's key: as its only one, or beside another, which must make no difference."""
+    key, previous = request.param
+    return Tokens(key, previous_key=previous, ttl_seconds=3600)
 
 
 # --- issuing
@@ -94,6 +99,9 @@ def test_the_longest_name_and_address_fit_into_a_token(tokens: Tokens) -> None:
 def test_a_short_key_is_refused(key: str) -> None:
     with pytest.raises(ValueError, match="at least 32 bytes"):
         Tokens(key, ttl_seconds=60)
+    if key:
+        with pytest.raises(ValueError, match="at least 32 bytes"):
+            Tokens(KEY, previous_key=key, ttl_seconds=60)
 
 
 # --- verifying: the forger forges soundly, or nothing below would show anything
@@ -287,6 +295,62 @@ def test_the_key_is_used_as_its_bytes() -> None:
     signed = f"{segment(HS256)}.{segment(claims())}"
     signature = hmac.new(key.encode("utf-8"), signed.encode(), hashlib.sha256).digest()
     assert Tokens(key, ttl_seconds=60).verify(f"{signed}.{segment(signature)}").subject == "7"
+
+
+# --- a key and the one before it
+
+
+@pytest.fixture
+def rotated() -> Tokens:
+    return Tokens(KEY, previous_key=OTHER_KEY, ttl_seconds=3600)
+
+
+def test_tokens_of_both_keys_are_sound_and_none_is_issued_with_the_previous_one(rotated: Tokens) -> None:
+    before = issued(Tokens(OTHER_KEY, ttl_seconds=60))
+    now = issued(rotated)
+    assert rotated.verify(before).subject == rotated.verify(now).subject == "7"
+    assert Tokens(KEY, ttl_seconds=60).verify(now).subject == "7"
+    with pytest.raises(TokenSignatureInvalid):
+        Tokens(OTHER_KEY, ttl_seconds=60).verify(now)
+    with pytest.raises(TokenSignatureInvalid):
+        Tokens(KEY, ttl_seconds=60).verify(before)
+
+
+def test_an_expired_token_of_the_previous_key_is_expired(rotated: Tokens) -> None:
+    with pytest.raises(TokenExpired):
+        rotated.verify(forge(claims(exp=2), key=OTHER_KEY))
+
+
+@pytest.mark.parametrize("key", [KEY, OTHER_KEY])
+def test_a_token_of_either_key_ends_alone_or_with_all_of_its_person(rotated: Tokens, key: str) -> None:
+    others = [forge(claims(jti="other"), key=each) for each in (KEY, OTHER_KEY)]
+    one = forge(claims(jti="one"), key=key)
+    rotated.revoke(rotated.verify(one))
+    with pytest.raises(TokenRevoked):
+        rotated.verify(one)
+    for other in others:
+        rotated.verify(other)
+    rotated.revoke_all("7")
+    for other in others:
+        with pytest.raises(TokenRevoked):
+            rotated.verify(other)
+
+
+def test_the_previous_key_is_tried_whichever_key_it_was(rotated: Tokens, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that the time tells as little as the error: two signatures are made for each token."""
+    made: list[bytes] = []
+    verify = HMACAlgorithm.verify
+
+    def counted(algorithm: HMACAlgorithm, msg: bytes, key: bytes, sig: bytes) -> bool:
+        made.append(key)
+        return verify(algorithm, msg, key, sig)
+
+    monkeypatch.setattr(HMACAlgorithm, "verify", counted)
+    for key, second in ((KEY, KEY), (OTHER_KEY, OTHER_KEY), (THIRD_KEY, KEY)):
+        made.clear()
+        with contextlib.suppress(TokenSignatureInvalid):
+            rotated.verify(forge(claims(), key=key))
+        assert made == [OTHER_KEY.encode(), second.encode()]
 
 
 # --- ending

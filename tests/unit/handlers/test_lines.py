@@ -15,7 +15,9 @@ from tests.system.seam.wire import SOCKET_IO, Http, Ws, soon, until
 async def serving(most: int, *proxies: str) -> AsyncIterator[tuple[BoundedServer, int]]:
     realtime, handler = create_server()
     application = Application([("/socket.io/", handler)], log_function=lambda _: None)
-    server = BoundedServer(application, most_per_address=most, trusted=parse_networks(proxies))
+    server = BoundedServer(
+        application, most_per_address=most, refused=realtime.eio.refused, trusted=parse_networks(proxies)
+    )
     server.listen(0, address="127.0.0.1")
     try:
         yield server, next(iter(server._sockets.values())).getsockname()[1]

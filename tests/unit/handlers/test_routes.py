@@ -31,6 +31,8 @@ def put_together() -> Application:
             end_sockets=parts.end_sockets,
             password_door=PasswordDoor(parts.callers, parts.sign_ins),
             registration_door=RegistrationDoor(parts.callers, parts.registrations),
+            outcomes=parts.outcomes,
+            readiness=parts.readiness,
             socket_handler=RequestHandler,
         )
     finally:

@@ -259,7 +259,7 @@ async def test_client_that_fell_off_the_log_is_dropped_and_counted(caplog: pytes
         house.append(5, size=5000)
         await house.settle()
     assert slow.connection.closing
-    assert house.fanout.dropped == 1
+    assert house.fanout.dropped["fell_off_log"] == house.fanout.dropped.total() == 1
     assert quick.numbers == list(range(1, 301))
     (line,) = [record.getMessage() for record in caplog.records if "slow client" in record.getMessage()]
     assert line.startswith("slow client at 192.0.2.1 dropped, ")
@@ -274,7 +274,7 @@ async def test_client_that_takes_nothing_in_time_is_dropped(caplog: pytest.LogCa
     slow.reads = False
     house.append(1, size=100_000)
     await asyncio.wait_for(_until(lambda: slow.connection.closing), 5)
-    assert house.fanout.dropped == 1
+    assert house.fanout.dropped["took_nothing"] == house.fanout.dropped.total() == 1
     assert "took nothing for 0.05 s" in caplog.text
     house.close()
 
@@ -321,4 +321,41 @@ async def test_turn_ends_in_time_and_goes_on_in_the_next(monkeypatch: pytest.Mon
     house.append(1)
     await house.settle()
     assert all(client.numbers == [1, 2] for client in clients)
+    house.close()
+
+
+async def test_deliveries_are_those_of_who_is_here_and_of_who_has_left() -> None:
+    house = House()
+    house.append(10)
+    early = house.join(back=4)
+    house.join()
+    house.append(3)
+    await house.settle()
+    house.leave(early)
+    house.append(5)
+    await house.settle()
+    assert [len(client.numbers) for client in house.clients] == [7, 8]
+    assert house.fanout.deliveries == 15
+    house.close()
+    assert house.fanout.deliveries == 15
+
+
+async def test_each_entry_has_one_time_from_its_waking_to_the_last_socket(monkeypatch: pytest.MonkeyPatch) -> None:
+    house = House()
+    house.join()
+    house.append(40, size=5000)  # four rounds
+    await house.settle()
+    house.append(2)
+    await house.settle()
+    loop = asyncio.get_running_loop()
+    house.append(1)
+    later = loop.time() + 60
+    monkeypatch.setattr(loop, "time", lambda: later)
+    await asyncio.sleep(0)
+    monkeypatch.undo()
+    await house.settle()
+    times = house.fanout.times.cumulated()
+    assert times[-1] == (float("inf"), 43)
+    assert times[-2] == (10.0, 42)
+    assert 60 < house.fanout.times.sum < 120
     house.close()

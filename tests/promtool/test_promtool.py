@@ -1,0 +1,41 @@
+"""What Prometheus' own tool says of the rules, and of what a server answers. `make test-metrics` fetches it."""
+
+import re
+import subprocess
+import urllib.request
+from pathlib import Path
+
+from tests.system.server import PATIENCE_SECONDS, ServerProcess
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+
+
+def promtool(*arguments: str, text: str | None = None) -> str:
+    """What it says, on both streams. Fails unless it finds all well."""
+    done = subprocess.run(
+        ["promtool", *arguments], cwd=DEPLOY, input=text, capture_output=True, text=True, timeout=PATIENCE_SECONDS
+    )
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said
+    return said
+
+
+def test_the_rules_are_sound() -> None:
+    assert "SUCCESS" in promtool("check", "rules", "alerts.yml")
+
+
+def test_each_rule_speaks_when_it_should_and_not_otherwise() -> None:
+    promtool("test", "rules", "alerts.test.yml")
+    rules = set(re.findall(r"alert: (\w+)", (DEPLOY / "alerts.yml").read_text("utf-8")))
+    tried = set(re.findall(r'alertname="(\w+)"', (DEPLOY / "alerts.test.yml").read_text("utf-8")))
+    assert tried == rules
+
+
+def test_a_scrape_follows_the_conventions() -> None:
+    with ServerProcess(METRICS_PORT="0") as server:
+        server.sign_up("ann")
+        (url,) = re.findall(r"Metrics are at (\S+)", "\n".join(server.lines))
+        with urllib.request.urlopen(url, timeout=PATIENCE_SECONDS) as answer:  # noqa: S310 - our own server's
+            text = answer.read().decode()
+    said = promtool("check", "metrics", text=text)
+    assert [line for line in said.splitlines() if "chatio" in line] == []

@@ -1,0 +1,119 @@
+"""A new key, and nobody signed out: official clients through the restarts that docs/operations.md tells of."""
+
+import os
+import re
+import subprocess
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+import jwt
+import pytest
+
+from tests.system.js import JsClients
+from tests.system.server import ROOT, SECRET, ServerProcess
+from tests.system.test_chat import claims_of, transports
+from tests.system.test_sessions import assert_chats, assert_ended, bearer, sign_out, token_of
+
+OPERATIONS = ROOT / "docs/operations.md"
+NEW = "the key that comes after it, long enough too"
+
+Start = Callable[..., ServerProcess]
+
+
+@pytest.fixture
+def etc(tmp_path: Path) -> Path:
+    """In the place of /etc/chatio."""
+    folder = tmp_path / "etc"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def start(etc: Path) -> Start:
+    """Makes a server with the keys that stand in `etc`, as the unit does: a previous one need not be there."""
+
+    def make(port: int = 0) -> ServerProcess:
+        previous = etc / "jwt_secret_key_previous"
+        return ServerProcess(
+            SERVER_PORT=str(port),
+            JWT_SECRET_KEY="",
+            JWT_SECRET_KEY_FILE=str(etc / "jwt_secret_key"),
+            JWT_SECRET_KEY_PREVIOUS_FILE=str(previous if previous.exists() else os.devnull),
+        )
+
+    return make
+
+
+@pytest.fixture
+def rotated(etc: Path, start: Start) -> Start:
+    """`start`, with a new key and the tests' own as the previous one."""
+    (etc / "jwt_secret_key").write_text(f"{NEW}\n")
+    (etc / "jwt_secret_key_previous").write_text(f"{SECRET}\n")
+    return start
+
+
+def follow(number: int, etc: Path) -> None:
+    """Do step `number` of the document, with `etc` for /etc/chatio; the restart is left to the test."""
+    (section,) = re.findall(r"## A new key, .*?(?=\n## )", OPERATIONS.read_text("utf-8"), re.DOTALL)
+    step = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)[number]
+    tools = etc.parent / "bin"
+    tools.mkdir(exist_ok=True)
+    for name, line in (("sudo", 'exec "$@"'), ("systemctl", 'test "$*" = "restart chatio"')):
+        (tools / name).write_text(f"#!/bin/sh\n{line}\n")
+        (tools / name).chmod(0o755)
+    environ = os.environ | {"PATH": f"{tools}:{os.environ['PATH']}"}
+    subprocess.run(["sh", "-euc", step.replace("/etc/chatio", str(etc))], env=environ, check=True)
+
+
+@transports
+def test_who_is_signed_in_stays_so_while_the_previous_key_is_accepted_and_no_longer(
+    etc: Path, start: Start, js: JsClients, transports: list[str]
+) -> None:
+    (etc / "jwt_secret_key").write_text(f"{SECRET}\n")
+    with start() as server:
+        token, port = server.sign_up("ann"), server.port
+        js.open("ann", server.url, token, transports=transports, reconnectionDelay=50, reconnectionDelayMax=50)
+        js.expect("ann", "connect")
+    follow(0, etc)
+    assert {path.stat().st_mode & 0o777 for path in etc.iterdir()} == {0o600}
+    with start(port) as server:
+        js.expect("ann", "connect")  # by itself, with the token that it has
+        assert_chats(js, "ann")
+        assert server.request("GET", "/users/online", headers=bearer(token)).status == 200
+        jwt.decode(server.sign_up("bob"), (etc / "jwt_secret_key").read_text().strip(), ["HS256"])
+    follow(1, etc)
+    with start(port) as server:
+        told = js.expect("ann", "connect_error")
+        while told[0][0] != "invalid signature":  # while no server is there: another message
+            told = js.expect("ann", "connect_error")
+        assert told == [["invalid signature", {"code": "invalid_signature"}]]
+        reply = server.request("GET", "/users/online", headers=bearer(token))
+        assert (reply.status, reply.body) == (401, {"message": "Token invalid"})
+
+
+def test_a_socket_on_a_token_of_the_previous_key_ends_with_it(rotated: Start, js: JsClients) -> None:
+    token = token_of("ann")
+    with rotated() as server:
+        js.open("ann", server.url, token)
+        js.open("bob", server.url, token_of("bob", seconds=4))
+        js.expect("ann", "connect")
+        js.expect("bob", "connect")
+        sign_out(server, token)
+        assert_ended(js, "ann", "signed_out")
+        assert server.request("GET", "/users/online", headers=bearer(token)).status == 401
+        assert_ended(js, "bob", "expired")
+
+
+def test_a_socket_renews_a_token_of_the_previous_key_with_one_of_the_new(rotated: Start, js: JsClients) -> None:
+    old = token_of("ann", seconds=4)
+    later = claims_of(old) | {"exp": int(time.time()) + 3600, "jti": uuid.uuid4().hex}
+    with rotated() as server:
+        for name in ("ann", "clock"):
+            js.open(name, server.url, old)
+            js.expect(name, "connect")
+        js.emit("ann", "renew", {"token": jwt.encode(later, NEW)}, ack="renewed")
+        assert js.expect("ann", "ack:renewed") == [[{"ok": True, "expires_at": later["exp"]}]]
+        assert_ended(js, "clock", "expired")
+        assert_chats(js, "ann")

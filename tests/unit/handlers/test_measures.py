@@ -1,0 +1,147 @@
+"""Every metric has a name by the conventions and a row in docs/metrics.md; dashboard and rules know no other."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client.core import Metric
+
+import chatio
+from chatio.log import MessageLog
+from chatio.logs import ERRORS
+from chatio.messages import Message
+from chatio.overload import Overload
+from chatio.passwords import PasswordHasher
+from chatio.realtime import create_server
+from chatio.tallies import Tally
+from chatio.tokens import Tokens
+from chatio.turns import Rates, Turns
+from handlers.chat import NAMESPACE, ChatNamespace
+from handlers.measures import Measures
+from handlers.membership import Membership
+from handlers.outcomes import Outcomes
+
+ROOT = Path(__file__).parents[3]
+# https://prometheus.io/docs/practices/naming/
+UNITS = ("_seconds", "_bytes", "_info")
+COUNTS = ("_max", "_messages", "_connections", "_online", "_waiting", "_overloaded")
+ASKED_FOR = re.compile(r"\b(?:chatio|process|python)_[a-z_]+\b")
+
+
+@pytest.fixture
+def measures() -> Iterator[Measures]:
+    realtime, _ = create_server(async_handlers=False, max_connections=5)
+    log = MessageLog()
+    hasher = PasswordHasher(memory_kib=8, iterations=1)
+    chat = ChatNamespace(
+        realtime,
+        membership=Membership(realtime, NAMESPACE, Tokens("k" * 32, ttl_seconds=60)),
+        log=log,
+        presence=None,
+        turns=Turns(Rates()),
+        message_max_chars=100,
+        history_on_connect=50,
+        slow_client_seconds=30,
+        max_connections_per_person=None,
+    )
+    outcomes = Outcomes()
+    outcomes.requests["/login", "2xx"] += 1
+    log.append(Message("1", "hello", "7", "Ann", "10:00", "2026-01-01T00:00:00.000Z"))
+    yield Measures(
+        engine=realtime.eio,
+        chat=chat,
+        log=log,
+        hasher=hasher,
+        overload=Overload(0.25),
+        outcomes=outcomes,
+        errors=Tally(ERRORS),
+    )
+    hasher.close()
+
+
+class Row(NamedTuple):
+    name: str
+    kind: str
+    labels: frozenset[str]
+
+
+def row_of(metric: Metric) -> Row:
+    name = {"counter": f"{metric.name}_total", "info": f"{metric.name}_info"}.get(metric.type, metric.name)
+    labels = {label for sample in metric.samples for label in sample.labels} - {"le"}
+    return Row(name, metric.type.replace("info", "gauge"), frozenset(labels))
+
+
+def documented() -> list[Row]:
+    text = (ROOT / "docs" / "metrics.md").read_text("utf-8")
+    rows = re.findall(r"^\| `(chatio_\w+)` \| (\w+) \|([^|]*)\|", text, re.MULTILINE)
+    return [Row(name, kind, frozenset(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows]
+
+
+def test_every_metric_has_its_row_and_every_row_its_metric(measures: Measures) -> None:
+    collected = [row_of(metric) for metric in measures.collect()]
+    assert sorted(collected) == sorted(documented())
+
+
+def test_names_follow_the_conventions(measures: Measures) -> None:
+    for metric in measures.collect():
+        row = row_of(metric)
+        assert re.fullmatch(r"chatio(_[a-z]+)+", row.name)
+        assert metric.documentation.endswith(".")
+        if metric.type == "counter":
+            assert row.name.endswith("_total")
+        elif metric.type == "histogram":
+            assert row.name.endswith("_seconds")
+        else:
+            assert row.name.endswith((*UNITS, *COUNTS))
+
+
+def test_every_reason_of_a_refusal_is_explained(measures: Measures) -> None:
+    text = (ROOT / "docs" / "metrics.md").read_text("utf-8").partition("## Why clients")[2]
+    header, *explained = re.findall(r"^\| `(\w+)` \| \S", text, re.MULTILINE)
+    assert header == "reason"
+    assert explained == [reason for reason, _ in measures.engine.refusals.items()]
+
+
+def test_what_the_log_has_is_measured(measures: Measures) -> None:
+    values = {sample.name: sample for metric in measures.collect() for sample in metric.samples}
+    assert values["chatio_log_oldest_timestamp_seconds"].value == 1767225600
+    assert values["chatio_messages_accepted_total"].value == 1
+    assert values["chatio_connections_max"].value == 5
+    assert values["chatio_build_info"].labels == {"version": chatio.__version__}
+
+
+def known(measures: Measures) -> set[str]:
+    registry = CollectorRegistry()
+    for collector in (ProcessCollector, PlatformCollector, GCCollector):
+        collector(registry=registry)
+    registry.register(measures)
+    histograms = {
+        f"{metric.name}_{part}"
+        for metric in registry.collect()
+        if metric.type == "histogram"
+        for part in ("bucket", "count", "sum")
+    }
+    return histograms | {sample.name for metric in registry.collect() for sample in metric.samples}
+
+
+def test_the_dashboard_asks_for_metrics_that_there_are_and_for_all_of_ours(measures: Measures) -> None:
+    dashboard: dict[str, Any] = json.loads((ROOT / "deploy" / "grafana.json").read_text("utf-8"))
+    queries = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", [])]
+    asked = {name for query in queries for name in ASKED_FOR.findall(query)}
+    assert asked - known(measures) == set()
+    ours = {row.name for row in documented()}
+    shown = {re.sub(r"_(bucket|count|sum)$", "", name) for name in asked}
+    assert ours - shown == set()
+    ids = [panel["id"] for panel in dashboard["panels"]]
+    assert len(set(ids)) == len(ids)
+
+
+def test_the_rules_ask_for_metrics_that_there_are(measures: Measures) -> None:
+    rules = (ROOT / "deploy" / "alerts.yml").read_text("utf-8")
+    asked = set(ASKED_FOR.findall(rules))
+    assert len(asked) > 8
+    assert asked - known(measures) == set()

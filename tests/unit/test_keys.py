@@ -1,0 +1,89 @@
+"""The key of before, in its setting or its file, beside the one that signs. The latter's own: test_settings.py."""
+
+import pytest
+
+from chatio.settings import InvalidSettings, Settings, load
+
+KEY = "a key of more than thirty-two bytes"
+BEFORE = "the key before it, of more than 32 bytes"
+
+
+def load_from(files: dict[str, str | Exception], **texts: str) -> Settings:
+    def read_file(path: str) -> str:
+        content = files[path]
+        if isinstance(content, Exception):
+            raise content
+        return content
+
+    return load({f"JWT_SECRET_KEY{name}": text for name, text in texts.items()}, read_file=read_file)
+
+
+@pytest.mark.parametrize(
+    ("files", "texts"),
+    [
+        ({}, {"": KEY, "_PREVIOUS": f" {BEFORE} "}),
+        ({"b": f"{BEFORE}\n"}, {"": KEY, "_PREVIOUS_FILE": "b"}),
+        ({"k": f"{KEY}\n", "b": f"{BEFORE}\n"}, {"_FILE": "k", "_PREVIOUS_FILE": "b"}),
+        ({"k": f"{KEY}\n"}, {"_FILE": "k", "_PREVIOUS": BEFORE}),
+    ],
+    ids=["settings", "setting and file", "files", "file and setting"],
+)
+def test_both_keys_are_found_wherever_they_stand(files: dict[str, str | Exception], texts: dict[str, str]) -> None:
+    settings = load_from(files, **texts)
+    assert (settings.jwt_secret_key, settings.jwt_secret_key_previous) == (KEY, BEFORE)
+
+
+@pytest.mark.parametrize("content", ["", "\n", " \r\n\n"])
+def test_an_empty_file_of_the_key_of_before_means_that_there_is_none(content: str) -> None:
+    settings = load_from({"k": KEY, "b": content}, _FILE="k", _PREVIOUS_FILE="b")
+    assert (settings.jwt_secret_key, settings.jwt_secret_key_previous) == (KEY, "")
+
+
+@pytest.mark.parametrize(
+    ("files", "texts", "problem"),
+    [
+        ({}, {"": KEY, "_PREVIOUS": "hunter2"}, "JWT_SECRET_KEY_PREVIOUS: must have at least 32 bytes"),
+        (
+            {"b": "hunter2"},
+            {"": KEY, "_PREVIOUS_FILE": "b"},
+            "JWT_SECRET_KEY_PREVIOUS_FILE: the key in it must have at least 32 bytes",
+        ),
+        (
+            {"b": FileNotFoundError(2, "No such file or directory", "hunter2")},
+            {"": KEY, "_PREVIOUS_FILE": "b"},
+            "JWT_SECRET_KEY_PREVIOUS_FILE: cannot be read: No such file or directory",
+        ),
+        (
+            {"b": UnicodeDecodeError("utf-8", b"hunter2\xff", 7, 8, "hunter2")},
+            {"": KEY, "_PREVIOUS_FILE": "b"},
+            "JWT_SECRET_KEY_PREVIOUS_FILE: is no file of UTF-8 text",
+        ),
+        (
+            {"b": BEFORE},
+            {"": KEY, "_PREVIOUS": BEFORE, "_PREVIOUS_FILE": "b"},
+            "JWT_SECRET_KEY_PREVIOUS_FILE: JWT_SECRET_KEY_PREVIOUS is set too, and only one of them can be meant",
+        ),
+        ({}, {"": KEY, "_PREVIOUS": KEY}, "JWT_SECRET_KEY_PREVIOUS: is the same as JWT_SECRET_KEY"),
+        (
+            {"k": f"{KEY}\n", "b": f" {KEY}"},
+            {"_FILE": "k", "_PREVIOUS_FILE": "b"},
+            "JWT_SECRET_KEY_PREVIOUS: is the same as JWT_SECRET_KEY",
+        ),
+        ({}, {"_PREVIOUS": BEFORE}, "JWT_SECRET_KEY_PREVIOUS: is nothing without JWT_SECRET_KEY"),
+    ],
+)
+def test_what_is_wrong_with_the_key_of_before_is_told_without_it(
+    files: dict[str, str | Exception], texts: dict[str, str], problem: str
+) -> None:
+    with pytest.raises(InvalidSettings) as caught:
+        load_from(files, **texts)
+    assert caught.value.problems == [problem]
+
+
+def test_what_is_wrong_with_either_key_is_told_at_once() -> None:
+    with pytest.raises(InvalidSettings) as caught:
+        load_from({}, **{"": "hunter2", "_PREVIOUS": "hunter2"})
+    assert [problem.partition(":")[0] for problem in caught.value.problems] == [
+        "JWT_SECRET_KEY",
+        "JWT_SECRET_KEY_PREVIOUS",
+    ]

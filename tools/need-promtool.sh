@@ -1,0 +1,16 @@
+#!/bin/sh
+# The tests of the metrics use promtool. It comes with Prometheus, whose service nobody asked for: so it is taken out
+# of Debian's package, into the folder that is named, and nothing is installed.
+set -eu
+bin=$1
+PATH="$bin:$PATH"
+command -v promtool >/dev/null && exit 0
+if ! command -v apt-get >/dev/null || ! command -v dpkg-deb >/dev/null; then
+    echo "Please install promtool, which comes with Prometheus, and try again." >&2
+    exit 1
+fi
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+chmod 755 "$folder"
+(cd "$folder" && apt-get download -qq prometheus && dpkg-deb -x prometheus_*.deb .)
+mv "$folder/usr/bin/promtool" "$bin/promtool"
