@@ -86,11 +86,7 @@ def make_application(
     routes += _documents(routes, asyncapi)
     # Not the paths that were asked for: those of sockets carry session ids, and others whatever somebody typed.
     names: dict[type[RequestHandler], str] = {route.handler: route.name for route in routes}
-    names |= {
-        PageHandler: "/web",
-        DocumentHandler: "/docs",
-        socket_handler: "/socket.io",
-    }
+    names |= {PageHandler: "/web", DocumentHandler: "/docs", socket_handler: "/socket.io"}
     return Application(
         [
             *((route.pattern, route.handler, common | route.needs) for route in routes),

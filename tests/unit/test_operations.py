@@ -26,7 +26,7 @@ def test_its_events_are_events() -> None:
     """A word that is nothing but an event, such as `no_room`; metrics, and words of nginx, are others."""
     events = set(re.findall(r"^\| `([a-z_]+)` \|", (ROOT / "docs/logging.md").read_text("utf-8"), re.MULTILINE))
     words = {span for span in CODE if re.fullmatch(r"[a-z]+(_[a-z]+)+", span)}
-    others = r"(chatio|process)_|worker_(connections|rlimit_nofile)|tcp_syncookies|address_full"
+    others = r"(chatio|process)_|worker_(connections|rlimit_nofile)|tcp_syncookies|address_full|jwt_secret_key"
     found = {word for word in words if not re.match(others, word)}
     assert {"overload_began", "slow_client", "key_made"} <= found
     assert found <= events
