@@ -45,6 +45,7 @@ from chatio.throttles import Throttle
 from chatio.tokens import Tokens
 from chatio.turns import Rates, Turns
 from chatio.users import UserRegistry
+from handlers.asyncapi import asyncapi_document
 from handlers.callers import Callers, PasswordDoor, RegistrationDoor
 from handlers.chat import NAMESPACE, ChatNamespace
 from handlers.cors import Cors, socket_origins
@@ -143,6 +144,11 @@ async def run(
         tokens=tokens,
         log=log,
         presence=presence,
+        asyncapi=asyncapi_document(
+            namespace=NAMESPACE,
+            message_max_chars=settings.message_max_chars,
+            has_presence=presence is not None,
+        ),
         page=page,
         end_sockets=membership.end_revoked,
         password_door=PasswordDoor(callers, _sign_ins(settings)),

@@ -36,6 +36,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
+import msgspec
+
 
 class Answer(NamedTuple):
     """What a client is told. `code` is for programs, `message` for people."""
@@ -46,7 +48,9 @@ class Answer(NamedTuple):
     socket_message: str | None = None  # Socket.IO, where its text differs from the HTTP one
 
 
-class FieldError(NamedTuple):
+class FieldError(msgspec.Struct, frozen=True):
+    """What is wrong with one field; `body` and `request` stand for the whole of it."""
+
     field: str
     message: str
 

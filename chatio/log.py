@@ -21,6 +21,7 @@ Offset = NewType("Offset", str)
 
 _EPOCH_DIGITS: Final = 14
 _NUMBER_DIGITS: Final = 10
+OFFSET_PATTERN: Final = f"^[0-9a-f]{{{_EPOCH_DIGITS}}}-[0-9a-f]{{{_NUMBER_DIGITS}}}$"
 # What an entry weighs besides its texts: the objects that hold them, measured with sys.getsizeof.
 ENTRY_OVERHEAD_BYTES: Final = 1024
 

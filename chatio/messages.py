@@ -5,7 +5,7 @@ Types are checked because `content`, `author_name` or `timestamp` that is no str
 
 import uuid
 from datetime import UTC, datetime
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -15,6 +15,12 @@ MAX_ID_CHARS: Final = 64
 MAX_TIMESTAMP_CHARS: Final = 64
 
 
+# Ours, not the sender's.
+SentAt = Annotated[
+    str, msgspec.Meta(description="RFC 3339, UTC, milliseconds.", extra_json_schema={"format": "date-time"})
+]
+
+
 class Author(msgspec.Struct, frozen=True):
     """Who speaks, by the token: the client's own claim is never passed on."""
 
@@ -22,15 +28,46 @@ class Author(msgspec.Struct, frozen=True):
     name: str
 
 
+class Draft(msgspec.Struct, frozen=True):
+    """What a client sends; only `content` it must. Whatever else it sends with it is left alone.
+
+    For the document: `stamp` checks, and is more lenient with the two that it can make itself.
+    """
+
+    content: Annotated[
+        str, msgspec.Meta(description="Something visible.", extra_json_schema={"minLength": 1, "pattern": r"\S"})
+    ]
+    id: (
+        Annotated[
+            str,
+            msgspec.Meta(
+                description="The client's own, so that sent again the message arrives once.",
+                extra_json_schema={"minLength": 1, "maxLength": MAX_ID_CHARS},
+            ),
+        ]
+        | msgspec.UnsetType
+    ) = msgspec.UNSET
+    timestamp: (
+        Annotated[
+            str,
+            msgspec.Meta(
+                description="The sender's own clock, for people to read.",
+                extra_json_schema={"maxLength": MAX_TIMESTAMP_CHARS},
+            ),
+        ]
+        | msgspec.UnsetType
+    ) = msgspec.UNSET
+
+
 class Message(msgspec.Struct, frozen=True):
-    """What is broadcast as `receive-message`; nothing else is passed on."""
+    """What everybody receives; nothing else is passed on."""
 
     id: str
     content: str
     author_id: str
     author_name: str
     timestamp: str  # the sender's own clock, for people to read
-    sent_at: str  # ours: RFC 3339, UTC, milliseconds
+    sent_at: SentAt
     status: Literal["sent"] = "sent"
 
 

@@ -4,14 +4,16 @@ Pure bookkeeping: it knows no sockets and no clock. What changed is collected un
 storm of pages becomes one event. Somebody who left and came back in between is no change.
 """
 
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from chatio.messages import Author
 
 MOST_NAMED: Final = 20  # of those who came, and of those who left: a storm is a number, not a list for everybody
 
 
-class Change(NamedTuple):
+class Change(msgspec.Struct, frozen=True):
     """`online` people now, and some of who `came` and `left` since the last change; `more` are not named."""
 
     online: int

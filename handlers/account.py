@@ -1,12 +1,14 @@
 """POST /register, POST /login, GET /users/online."""
 
-from chatio.errors import BadCredentials, TokenRevoked
+from chatio.errors import BadCredentials, EmailAlreadyUsed, Overloaded, RateLimited, TokenRevoked
 from chatio.presence import Presence
 from chatio.tokens import Claims, Tokens
 from chatio.users import Credentials, Registration, UserRegistry, account_key
+from handlers.answers import OnlinePeople, Said, SignedIn
 from handlers.base import BaseHandler
 from handlers.callers import PasswordDoor, RegistrationDoor
 from handlers.cors import Cors
+from handlers.described import described
 from handlers.guard import authenticated, public
 from handlers.requests import Requests
 
@@ -22,12 +24,14 @@ class RegisterHandler(BaseHandler):
         self._door = door
 
     @public
+    @described(201, Said, takes=Registration, raises=[EmailAlreadyUsed, RateLimited, Overloaded])
     async def post(self) -> None:
+        """Make an account."""
         registration = self.body_as(Registration)
         with self._door.attempt(self.request):
             await self._registry.register(registration)
         # The page waits for exactly 201.
-        self.answer(201, {"message": "User registered."})
+        self.answer(201, Said("User registered."))
 
 
 class LoginHandler(BaseHandler):
@@ -42,7 +46,12 @@ class LoginHandler(BaseHandler):
         self._door = door
 
     @public
+    @described(200, SignedIn, takes=Credentials, raises=[BadCredentials, RateLimited, Overloaded])
     async def post(self) -> None:
+        """Sign in: the token for an e-mail address and its password.
+
+        A wrong password and an address that nobody has are answered alike.
+        """
         credentials = self.body_as(Credentials)
         as_of = (
             self._tokens.moment()
@@ -53,12 +62,10 @@ class LoginHandler(BaseHandler):
                 token = self._tokens.issue(subject=user.id, name=user.name, email=user.email, as_of=as_of)
             except TokenRevoked:  # the password was changed, or the account deleted, meanwhile
                 raise BadCredentials from None
-        self.answer(200, {"token": token})
+        self.answer(200, SignedIn(token))
 
 
 class OnlineHandler(BaseHandler):
-    """GET /users/online: the one full list, on request."""
-
     tokens: Tokens
     claims: Claims
 
@@ -70,5 +77,7 @@ class OnlineHandler(BaseHandler):
         self._presence = presence
 
     @authenticated
+    @described(200, OnlinePeople)
     async def get(self) -> None:
-        self.answer(200, {"online": len(self._presence), "users": self._presence.online()})
+        """Who is online: the one full list, on request."""
+        self.answer(200, OnlinePeople(len(self._presence), self._presence.online()))

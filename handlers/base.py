@@ -24,6 +24,7 @@ from chatio.errors import (
     answer_to,
 )
 from chatio.faults import report
+from handlers.answers import Defect, Failure, Invalid
 from handlers.cors import Cors
 from handlers.guard import public
 from handlers.outcomes import OK
@@ -187,10 +188,10 @@ class BaseHandler(RequestHandler):
     def _answer(self, error: ChatioError) -> None:
         answer = answer_to(error)
         self.outcome = answer.code
-        body: dict[str, object] = {"message": answer.message}
+        body = Failure(answer.message)
         match error:
             case InvalidInput():
-                body["errors"] = [field._asdict() for field in error.errors]
+                body = Invalid(answer.message, error.errors)
             case Temporary():
                 self._tell_refused(answer.code)
                 self.set_header("Retry-After", str(error.retry_after_seconds))
@@ -199,7 +200,7 @@ class BaseHandler(RequestHandler):
             case MethodNotAllowed():
                 self.set_header("Allow", ", ".join([*self.methods(), "OPTIONS"]))
             case Unforeseen():
-                body["reference"] = error.reference
+                body = Defect(answer.message, error.reference)
             case TokenError():
                 challenge = "Bearer" if isinstance(error, MissingToken) else 'Bearer error="invalid_token"'
                 self.set_header("WWW-Authenticate", challenge)

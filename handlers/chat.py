@@ -24,6 +24,7 @@ from chatio.realtime import Server, TryLater, ack_requested
 from chatio.recovery import start_of
 from chatio.tallies import Tally
 from chatio.turns import Turns
+from handlers import events
 from handlers.company import Company
 from handlers.membership import Membership
 from handlers.pacing import Pacing
@@ -40,8 +41,14 @@ def receive_message(entry: Entry) -> list[object]:
     return ["receive-message", msgspec.to_builtins(entry.message), entry.offset]
 
 
-def _accepted(entry: Entry) -> dict[str, object]:
-    return {"ok": True, "id": entry.message.id, "offset": entry.offset, "sent_at": entry.message.sent_at}
+def _accepted(entry: Entry) -> Any:
+    return msgspec.to_builtins(events.Accepted(True, entry.message.id, entry.offset, entry.message.sent_at))
+
+
+def _cause(error: ChatioError) -> events.Cause:
+    answer = answer_to(error)
+    later = error.retry_after_seconds if isinstance(error, Temporary) else msgspec.UNSET
+    return events.Cause(answer.code, answer.socket_message or answer.message, later)
 
 
 class ChatNamespace(socketio.AsyncNamespace):
@@ -163,29 +170,26 @@ class ChatNamespace(socketio.AsyncNamespace):
         if self._company is not None:
             self._company.typing(self._authors[sid], sid)
 
-    async def _renew(self, sid: str, raw: object = None, *_: object) -> dict[str, object] | None:
+    async def _renew(self, sid: str, raw: object = None, *_: object) -> Any:
         """Stay, on a newer token of the same person; whatever else it is, all stays as it was."""
         try:
-            return {"ok": True, "expires_at": self._membership.renew(sid, raw)}
+            return msgspec.to_builtins(events.Renewed(True, self._membership.renew(sid, raw)))
         except TokenError as error:
-            answer = answer_to(error)
-            refusal = {"ok": False, "error": {"code": answer.code, "message": answer.socket_message}}
+            refusal = msgspec.to_builtins(events.Refused(False, _cause(error)))
         if ack_requested():
             return refusal
         await self.emit("renew-rejected", refusal, to=sid)
         return None
 
-    async def _reject(self, sid: str, raw: object, error: ChatioError) -> dict[str, object] | None:
+    async def _reject(self, sid: str, raw: object, error: ChatioError) -> Any:
         """Tell the sender, and nobody else: in the ack if one was asked for, else by an event."""
-        answer = answer_to(error)
-        self.message_refusals.count(answer.code)
-        reason: dict[str, object] = {"code": answer.code, "message": answer.message}
-        if isinstance(error, Temporary):
-            reason["retry_after_seconds"] = error.retry_after_seconds
-        refusal: dict[str, object] = {"ok": False, "error": reason}
+        cause = _cause(error)
+        self.message_refusals.count(cause.code)
         if ack_requested():
-            return refusal
-        await self.emit("message-rejected", {**refusal, "id": fit_id(raw)}, to=sid)
+            return msgspec.to_builtins(events.Refused(False, cause))
+        await self.emit(
+            "message-rejected", msgspec.to_builtins(events.MessageRejected(False, cause, fit_id(raw))), to=sid
+        )
         return None
 
     async def _turn_away(self, sid: str, raw: object) -> object:

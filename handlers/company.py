@@ -53,6 +53,4 @@ class Company:
     def _tell(self) -> None:
         self._is_telling = False
         if self._presence.has_changed:
-            self._server.aside(
-                self._namespace, "presence", msgspec.to_builtins(self._presence.take_change()._asdict())
-            )
+            self._server.aside(self._namespace, "presence", msgspec.to_builtins(self._presence.take_change()))

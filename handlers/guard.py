@@ -54,6 +54,10 @@ def is_marked(method: Callable[..., object]) -> bool:
     return hasattr(method, _MARK)
 
 
+def is_authenticated(method: object) -> bool:
+    return getattr(method, _MARK, None) == "authenticated"
+
+
 def bearer_token(header: str | None) -> str:
     """The token of an Authorization header (RFC 6750, 2.1; the scheme in any case, RFC 9110, 11.1).
 

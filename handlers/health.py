@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 import chatio
 from handlers.base import BaseHandler
 from handlers.cors import Cors
+from handlers.described import unlisted
 from handlers.guard import public
 from handlers.requests import Requests
 
@@ -22,6 +23,7 @@ class HealthHandler(BaseHandler):
     is_answered_always = True
 
     @public
+    @unlisted
     async def get(self) -> None:
         self.answer(200, {"status": "ok", "version": chatio.__version__})
 
@@ -36,6 +38,7 @@ class ReadyHandler(BaseHandler):
         self._checks = checks
 
     @public
+    @unlisted
     async def get(self) -> None:
         reason = next((reason for reason, holds in self._checks.items() if holds()), None)
         if reason is None:

@@ -1,17 +1,28 @@
 """GET /messages: what was said, page by page, from the newest back."""
 
+from typing import Annotated
+
 import msgspec
 
 from chatio.errors import FieldError, InvalidInput, OffsetInvalid
 from chatio.log import Entry, MessageLog
 from chatio.tokens import Claims, Tokens
+from handlers.answers import LoggedMessage, MessagePage, Offset
 from handlers.base import BaseHandler
 from handlers.cors import Cors
+from handlers.described import described
 from handlers.guard import authenticated
 from handlers.requests import Requests
 
 MAX_PAGE = 100
 DEFAULT_PAGE = 50
+
+
+class PageQuery(msgspec.Struct, frozen=True):
+    """The arguments of GET /messages."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_PAGE)] = DEFAULT_PAGE
+    before: Offset | msgspec.UnsetType = msgspec.UNSET
 
 
 class MessagesHandler(BaseHandler):
@@ -26,6 +37,7 @@ class MessagesHandler(BaseHandler):
         self._messages = log
 
     @authenticated
+    @described(200, MessagePage, query=PageQuery)
     async def get(self) -> None:
         """Up to `limit` messages before the offset `before` (the newest without it), newest last.
 
@@ -35,9 +47,8 @@ class MessagesHandler(BaseHandler):
         start = max(before - 1 - limit, self._messages.tail)
         page = self._messages.read(start, limit=before - 1 - start) if start < before - 1 else []
         has_older = bool(page) and page[0].number > self._messages.tail + 1
-        self.answer(
-            200, {"messages": [_shown(entry) for entry in page], "before": page[0].offset if has_older else None}
-        )
+        before_page = page[0].offset if has_older else None
+        self.answer(200, MessagePage([_shown(entry) for entry in page], before_page))
 
     def _limit(self) -> int:
         text = self.get_query_argument("limit", str(DEFAULT_PAGE))
@@ -55,5 +66,5 @@ class MessagesHandler(BaseHandler):
             raise InvalidInput(FieldError("before", "This is not an offset of this log.")) from None
 
 
-def _shown(entry: Entry) -> dict[str, object]:
-    return {**msgspec.to_builtins(entry.message), "offset": entry.offset}
+def _shown(entry: Entry) -> LoggedMessage:
+    return LoggedMessage(**msgspec.structs.asdict(entry.message), offset=entry.offset)

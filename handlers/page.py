@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from chatio.errors import RouteUnknown
 from handlers.base import BaseHandler
 from handlers.cors import Cors
+from handlers.described import unlisted
 from handlers.guard import public
 from handlers.requests import Requests
 
@@ -86,6 +87,7 @@ class PageHandler(BaseHandler):
         self._page = page
 
     @public
+    @unlisted
     async def get(self) -> None:
         """The file, 304 when the client has it already, 503 and one line when the page is not complete."""
         if self.request.path == "/" and self._page.missing:

@@ -1,5 +1,6 @@
 """The whole URL table."""
 
+import re
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ from handlers.account import LoginHandler, OnlineHandler, RegisterHandler
 from handlers.base import BaseHandler, NotFoundHandler
 from handlers.callers import PasswordDoor, RegistrationDoor
 from handlers.cors import Cors
+from handlers.documents import DocumentHandler, make_documents
 from handlers.guard import is_marked
 from handlers.health import HealthHandler, ReadinessChecks, ReadyHandler
 from handlers.messages import MessagesHandler
@@ -45,6 +47,7 @@ def make_application(
     tokens: Tokens,
     log: MessageLog,
     presence: Presence | None,
+    asyncapi: dict[str, Any],
     page: Page | None,
     end_sockets: EndSockets,
     password_door: PasswordDoor,
@@ -53,7 +56,10 @@ def make_application(
     outcomes: Outcomes,
     readiness: ReadinessChecks,
 ) -> Application:
-    """The application, every door in its place. Raises `UnguardedMethod` for a door left open by mistake."""
+    """The application, every door in its place, and the documents of them; `asyncapi` is that of the chat.
+
+    Raises `UnguardedMethod` for a door left open by mistake, `Undescribed` for one that no document would tell of.
+    """
     common: dict[str, Any] = {"cors": cors, "requests": requests}
     signed_in: dict[str, Any] = {
         "registry": registry,
@@ -76,10 +82,11 @@ def make_application(
         routes.append(Route(r"/users/online/?", OnlineHandler, {"tokens": tokens, "presence": presence}))
     if page is not None:
         routes.append(Route(r"(?:/|/web/.*)", PageHandler, {"page": page}))
-    check_guards([*(route.handler for route in routes), NotFoundHandler])
+    check_guards([*(route.handler for route in routes), DocumentHandler, NotFoundHandler])
+    routes += _documents(routes, asyncapi)
     # Not the paths that were asked for: those of sockets carry session ids, and others whatever somebody typed.
     names: dict[type[RequestHandler], str] = {route.handler: route.name for route in routes}
-    names |= {PageHandler: "/web", socket_handler: "/socket.io"}
+    names |= {PageHandler: "/web", DocumentHandler: "/docs", socket_handler: "/socket.io"}
     return Application(
         [
             *((route.pattern, route.handler, common | route.needs) for route in routes),
@@ -89,6 +96,15 @@ def make_application(
         default_handler_args=common,
         log_function=partial(outcomes.count, names),
     )
+
+
+def _documents(routes: Sequence[Route], asyncapi: dict[str, Any]) -> list[Route]:
+    """Where the documents of `routes` and of the chat are. Raises `Undescribed`."""
+    doors = [(route.name, route.handler) for route in routes]
+    return [
+        Route(f"{re.escape(path)}/?", DocumentHandler, {"document": document})
+        for path, document in make_documents(doors, asyncapi).items()
+    ]
 
 
 def check_guards(handlers: Sequence[type[BaseHandler]]) -> None:

@@ -1,17 +1,23 @@
 """GET /user, DELETE /user, POST /user/password, POST /logout: what somebody who is signed in does about it."""
 
 from collections.abc import Awaitable, Callable
+from typing import Final
 
-from chatio.errors import WrongPassword
+from chatio.errors import Overloaded, PasswordReplaced, RateLimited, UserUnknown, WrongPassword
 from chatio.sessions import Reason
 from chatio.stores.base import User
 from chatio.tokens import Claims, Tokens
 from chatio.users import Confirmation, PasswordChange, UserRegistry
+from handlers.answers import Person
 from handlers.base import BaseHandler
 from handlers.callers import PasswordDoor
 from handlers.cors import Cors
+from handlers.described import described
 from handlers.guard import authenticated
 from handlers.requests import Requests
+
+# What a door that asks for the password again raises.
+_OF_CONFIRMING: Final = (UserUnknown, WrongPassword, PasswordReplaced, RateLimited, Overloaded)
 
 EndSockets = Callable[[str, Reason], Awaitable[None]]  # those of a person whose tokens were just ended
 
@@ -55,6 +61,7 @@ class _SignedInHandler(BaseHandler):
 
 class LogoutHandler(_SignedInHandler):
     @authenticated
+    @described(204, raises=[Overloaded])
     async def post(self) -> None:
         """End this token, here and on every socket."""
         self.tokens.revoke(self.claims)
@@ -63,6 +70,7 @@ class LogoutHandler(_SignedInHandler):
 
 class PasswordHandler(_SignedInHandler):
     @authenticated
+    @described(204, takes=PasswordChange, raises=_OF_CONFIRMING)
     async def post(self) -> None:
         """Change the password, and end all tokens: whoever had the old one is out."""
         change = self.body_as(PasswordChange)
@@ -75,11 +83,14 @@ class PasswordHandler(_SignedInHandler):
 
 class UserHandler(_SignedInHandler):
     @authenticated
+    @described(200, Person, raises=[UserUnknown])
     async def get(self) -> None:
+        """Who is signed in."""
         user = await self.registry.get(self.claims.subject)
-        self.answer(200, {"id": user.id, "name": user.name, "email": user.email})
+        self.answer(200, Person(user.id, user.name, user.email))
 
     @authenticated
+    @described(204, takes=Confirmation, raises=_OF_CONFIRMING)
     async def delete(self) -> None:
         """Forget who is signed in; what they have said stays."""
         user = await self.confirmed(self.body_as(Confirmation).password)

@@ -1,4 +1,7 @@
-"""Official Socket.IO clients under Node, driven from a test. See `js/driver.mjs` for what they can be told."""
+"""Official Socket.IO clients under Node, driven from a test. See `js/driver.mjs` for what they can be told.
+
+All that they send and are sent is held against the AsyncAPI document; nonsense that a test sends it announces.
+"""
 
 import json
 import os
@@ -10,6 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
+from handlers.chat import NAMESPACE
+from tests.documents import Wire, chat_document
 from tests.system.nginx import STANDS_BEFORE_ALL, certificate
 from tests.system.server import PATIENCE_SECONDS
 
@@ -40,6 +45,9 @@ class JsClients:
         )
         self._told: queue.Queue[Told | None] = queue.Queue()
         self._kept: list[Told] = []
+        self._wire = Wire(chat_document())
+        self._faults: list[str] = []
+        self._asked: dict[str, str] = {}  # for which event there is an ack of this name
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         return self
@@ -57,6 +65,8 @@ class JsClients:
             self._process.wait()
             self._reader.join()
             self._process.stdout.close()
+        if error is None:
+            assert not self._faults, f"not as /asyncapi.json says: {self._faults[:5]}"
 
     def open(
         self,
@@ -66,17 +76,26 @@ class JsClients:
         *,
         namespace: str = "/chat",
         version: str = "4.8",
+        nonsense: bool = False,
         **options: Any,
     ) -> None:
         auth = {} if token is None else {"token": token}
+        if namespace == NAMESPACE:
+            self._sends("connect", [auth], nonsense=nonsense)
         self._tell(
             op="open", client=client, url=f"{url}{namespace}", version=version, options={"auth": auth, **options}
         )
 
-    def emit(self, client: str, *args: Any, ack: str | None = None) -> None:
-        self._tell(op="emit", client=client, args=args, **({} if ack is None else {"ack": ack}))
+    def emit(self, client: str, event: str, *args: Any, ack: str | None = None, nonsense: bool = False) -> None:
+        """`nonsense`: the document does not know this, and the server is to bear it."""
+        self._sends(f"emit.{event}", list(args), nonsense=nonsense)
+        if ack is not None:
+            self._asked[ack] = f"emit.{event}"
+        self._tell(op="emit", client=client, args=[event, *args], **({} if ack is None else {"ack": ack}))
 
     def burst(self, client: str, messages: list[dict[str, Any]]) -> None:
+        for message in messages:
+            self._sends("emit.send-message", [message])
         self._tell(op="burst", client=client, messages=messages)
 
     def collect(self, client: str) -> None:
@@ -164,6 +183,20 @@ class JsClients:
                 self._kept.append(told)
         return [told.args for told in self._kept if (told.client, told.event) == (client, event)]
 
+    def _sends(self, key: str, arguments: list[Any], *, nonsense: bool = False) -> None:
+        fault = self._wire.fault(key, arguments)
+        if nonsense:
+            assert fault, f"{key} is announced as nonsense, and is none"
+        else:
+            assert not fault, fault
+
+    def _fault_of(self, told: dict[str, Any]) -> str | None:
+        """What the document has against what a client was sent, if it tells of that."""
+        if "key" in told:
+            return self._wire.fault(told["key"], told["args"])
+        kind, _, ack = told["event"].partition(":")
+        return self._wire.fault_of_reply(self._asked[ack], told["args"]) if kind == "ack" else None
+
     def _tell(self, **command: Any) -> None:
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(command) + "\n")
@@ -173,5 +206,8 @@ class JsClients:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             told = json.loads(line)
-            self._told.put(Told(told["client"], told["event"], told["args"]))
+            if fault := self._fault_of(told):
+                self._faults.append(fault)
+            if told["event"] is not None:
+                self._told.put(Told(told["client"], told["event"], told["args"]))
         self._told.put(None)

@@ -98,12 +98,12 @@ def test_refused_message_is_told_to_the_sender_alone(
     for name in ("ann", "bob"):
         js.open(name, server.url, server.sign_up(name))
         js.expect(name, "connect")
-    js.emit("ann", "send-message", raw, ack="refused")
+    js.emit("ann", "send-message", raw, ack="refused", nonsense=True)
     ((ack,),) = js.expect("ann", "ack:refused")
     assert ack["ok"] is False
     assert ack["error"]["code"] == code
     assert isinstance(ack["error"]["message"], str)
-    js.emit("ann", "send-message", {**raw, "id": "mine"} if isinstance(raw, dict) else raw)
+    js.emit("ann", "send-message", {**raw, "id": "mine"} if isinstance(raw, dict) else raw, nonsense=True)
     ((rejection,),) = js.expect("ann", "message-rejected")
     assert rejection == {**ack, "id": "mine" if isinstance(raw, dict) else None}
     js.emit("ann", "send-message", page_message("after it"))
@@ -142,11 +142,12 @@ def test_refused_connect_says_why_once_and_is_then_closed(
     server: ServerProcess, js: JsClients, token: Any, message: str, code: str
 ) -> None:
     claims = {"id": "1", "sub": "1", "name": "Ann", "email": "a@b.test", "iat": 1, "exp": 4_000_000_000}
+    is_nonsense = not isinstance(token, str) or not token
     if token == "expired":
         token = jwt.encode({**claims, "exp": 2}, SECRET)
     elif token == "foreign":
         token = jwt.encode(claims, SECRET + "!")
-    js.open("ann", server.url, token)
+    js.open("ann", server.url, token, nonsense=is_nonsense)
     assert js.expect("ann", "connect_error") == [[message, {"code": code}]]
     js.expect("ann", "engine_close")
     assert js.kept("ann", "connect") == []

@@ -228,9 +228,10 @@ def test_a_token_that_renews_nothing_leaves_the_session_as_it_was(
     js.open("ann", lasting.url, token)
     js.expect("ann", "connect")
     refusal = {"ok": False, "error": {"code": code, "message": message}}
-    js.emit("ann", "renew", raw, ack="refused")
+    is_nonsense = kind in ("number", "none", "nothing")
+    js.emit("ann", "renew", raw, ack="refused", nonsense=is_nonsense)
     assert js.expect("ann", "ack:refused") == [[refusal]]
-    js.emit("ann", "renew", raw)
+    js.emit("ann", "renew", raw, nonsense=is_nonsense)
     assert js.expect("ann", "renew-rejected") == [[refusal]]
     assert_chats(js, "ann")
     sign_out(lasting, token)

@@ -117,7 +117,7 @@ def test_a_flood_that_is_borne_is_refused_message_by_message(unforgiving: Server
     told = [rejected for (rejected,) in js.expect("eve", "message-rejected", 100)]
     assert set(told[0]) == {"ok", "error", "id"}
     assert set(told[0]["error"]) == {"code", "message", "retry_after_seconds"}
-    js.emit("eve", "send-message", {"content": ""}, ack="end")
+    js.emit("eve", "send-message", {"content": ""}, ack="end", nonsense=True)
     js.expect("eve", "ack:end")
     told += [rejected for (rejected,) in js.kept("eve", "message-rejected")]
     received = {message["id"] for message, _ in js.expect("bob", "receive-message", 200 - len(told))}
@@ -165,7 +165,7 @@ def test_no_event_is_free(limited: ServerProcess, js: JsClients, event: list[Any
     """200 at once, then 300 in vain, then the door: also for a message that is sent again."""
     join(js, limited, "eve", reconnection=False)
     for _ in range(1000):
-        js.emit("eve", *event)
+        js.emit("eve", *event, nonsense=event[0] == "no such event")
     assert js.expect("eve", "disconnect")[0][0] in ("transport close", "transport error")
     js.open("ann", limited.url, token_of("ann"), **WEBSOCKET)
     js.expect("ann", "connect")

@@ -9,6 +9,8 @@
 //   {"op": "collect" | "say" | "collected", ...}         keep what is received, and tell it all at once when asked
 //
 // Told: {"client", "event": "connect" | "connect_error" | "disconnect" | "upgrade" | <any received>, "args": [...]}
+// What came over the wire has a "key" too, that of the message in /asyncapi.json; what is only for holding against
+// that document has "event": null.
 
 import { createInterface } from "node:readline";
 import { io as io48 } from "socket.io-client";
@@ -22,19 +24,29 @@ function tell(client, event, ...args) {
   process.stdout.write(JSON.stringify({ client, event, args }) + "\n");
 }
 
+function tellReceived(client, key, event, ...args) {
+  process.stdout.write(JSON.stringify({ client, key, event, args }) + "\n");
+}
+
 function open({ client, url, version = "4.8", options = {} }) {
   const socket = versions[version](url, { forceNew: true, ...options });
   clients.set(client, socket);
   socket.on("connect", () => {
+    // 4.0 keeps no pid.
+    if (version !== "4.0") tellReceived(client, "connected", null, { sid: socket.id, pid: socket._pid });
     tell(client, "connect", socket.id, socket.io.engine.transport.name, socket.recovered === true);
   });
-  socket.on("connect_error", (error) => tell(client, "connect_error", error.message, error.data ?? null));
+  socket.on("connect_error", (error) => {
+    const { message, data } = error; // without data where no server has said it
+    if (data !== undefined) tellReceived(client, "connect-error", null, { message, data });
+    tell(client, "connect_error", message, data ?? null);
+  });
   socket.io.on("open", () => {
     socket.io.engine.on("upgrade", (transport) => tell(client, "upgrade", transport.name));
   });
   socket.io.on("close", (reason) => tell(client, "engine_close", reason));
   socket.on("disconnect", (reason) => tell(client, "disconnect", reason));
-  socket.onAny((event, ...args) => tell(client, event, ...args));
+  socket.onAny((event, ...args) => tellReceived(client, `on.${event}`, event, ...args));
 }
 
 // Messages of clients that collect are kept here, in their order, until they are asked for.

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Self
 
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
+from tornado.routing import PathMatches
 from tornado.web import Application, RequestHandler
 
 from chatio.log import MessageLog
@@ -19,6 +20,7 @@ from chatio.stores.memory import MemoryUserStore
 from chatio.throttles import Throttle
 from chatio.tokens import Tokens
 from chatio.users import UserRegistry
+from handlers.asyncapi import asyncapi_document
 from handlers.callers import Callers, PasswordDoor, RegistrationDoor
 from handlers.cors import Cors
 from handlers.outcomes import Outcomes
@@ -26,6 +28,7 @@ from handlers.page import Page
 from handlers.requests import Requests
 from handlers.routes import make_application
 from handlers.serving import BUFFER_BYTES
+from tests.documents import Doors
 
 PASSWORD = "12345678"
 KEY = "the key of these tests, 32 bytes or more"
@@ -100,6 +103,7 @@ class Rest:
         self.cors = Cors(origins)
         self.log = MessageLog()
         self.presence = Presence()
+        self.asyncapi = asyncapi_document(namespace="/chat", message_max_chars=10_000, has_presence=True)
         self.page: Page | None = None
         self.ended: list[tuple[str, Reason]] = []  # whose sockets were to be closed, and why
         self.callers = Callers()
@@ -109,26 +113,36 @@ class Rest:
         self.outcomes = Outcomes()
         self.readiness: dict[str, Callable[[], bool]] = {}
         self._servers: list[HTTPServer] = []
+        self._product_port = 0
+        self._doors: Doors | None = None
 
     def start(self) -> int:
         """Listen with the doors of the product; returns the port. Within the event loop."""
-        return self.listen(
-            make_application(
-                cors=self.cors,
-                requests=self.requests,
-                registry=self.registry,
-                tokens=self.tokens,
-                log=self.log,
-                presence=self.presence,
-                page=self.page,
-                end_sockets=self.end_sockets,
-                password_door=PasswordDoor(self.callers, self.sign_ins),
-                registration_door=RegistrationDoor(self.callers, self.registrations),
-                outcomes=self.outcomes,
-                readiness=self.readiness,
-                socket_handler=RequestHandler,  # the chat's door has tests of its own
-            )
+        application = make_application(
+            cors=self.cors,
+            requests=self.requests,
+            registry=self.registry,
+            tokens=self.tokens,
+            log=self.log,
+            presence=self.presence,
+            asyncapi=self.asyncapi,
+            page=self.page,
+            end_sockets=self.end_sockets,
+            password_door=PasswordDoor(self.callers, self.sign_ins),
+            registration_door=RegistrationDoor(self.callers, self.registrations),
+            outcomes=self.outcomes,
+            readiness=self.readiness,
+            socket_handler=RequestHandler,  # the chat's door has tests of its own
         )
+        # Not asked for over the wire, where it would be counted, or refused by a server that leaves.
+        (served,) = (
+            rule.target_kwargs["document"]
+            for rule in application.wildcard_router.rules
+            if isinstance(rule.matcher, PathMatches) and rule.matcher.regex.match("/openapi.json")
+        )
+        self._doors = Doors(json.loads(served.body))
+        self._product_port = self.listen(application)
+        return self._product_port
 
     async def end_sockets(self, subject: str, reason: Reason) -> None:
         self.ended.append((subject, reason))
@@ -154,11 +168,17 @@ class Rest:
     async def call(self, method: str, path: str, body: object = None, **headers: str) -> Answer:
         """One request on a connection of its own; `body` is bytes as they are, or else becomes JSON.
 
+        The answer is held against the OpenAPI document of the server's doors.
+
         Headers are named as Python names go: `Content_Type`.
         """
         async with await self.connect() as connection:
             await connection.send(request(method, path, body, **headers))
-            return await connection.receive(to_head=method == "HEAD")
+            answer = await connection.receive(to_head=method == "HEAD")
+        if self._doors is not None and self.port == self._product_port:
+            fault = self._doors.fault(method, path, answer.status, dict(answer.headers), answer.body)
+            assert fault is None, fault
+        return answer
 
     async def register(self, name: str = "Ada", email: str = "ada@chat.test", password: str = PASSWORD) -> Answer:
         return await self.call("POST", "/register", {"name": name, "email": email, "password": password})

@@ -26,6 +26,7 @@ def put_together() -> Application:
             tokens=parts.tokens,
             log=parts.log,
             presence=parts.presence,
+            asyncapi=parts.asyncapi,
             page=None,
             end_sockets=parts.end_sockets,
             password_door=PasswordDoor(parts.callers, parts.sign_ins),

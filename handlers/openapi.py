@@ -1,0 +1,175 @@
+"""The REST doors as an OpenAPI 3.1 document, made from the URL table and what each method says of itself."""
+
+import inspect
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any, Final
+
+import msgspec
+
+from chatio import __version__
+from chatio.errors import (
+    ANSWERS,
+    ChatioError,
+    InvalidInput,
+    MethodNotAllowed,
+    RouteUnknown,
+    Temporary,
+    TokenError,
+    Unforeseen,
+)
+from handlers.answers import Defect, Failure, Invalid
+from handlers.base import BaseHandler
+from handlers.described import Description, description_of
+from handlers.guard import is_authenticated
+from handlers.schemas import Json, arguments_of, reference, schemas_of
+
+_ABOUT: Final = """\
+Bodies are JSON, of at most 16 KiB. What a client does not know in an answer it leaves alone: more may come.
+
+An address that is not in this document answers 404 (`RouteUnknown`), a method that is not 405 with `Allow`
+(`MethodNotAllowed`), and `OPTIONS` the preflight of every address. A slash at the end makes no difference. A
+request that is no HTTP gets a bare 400.
+
+The chat itself goes over Socket.IO: see `/asyncapi.json`."""
+
+
+def _header(description: str, **schema: Any) -> Json:
+    return {"description": description, "required": True, "schema": {"type": "string", **schema}}
+
+
+_HEADERS: Final[Json] = {
+    "Access-Control-Allow-Origin": _header("The origin whose pages may read the answer, or `*`."),
+    "Cache-Control": _header("Nothing here is worth keeping.", const="no-store"),
+    "X-Content-Type-Options": _header("The type is what it says.", const="nosniff"),
+    "Retry-After": _header("Seconds after which to try again.", pattern="^[1-9][0-9]*$"),
+    "WWW-Authenticate": _header("RFC 6750.", enum=["Bearer", 'Bearer error="invalid_token"']),
+    "Allow": _header("The methods of this address."),
+    "Access-Control-Allow-Methods": _header("The methods of this address."),
+    "Access-Control-Allow-Headers": _header("What a page may send."),
+    "Access-Control-Max-Age": _header("Seconds for which this may be kept.", pattern="^[0-9]+$"),
+}
+_ON_EVERY_ANSWER: Final = ("Access-Control-Allow-Origin", "Cache-Control", "X-Content-Type-Options")
+_ON_A_PREFLIGHT: Final = (
+    "Access-Control-Allow-Methods",
+    "Access-Control-Allow-Headers",
+    "Access-Control-Max-Age",
+)
+
+
+def openapi_document(doors: Iterable[tuple[str, type[BaseHandler]]]) -> Json:
+    """The document of `doors`: their paths and handlers. Raises `Undescribed`."""
+    paths: Json = {}
+    structs: set[type[msgspec.Struct]] = {Failure, Invalid, Defect}
+    for path, handler in doors:
+        operations: Json = {}
+        for name in handler.methods():
+            method = getattr(handler, name.lower())
+            if (description := description_of(method)) is None:
+                continue
+            operations[name.lower()] = _operation(path, name.lower(), method, description)
+            structs.update(kind for kind in (description.takes, description.gives) if kind)
+        if operations:
+            paths[path] = {**operations, "options": _preflight(path)}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Chat.io", "version": __version__, "description": _ABOUT},
+        "servers": [{"url": "/"}],
+        "paths": paths,
+        "components": {
+            "schemas": schemas_of(structs),
+            "headers": _HEADERS,
+            "responses": {kind.__name__: _failure([kind]) for kind in (RouteUnknown, MethodNotAllowed)},
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+        },
+    }
+
+
+def summary_and_rest(documented: object) -> tuple[str, str]:
+    """The first line of a docstring without its full stop, and the rest."""
+    summary, _, rest = (inspect.getdoc(documented) or "").partition("\n")
+    return summary.removesuffix("."), rest.strip()
+
+
+def _operation(path: str, name: str, method: object, description: Description) -> Json:
+    summary, rest = summary_and_rest(method)
+    operation: Json = {"operationId": _identifier(name, path), "summary": summary}
+    if rest:
+        operation["description"] = rest
+    if is_authenticated(method):
+        operation["security"] = [{"token": []}]
+    if description.query:
+        operation["parameters"] = _parameters(description.query)
+    if description.takes:
+        operation["requestBody"] = {"required": True, "content": _content(reference(description.takes))}
+    operation["responses"] = _responses(description)
+    return operation
+
+
+def _responses(description: Description) -> Json:
+    success: Json = {"description": "Done.", "headers": _headers()}
+    if description.gives:
+        success["description"] = summary_and_rest(description.gives)[0] + "."
+        success["content"] = _content(reference(description.gives))
+    by_status: defaultdict[int, list[type[ChatioError]]] = defaultdict(list)
+    for kind in description.raises:
+        by_status[ANSWERS[kind].status].append(kind)
+    failures = {str(status): _failure(kinds) for status, kinds in sorted(by_status.items())}
+    return {str(description.status): success, **failures}
+
+
+def _failure(kinds: list[type[ChatioError]]) -> Json:
+    """The answer to any of `kinds`, which have one status."""
+    messages = list(dict.fromkeys(ANSWERS[kind].message for kind in kinds))
+    body = {**reference(_body_of(kinds[0])), "properties": {"message": {"enum": messages}}}
+    extra = []
+    if issubclass(kinds[0], Temporary):
+        extra.append("Retry-After")
+    if issubclass(kinds[0], TokenError):
+        extra.append("WWW-Authenticate")
+    if issubclass(kinds[0], MethodNotAllowed):
+        extra.append("Allow")
+    return {
+        "description": " ".join(_sentence(text) for text in messages),
+        "headers": _headers(*extra),
+        "content": _content(body),
+    }
+
+
+def _body_of(kind: type[ChatioError]) -> type[Failure]:
+    if issubclass(kind, InvalidInput):
+        return Invalid
+    return Defect if issubclass(kind, Unforeseen) else Failure
+
+
+def _preflight(path: str) -> Json:
+    return {
+        "operationId": _identifier("options", path),
+        "summary": "What a page of another origin may send",
+        "responses": {"204": {"description": "Done.", "headers": _headers(*_ON_A_PREFLIGHT)}},
+    }
+
+
+def _parameters(query: type[msgspec.Struct]) -> list[Json]:
+    schema = arguments_of(query)
+    required = schema.get("required", [])
+    return [
+        {"name": name, "in": "query", "required": name in required, "schema": field}
+        for name, field in schema["properties"].items()
+    ]
+
+
+def _headers(*extra: str) -> Json:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in (*_ON_EVERY_ANSWER, *extra)}
+
+
+def _content(schema: Json) -> Json:
+    return {"application/json": {"schema": schema}}
+
+
+def _identifier(method: str, path: str) -> str:
+    return f"{method}_{path.strip('/').replace('/', '_')}"
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith(".") else f"{text}."

@@ -1,0 +1,112 @@
+"""Schemathesis makes requests of the OpenAPI document, sound and unsound, and the server answers as it says."""
+
+import time
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import jwt
+import pytest
+import schemathesis
+import schemathesis.openapi
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from openapi_spec_validator import validate
+from schemathesis.checks import load_all_checks
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from tests.documents import closed
+from tests.system.server import SECRET, ServerProcess
+
+EXAMPLES = 30  # of each operation, sound and unsound
+
+OPERATIONS = [
+    ("POST", "/register"),
+    ("POST", "/login"),
+    ("POST", "/logout"),
+    ("GET", "/user"),
+    ("DELETE", "/user"),
+    ("POST", "/user/password"),
+    ("GET", "/messages"),
+    ("GET", "/users/online"),
+]
+
+
+class Member:
+    """Somebody who has registered, and does so again under another name when they are gone."""
+
+    def __init__(self, server: ServerProcess) -> None:
+        self._server = server
+        self.register()
+
+    def register(self) -> None:
+        self.name = f"member-{uuid.uuid4()}"
+        self.password = f"{self.name}'s password"
+        self._claims = jwt.decode(self._server.sign_up(self.name), SECRET, ["HS256"])
+
+    def token(self) -> str:
+        """A new one: what ends another does not end it."""
+        return jwt.encode({**self._claims, "jti": str(uuid.uuid4()), "iat": time.time()}, SECRET)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ServerProcess]:
+    with ServerProcess() as process:
+        yield process
+
+
+@pytest.fixture(scope="module")
+def document(server: ServerProcess) -> dict[str, Any]:
+    document: dict[str, Any] = server.request("GET", "/openapi.json").body
+    return document
+
+
+@pytest.fixture(scope="module")
+def member(server: ServerProcess) -> Member:
+    return Member(server)
+
+
+def test_the_document_is_sound(document: dict[str, Any]) -> None:
+    validate(document)
+
+
+def test_all_of_the_document_is_tried(document: dict[str, Any]) -> None:
+    described = [(method.upper(), path) for path, item in document["paths"].items() for method in item]
+    assert sorted(described) == sorted([*OPERATIONS, *{("OPTIONS", path) for _, path in OPERATIONS}])
+
+
+@pytest.mark.parametrize(("method", "path"), OPERATIONS)
+def test_every_answer_is_in_the_document(
+    server: ServerProcess, document: dict[str, Any], member: Member, method: str, path: str
+) -> None:
+    operation = schema_of(document, server)[path][method]
+    cases = st.one_of(
+        operation.as_strategy(generation_mode=schemathesis.GenerationMode.POSITIVE),
+        operation.as_strategy(generation_mode=schemathesis.GenerationMode.NEGATIVE),
+    )
+
+    @settings(max_examples=EXAMPLES, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    @given(cases, st.booleans())
+    def attempt(case: schemathesis.Case[Any], knows_password: bool) -> None:
+        is_sound = case.meta is not None and case.meta.generation.mode == schemathesis.GenerationMode.POSITIVE
+        if knows_password and is_sound and isinstance(case.body, dict):
+            case.body |= {name: member.password for name in ("password", "old_password") if name in case.body}
+        answer = case.call_and_validate(
+            headers={"Authorization": f"Bearer {member.token()}"},
+            # An e-mail address and a name have rules that no schema says.
+            excluded_checks=[positive_data_acceptance],
+        )
+        if path.startswith("/user") and answer.status_code == 204:
+            member.register()
+
+    attempt()
+
+
+def schema_of(document: dict[str, Any], server: ServerProcess) -> Any:
+    """The document, strict in what is answered: more fields than it names are too many."""
+    load_all_checks()
+    taken = frozenset({"Registration", "Credentials", "PasswordChange", "Confirmation"})
+    components = {**document["components"], "schemas": closed(document["components"]["schemas"], but=taken)}
+    schema = schemathesis.openapi.from_dict({**document, "components": components})
+    schema.config.update(base_url=server.url)
+    return schema

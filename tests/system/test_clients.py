@@ -1,0 +1,71 @@
+"""The clients of docs/clients.md, as they stand there, over a line that is cut."""
+
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.system.js import FOLDER, JsClients
+from tests.system.proxy import CuttingProxy
+from tests.system.server import PATIENCE_SECONDS, ROOT, ServerProcess
+
+ANN = {"email": "ann@chat.test", "password": "correct horse"}
+INTERPRETERS = {"js": ["node", "--input-type=module", "-"], "python": [sys.executable, "-"]}
+
+
+@contextmanager
+def running(language: str, url: str) -> Iterator[subprocess.Popen[str]]:
+    """The client that docs/clients.md shows, for the server at `url`."""
+    found = re.search(rf"^```{language}\n(.*?)^```$", (ROOT / "docs/clients.md").read_text(), re.M | re.S)
+    assert found is not None
+    process = subprocess.Popen(
+        INTERPRETERS[language], cwd=FOLDER, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    watch = threading.Timer(PATIENCE_SECONDS, process.kill)  # reading then ends
+    watch.start()
+    try:
+        process.stdin.write(found[1].replace("http://localhost:3000", url))
+        process.stdin.close()
+        yield process
+    finally:
+        watch.cancel()
+        process.kill()
+        process.wait(PATIENCE_SECONDS)
+        process.stdout.close()
+
+
+def lines(process: subprocess.Popen[str], count: int) -> list[str]:
+    assert process.stdout is not None
+    return [process.stdout.readline().rstrip("\n") for _ in range(count)]
+
+
+@pytest.mark.parametrize("language", INTERPRETERS)
+def test_a_client_of_the_document_shows_everything_once_and_in_order(js: JsClients, language: str) -> None:
+    """270 messages while it is away, and then 2, where the server sends the newest 5 to somebody new."""
+    with (
+        ServerProcess(HISTORY_ON_CONNECT="5") as server,
+        CuttingProxy(server.port) as proxy,
+    ):
+        server.request("POST", "/register", {"name": "Ann", **ANN})
+        js.open("bob", server.url, server.sign_up("bob"))
+        js.expect("bob", "connect")
+        with running(language, proxy.url) as client:
+            first = [line.partition(", at ")[0] for line in lines(client, 3 if language == "js" else 2)]
+            assert sorted(first) == sorted(["Ann: Hello!", "sent", *(["connected"] if language == "js" else [])])
+            js.expect("bob", "receive-message")
+            for count in (270, 2):
+                proxy.cut()
+                js.burst("bob", [{"content": f"{number}"} for number in range(count)])
+                js.expect("bob", "receive-message", count)
+                proxy.mend()
+                if language == "js":
+                    assert lines(client, 1) == ["back, nothing missed"]
+                assert lines(client, count) == [f"bob: {number}" for number in range(count)]
+            js.emit("bob", "send-message", {"content": "after"})
+            assert lines(client, 1) == ["bob: after"]

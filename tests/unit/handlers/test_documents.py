@@ -1,0 +1,183 @@
+"""The documents of the doors: what they must say, who is made to say it, and the page that shows them."""
+
+import ast
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import chatio
+from chatio.errors import RateLimited
+from chatio.users import MAX_NAME_CHARS, PASSWORD_CHARS, Registration
+from handlers.answers import Said
+from handlers.asyncapi import asyncapi_document
+from handlers.base import BaseHandler
+from handlers.described import Undescribed, described, description_of, unlisted
+from handlers.documents import PAGE_POLICY, make_documents
+from handlers.guard import authenticated, public
+from handlers.openapi import openapi_document
+from handlers.user import LogoutHandler
+from tests.documents import Wire, chat_document
+from tests.unit.handlers.rest import Rest
+from tests.unit.handlers.test_routes import put_together
+
+ROOT = Path(__file__).parents[3]
+
+
+async def openapi(rest: Rest) -> dict[str, Any]:
+    document: dict[str, Any] = (await rest.call("GET", "/openapi.json")).json
+    return document
+
+
+def test_a_door_without_a_description_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    @public
+    async def undescribed(self: BaseHandler) -> None:
+        """Do something."""
+
+    monkeypatch.setattr(LogoutHandler, "post", undescribed)
+    with pytest.raises(Undescribed, match="undescribed is neither"):
+        put_together()
+
+
+def test_a_door_that_says_not_what_it_does_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    @public
+    @described(204)
+    async def silent(self: BaseHandler) -> None:
+        pass
+
+    monkeypatch.setattr(LogoutHandler, "post", silent)
+    with pytest.raises(Undescribed, match="silent says not"):
+        put_together()
+
+
+def test_an_unlisted_door_is_in_no_document() -> None:
+    class Page(BaseHandler):
+        @public
+        @unlisted
+        async def get(self) -> None:
+            pass
+
+    assert openapi_document([("/page", Page)])["paths"] == {}
+
+
+def test_guard_and_input_add_what_they_raise() -> None:
+    @described(201, Said, takes=Registration, raises=[RateLimited])
+    async def post(self: Any) -> None:
+        """Do something."""
+
+    assert {error.__name__ for error in description_of(public(post)).raises} == {  # type: ignore[union-attr]
+        "BodyTooLarge",
+        "ShuttingDown",
+        "Unforeseen",
+        "InvalidInput",
+        "RateLimited",
+    }
+    guarded = {error.__name__ for error in description_of(authenticated(post)).raises}  # type: ignore[union-attr]
+    assert {"MissingToken", "TokenExpired", "TokenRevoked", "RateLimited"} <= guarded
+
+
+async def test_limits_are_those_of_the_rules(rest: Rest) -> None:
+    schemas = (await openapi(rest))["components"]["schemas"]
+    name, password = (schemas["Registration"]["properties"][field] for field in ("name", "password"))
+    assert (name["minLength"], name["maxLength"]) == (1, MAX_NAME_CHARS)
+    assert (password["minLength"], password["maxLength"]) == (PASSWORD_CHARS.start, PASSWORD_CHARS.stop - 1)
+
+
+async def test_answers_name_their_headers(rest: Rest) -> None:
+    responses = (await openapi(rest))["paths"]["/user/password"]["post"]["responses"]
+    assert sorted(responses) == ["204", "400", "401", "403", "404", "409", "413", "429", "500", "503"]
+    assert "WWW-Authenticate" in responses["401"]["headers"]
+    assert "Retry-After" in responses["429"]["headers"]
+    assert "Retry-After" in responses["503"]["headers"]
+    assert all("Access-Control-Allow-Origin" in response["headers"] for response in responses.values())
+
+
+async def test_who_must_be_signed_in_is_said(rest: Rest) -> None:
+    paths = (await openapi(rest))["paths"]
+    open_to_all = {path for path, item in paths.items() if "post" in item and "security" not in item["post"]}
+    assert open_to_all == {"/register", "/login"}
+
+
+async def test_the_version_is_that_of_the_project(rest: Rest) -> None:
+    assert (await openapi(rest))["info"]["version"] == chat_document()["info"]["version"] == chatio.__version__
+
+
+def test_the_chat_without_presence_has_no_such_events() -> None:
+    document = asyncapi_document(namespace="/chat", message_max_chars=7, has_presence=False)
+    assert not [key for key in document["operations"] if "typing" in key or "presence" in key]
+    assert document["components"]["schemas"]["Draft"]["properties"]["content"]["maxLength"] == 7
+
+
+def test_every_event_that_the_chat_emits_or_handles_is_in_the_document() -> None:
+    """Read from the code, so that one that no test happens to cause is missed here."""
+    emitted: set[str] = set()
+    for path in (ROOT / "handlers").glob("*.py"):
+        for call in (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)):
+            if isinstance(call.func, ast.Attribute) and call.func.attr in ("emit", "aside", "dismiss"):
+                texts = [part.value for part in call.args if isinstance(part, ast.Constant)]
+                emitted.update(f"on.{text}" for text in texts if isinstance(text, str))
+    handled = re.findall(r'^            "([a-z-]+)": self\._', (ROOT / "handlers/chat.py").read_text(), re.M)
+    events = {f"emit.{name}" for name in handled if name not in ("connect", "disconnect")}
+    assert len(emitted) >= 5
+    assert {"connect", "on.receive-message", *emitted, *events} == set(chat_document()["operations"])
+
+
+@pytest.mark.parametrize(
+    ("key", "arguments"),
+    [
+        ("on.receive-message", [{"content": "without the rest"}, "0" * 14 + "-" + "0" * 10]),
+        ("on.typing", [{"id": "7", "name": "Ann", "email": "told@nobody.test"}]),
+        ("on.session-ended", [{"reason": "no such reason"}]),
+        ("on.session-ended", [{"reason": "expired"}, "an argument too many"]),
+        ("on.session-ended", []),
+        ("on.message-rejected", [{"ok": False, "error": {"code": "token_expired", "message": "-"}, "id": None}]),
+        ("on.news", []),
+        ("emit.send-message", [{"content": " "}]),
+    ],
+)
+def test_the_document_leaves_no_room_for(key: str, arguments: list[Any]) -> None:
+    assert Wire(chat_document()).fault(key, arguments) is not None
+
+
+@pytest.mark.parametrize(
+    ("path", "content_type"),
+    [
+        ("/openapi.json", "application/json; charset=utf-8"),
+        ("/asyncapi.json", "application/json; charset=utf-8"),
+        ("/docs", "text/html; charset=utf-8"),
+        ("/docs/", "text/html; charset=utf-8"),
+        ("/docs.css", "text/css; charset=utf-8"),
+    ],
+)
+async def test_documents_are_served_as_what_they_are(rest: Rest, path: str, content_type: str) -> None:
+    answer = await rest.call("GET", path)
+    assert (answer.status, answer.header("content-type")) == (200, content_type)
+    assert answer.header("content-security-policy") == PAGE_POLICY
+    head = await rest.call("HEAD", path)
+    assert (head.status, head.header("content-length")) == (200, str(len(answer.body)))
+
+
+async def test_the_page_shows_every_operation_event_and_shape(rest: Rest) -> None:
+    page = (await rest.call("GET", "/docs")).body.decode()
+    document = await openapi(rest)
+    for path, item in document["paths"].items():
+        assert all(f"{name.upper()} {path}<" in page for name in item if name != "options")
+    for message in chat_document()["components"]["messages"].values():
+        assert message["name"] in page
+    shapes = {**document["components"]["schemas"], **chat_document()["components"]["schemas"]}
+    assert set(re.findall(r'<article id="([A-Z]\w+)"', page)) == set(shapes)
+
+
+async def test_every_link_of_the_page_leads_somewhere_and_nothing_in_it_runs(rest: Rest) -> None:
+    page = (await rest.call("GET", "/docs")).body.decode()
+    assert set(re.findall(r'href="#([^"]*)"', page)) <= set(re.findall(r' id="([^"]*)"', page))
+    assert not re.search(r"<script|<style| style=| on[a-z]+=", page)
+
+
+def test_text_of_a_document_is_no_markup_in_the_page() -> None:
+    chat = chat_document()
+    chat["info"]["description"] = "<b>&"
+    page = make_documents([], chat)["/docs"].body
+    assert b"&lt;b&gt;&amp;" in page
+    assert b"<b>" not in page
