@@ -20,36 +20,28 @@ import platform
 import secrets
 import sys
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import msgspec
-from tornado.httpserver import HTTPServer
 
 from chatio import __version__, hooks, logs
-from chatio.addresses import parse_networks
-from chatio.capacity import capacity
-from chatio.envfile import env_file_values
+from chatio.envfile import read_env_file
 from chatio.log import MessageLog
 from chatio.overload import Overload
 from chatio.passwords import PasswordHasher
 from chatio.presence import Presence
-from chatio.realtime import Busy, HandshakeRate, Pace, create_server
+from chatio.realtime import Busy, create_server
 from chatio.settings import InvalidSettings, Settings, changed, load, unknown_names
-from chatio.signin import SignIns
 from chatio.stores.memory import MemoryUserStore
 from chatio.supervisor import Supervisor, take_supervisor
 from chatio.tallies import Tally
-from chatio.throttles import Throttle
 from chatio.tokens import Tokens
-from chatio.turns import Rates, Turns
 from chatio.users import UserRegistry
+from handlers import bounds
 from handlers.asyncapi import asyncapi_document
 from handlers.callers import Callers, PasswordDoor, RegistrationDoor
 from handlers.chat import NAMESPACE, ChatNamespace
 from handlers.cors import Cors, socket_origins
-from handlers.lines import LINES_PER_CLIENT, BoundedServer
 from handlers.listening import CannotListen, take_descriptors
 from handlers.measures import Measures
 from handlers.membership import Membership
@@ -70,7 +62,7 @@ DEFAULT_ENV_FILE = Path(__file__).with_name(".env")
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
     try:
-        from_file = _settings_in(options.env_file)
+        from_file = read_env_file(options.env_file, may_be_missing=options.env_file == DEFAULT_ENV_FILE)
         settings = load(os.environ, from_file, read_file=_text_of)
     except InvalidSettings as invalid:
         for problem in invalid.problems:
@@ -120,7 +112,7 @@ async def run(
         trusted_proxies=settings.proxies,
         ping_interval=settings.ping_interval_seconds,
         ping_timeout=settings.ping_timeout_seconds,
-        **_bounds(settings, Busy(overload.retry_after_seconds)),
+        **bounds.of_connections(settings, Busy(overload.retry_after_seconds)),
     )
     membership = Membership(realtime, NAMESPACE, tokens)
     chat = ChatNamespace(
@@ -128,11 +120,11 @@ async def run(
         membership=membership,
         log=log,
         presence=presence,
-        turns=_turns(settings),
+        turns=bounds.of_the_chat(settings),
         message_max_chars=settings.message_max_chars,
         history_on_connect=settings.history_on_connect,
         slow_client_seconds=settings.slow_client_seconds,
-        max_connections_per_person=settings.max_connections_per_person if settings.rate_limits == "on" else None,
+        max_connections_per_person=bounds.of_pages(settings),
     )
     callers = Callers(settings.proxies)
     requests = Requests(callers, newcomers_wait=overload.retry_after_seconds)
@@ -151,8 +143,8 @@ async def run(
         ),
         page=page,
         end_sockets=membership.end_revoked,
-        password_door=PasswordDoor(callers, _sign_ins(settings)),
-        registration_door=RegistrationDoor(callers, _registrations(settings)),
+        password_door=PasswordDoor(callers, bounds.of_sign_ins(settings)),
+        registration_door=RegistrationDoor(callers, bounds.of_registrations(settings)),
         socket_handler=socket_handler,
         outcomes=outcomes,
         readiness={
@@ -182,7 +174,7 @@ async def run(
             requests=requests,
             clients=realtime,
             grace_seconds=settings.shutdown_grace_seconds,
-            http_server=_http_server(settings, realtime.eio.refused),
+            http_server=bounds.of_tcp(settings, realtime.eio.refused),
             supervisor=supervisor,
             status=_status_of(presence),
             handed_over=handed_over,
@@ -193,80 +185,6 @@ async def run(
         watching.cancel()
         supervisor.close()
         hasher.close()
-
-
-def _bounds(settings: Settings, busy: Busy) -> dict[str, Any]:
-    """How many may connect, how often, and how fast each may send, in the words of `create_server`."""
-    connections, is_bounded_by_files = capacity(settings.max_connections)
-    if is_bounded_by_files:
-        logger.warning(
-            "MAX_CONNECTIONS is %d, but the limit of open files leaves room for %d: so many are taken",
-            settings.max_connections,
-            connections,
-            extra={"event": "few_open_files", "max_connections": connections},
-        )
-    if settings.rate_limits == "off":
-        return {"max_connections": connections, "gates": [busy]}
-    per_address = settings.max_connections_per_address
-    # All that may be at one address may come back at once: an office behind one NAT, after a restart of its proxy.
-    handshakes = Throttle(settings.connects_per_minute, 60.0, burst=per_address)
-    return {
-        "max_connections": connections,
-        "max_connections_per_address": per_address,
-        "gates": [busy, HandshakeRate(handshakes)],
-        "input_pace": Pace(settings.input_bytes_per_second, settings.input_burst_bytes),
-    }
-
-
-def _http_server(settings: Settings, refused: Callable[[str, str], None]) -> Callable[..., HTTPServer]:
-    if settings.rate_limits == "off":
-        return HTTPServer
-    return partial(
-        BoundedServer,
-        refused=refused,
-        most_per_address=LINES_PER_CLIENT * settings.max_connections_per_address,
-        trusted=parse_networks(settings.proxies),
-    )
-
-
-def _turns(settings: Settings) -> Turns:
-    rates = Rates(
-        messages=settings.messages_per_second,
-        message_burst=settings.message_burst,
-        person_messages=settings.person_messages_per_second,
-        person_message_burst=settings.person_message_burst,
-        other_events=settings.other_events_per_second,
-        flood_events=settings.flood_events,
-    )
-    return Turns(rates, is_on=settings.rate_limits == "on")
-
-
-def _sign_ins(settings: Settings) -> SignIns:
-    return SignIns(
-        failures_per_account=settings.login_failures_per_account,
-        failures_per_address=settings.login_failures_per_address,
-        logins_per_minute=settings.logins_per_minute,
-        is_on=settings.rate_limits == "on",
-    )
-
-
-def _registrations(settings: Settings) -> Throttle:
-    return Throttle(settings.registrations_per_hour, 3600, is_on=settings.rate_limits == "on")
-
-
-def _settings_in(env_file: Path) -> dict[str, str | None]:
-    """What the file says; nothing if it is the default one and not there. Raises `InvalidSettings`."""
-    if env_file == DEFAULT_ENV_FILE and not env_file.exists():
-        return {}
-    if not env_file.exists():
-        raise InvalidSettings([f"{env_file.name}: there is no such file"])
-    try:
-        with env_file.open(encoding="utf-8-sig") as stream:
-            return env_file_values(stream, env_file.name)
-    except UnicodeDecodeError:
-        raise InvalidSettings([f"{env_file.name}: is not UTF-8"]) from None
-    except OSError as error:
-        raise InvalidSettings([f"{env_file.name}: {error.strerror}"]) from None
 
 
 def _text_of(path: str) -> str:

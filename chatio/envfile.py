@@ -5,6 +5,7 @@ goes on over lines is such a quote, even where a later one happens to close it.
 """
 
 import re
+from pathlib import Path
 from typing import TextIO
 
 from dotenv.parser import Binding, parse_stream
@@ -12,6 +13,21 @@ from dotenv.parser import Binding, parse_stream
 from chatio.settings import InvalidSettings
 
 _NEWLINE = re.compile(r"\r\n|\r|\n")
+
+
+def read_env_file(path: Path, *, may_be_missing: bool) -> dict[str, str | None]:
+    """What the file at `path` sets; nothing if it is not there and need not be. Raises `InvalidSettings`."""
+    if not path.exists():
+        if may_be_missing:
+            return {}
+        raise InvalidSettings([f"{path.name}: there is no such file"])
+    try:
+        with path.open(encoding="utf-8-sig") as stream:
+            return env_file_values(stream, path.name)
+    except UnicodeDecodeError:
+        raise InvalidSettings([f"{path.name}: is not UTF-8"]) from None
+    except OSError as error:
+        raise InvalidSettings([f"{path.name}: {error.strerror}"]) from None
 
 
 def env_file_values(stream: TextIO, name: str) -> dict[str, str | None]:

@@ -1,0 +1,90 @@
+"""What the settings let strangers and members do, in the words of the parts that hold them to it.
+
+`RATE_LIMITS=off` turns off all of it but what the machine itself has no more of.
+"""
+
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from tornado.httpserver import HTTPServer
+
+from chatio.addresses import parse_networks
+from chatio.capacity import capacity
+from chatio.realtime import Busy, HandshakeRate, Pace
+from chatio.settings import Settings
+from chatio.signin import SignIns
+from chatio.throttles import Throttle
+from chatio.turns import Rates, Turns
+from handlers.lines import LINES_PER_CLIENT, BoundedServer
+
+logger = logging.getLogger("chatio")
+
+
+def are_on(settings: Settings) -> bool:
+    return settings.rate_limits == "on"
+
+
+def of_connections(settings: Settings, busy: Busy) -> dict[str, Any]:
+    """How many may connect, how often, and how fast each may send, in the words of `create_server`."""
+    connections, is_bounded_by_files = capacity(settings.max_connections)
+    if is_bounded_by_files:
+        logger.warning(
+            "MAX_CONNECTIONS is %d, but the limit of open files leaves room for %d: so many are taken",
+            settings.max_connections,
+            connections,
+            extra={"event": "few_open_files", "max_connections": connections},
+        )
+    if not are_on(settings):
+        return {"max_connections": connections, "gates": [busy]}
+    per_address = settings.max_connections_per_address
+    # All that may be at one address may come back at once: an office behind one NAT, after a restart of its proxy.
+    handshakes = Throttle(settings.connects_per_minute, 60.0, burst=per_address)
+    return {
+        "max_connections": connections,
+        "max_connections_per_address": per_address,
+        "gates": [busy, HandshakeRate(handshakes)],
+        "input_pace": Pace(settings.input_bytes_per_second, settings.input_burst_bytes),
+    }
+
+
+def of_tcp(settings: Settings, refused: Callable[[str, str], None]) -> Callable[..., HTTPServer]:
+    if not are_on(settings):
+        return HTTPServer
+    return partial(
+        BoundedServer,
+        refused=refused,
+        most_per_address=LINES_PER_CLIENT * settings.max_connections_per_address,
+        trusted=parse_networks(settings.proxies),
+    )
+
+
+def of_the_chat(settings: Settings) -> Turns:
+    rates = Rates(
+        messages=settings.messages_per_second,
+        message_burst=settings.message_burst,
+        person_messages=settings.person_messages_per_second,
+        person_message_burst=settings.person_message_burst,
+        other_events=settings.other_events_per_second,
+        flood_events=settings.flood_events,
+    )
+    return Turns(rates, is_on=are_on(settings))
+
+
+def of_sign_ins(settings: Settings) -> SignIns:
+    return SignIns(
+        failures_per_account=settings.login_failures_per_account,
+        failures_per_address=settings.login_failures_per_address,
+        logins_per_minute=settings.logins_per_minute,
+        is_on=are_on(settings),
+    )
+
+
+def of_registrations(settings: Settings) -> Throttle:
+    return Throttle(settings.registrations_per_hour, 3600, is_on=are_on(settings))
+
+
+def of_pages(settings: Settings) -> int | None:
+    """Connections of one person; None for any number."""
+    return settings.max_connections_per_person if are_on(settings) else None
