@@ -71,14 +71,14 @@ def play(server: ServerProcess, js: JsClients) -> None:
     js.open("eve", server.url, ann, transports=POLLING)
     js.expect("eve", "connect")
     for name, token in (("none", None), ("odd", "odd"), ("forged", ann[:-6] + "AAAAAA")):
-        js.open(name, server.url, token, transports=WEBSOCKET)
+        js.open(name, server.url, token, transports=WEBSOCKET, nonsense=token is None)
         js.expect(name, "connect_error")
 
     for number in range(3):
         js.emit("ann", "send-message", {"id": f"{number}", "content": "hello"}, ack="sent")
     js.emit("ann", "send-message", {"id": "0", "content": "hello"}, ack="sent")
-    js.emit("bob", "send-message", {"content": ""}, ack="sent")
-    js.emit("bob", "send-message", {"content": 7})
+    js.emit("bob", "send-message", {"content": ""}, ack="sent", nonsense=True)
+    js.emit("bob", "send-message", {"content": 7}, nonsense=True)
     js.emit("bob", "send-message", {"content": "x" * 101}, ack="sent")
     js.expect("ann", "ack:sent", 4)
     js.expect("bob", "ack:sent", 2)
