@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
+import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -103,8 +104,11 @@ def test_a_stuck_loop_that_the_watchdog_aborts_says_where_it_was() -> None:
     command = [sys.executable, "-c", _MAY_GET_STUCK, str(ROOT / "main.py")]
     with subprocess.Popen(command, env=environ, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
-        while "is listening" not in process.stderr.readline():
+        while "is listening" not in (line := process.stderr.readline()):
             pass
+        # While that line is being written no other can be: a signal that comes in the middle finds the stream taken.
+        with urllib.request.urlopen(f"{line.split()[-1]}/healthz", timeout=PATIENCE_SECONDS) as answer:  # noqa: S310
+            assert answer.status == 200
         process.send_signal(signal.SIGUSR2)
         process.send_signal(signal.SIGABRT)
         _, said = process.communicate(timeout=PATIENCE_SECONDS)
