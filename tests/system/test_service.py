@@ -103,15 +103,18 @@ def test_a_stuck_loop_that_the_watchdog_aborts_says_where_it_was() -> None:
     environ = {"SERVER_PORT": "0", "SERVER_HOST": "127.0.0.1", "JWT_SECRET_KEY": SECRET}
     command = [sys.executable, "-c", _MAY_GET_STUCK, str(ROOT / "main.py")]
     with subprocess.Popen(command, env=environ, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        while "is listening" not in (line := process.stderr.readline()):
-            pass
-        # A signal that comes while that line is being written finds the stream taken, and its own line is lost.
-        with urllib.request.urlopen(f"{line.split()[-1]}/healthz", timeout=PATIENCE_SECONDS) as answer:  # noqa: S310
-            assert answer.status == 200
-        process.send_signal(signal.SIGUSR2)
-        process.send_signal(signal.SIGABRT)
-        _, said = process.communicate(timeout=PATIENCE_SECONDS)
+        try:
+            assert process.stderr is not None
+            while "is listening" not in (line := process.stderr.readline()):
+                pass
+            # A signal that comes while that line is being written finds the stream taken, and its own line is lost.
+            with urllib.request.urlopen(f"{line.split()[-1]}/healthz", timeout=PATIENCE_SECONDS) as answer:  # noqa: S310
+                assert answer.status == 200
+            process.send_signal(signal.SIGUSR2)
+            process.send_signal(signal.SIGABRT)
+            _, said = process.communicate(timeout=PATIENCE_SECONDS)
+        finally:
+            process.kill()
     assert process.returncode == -signal.SIGABRT
     assert "CRITICAL chatio: Aborted, as by a watchdog, in " in said
     assert "Traceback" not in said
