@@ -107,7 +107,7 @@ def test_a_stuck_loop_that_the_watchdog_aborts_says_where_it_was() -> None:
             assert process.stderr is not None
             while "is listening" not in (line := process.stderr.readline()):
                 pass
-            # A signal that comes while that line is being written finds the stream taken, and its own line is lost.
+            # A signal that comes while that line is being written finds the stream taken: its own line is lost.
             with urllib.request.urlopen(f"{line.split()[-1]}/healthz", timeout=PATIENCE_SECONDS) as answer:  # noqa: S310
                 assert answer.status == 200
             process.send_signal(signal.SIGUSR2)
