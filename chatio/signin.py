@@ -10,7 +10,7 @@
 
 Who is a stranger to an account is told by the address (`chatio.addresses.origin_of`): after the right password
 from there it is one of the account's own for 30 days. So who guesses closes the account to strangers, not to its
-owner; and a neighbour behind the same router closes nobody's.
+owner; and a neighbour behind the same router, who guesses at this very account, closes it there alone.
 
 Rules: an attempt counts as a failure before anything is computed, and is given back if it was none, so that
 guesses at the same time do not slip through. An account is a digest of what was typed; whether it exists is never
@@ -33,7 +33,7 @@ from chatio.throttles import MAX_KEYS, Throttle
 FIRST_WAIT_SECONDS: Final = 60.0
 LONGEST_WAIT_SECONDS: Final = 15 * 60.0
 # Without a failure for so long, after the wait that the last one brought. With the longest wait an account can be
-# guessed at 96 times a day without end; by who lets it be forgotten each time, 240 times.
+# guessed at 96 times a day without end; by who lets it be forgotten at the best of times, 268 times.
 FORGOTTEN_AFTER_SECONDS: Final = 3600.0
 KNOWN_ADDRESS_SECONDS: Final = 30 * 86400.0
 KNOWN_ADDRESSES: Final = 8  # of one account; the one that was longest without a log-in is forgotten

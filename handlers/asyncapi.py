@@ -29,7 +29,7 @@ from handlers.schemas import Json, reference, schemas_of
 
 OF_MESSAGES: Final = (MessageInvalid, MessageEmpty, MessageTooLong, RateLimited)
 OF_CONNECT: Final = (MissingToken, TokenExpired, TokenSignatureInvalid, TokenMalformed, TokenRevoked)
-OF_RENEWAL: Final = (*OF_CONNECT, TokenOfAnother)
+OF_RENEWAL: Final = (*OF_CONNECT, TokenOfAnother, RateLimited)
 
 _ABOUT: Final = """\
 Socket.IO protocol 5 (Engine.IO 4), path `/socket.io/`, namespace `/chat`: over polling with upgrade, WebSocket

@@ -33,7 +33,7 @@ from handlers.requests import RETRY_AFTER_SECONDS
 NAMESPACE = "/chat"
 
 # Counted where they are handled, or not a client's; every other event counts before it is looked at.
-_COUNTED_ELSEWHERE = frozenset({"connect", "disconnect", "send-message"})
+_COUNTED_ELSEWHERE = frozenset({"connect", "disconnect", "send-message", "renew"})
 
 
 def receive_message(entry: Entry) -> list[object]:
@@ -173,8 +173,9 @@ class ChatNamespace(socketio.AsyncNamespace):
     async def _renew(self, sid: str, raw: object = None, *_: object) -> Any:
         """Stay, on a newer token of the same person; whatever else it is, all stays as it was."""
         try:
+            self._pacing.require(sid, self._authors[sid])
             return msgspec.to_builtins(events.Renewed(True, self._membership.renew(sid, raw)))
-        except TokenError as error:
+        except (TokenError, RateLimited) as error:
             refusal = msgspec.to_builtins(events.Refused(False, _cause(error)))
         if ack_requested():
             return refusal

@@ -23,17 +23,14 @@ MAX_BODY_BYTES = 1024  # nobody sends one
 logger = logging.getLogger("chatio.metrics")
 
 
-class MetricsHandler(RequestHandler):
-    def initialize(self, registry: CollectorRegistry) -> None:
-        self._registry = registry
+class _NothingHandler(RequestHandler):
+    """Any path that is none of ours."""
 
-    def get(self) -> None:
-        encode, content_type = choose_encoder(self.request.headers.get("Accept", ""))
-        self.set_header("Content-Type", content_type)
-        self.finish(encode(self._registry))
+    def set_default_headers(self) -> None:
+        self.clear_header("Server")
 
-    def compute_etag(self) -> None:
-        """No two answers are the same."""
+    def prepare(self) -> None:
+        raise HTTPError(404)
 
     def log_exception(
         self, typ: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None
@@ -44,6 +41,22 @@ class MetricsHandler(RequestHandler):
     def write_error(self, status_code: int, **_details: Any) -> None:
         self.set_header("Content-Type", "text/plain; charset=utf-8")
         self.finish(f"{status_code}\n")
+
+
+class MetricsHandler(_NothingHandler):
+    def initialize(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+
+    def prepare(self) -> None:
+        """This path is one."""
+
+    def get(self) -> None:
+        encode, content_type = choose_encoder(self.request.headers.get("Accept", ""))
+        self.set_header("Content-Type", content_type)
+        self.finish(encode(self._registry))
+
+    def compute_etag(self) -> None:
+        """No two answers are the same."""
 
 
 def serve_metrics(measures: Collector, *, host: str, port: int) -> HTTPServer:
@@ -57,6 +70,7 @@ def serve_metrics(measures: Collector, *, host: str, port: int) -> HTTPServer:
     registry.register(measures)
     application = Application(
         [(r"/metrics", MetricsHandler, {"registry": registry})],
+        default_handler_class=_NothingHandler,
         log_function=lambda _: None,
     )
     server = HTTPServer(application, max_body_size=MAX_BODY_BYTES, **HTTP_SERVER_OPTIONS)

@@ -14,6 +14,8 @@ logger = logging.getLogger("chatio.chat")
 
 # Below every sensible `ackTimeout`; at 5 messages a second a turn comes after 0.2 s.
 HOLD_SECONDS: Final = 1.0
+# One more is let through after a twentieth of it, as a rule.
+RETRY_AFTER_SECONDS: Final = 1
 # What waits behind the message of a client that sends its next when it has its ack: nothing, or `typing`.
 MOST_BEHIND: Final = 2
 
@@ -46,6 +48,11 @@ class Pacing:
             return True
         self._refused(sid, author)
         return False
+
+    def require(self, sid: str, author: Author) -> None:
+        """`takes`, for an event that has an answer. Raises `RateLimited`."""
+        if not self.takes(sid, author):
+            raise RateLimited(retry_after_seconds=RETRY_AFTER_SECONDS)
 
     def lets_in(self, sid: str, author: Author) -> bool:
         """Whether `sid` may come in; if not, its connection is closed already."""

@@ -55,6 +55,7 @@ class Connection(EngineIOSocket):  # type: ignore[misc]
         "namespaces",
         "outbox",
         "posting",
+        "refused_connects",
         "running_handlers",
         "server",
         "sid",
@@ -73,6 +74,7 @@ class Connection(EngineIOSocket):  # type: ignore[misc]
         self.upgrade: Upgrade | None = None
         self.posting = False  # a POST is being received
         self.running_handlers = 0
+        self.refused_connects = 0
         self.namespaces: tuple[str, ...] = ()  # Socket.IO's, those it is connected to
         self.cursor: Cursor | None = None  # in the log that it follows, if it does
         self.inbox: Inbox | None = None

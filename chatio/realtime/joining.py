@@ -18,7 +18,7 @@ from chatio.realtime.deadlines import Deadlines
 from chatio.realtime.dispatch import INTERNAL_ERROR, Connecting, Dispatcher, TryLater, raise_if_cancelled
 from chatio.realtime.failures import report
 from chatio.realtime.fanout import Fanout
-from chatio.realtime.limits import CONNECT_GAP_SECONDS, MAX_NAMESPACES
+from chatio.realtime.limits import CONNECT_GAP_SECONDS, MAX_NAMESPACES, MAX_REFUSED_CONNECTS
 from chatio.realtime.packets import ProtocolError
 
 
@@ -36,6 +36,8 @@ class Joining(Dispatcher):
 
     async def _handle_connect(self, eio_sid: str, namespace: str, data: Any) -> None:
         connection = self.eio.sockets[eio_sid]
+        if connection.refused_connects >= MAX_REFUSED_CONNECTS:
+            raise ProtocolError("CONNECT refused too often")
         if not self._serves(namespace):
             self._refuse(connection, namespace, {"message": "Invalid namespace"})
             return
@@ -140,6 +142,7 @@ class Joining(Dispatcher):
             self.eio.refused(connection.address, str(refusal))
             self._later.add(connection.sid)
             return
+        connection.refused_connects += 1
         kind = DISCONNECT if self.always_connect and refusal != {"message": "Invalid namespace"} else CONNECT_ERROR
         try:
             self._answer(connection.sid, kind, namespace, refusal)

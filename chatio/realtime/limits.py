@@ -43,6 +43,9 @@ MAX_NAMESPACES = 32
 
 # A WebSocket that came for an upgrade finishes it within this time. Node's `upgradeTimeout`.
 UPGRADE_SECONDS = 10.0
+# CONNECTs of one connection that are refused; the next one closes it. Each takes 0.1 ms, and a stranger has no
+# pace but that of bytes: so all that one connection may ask for costs about what its handshake did.
+MAX_REFUSED_CONNECTS = 10
 # After a refused CONNECT the client has this long to leave by itself.
 REFUSED_SECONDS = 1.0
 # Who is to come again later is let go after this time, without an answer: the official clients are back 1 s after

@@ -175,3 +175,16 @@ def test_the_port_of_metrics_has_nothing_else(measured: ServerProcess) -> None:
             fetched(metrics_url(measured).replace("/metrics", path))
         with refused.value:
             assert refused.value.code == 404
+
+
+def test_the_port_of_metrics_does_not_say_what_serves_it(measured: ServerProcess) -> None:
+    url = metrics_url(measured)
+    with urllib.request.urlopen(url, timeout=PATIENCE_SECONDS) as answer:  # noqa: S310 - our own server's
+        assert "Server" not in answer.headers
+    for method, address in (("GET", f"{url}/x"), ("POST", url)):
+        asked = urllib.request.Request(address, b"", method=method)  # noqa: S310 - our own server's
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(asked, timeout=PATIENCE_SECONDS)  # noqa: S310
+        with refused.value as answer:
+            assert "Server" not in answer.headers
+            assert answer.read() == f"{answer.code}\n".encode()

@@ -171,6 +171,24 @@ def test_no_event_is_free(limited: ServerProcess, js: JsClients, event: list[Any
     js.expect("ann", "connect")
 
 
+@pytest.mark.parametrize("has_ack", [True, False])
+def test_a_renewal_beyond_the_pace_is_refused_aloud(js: JsClients, *, has_ack: bool) -> None:
+    """Who is told nothing takes the renewal for done, or waits for it, until the socket ends."""
+    with ServerProcess(RATE_LIMITS="on", OTHER_EVENTS_PER_SECOND="1") as server:
+        join(js, server, "ann")
+        asked = [f"renewal {n}" for n in range(100)]  # 10 are taken at once, and coming in was 5 of them
+        for ack in asked:
+            js.emit("ann", "renew", {"token": token_of("ann")}, ack=ack if has_ack else None)
+        if has_ack:
+            answers = [js.expect("ann", f"ack:{ack}")[0][0] for ack in asked]
+        else:
+            answers = [js.expect("ann", "renew-rejected")[0][0]]
+    refused = [answer["error"] for answer in answers if not answer["ok"]]
+    assert refused
+    for error in refused:
+        assert (error["code"], error["retry_after_seconds"]) == ("rate_limited", 1)
+
+
 @pytest.mark.direct("a WebSocket of its own making")
 async def test_who_leaves_and_comes_in_over_and_over_is_closed_without_a_word(limited: ServerProcess) -> None:
     """Each time a token is checked and messages are sent. Never a CONNECT_ERROR: a page would stay dead."""

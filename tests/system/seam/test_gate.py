@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from chatio.realtime import HandshakeRate, Pace, Refusal, TryLater, create_server
-from chatio.realtime.limits import HEAD_BYTES
+from chatio.realtime.limits import HEAD_BYTES, MAX_REFUSED_CONNECTS
 from chatio.throttles import Throttle
 from tests.system.seam.wire import (
     SOCKET_IO,
@@ -217,6 +217,30 @@ async def test_nothing_is_kept_of_who_is_to_come_later_and_goes_at_once() -> Non
         ws.send("40/chat,")
         await until(lambda: len(server._later) == 1)
         ws.cut()
+        await until(lambda: not leftovers(server))
+
+
+@pytest.mark.parametrize("namespace", ["/chat", "/unknown"])
+async def test_who_is_refused_again_and_again_on_one_connection_is_closed(namespace: str) -> None:
+    server, handler = create_server(namespaces=["/chat"], async_handlers=False)
+    asked = 0
+
+    async def refuse(*_: Any) -> bool:
+        nonlocal asked
+        asked += 1
+        return False
+
+    server.on("connect", refuse, namespace="/chat")
+    async with serving(handler) as port:
+        ws = await open_ws(port)
+        ws.send(*[f"40{namespace},"] * 1000)
+        answers = []
+        while not (said := await ws.receive_or_end()).startswith("closed"):
+            answers.append(said)
+        assert len(answers) == MAX_REFUSED_CONNECTS
+        assert all(answer.startswith(f"44{namespace},") for answer in answers)
+        ws.cut()
+        assert asked <= MAX_REFUSED_CONNECTS
         await until(lambda: not leftovers(server))
 
 
