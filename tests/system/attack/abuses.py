@@ -15,6 +15,7 @@ from tests.system.seam.wire import SOCKET_IO, Closed, Http, Ws
 
 STEPS = 20_000
 STEP_SECONDS = 5.0
+PAUSE_SECONDS = 0.01  # between two batches of a flood, else it is over before anybody has said anything
 STRANGER = "198.51.100.7"
 
 Outcome = Counter[str]
@@ -276,6 +277,7 @@ async def _flood(scene: Scene, tokens: list[str], packet: Callable[[int], str], 
             while time.monotonic() < ends and not reading.done() and number < STEPS:
                 ws.send(*(packet(number + more) for more in range(batch)))
                 number += batch
+                await asyncio.sleep(PAUSE_SECONDS)
                 try:
                     await asyncio.wait_for(ws.http.writer.drain(), 0.5)
                 except (TimeoutError, ConnectionError):

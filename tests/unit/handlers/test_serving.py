@@ -13,7 +13,9 @@ from tornado.netutil import bind_sockets
 from tornado.web import Application
 
 from chatio.errors import ANSWERS, ShuttingDown
+from chatio.realtime import HTTP_SERVER_OPTIONS
 from chatio.supervisor import Supervisor
+from handlers import serving
 from handlers.base import BaseHandler
 from handlers.guard import public
 from handlers.leaving import leave
@@ -209,6 +211,25 @@ async def test_a_second_signal_cuts_it_short_and_says_what_is_skipped(rest: Rest
     assert server.happened == []
     assert told.lines[1:] == [STOPPING, "Leaving at once: 7 connections and 1 requests are cut off", "Stopped"]
     server.answer_now.set()
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [b"", b"GET / HTTP/1.1\r\nHost: a\r\nX-", b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{"],
+    ids=["nothing", "half a head", "half a body"],
+)
+async def test_a_request_that_never_ends_ends(
+    rest: Rest, told: Told, monkeypatch: pytest.MonkeyPatch, begun: bytes
+) -> None:
+    monkeypatch.setattr(serving, "BODY_SECONDS", 0.1)
+    monkeypatch.setitem(HTTP_SERVER_OPTIONS, "idle_connection_timeout", 0.1)
+    server = Server(rest, told)
+    await server.listening()
+    async with await rest.connect() as connection:
+        await connection.send(begun)
+        assert await connection.ends()
+    os.kill(os.getpid(), signal.SIGTERM)
+    await server.stopped()
 
 
 async def test_signals_that_come_after_it_has_left_change_nothing(rest: Rest, told: Told) -> None:
