@@ -6,6 +6,7 @@ far as proxies that the operator named have written it: each appends the address
 
 import ipaddress
 from collections.abc import Iterable
+from functools import lru_cache
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -32,6 +33,7 @@ def client_address(peer: str, forwarded_for: str, trusted: tuple[Network, ...]) 
     return address
 
 
+@lru_cache(maxsize=4096)  # asked three times for each connection, at 3.4 µs
 def origin_of(address: str) -> str:
     """Who `address` is counted as: itself, or its /64 where it is of IPv6, which is what one line is given.
 
