@@ -45,6 +45,7 @@ def lines(process: subprocess.Popen[str], count: int) -> list[str]:
     return [process.stdout.readline().rstrip("\n") for _ in range(count)]
 
 
+@pytest.mark.direct("the clients of the document trust no certificate made for a test")
 @pytest.mark.parametrize("language", INTERPRETERS)
 def test_a_client_of_the_document_shows_everything_once_and_in_order(js: JsClients, language: str) -> None:
     """270 messages while it is away, and then 2, where the server sends the newest 5 to somebody new."""
