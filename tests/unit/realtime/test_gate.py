@@ -2,18 +2,11 @@
 
 from chatio.realtime.gate import FULL_RETRY_SECONDS, Crowd, HandshakeRate, Refusal, first_refusal
 from chatio.throttles import Throttle
+from tests.unit.clock import Clock
 
 ANN, BOB = "192.0.2.1", "192.0.2.2"
 LINE = ["2001:db8::1", "2001:db8::ffff", "2001:db8:0:0:8::1"]  # of one /64
 OTHER_LINE = "2001:db8:0:1::1"
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Shut:

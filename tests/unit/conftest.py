@@ -1,0 +1,10 @@
+"""What unit tests share."""
+
+import pytest
+
+from tests.unit.clock import Clock
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
