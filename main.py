@@ -26,12 +26,13 @@ import msgspec
 
 from chatio import __version__, hooks, logs
 from chatio.envfile import read_env_file
+from chatio.loading import InvalidSettings, load, unknown_names
 from chatio.log import MessageLog
 from chatio.overload import Overload
 from chatio.passwords import PasswordHasher
 from chatio.presence import Presence
 from chatio.realtime import Busy, create_server
-from chatio.settings import InvalidSettings, Settings, changed, load, unknown_names
+from chatio.settings import Settings, changed
 from chatio.stores.memory import MemoryUserStore
 from chatio.supervisor import Supervisor, take_supervisor
 from chatio.tallies import Tally

@@ -4,8 +4,8 @@ import asyncio
 import os
 
 import main
+from chatio.loading import load
 from chatio.logs import ERRORS
-from chatio.settings import load
 from chatio.supervisor import Supervisor
 from chatio.tallies import Tally
 

@@ -5,7 +5,7 @@ import io
 import pytest
 
 from chatio.envfile import env_file_values
-from chatio.settings import InvalidSettings
+from chatio.loading import InvalidSettings
 
 
 def read(text: str) -> dict[str, str | None]:

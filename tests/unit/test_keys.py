@@ -2,7 +2,8 @@
 
 import pytest
 
-from chatio.settings import InvalidSettings, Settings, load
+from chatio.loading import InvalidSettings, load
+from chatio.settings import Settings
 
 KEY = "a key of more than thirty-two bytes"
 BEFORE = "the key before it, of more than 32 bytes"

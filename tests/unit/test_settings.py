@@ -6,7 +6,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from chatio.settings import InvalidSettings, Settings, load, table, unknown_names
+from chatio.loading import InvalidSettings, load, unknown_names
+from chatio.settings import Settings, table
 
 ROOT = Path(__file__).parents[2]
 

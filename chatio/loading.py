@@ -1,0 +1,119 @@
+"""From texts to `Settings`: what is read, from where first, and all that is wrong with it at once.
+
+What is read are plain mappings of texts: this knows neither the environment nor a file.
+"""
+
+import difflib
+import ipaddress
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, get_args, get_origin
+from urllib.parse import urlsplit
+
+import msgspec
+
+from chatio.keys import Place, ReadFile, key_at, problems_between
+from chatio.settings import ANY_ORIGIN, Settings, table
+
+
+class InvalidSettings(Exception):
+    """`problems` has one sentence for each; no secret stands in them."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+def load(*sources: Mapping[str, str | None], read_file: ReadFile | None = None) -> Settings:
+    """Settings from `sources`, the first that has a name wins; an empty text counts as not set.
+
+    `read_file` gives the text at a path, or raises OSError or ValueError; without it no file is asked for a key.
+    Raises `InvalidSettings` with every problem at once.
+    """
+    values: dict[str, Any] = {}
+    problems: list[str] = []
+    for field in msgspec.structs.fields(Settings):
+        name = field.name.upper()
+        text = next((source[name] for source in sources if source.get(name)), None)
+        if text is None:
+            continue
+        try:
+            text.encode()
+            values[field.name] = msgspec.convert(text.strip(), field.type, strict=False)
+        except UnicodeEncodeError:
+            problems.append(f"{name}: is not UTF-8")
+        except msgspec.ValidationError as error:
+            # Of msgspec's errors only that for a choice quotes the value, and it may be a secret gone astray.
+            kind = get_args(field.type)[0]
+            choices = get_args(kind) if get_origin(kind) is Literal else ()
+            problems.append(f"{name}: must be one of {', '.join(choices)}" if choices else f"{name}: {error}")
+    settings = Settings(**values)
+    settings, key_problems = _with_keys(settings, read_file)
+    problems += key_problems + _problems(settings)
+    if problems:
+        raise InvalidSettings(problems)
+    return settings
+
+
+def unknown_names(names: Iterable[str]) -> list[str]:
+    """A sentence for each of `names` that is no setting, with the one that was probably meant."""
+    known = [setting.name for setting in table()]
+    sentences = []
+    for name in names:
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+            sentences.append("a line is not NAME=value")  # it may be a secret that was pasted there
+        elif name not in known:
+            close = difflib.get_close_matches(name.removeprefix("CHATIO_"), known, n=1)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            sentences.append(f"{name} is not a setting{hint}")
+    return sentences
+
+
+def _with_keys(settings: Settings, read_file: ReadFile | None) -> tuple[Settings, list[str]]:
+    """`settings` with the keys that stand in files, and what is wrong with any key."""
+    current = Place("JWT_SECRET_KEY", settings.jwt_secret_key, settings.jwt_secret_key_file)
+    before = Place(
+        "JWT_SECRET_KEY_PREVIOUS",
+        settings.jwt_secret_key_previous,
+        settings.jwt_secret_key_previous_file,
+        may_be_empty=True,
+    )
+    key, problems = key_at(current, read_file)
+    previous, previous_problems = key_at(before, read_file)
+    problems += previous_problems
+    if not problems:
+        problems = problems_between(current, key, previous)
+    return msgspec.structs.replace(settings, jwt_secret_key=key, jwt_secret_key_previous=previous), problems
+
+
+def _problems(settings: Settings) -> list[str]:
+    """What single types cannot tell."""
+    problems = []
+    if not settings.origins:
+        problems.append("CLIENT_URL: must name an origin, such as http://localhost:5173")
+    elif settings.origins != (ANY_ORIGIN,):
+        problems.extend(
+            f"CLIENT_URL: {origin.rpartition('@')[2]!r} is not an origin such as https://chat.example or http://localhost:5173"
+            for origin in settings.origins
+            if not _is_origin(origin)
+        )
+    for proxy in settings.proxies:
+        try:
+            ipaddress.ip_network(proxy, strict=False)
+        except ValueError:
+            problems.append(f"TRUSTED_PROXIES: {proxy!r} is neither an address nor a network")
+    return problems
+
+
+def _is_origin(text: str) -> bool:
+    """Scheme, host and perhaps a port, and nothing else (RFC 6454, 6.2)."""
+    try:
+        parts = urlsplit(text)
+        parts.port  # noqa: B018 - reading it is what checks it
+    except ValueError:
+        return False
+    return (
+        parts.scheme in ("http", "https")
+        and re.fullmatch(r"[^\s/?#@\\]+", parts.netloc) is not None
+        and text == f"{parts.scheme}://{parts.netloc}"
+    )
