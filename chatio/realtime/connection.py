@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 from chatio.realtime import outgoing
 from chatio.realtime.frames import NORMAL, PROTOCOL_ERROR
 from chatio.realtime.inbox import Inbox
-from chatio.realtime.library import EngineIOSocket
-from chatio.realtime.limits import MAX_RUNNING_HANDLERS
+from chatio.realtime.intake import Intake
 from chatio.realtime.outbox import Outbox
 from chatio.realtime.outgoing import Outgoing
 from chatio.realtime.packets import Engine, ProtocolError, decode_engine
@@ -40,23 +39,16 @@ class SessionClosed(Exception):
     """This connection answers no more requests."""
 
 
-class Connection(EngineIOSocket):  # type: ignore[misc]
+class Connection(Intake):
     """What `engineio.AsyncServer` keeps for each client. Event loop only; only `poll` and `close` wait."""
 
     __slots__ = (
-        "_held",
-        "_paid_at",
-        "_room",
         "_session",
         "address",
         "cursor",
-        "inbox",
-        "max_input_bytes",
         "namespaces",
         "outbox",
-        "posting",
         "refused_connects",
-        "running_handlers",
         "server",
         "sid",
         "stage",
@@ -65,24 +57,18 @@ class Connection(EngineIOSocket):  # type: ignore[misc]
     )
 
     def __init__(self, server: "EngineServer", sid: str, address: str, max_input_bytes: int) -> None:
-        self.server: EngineServer = server
+        super().__init__(max_input_bytes)
+        self.server = server
         self.sid = sid
         self.address = address  # of the client
-        self.max_input_bytes = max_input_bytes
         self.stage = Stage.POLLING
         self.websocket: WebSocket | None = None
         self.upgrade: Upgrade | None = None
-        self.posting = False  # a POST is being received
-        self.running_handlers = 0
         self.refused_connects = 0
         self.namespaces: tuple[str, ...] = ()  # Socket.IO's, those it is connected to
         self.cursor: Cursor | None = None  # in the log that it follows, if it does
-        self.inbox: Inbox | None = None
         self.outbox: Outbox | None = Outbox()
-        self._paid_at = 0.0  # for what it sent, see Pace
-        self._held: asyncio.TimerHandle | None = None  # while it is not read because it sent too fast
         self._session: dict[str, Any] | None = None
-        self._room: asyncio.Future[None] | None = None
 
     # What the library reads of its sockets.
 
@@ -118,30 +104,6 @@ class Connection(EngineIOSocket):  # type: ignore[misc]
 
     # Input
 
-    def input_limit(self) -> int:
-        return self.max_input_bytes
-
-    @property
-    def is_too_fast(self) -> bool:
-        """It sent more than its pace allows, and is not read until that is made up for."""
-        return self._held is not None
-
-    @property
-    def is_full(self) -> bool:
-        """It holds as much unhandled input as it may, or sent too fast."""
-        return (
-            self._held is not None
-            or (self.inbox is not None and self.inbox.is_full)
-            or self.running_handlers >= MAX_RUNNING_HANDLERS
-        )
-
-    @property
-    def is_paused(self) -> bool:
-        """We do not read what it sends, or did not a moment ago: its answer to a ping may be on its way."""
-        if self.server.input_pace.is_behind(self._paid_at, asyncio.get_running_loop().time()):
-            return True
-        return self.posting and self.is_full if self.websocket is None else self.websocket.is_paused
-
     def message_received(self, message: str | bytes) -> None:
         """A message on the WebSocket."""
         try:
@@ -166,43 +128,6 @@ class Connection(EngineIOSocket):  # type: ignore[misc]
             self._client_leaves()
         else:
             raise ProtocolError("Engine.IO packet type")
-
-    def input_read(self, size_bytes: int) -> None:
-        """So much was read from the client: read no more for now if that was too fast."""
-        loop, pace = asyncio.get_running_loop(), self.server.input_pace
-        now = loop.time()
-        self._paid_at = pace.after(self._paid_at, size_bytes, now)
-        wait = self._paid_at - now - pace.burst_seconds  # all of it takes 0.5 µs; a message 22 till it is handled
-        if wait > 0 and not self.closing:
-            if self.websocket is not None:
-                self.websocket.pause()
-            if self._held is None:
-                self._held = loop.call_later(wait, self._read_on)
-
-    def _read_on(self) -> None:
-        self._held = None
-        self.make_room()
-
-    async def until_room(self) -> None:
-        """Wait until this connection takes more input, or is closed."""
-        if self._room is None:
-            self._room = asyncio.get_running_loop().create_future()
-        await asyncio.shield(self._room)
-
-    def make_room(self) -> None:
-        """Some of the input was handled: read on, if it is enough."""
-        if self.is_full and not self.closing:
-            return
-        if self._room is not None:
-            self._room.set_result(None)
-            self._room = None
-        if self.websocket is not None and self.websocket.is_paused:
-            self.websocket.resume()
-
-    def handler_done(self) -> None:
-        """One of its handlers that ran at the same time as others is done."""
-        self.running_handlers -= 1
-        self.make_room()
 
     def _client_leaves(self) -> None:
         if self.outbox is not None and not self.outbox.is_polled:
@@ -371,9 +296,7 @@ class Connection(EngineIOSocket):  # type: ignore[misc]
 
     def _let_go(self, code: int, farewell: Outgoing) -> None:
         self.server.forget_timers(self)
-        if self._held is not None:
-            self._held.cancel()
-            self._held = None
+        self.stop_intake()
         if self.upgrade is not None:
             self.upgrade.abandon()
         if self.websocket is not None:
