@@ -71,6 +71,8 @@ class BaseHandler(RequestHandler):
         self.set_header("Cache-Control", "no-store")
         self.set_header("X-Content-Type-Options", "nosniff")
         if self.cors is not None:
+            if self._requests.is_leaving:
+                self.set_header("Connection", "close")  # so that the next request goes to the next process
             for name, value in self.cors.headers(self.request.headers.get("Origin")).items():
                 self.set_header(name, value)
 
@@ -195,8 +197,6 @@ class BaseHandler(RequestHandler):
             case Temporary():
                 self._tell_refused(answer.code)
                 self.set_header("Retry-After", str(error.retry_after_seconds))
-                if isinstance(error, ShuttingDown):
-                    self.set_header("Connection", "close")  # so that the next request goes to the next process
             case MethodNotAllowed():
                 self.set_header("Allow", ", ".join([*self.methods(), "OPTIONS"]))
             case Unforeseen():

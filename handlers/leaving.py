@@ -28,8 +28,8 @@ class Clients(Protocol):
     async def leave(self, seconds: float, close_port: Callable[[], None] | None = None) -> None:
         """Take nobody new, and let everybody go within `seconds`.
 
-        `close_port`, if any, is called as soon as nobody needs a new connection to be served to the end; until
-        then newcomers are taken.
+        `close_port`, if any, is called as soon as nobody needs a new connection to be served to the end. Nobody is
+        refused then: who comes on a connection that was open is taken, and let go.
         """
 
 
@@ -45,8 +45,8 @@ async def leave(
     """Return when nobody is connected any more, early enough for the process to end within `grace_seconds`.
 
     Meanwhile the port stays open, and who comes is answered 503. With `keeps_answering=False` somebody else has it
-    too (systemd's socket activation): those who poll are let go first, with everybody served as ever, and then the
-    port is closed, and who comes waits for the next process.
+    too (systemd's socket activation), and nobody is refused: those who poll are let go first, and then the port is
+    closed. Who comes waits for the next process; who asks on a connection that was open by then is served.
     `at_once` cuts it short.
     """
     logger.info(
@@ -91,19 +91,11 @@ async def _part(requests: Requests, clients: Clients, seconds: float, server: HT
 
 async def _part_from_port(requests: Requests, clients: Clients, seconds: float, server: HTTPServer) -> bool:
     """True if every request was answered."""
-    loop, is_closed = asyncio.get_running_loop(), asyncio.Event()
+    loop = asyncio.get_running_loop()
     ends = loop.time() + seconds
-
-    def close_port() -> None:
-        server.stop()
-        is_closed.set()
-
-    async def finish_requests() -> bool:
-        await is_closed.wait()
-        return await requests.finish(ends - loop.time())
-
-    all_answered, _ = await asyncio.gather(finish_requests(), clients.leave(seconds, close_port))
-    return all_answered
+    requests.hand_over()
+    await clients.leave(seconds, server.stop)
+    return await requests.finish(max(0.0, ends - loop.time()))
 
 
 def _tell_what_is_cut_off(requests: Requests, clients: Clients) -> None:

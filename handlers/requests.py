@@ -29,7 +29,8 @@ class Requests:
         """`newcomers_wait`: after how many seconds to register or log in; 0: now."""
         self.callers = callers
         self._newcomers_wait = newcomers_wait
-        self._is_leaving = False
+        self.is_leaving = False  # each answer is the last one on its connection
+        self._is_handing_over = False
         self._under_way: set[Request] = set()
         self._answers: set[asyncio.Future[None]] = set()
         self._idle = asyncio.Event()
@@ -44,7 +45,7 @@ class Requests:
 
     def admit(self, *, is_newcomer: bool) -> None:
         """Raises `ShuttingDown`; and `Overloaded` for somebody who is not in the chat yet, but wants to be."""
-        if self._is_leaving:
+        if self.is_leaving and not self._is_handing_over:
             raise ShuttingDown(retry_after_seconds=RETRY_AFTER_SECONDS)
         if is_newcomer and (wait := self._newcomers_wait()):
             raise Overloaded(retry_after_seconds=wait)
@@ -63,12 +64,21 @@ class Requests:
         """Return when none is under way, and every answer is taken."""
         await self._idle.wait()
 
+    def hand_over(self) -> None:
+        """New connections go to another process now, or soon: those that are open are served on, to the end of
+        `finish`, and told to come anew for their next request."""
+        self.is_leaving = self._is_handing_over = True
+
     async def finish(self, seconds: float) -> bool:
-        """Let in nobody new; return when none is under way. False if one had to be given up after `seconds`.
+        """Let in nobody new, but after `hand_over`; return when none is under way.
+
+        False if one had to be given up after `seconds`.
 
         A body that is half there must be complete within a second, or is answered without.
         """
-        self._is_leaving = True
+        self.is_leaving = True
+        if self._idle.is_set():
+            return True
         late_body = asyncio.get_running_loop().call_later(min(LATE_BODY_SECONDS, seconds), self._give_up_half_sent)
         try:
             await asyncio.wait_for(self.wait_idle(), seconds)

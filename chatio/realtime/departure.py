@@ -21,6 +21,8 @@ CLOSES_PER_SECOND: Final = 200
 GRAIN_SECONDS: Final = 0.01
 # A polling client that was given everything has so long to come for the goodbye.
 UNHEARD_SECONDS: Final = 1.0
+# Who was accepted just before the port was closed has so long to say what for: its request is on the way.
+FIRST_REQUEST_SECONDS: Final = 0.5
 # Of the time that is left, for closing handshakes: a WebSocket waits for its peer's FIN.
 CLOSING_SHARE: Final = 0.15
 
@@ -40,26 +42,31 @@ class Departure:
     async def run(self, seconds: float, close_port: Callable[[], None] | None = None) -> None:
         """Let everybody go within `seconds`; who has not taken everything by then loses the rest of it.
 
-        Handshakes are refused meanwhile. With `close_port` they are not: those who poll go first, all at once,
-        since each of their polls may be a new connection, and then, or after `UNHEARD_SECONDS`, it is called.
+        Handshakes are refused meanwhile. With `close_port` nobody is: those who poll go first, all at once, since
+        each of their polls may be a new connection, and then, or after `UNHEARD_SECONDS`, it is called. Who comes
+        on a connection that was open by then is welcomed, and let go with the others.
         """
         loop = asyncio.get_running_loop()
         began = loop.time()
         closing_seconds = min(1.0, seconds * CLOSING_SHARE)
         ends = began + seconds - closing_seconds
-        if close_port is not None:
+        comes_until = began
+        if close_port is None:
+            self._engine.accepting = False
+        else:
+            self._engine.is_handing_over = True
             await self._let_go_who_polls(min(ends, began + UNHEARD_SECONDS))
             close_port()
-        self._engine.accepting = False
+            comes_until = loop.time() + FIRST_REQUEST_SECONDS
         waiting = list(self._engine.sockets.values())
         random.shuffle(waiting)
         count = len(waiting)
         spread = min(count / CLOSES_PER_SECOND, ends - began)
-        while self._engine.sockets and loop.time() < ends:
+        while (self._engine.sockets or loop.time() < comes_until) and loop.time() < ends:
             share = (loop.time() - began) / spread if spread else 1.0
             while waiting and count - len(waiting) < count * share:
                 self.hurry(waiting.pop())
-            if not waiting:  # who came in through a handshake that was under way is not among them
+            if not waiting:  # who came in since is not among them
                 for connection in list(self._engine.sockets.values()):
                     self.hurry(connection)
             self._let_go_who_is_ready()

@@ -66,6 +66,7 @@ class EngineServer(EngineIOServer):  # type: ignore[misc]
         self.gates: tuple[Gate, ...] = (self.crowd, *gates)
         self.input_pace = input_pace or Pace()
         self.accepting = True  # handshakes; sessions that are there are served on
+        self.is_handing_over = False  # its port, to the next process: new connections are, or soon will be, there
         self.opened = Tally(["polling", "websocket"])  # sessions, by the transport they came with
         self.upgraded = 0  # of those that came by polling
         self.refusals = Tally(NAMES)

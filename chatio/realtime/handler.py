@@ -12,7 +12,7 @@ from tornado.iostream import IOStream, SSLIOStream, StreamClosedError
 from tornado.web import HTTPError, RequestHandler, stream_request_body
 
 from chatio.addresses import client_address
-from chatio.realtime import admission
+from chatio.realtime import admission, outgoing
 from chatio.realtime.admission import Refused
 from chatio.realtime.connection import Connection, SessionClosed
 from chatio.realtime.engine import EngineServer
@@ -154,6 +154,12 @@ class RealtimeHandler(RequestHandler):
     async def _open_polling(self) -> list[Outgoing]:
         engine = self.engine
         self.owned = connection = admission.open_connection(engine, self.environ["REMOTE_ADDR"])
+        if (
+            engine.is_handing_over
+        ):  # its polls may be new connections: it is welcomed, and sent to the next process
+            connection.discard()
+            self.owned = None
+            return [engine.greeting(connection, "polling"), outgoing.CLOSE]
         if not await engine.open_session(connection, self.environ):
             raise admission.unauthorized()
         self.owned = None
@@ -260,6 +266,8 @@ class RealtimeHandler(RequestHandler):
         self.set_header("Cache-Control", "no-store")
         self.set_header("X-Content-Type-Options", "nosniff")
         self.clear_header("Server")
+        if self.engine.is_handing_over and (self.session is None or self.session.closing):
+            self.set_header("Connection", "close")  # so that the next request goes to the next process
         for name, value in self.cors_headers:
             self.set_header(name, value)
         if self.engine.cors_allowed_origins != []:

@@ -126,8 +126,8 @@ class Server(Joining):
     async def leave(self, seconds: float, close_port: Callable[[], None] | None = None) -> None:
         """Take nobody new, and let everybody go within `seconds`, so that they come back: see `Departure`.
 
-        Who is there is served until then. With `close_port` newcomers are taken until it is called, which is as
-        soon as nobody needs new connections any more.
+        Who is there is served until then. With `close_port` newcomers are taken too; it is called as soon as
+        nobody needs new connections any more.
         """
         self.is_leaving = True
         await self._departure.run(seconds, close_port)

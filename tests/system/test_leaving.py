@@ -243,6 +243,25 @@ async def test_a_message_that_waits_for_its_turn_when_the_leaving_begins_is_not_
         assert log.head == 1
 
 
+@pytest.mark.parametrize("version", ["4.8", "4.7", "4.0"])
+@pytest.mark.parametrize("transports", [["polling"], ["polling", "websocket"]], ids="-".join)
+async def test_who_comes_by_polling_while_the_port_is_handed_over_comes_again_without_an_error(
+    js: JsClients, version: str, transports: list[str]
+) -> None:
+    async with chat() as (server, _, _, ws):
+        server.eio.is_handing_over = True
+        token = Tokens(SECRET, ttl_seconds=60).issue(subject="8", name="Bob", email="bob@chat.test")
+        url = f"http://127.0.0.1:{ws.http.port}"
+        js.open("bob", url, token, version=version, transports=transports, **QUICKLY)
+        await asyncio.to_thread(js.expect, "bob", "engine_close")
+        server.eio.is_handing_over = False  # another process has the port
+        story = await asyncio.to_thread(js.story, "bob", "connect")
+        assert "connect_error" not in {told.event for told in story}
+        assert len(server.eio.sockets) == 2
+        js.close("bob")
+        await asyncio.to_thread(js.expect, "bob", "engine_close")
+
+
 TOO_LATE = '["send-message", {"id": "mine", "content": "too late"}]'
 
 

@@ -1,12 +1,15 @@
 """`python main.py` as a service manager runs it: what it is told, the watchdog, and sockets handed over."""
 
+import asyncio
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -34,6 +37,15 @@ import os, sys
 os.environ["LISTEN_PID"] = str(os.getpid())
 os.execv(sys.argv[1], sys.argv[1:])
 """
+
+
+REQUESTS = [
+    b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
+    b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n",
+    b"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n",
+]
 
 
 @pytest.fixture
@@ -154,6 +166,32 @@ def test_a_restart_refuses_nobody_and_loses_nothing_that_was_acknowledged(listen
     assert outcome.acknowledged == outcome.sent == 100
     assert outcome.failed_connects == 0
     assert set(outcome.lost.values()) == {0}
+
+
+async def test_a_restart_refuses_no_connection_whenever_it_is_opened(listener: socket.socket) -> None:
+    """Forty strangers come again and again, and ask at once, or a moment later, as the signal may fall between."""
+    with ExitStack() as stack:
+        server = stack.enter_context(ServerProcess(listener=listener))
+        answers: list[str] = []
+        has_restarted = asyncio.Event()
+
+        async def come(number: int) -> None:
+            chance = random.Random(number)
+            while not has_restarted.is_set():
+                reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+                await asyncio.sleep(chance.choice([0, 0.1 * chance.random()]))
+                writer.write(chance.choice(REQUESTS))
+                answers.append((await asyncio.wait_for(reader.readline(), PATIENCE_SECONDS)).decode())
+                writer.close()
+
+        coming = [asyncio.create_task(come(number)) for number in range(40)]
+        while len(answers) < 100:  # noqa: ASYNC110 - as soon as they are in full swing
+            await asyncio.sleep(0.01)
+        assert await asyncio.to_thread(server.stop) == 0
+        await asyncio.to_thread(stack.enter_context, ServerProcess(listener=listener))
+        has_restarted.set()
+        await asyncio.gather(*coming)
+    assert Counter(answer.split()[1] for answer in answers if answer.split()[1] not in ("101", "200")) == {}
 
 
 @pytest.mark.parametrize("count", ["many", "-1", "1"])

@@ -1,6 +1,7 @@
 """A server that lets everybody go: who, when, and what they have received by then."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from itertools import pairwise
@@ -140,6 +141,46 @@ async def test_a_session_that_does_not_poll_is_waited_for_and_then_closed() -> N
         await home.server.leave(SECONDS)
         assert loop.time() - began >= UNHEARD_SECONDS
         assert (await request(home.port, "GET", target)).status == 400
+
+
+async def test_who_asks_on_an_open_connection_after_the_port_was_closed_is_welcomed_and_let_go() -> None:
+    async with house() as home:
+        there = await join(home.port, "/chat")
+        opened = [await Http.open(home.port) for _ in range(3)]
+        is_closed = asyncio.Event()
+        leaving = asyncio.ensure_future(home.server.leave(SECONDS, is_closed.set))
+        await is_closed.wait()
+        assert await there.closed() == 1001
+        ws = await Ws.over(opened[0], f"{SOCKET_IO}websocket")
+        assert ws.status == 101
+        assert str(await ws.receive()).startswith('0{"sid"')
+        assert await ws.closed() == 1001
+        welcome, goodbye = (answer := await opened[1].request("GET", f"{SOCKET_IO}polling")).text.split("\x1e")
+        assert welcome.startswith('0{"sid"')
+        assert goodbye == "1"
+        assert answer.headers["connection"] == "close"
+        sid = json.loads(welcome[1:])["sid"]
+        after = await opened[2].request("GET", f"{SOCKET_IO}polling&sid={sid}")
+        assert (after.status, after.headers["connection"]) == (400, "close")
+        await leaving
+        opened[1].close()
+        opened[2].close()
+
+
+async def test_who_polls_may_use_the_same_connection_until_the_goodbye() -> None:
+    async with house() as home:
+        target = await open_polling(home.port, SOCKET_IO)
+        await request(home.port, "POST", target, b"40/chat,")
+        http = await Http.open(home.port)
+        is_closed = asyncio.Event()
+        leaving = asyncio.ensure_future(home.server.leave(SECONDS, is_closed.set))
+        await asyncio.sleep(0)  # it has begun
+        assert "connection" not in (await http.request("GET", target)).headers
+        goodbye = await http.request("GET", target)
+        assert (goodbye.text, goodbye.headers["connection"]) == ("1", "close")
+        await is_closed.wait()
+        await leaving
+        http.close()
 
 
 async def test_they_go_spread_over_time_and_in_another_order_than_they_came() -> None:

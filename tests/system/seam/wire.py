@@ -68,6 +68,11 @@ class Http:
         self.reader, self.writer = reader, writer
         _OPENED.add(self)
 
+    @property
+    def port(self) -> int:
+        """The server's."""
+        return int(self.writer.get_extra_info("peername")[1])
+
     @classmethod
     async def open(cls, port: int) -> "Http":
         return cls(*await soon(asyncio.open_connection("127.0.0.1", port)))
@@ -156,7 +161,11 @@ class Ws:
     @classmethod
     async def open(cls, port: int, target: str, early: bytes = b"", **headers: str) -> "Ws":
         """A handshake, and `early` right behind it; `status` says how it was answered."""
-        http = await Http.open(port)
+        return await cls.over(await Http.open(port), target, early, **headers)
+
+    @classmethod
+    async def over(cls, http: Http, target: str, early: bytes = b"", **headers: str) -> "Ws":
+        """The same on a connection that is open."""
         key = base64.b64encode(os.urandom(16)).decode()
         wanted = {
             "Upgrade": "websocket",

@@ -49,6 +49,24 @@ async def test_nobody_is_let_in_once_it_finishes_and_who_is_in_is_waited_for() -
     assert not request.was_given_up
 
 
+async def test_while_the_port_is_handed_over_nobody_is_refused_and_all_are_waited_for() -> None:
+    requests = Requests(Callers())
+    requests.hand_over()
+    assert requests.is_leaving  # what tells everybody to come anew
+    requests.admit(is_newcomer=True)
+    request = Request(requests)
+    finishing = asyncio.ensure_future(requests.finish(30))
+    await asyncio.sleep(0)
+    requests.admit(is_newcomer=True)
+    assert not finishing.done()
+    request.end()
+    assert await asyncio.wait_for(finishing, 5)
+
+
+async def test_nothing_is_waited_for_where_nothing_is_under_way() -> None:
+    assert await Requests(Callers()).finish(0)
+
+
 async def test_half_a_body_is_given_up_soon_and_a_whole_one_is_not() -> None:
     requests = Requests(Callers())
     half, whole = Request(requests, body_is_complete=False), Request(requests)

@@ -16,7 +16,7 @@ from chatio.errors import ANSWERS, ShuttingDown
 from chatio.realtime import HTTP_SERVER_OPTIONS
 from chatio.supervisor import Supervisor
 from handlers import serving
-from handlers.base import BaseHandler
+from handlers.base import BaseHandler, NotFoundHandler
 from handlers.guard import public
 from handlers.leaving import leave
 from handlers.serving import serve
@@ -246,7 +246,11 @@ async def test_a_port_that_somebody_else_has_too_is_closed_when_nobody_polls(res
     """As with systemd's socket activation: who comes then waits for the next process."""
     (listening,) = bind_sockets(0, "127.0.0.1")
     port = listening.getsockname()[1]
-    server = HTTPServer(Application(log_function=lambda _: None))
+    needs = {"cors": rest.cors, "requests": rest.requests}
+    application = Application(
+        default_handler_class=NotFoundHandler, default_handler_args=needs, log_function=lambda _: None
+    )
+    server = HTTPServer(application)
     server.add_sockets([listening.dup()])
     clients = Leaving()
     left = asyncio.ensure_future(
@@ -261,9 +265,13 @@ async def test_a_port_that_somebody_else_has_too_is_closed_when_nobody_polls(res
     )
     await asyncio.wait_for(clients.begun.wait(), PATIENCE_SECONDS)
     rest.port = port
-    assert (await rest.call("GET", "/")).status == 404  # taken and served as ever
-    clients.nobody_polls.set()
-    await asyncio.sleep(0)
+    async with await rest.connect() as kept_alive:
+        answers = [await rest.call("GET", "/"), await late(kept_alive)]
+        clients.nobody_polls.set()
+        await asyncio.sleep(0)
+        answers.append(await late(kept_alive))
+    for answer in answers:  # who is served, also after that, is told to come anew
+        assert (answer.status, answer.header("connection")) == (404, "close")
     with listening:
         _, writer = await asyncio.open_connection("127.0.0.1", port)
         listening.settimeout(PATIENCE_SECONDS)
