@@ -13,6 +13,7 @@ from typing import Any
 import main
 from chatio.loading import load
 from chatio.logs import ERRORS
+from chatio.realtime.connection import Connection
 from chatio.realtime.engine import EngineServer
 from chatio.realtime.fanout import Fanout
 from chatio.supervisor import Supervisor
@@ -53,12 +54,12 @@ class Alternating:
             made(fanout, *args, **kwargs)
             self._fanouts.append(fanout)
 
-        def connect(engine: EngineServer, address: str) -> Any:
+        def connect(engine: EngineServer, address: str) -> Connection:
             self._connects += 1
             return connected(engine, address)
 
-        Fanout.__init__ = make  # type: ignore[method-assign]
-        EngineServer.new_connection = connect  # type: ignore[method-assign]
+        setattr(Fanout, "__init__", make)  # noqa: B010 - mypy takes no other way
+        setattr(EngineServer, "new_connection", connect)  # noqa: B010
 
 
 async def run() -> None:

@@ -2,8 +2,8 @@
 
     python -m benchmarks.counting [ROUNDS]
 
-One process counts and does not in turns of 50 ms, since two runs differ by more than what is looked for: printed is the
-median, over pairs of neighbouring turns, of the CPU a delivery or connect with counting over that without.
+One process counts and does not in turns of 50 ms, since two runs differ by more than what is looked for. Printed
+is the median, over pairs of neighbouring turns, of the CPU a delivery or connect with counting over that without.
 """
 
 import json
