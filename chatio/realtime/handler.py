@@ -154,9 +154,8 @@ class RealtimeHandler(RequestHandler):
     async def _open_polling(self) -> list[Outgoing]:
         engine = self.engine
         self.owned = connection = admission.open_connection(engine, self.environ["REMOTE_ADDR"])
-        if (
-            engine.is_handing_over
-        ):  # its polls may be new connections: it is welcomed, and sent to the next process
+        if engine.is_handing_over:
+            # Its polls may be new connections, and those are the next process's: it is sent there.
             connection.discard()
             self.owned = None
             return [engine.greeting(connection, "polling"), outgoing.CLOSE]
