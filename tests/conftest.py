@@ -1,6 +1,7 @@
 """What every test stands on: an event loop of its own, and no log record that nobody expected."""
 
 import asyncio
+import inspect
 import logging
 import re
 import sys
@@ -15,6 +16,12 @@ from tornado.ioloop import IOLoop
 # No test depends on speed, and Hypothesis gives each example 0.2 s by default.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Give every async test the loop below; else pytest-tornasync takes the current one, which all would share."""
+    if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
+        item.fixturenames.insert(0, "io_loop")
 
 
 @pytest.fixture

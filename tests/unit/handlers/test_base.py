@@ -150,7 +150,6 @@ async def test_who_asks_first_is_told_not_to_send_what_is_too_large(rest: Rest, 
         b"name=Ada&email=ada%40chat.test&password=12345678",
         b"[" * MAX_BODY_BYTES,
         b"[" * (MAX_BODY_BYTES // 2) + b"]" * (MAX_BODY_BYTES // 2),
-        b'{"name":' * 1500 + b"1" + b"}" * 1500,
         b'{"name": ' + b"9" * 10_000 + b"}{",
         b"null",
         b"7",
@@ -164,6 +163,13 @@ async def test_what_is_no_json_object_is_an_invalid_body(rest: Rest, path: str, 
     answer = await rest.call("POST", path, body)
     assert answer.status == 400
     assert [error["field"] for error in answer.json["errors"]] == ["body"]
+
+
+async def test_an_object_as_deep_as_fits_is_invalid_however_deep_the_decoder_goes(rest: Rest) -> None:
+    """With Python 3.11 it gives up at 1,000 levels; later ones go on to the end."""
+    answer = await rest.call("POST", "/register", b'{"name":' * 1500 + b"1" + b"}" * 1500)
+    assert answer.status == 400
+    assert [error["field"] for error in answer.json["errors"]] in (["body"], ["name", "email", "password"])
 
 
 async def test_a_deep_value_of_a_field_is_no_text(rest: Rest) -> None:
