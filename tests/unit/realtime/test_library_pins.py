@@ -109,7 +109,7 @@ def test_tornado_tells_the_peers_address_by_its_context() -> None:
     assert "self.address = address" in inspect.getsource(_HTTPRequestContext.__init__)
 
 
-def test_tornado_keeps_what_it_read_ahead_in_one_bytearray() -> None:
+async def test_tornado_keeps_what_it_read_ahead_in_one_bytearray() -> None:
     ours, theirs = socket.socketpair()
     stream = IOStream(ours)
     assert stream._read_buffer == bytearray()
