@@ -54,6 +54,7 @@ async def test_websockets_leave_their_place() -> None:
             ws = await Ws.open(port, f"{SOCKET_IO}websocket")
             assert ws.status == 101
             await until(lambda: len(server.lines) == 0)
+            ws.cut()
 
 
 async def test_trusted_proxy_may_open_as_many_as_it_likes() -> None:
