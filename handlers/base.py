@@ -1,5 +1,6 @@
 """What every REST handler has in common: JSON in, JSON out, CORS, a bounded body, and errors by the table."""
 
+import asyncio
 import json
 import logging
 from types import TracebackType
@@ -71,8 +72,6 @@ class BaseHandler(RequestHandler):
         self.set_header("Cache-Control", "no-store")
         self.set_header("X-Content-Type-Options", "nosniff")
         if self.cors is not None:
-            if self._requests.is_leaving:
-                self.set_header("Connection", "close")  # so that the next request goes to the next process
             for name, value in self.cors.headers(self.request.headers.get("Origin")).items():
                 self.set_header(name, value)
 
@@ -136,6 +135,11 @@ class BaseHandler(RequestHandler):
         except UnicodeEncodeError:  # half of a surrogate pair, which a message may have, has no UTF-8 of its own
             text = json.dumps(msgspec.to_builtins(body)).encode()
         self._requests.sending(self.finish(text))
+
+    def finish(self, chunk: str | bytes | dict[str, Any] | None = None) -> "asyncio.Future[None]":
+        if self._requests.is_leaving:  # the next request is to go to the next process
+            cast(HTTP1Connection, self.request.connection)._disconnect_on_finish = True  # and says so
+        return super().finish(chunk)
 
     def give_up(self) -> None:
         """Answer now: the server ends, and this request was not done in time."""

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+import math
 from typing import Final, Protocol
 
 from tornado.httpserver import HTTPServer
@@ -18,6 +18,8 @@ EXIT_SECONDS: Final = 1.0
 EXIT_SHARE: Final = 0.15
 CLOSE_SECONDS: Final = 0.3
 CLOSE_SHARE: Final = 0.05
+# Who was accepted just before the port was closed has so long to say what for: its request is on the way.
+FIRST_REQUEST_SECONDS: Final = 0.5
 
 
 class Clients(Protocol):
@@ -25,12 +27,26 @@ class Clients(Protocol):
 
     @property
     def connections(self) -> int: ...
-    async def leave(self, seconds: float, close_port: Callable[[], None] | None = None) -> None:
-        """Take nobody new, and let everybody go within `seconds`.
+    async def leave(self, seconds: float, handover: "Handover | None" = None) -> None:
+        """Take nobody new, and let everybody go within `seconds`. With a `handover` nobody is refused."""
 
-        `close_port`, if any, is called as soon as nobody needs a new connection to be served to the end. Nobody is
-        refused then: who comes on a connection that was open is taken, and let go.
-        """
+
+class Handover:
+    """Of the port of `server` to another process, while `requests` are answered to the end. Event loop only."""
+
+    def __init__(self, server: HTTPServer, requests: Requests) -> None:
+        self._server, self._requests = server, requests
+        self._asks_until = math.inf
+
+    def close_port(self) -> None:
+        """To be called as soon as nobody needs a new connection to be served to the end."""
+        self._server.stop()
+        self._asks_until = asyncio.get_running_loop().time() + FIRST_REQUEST_SECONDS
+
+    def may_bring_somebody(self) -> bool:
+        """Whether a connection that was open by then may still ask for something: who does is to be welcomed."""
+        is_asked = self._server._connections and asyncio.get_running_loop().time() < self._asks_until
+        return bool(is_asked) or not self._requests.is_idle
 
 
 async def leave(
@@ -91,11 +107,9 @@ async def _part(requests: Requests, clients: Clients, seconds: float, server: HT
 
 async def _part_from_port(requests: Requests, clients: Clients, seconds: float, server: HTTPServer) -> bool:
     """True if every request was answered."""
-    loop = asyncio.get_running_loop()
-    ends = loop.time() + seconds
     requests.hand_over()
-    await clients.leave(seconds, server.stop)
-    return await requests.finish(max(0.0, ends - loop.time()))
+    await clients.leave(seconds, Handover(server, requests))
+    return await requests.finish(0)
 
 
 def _tell_what_is_cut_off(requests: Requests, clients: Clients) -> None:

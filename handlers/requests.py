@@ -31,7 +31,7 @@ class Requests:
         self._newcomers_wait = newcomers_wait
         self.is_leaving = False  # each answer is the last one on its connection
         self._is_handing_over = False
-        self._under_way: set[Request] = set()
+        self._under_way: dict[Request, asyncio.TimerHandle | None] = {}  # when half a body is given up
         self._answers: set[asyncio.Future[None]] = set()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -40,8 +40,10 @@ class Requests:
         return len(self._under_way)
 
     def begin(self, request: Request) -> None:
-        self._under_way.add(request)
+        self._under_way[request] = None
         self._idle.clear()
+        if self.is_leaving:
+            self._await_body(request)
 
     def admit(self, *, is_newcomer: bool) -> None:
         """Raises `ShuttingDown`; and `Overloaded` for somebody who is not in the chat yet, but wants to be."""
@@ -51,7 +53,9 @@ class Requests:
             raise Overloaded(retry_after_seconds=wait)
 
     def end(self, request: Request) -> None:
-        self._under_way.discard(request)
+        late_body = self._under_way.pop(request, None)
+        if late_body is not None:
+            late_body.cancel()
         self._look_whether_idle()
 
     def sending(self, answer: "asyncio.Future[None]") -> None:
@@ -60,38 +64,51 @@ class Requests:
         self._idle.clear()
         answer.add_done_callback(self._sent)
 
+    @property
+    def is_idle(self) -> bool:
+        """None is under way, and every answer is taken."""
+        return self._idle.is_set()
+
     async def wait_idle(self) -> None:
         """Return when none is under way, and every answer is taken."""
         await self._idle.wait()
 
     def hand_over(self) -> None:
-        """New connections go to another process now, or soon: those that are open are served on, to the end of
-        `finish`, and told to come anew for their next request."""
-        self.is_leaving = self._is_handing_over = True
+        """Let in everybody as before, but each connection for one request more: new ones are another process's
+        now, or soon. Of bodies the rest must come within a second, as for `finish`.
+        """
+        self._is_handing_over = True
+        self._leave()
 
     async def finish(self, seconds: float) -> bool:
         """Let in nobody new, but after `hand_over`; return when none is under way.
 
-        False if one had to be given up after `seconds`.
-
-        A body that is half there must be complete within a second, or is answered without.
+        False if one had to be given up after `seconds`. A body that is half there must be complete within a
+        second, or is answered without.
         """
-        self.is_leaving = True
-        if self._idle.is_set():
+        self._leave()
+        if self.is_idle:
             return True
-        late_body = asyncio.get_running_loop().call_later(min(LATE_BODY_SECONDS, seconds), self._give_up_half_sent)
         try:
             await asyncio.wait_for(self.wait_idle(), seconds)
         except TimeoutError:
             for request in list(self._under_way):
                 request.give_up()
             return False
-        finally:
-            late_body.cancel()
         return True
 
-    def _give_up_half_sent(self) -> None:
-        for request in [request for request in self._under_way if not request.body_is_complete]:
+    def _leave(self) -> None:
+        self.is_leaving = True
+        for request in self._under_way:
+            self._await_body(request)
+
+    def _await_body(self, request: Request) -> None:
+        if self._under_way[request] is None:
+            loop = asyncio.get_running_loop()
+            self._under_way[request] = loop.call_later(LATE_BODY_SECONDS, self._give_up_if_half_sent, request)
+
+    def _give_up_if_half_sent(self, request: Request) -> None:
+        if not request.body_is_complete:
             request.give_up()
 
     def _sent(self, answer: "asyncio.Future[None]") -> None:

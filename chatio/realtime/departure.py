@@ -6,8 +6,7 @@ a DISCONNECT packet, which would keep them from coming back. Nobody goes before 
 
 import asyncio
 import random
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from chatio.realtime import outgoing
 from chatio.realtime.frames import GOING_AWAY
@@ -21,10 +20,16 @@ CLOSES_PER_SECOND: Final = 200
 GRAIN_SECONDS: Final = 0.01
 # A polling client that was given everything has so long to come for the goodbye.
 UNHEARD_SECONDS: Final = 1.0
-# Who was accepted just before the port was closed has so long to say what for: its request is on the way.
-FIRST_REQUEST_SECONDS: Final = 0.5
 # Of the time that is left, for closing handshakes: a WebSocket waits for its peer's FIN.
 CLOSING_SHARE: Final = 0.15
+
+
+class Handover(Protocol):
+    """Of the port to another process, which has it too."""
+
+    def close_port(self) -> None: ...
+    def may_bring_somebody(self) -> bool:
+        """Whether somebody may still come, on a connection that was open when the port was closed."""
 
 
 class Departure:
@@ -39,30 +44,28 @@ class Departure:
         self._due.setdefault(connection, asyncio.get_running_loop().time())
         self._let_go_if_ready(connection)
 
-    async def run(self, seconds: float, close_port: Callable[[], None] | None = None) -> None:
+    async def run(self, seconds: float, handover: Handover | None = None) -> None:
         """Let everybody go within `seconds`; who has not taken everything by then loses the rest of it.
 
-        Handshakes are refused meanwhile. With `close_port` nobody is: those who poll go first, all at once, since
-        each of their polls may be a new connection, and then, or after `UNHEARD_SECONDS`, it is called. Who comes
-        on a connection that was open by then is welcomed, and let go with the others.
+        Handshakes are refused meanwhile. With a `handover` nobody is: those who poll go first, all at once, since
+        each of their polls may be a new connection, and then, or after `UNHEARD_SECONDS`, the port is closed. Who
+        comes on a connection that was open by then is welcomed, and let go with the others.
         """
         loop = asyncio.get_running_loop()
         began = loop.time()
         closing_seconds = min(1.0, seconds * CLOSING_SHARE)
         ends = began + seconds - closing_seconds
-        comes_until = began
-        if close_port is None:
+        if handover is None:
             self._engine.accepting = False
         else:
             self._engine.is_handing_over = True
             await self._let_go_who_polls(min(ends, began + UNHEARD_SECONDS))
-            close_port()
-            comes_until = loop.time() + FIRST_REQUEST_SECONDS
+            handover.close_port()
         waiting = list(self._engine.sockets.values())
         random.shuffle(waiting)
         count = len(waiting)
         spread = min(count / CLOSES_PER_SECOND, ends - began)
-        while (self._engine.sockets or loop.time() < comes_until) and loop.time() < ends:
+        while (self._engine.sockets or (handover and handover.may_bring_somebody())) and loop.time() < ends:
             share = (loop.time() - began) / spread if spread else 1.0
             while waiting and count - len(waiting) < count * share:
                 self.hurry(waiting.pop())
@@ -90,9 +93,9 @@ class Departure:
 
     async def _close_the_rest(self, ends: float) -> None:
         loop = asyncio.get_running_loop()
-        for connection in list(self._engine.sockets.values()):
-            _let_go(connection)
-        while (self._engine.sockets or len(self._engine.lingering)) and loop.time() < ends:  # noqa: ASYNC110
+        while (self._engine.sockets or len(self._engine.lingering)) and loop.time() < ends:
+            for connection in list(self._engine.sockets.values()):
+                _let_go(connection)
             await asyncio.sleep(GRAIN_SECONDS)
 
     def _let_go_if_ready(self, connection: "Connection") -> None:

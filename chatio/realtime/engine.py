@@ -140,15 +140,15 @@ class EngineServer(EngineIOServer):  # type: ignore[misc]
         self.heartbeat.stop(connection)
         self.leaving.discard(connection)
 
-    def greeting(self, connection: Connection, transport: str) -> Outgoing:
+    def greeting(self, sid: str, *, may_upgrade: bool = False) -> Outgoing:
         """The OPEN packet (Engine.IO protocol, "Handshake").
 
         Times in milliseconds, of intervals below a second too.
         """
         interval = self.ping_interval + self.ping_interval_grace_period
-        upgrades = ["websocket"] if transport == "polling" and self.can_upgrade else []
+        upgrades = ["websocket"] if may_upgrade and self.can_upgrade else []
         values = {
-            "sid": connection.sid,
+            "sid": sid,
             "upgrades": upgrades,
             "pingInterval": round(interval * 1000),
             "pingTimeout": round(self.ping_timeout * 1000),

@@ -153,12 +153,9 @@ class RealtimeHandler(RequestHandler):
 
     async def _open_polling(self) -> list[Outgoing]:
         engine = self.engine
+        if engine.is_handing_over:  # its polls may be new connections, and those are the next process's
+            return [engine.greeting(engine.generate_id()), outgoing.CLOSE]
         self.owned = connection = admission.open_connection(engine, self.environ["REMOTE_ADDR"])
-        if engine.is_handing_over:
-            # Its polls may be new connections, and those are the next process's: it is sent there.
-            connection.discard()
-            self.owned = None
-            return [engine.greeting(connection, "polling"), outgoing.CLOSE]
         if not await engine.open_session(connection, self.environ):
             raise admission.unauthorized()
         self.owned = None
@@ -168,7 +165,7 @@ class RealtimeHandler(RequestHandler):
         cookie = engine.cookie_header(connection)
         if cookie is not None:
             self.add_header("Set-Cookie", cookie)
-        return [engine.greeting(connection, "polling"), *connection.outbox.take()]
+        return [engine.greeting(connection.sid, may_upgrade=True), *connection.outbox.take()]
 
     async def _poll(self, connection: Connection) -> list[Outgoing]:
         self.owned = connection
@@ -209,7 +206,7 @@ class RealtimeHandler(RequestHandler):
             connection.drop(engine.reason.TRANSPORT_CLOSE)
             return
         engine.opened.count("websocket")
-        greeting = engine.greeting(connection, "websocket")
+        greeting = engine.greeting(connection.sid)
         websocket.send(switching_protocols(accept, engine.cookie_header(connection)) + greeting.frame)
         connection.use_websocket(websocket)
         websocket.start(early)
@@ -266,7 +263,9 @@ class RealtimeHandler(RequestHandler):
         self.set_header("X-Content-Type-Options", "nosniff")
         self.clear_header("Server")
         if self.engine.is_handing_over and (self.session is None or self.session.closing):
-            self.set_header("Connection", "close")  # so that the next request goes to the next process
+            self.http._disconnect_on_finish = (
+                True  # the next request is to go to the next process, and Tornado says so
+            )
         for name, value in self.cors_headers:
             self.set_header(name, value)
         if self.engine.cors_allowed_origins != []:

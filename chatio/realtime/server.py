@@ -14,7 +14,7 @@ from chatio.realtime.codec import packet_class
 from chatio.realtime.connection import Connection
 from chatio.realtime.cursor import Log
 from chatio.realtime.deadlines import Deadlines
-from chatio.realtime.departure import Departure
+from chatio.realtime.departure import Departure, Handover
 from chatio.realtime.dispatch import Connecting, Follows
 from chatio.realtime.engine import EngineServer, F, quiet, unchanged
 from chatio.realtime.fanout import Fanout
@@ -123,14 +123,13 @@ class Server(Joining):
     def connections(self) -> int:
         return len(self.eio.sockets)
 
-    async def leave(self, seconds: float, close_port: Callable[[], None] | None = None) -> None:
+    async def leave(self, seconds: float, handover: Handover | None = None) -> None:
         """Take nobody new, and let everybody go within `seconds`, so that they come back: see `Departure`.
 
-        Who is there is served until then. With `close_port` newcomers are taken too; it is called as soon as
-        nobody needs new connections any more.
+        Who is there is served until then; with a `handover` newcomers are too.
         """
         self.is_leaving = True
-        await self._departure.run(seconds, close_port)
+        await self._departure.run(seconds, handover)
 
     def let_go(self, sid: str, namespace: str) -> None:
         """Let one client go before its turn, while everybody leaves."""

@@ -42,6 +42,20 @@ class NumberLog:
         return [Entry(number) for number in range(after + 1, last + 1)]
 
 
+class Handover:
+    """Of a port that the test keeps, for as long as it says that somebody may come."""
+
+    def __init__(self) -> None:
+        self.port_is_closed = asyncio.Event()
+        self.may_come = True
+
+    def close_port(self) -> None:
+        self.port_is_closed.set()
+
+    def may_bring_somebody(self) -> bool:
+        return self.may_come
+
+
 class House:
     def __init__(self, server: Server, port: int) -> None:
         self.server, self.port = server, port
@@ -147,9 +161,9 @@ async def test_who_asks_on_an_open_connection_after_the_port_was_closed_is_welco
     async with house() as home:
         there = await join(home.port, "/chat")
         opened = [await Http.open(home.port) for _ in range(3)]
-        is_closed = asyncio.Event()
-        leaving = asyncio.ensure_future(home.server.leave(SECONDS, is_closed.set))
-        await is_closed.wait()
+        handover = Handover()
+        leaving = asyncio.ensure_future(home.server.leave(SECONDS, handover))
+        await handover.port_is_closed.wait()
         assert await there.closed() == 1001
         ws = await Ws.over(opened[0], f"{SOCKET_IO}websocket")
         assert ws.status == 101
@@ -162,6 +176,10 @@ async def test_who_asks_on_an_open_connection_after_the_port_was_closed_is_welco
         sid = json.loads(welcome[1:])["sid"]
         after = await opened[2].request("GET", f"{SOCKET_IO}polling&sid={sid}")
         assert (after.status, after.headers["connection"]) == (400, "close")
+        assert json.loads(welcome[1:])["upgrades"] == []
+        assert home.server.connections == 0
+        assert not leaving.done()
+        handover.may_come = False
         await leaving
         opened[1].close()
         opened[2].close()
@@ -172,13 +190,14 @@ async def test_who_polls_may_use_the_same_connection_until_the_goodbye() -> None
         target = await open_polling(home.port, SOCKET_IO)
         await request(home.port, "POST", target, b"40/chat,")
         http = await Http.open(home.port)
-        is_closed = asyncio.Event()
-        leaving = asyncio.ensure_future(home.server.leave(SECONDS, is_closed.set))
+        handover = Handover()
+        leaving = asyncio.ensure_future(home.server.leave(SECONDS, handover))
         await asyncio.sleep(0)  # it has begun
         assert "connection" not in (await http.request("GET", target)).headers
         goodbye = await http.request("GET", target)
         assert (goodbye.text, goodbye.headers["connection"]) == ("1", "close")
-        await is_closed.wait()
+        await handover.port_is_closed.wait()
+        handover.may_come = False
         await leaving
         http.close()
 

@@ -78,6 +78,25 @@ async def test_half_a_body_is_given_up_soon_and_a_whole_one_is_not() -> None:
     assert await asyncio.wait_for(finishing, 5)
 
 
+async def test_while_the_port_is_handed_over_each_body_has_a_second_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("handlers.requests.LATE_BODY_SECONDS", 0.05)
+    requests = Requests(Callers())
+    early = Request(requests, body_is_complete=False)
+    requests.hand_over()
+    while not early.was_given_up:  # noqa: ASYNC110 - the second after which it is
+        await asyncio.sleep(0.001)
+    late, whole = Request(requests, body_is_complete=False), Request(requests)
+    assert not late.was_given_up
+    while not late.was_given_up:  # noqa: ASYNC110 - likewise
+        await asyncio.sleep(0.001)
+    assert not whole.was_given_up
+    assert not await requests.finish(0)
+    assert whole.was_given_up
+    assert await requests.finish(0)
+
+
 async def test_what_is_not_done_in_time_is_given_up_and_told() -> None:
     requests = Requests(Callers())
     request = Request(requests)

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 from tornado.httpserver import HTTPServer
@@ -18,7 +18,7 @@ from chatio.supervisor import Supervisor
 from handlers import serving
 from handlers.base import BaseHandler, NotFoundHandler
 from handlers.guard import public
-from handlers.leaving import leave
+from handlers.leaving import Handover, leave
 from handlers.serving import serve
 from handlers.signals import STOPPING as STOPPING_SIGNALS
 from tests.conftest import ExpectedLogs
@@ -75,11 +75,11 @@ class Leaving:
     def __init__(self) -> None:
         self.begun, self.nobody_polls, self.all_gone = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
-    async def leave(self, seconds: float, close_port: Callable[[], None] | None = None) -> None:
+    async def leave(self, seconds: float, handover: Handover | None = None) -> None:
         self.begun.set()
-        if close_port is not None:
+        if handover is not None:
             await self.nobody_polls.wait()
-            close_port()
+            handover.close_port()
         await self.all_gone.wait()
 
 
@@ -123,7 +123,7 @@ class Server:
     def connections(self) -> int:
         return 7
 
-    async def leave(self, seconds: float, close_port: Callable[[], None] | None = None) -> None:
+    async def leave(self, seconds: float, handover: Handover | None = None) -> None:
         """What the chat does when it is told to."""
         assert seconds < self._grace_seconds
         await self.all_gone.wait()
@@ -190,7 +190,8 @@ async def test_what_does_not_finish_in_time_is_answered_503_and_told(
         await connection.send(request("GET", "/"))
         await asyncio.wait_for(server.begun.wait(), PATIENCE_SECONDS)
         os.kill(os.getpid(), signal.SIGTERM)
-        assert (await connection.receive()).status == 503
+        answer = await connection.receive()
+        assert (answer.status, answer.header("connection")) == (503, "close")
         await server.stopped()
         assert await connection.ends()
     assert server.happened == ["gone"]
@@ -266,10 +267,11 @@ async def test_a_port_that_somebody_else_has_too_is_closed_when_nobody_polls(res
     await asyncio.wait_for(clients.begun.wait(), PATIENCE_SECONDS)
     rest.port = port
     async with await rest.connect() as kept_alive:
-        answers = [await rest.call("GET", "/"), await late(kept_alive)]
+        answers = [await rest.call("GET", "/")]
         clients.nobody_polls.set()
         await asyncio.sleep(0)
         answers.append(await late(kept_alive))
+        assert await kept_alive.ends()
     for answer in answers:  # who is served, also after that, is told to come anew
         assert (answer.status, answer.header("connection")) == (404, "close")
     with listening:
