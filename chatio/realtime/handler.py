@@ -154,8 +154,8 @@ class RealtimeHandler(RequestHandler):
     async def _open_polling(self) -> list[Outgoing]:
         engine = self.engine
         if engine.is_handing_over:
-            # Its polls may be new connections, and those are the next process's: there is no session, and it is told
-            # so. Without an upgrade on offer python-socketio's client would take that for the end.
+            # Its polls may be new connections, and those are the next process's: there is no session, and it is
+            # told so. Without an upgrade on offer python-socketio's client would take that for the end.
             return [engine.greeting(engine.generate_id(), may_upgrade=True), outgoing.CLOSE]
         self.owned = connection = admission.open_connection(engine, self.environ["REMOTE_ADDR"])
         if not await engine.open_session(connection, self.environ):
