@@ -1,11 +1,14 @@
 """A running server and official clients for the tests that want them."""
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
+from tornado.ioloop import IOLoop
 
 from tests.system.js import JsClients
 from tests.system.nginx import STANDS_BEFORE_ALL
+from tests.system.seam import wire
 from tests.system.server import ServerProcess
 
 
@@ -19,6 +22,18 @@ def server() -> Iterator[ServerProcess]:
 def js() -> Iterator[JsClients]:
     with JsClients() as clients:
         yield clients
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays_open(io_loop: IOLoop) -> Iterator[None]:
+    """What a test opened by `wire` and left open is cut before its loop is closed."""
+    yield
+
+    async def cut() -> None:
+        wire.cut_all()
+        await asyncio.sleep(0)  # for asyncio to close them
+
+    io_loop.run_sync(cut)
 
 
 DIRECT = pytest.StashKey[list[str]]()

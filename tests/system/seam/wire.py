@@ -37,8 +37,7 @@ async def serving(handler: type[RequestHandler], path: str = "/socket.io/") -> A
         yield port
     finally:
         server.stop()
-        for http in list(_OPENED):
-            http.cut()
+        cut_all()
         engine: Any = getattr(handler, "engine", None)
         if engine is not None:
             await soon(engine.drop_all())
@@ -58,7 +57,13 @@ class Answer(NamedTuple):
         return self.body.decode()
 
 
-_OPENED: "set[Http]" = set()  # closed with the server they talk to
+_OPENED: "set[Http]" = set()
+
+
+def cut_all() -> None:
+    """Cut what is still open of all that was opened here."""
+    for http in list(_OPENED):
+        http.cut()
 
 
 class Http:
