@@ -27,7 +27,7 @@ test-browser: $(VENV)/.dev $(CLIENTS) $(AXE)
 	$(PYTHON) -m pytest tests/browser
 
 # deploy/ itself, and then every system test with a real nginx before the server.
-test-nginx: $(VENV)/.dev $(CLIENTS)
+test-nginx: $(VENV)/.dev $(CLIENTS) $(PAGE)
 	sh tools/need-deploy.sh
 	$(PYTHON) -m pytest tests/deploy
 	CHATIO_TESTS_NGINX=1 $(PYTHON) -m pytest tests/system --ignore=tests/system/seam
