@@ -265,9 +265,7 @@ class RealtimeHandler(RequestHandler):
         self.set_header("X-Content-Type-Options", "nosniff")
         self.clear_header("Server")
         if self.engine.is_handing_over and (self.session is None or self.session.closing):
-            self.http._disconnect_on_finish = (
-                True  # the next request is to go to the next process, and Tornado says so
-            )
+            self.http._disconnect_on_finish = True  # the next request goes to the next process; Tornado says so
         for name, value in self.cors_headers:
             self.set_header(name, value)
         if self.engine.cors_allowed_origins != []:
