@@ -25,19 +25,19 @@ from pathlib import Path
 import msgspec
 
 from chatio import __version__, hooks, logs
+from chatio.accounts.passwords import PasswordHasher
+from chatio.accounts.tokens import Tokens
+from chatio.accounts.users import UserRegistry
 from chatio.envfile import read_env_file
 from chatio.loading import InvalidSettings, load, unknown_names
 from chatio.log import MessageLog
 from chatio.overload import Overload
-from chatio.passwords import PasswordHasher
 from chatio.presence import Presence
 from chatio.realtime import Busy, create_server
 from chatio.settings import Settings, changed
 from chatio.stores.memory import MemoryUserStore
 from chatio.supervisor import Supervisor, take_supervisor
 from chatio.tallies import Tally
-from chatio.tokens import Tokens
-from chatio.users import UserRegistry
 from handlers import bounds
 from handlers.asyncapi import asyncapi_document
 from handlers.callers import Callers, PasswordDoor, RegistrationDoor

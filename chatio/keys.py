@@ -6,7 +6,7 @@ No part of a key stands in a problem: one that is too short may be a password th
 from collections.abc import Callable
 from typing import NamedTuple
 
-from chatio.tokens import MIN_KEY_BYTES
+from chatio.accounts.tokens import MIN_KEY_BYTES
 
 ReadFile = Callable[[str], str]  # the text at a path; raises OSError, or ValueError for what is no text
 

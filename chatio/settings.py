@@ -9,7 +9,7 @@ from typing import Annotated, Literal, NamedTuple
 import msgspec
 from msgspec import Meta
 
-from chatio.tokens import MIN_KEY_BYTES
+from chatio.accounts.tokens import MIN_KEY_BYTES
 
 ANY_ORIGIN = "*"
 

@@ -1,9 +1,9 @@
 """POST /register, POST /login, GET /users/online."""
 
+from chatio.accounts.tokens import Claims, Tokens
+from chatio.accounts.users import Credentials, Registration, UserRegistry, account_key
 from chatio.errors import BadCredentials, EmailAlreadyUsed, Overloaded, RateLimited, TokenRevoked
 from chatio.presence import Presence
-from chatio.tokens import Claims, Tokens
-from chatio.users import Credentials, Registration, UserRegistry, account_key
 from handlers.answers import OnlinePeople, Said, SignedIn
 from handlers.base import BaseHandler
 from handlers.callers import PasswordDoor, RegistrationDoor

@@ -10,11 +10,11 @@ from typing import Any
 
 from tornado.httpserver import HTTPServer
 
+from chatio.accounts.login_throttle import SignIns
 from chatio.addresses import parse_networks
 from chatio.capacity import capacity
 from chatio.realtime import Busy, HandshakeRate, Pace
 from chatio.settings import Settings
-from chatio.signin import SignIns
 from chatio.throttles import Throttle
 from chatio.turns import Rates, Turns
 from handlers.lines import LINES_PER_CLIENT, BoundedServer

@@ -5,9 +5,9 @@ from contextlib import contextmanager
 
 from tornado.httputil import HTTPServerRequest
 
+from chatio.accounts.login_throttle import SignIns
 from chatio.addresses import client_address, origin_of, parse_networks
 from chatio.errors import BadCredentials, ChatioError, InvalidInput
-from chatio.signin import SignIns
 from chatio.throttles import Throttle
 
 

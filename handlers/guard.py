@@ -4,8 +4,8 @@ import functools
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
+from chatio.accounts.tokens import Claims, Tokens
 from chatio.errors import MissingToken
-from chatio.tokens import Claims, Tokens
 
 P = ParamSpec("P")
 Method = TypeVar("Method", bound=Callable[..., Awaitable[None]])

@@ -20,9 +20,9 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 import chatio
+from chatio.accounts.passwords import PasswordHasher
 from chatio.log import MessageLog
 from chatio.overload import Overload
-from chatio.passwords import PasswordHasher
 from chatio.realtime import EngineServer
 from chatio.tallies import Durations, Tally
 from handlers.chat import ChatNamespace

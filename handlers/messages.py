@@ -4,9 +4,9 @@ from typing import Annotated
 
 import msgspec
 
+from chatio.accounts.tokens import Claims, Tokens
 from chatio.errors import FieldError, InvalidInput, OffsetInvalid
 from chatio.log import Entry, MessageLog
-from chatio.tokens import Claims, Tokens
 from handlers.answers import LoggedMessage, MessagePage, Offset
 from handlers.base import BaseHandler
 from handlers.cors import Cors

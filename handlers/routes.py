@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 from tornado.web import Application, RequestHandler
 
+from chatio.accounts.tokens import Tokens
+from chatio.accounts.users import UserRegistry
 from chatio.log import MessageLog
 from chatio.presence import Presence
-from chatio.tokens import Tokens
-from chatio.users import UserRegistry
 from handlers.account import LoginHandler, OnlineHandler, RegisterHandler
 from handlers.base import BaseHandler, NotFoundHandler
 from handlers.callers import PasswordDoor, RegistrationDoor

@@ -3,11 +3,11 @@
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from chatio.accounts.tokens import Claims, Tokens
+from chatio.accounts.users import Confirmation, PasswordChange, UserRegistry
 from chatio.errors import Overloaded, PasswordReplaced, RateLimited, UserUnknown, WrongPassword
 from chatio.sessions import Reason
 from chatio.stores.base import User
-from chatio.tokens import Claims, Tokens
-from chatio.users import Confirmation, PasswordChange, UserRegistry
 from handlers.answers import Person
 from handlers.base import BaseHandler
 from handlers.callers import PasswordDoor

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chatio.accounts.tokens import Claims, Tokens
 from chatio.errors import TokenError, TokenMalformed
-from chatio.tokens import Claims, Tokens
 from tests.property.inputs import any_json, any_text, bounded
-from tests.unit.test_tokens import HS256, KEY, OTHER_KEY, claims, forge
+from tests.unit.accounts.test_tokens import HS256, KEY, OTHER_KEY, claims, forge
 
 TOKENS = Tokens(KEY, ttl_seconds=60)
 # The same key is the previous one here: that must make no difference.

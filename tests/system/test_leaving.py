@@ -17,10 +17,10 @@ from typing import Any
 
 import pytest
 
+from chatio.accounts.tokens import Tokens
 from chatio.log import MessageLog
 from chatio.messages import Message
 from chatio.realtime import Server, create_server
-from chatio.tokens import Tokens
 from chatio.turns import Rates, Turns
 from handlers.chat import NAMESPACE, ChatNamespace
 from handlers.membership import Membership

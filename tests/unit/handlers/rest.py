@@ -10,16 +10,16 @@ from tornado.netutil import bind_sockets
 from tornado.routing import PathMatches
 from tornado.web import Application, RequestHandler
 
+from chatio.accounts.login_throttle import SignIns
+from chatio.accounts.passwords import PasswordHasher
+from chatio.accounts.tokens import Tokens
+from chatio.accounts.users import UserRegistry
 from chatio.log import MessageLog
-from chatio.passwords import PasswordHasher
 from chatio.presence import Presence
 from chatio.realtime import HTTP_SERVER_OPTIONS
 from chatio.sessions import Reason
-from chatio.signin import SignIns
 from chatio.stores.memory import MemoryUserStore
 from chatio.throttles import Throttle
-from chatio.tokens import Tokens
-from chatio.users import UserRegistry
 from handlers.asyncapi import asyncapi_document
 from handlers.callers import Callers, PasswordDoor, RegistrationDoor
 from handlers.cors import Cors

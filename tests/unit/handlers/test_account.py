@@ -10,7 +10,7 @@ import pytest
 from passlib.context import CryptContext
 from tornado.ioloop import IOLoop
 
-from chatio.tokens import Tokens
+from chatio.accounts.tokens import Tokens
 from tests.unit.handlers.rest import KEY, Answer, Rest
 
 ADA = {"name": "Ada", "email": "ada@chat.test", "password": "12345678"}

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 import chatio
+from chatio.accounts.users import MAX_NAME_CHARS, PASSWORD_CHARS, Registration
 from chatio.errors import RateLimited
-from chatio.users import MAX_NAME_CHARS, PASSWORD_CHARS, Registration
 from handlers.answers import Said
 from handlers.asyncapi import asyncapi_document
 from handlers.base import BaseHandler

@@ -11,14 +11,14 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 from prometheus_client.core import Metric
 
 import chatio
+from chatio.accounts.passwords import PasswordHasher
+from chatio.accounts.tokens import Tokens
 from chatio.log import MessageLog
 from chatio.logs import ERRORS
 from chatio.messages import Message
 from chatio.overload import Overload
-from chatio.passwords import PasswordHasher
 from chatio.realtime import create_server
 from chatio.tallies import Tally
-from chatio.tokens import Tokens
 from chatio.turns import Rates, Turns
 from handlers.chat import NAMESPACE, ChatNamespace
 from handlers.measures import Measures

@@ -7,10 +7,10 @@ from typing import Any, cast
 import pytest
 from tornado.ioloop import IOLoop
 
+from chatio.accounts.tokens import Claims, Tokens
 from chatio.errors import TokenRevoked
 from chatio.realtime import Server
 from chatio.sessions import Reason
-from chatio.tokens import Claims, Tokens
 from handlers.membership import ENDED_PER_TURN, Membership
 
 KEY = "the key of these tests, 32 bytes or more"

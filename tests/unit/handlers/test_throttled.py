@@ -7,7 +7,7 @@ import pytest
 from passlib.context import CryptContext
 from tornado.ioloop import IOLoop
 
-from chatio.signin import SignIns
+from chatio.accounts.login_throttle import SignIns
 from chatio.throttles import Throttle
 from handlers.callers import Callers
 from tests.unit.handlers.rest import Answer, Rest

@@ -7,6 +7,7 @@ from typing import Annotated
 import msgspec
 from email_validator import EmailNotValidError, validate_email
 
+from chatio.accounts.passwords import PasswordHasher
 from chatio.errors import (
     BadCredentials,
     EmailAlreadyUsed,
@@ -16,7 +17,6 @@ from chatio.errors import (
     UserUnknown,
     WrongPassword,
 )
-from chatio.passwords import PasswordHasher
 from chatio.stores.base import User, UserStore
 
 MAX_NAME_CHARS = 64

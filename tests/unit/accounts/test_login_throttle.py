@@ -2,8 +2,8 @@
 
 import pytest
 
+from chatio.accounts.login_throttle import KNOWN_ADDRESSES, Failures, KnownAddresses, SignIns
 from chatio.errors import BadCredentials, Overloaded, RateLimited, UserUnknown
-from chatio.signin import KNOWN_ADDRESSES, Failures, KnownAddresses, SignIns
 from tests.unit.clock import Clock
 
 OWNER, STRANGER, ACCOUNT = "192.0.2.1", "198.51.100.7", "ada@chat.test"

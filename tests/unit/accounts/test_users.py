@@ -5,11 +5,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from chatio.accounts.passwords import PasswordHasher
+from chatio.accounts.users import Credentials, Registration, UserRegistry
 from chatio.errors import BadCredentials, EmailAlreadyUsed, InvalidInput, Overloaded, UserUnknown
-from chatio.passwords import PasswordHasher
 from chatio.stores.base import User
 from chatio.stores.memory import MemoryUserStore
-from chatio.users import Credentials, Registration, UserRegistry
 
 PASSWORD = "correct horse battery staple"
 ADA = Registration("Ada", "ada@chat.test", PASSWORD)

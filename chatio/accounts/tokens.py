@@ -12,8 +12,8 @@ import jwt
 import msgspec
 from jwt.utils import base64url_decode
 
+from chatio.accounts.revocations import Revocations
 from chatio.errors import TokenExpired, TokenMalformed, TokenRevoked, TokenSignatureInvalid
-from chatio.revocations import Revocations
 
 ALGORITHM = "HS256"
 # A name of 64 and an address of 254 characters, each escaped as \uXXXX twice over, make about 3.6 kB.

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chatio.accounts.revocations import MAX_TOKENS_OF_ONE, Revocations
 from chatio.errors import Overloaded
-from chatio.revocations import MAX_TOKENS_OF_ONE, Revocations
 from tests.property.inputs import bounded
 
 LIFE = 1000.0

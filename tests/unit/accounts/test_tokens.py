@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from jwt.algorithms import HMACAlgorithm
 
+from chatio.accounts.revocations import Revocations
+from chatio.accounts.tokens import MAX_TOKEN_CHARS, Tokens
 from chatio.errors import (
     Overloaded,
     TokenError,
@@ -20,8 +22,6 @@ from chatio.errors import (
     TokenRevoked,
     TokenSignatureInvalid,
 )
-from chatio.revocations import Revocations
-from chatio.tokens import MAX_TOKEN_CHARS, Tokens
 
 KEY = "the key of these tests, 32 bytes or more"
 OTHER_KEY = "another key that is 32 bytes long or more"

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from passlib.context import CryptContext
 
+from chatio.accounts.passwords import HASHING_NICENESS, PasswordHasher
 from chatio.errors import Overloaded
-from chatio.passwords import HASHING_NICENESS, PasswordHasher
 
 PASSWORD = "correct horse battery staple"
 
