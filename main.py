@@ -28,11 +28,11 @@ from chatio import __version__, hooks, logs
 from chatio.accounts.passwords import PasswordHasher
 from chatio.accounts.tokens import Tokens
 from chatio.accounts.users import UserRegistry
+from chatio.chat.message_log import MessageLog
+from chatio.chat.presence import Presence
 from chatio.envfile import read_env_file
 from chatio.loading import InvalidSettings, load, unknown_names
-from chatio.log import MessageLog
 from chatio.overload import Overload
-from chatio.presence import Presence
 from chatio.realtime import Busy, create_server
 from chatio.settings import Settings, changed
 from chatio.stores.memory import MemoryUserStore

@@ -2,8 +2,8 @@
 
 from chatio.accounts.tokens import Claims, Tokens
 from chatio.accounts.users import Credentials, Registration, UserRegistry, account_key
+from chatio.chat.presence import Presence
 from chatio.errors import BadCredentials, EmailAlreadyUsed, Overloaded, RateLimited, TokenRevoked
-from chatio.presence import Presence
 from handlers.answers import OnlinePeople, Said, SignedIn
 from handlers.base import BaseHandler
 from handlers.callers import PasswordDoor, RegistrationDoor

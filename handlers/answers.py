@@ -5,9 +5,9 @@ from typing import Annotated
 
 import msgspec
 
+from chatio.chat.message_log import OFFSET_PATTERN
+from chatio.chat.messages import Author, Message
 from chatio.errors import FieldError
-from chatio.log import OFFSET_PATTERN
-from chatio.messages import Author, Message
 
 Offset = Annotated[
     str,

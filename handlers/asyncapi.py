@@ -6,6 +6,8 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from chatio import __version__
+from chatio.chat.messages import Author, Draft, Message
+from chatio.chat.presence import Change
 from chatio.errors import (
     ANSWERS,
     ChatioError,
@@ -21,8 +23,6 @@ from chatio.errors import (
     TokenRevoked,
     TokenSignatureInvalid,
 )
-from chatio.messages import Author, Draft, Message
-from chatio.presence import Change
 from handlers import events
 from handlers.answers import Offset
 from handlers.schemas import Json, reference, schemas_of

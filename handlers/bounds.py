@@ -13,10 +13,10 @@ from tornado.httpserver import HTTPServer
 from chatio.accounts.login_throttle import SignIns
 from chatio.addresses import parse_networks
 from chatio.capacity import capacity
+from chatio.chat.message_rates import Rates, Turns
 from chatio.realtime import Busy, HandshakeRate, Pace
 from chatio.settings import Settings
 from chatio.throttles import Throttle
-from chatio.turns import Rates, Turns
 from handlers.lines import LINES_PER_CLIENT, BoundedServer
 
 logger = logging.getLogger("chatio")

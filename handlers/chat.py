@@ -6,6 +6,11 @@ from typing import Any
 import msgspec
 import socketio
 
+from chatio.chat.message_log import Entry, MessageLog
+from chatio.chat.message_rates import Turns
+from chatio.chat.messages import Author, fit_id, stamp
+from chatio.chat.presence import Presence
+from chatio.chat.recovery import start_of
 from chatio.errors import (
     ChatioError,
     MessageRejected,
@@ -17,13 +22,8 @@ from chatio.errors import (
     codes,
 )
 from chatio.headcount import Headcount
-from chatio.log import Entry, MessageLog
-from chatio.messages import Author, fit_id, stamp
-from chatio.presence import Presence
 from chatio.realtime import Server, TryLater, ack_requested
-from chatio.recovery import start_of
 from chatio.tallies import Tally
-from chatio.turns import Turns
 from handlers import events
 from handlers.company import Company
 from handlers.membership import Membership

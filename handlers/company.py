@@ -9,8 +9,8 @@ from typing import Final
 
 import msgspec
 
-from chatio.messages import Author
-from chatio.presence import Presence
+from chatio.chat.messages import Author
+from chatio.chat.presence import Presence
 from chatio.realtime import Server
 
 GRAIN_SECONDS: Final = 1.0

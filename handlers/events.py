@@ -4,8 +4,8 @@ from typing import Annotated
 
 import msgspec
 
-from chatio.messages import SentAt
-from chatio.sessions import Reason as EndReason
+from chatio.chat.messages import SentAt
+from chatio.chat.socket_sessions import Reason as EndReason
 from handlers.answers import Offset
 
 Token = Annotated[str, msgspec.Meta(description="What POST /login gave.", extra_json_schema={"minLength": 1})]

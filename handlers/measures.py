@@ -21,7 +21,7 @@ from prometheus_client.registry import Collector
 
 import chatio
 from chatio.accounts.passwords import PasswordHasher
-from chatio.log import MessageLog
+from chatio.chat.message_log import MessageLog
 from chatio.overload import Overload
 from chatio.realtime import EngineServer
 from chatio.tallies import Durations, Tally

@@ -5,8 +5,8 @@ from typing import Annotated
 import msgspec
 
 from chatio.accounts.tokens import Claims, Tokens
+from chatio.chat.message_log import Entry, MessageLog
 from chatio.errors import FieldError, InvalidInput, OffsetInvalid
-from chatio.log import Entry, MessageLog
 from handlers.answers import LoggedMessage, MessagePage, Offset
 from handlers.base import BaseHandler
 from handlers.cors import Cors

@@ -5,10 +5,10 @@ import logging
 import math
 from typing import Final
 
+from chatio.chat.message_rates import Turns
+from chatio.chat.messages import Author
 from chatio.errors import RateLimited
-from chatio.messages import Author
 from chatio.realtime import Server, ack_requested
-from chatio.turns import Turns
 
 logger = logging.getLogger("chatio.chat")
 

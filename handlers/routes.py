@@ -9,8 +9,8 @@ from tornado.web import Application, RequestHandler
 
 from chatio.accounts.tokens import Tokens
 from chatio.accounts.users import UserRegistry
-from chatio.log import MessageLog
-from chatio.presence import Presence
+from chatio.chat.message_log import MessageLog
+from chatio.chat.presence import Presence
 from handlers.account import LoginHandler, OnlineHandler, RegisterHandler
 from handlers.base import BaseHandler, NotFoundHandler
 from handlers.callers import PasswordDoor, RegistrationDoor

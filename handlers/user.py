@@ -5,8 +5,8 @@ from typing import Final
 
 from chatio.accounts.tokens import Claims, Tokens
 from chatio.accounts.users import Confirmation, PasswordChange, UserRegistry
+from chatio.chat.socket_sessions import Reason
 from chatio.errors import Overloaded, PasswordReplaced, RateLimited, UserUnknown, WrongPassword
-from chatio.sessions import Reason
 from chatio.stores.base import User
 from handlers.answers import Person
 from handlers.base import BaseHandler

@@ -18,10 +18,10 @@ from typing import Any
 import pytest
 
 from chatio.accounts.tokens import Tokens
-from chatio.log import MessageLog
-from chatio.messages import Message
+from chatio.chat.message_log import MessageLog
+from chatio.chat.message_rates import Rates, Turns
+from chatio.chat.messages import Message
 from chatio.realtime import Server, create_server
-from chatio.turns import Rates, Turns
 from handlers.chat import NAMESPACE, ChatNamespace
 from handlers.membership import Membership
 from tests.system.js import JsClients

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from chatio.log import Entry, MessageLog
-from chatio.messages import Message
+from chatio.chat.message_log import Entry, MessageLog
+from chatio.chat.messages import Message
 from chatio.realtime import Server, create_server
 from tests.system.seam.wire import Ws, join, leftovers, open_polling, open_ws, request, serving, until
 

@@ -14,10 +14,10 @@ from chatio.accounts.login_throttle import SignIns
 from chatio.accounts.passwords import PasswordHasher
 from chatio.accounts.tokens import Tokens
 from chatio.accounts.users import UserRegistry
-from chatio.log import MessageLog
-from chatio.presence import Presence
+from chatio.chat.message_log import MessageLog
+from chatio.chat.presence import Presence
+from chatio.chat.socket_sessions import Reason
 from chatio.realtime import HTTP_SERVER_OPTIONS
-from chatio.sessions import Reason
 from chatio.stores.memory import MemoryUserStore
 from chatio.throttles import Throttle
 from handlers.asyncapi import asyncapi_document

@@ -13,13 +13,13 @@ from prometheus_client.core import Metric
 import chatio
 from chatio.accounts.passwords import PasswordHasher
 from chatio.accounts.tokens import Tokens
-from chatio.log import MessageLog
+from chatio.chat.message_log import MessageLog
+from chatio.chat.message_rates import Rates, Turns
+from chatio.chat.messages import Message
 from chatio.logs import ERRORS
-from chatio.messages import Message
 from chatio.overload import Overload
 from chatio.realtime import create_server
 from chatio.tallies import Tally
-from chatio.turns import Rates, Turns
 from handlers.chat import NAMESPACE, ChatNamespace
 from handlers.measures import Measures
 from handlers.membership import Membership

@@ -8,9 +8,9 @@ import pytest
 from tornado.ioloop import IOLoop
 
 from chatio.accounts.tokens import Claims, Tokens
+from chatio.chat.socket_sessions import Reason
 from chatio.errors import TokenRevoked
 from chatio.realtime import Server
-from chatio.sessions import Reason
 from handlers.membership import ENDED_PER_TURN, Membership
 
 KEY = "the key of these tests, 32 bytes or more"

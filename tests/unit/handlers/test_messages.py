@@ -5,8 +5,8 @@ from urllib.parse import quote
 
 import pytest
 
-from chatio.log import MessageLog
-from chatio.messages import Message
+from chatio.chat.message_log import MessageLog
+from chatio.chat.messages import Message
 from tests.unit.handlers.rest import Rest
 
 

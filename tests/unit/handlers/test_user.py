@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from passlib.context import CryptContext
 
+from chatio.chat.socket_sessions import Reason
 from chatio.errors import Overloaded
-from chatio.sessions import Reason
 from tests.unit.handlers.rest import PASSWORD, Answer, Rest
 
 NEW_PASSWORD = "another password"

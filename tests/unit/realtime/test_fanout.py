@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tornado.ioloop import IOLoop
 
-from chatio.log import Entry, MessageLog
-from chatio.messages import Message
+from chatio.chat.message_log import Entry, MessageLog
+from chatio.chat.messages import Message
 from chatio.realtime import create_server
 from chatio.realtime.connection import Connection
 from chatio.realtime.fanout import Fanout

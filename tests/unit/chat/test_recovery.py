@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from chatio.log import MessageLog
-from chatio.messages import Message
-from chatio.recovery import start_of
+from chatio.chat.message_log import MessageLog
+from chatio.chat.messages import Message
+from chatio.chat.recovery import start_of
 
 
 def filled(count: int, *, max_messages: int = 10_000) -> MessageLog:

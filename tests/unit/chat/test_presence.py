@@ -1,7 +1,7 @@
 """People come and go, with however many pages."""
 
-from chatio.messages import Author
-from chatio.presence import MOST_NAMED, Change, Presence
+from chatio.chat.messages import Author
+from chatio.chat.presence import MOST_NAMED, Change, Presence
 
 ANN, BOB = Author("1", "Ann"), Author("2", "Bob")
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chatio.chat.message_log import ENTRY_OVERHEAD_BYTES, Entry, MessageLog
+from chatio.chat.messages import Message
 from chatio.errors import OffsetInvalid
-from chatio.log import ENTRY_OVERHEAD_BYTES, Entry, MessageLog
-from chatio.messages import Message
 
 
 def message(id_: str, author_id: str = "7", content: str = "hello") -> Message:

@@ -22,8 +22,8 @@ import logging
 import secrets
 from typing import Final, NamedTuple
 
+from chatio.chat.message_log import MessageLog
 from chatio.errors import OffsetInvalid
-from chatio.log import MessageLog
 
 logger = logging.getLogger("chatio.recovery")
 

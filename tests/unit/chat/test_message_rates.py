@@ -2,7 +2,7 @@
 
 import pytest
 
-from chatio.turns import Rates, Turns
+from chatio.chat.message_rates import Rates, Turns
 from tests.unit.clock import Clock
 
 

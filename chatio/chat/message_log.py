@@ -14,8 +14,8 @@ from typing import Final, NamedTuple, NewType
 
 import msgspec
 
+from chatio.chat.messages import Message, new_id
 from chatio.errors import OffsetInvalid
-from chatio.messages import Message, new_id
 
 Offset = NewType("Offset", str)
 

@@ -8,8 +8,8 @@ from uuid import UUID
 import msgspec
 import pytest
 
+from chatio.chat.messages import Author, Message, fit_id, new_id, stamp
 from chatio.errors import MessageEmpty, MessageInvalid, MessageTooLong
-from chatio.messages import Author, Message, fit_id, new_id, stamp
 
 ADA = Author("7", "Ada")
 NOON = datetime(2031, 5, 9, 12, 4, 5, 678_901, tzinfo=UTC)

@@ -1,6 +1,6 @@
 """Which socket is open on which token."""
 
-from chatio.sessions import Session, Sessions
+from chatio.chat.socket_sessions import Session, Sessions
 
 
 def session(subject: str = "ada", *, expires_at: int = 100) -> Session:

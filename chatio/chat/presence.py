@@ -8,8 +8,8 @@ from typing import Final
 
 import msgspec
 
+from chatio.chat.messages import Author
 from chatio.headcount import Headcount
-from chatio.messages import Author
 
 MOST_NAMED: Final = 20  # of those who came, and of those who left: a storm is a number, not a list for everybody
 
