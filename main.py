@@ -32,12 +32,12 @@ from chatio.chat.message_log import MessageLog
 from chatio.chat.presence import Presence
 from chatio.envfile import read_env_file
 from chatio.loading import InvalidSettings, load, unknown_names
-from chatio.overload import Overload
 from chatio.realtime import Busy, create_server
 from chatio.settings import Settings, changed
 from chatio.stores.memory import MemoryUserStore
 from chatio.supervisor import Supervisor, take_supervisor
 from chatio.tallies import Tally
+from chatio.throttling.load_shedding import Overload
 from handlers import bounds
 from handlers.asyncapi import asyncapi_document
 from handlers.callers import Callers, PasswordDoor, RegistrationDoor

@@ -11,12 +11,12 @@ from typing import Any
 from tornado.httpserver import HTTPServer
 
 from chatio.accounts.login_throttle import SignIns
-from chatio.addresses import parse_networks
-from chatio.capacity import capacity
 from chatio.chat.message_rates import Rates, Turns
 from chatio.realtime import Busy, HandshakeRate, Pace
 from chatio.settings import Settings
-from chatio.throttles import Throttle
+from chatio.throttling.client_ip import parse_networks
+from chatio.throttling.open_files import capacity
+from chatio.throttling.rate_limiter import Throttle
 from handlers.lines import LINES_PER_CLIENT, BoundedServer
 
 logger = logging.getLogger("chatio")

@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from tornado.httputil import HTTPServerRequest
 
 from chatio.accounts.login_throttle import SignIns
-from chatio.addresses import client_address, origin_of, parse_networks
 from chatio.errors import BadCredentials, ChatioError, InvalidInput
-from chatio.throttles import Throttle
+from chatio.throttling.client_ip import client_address, origin_of, parse_networks
+from chatio.throttling.rate_limiter import Throttle
 
 
 class Callers:

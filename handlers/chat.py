@@ -21,9 +21,9 @@ from chatio.errors import (
     answer_to,
     codes,
 )
-from chatio.headcount import Headcount
 from chatio.realtime import Server, TryLater, ack_requested
 from chatio.tallies import Tally
+from chatio.throttling.concurrency import Headcount
 from handlers import events
 from handlers.company import Company
 from handlers.membership import Membership

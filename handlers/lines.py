@@ -10,8 +10,8 @@ from typing import Any
 from tornado.httpserver import HTTPServer
 from tornado.iostream import IOStream
 
-from chatio.addresses import Network, is_trusted, origin_of
-from chatio.headcount import Headcount
+from chatio.throttling.client_ip import Network, is_trusted, origin_of
+from chatio.throttling.concurrency import Headcount
 
 # A polling client has one for its GET and one for its POST, and its page one for REST.
 LINES_PER_CLIENT = 3

@@ -22,9 +22,9 @@ from prometheus_client.registry import Collector
 import chatio
 from chatio.accounts.passwords import PasswordHasher
 from chatio.chat.message_log import MessageLog
-from chatio.overload import Overload
 from chatio.realtime import EngineServer
 from chatio.tallies import Durations, Tally
+from chatio.throttling.load_shedding import Overload
 from handlers.chat import ChatNamespace
 from handlers.outcomes import Outcomes
 

@@ -28,7 +28,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Final, NamedTuple
 
 from chatio.errors import BadCredentials, ChatioError, RateLimited
-from chatio.throttles import MAX_KEYS, Throttle
+from chatio.throttling.rate_limiter import MAX_KEYS, Throttle
 
 FIRST_WAIT_SECONDS: Final = 60.0
 LONGEST_WAIT_SECONDS: Final = 15 * 60.0

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from chatio.throttles import Throttle
+from chatio.throttling.rate_limiter import Throttle
 
 OTHERS_BURST_SECONDS: Final = 10.0
 JOINING_COST: Final = 5.0  # a token is checked, and the newest messages are sent

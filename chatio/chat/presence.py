@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from chatio.chat.messages import Author
-from chatio.headcount import Headcount
+from chatio.throttling.concurrency import Headcount
 
 MOST_NAMED: Final = 20  # of those who came, and of those who left: a storm is a number, not a list for everybody
 

@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any, TypeVar
 
-from chatio.addresses import parse_networks
 from chatio.realtime import outgoing
 from chatio.realtime.calls import call
 from chatio.realtime.codec import dumps
@@ -29,6 +28,7 @@ from chatio.realtime.refusals import NAMES, reason_of
 from chatio.realtime.upgrade import Upgrade
 from chatio.realtime.websocket import WebSocket
 from chatio.tallies import Tally
+from chatio.throttling.client_ip import parse_networks
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -8,9 +8,9 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple, Protocol
 
-from chatio.addresses import origin_of
-from chatio.headcount import Headcount
-from chatio.throttles import Throttle
+from chatio.throttling.client_ip import origin_of
+from chatio.throttling.concurrency import Headcount
+from chatio.throttling.rate_limiter import Throttle
 
 # A place may become free at any moment. The official clients wait 1 to 5 s of themselves (`reconnectionDelayMax`).
 FULL_RETRY_SECONDS: Final = 5

@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 from tornado.iostream import IOStream, SSLIOStream, StreamClosedError
 from tornado.web import HTTPError, RequestHandler, stream_request_body
 
-from chatio.addresses import client_address
 from chatio.realtime import admission, outgoing
 from chatio.realtime.admission import Refused
 from chatio.realtime.connection import Connection, SessionClosed
@@ -24,6 +23,7 @@ from chatio.realtime.outgoing import Outgoing, polling_body
 from chatio.realtime.packets import SEPARATOR, ProtocolError
 from chatio.realtime.upgrade import Upgrade
 from chatio.realtime.websocket import Owner, WebSocket
+from chatio.throttling.client_ip import client_address
 
 
 @stream_request_body

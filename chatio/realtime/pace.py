@@ -14,7 +14,7 @@ class Pace:
     """A burst of `burst_bytes` at once, and then `bytes_per_second`. One for all; infinite if nothing is given.
 
     Of each connection only a number is kept, the loop's time at which all it sent will have been paid for (GCRA,
-    as in chatio/throttles.py): 24 bytes.
+    as in chatio/throttling/rate_limiter.py): 24 bytes.
     """
 
     __slots__ = ("_seconds_per_byte", "burst_seconds")

@@ -8,7 +8,7 @@ import pytest
 
 from chatio.realtime import HandshakeRate, Pace, Refusal, TryLater, create_server
 from chatio.realtime.limits import HEAD_BYTES, MAX_REFUSED_CONNECTS
-from chatio.throttles import Throttle
+from chatio.throttling.rate_limiter import Throttle
 from tests.system.seam.wire import (
     SOCKET_IO,
     Http,

@@ -19,7 +19,7 @@ from chatio.chat.presence import Presence
 from chatio.chat.socket_sessions import Reason
 from chatio.realtime import HTTP_SERVER_OPTIONS
 from chatio.stores.memory import MemoryUserStore
-from chatio.throttles import Throttle
+from chatio.throttling.rate_limiter import Throttle
 from handlers.asyncapi import asyncapi_document
 from handlers.callers import Callers, PasswordDoor, RegistrationDoor
 from handlers.cors import Cors

@@ -5,8 +5,8 @@ from contextlib import asynccontextmanager
 
 from tornado.web import Application
 
-from chatio.addresses import parse_networks
 from chatio.realtime import create_server
+from chatio.throttling.client_ip import parse_networks
 from handlers.lines import BoundedServer
 from tests.system.seam.wire import SOCKET_IO, Http, Ws, soon, until
 

@@ -17,9 +17,9 @@ from chatio.chat.message_log import MessageLog
 from chatio.chat.message_rates import Rates, Turns
 from chatio.chat.messages import Message
 from chatio.logs import ERRORS
-from chatio.overload import Overload
 from chatio.realtime import create_server
 from chatio.tallies import Tally
+from chatio.throttling.load_shedding import Overload
 from handlers.chat import NAMESPACE, ChatNamespace
 from handlers.measures import Measures
 from handlers.membership import Membership

@@ -8,7 +8,7 @@ from passlib.context import CryptContext
 from tornado.ioloop import IOLoop
 
 from chatio.accounts.login_throttle import SignIns
-from chatio.throttles import Throttle
+from chatio.throttling.rate_limiter import Throttle
 from handlers.callers import Callers
 from tests.unit.handlers.rest import Answer, Rest
 

@@ -1,7 +1,7 @@
 """Who is let in: the bounds, the rate, and several reasons one behind the other."""
 
 from chatio.realtime.gate import FULL_RETRY_SECONDS, Crowd, HandshakeRate, Refusal, first_refusal
-from chatio.throttles import Throttle
+from chatio.throttling.rate_limiter import Throttle
 from tests.unit.clock import Clock
 
 ANN, BOB = "192.0.2.1", "192.0.2.2"

@@ -1,6 +1,6 @@
 import pytest
 
-from chatio.addresses import client_address, origin_of, parse_networks
+from chatio.throttling.client_ip import client_address, origin_of, parse_networks
 
 TRUSTED = parse_networks(["10.0.0.0/8", "192.0.2.1", "fd00::/8"])
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from chatio.overload import BEATS_TO_BEGIN, BEATS_TO_END, RETRY_AFTER_SECONDS, Overload
+from chatio.throttling.load_shedding import BEATS_TO_BEGIN, BEATS_TO_END, RETRY_AFTER_SECONDS, Overload
 from tests.conftest import ExpectedLogs
 
 LATE, IN_TIME = 0.3, 0.01

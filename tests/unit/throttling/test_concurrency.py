@@ -2,7 +2,7 @@
 
 import pytest
 
-from chatio.headcount import Headcount
+from chatio.throttling.concurrency import Headcount
 
 
 def test_there_is_room_until_the_bound_and_again_when_one_leaves() -> None:

@@ -4,7 +4,7 @@ import resource
 
 import pytest
 
-from chatio.capacity import Capacity, capacity
+from chatio.throttling.open_files import Capacity, capacity
 
 
 @pytest.mark.parametrize(

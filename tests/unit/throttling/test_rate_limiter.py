@@ -3,7 +3,7 @@
 import pytest
 
 from chatio.errors import RateLimited
-from chatio.throttles import Throttle
+from chatio.throttling.rate_limiter import Throttle
 from tests.unit.clock import Clock
 
 
