@@ -30,10 +30,10 @@ from chatio.accounts.tokens import Tokens
 from chatio.accounts.users import UserRegistry
 from chatio.chat.message_log import MessageLog
 from chatio.chat.presence import Presence
-from chatio.envfile import read_env_file
-from chatio.loading import InvalidSettings, load, unknown_names
+from chatio.config.env_file import read_env_file
+from chatio.config.loader import InvalidSettings, load, unknown_names
+from chatio.config.settings import Settings, changed
 from chatio.realtime import Busy, create_server
-from chatio.settings import Settings, changed
 from chatio.stores.memory import MemoryUserStore
 from chatio.supervisor import Supervisor, take_supervisor
 from chatio.tallies import Tally

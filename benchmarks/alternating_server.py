@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import main
-from chatio.loading import load
+from chatio.config.loader import load
 from chatio.logs import ERRORS
 from chatio.realtime.connection import Connection
 from chatio.realtime.engine import EngineServer

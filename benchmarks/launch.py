@@ -21,7 +21,7 @@ from pathlib import Path
 import msgspec
 
 from benchmarks.plan import MEASURED, NODE, OURS, PLAIN, THROTTLED, Visit
-from chatio.settings import Settings
+from chatio.config.settings import Settings
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"

@@ -4,7 +4,7 @@ import asyncio
 import os
 
 import main
-from chatio.loading import load
+from chatio.config.loader import load
 from chatio.logs import ERRORS
 from chatio.supervisor import Supervisor
 from chatio.tallies import Tally

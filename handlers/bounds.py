@@ -12,8 +12,8 @@ from tornado.httpserver import HTTPServer
 
 from chatio.accounts.login_throttle import SignIns
 from chatio.chat.message_rates import Rates, Turns
+from chatio.config.settings import Settings
 from chatio.realtime import Busy, HandshakeRate, Pace
-from chatio.settings import Settings
 from chatio.throttling.client_ip import parse_networks
 from chatio.throttling.open_files import capacity
 from chatio.throttling.rate_limiter import Throttle

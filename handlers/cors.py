@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from chatio.settings import ANY_ORIGIN
+from chatio.config.settings import ANY_ORIGIN
 
 ALLOWED_HEADERS = "content-type, authorization"
 PREFLIGHT_SECONDS = 7200  # Chromium's most

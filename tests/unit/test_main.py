@@ -14,7 +14,7 @@ from tornado.netutil import bind_sockets
 
 import main as program
 from chatio import __version__
-from chatio.settings import table
+from chatio.config.settings import table
 from handlers.signals import STOPPING
 from tests.conftest import ExpectedLogs
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from chatio.settings import table
+from chatio.config.settings import table
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/operations.md").read_text("utf-8")

@@ -10,7 +10,7 @@ from typing import TextIO
 
 from dotenv.parser import Binding, parse_stream
 
-from chatio.loading import InvalidSettings
+from chatio.config.loader import InvalidSettings
 
 _NEWLINE = re.compile(r"\r\n|\r|\n")
 

@@ -4,8 +4,8 @@ import io
 
 import pytest
 
-from chatio.envfile import env_file_values
-from chatio.loading import InvalidSettings
+from chatio.config.env_file import env_file_values
+from chatio.config.loader import InvalidSettings
 
 
 def read(text: str) -> dict[str, str | None]:

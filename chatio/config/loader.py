@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from chatio.keys import Place, ReadFile, key_at, problems_between
-from chatio.settings import ANY_ORIGIN, Settings, table
+from chatio.config.key_files import Place, ReadFile, key_at, problems_between
+from chatio.config.settings import ANY_ORIGIN, Settings, table
 
 
 class InvalidSettings(Exception):

@@ -2,8 +2,8 @@
 
 import pytest
 
-from chatio.loading import InvalidSettings, load
-from chatio.settings import Settings
+from chatio.config.loader import InvalidSettings, load
+from chatio.config.settings import Settings
 
 KEY = "a key of more than thirty-two bytes"
 BEFORE = "the key before it, of more than 32 bytes"

@@ -6,8 +6,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from chatio.loading import InvalidSettings, load, unknown_names
-from chatio.settings import Settings, table
+from chatio.config.loader import InvalidSettings, load, unknown_names
+from chatio.config.settings import Settings, table
 
 ROOT = Path(__file__).parents[2]
 
