@@ -24,7 +24,7 @@ from pathlib import Path
 
 import msgspec
 
-from chatio import __version__, hooks, logs
+from chatio import __version__
 from chatio.accounts.passwords import PasswordHasher
 from chatio.accounts.tokens import Tokens
 from chatio.accounts.users import UserRegistry
@@ -36,7 +36,8 @@ from chatio.config.settings import Settings, changed
 from chatio.realtime import Busy, create_server
 from chatio.stores.memory import MemoryUserStore
 from chatio.supervisor import Supervisor, take_supervisor
-from chatio.tallies import Tally
+from chatio.telemetry import excepthooks, log_handler
+from chatio.telemetry.counters import Tally
 from chatio.throttling.load_shedding import Overload
 from handlers import bounds
 from handlers.asyncapi import asyncapi_document
@@ -69,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for problem in invalid.problems:
             print(problem, file=sys.stderr)
         return EXIT_UNSOUND
-    lines = logs.configure(level=settings.log_level, form=settings.log_format)
+    lines = log_handler.configure(level=settings.log_level, form=settings.log_format)
     for sentence in unknown_names(from_file):
         logger.warning("%s: %s", options.env_file.name, sentence, extra={"event": "unknown_setting"})
     if options.check:
@@ -94,7 +95,7 @@ async def run(
     It listens on the descriptors `handed_over`, if any, and tells `supervisor` how it is. `errors`: what the log
     counts, for the metrics.
     """
-    asyncio.get_running_loop().set_exception_handler(hooks.loop_failed)
+    asyncio.get_running_loop().set_exception_handler(excepthooks.loop_failed)
     hasher = PasswordHasher(max_waiting=settings.hash_queue_max)
     registry = UserRegistry(MemoryUserStore(), hasher)
     tokens = Tokens(

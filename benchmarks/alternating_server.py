@@ -12,12 +12,12 @@ from typing import Any
 
 import main
 from chatio.config.loader import load
-from chatio.logs import ERRORS
 from chatio.realtime.connection import Connection
 from chatio.realtime.engine import EngineServer
 from chatio.realtime.fanout import Fanout
 from chatio.supervisor import Supervisor
-from chatio.tallies import Durations, Tally
+from chatio.telemetry.counters import Durations, Tally
+from chatio.telemetry.log_handler import ERRORS
 from handlers.outcomes import Outcomes
 
 TURN_SECONDS = 0.05

@@ -5,9 +5,9 @@ import os
 
 import main
 from chatio.config.loader import load
-from chatio.logs import ERRORS
 from chatio.supervisor import Supervisor
-from chatio.tallies import Tally
+from chatio.telemetry.counters import Tally
+from chatio.telemetry.log_handler import ERRORS
 
 TICK_SECONDS = 0.001
 

@@ -24,7 +24,7 @@ from chatio.errors import (
     Unforeseen,
     answer_to,
 )
-from chatio.faults import report
+from chatio.telemetry.error_report import report
 from handlers.answers import Defect, Failure, Invalid
 from handlers.cors import Cors
 from handlers.guard import public

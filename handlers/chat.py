@@ -22,7 +22,7 @@ from chatio.errors import (
     codes,
 )
 from chatio.realtime import Server, TryLater, ack_requested
-from chatio.tallies import Tally
+from chatio.telemetry.counters import Tally
 from chatio.throttling.concurrency import Headcount
 from handlers import events
 from handlers.company import Company

@@ -23,7 +23,7 @@ import chatio
 from chatio.accounts.passwords import PasswordHasher
 from chatio.chat.message_log import MessageLog
 from chatio.realtime import EngineServer
-from chatio.tallies import Durations, Tally
+from chatio.telemetry.counters import Durations, Tally
 from chatio.throttling.load_shedding import Overload
 from handlers.chat import ChatNamespace
 from handlers.outcomes import Outcomes

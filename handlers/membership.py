@@ -13,8 +13,8 @@ from typing import Final
 from chatio.accounts.tokens import Claims, Tokens
 from chatio.chat.socket_sessions import Reason, Session, Sessions
 from chatio.errors import MissingToken, TokenMalformed, TokenOfAnother, TokenRevoked
-from chatio.faults import report
 from chatio.realtime import Server
+from chatio.telemetry.error_report import report
 
 GRAIN_SECONDS: Final = 1.0
 # Ended in one turn of the loop: 0.1 ms each, and those of a rush hour all end in one second a day later.

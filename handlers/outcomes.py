@@ -17,7 +17,7 @@ from chatio.errors import (
     Unforeseen,
     codes,
 )
-from chatio.tallies import Tally
+from chatio.telemetry.counters import Tally
 
 OK: Final = "ok"
 OTHER: Final = "other"

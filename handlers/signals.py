@@ -7,7 +7,7 @@ import signal
 from types import FrameType
 from typing import Final
 
-from chatio.faults import place_in
+from chatio.telemetry.error_report import place_in
 
 logger = logging.getLogger("chatio")
 

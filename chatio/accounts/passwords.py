@@ -16,7 +16,7 @@ from typing import NamedTuple, TypeVar
 from passlib.context import CryptContext
 
 from chatio.errors import Overloaded
-from chatio.tallies import Durations
+from chatio.telemetry.counters import Durations
 
 # Threads are as many as cores, so without this the kernel shares the cores evenly between hashing and the event
 # loop. Measured with `python -m benchmarks.registration` (see docs/decisions/0005-hashing-threads.md).

@@ -27,7 +27,7 @@ from chatio.realtime.packets import Engine
 from chatio.realtime.refusals import NAMES, reason_of
 from chatio.realtime.upgrade import Upgrade
 from chatio.realtime.websocket import WebSocket
-from chatio.tallies import Tally
+from chatio.telemetry.counters import Tally
 from chatio.throttling.client_ip import parse_networks
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -1,4 +1,4 @@
-"""What is said in the log when something goes wrong; chatio/logs.py sees to it that it is not said too often.
+"""What is said in the log when something goes wrong; chatio/telemetry/log_handler.py sees to it that it is not said too often.
 
 One line each. Never a traceback, a path, an exception's text or anything a client sent: all of them carry
 secrets sooner or later. A failure of the application's code gets a reference that its client is told too.
@@ -6,7 +6,7 @@ secrets sooner or later. A failure of the application's code gets a reference th
 
 import logging
 
-from chatio import faults
+from chatio.telemetry import error_report
 
 logger = logging.getLogger("chatio.realtime")
 
@@ -17,7 +17,7 @@ library_logger.disabled = True
 
 def report(what: str, error: BaseException) -> str:
     """Log one line about an exception that application code let escape; answers the line's reference."""
-    return faults.report(logger, what, error)
+    return error_report.report(logger, what, error)
 
 
 def refused(address: str, rule: str) -> None:

@@ -24,7 +24,7 @@ from chatio.realtime.deadlines import Deadlines
 from chatio.realtime.failures import logger
 from chatio.realtime.limits import PENDING_OUTPUT_BYTES, PIECE_BYTES
 from chatio.realtime.outgoing import Outgoing
-from chatio.tallies import Durations, Tally
+from chatio.telemetry.counters import Durations, Tally
 
 if TYPE_CHECKING:
     from chatio.realtime.connection import Connection

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from chatio.tallies import Durations
+from chatio.telemetry.counters import Durations
 
 BEAT_SECONDS: Final = 0.1
 BEATS_TO_BEGIN: Final = 3  # late ones in a row

@@ -16,9 +16,9 @@ from chatio.accounts.tokens import Tokens
 from chatio.chat.message_log import MessageLog
 from chatio.chat.message_rates import Rates, Turns
 from chatio.chat.messages import Message
-from chatio.logs import ERRORS
 from chatio.realtime import create_server
-from chatio.tallies import Tally
+from chatio.telemetry.counters import Tally
+from chatio.telemetry.log_handler import ERRORS
 from chatio.throttling.load_shedding import Overload
 from handlers.chat import NAMESPACE, ChatNamespace
 from handlers.measures import Measures

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from chatio.loglines import MAX_CHARS, JsonFormatter, TextFormatter, harmless
+from chatio.telemetry.log_format import MAX_CHARS, JsonFormatter, TextFormatter, harmless
 
 FORMATTERS = [TextFormatter(), JsonFormatter()]
 # C0 with the escapes of terminals, DEL, C1, line separators, marks of direction, half of a pair, byte order mark.

@@ -9,8 +9,8 @@ from pathlib import PurePath
 from types import TracebackType
 from typing import Any, TextIO
 
-from chatio.faults import report
-from chatio.loglines import words_of
+from chatio.telemetry.error_report import report
+from chatio.telemetry.log_format import words_of
 
 logger = logging.getLogger("chatio")
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from chatio.hooks import install, loop_failed
-from chatio.loglines import JsonFormatter
-from chatio.logs import LINES_PER_WINDOW, MAX_REASONS, WINDOW_SECONDS, LogHandler, configure
+from chatio.telemetry.excepthooks import install, loop_failed
+from chatio.telemetry.log_format import JsonFormatter
+from chatio.telemetry.log_handler import LINES_PER_WINDOW, MAX_REASONS, WINDOW_SECONDS, LogHandler, configure
 from tests.conftest import ExpectedLogs
 
 MORE = 5
@@ -141,7 +141,7 @@ def test_windows_that_are_over_are_forgotten(log: Log) -> None:
 
 
 def test_a_count_is_told_by_itself_when_its_window_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chatio.logs.WINDOW_SECONDS", 0.05)
+    monkeypatch.setattr("chatio.telemetry.log_handler.WINDOW_SECONDS", 0.05)
     told = threading.Event()
 
     class Stream(io.StringIO):

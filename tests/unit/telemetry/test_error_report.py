@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from chatio.faults import SHARED_SECONDS, place_of, report
+from chatio.telemetry.error_report import SHARED_SECONDS, place_of, report
 from tests.conftest import ExpectedLogs
 
 logger = logging.getLogger("chatio.test")

@@ -15,7 +15,7 @@ import re
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from chatio.faults import place_of
+from chatio.telemetry.error_report import place_of
 
 MAX_CHARS: Final = 2000  # of one text; an address has 45, a name 100
 

@@ -7,7 +7,7 @@ second fills no disk, nor does a handler that fails for every message. So who ha
     logger.info("connection from %s refused: %s", address, reason,
                 extra={"event": "connection_refused", "address": address, "reason": reason})
 
-A kind is an event, or the place in the source of what is none; an event with a `reference` (chatio/faults.py) is a
+A kind is an event, or the place in the source of what is none; an event with a `reference` (chatio/telemetry/error_report.py) is a
 kind for each reference, so that each is found. What is held back is counted by `reason`: give texts of our own.
 docs/logging.md has a row for every event; a test holds it against the code.
 """
@@ -21,9 +21,9 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final, Literal, TextIO
 
-from chatio import hooks
-from chatio.loglines import JsonFormatter, TextFormatter, words_of
-from chatio.tallies import Tally
+from chatio.telemetry import excepthooks
+from chatio.telemetry.counters import Tally
+from chatio.telemetry.log_format import JsonFormatter, TextFormatter, words_of
 
 WINDOW_SECONDS: Final = 10.0
 LINES_PER_WINDOW: Final = 10
@@ -47,7 +47,7 @@ def configure(*, level: str, form: Literal["text", "json"], stream: TextIO | Non
     root.setLevel(level)
     # Below WARNING Tornado tells of every malformed request, which are strangers' to send.
     logging.getLogger("tornado.general").setLevel(max(logging.WARNING, root.level))
-    hooks.install()
+    excepthooks.install()
     return handler
 
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from chatio.tallies import Durations, Tally
+from chatio.telemetry.counters import Durations, Tally
 
 
 def test_a_tally_counts_what_it_was_made_for() -> None:
