@@ -34,8 +34,11 @@ from chatio.config.env_file import read_env_file
 from chatio.config.loader import InvalidSettings, load, unknown_names
 from chatio.config.settings import Settings, changed
 from chatio.realtime import Busy, create_server
+from chatio.server.in_flight import Requests
+from chatio.server.listen import CannotListen, take_descriptors
+from chatio.server.serve import serve
+from chatio.server.systemd import Supervisor, take_supervisor
 from chatio.stores.memory import MemoryUserStore
-from chatio.supervisor import Supervisor, take_supervisor
 from chatio.telemetry import excepthooks, log_handler
 from chatio.telemetry.counters import Tally
 from chatio.throttling.load_shedding import Overload
@@ -44,15 +47,12 @@ from handlers.asyncapi import asyncapi_document
 from handlers.callers import Callers, PasswordDoor, RegistrationDoor
 from handlers.chat import NAMESPACE, ChatNamespace
 from handlers.cors import Cors, socket_origins
-from handlers.listening import CannotListen, take_descriptors
 from handlers.measures import Measures
 from handlers.membership import Membership
 from handlers.metrics import serve_metrics
 from handlers.outcomes import Outcomes
 from handlers.page import read_page
-from handlers.requests import Requests
 from handlers.routes import make_application
-from handlers.serving import serve
 
 logger = logging.getLogger("chatio")
 

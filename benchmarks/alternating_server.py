@@ -15,7 +15,7 @@ from chatio.config.loader import load
 from chatio.realtime.connection import Connection
 from chatio.realtime.engine import EngineServer
 from chatio.realtime.fanout import Fanout
-from chatio.supervisor import Supervisor
+from chatio.server.systemd import Supervisor
 from chatio.telemetry.counters import Durations, Tally
 from chatio.telemetry.log_handler import ERRORS
 from handlers.outcomes import Outcomes

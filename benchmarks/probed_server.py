@@ -5,7 +5,7 @@ import os
 
 import main
 from chatio.config.loader import load
-from chatio.supervisor import Supervisor
+from chatio.server.systemd import Supervisor
 from chatio.telemetry.counters import Tally
 from chatio.telemetry.log_handler import ERRORS
 

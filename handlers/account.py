@@ -4,13 +4,13 @@ from chatio.accounts.tokens import Claims, Tokens
 from chatio.accounts.users import Credentials, Registration, UserRegistry, account_key
 from chatio.chat.presence import Presence
 from chatio.errors import BadCredentials, EmailAlreadyUsed, Overloaded, RateLimited, TokenRevoked
+from chatio.server.in_flight import Requests
 from handlers.answers import OnlinePeople, Said, SignedIn
 from handlers.base import BaseHandler
 from handlers.callers import PasswordDoor, RegistrationDoor
 from handlers.cors import Cors
 from handlers.described import described
 from handlers.guard import authenticated, public
-from handlers.requests import Requests
 
 
 class RegisterHandler(BaseHandler):

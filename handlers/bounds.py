@@ -14,10 +14,10 @@ from chatio.accounts.login_throttle import SignIns
 from chatio.chat.message_rates import Rates, Turns
 from chatio.config.settings import Settings
 from chatio.realtime import Busy, HandshakeRate, Pace
+from chatio.server.connection_limit import LINES_PER_CLIENT, BoundedServer
 from chatio.throttling.client_ip import parse_networks
 from chatio.throttling.open_files import capacity
 from chatio.throttling.rate_limiter import Throttle
-from handlers.lines import LINES_PER_CLIENT, BoundedServer
 
 logger = logging.getLogger("chatio")
 

@@ -22,13 +22,13 @@ from chatio.errors import (
     codes,
 )
 from chatio.realtime import Server, TryLater, ack_requested
+from chatio.server.in_flight import RETRY_AFTER_SECONDS
 from chatio.telemetry.counters import Tally
 from chatio.throttling.concurrency import Headcount
 from handlers import events
 from handlers.company import Company
 from handlers.membership import Membership
 from handlers.pacing import Pacing
-from handlers.requests import RETRY_AFTER_SECONDS
 
 NAMESPACE = "/chat"
 

@@ -7,13 +7,13 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from tornado.template import Loader
 
+from chatio.server.in_flight import Requests
 from handlers.base import BaseHandler
 from handlers.cors import Cors
 from handlers.described import unlisted
 from handlers.guard import public
 from handlers.openapi import openapi_document
 from handlers.outline import outline, prose
-from handlers.requests import Requests
 
 FOLDER: Final = Path(__file__).parent / "docs"
 

@@ -9,11 +9,11 @@ There is no "starting": the port is opened when everything else is done, and unt
 from collections.abc import Callable, Mapping
 
 import chatio
+from chatio.server.in_flight import Requests
 from handlers.base import BaseHandler
 from handlers.cors import Cors
 from handlers.described import unlisted
 from handlers.guard import public
-from handlers.requests import Requests
 
 # A word for each reason why nobody new is taken, and whether it holds now. The first that does is told.
 ReadinessChecks = Mapping[str, Callable[[], bool]]

@@ -7,12 +7,12 @@ import msgspec
 from chatio.accounts.tokens import Claims, Tokens
 from chatio.chat.message_log import Entry, MessageLog
 from chatio.errors import FieldError, InvalidInput, OffsetInvalid
+from chatio.server.in_flight import Requests
 from handlers.answers import LoggedMessage, MessagePage, Offset
 from handlers.base import BaseHandler
 from handlers.cors import Cors
 from handlers.described import described
 from handlers.guard import authenticated
-from handlers.requests import Requests
 
 MAX_PAGE = 100
 DEFAULT_PAGE = 50

@@ -15,8 +15,8 @@ from tornado.netutil import bind_sockets
 from tornado.web import Application, HTTPError, RequestHandler
 
 from chatio.realtime import HTTP_SERVER_OPTIONS
+from chatio.server.listen import CannotListen
 from chatio.telemetry.error_report import report
-from handlers.listening import CannotListen
 
 MAX_BODY_BYTES = 1024  # nobody sends one
 

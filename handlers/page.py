@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from chatio.errors import RouteUnknown
+from chatio.server.in_flight import Requests
 from handlers.base import BaseHandler
 from handlers.cors import Cors
 from handlers.described import unlisted
 from handlers.guard import public
-from handlers.requests import Requests
 
 CLIENT_FILE: Final = "node_modules/socket.io-client/dist/socket.io.esm.min.js"
 MISSING: Final = (

@@ -11,6 +11,7 @@ from chatio.accounts.tokens import Tokens
 from chatio.accounts.users import UserRegistry
 from chatio.chat.message_log import MessageLog
 from chatio.chat.presence import Presence
+from chatio.server.in_flight import Requests
 from handlers.account import LoginHandler, OnlineHandler, RegisterHandler
 from handlers.base import BaseHandler, NotFoundHandler
 from handlers.callers import PasswordDoor, RegistrationDoor
@@ -21,7 +22,6 @@ from handlers.health import HealthHandler, ReadinessChecks, ReadyHandler
 from handlers.messages import MessagesHandler
 from handlers.outcomes import Outcomes
 from handlers.page import Page, PageHandler
-from handlers.requests import Requests
 from handlers.user import EndSockets, LogoutHandler, PasswordHandler, UserHandler
 
 

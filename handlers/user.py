@@ -7,6 +7,7 @@ from chatio.accounts.tokens import Claims, Tokens
 from chatio.accounts.users import Confirmation, PasswordChange, UserRegistry
 from chatio.chat.socket_sessions import Reason
 from chatio.errors import Overloaded, PasswordReplaced, RateLimited, UserUnknown, WrongPassword
+from chatio.server.in_flight import Requests
 from chatio.stores.base import User
 from handlers.answers import Person
 from handlers.base import BaseHandler
@@ -14,7 +15,6 @@ from handlers.callers import PasswordDoor
 from handlers.cors import Cors
 from handlers.described import described
 from handlers.guard import authenticated
-from handlers.requests import Requests
 
 # What a door that asks for the password again raises.
 _OF_CONFIRMING: Final = (UserUnknown, WrongPassword, PasswordReplaced, RateLimited, Overloaded)

@@ -15,7 +15,7 @@ from tornado.netutil import bind_sockets
 import main as program
 from chatio import __version__
 from chatio.config.settings import table
-from handlers.signals import STOPPING
+from chatio.server.signals import STOPPING
 from tests.conftest import ExpectedLogs
 
 KEY = "a key of more than thirty-two bytes"

@@ -18,6 +18,8 @@ from chatio.chat.message_log import MessageLog
 from chatio.chat.presence import Presence
 from chatio.chat.socket_sessions import Reason
 from chatio.realtime import HTTP_SERVER_OPTIONS
+from chatio.server.in_flight import Requests
+from chatio.server.serve import BUFFER_BYTES
 from chatio.stores.memory import MemoryUserStore
 from chatio.throttling.rate_limiter import Throttle
 from handlers.asyncapi import asyncapi_document
@@ -25,9 +27,7 @@ from handlers.callers import Callers, PasswordDoor, RegistrationDoor
 from handlers.cors import Cors
 from handlers.outcomes import Outcomes
 from handlers.page import Page
-from handlers.requests import Requests
 from handlers.routes import make_application
-from handlers.serving import BUFFER_BYTES
 from tests.documents import Doors
 
 PASSWORD = "12345678"

@@ -8,9 +8,9 @@ import pytest
 from tornado.web import Application, HTTPError
 
 from chatio.errors import FieldError, InvalidInput, RateLimited
+from chatio.server.in_flight import Requests
 from handlers.base import MAX_BODY_BYTES, MAX_DISCARDED_BYTES, BaseHandler
 from handlers.guard import public
-from handlers.requests import Requests
 from tests.conftest import ExpectedLogs
 from tests.unit.handlers.rest import ORIGIN, PASSWORD, PATIENCE_SECONDS, Answer, Connection, Rest, request
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from chatio.supervisor import STATUS_SECONDS, Supervisor, take_supervisor
+from chatio.server.systemd import STATUS_SECONDS, Supervisor, take_supervisor
 from tests.conftest import ExpectedLogs
 
 PATIENCE_SECONDS = 20.0

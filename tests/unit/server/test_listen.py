@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from tornado.netutil import bind_sockets
 
-from handlers import listening
-from handlers.listening import CannotListen, Listener, listen, shown, take_descriptors
+from chatio.server import listen
+from chatio.server.listen import CannotListen, Listener, listen, shown, take_descriptors
 
 # Tornado does not close the socket that it could not bind; a process that cannot listen ends anyway.
 left_to_the_garbage_collector = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")

@@ -14,13 +14,13 @@ from tornado.web import Application
 
 from chatio.errors import ANSWERS, ShuttingDown
 from chatio.realtime import HTTP_SERVER_OPTIONS
-from chatio.supervisor import Supervisor
-from handlers import serving
+from chatio.server import serve
+from chatio.server.serve import serve
+from chatio.server.shutdown import Handover, leave
+from chatio.server.signals import STOPPING as STOPPING_SIGNALS
+from chatio.server.systemd import Supervisor
 from handlers.base import BaseHandler, NotFoundHandler
 from handlers.guard import public
-from handlers.leaving import Handover, leave
-from handlers.serving import serve
-from handlers.signals import STOPPING as STOPPING_SIGNALS
 from tests.conftest import ExpectedLogs
 from tests.unit.handlers.rest import ORIGIN, PATIENCE_SECONDS, Answer, Connection, Rest, request
 

@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 from tornado.httpserver import HTTPServer
 
-from handlers.requests import Requests
+from chatio.server.in_flight import Requests
 
 logger = logging.getLogger("chatio")
 

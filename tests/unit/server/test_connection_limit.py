@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 from tornado.web import Application
 
 from chatio.realtime import create_server
+from chatio.server.connection_limit import BoundedServer
 from chatio.throttling.client_ip import parse_networks
-from handlers.lines import BoundedServer
 from tests.system.seam.wire import SOCKET_IO, Http, Ws, soon, until
 
 

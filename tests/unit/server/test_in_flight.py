@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from chatio.errors import Overloaded, ShuttingDown
+from chatio.server.in_flight import Requests
 from handlers.callers import Callers
-from handlers.requests import Requests
 
 
 class Request:
@@ -86,7 +86,7 @@ async def given_up(request: Request) -> None:
 async def test_while_the_port_is_handed_over_each_body_has_a_second_of_its_own(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("handlers.requests.LATE_BODY_SECONDS", 0.05)
+    monkeypatch.setattr("chatio.server.in_flight.LATE_BODY_SECONDS", 0.05)
     requests = Requests(Callers())
     early = Request(requests, body_is_complete=False)
     requests.hand_over()

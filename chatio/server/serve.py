@@ -7,11 +7,11 @@ from tornado.httpserver import HTTPServer
 from tornado.web import Application
 
 from chatio.realtime import HTTP_SERVER_OPTIONS
-from chatio.supervisor import Supervisor
-from handlers.leaving import Clients, leave
-from handlers.listening import listen, shown
-from handlers.requests import Requests
-from handlers.signals import StopSignals, tell_when_aborted
+from chatio.server.in_flight import Requests
+from chatio.server.listen import listen, shown
+from chatio.server.shutdown import Clients, leave
+from chatio.server.signals import StopSignals, tell_when_aborted
+from chatio.server.systemd import Supervisor
 
 logger = logging.getLogger("chatio")
 
