@@ -43,15 +43,15 @@ from chatio.telemetry import excepthooks, log_handler
 from chatio.telemetry.counters import Tally
 from chatio.throttling.load_shedding import Overload
 from handlers import bounds
-from handlers.asyncapi import asyncapi_document
-from handlers.callers import Callers, PasswordDoor, RegistrationDoor
-from handlers.chat import NAMESPACE, ChatNamespace
+from handlers.chat.namespace import NAMESPACE, ChatNamespace
+from handlers.chat.session_expiry import Membership
+from handlers.client import Callers, PasswordDoor, RegistrationDoor
 from handlers.cors import Cors, socket_origins
-from handlers.measures import Measures
-from handlers.membership import Membership
-from handlers.metrics import serve_metrics
-from handlers.outcomes import Outcomes
-from handlers.page import read_page
+from handlers.docs.asyncapi import asyncapi_document
+from handlers.metrics.collector import Measures
+from handlers.metrics.endpoint import serve_metrics
+from handlers.metrics.requests import Outcomes
+from handlers.rest.page import read_page
 from handlers.routes import make_application
 
 logger = logging.getLogger("chatio")

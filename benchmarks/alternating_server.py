@@ -18,7 +18,7 @@ from chatio.realtime.fanout import Fanout
 from chatio.server.systemd import Supervisor
 from chatio.telemetry.counters import Durations, Tally
 from chatio.telemetry.log_handler import ERRORS
-from handlers.outcomes import Outcomes
+from handlers.metrics.requests import Outcomes
 
 TURN_SECONDS = 0.05
 

@@ -26,10 +26,10 @@ from chatio.errors import (
 )
 from chatio.server.in_flight import RETRY_AFTER_SECONDS, Requests
 from chatio.telemetry.error_report import report
-from handlers.answers import Defect, Failure, Invalid
+from handlers.auth import public
 from handlers.cors import Cors
-from handlers.guard import public
-from handlers.outcomes import OK
+from handlers.metrics.requests import OK
+from handlers.responses import Defect, Failure, Invalid
 
 MAX_BODY_BYTES: Final = 16 * 1024
 # Up to here a body that is too large is read and thrown away, so that its sender gets to see the 413: a

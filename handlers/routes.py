@@ -12,17 +12,17 @@ from chatio.accounts.users import UserRegistry
 from chatio.chat.message_log import MessageLog
 from chatio.chat.presence import Presence
 from chatio.server.in_flight import Requests
-from handlers.account import LoginHandler, OnlineHandler, RegisterHandler
+from handlers.auth import is_marked
 from handlers.base import BaseHandler, NotFoundHandler
-from handlers.callers import PasswordDoor, RegistrationDoor
+from handlers.client import PasswordDoor, RegistrationDoor
 from handlers.cors import Cors
-from handlers.documents import DocumentHandler, make_documents
-from handlers.guard import is_marked
-from handlers.health import HealthHandler, ReadinessChecks, ReadyHandler
-from handlers.messages import MessagesHandler
-from handlers.outcomes import Outcomes
-from handlers.page import Page, PageHandler
-from handlers.user import EndSockets, LogoutHandler, PasswordHandler, UserHandler
+from handlers.docs.endpoint import DocumentHandler, make_documents
+from handlers.metrics.requests import Outcomes
+from handlers.rest.account import LoginHandler, OnlineHandler, RegisterHandler
+from handlers.rest.health import HealthHandler, ReadinessChecks, ReadyHandler
+from handlers.rest.messages import MessagesHandler
+from handlers.rest.page import Page, PageHandler
+from handlers.rest.user import EndSockets, LogoutHandler, PasswordHandler, UserHandler
 
 
 class Route(NamedTuple):

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import jsonschema_rs
 
-from handlers.asyncapi import asyncapi_document
-from handlers.chat import NAMESPACE
+from handlers.chat.namespace import NAMESPACE
+from handlers.docs.asyncapi import asyncapi_document
 
 Json = dict[str, Any]
 

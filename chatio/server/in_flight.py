@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from chatio.errors import Overloaded, ShuttingDown
-from handlers.callers import Callers
+from handlers.client import Callers
 
 # What is left of a body when the server is told to stop must come within so long. Bodies have at most 16 KiB.
 LATE_BODY_SECONDS: Final = 1.0

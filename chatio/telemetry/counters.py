@@ -1,6 +1,6 @@
 """What has happened since the start, in numbers: for whoever asks, and with no idea who that is.
 
-What happens is counted where it happens, and the metrics read it (handlers/measures.py). What can be asked of the
+What happens is counted where it happens, and the metrics read it (handlers/metrics/collector.py). What can be asked of the
 thing itself when somebody wants to know, such as how many are connected, is not counted twice.
 """
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tornado.ioloop import IOLoop
 
 from tests.property.inputs import addresses, any_json, any_text, awkward_text, bounded, encoded
-from tests.unit.handlers.rest import ORIGIN, Answer, Rest
+from tests.unit.handlers.rest_server import ORIGIN, Answer, Rest
 
 paths = st.sampled_from(["/register", "/login"])
 texts = any_text | awkward_text

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from handlers.chat import NAMESPACE
+from handlers.chat.namespace import NAMESPACE
 from tests.documents import Wire, chat_document
 from tests.system.nginx import STANDS_BEFORE_ALL, certificate
 from tests.system.server import PATIENCE_SECONDS

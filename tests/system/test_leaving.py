@@ -22,8 +22,8 @@ from chatio.chat.message_log import MessageLog
 from chatio.chat.message_rates import Rates, Turns
 from chatio.chat.messages import Message
 from chatio.realtime import Server, create_server
-from handlers.chat import NAMESPACE, ChatNamespace
-from handlers.membership import Membership
+from handlers.chat.namespace import NAMESPACE, ChatNamespace
+from handlers.chat.session_expiry import Membership
 from tests.system.js import JsClients
 from tests.system.leaving import restart, storm
 from tests.system.seam.wire import Ws, client_frame, join, serving, text

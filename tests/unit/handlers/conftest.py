@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from tornado.ioloop import IOLoop
 
-from tests.unit.handlers.rest import Rest
+from tests.unit.handlers.rest_server import Rest
 
 
 @pytest.fixture

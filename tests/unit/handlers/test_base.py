@@ -9,10 +9,10 @@ from tornado.web import Application, HTTPError
 
 from chatio.errors import FieldError, InvalidInput, RateLimited
 from chatio.server.in_flight import Requests
+from handlers.auth import public
 from handlers.base import MAX_BODY_BYTES, MAX_DISCARDED_BYTES, BaseHandler
-from handlers.guard import public
 from tests.conftest import ExpectedLogs
-from tests.unit.handlers.rest import ORIGIN, PASSWORD, PATIENCE_SECONDS, Answer, Connection, Rest, request
+from tests.unit.handlers.rest_server import ORIGIN, PASSWORD, PATIENCE_SECONDS, Answer, Connection, Rest, request
 
 TOO_LARGE = {"message": "The request body is too large."}
 ADA = {"name": "Ada", "email": "ada@chat.test", "password": PASSWORD}

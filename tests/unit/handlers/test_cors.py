@@ -4,7 +4,7 @@ import pytest
 from tornado.ioloop import IOLoop
 
 from handlers.cors import Cors, OwnOrigins, socket_origins
-from tests.unit.handlers.rest import ORIGIN, Rest
+from tests.unit.handlers.rest_server import ORIGIN, Rest
 
 SEVERAL = Cors(("https://a.example", "https://b.example"))
 

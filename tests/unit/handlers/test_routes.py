@@ -3,13 +3,13 @@
 import pytest
 from tornado.web import Application, RequestHandler
 
-from handlers.account import LoginHandler, RegisterHandler
+from handlers.auth import public
 from handlers.base import BaseHandler, NotFoundHandler
-from handlers.callers import PasswordDoor, RegistrationDoor
-from handlers.guard import public
+from handlers.client import PasswordDoor, RegistrationDoor
+from handlers.rest.account import LoginHandler, RegisterHandler
+from handlers.rest.user import LogoutHandler, PasswordHandler, UserHandler
 from handlers.routes import UnguardedMethod, check_guards, make_application
-from handlers.user import LogoutHandler, PasswordHandler, UserHandler
-from tests.unit.handlers.rest import Rest
+from tests.unit.handlers.rest_server import Rest
 
 
 async def left_open(self: BaseHandler) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from chatio.errors import Overloaded, ShuttingDown
 from chatio.server.in_flight import Requests
-from handlers.callers import Callers
+from handlers.client import Callers
 
 
 class Request:

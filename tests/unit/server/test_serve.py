@@ -19,10 +19,10 @@ from chatio.server.serve import serve
 from chatio.server.shutdown import Handover, leave
 from chatio.server.signals import STOPPING as STOPPING_SIGNALS
 from chatio.server.systemd import Supervisor
+from handlers.auth import public
 from handlers.base import BaseHandler, NotFoundHandler
-from handlers.guard import public
 from tests.conftest import ExpectedLogs
-from tests.unit.handlers.rest import ORIGIN, PATIENCE_SECONDS, Answer, Connection, Rest, request
+from tests.unit.handlers.rest_server import ORIGIN, PATIENCE_SECONDS, Answer, Connection, Rest, request
 
 STOPPING = "Stopping: 7 connections are let go within 30 seconds"
 

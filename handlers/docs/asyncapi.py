@@ -23,9 +23,9 @@ from chatio.errors import (
     TokenRevoked,
     TokenSignatureInvalid,
 )
-from handlers import events
-from handlers.answers import Offset
-from handlers.schemas import Json, reference, schemas_of
+from handlers.chat import events
+from handlers.docs.schemas import Json, reference, schemas_of
+from handlers.responses import Offset
 
 OF_MESSAGES: Final = (MessageInvalid, MessageEmpty, MessageTooLong, RateLimited)
 OF_CONNECT: Final = (MissingToken, TokenExpired, TokenSignatureInvalid, TokenMalformed, TokenRevoked)

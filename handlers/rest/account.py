@@ -5,12 +5,12 @@ from chatio.accounts.users import Credentials, Registration, UserRegistry, accou
 from chatio.chat.presence import Presence
 from chatio.errors import BadCredentials, EmailAlreadyUsed, Overloaded, RateLimited, TokenRevoked
 from chatio.server.in_flight import Requests
-from handlers.answers import OnlinePeople, Said, SignedIn
+from handlers.auth import authenticated, public
 from handlers.base import BaseHandler
-from handlers.callers import PasswordDoor, RegistrationDoor
+from handlers.client import PasswordDoor, RegistrationDoor
 from handlers.cors import Cors
-from handlers.described import described
-from handlers.guard import authenticated, public
+from handlers.operation import described
+from handlers.responses import OnlinePeople, Said, SignedIn
 
 
 class RegisterHandler(BaseHandler):

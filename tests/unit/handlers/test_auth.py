@@ -8,7 +8,7 @@ from tornado.httputil import HTTPHeaders
 
 from chatio.accounts.tokens import Claims, Tokens
 from chatio.errors import MissingToken, TokenMalformed
-from handlers.guard import authenticated, bearer_token, is_marked, public
+from handlers.auth import authenticated, bearer_token, is_marked, public
 
 TOKENS = Tokens("the key of these tests, 32 bytes or more", ttl_seconds=60)
 

@@ -25,10 +25,10 @@ from chatio.realtime import Server, TryLater, ack_requested
 from chatio.server.in_flight import RETRY_AFTER_SECONDS
 from chatio.telemetry.counters import Tally
 from chatio.throttling.concurrency import Headcount
-from handlers import events
-from handlers.company import Company
-from handlers.membership import Membership
-from handlers.pacing import Pacing
+from handlers.chat import events
+from handlers.chat.presence_events import Company
+from handlers.chat.rate_limits import Pacing
+from handlers.chat.session_expiry import Membership
 
 NAMESPACE = "/chat"
 

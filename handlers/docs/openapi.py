@@ -18,11 +18,11 @@ from chatio.errors import (
     TokenError,
     Unforeseen,
 )
-from handlers.answers import Defect, Failure, Invalid
+from handlers.auth import is_authenticated
 from handlers.base import BaseHandler
-from handlers.described import Description, description_of
-from handlers.guard import is_authenticated
-from handlers.schemas import Json, arguments_of, reference, schemas_of
+from handlers.docs.schemas import Json, arguments_of, reference, schemas_of
+from handlers.operation import Description, description_of
+from handlers.responses import Defect, Failure, Invalid
 
 _ABOUT: Final = """\
 Bodies are JSON, of at most 16 KiB. What a client does not know in an answer it leaves alone: more may come.

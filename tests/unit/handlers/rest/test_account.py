@@ -11,7 +11,7 @@ from passlib.context import CryptContext
 from tornado.ioloop import IOLoop
 
 from chatio.accounts.tokens import Tokens
-from tests.unit.handlers.rest import KEY, Answer, Rest
+from tests.unit.handlers.rest_server import KEY, Answer, Rest
 
 ADA = {"name": "Ada", "email": "ada@chat.test", "password": "12345678"}
 

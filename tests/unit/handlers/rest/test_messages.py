@@ -7,7 +7,7 @@ import pytest
 
 from chatio.chat.message_log import MessageLog
 from chatio.chat.messages import Message
-from tests.unit.handlers.rest import Rest
+from tests.unit.handlers.rest_server import Rest
 
 
 def fill(rest: Rest, count: int) -> None:

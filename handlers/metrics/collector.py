@@ -25,8 +25,8 @@ from chatio.chat.message_log import MessageLog
 from chatio.realtime import EngineServer
 from chatio.telemetry.counters import Durations, Tally
 from chatio.throttling.load_shedding import Overload
-from handlers.chat import ChatNamespace
-from handlers.outcomes import Outcomes
+from handlers.chat.namespace import ChatNamespace
+from handlers.metrics.requests import Outcomes
 
 
 @dataclass(frozen=True, kw_only=True)

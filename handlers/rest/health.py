@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 
 import chatio
 from chatio.server.in_flight import Requests
+from handlers.auth import public
 from handlers.base import BaseHandler
 from handlers.cors import Cors
-from handlers.described import unlisted
-from handlers.guard import public
+from handlers.operation import unlisted
 
 # A word for each reason why nobody new is taken, and whether it holds now. The first that does is told.
 ReadinessChecks = Mapping[str, Callable[[], bool]]

@@ -6,7 +6,7 @@ import msgspec
 
 from chatio.chat.messages import SentAt
 from chatio.chat.socket_sessions import Reason as EndReason
-from handlers.answers import Offset
+from handlers.responses import Offset
 
 Token = Annotated[str, msgspec.Meta(description="What POST /login gave.", extra_json_schema={"minLength": 1})]
 _Yes = Annotated[bool, msgspec.Meta(extra_json_schema={"const": True})]

@@ -20,10 +20,10 @@ from chatio.realtime import create_server
 from chatio.telemetry.counters import Tally
 from chatio.telemetry.log_handler import ERRORS
 from chatio.throttling.load_shedding import Overload
-from handlers.chat import NAMESPACE, ChatNamespace
-from handlers.measures import Measures
-from handlers.membership import Membership
-from handlers.outcomes import Outcomes
+from handlers.chat.namespace import NAMESPACE, ChatNamespace
+from handlers.chat.session_expiry import Membership
+from handlers.metrics.collector import Measures
+from handlers.metrics.requests import Outcomes
 
 ROOT = Path(__file__).parents[3]
 # https://prometheus.io/docs/practices/naming/

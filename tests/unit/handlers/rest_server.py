@@ -22,11 +22,11 @@ from chatio.server.in_flight import Requests
 from chatio.server.serve import BUFFER_BYTES
 from chatio.stores.memory import MemoryUserStore
 from chatio.throttling.rate_limiter import Throttle
-from handlers.asyncapi import asyncapi_document
-from handlers.callers import Callers, PasswordDoor, RegistrationDoor
+from handlers.client import Callers, PasswordDoor, RegistrationDoor
 from handlers.cors import Cors
-from handlers.outcomes import Outcomes
-from handlers.page import Page
+from handlers.docs.asyncapi import asyncapi_document
+from handlers.metrics.requests import Outcomes
+from handlers.rest.page import Page
 from handlers.routes import make_application
 from tests.documents import Doors
 

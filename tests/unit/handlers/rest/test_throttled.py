@@ -9,8 +9,8 @@ from tornado.ioloop import IOLoop
 
 from chatio.accounts.login_throttle import SignIns
 from chatio.throttling.rate_limiter import Throttle
-from handlers.callers import Callers
-from tests.unit.handlers.rest import Answer, Rest
+from handlers.client import Callers
+from tests.unit.handlers.rest_server import Answer, Rest
 
 WRONG = "wrong password"
 TOO_OFTEN = {"message": "That was too often. Please try again in a while."}

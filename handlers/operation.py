@@ -20,7 +20,7 @@ from chatio.errors import (
     TokenSignatureInvalid,
     Unforeseen,
 )
-from handlers.guard import is_authenticated
+from handlers.auth import is_authenticated
 
 Method = TypeVar("Method", bound=Callable[..., Awaitable[None]])
 Struct = type[msgspec.Struct]

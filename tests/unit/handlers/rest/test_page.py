@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from tornado.ioloop import IOLoop
 
-from handlers.page import CLIENT_FILE, Page, read_page
+from handlers.rest.page import CLIENT_FILE, Page, read_page
 from tests.system.server import ROOT
-from tests.unit.handlers.rest import Answer, Rest
+from tests.unit.handlers.rest_server import Answer, Rest
 
 INDEX = "<!doctype html><title>Chat</title>"
 POLICY = {

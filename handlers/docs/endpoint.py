@@ -8,12 +8,12 @@ import msgspec
 from tornado.template import Loader
 
 from chatio.server.in_flight import Requests
+from handlers.auth import public
 from handlers.base import BaseHandler
 from handlers.cors import Cors
-from handlers.described import unlisted
-from handlers.guard import public
-from handlers.openapi import openapi_document
-from handlers.outline import outline, prose
+from handlers.docs.openapi import openapi_document
+from handlers.docs.wording import outline, prose
+from handlers.operation import unlisted
 
 FOLDER: Final = Path(__file__).parent / "docs"
 

@@ -10,16 +10,16 @@ import pytest
 import chatio
 from chatio.accounts.users import MAX_NAME_CHARS, PASSWORD_CHARS, Registration
 from chatio.errors import RateLimited
-from handlers.answers import Said
-from handlers.asyncapi import asyncapi_document
+from handlers.auth import authenticated, public
 from handlers.base import BaseHandler
-from handlers.described import Undescribed, described, description_of, unlisted
-from handlers.documents import PAGE_POLICY, make_documents
-from handlers.guard import authenticated, public
-from handlers.openapi import openapi_document
-from handlers.user import LogoutHandler
+from handlers.docs.asyncapi import asyncapi_document
+from handlers.docs.endpoint import PAGE_POLICY, make_documents
+from handlers.docs.openapi import openapi_document
+from handlers.operation import Undescribed, described, description_of, unlisted
+from handlers.responses import Said
+from handlers.rest.user import LogoutHandler
 from tests.documents import Wire, chat_document
-from tests.unit.handlers.rest import Rest
+from tests.unit.handlers.rest_server import Rest
 from tests.unit.handlers.test_routes import put_together
 
 ROOT = Path(__file__).parents[3]
@@ -117,7 +117,9 @@ def test_every_event_that_the_chat_emits_or_handles_is_in_the_document() -> None
             if isinstance(call.func, ast.Attribute) and call.func.attr in ("emit", "aside", "dismiss"):
                 texts = [part.value for part in call.args if isinstance(part, ast.Constant)]
                 emitted.update(f"on.{text}" for text in texts if isinstance(text, str))
-    handled = re.findall(r'^            "([a-z-]+)": self\._', (ROOT / "handlers/chat.py").read_text(), re.M)
+    handled = re.findall(
+        r'^            "([a-z-]+)": self\._', (ROOT / "handlers/chat/namespace.py").read_text(), re.M
+    )
     events = {f"emit.{name}" for name in handled if name not in ("connect", "disconnect")}
     assert len(emitted) >= 5
     assert {"connect", "on.receive-message", *emitted, *events} == set(chat_document()["operations"])

@@ -11,7 +11,7 @@ from chatio.accounts.tokens import Claims, Tokens
 from chatio.chat.socket_sessions import Reason
 from chatio.errors import TokenRevoked
 from chatio.realtime import Server
-from handlers.membership import ENDED_PER_TURN, Membership
+from handlers.chat.session_expiry import ENDED_PER_TURN, Membership
 
 KEY = "the key of these tests, 32 bytes or more"
 

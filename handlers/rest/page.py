@@ -12,10 +12,10 @@ from typing import Final, NamedTuple
 
 from chatio.errors import RouteUnknown
 from chatio.server.in_flight import Requests
+from handlers.auth import public
 from handlers.base import BaseHandler
 from handlers.cors import Cors
-from handlers.described import unlisted
-from handlers.guard import public
+from handlers.operation import unlisted
 
 CLIENT_FILE: Final = "node_modules/socket.io-client/dist/socket.io.esm.min.js"
 MISSING: Final = (

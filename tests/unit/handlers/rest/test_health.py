@@ -6,7 +6,7 @@ import logging
 import pytest
 
 import chatio
-from tests.unit.handlers.rest import ORIGIN, Rest
+from tests.unit.handlers.rest_server import ORIGIN, Rest
 
 
 async def test_healthz_says_that_it_answers_and_which_version(rest: Rest) -> None:

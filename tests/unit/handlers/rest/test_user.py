@@ -10,7 +10,7 @@ from passlib.context import CryptContext
 
 from chatio.chat.socket_sessions import Reason
 from chatio.errors import Overloaded
-from tests.unit.handlers.rest import PASSWORD, Answer, Rest
+from tests.unit.handlers.rest_server import PASSWORD, Answer, Rest
 
 NEW_PASSWORD = "another password"
 CHANGE = {"old_password": PASSWORD, "new_password": NEW_PASSWORD}

@@ -8,11 +8,11 @@ from chatio.accounts.tokens import Claims, Tokens
 from chatio.chat.message_log import Entry, MessageLog
 from chatio.errors import FieldError, InvalidInput, OffsetInvalid
 from chatio.server.in_flight import Requests
-from handlers.answers import LoggedMessage, MessagePage, Offset
+from handlers.auth import authenticated
 from handlers.base import BaseHandler
 from handlers.cors import Cors
-from handlers.described import described
-from handlers.guard import authenticated
+from handlers.operation import described
+from handlers.responses import LoggedMessage, MessagePage, Offset
 
 MAX_PAGE = 100
 DEFAULT_PAGE = 50

@@ -9,12 +9,12 @@ from chatio.chat.socket_sessions import Reason
 from chatio.errors import Overloaded, PasswordReplaced, RateLimited, UserUnknown, WrongPassword
 from chatio.server.in_flight import Requests
 from chatio.stores.base import User
-from handlers.answers import Person
+from handlers.auth import authenticated
 from handlers.base import BaseHandler
-from handlers.callers import PasswordDoor
+from handlers.client import PasswordDoor
 from handlers.cors import Cors
-from handlers.described import described
-from handlers.guard import authenticated
+from handlers.operation import described
+from handlers.responses import Person
 
 # What a door that asks for the password again raises.
 _OF_CONFIRMING: Final = (UserUnknown, WrongPassword, PasswordReplaced, RateLimited, Overloaded)
