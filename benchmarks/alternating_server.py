@@ -12,9 +12,9 @@ from typing import Any
 
 import main
 from chatio.config.loader import load
-from chatio.realtime.connection import Connection
-from chatio.realtime.engine import EngineServer
-from chatio.realtime.fanout import Fanout
+from chatio.realtime.broadcast.fanout import Fanout
+from chatio.realtime.engineio.connection import Connection
+from chatio.realtime.engineio.server import EngineServer
 from chatio.server.systemd import Supervisor
 from chatio.telemetry.counters import Durations, Tally
 from chatio.telemetry.log_handler import ERRORS

@@ -5,13 +5,13 @@ from typing import Any
 
 from tornado.web import RequestHandler
 
-from chatio.realtime.dispatch import TryLater, ack_requested
-from chatio.realtime.engine import EngineServer
-from chatio.realtime.fanout import Fanout
-from chatio.realtime.gate import Busy, Gate, HandshakeRate, Refusal
-from chatio.realtime.handler import handler_for
-from chatio.realtime.pace import Pace
-from chatio.realtime.server import Server
+from chatio.realtime.broadcast.fanout import Fanout
+from chatio.realtime.engineio.admission import Busy, Gate, HandshakeRate, Refusal
+from chatio.realtime.engineio.handler import handler_for
+from chatio.realtime.engineio.input_rate import Pace
+from chatio.realtime.engineio.server import EngineServer
+from chatio.realtime.socketio.dispatch import TryLater, ack_requested
+from chatio.realtime.socketio.server import Server
 
 __all__ = [
     "HTTP_SERVER_OPTIONS",

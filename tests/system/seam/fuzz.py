@@ -9,9 +9,9 @@ import random
 import sys
 from collections.abc import Callable
 
-from chatio.realtime.codec import loads
-from chatio.realtime.frames import FrameError, FrameReader
-from chatio.realtime.packets import ProtocolError, decode_engine, decode_socket, fill_placeholders
+from chatio.realtime.socketio.packets import ProtocolError, decode_engine, decode_socket, fill_placeholders
+from chatio.realtime.socketio.serializer import loads
+from chatio.realtime.websocket.frames import FrameError, FrameReader
 from tests.system.seam.churn import churn_server, rss_kib
 from tests.system.seam.wire import client_frame, join, leftovers, open_ws, serving, until
 

@@ -8,8 +8,8 @@ from itertools import pairwise
 from typing import Any
 
 from chatio.realtime import Server, create_server
-from chatio.realtime.departure import CLOSES_PER_SECOND, UNHEARD_SECONDS
-from chatio.realtime.outgoing import Outgoing
+from chatio.realtime.engineio.drain import CLOSES_PER_SECOND, UNHEARD_SECONDS
+from chatio.realtime.engineio.payload import Outgoing
 from tests.system.seam.wire import (
     SOCKET_IO,
     Closed,

@@ -357,7 +357,7 @@ async def test_failed_upgrade_is_dropped_and_the_session_goes_on_polling(message
 
 
 async def test_upgrade_that_stalls_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chatio.realtime.engine.UPGRADE_SECONDS", 0.05)
+    monkeypatch.setattr("chatio.realtime.engineio.server.UPGRADE_SECONDS", 0.05)
     async with echoing() as (_engine, port):
         target, ws = await upgrading(port)
         ws.send("2probe")

@@ -287,7 +287,7 @@ async def test_body_that_belongs_to_nobody_is_not_read(method: str, target: str)
 
 
 async def test_post_that_stalls_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chatio.realtime.handler.BODY_SECONDS", 0.05)
+    monkeypatch.setattr("chatio.realtime.engineio.handler.BODY_SECONDS", 0.05)
     async with chat() as (_server, port, _doors):
         target = await open_polling(port)
         http = await Http.open(port)
@@ -397,7 +397,7 @@ async def test_raising_connect_handler_says_so_and_leaves_nothing(
     logs.expect(
         r"^connect handler failed: KeyError at tests\.system\.seam\.test_holes:\d+ connect \(reference \w+\)$"
     )
-    monkeypatch.setattr("chatio.realtime.server.REFUSED_SECONDS", 0.02)
+    monkeypatch.setattr("chatio.realtime.socketio.server.REFUSED_SECONDS", 0.02)
     async with chat() as (server, port, _doors):
 
         async def connect(sid: str, environ: Any, auth: Any) -> None:
@@ -473,7 +473,7 @@ async def test_raising_disconnect_handler_and_ack_callback_are_only_reported(log
 async def test_handler_that_raises_type_error_runs_once(
     logs: ExpectedLogs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chatio.realtime.server.REFUSED_SECONDS", 0.02)
+    monkeypatch.setattr("chatio.realtime.socketio.server.REFUSED_SECONDS", 0.02)
     logs.expect("connect handler failed: TypeError")
     runs = 0
 

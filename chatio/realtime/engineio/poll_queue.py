@@ -1,0 +1,57 @@
+"""What a polling session has to send, and the GET that waits for it.
+
+Gone once the connection is a WebSocket.
+"""
+
+import asyncio
+
+from chatio.realtime.engineio.payload import Outgoing
+from chatio.realtime.limits import PENDING_OUTPUT_BYTES
+
+
+class Outbox:
+    """A bounded list and a future; the library's queue costs 1.5 KiB and bounds nothing. Event loop only."""
+
+    __slots__ = ("_bytes", "_packets", "_waiting")
+
+    def __init__(self) -> None:
+        self._packets: list[Outgoing] = []
+        self._bytes = 0
+        self._waiting: asyncio.Future[Outgoing | None] | None = None
+
+    @property
+    def is_polled(self) -> bool:
+        """A GET is waiting."""
+        return self._waiting is not None
+
+    @property
+    def is_empty(self) -> bool:
+        return not self._packets
+
+    @property
+    def is_full(self) -> bool:
+        return self._bytes > PENDING_OUTPUT_BYTES
+
+    def add(self, packet: Outgoing) -> None:
+        self._packets.append(packet)
+        self._bytes += packet.size_bytes
+
+    def take(self) -> list[Outgoing]:
+        """All that waits to be sent, which is no longer here."""
+        packets, self._packets, self._bytes = self._packets, [], 0
+        return packets
+
+    async def until_released(self) -> Outgoing | None:
+        """Wait for `release`, and answer what it was given; at once None if there is something to send."""
+        if self._packets:
+            return None
+        self._waiting = asyncio.get_running_loop().create_future()
+        try:
+            return await self._waiting
+        finally:
+            self._waiting = None
+
+    def release(self, farewell: Outgoing | None = None) -> None:
+        """Let the waiting GET be answered: with `farewell`, or with what there is to send."""
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(farewell)

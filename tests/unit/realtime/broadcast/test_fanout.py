@@ -1,0 +1,361 @@
+"""Cursors on real sockets: whatever happens, each client reads one gapless run of the one order."""
+
+import asyncio
+import json
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tornado.ioloop import IOLoop
+
+from chatio.chat.message_log import Entry, MessageLog
+from chatio.chat.messages import Message
+from chatio.realtime import create_server
+from chatio.realtime.broadcast.fanout import Fanout
+from chatio.realtime.engineio.connection import Connection
+from chatio.realtime.engineio.payload import Outgoing
+from chatio.realtime.websocket.transport import WebSocket
+
+
+def message(number: int, size: int = 10) -> Message:
+    return Message(f"id {number}", "x" * size, "1", "Ann", "10:00", "2026-01-01T00:00:00.000Z")
+
+
+def encode(entry: Entry) -> Outgoing:
+    return Outgoing.message(json.dumps([entry.number, entry.message.content]))
+
+
+def payloads(data: bytearray) -> Iterator[str]:
+    """The texts of the whole frames at the beginning of `data`, which are removed from it."""
+    while len(data) >= 2:
+        size, at = data[1], 2
+        if size >= 126:
+            width = 2 if size == 126 else 8
+            size, at = int.from_bytes(data[2 : 2 + width]), 2 + width
+        if len(data) < at + size:
+            return
+        yield data[at : at + size].decode()
+        del data[: at + size]
+
+
+@dataclass
+class Client:
+    """The far end of a connection: what it has read, when it does read."""
+
+    sock: socket.socket
+    connection: Connection
+    start: int
+    reads: bool = True
+    numbers: list[int] = field(default_factory=list)
+    own: list[tuple[int, int]] = field(default_factory=list)  # (what it is, entries read before it)
+    expected_own: list[tuple[int, int]] = field(default_factory=list)
+    _data: bytearray = field(default_factory=bytearray)
+
+    def read(self) -> None:
+        while self.reads:
+            try:
+                data = self.sock.recv(1 << 16)
+            except (BlockingIOError, ConnectionError):
+                break
+            if not data:
+                break
+            self._data += data
+        for text in payloads(self._data):
+            kind, value = json.loads(text[1:])[:2]
+            if kind == "own":
+                self.own.append((value, self.start + len(self.numbers)))
+            elif isinstance(kind, int):
+                self.numbers.append(kind)
+
+
+class House:
+    """A log, its fan-out, and any number of clients on socket pairs with small buffers."""
+
+    def __init__(self, *, max_messages: int = 10_000, slow_seconds: float = 30.0) -> None:
+        self.server, _ = create_server(async_handlers=False)
+        self.log = MessageLog(max_messages=max_messages)
+        self.fanout = Fanout(self.log, encode, slow_seconds=slow_seconds)
+        self.clients: list[Client] = []
+
+    def append(self, count: int = 1, size: int = 10) -> None:
+        for _ in range(count):
+            self.log.append(message(self.log.head + 1, size))
+            self.fanout.wake()
+
+    def join(self, back: int = 0) -> Client:
+        ours, theirs = socket.socketpair(socket.AF_UNIX)
+        for sock in (ours, theirs):
+            sock.setblocking(False)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        start = max(self.log.head - back, self.log.tail)
+        connection = self.server.eio.new_connection("192.0.2.1")
+        connection.use_websocket(_UnixWebSocket(ours, connection, self.server.eio.lingering))
+        client = Client(theirs, connection, start)
+        self.clients.append(client)
+        self.fanout.join(connection, self.log.head - back)
+        return client
+
+    def leave(self, client: Client) -> None:
+        self.fanout.leave(client.connection)
+        client.connection.abort()
+
+    def say(self, client: Client, value: int) -> None:
+        """Something for this client alone."""
+        if not client.connection.closing and client.connection.cursor is not None:
+            client.expected_own.append((value, self.log.head))
+            client.connection.write(Outgoing.message(json.dumps(["own", value])))
+
+    async def settle(self, seconds: float = 10.0) -> None:
+        """Until everybody who reads has all there is."""
+        deadline = asyncio.get_running_loop().time() + seconds
+        while not all(self._is_settled(client) for client in self.clients):
+            assert asyncio.get_running_loop().time() < deadline, "not settled"
+            await asyncio.sleep(0)
+
+    def _is_settled(self, client: Client) -> bool:
+        client.read()
+        if not client.reads or client.connection.cursor is None:
+            return True
+        everything = client.start + len(client.numbers) == self.log.head
+        return everything and len(client.own) == len(client.expected_own)
+
+    def close(self) -> None:
+        for client in self.clients:
+            self.leave(client)
+            client.sock.close()
+
+
+class _UnixWebSocket(WebSocket):
+    """A pair of Unix sockets has no Nagle to turn off, and small buffers that stay small."""
+
+    def __init__(self, sock: socket.socket, owner: Any, lingering: Any) -> None:
+        super().__init__(_Plain(sock), owner, lingering)  # type: ignore[arg-type]
+
+
+class _Plain:
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+
+    def setsockopt(self, level: int, option: int, value: Any) -> None:
+        if level != socket.IPPROTO_TCP:
+            self._sock.setsockopt(level, option, value)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+
+STEPS = st.one_of(
+    st.tuples(st.just("append"), st.integers(1, 40), st.sampled_from([1, 200, 5000, 70_000])),
+    st.tuples(st.just("join"), st.integers(0, 60), st.just(0)),
+    st.tuples(st.just("stall"), st.integers(0, 7), st.just(0)),
+    st.tuples(st.just("resume"), st.integers(0, 7), st.just(0)),
+    st.tuples(st.just("leave"), st.integers(0, 7), st.just(0)),
+    st.tuples(st.just("say"), st.integers(0, 7), st.integers(0, 999)),
+    st.tuples(st.just("turn"), st.integers(1, 4), st.just(0)),
+)
+
+
+async def play(house: House, steps: list[tuple[str, int, int]]) -> None:
+    for name, first, second in steps:
+        if name == "append":
+            house.append(first, second)
+        elif name == "join" and len(house.clients) < 8:
+            house.join(first)
+        elif name == "turn":
+            for _ in range(first):
+                await asyncio.sleep(0)
+                for client in house.clients:
+                    client.read()
+        elif house.clients:
+            client = house.clients[first % len(house.clients)]
+            if name == "leave":
+                house.leave(client)
+            elif name == "say":
+                house.say(client, second)
+            else:
+                client.reads = name == "resume"
+    for client in house.clients:
+        client.reads = True
+    await house.settle()
+
+
+@given(st.lists(STEPS, max_size=60), st.sampled_from([30, 100, 10_000]))
+@settings(max_examples=150, suppress_health_check=list(HealthCheck))
+def test_every_client_reads_one_gapless_run(steps: list[tuple[str, int, int]], max_messages: int) -> None:
+    asyncio_loop = asyncio.new_event_loop()
+    loop = IOLoop(asyncio_loop=asyncio_loop, make_current=False)
+
+    async def run() -> House:
+        house = House(max_messages=max_messages)
+        await play(house, steps)
+        for client in house.clients:
+            first, count = client.start + 1, len(client.numbers)
+            assert client.numbers == list(range(first, first + count))
+            if client.connection.cursor is not None:  # neither left nor dropped
+                assert first + count - 1 == house.log.head
+                assert client.own == client.expected_own
+        house.close()
+        await house.server.eio.drop_all()
+        return house
+
+    try:
+        house = loop.run_sync(run)
+        assert house.server.eio.sockets == {}
+    finally:
+        loop.close(all_fds=True)
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    while not condition():  # noqa: ASYNC110
+        await asyncio.sleep(0)
+
+
+async def test_entries_of_one_turn_are_one_send(monkeypatch: pytest.MonkeyPatch) -> None:
+    house = House()
+    client = house.join()
+    await asyncio.sleep(0)
+    sends: list[int] = []
+    offer = WebSocket.offer
+
+    def counting(self: WebSocket, frames: bytes) -> bool:
+        sends.append(len(frames))
+        return offer(self, frames)
+
+    monkeypatch.setattr(WebSocket, "offer", counting)
+    house.append(20)
+    await house.settle()
+    assert client.numbers == list(range(1, 21))
+    assert len(sends) == 1
+    house.close()
+
+
+async def test_an_aside_goes_to_who_is_level_and_to_nobody_who_lags() -> None:
+    house = House()
+    quick, slow, left_out = house.join(), house.join(), house.join()
+    await house.settle()
+    slow.reads = False
+    house.append(30, size=5000)
+    await house.settle()
+    quick.expected_own.append((7, 31))
+    house.fanout.aside(Outgoing.message(json.dumps(["own", 7])), but=left_out.connection)
+    house.append(1)
+    slow.reads = True
+    await house.settle()
+    assert [client.own for client in house.clients] == [[(7, 31)], [], []]
+    assert all(client.numbers == list(range(1, 32)) for client in house.clients)
+    house.close()
+
+
+async def test_client_that_fell_off_the_log_is_dropped_and_counted(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    house = House(max_messages=50)
+    slow, quick = house.join(), house.join()
+    slow.reads = False
+    for _ in range(60):
+        house.append(5, size=5000)
+        await house.settle()
+    assert slow.connection.closing
+    assert house.fanout.dropped["fell_off_log"] == house.fanout.dropped.total() == 1
+    assert quick.numbers == list(range(1, 301))
+    (line,) = [record.getMessage() for record in caplog.records if "slow client" in record.getMessage()]
+    assert line.startswith("slow client at 192.0.2.1 dropped, ")
+    assert line.endswith(" messages behind: fell off the log")
+    house.close()
+
+
+async def test_client_that_takes_nothing_in_time_is_dropped(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    house = House(slow_seconds=0.05)
+    slow = house.join()
+    slow.reads = False
+    house.append(1, size=100_000)
+    await asyncio.wait_for(_until(lambda: slow.connection.closing), 5)
+    assert house.fanout.dropped["took_nothing"] == house.fanout.dropped.total() == 1
+    assert "took nothing for 0.05 s" in caplog.text
+    house.close()
+
+
+async def test_client_that_reads_slowly_is_kept() -> None:
+    """Too little for the kernel to ask for more, and something all the same."""
+    house = House(slow_seconds=0.3)
+    slow = house.join()
+    slow.reads = False
+    house.append(1, size=400_000)
+    for _ in range(5):
+        await asyncio.sleep(0.2)  # the time that is named, in two thirds
+        slow.sock.recv(5000)
+    assert not slow.connection.closing
+    house.close()
+
+
+async def test_slow_client_holds_no_more_than_one_piece() -> None:
+    house = House()
+    slow = house.join()
+    slow.reads = False
+    for _ in range(20):
+        house.append(50, size=4000)
+        await asyncio.sleep(0)
+    assert slow.connection.websocket is not None
+    assert 0 < slow.connection.websocket.pending_output_bytes <= 64 * 1024 + 5000
+    slow.reads = True
+    await house.settle()
+    assert slow.numbers == list(range(1, 1001))
+    house.close()
+
+
+async def test_turn_ends_in_time_and_goes_on_in_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chatio.realtime.broadcast.fanout.TURN_SECONDS", 0.0)
+    house = House()
+    clients = [house.join() for _ in range(200)]
+    await asyncio.sleep(0)
+    house.append(1)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    for client in clients:
+        client.read()
+    assert 0 < sum(len(client.numbers) for client in clients) < 200
+    house.append(1)
+    await house.settle()
+    assert all(client.numbers == [1, 2] for client in clients)
+    house.close()
+
+
+async def test_deliveries_are_those_of_who_is_here_and_of_who_has_left() -> None:
+    house = House()
+    house.append(10)
+    early = house.join(back=4)
+    house.join()
+    house.append(3)
+    await house.settle()
+    house.leave(early)
+    house.append(5)
+    await house.settle()
+    assert [len(client.numbers) for client in house.clients] == [7, 8]
+    assert house.fanout.deliveries == 15
+    house.close()
+    assert house.fanout.deliveries == 15
+
+
+async def test_each_entry_has_one_time_from_its_waking_to_the_last_socket(monkeypatch: pytest.MonkeyPatch) -> None:
+    house = House()
+    house.join()
+    house.append(40, size=5000)  # four rounds
+    await house.settle()
+    house.append(2)
+    await house.settle()
+    loop = asyncio.get_running_loop()
+    house.append(1)
+    later = loop.time() + 60
+    monkeypatch.setattr(loop, "time", lambda: later)
+    await asyncio.sleep(0)
+    monkeypatch.undo()
+    await house.settle()
+    times = house.fanout.times.cumulated()
+    assert times[-1] == (float("inf"), 43)
+    assert times[-2] == (10.0, 42)
+    assert 60 < house.fanout.times.sum < 120
+    house.close()

@@ -1,0 +1,50 @@
+import asyncio
+
+from chatio.realtime.websocket.timeouts import Deadlines
+from tests.system.seam.wire import until
+
+
+async def test_keys_are_due_in_the_order_they_were_added() -> None:
+    due: list[str] = []
+    deadlines = Deadlines(0.01, due.append)
+    for key in "abc":
+        deadlines.add(key)
+    deadlines.add("a")  # starts over, behind the others
+    await until(lambda: len(due) == 3)
+    assert due == ["b", "c", "a"]
+    assert not len(deadlines)
+
+
+async def test_discarded_key_is_never_due() -> None:
+    due: list[str] = []
+    deadlines = Deadlines(0.01, due.append)
+    deadlines.add("a")
+    deadlines.add("b")
+    assert deadlines.discard("a")
+    assert not deadlines.discard("a")
+    await until(lambda: due)
+    assert due == ["b"]
+
+
+async def test_key_added_when_one_is_due_has_its_whole_time() -> None:
+    loop = asyncio.get_running_loop()
+    times: list[float] = []
+
+    def on_due(key: int) -> None:
+        times.append(loop.time())
+        if key < 2:
+            deadlines.add(key + 1)
+
+    deadlines = Deadlines(0.01, on_due)
+    began = loop.time()
+    deadlines.add(0)
+    await until(lambda: len(times) == 3)
+    assert all(later - earlier >= 0.01 for earlier, later in zip([began, *times], times, strict=False))
+
+
+async def test_key_is_overdue_before_its_timer_has_run() -> None:
+    deadlines: Deadlines[str] = Deadlines(60.0, lambda key: None)
+    deadlines.add("a")
+    assert not deadlines.is_overdue("a")
+    assert deadlines.is_overdue("a", early_seconds=61.0)
+    assert not deadlines.is_overdue("b", early_seconds=61.0)

@@ -1,0 +1,79 @@
+"""Output that a WebSocket's peer does not take at once, on a real pair of sockets."""
+
+import asyncio
+import socket
+
+from chatio.realtime.websocket.frames import PING, PONG, frame
+from chatio.realtime.websocket.timeouts import Deadlines
+from chatio.realtime.websocket.transport import WebSocket
+from tests.system.seam.wire import client_frame, soon
+
+
+class Listener:
+    """Hears what happens, and does nothing about it."""
+
+    def __init__(self) -> None:
+        self.all_taken = asyncio.Event()
+
+    def input_limit(self) -> int:
+        return 1 << 20
+
+    def message_received(self, message: str | bytes) -> None: ...
+
+    def input_read(self, size_bytes: int) -> None: ...
+
+    def output_moved(self, *, all_taken: bool) -> None:
+        if all_taken:
+            self.all_taken.set()
+
+    def transport_lost(self, broken_rule: str | None) -> None: ...
+
+
+def pair() -> tuple[WebSocket, Listener, socket.socket]:
+    near = socket.create_server(("127.0.0.1", 0))
+    with near:
+        peer = socket.create_connection(near.getsockname())
+        own, _ = near.accept()
+    own.setblocking(False)
+    peer.setblocking(False)
+    listener = Listener()
+    lingering: Deadlines[WebSocket] = Deadlines(1.0, WebSocket.abort)
+    return WebSocket(own, listener, lingering), listener, peer
+
+
+async def fill(websocket: WebSocket) -> bytes:
+    """Send until the socket takes no more; what was sent."""
+    filler = frame(2, bytes(65_536))
+    sent = b""
+    while websocket.offer(filler):
+        sent += filler
+    return sent + filler
+
+
+async def test_output_that_waits_comes_whole_and_in_order() -> None:
+    websocket, listener, peer = pair()
+    with peer:
+        expected = await fill(websocket)
+        for number in range(2000):
+            websocket.send(frame(1, f"{number}".encode()))
+            expected += frame(1, f"{number}".encode())
+        assert websocket.pending_output_bytes > 0
+        received = b""
+        while len(received) < len(expected):
+            received += await soon(asyncio.get_running_loop().sock_recv(peer, 10_000))
+        assert received == expected
+        await soon(listener.all_taken.wait())
+        assert websocket.pending_output_bytes == 0
+        websocket.abort()
+
+
+async def test_answers_to_pings_that_wait_are_not_joined_to_a_copy_each() -> None:
+    websocket, _, peer = pair()
+    with peer:
+        await fill(websocket)
+        websocket.send(frame(1, b"first"))
+        waiting, size = websocket._pending, websocket.pending_output_bytes
+        websocket.start(client_frame(PING, b"") * 100)
+        assert websocket.pending_output_bytes == size + 100 * len(frame(PONG, b""))
+        assert websocket._pending is waiting
+        websocket.abort()
