@@ -33,24 +33,24 @@ from chatio.chat.presence import Presence
 from chatio.config.env_file import read_env_file
 from chatio.config.loader import InvalidSettings, load, unknown_names
 from chatio.config.settings import Settings, changed
-from chatio.realtime import Busy, create_server
-from chatio.server.in_flight import Requests
+from chatio.realtime import LoadShedding, create_server
+from chatio.server.in_flight import InFlightRequests
 from chatio.server.listen import CannotListen, take_descriptors
 from chatio.server.serve import serve
-from chatio.server.systemd import Supervisor, take_supervisor
+from chatio.server.systemd import SystemdNotifier, take_notifier
 from chatio.stores.memory import MemoryUserStore
 from chatio.telemetry import excepthooks, log_handler
-from chatio.telemetry.counters import Tally
-from chatio.throttling.load_shedding import Overload
+from chatio.telemetry.counters import LabelledCounter
+from chatio.throttling.load_shedding import LoopLagMonitor
 from handlers import bounds
 from handlers.chat.namespace import NAMESPACE, ChatNamespace
-from handlers.chat.session_expiry import Membership
-from handlers.client import Callers, PasswordDoor, RegistrationDoor
+from handlers.chat.session_expiry import SessionExpiry
+from handlers.client import Callers, PasswordThrottle, RegistrationThrottle
 from handlers.cors import Cors, socket_origins
 from handlers.docs.asyncapi import asyncapi_document
-from handlers.metrics.collector import Measures
+from handlers.metrics.collector import MetricsCollector
 from handlers.metrics.endpoint import serve_metrics
-from handlers.metrics.requests import Outcomes
+from handlers.metrics.requests import RequestMetrics
 from handlers.rest.page import read_page
 from handlers.routes import make_application
 
@@ -80,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _ease_the_collector()
     try:
         handed_over = take_descriptors(os.environ)
-        asyncio.run(run(_with_secret(settings), take_supervisor(os.environ), lines.errors, handed_over))
+        asyncio.run(run(_with_secret(settings), take_notifier(os.environ), lines.errors, handed_over))
     except CannotListen as reason:
         logger.critical("%s", reason, extra={"event": "cannot_listen"})
         return EXIT_UNSOUND
@@ -88,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 async def run(
-    settings: Settings, supervisor: Supervisor, errors: Tally[str], handed_over: Sequence[int] = ()
+    settings: Settings, supervisor: SystemdNotifier, errors: LabelledCounter[str], handed_over: Sequence[int] = ()
 ) -> None:
     """Build the server from `settings` and serve until a signal. Raises `CannotListen`.
 
@@ -106,7 +106,7 @@ async def run(
     log = MessageLog(max_messages=settings.log_max_messages, max_bytes=settings.log_max_bytes)
     presence = Presence() if settings.presence == "on" else None
     page = read_page(PAGE_FOLDER) if settings.serve_page == "on" else None
-    overload = Overload(settings.overload_lag_seconds)
+    overload = LoopLagMonitor(settings.overload_lag_seconds)
     realtime, socket_handler = create_server(
         cors_allowed_origins=socket_origins(settings.origins, serves_page=page is not None),
         async_handlers=False,  # a client's messages are handled in the order in which it sent them
@@ -114,9 +114,9 @@ async def run(
         trusted_proxies=settings.proxies,
         ping_interval=settings.ping_interval_seconds,
         ping_timeout=settings.ping_timeout_seconds,
-        **bounds.of_connections(settings, Busy(overload.retry_after_seconds)),
+        **bounds.of_connections(settings, LoadShedding(overload.retry_after_seconds)),
     )
-    membership = Membership(realtime, NAMESPACE, tokens)
+    membership = SessionExpiry(realtime, NAMESPACE, tokens)
     chat = ChatNamespace(
         realtime,
         membership=membership,
@@ -129,8 +129,8 @@ async def run(
         max_connections_per_person=bounds.of_pages(settings),
     )
     callers = Callers(settings.proxies)
-    requests = Requests(callers, newcomers_wait=overload.retry_after_seconds)
-    outcomes = Outcomes()
+    requests = InFlightRequests(callers, newcomers_wait=overload.retry_after_seconds)
+    outcomes = RequestMetrics()
     application = make_application(
         cors=Cors(settings.origins),
         requests=requests,
@@ -145,8 +145,8 @@ async def run(
         ),
         page=page,
         end_sockets=membership.end_revoked,
-        password_door=PasswordDoor(callers, bounds.of_sign_ins(settings)),
-        registration_door=RegistrationDoor(callers, bounds.of_registrations(settings)),
+        password_throttle=PasswordThrottle(callers, bounds.of_sign_ins(settings)),
+        registration_throttle=RegistrationThrottle(callers, bounds.of_registrations(settings)),
         socket_handler=socket_handler,
         outcomes=outcomes,
         readiness={
@@ -155,7 +155,7 @@ async def run(
             "full": lambda: realtime.eio.crowd.is_full,
         },
     )
-    measures = Measures(
+    measures = MetricsCollector(
         engine=realtime.eio,
         chat=chat,
         log=log,

@@ -15,10 +15,10 @@ from chatio.config.loader import load
 from chatio.realtime.broadcast.fanout import Fanout
 from chatio.realtime.engineio.connection import Connection
 from chatio.realtime.engineio.server import EngineServer
-from chatio.server.systemd import Supervisor
-from chatio.telemetry.counters import Durations, Tally
+from chatio.server.systemd import SystemdNotifier
+from chatio.telemetry.counters import Histogram, LabelledCounter
 from chatio.telemetry.log_handler import ERRORS
-from handlers.metrics.requests import Outcomes
+from handlers.metrics.requests import RequestMetrics
 
 TURN_SECONDS = 0.05
 
@@ -28,7 +28,7 @@ class Alternating:
         self.turns: list[tuple[float, int, int]] = []
         self._fanouts: list[Fanout] = []
         self._connects = 0
-        for kind, name in [(Tally, "count"), (Durations, "add"), (Outcomes, "count")]:
+        for kind, name in [(LabelledCounter, "count"), (Histogram, "add"), (RequestMetrics, "count")]:
             setattr(kind, name, self._in_its_turns(getattr(kind, name)))
         self._watch()
 
@@ -65,7 +65,7 @@ class Alternating:
 async def run() -> None:
     alternating = Alternating()
     turning = asyncio.create_task(alternating.run())
-    await main.run(load(os.environ), Supervisor(), Tally(ERRORS))
+    await main.run(load(os.environ), SystemdNotifier(), LabelledCounter(ERRORS))
     turning.cancel()
     print(json.dumps(alternating.turns), flush=True)
 

@@ -3,7 +3,7 @@
     python -m benchmarks.findings
 
 Each row is one probe, run against a fresh server of either kind on a real port. The probes only look; what
-must be so is asserted by tests/system/seam.
+must be so is asserted by tests/integration/realtime.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ import socketio
 from tornado.httputil import HTTPServerRequest
 
 from chatio.realtime import create_server
-from tests.system.seam.wire import SOCKET_IO, Closed, Http, Ws, join, open_polling, open_ws, request, serving
+from tests.client.wire import SOCKET_IO, Closed, Http, Ws, join, open_polling, open_ws, request, serving
 
 WAIT_SECONDS = 0.7
 OPTIONS: dict[str, Any] = {"ping_interval": 25, "ping_timeout": 20, "async_handlers": False}

@@ -5,8 +5,8 @@ import os
 
 import main
 from chatio.config.loader import load
-from chatio.server.systemd import Supervisor
-from chatio.telemetry.counters import Tally
+from chatio.server.systemd import SystemdNotifier
+from chatio.telemetry.counters import LabelledCounter
 from chatio.telemetry.log_handler import ERRORS
 
 TICK_SECONDS = 0.001
@@ -24,7 +24,7 @@ async def run() -> None:
             longest = max(longest, loop.time() - due)
 
     probing = asyncio.create_task(probe())
-    await main.run(load(os.environ), Supervisor(), Tally(ERRORS))
+    await main.run(load(os.environ), SystemdNotifier(), LabelledCounter(ERRORS))
     probing.cancel()
     print(f"longest stall {longest * 1000:.1f} ms", flush=True)
 

@@ -24,12 +24,12 @@ from chatio.errors import (
     Unforeseen,
     answer_to,
 )
-from chatio.server.in_flight import RETRY_AFTER_SECONDS, Requests
+from chatio.server.in_flight import RETRY_AFTER_SECONDS, InFlightRequests
 from chatio.telemetry.error_report import report
 from handlers.auth import public
 from handlers.cors import Cors
 from handlers.metrics.requests import OK
-from handlers.responses import Defect, Failure, Invalid
+from handlers.responses import ErrorResponse, InternalErrorResponse, ValidationErrorResponse
 
 MAX_BODY_BYTES: Final = 16 * 1024
 # Up to here a body that is too large is read and thrown away, so that its sender gets to see the 413: a
@@ -50,7 +50,7 @@ class BaseHandler(RequestHandler):
     outcome: str = OK  # or the code of the error that was answered
     cors: Cors | None = None  # Tornado asks for headers once before `initialize`
 
-    def initialize(self, cors: Cors, requests: Requests) -> None:
+    def initialize(self, cors: Cors, requests: InFlightRequests) -> None:
         self.cors = cors
         self._requests = requests
         self._body = bytearray()
@@ -194,17 +194,17 @@ class BaseHandler(RequestHandler):
     def _answer(self, error: ChatioError) -> None:
         answer = answer_to(error)
         self.outcome = answer.code
-        body = Failure(answer.message)
+        body = ErrorResponse(answer.message)
         match error:
             case InvalidInput():
-                body = Invalid(answer.message, error.errors)
+                body = ValidationErrorResponse(answer.message, error.errors)
             case Temporary():
                 self._tell_refused(answer.code)
                 self.set_header("Retry-After", str(error.retry_after_seconds))
             case MethodNotAllowed():
                 self.set_header("Allow", ", ".join([*self.methods(), "OPTIONS"]))
             case Unforeseen():
-                body = Defect(answer.message, error.reference)
+                body = InternalErrorResponse(answer.message, error.reference)
             case TokenError():
                 challenge = "Bearer" if isinstance(error, MissingToken) else 'Bearer error="invalid_token"'
                 self.set_header("WWW-Authenticate", challenge)

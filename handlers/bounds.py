@@ -10,14 +10,14 @@ from typing import Any
 
 from tornado.httpserver import HTTPServer
 
-from chatio.accounts.login_throttle import SignIns
-from chatio.chat.message_rates import Rates, Turns
+from chatio.accounts.login_throttle import LoginThrottle
+from chatio.chat.message_rates import MessageRateLimits, Rates
 from chatio.config.settings import Settings
-from chatio.realtime import Busy, HandshakeRate, Pace
-from chatio.server.connection_limit import LINES_PER_CLIENT, BoundedServer
+from chatio.realtime import HandshakeRate, LoadShedding, Pace
+from chatio.server.connection_limit import LINES_PER_CLIENT, LimitedHTTPServer
 from chatio.throttling.client_ip import parse_networks
 from chatio.throttling.open_files import capacity
-from chatio.throttling.rate_limiter import Throttle
+from chatio.throttling.rate_limiter import RateLimiter
 
 logger = logging.getLogger("chatio")
 
@@ -26,7 +26,7 @@ def are_on(settings: Settings) -> bool:
     return settings.rate_limits == "on"
 
 
-def of_connections(settings: Settings, busy: Busy) -> dict[str, Any]:
+def of_connections(settings: Settings, busy: LoadShedding) -> dict[str, Any]:
     """How many may connect, how often, and how fast each may send, in the words of `create_server`."""
     connections, is_bounded_by_files = capacity(settings.max_connections)
     if is_bounded_by_files:
@@ -40,7 +40,7 @@ def of_connections(settings: Settings, busy: Busy) -> dict[str, Any]:
         return {"max_connections": connections, "gates": [busy]}
     per_address = settings.max_connections_per_address
     # All that may be at one address may come back at once: an office behind one NAT, after a restart of its proxy.
-    handshakes = Throttle(settings.connects_per_minute, 60.0, burst=per_address)
+    handshakes = RateLimiter(settings.connects_per_minute, 60.0, burst=per_address)
     return {
         "max_connections": connections,
         "max_connections_per_address": per_address,
@@ -53,14 +53,14 @@ def of_tcp(settings: Settings, refused: Callable[[str, str], None]) -> Callable[
     if not are_on(settings):
         return HTTPServer
     return partial(
-        BoundedServer,
+        LimitedHTTPServer,
         refused=refused,
         most_per_address=LINES_PER_CLIENT * settings.max_connections_per_address,
         trusted=parse_networks(settings.proxies),
     )
 
 
-def of_the_chat(settings: Settings) -> Turns:
+def of_the_chat(settings: Settings) -> MessageRateLimits:
     rates = Rates(
         messages=settings.messages_per_second,
         message_burst=settings.message_burst,
@@ -69,11 +69,11 @@ def of_the_chat(settings: Settings) -> Turns:
         other_events=settings.other_events_per_second,
         flood_events=settings.flood_events,
     )
-    return Turns(rates, is_on=are_on(settings))
+    return MessageRateLimits(rates, is_on=are_on(settings))
 
 
-def of_sign_ins(settings: Settings) -> SignIns:
-    return SignIns(
+def of_sign_ins(settings: Settings) -> LoginThrottle:
+    return LoginThrottle(
         failures_per_account=settings.login_failures_per_account,
         failures_per_address=settings.login_failures_per_address,
         logins_per_minute=settings.logins_per_minute,
@@ -81,8 +81,8 @@ def of_sign_ins(settings: Settings) -> SignIns:
     )
 
 
-def of_registrations(settings: Settings) -> Throttle:
-    return Throttle(settings.registrations_per_hour, 3600, is_on=are_on(settings))
+def of_registrations(settings: Settings) -> RateLimiter:
+    return RateLimiter(settings.registrations_per_hour, 3600, is_on=are_on(settings))
 
 
 def of_pages(settings: Settings) -> int | None:

@@ -5,10 +5,10 @@ from contextlib import contextmanager
 
 from tornado.httputil import HTTPServerRequest
 
-from chatio.accounts.login_throttle import SignIns
+from chatio.accounts.login_throttle import LoginThrottle
 from chatio.errors import BadCredentials, ChatioError, InvalidInput
 from chatio.throttling.client_ip import client_address, origin_of, parse_networks
-from chatio.throttling.rate_limiter import Throttle
+from chatio.throttling.rate_limiter import RateLimiter
 
 
 class Callers:
@@ -27,10 +27,10 @@ class Callers:
         return origin_of(self.address(request))
 
 
-class PasswordDoor:
+class PasswordThrottle:
     """What every door where a password can be guessed asks first. See `chatio.signin`."""
 
-    def __init__(self, callers: Callers, sign_ins: SignIns) -> None:
+    def __init__(self, callers: Callers, sign_ins: LoginThrottle) -> None:
         self._callers = callers
         self._sign_ins = sign_ins
 
@@ -47,10 +47,10 @@ class PasswordDoor:
             yield
 
 
-class RegistrationDoor:
+class RegistrationThrottle:
     """Counts registrations by address."""
 
-    def __init__(self, callers: Callers, registrations: Throttle) -> None:
+    def __init__(self, callers: Callers, registrations: RateLimiter) -> None:
         self._callers = callers
         self._registrations = registrations
 
@@ -61,9 +61,9 @@ class RegistrationDoor:
         So a typo costs nothing, and who asks for addresses that are taken goes on counting.
         """
         origin = self._callers.origin(request)
-        self._registrations.take(origin)
+        self._registrations.acquire(origin)
         try:
             yield
         except InvalidInput:
-            self._registrations.give_back(origin)
+            self._registrations.refund(origin)
             raise

@@ -18,19 +18,19 @@ Offset = Annotated[
 ]
 
 
-class Said(msgspec.Struct, frozen=True):
+class MessageResponse(msgspec.Struct, frozen=True):
     """A sentence for people."""
 
     message: str
 
 
-class SignedIn(msgspec.Struct, frozen=True):
+class TokenResponse(msgspec.Struct, frozen=True):
     """What a right password gets."""
 
     token: Annotated[str, msgspec.Meta(description="A JSON Web Token, for `Authorization: Bearer` and CONNECT.")]
 
 
-class Person(msgspec.Struct, frozen=True):
+class UserResponse(msgspec.Struct, frozen=True):
     """Who is signed in. `id` is the `author_id` of their messages."""
 
     id: str
@@ -60,19 +60,19 @@ class OnlinePeople(msgspec.Struct, frozen=True):
     users: list[Author]
 
 
-class Failure(msgspec.Struct, frozen=True):
+class ErrorResponse(msgspec.Struct, frozen=True):
     """What every failure says; people may read it."""
 
     message: str
 
 
-class Invalid(Failure, frozen=True):
+class ValidationErrorResponse(ErrorResponse, frozen=True):
     """Everything that is wrong with what was sent, at once."""
 
     errors: Annotated[Sequence[FieldError], msgspec.Meta(extra_json_schema={"minItems": 1})]
 
 
-class Defect(Failure, frozen=True):
+class InternalErrorResponse(ErrorResponse, frozen=True):
     """A defect of the server; its log has the same reference."""
 
     reference: str

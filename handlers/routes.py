@@ -11,13 +11,13 @@ from chatio.accounts.tokens import Tokens
 from chatio.accounts.users import UserRegistry
 from chatio.chat.message_log import MessageLog
 from chatio.chat.presence import Presence
-from chatio.server.in_flight import Requests
+from chatio.server.in_flight import InFlightRequests
 from handlers.auth import is_marked
 from handlers.base import BaseHandler, NotFoundHandler
-from handlers.client import PasswordDoor, RegistrationDoor
+from handlers.client import PasswordThrottle, RegistrationThrottle
 from handlers.cors import Cors
 from handlers.docs.endpoint import DocumentHandler, make_documents
-from handlers.metrics.requests import Outcomes
+from handlers.metrics.requests import RequestMetrics
 from handlers.rest.account import LoginHandler, OnlineHandler, RegisterHandler
 from handlers.rest.health import HealthHandler, ReadinessChecks, ReadyHandler
 from handlers.rest.messages import MessagesHandler
@@ -42,7 +42,7 @@ class UnguardedMethod(Exception):
 def make_application(
     *,
     cors: Cors,
-    requests: Requests,
+    requests: InFlightRequests,
     registry: UserRegistry,
     tokens: Tokens,
     log: MessageLog,
@@ -50,10 +50,10 @@ def make_application(
     asyncapi: dict[str, Any],
     page: Page | None,
     end_sockets: EndSockets,
-    password_door: PasswordDoor,
-    registration_door: RegistrationDoor,
+    password_throttle: PasswordThrottle,
+    registration_throttle: RegistrationThrottle,
     socket_handler: type[RequestHandler],
-    outcomes: Outcomes,
+    outcomes: RequestMetrics,
     readiness: ReadinessChecks,
 ) -> Application:
     """The application, every door in its place, and the documents of them; `asyncapi` is that of the chat.
@@ -64,13 +64,13 @@ def make_application(
     signed_in: dict[str, Any] = {
         "registry": registry,
         "tokens": tokens,
-        "door": password_door,
+        "door": password_throttle,
         "end_sockets": end_sockets,
     }
     # As on the original (Express), a slash at the end makes no difference.
     routes = [
-        Route(r"/register/?", RegisterHandler, {"registry": registry, "door": registration_door}),
-        Route(r"/login/?", LoginHandler, {"registry": registry, "tokens": tokens, "door": password_door}),
+        Route(r"/register/?", RegisterHandler, {"registry": registry, "door": registration_throttle}),
+        Route(r"/login/?", LoginHandler, {"registry": registry, "tokens": tokens, "door": password_throttle}),
         Route(r"/logout/?", LogoutHandler, signed_in),
         Route(r"/user/?", UserHandler, signed_in),
         Route(r"/user/password/?", PasswordHandler, signed_in),

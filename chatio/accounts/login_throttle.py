@@ -28,7 +28,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Final, NamedTuple
 
 from chatio.errors import BadCredentials, ChatioError, RateLimited
-from chatio.throttling.rate_limiter import MAX_KEYS, Throttle
+from chatio.throttling.rate_limiter import MAX_KEYS, RateLimiter
 
 FIRST_WAIT_SECONDS: Final = 60.0
 LONGEST_WAIT_SECONDS: Final = 15 * 60.0
@@ -60,7 +60,7 @@ class Failures:
         return len(self._counts)
 
     def count(self, key: str) -> _Count:
-        """Count a failure; returns what was there before, for `give_back`. Raises `RateLimited`, counting none."""
+        """Count a failure; returns what was there before, for `refund`. Raises `RateLimited`, counting none."""
         now = self._clock()
         before = self._counts.get(key, _Count(0, now))
         if now > before.closed_until + FORGOTTEN_AFTER_SECONDS:
@@ -80,7 +80,7 @@ class Failures:
         doublings = min(failures - self._most, 10)
         return float(min(FIRST_WAIT_SECONDS * 2**doublings, LONGEST_WAIT_SECONDS))
 
-    def give_back(self, key: str, before: _Count) -> None:
+    def refund(self, key: str, before: _Count) -> None:
         """The attempt that `count` answered with `before` was no failure."""
         count = self._counts.get(key)
         if count is not None and count.failures > 1:
@@ -130,7 +130,7 @@ class KnownAddresses:
             del self._known[oldest]
 
 
-class SignIns:
+class LoginThrottle:
     """Every attempt to prove who one is by a password goes through `attempt`. Event loop only."""
 
     def __init__(
@@ -145,9 +145,9 @@ class SignIns:
         """`failures_per_address` in an hour; `logins_per_minute` of one address, five times as many at once."""
         self._is_on = is_on
         self._by_account = Failures(failures_per_account, clock=clock)
-        self._by_address = Throttle(failures_per_address, 3600, clock=clock)
+        self._by_address = RateLimiter(failures_per_address, 3600, clock=clock)
         burst = LOGIN_BURST_MINUTES * logins_per_minute
-        self._logins = Throttle(logins_per_minute, 60, burst=burst, clock=clock)
+        self._logins = RateLimiter(logins_per_minute, 60, burst=burst, clock=clock)
         self._known = KnownAddresses(clock=clock)
 
     @contextmanager
@@ -166,11 +166,11 @@ class SignIns:
         is_known = self._known.has(account, address)
         key = f"{account} {address}" if is_known else account
         with ExitStack() as undo:
-            undo.callback(self._by_account.give_back, key, self._by_account.count(key))
+            undo.callback(self._by_account.refund, key, self._by_account.count(key))
             if not is_known:
-                self._by_address.take(address)
-                undo.callback(self._by_address.give_back, address)
-            self._logins.take(address)
+                self._by_address.acquire(address)
+                undo.callback(self._by_address.refund, address)
+            self._logins.acquire(address)
             try:
                 yield
             except failure:

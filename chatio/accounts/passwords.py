@@ -16,7 +16,7 @@ from typing import NamedTuple, TypeVar
 from passlib.context import CryptContext
 
 from chatio.errors import Overloaded
-from chatio.telemetry.counters import Durations
+from chatio.telemetry.counters import Histogram
 
 # Threads are as many as cores, so without this the kernel shares the cores evenly between hashing and the event
 # loop. Measured with `python -m benchmarks.registration` (see docs/decisions/0005-hashing-threads.md).
@@ -59,7 +59,7 @@ class PasswordHasher:
         self._pool = ThreadPoolExecutor(self._threads, "hashing", initializer=_step_back)
         self._max_waiting = max_waiting
         self._waiting = 0
-        self.times = Durations()  # from being asked to the result, the wait included
+        self.times = Histogram()  # from being asked to the result, the wait included
         # Verifying against it costs an unknown address the same as a wrong password.
         self._decoy = self._context.hash(secrets.token_urlsafe())
 
@@ -95,7 +95,7 @@ class PasswordHasher:
             return await loop.run_in_executor(self._pool, work)
         finally:
             self._waiting -= 1
-            self.times.add(loop.time() - asked_at)
+            self.times.observe(loop.time() - asked_at)
 
 
 def _encoded(password: str) -> bytes:

@@ -27,7 +27,7 @@ ENTRY_OVERHEAD_BYTES: Final = 1024
 
 
 class Entry(NamedTuple):
-    number: int
+    sequence: int
     offset: Offset
     message: Message
     sent_id: str  # the message's id as its author gave it
@@ -93,7 +93,7 @@ class MessageLog:
         self._forget()
         return Appended(entry, is_new=True)
 
-    def sent_before(self, author_id: str, sent_id: str | None) -> Entry | None:
+    def find_duplicate(self, author_id: str, sent_id: str | None) -> Entry | None:
         """The entry of the message that this author sent under this id, while the log has it."""
         return None if sent_id is None else self._by_author.get((author_id, sent_id))
 
@@ -107,7 +107,7 @@ class MessageLog:
     def offset_of(self, number: int) -> Offset:
         return Offset(f"{self.epoch}-{number:0{_NUMBER_DIGITS}x}")
 
-    def number_of(self, offset: str) -> int:
+    def sequence_of(self, offset: str) -> int:
         """The number that `offset` stands for. Raises `OffsetInvalid` unless this log gave it, or could have."""
         epoch, dash, digits = offset.partition("-") if len(offset) < 64 else ("", "", "")
         if epoch != self.epoch or not dash or len(digits) != _NUMBER_DIGITS:

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from chatio.throttling.rate_limiter import Throttle
+from chatio.throttling.rate_limiter import RateLimiter
 
 OTHERS_BURST_SECONDS: Final = 10.0
 JOINING_COST: Final = 5.0  # a token is checked, and the newest messages are sent
@@ -36,18 +36,18 @@ class Rates(NamedTuple):
     flood_events: int = 300
 
 
-class Turns:
+class MessageRateLimits:
     """Counts what comes from each connection (`sid`) and each person (`author_id`). Event loop only."""
 
     def __init__(self, rates: Rates, *, is_on: bool = True, clock: Callable[[], float] = time.monotonic) -> None:
-        def throttle(events: float, burst: float) -> Throttle:
-            return Throttle(events, 1, burst=burst, is_on=is_on, clock=clock)
+        def throttle(events: float, burst: float) -> RateLimiter:
+            return RateLimiter(events, 1, burst=burst, is_on=is_on, clock=clock)
 
         self._messages = throttle(rates.messages, rates.message_burst)
         self._persons = throttle(rates.person_messages, rates.person_message_burst)
         self._others = throttle(rates.other_events, rates.other_events * OTHERS_BURST_SECONDS)
         self._refused = throttle(1, rates.flood_events)
-        self._silenced = Throttle(1, SILENCE_SECONDS, is_on=is_on, clock=clock)
+        self._silenced = RateLimiter(1, SILENCE_SECONDS, is_on=is_on, clock=clock)
 
     def message(self, sid: str, author_id: str) -> float:
         """0.0 if a message was counted, else the seconds until one would be."""
@@ -56,7 +56,7 @@ class Turns:
             return wait
         wait = self._persons.wait_after(author_id)
         if wait:
-            self._messages.give_back(sid)
+            self._messages.refund(sid)
         return wait
 
     def other(self, author_id: str) -> bool:

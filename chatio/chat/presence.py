@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from chatio.chat.messages import Author
-from chatio.throttling.concurrency import Headcount
+from chatio.throttling.concurrency import ConcurrencyLimit
 
 MOST_NAMED: Final = 20  # of those who came, and of those who left: a storm is a number, not a list for everybody
 
@@ -27,7 +27,7 @@ class Presence:
     """Counts the connections of each person. Event loop only."""
 
     def __init__(self) -> None:
-        self._connections = Headcount()
+        self._connections = ConcurrencyLimit()
         self._online: dict[str, Author] = {}
         self._came: dict[str, Author] = {}
         self._left: dict[str, Author] = {}
@@ -42,7 +42,7 @@ class Presence:
     def enter(self, author: Author) -> None:
         """One more connection of `author`."""
         is_first = author.id not in self._connections
-        self._connections.enter(author.id)
+        self._connections.acquire(author.id)
         if is_first:
             self._online[author.id] = author
             if self._left.pop(author.id, None) is None:
@@ -50,7 +50,7 @@ class Presence:
 
     def leave(self, author: Author) -> None:
         """One connection of `author` less."""
-        self._connections.leave(author.id)
+        self._connections.release(author.id)
         if author.id not in self._connections:
             del self._online[author.id]
             if self._came.pop(author.id, None) is None:

@@ -31,7 +31,7 @@ _SEPARATOR: Final = "."
 _MAX_CHARS: Final = 64  # an offset has 25, a pid 34
 
 
-class Start(NamedTuple):
+class ResumePoint(NamedTuple):
     """The cursor starts behind entry `after`; `pid` goes into the CONNECT answer."""
 
     after: int
@@ -39,7 +39,7 @@ class Start(NamedTuple):
     recovered: bool
 
 
-def start_of(log: MessageLog, pid: object, offset: object, *, history: int) -> Start:
+def resume_point(log: MessageLog, pid: object, offset: object, *, history: int) -> ResumePoint:
     """Where who names `pid` and `offset`, anything that a client may send, starts. Never raises.
 
     `history`: how many messages before the head somebody new gets.
@@ -47,7 +47,7 @@ def start_of(log: MessageLog, pid: object, offset: object, *, history: int) -> S
     if pid is None:
         return _fresh(log, log.head - history, None)
     try:
-        began = log.number_of(_text(pid).rpartition(_SEPARATOR)[0])
+        began = log.sequence_of(_text(pid).rpartition(_SEPARATOR)[0])
     except OffsetInvalid:
         if isinstance(pid, str) and log.is_foreign(pid.rpartition(_SEPARATOR)[0]):
             return _fresh(log, log.tail, "pid of another log")
@@ -55,7 +55,7 @@ def start_of(log: MessageLog, pid: object, offset: object, *, history: int) -> S
     after = began
     if offset is not None:
         try:
-            after = log.number_of(_text(offset))
+            after = log.sequence_of(_text(offset))
         except OffsetInvalid:
             if isinstance(offset, str) and log.is_foreign(offset):
                 return _fresh(log, began, "offset of another log")
@@ -64,14 +64,14 @@ def start_of(log: MessageLog, pid: object, offset: object, *, history: int) -> S
             return _fresh(log, log.head, "offset before its connection")
     if after < log.tail:
         return _fresh(log, after, "evicted")
-    return Start(after, str(pid), recovered=True)
+    return ResumePoint(after, str(pid), recovered=True)
 
 
-def _fresh(log: MessageLog, after: int, reason: str | None) -> Start:
+def _fresh(log: MessageLog, after: int, reason: str | None) -> ResumePoint:
     if reason is not None:
         logger.debug("not recovered: %s", reason)
     after = max(after, log.tail)
-    return Start(after, f"{log.offset_of(after)}{_SEPARATOR}{secrets.token_urlsafe(6)}", recovered=False)
+    return ResumePoint(after, f"{log.offset_of(after)}{_SEPARATOR}{secrets.token_urlsafe(6)}", recovered=False)
 
 
 def _text(value: object) -> str:

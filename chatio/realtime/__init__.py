@@ -6,33 +6,27 @@ from typing import Any
 from tornado.web import RequestHandler
 
 from chatio.realtime.broadcast.fanout import Fanout
-from chatio.realtime.engineio.admission import Busy, Gate, HandshakeRate, Refusal
+from chatio.realtime.engineio.admission import AdmissionCheck, HandshakeRate, LoadShedding, Refusal
 from chatio.realtime.engineio.handler import handler_for
 from chatio.realtime.engineio.input_rate import Pace
 from chatio.realtime.engineio.server import EngineServer
-from chatio.realtime.socketio.dispatch import TryLater, ack_requested
+from chatio.realtime.socketio.dispatch import TemporarilyUnavailable, ack_requested
 from chatio.realtime.socketio.server import Server
 
 __all__ = [
-    "HTTP_SERVER_OPTIONS",
-    "Busy",
+    "AdmissionCheck",
     "EngineServer",
     "Fanout",
-    "Gate",
     "HandshakeRate",
+    "LoadShedding",
     "Pace",
     "Refusal",
     "Server",
-    "TryLater",
+    "TemporarilyUnavailable",
     "ack_requested",
     "create_engine",
     "create_server",
 ]
-
-# For `tornado.httpserver.HTTPServer`, which the handler cannot set from inside. A connection that sends no
-# request is closed after a minute (Tornado: an hour), headers stop at 16 KiB (Node's figure; Tornado: 64
-# KiB).
-HTTP_SERVER_OPTIONS: dict[str, Any] = {"idle_connection_timeout": 60.0, "max_header_size": 16 * 1024}
 
 
 def create_server(
@@ -44,7 +38,7 @@ def create_server(
     joined a namespace, or is closed (Node's default). `trusted_proxies`: addresses and CIDR blocks whose
     X-Forwarded-For is believed; ValueError for one that is neither. `max_connections` and
     `max_connections_per_address` (IPv6: per /64): how many there may be at once. `gates`: who else is asked before
-    a handshake, see `Gate`. `input_pace`: how fast one connection may send, see `Pace`.
+    a handshake, see `AdmissionCheck`. `input_pace`: how fast one connection may send, see `Pace`.
     """
     server = Server(connect_timeout=connect_timeout, trusted_proxies=trusted_proxies, **options)
     return server, handler_for(server.eio)

@@ -1,4 +1,4 @@
-"""What is said in the log when something goes wrong; chatio/telemetry/log_handler.py sees to it that it is not said too often.
+"""Log lines of failures and refusals; chatio/telemetry/log_handler.py counts the ones that repeat.
 
 One line each. Never a traceback, a path, an exception's text or anything a client sent: all of them carry
 secrets sooner or later. A failure of the application's code gets a reference that its client is told too.

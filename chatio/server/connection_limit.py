@@ -11,13 +11,13 @@ from tornado.httpserver import HTTPServer
 from tornado.iostream import IOStream
 
 from chatio.throttling.client_ip import Network, is_trusted, origin_of
-from chatio.throttling.concurrency import Headcount
+from chatio.throttling.concurrency import ConcurrencyLimit
 
 # A polling client has one for its GET and one for its POST, and its page one for REST.
 LINES_PER_CLIENT = 3
 
 
-class BoundedServer(HTTPServer):
+class LimitedHTTPServer(HTTPServer):
     """An `HTTPServer` that closes, unread, what one address (IPv6: one /64) opens past `most_per_address`.
 
     `trusted` proxies are not bounded: they open connections for everybody. `refused` hears of each that is closed:
@@ -34,22 +34,22 @@ class BoundedServer(HTTPServer):
         **kwargs: Any,
     ) -> None:
         super().initialize(*args, **kwargs)
-        self.lines = Headcount(most_per_address)
+        self.connections = ConcurrencyLimit(most_per_address)
         self._refused = refused
         self._trusted = trusted
 
     def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
         origin = _origin(address)
-        if not self.lines.has_room(origin) and not is_trusted(str(address[0]), self._trusted):
+        if not self.connections.has_capacity(origin) and not is_trusted(str(address[0]), self._trusted):
             self._refused(origin, "too many TCP connections from one address")
             stream.close()
             return
-        self.lines.enter(origin)
+        self.connections.acquire(origin)
         super().handle_stream(stream, address)
 
     def on_close(self, server_conn: Any) -> None:
         super().on_close(server_conn)
-        self.lines.leave(_origin(server_conn.context.address))
+        self.connections.release(_origin(server_conn.context.address))
 
 
 def _origin(address: Any) -> str:

@@ -14,7 +14,7 @@ RETRY_AFTER_SECONDS: Final = 2
 
 
 class Request(Protocol):
-    """What a handler is to `Requests`."""
+    """What a handler is to `InFlightRequests`."""
 
     @property
     def body_is_complete(self) -> bool: ...
@@ -22,7 +22,7 @@ class Request(Protocol):
         """Answer now, with `ShuttingDown`."""
 
 
-class Requests:
+class InFlightRequests:
     """Lets requests in, and lets those that are under way finish when the server stops. Event loop only."""
 
     def __init__(self, callers: Callers, *, newcomers_wait: Callable[[], int] = lambda: 0) -> None:

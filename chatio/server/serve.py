@@ -2,19 +2,22 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from tornado.httpserver import HTTPServer
 from tornado.web import Application
 
-from chatio.realtime import HTTP_SERVER_OPTIONS
-from chatio.server.in_flight import Requests
+from chatio.server.in_flight import InFlightRequests
 from chatio.server.listen import listen, shown
 from chatio.server.shutdown import Clients, leave
 from chatio.server.signals import StopSignals, tell_when_aborted
-from chatio.server.systemd import Supervisor
+from chatio.server.systemd import SystemdNotifier
 
 logger = logging.getLogger("chatio")
 
+# A connection that sends no request is closed after a minute (Tornado: an hour), headers stop at 16 KiB (Node's
+# figure; Tornado: 64 KiB).
+HTTP_SERVER_OPTIONS: dict[str, Any] = {"idle_connection_timeout": 60.0, "max_header_size": 16 * 1024}
 BODY_SECONDS = 60.0  # nginx's client_body_timeout
 # Handlers take bodies as streams of such pieces and count them; nothing larger is read ahead.
 BUFFER_BYTES = 128 * 1024
@@ -25,10 +28,10 @@ async def serve(
     *,
     host: str,
     port: int,
-    requests: Requests,
+    requests: InFlightRequests,
     clients: Clients,
     grace_seconds: float,
-    supervisor: Supervisor,
+    supervisor: SystemdNotifier,
     status: Callable[[], str],
     handed_over: Sequence[int] = (),
     http_server: Callable[..., HTTPServer] = HTTPServer,

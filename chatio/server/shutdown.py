@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 from tornado.httpserver import HTTPServer
 
-from chatio.server.in_flight import Requests
+from chatio.server.in_flight import InFlightRequests
 
 logger = logging.getLogger("chatio")
 
@@ -34,7 +34,7 @@ class Clients(Protocol):
 class Handover:
     """Of the port of `server` to another process, while `requests` are answered to the end. Event loop only."""
 
-    def __init__(self, server: HTTPServer, requests: Requests) -> None:
+    def __init__(self, server: HTTPServer, requests: InFlightRequests) -> None:
         self._server, self._requests = server, requests
         self._asks_until = math.inf
 
@@ -52,7 +52,7 @@ class Handover:
 async def leave(
     server: HTTPServer,
     *,
-    requests: Requests,
+    requests: InFlightRequests,
     clients: Clients,
     grace_seconds: float,
     at_once: asyncio.Event,
@@ -91,7 +91,7 @@ async def leave(
     logger.info("Stopped", extra={"event": "stopped"})
 
 
-async def _part(requests: Requests, clients: Clients, seconds: float, server: HTTPServer | None) -> None:
+async def _part(requests: InFlightRequests, clients: Clients, seconds: float, server: HTTPServer | None) -> None:
     """`server`: whose port is closed meanwhile, if it is."""
     if server is None:
         all_answered, _ = await asyncio.gather(requests.finish(seconds), clients.leave(seconds))
@@ -105,14 +105,16 @@ async def _part(requests: Requests, clients: Clients, seconds: float, server: HT
         )
 
 
-async def _part_from_port(requests: Requests, clients: Clients, seconds: float, server: HTTPServer) -> bool:
+async def _part_from_port(
+    requests: InFlightRequests, clients: Clients, seconds: float, server: HTTPServer
+) -> bool:
     """True if every request was answered."""
     requests.hand_over()
     await clients.leave(seconds, Handover(server, requests))
     return await requests.finish(0)
 
 
-def _tell_what_is_cut_off(requests: Requests, clients: Clients) -> None:
+def _tell_what_is_cut_off(requests: InFlightRequests, clients: Clients) -> None:
     logger.info(
         "Leaving at once: %d connections and %d requests are cut off",
         clients.connections,

@@ -15,7 +15,7 @@ logger = logging.getLogger("chatio")
 STATUS_SECONDS = 10.0  # between two reports where no watchdog wants them more often
 
 
-class Supervisor:
+class SystemdNotifier:
     """Tells the service manager how the server is; without a manager, nothing. Event loop only.
 
     The watchdog is fed from the event loop, and from nowhere else: a loop that is stuck feeds nobody, and the
@@ -78,10 +78,10 @@ class Supervisor:
             self._is_heard = False
 
 
-def take_supervisor(environ: MutableMapping[str, str]) -> Supervisor:
+def take_notifier(environ: MutableMapping[str, str]) -> SystemdNotifier:
     """The one that `environ` names. What names it is taken out, so that no child speaks in our name."""
     address = environ.pop("NOTIFY_SOCKET", "")
     watchdog, pid = environ.pop("WATCHDOG_USEC", ""), environ.pop("WATCHDOG_PID", "")
     is_ours = pid in ("", str(os.getpid()))
     microseconds = int(watchdog) if is_ours and watchdog.isdecimal() else 0
-    return Supervisor(address, watchdog_seconds=microseconds / 1e6 if microseconds else None)
+    return SystemdNotifier(address, watchdog_seconds=microseconds / 1e6 if microseconds else None)

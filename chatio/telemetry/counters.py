@@ -1,7 +1,7 @@
 """What has happened since the start, in numbers: for whoever asks, and with no idea who that is.
 
-What happens is counted where it happens, and the metrics read it (handlers/metrics/collector.py). What can be asked of the
-thing itself when somebody wants to know, such as how many are connected, is not counted twice.
+What happens is counted where it happens, and the metrics read it (handlers/metrics/collector.py). What can be
+asked of the thing itself when somebody wants to know, such as how many are connected, is not counted twice.
 """
 
 from bisect import bisect_left
@@ -14,7 +14,7 @@ Name = TypeVar("Name", bound=Hashable)
 BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
-class Tally(Generic[Name]):
+class LabelledCounter(Generic[Name]):
     """How often each of a fixed set of things has happened. Event loop only.
 
     The set is fixed, so that nothing a client sends makes it grow, and all of it is there from the start at 0.
@@ -29,7 +29,7 @@ class Tally(Generic[Name]):
     def __getitem__(self, name: Name) -> int:
         return self._counts[name]
 
-    def count(self, name: Name) -> None:
+    def increment(self, name: Name) -> None:
         """One more of `name`. KeyError if it is not of the set."""
         self._counts[name] += 1
 
@@ -40,7 +40,7 @@ class Tally(Generic[Name]):
         return sum(self._counts.values())
 
 
-class Durations:
+class Histogram:
     """How many durations, in seconds, were not longer than each bound, and their sum. Event loop only."""
 
     def __init__(self, bounds: Sequence[float] = BOUNDS) -> None:
@@ -48,7 +48,7 @@ class Durations:
         self._bounds = bounds
         self._counts = [0] * (len(bounds) + 1)
 
-    def add(self, seconds: float) -> None:
+    def observe(self, seconds: float) -> None:
         """0.15 µs."""
         self.sum += seconds
         self._counts[bisect_left(self._bounds, seconds)] += 1

@@ -3,7 +3,8 @@
 Never a traceback, a path or the exception's own text: all of them carry secrets sooner or later.
 
 Failures of the same place have the same reference for ten seconds. A handler that fails for every message is
-written down a few times and then counted (chatio/telemetry/log_handler.py), and yet whoever brings a reference finds its line.
+written down a few times and then counted (chatio/telemetry/log_handler.py), and yet each reference that a user
+brings finds its line.
 """
 
 import hashlib

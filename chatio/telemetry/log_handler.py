@@ -7,8 +7,8 @@ second fills no disk, nor does a handler that fails for every message. So who ha
     logger.info("connection from %s refused: %s", address, reason,
                 extra={"event": "connection_refused", "address": address, "reason": reason})
 
-A kind is an event, or the place in the source of what is none; an event with a `reference` (chatio/telemetry/error_report.py) is a
-kind for each reference, so that each is found. What is held back is counted by `reason`: give texts of our own.
+A kind is an event, or the place in the source of what is none; an event with a `reference`
+(chatio/telemetry/error_report.py) is a kind for each reference, so that each is found. What is held back is counted by `reason`: give texts of our own.
 docs/logging.md has a row for every event; a test holds it against the code.
 """
 
@@ -22,7 +22,7 @@ from collections.abc import Callable
 from typing import Final, Literal, TextIO
 
 from chatio.telemetry import excepthooks
-from chatio.telemetry.counters import Tally
+from chatio.telemetry.counters import LabelledCounter
 from chatio.telemetry.log_format import JsonFormatter, TextFormatter, words_of
 
 WINDOW_SECONDS: Final = 10.0
@@ -96,7 +96,7 @@ class LogHandler(logging.StreamHandler[TextIO]):
 
     def __init__(self, stream: TextIO, *, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(stream)
-        self.errors = Tally(ERRORS)  # also those that are held back
+        self.errors = LabelledCounter(ERRORS)  # also those that are held back
         self._clock = clock
         self._windows: dict[Kind, _Window] = {}
         self._timer: threading.Timer | None = None
@@ -104,7 +104,7 @@ class LogHandler(logging.StreamHandler[TextIO]):
     def emit(self, record: logging.LogRecord) -> None:
         if record.levelno >= logging.ERROR:
             event = getattr(record, "event", "")
-            self.errors.count(event if event in ERRORS else "other")
+            self.errors.increment(event if event in ERRORS else "other")
         now = self._clock()
         kind = _kind_of(record)
         window = self._windows.get(kind)

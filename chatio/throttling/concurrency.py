@@ -1,7 +1,7 @@
 """How many of somebody's are here."""
 
 
-class Headcount:
+class ConcurrencyLimit:
     """Counts who is in, by key, and lets in `most` of each at a time; without a bound if that is None.
 
     Nothing is kept of a key of which none is in.
@@ -19,15 +19,15 @@ class Headcount:
         """One of `key` is in."""
         return key in self._counts
 
-    def has_room(self, key: str) -> bool:
+    def has_capacity(self, key: str) -> bool:
         """One more of `key` may come in."""
         return self._most is None or self._counts.get(key, 0) < self._most
 
-    def enter(self, key: str) -> None:
+    def acquire(self, key: str) -> None:
         """One more of `key`, whatever the bound: to ask first is the caller's."""
         self._counts[key] = self._counts.get(key, 0) + 1
 
-    def leave(self, key: str) -> None:
+    def release(self, key: str) -> None:
         """One of `key` less. It must have entered."""
         left = self._counts[key] - 1
         if left:

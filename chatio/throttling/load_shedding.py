@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from chatio.telemetry.counters import Durations
+from chatio.telemetry.counters import Histogram
 
 BEAT_SECONDS: Final = 0.1
 BEATS_TO_BEGIN: Final = 3  # late ones in a row
@@ -24,7 +24,7 @@ RETRY_AFTER_SECONDS: Final = 2
 logger = logging.getLogger("chatio")
 
 
-class Overload:
+class LoopLagMonitor:
     """Measures the loop's lag; past `lag_seconds` newcomers are to wait. 0: it is measured, and nobody waits.
 
     Event loop only. `clock` and `sleep` are for tests.
@@ -38,7 +38,7 @@ class Overload:
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         self.is_on = False  # newcomers are to wait now
-        self.beats = Durations()  # how late each was
+        self.beats = Histogram()  # how late each was
         self._threshold = lag_seconds
         self._clock = clock
         self._sleep = sleep
@@ -64,7 +64,7 @@ class Overload:
 
     def _beat(self, late_seconds: float) -> None:
         self._recent.append(late_seconds)
-        self.beats.add(late_seconds)
+        self.beats.observe(late_seconds)
         if not self._threshold:
             return
         if not self.is_on and self.lag_seconds > self._threshold:

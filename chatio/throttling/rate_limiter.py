@@ -19,7 +19,7 @@ MAX_KEYS: Final = 100_000
 _ROUNDING_SECONDS: Final = 1e-6
 
 
-class Throttle:
+class RateLimiter:
     """Lets `events` in each `seconds` through, for each key by itself, and a `burst` of them at once.
 
     `burst` is `events` if it is not given. `is_on=False` lets everything through and counts nothing. Event loop
@@ -48,7 +48,7 @@ class Throttle:
         """How many keys are remembered."""
         return len(self._empty_at)
 
-    def take(self, key: str, cost: float = 1) -> None:
+    def acquire(self, key: str, cost: float = 1) -> None:
         """Count an event of `key` that weighs `cost`. Raises `RateLimited`, and then counts nothing."""
         if wait := self.wait_after(key, cost):
             raise RateLimited(retry_after_seconds=math.ceil(wait))
@@ -66,7 +66,7 @@ class Throttle:
         self._empty_at[key] = empty_at
         return 0.0
 
-    def give_back(self, key: str, cost: float = 1) -> None:
+    def refund(self, key: str, cost: float = 1) -> None:
         """Undo a `take` of what turned out not to be an event of the kind that is counted."""
         if key in self._empty_at:
             self._empty_at[key] -= cost * self._interval

@@ -7,10 +7,10 @@ import msgspec
 import socketio
 
 from chatio.chat.message_log import Entry, MessageLog
-from chatio.chat.message_rates import Turns
+from chatio.chat.message_rates import MessageRateLimits
 from chatio.chat.messages import Author, fit_id, stamp
 from chatio.chat.presence import Presence
-from chatio.chat.recovery import start_of
+from chatio.chat.recovery import resume_point
 from chatio.errors import (
     ChatioError,
     MessageRejected,
@@ -21,14 +21,14 @@ from chatio.errors import (
     answer_to,
     codes,
 )
-from chatio.realtime import Server, TryLater, ack_requested
+from chatio.realtime import Server, TemporarilyUnavailable, ack_requested
 from chatio.server.in_flight import RETRY_AFTER_SECONDS
-from chatio.telemetry.counters import Tally
-from chatio.throttling.concurrency import Headcount
+from chatio.telemetry.counters import LabelledCounter
+from chatio.throttling.concurrency import ConcurrencyLimit
 from handlers.chat import events
-from handlers.chat.presence_events import Company
-from handlers.chat.rate_limits import Pacing
-from handlers.chat.session_expiry import Membership
+from handlers.chat.presence_events import PresenceBroadcaster
+from handlers.chat.rate_limits import RateLimitGuard
+from handlers.chat.session_expiry import SessionExpiry
 
 NAMESPACE = "/chat"
 
@@ -61,11 +61,11 @@ class ChatNamespace(socketio.AsyncNamespace):
         self,
         server: Server,
         *,
-        membership: Membership,
+        membership: SessionExpiry,
         log: MessageLog,
         message_max_chars: int,
         presence: Presence | None,
-        turns: Turns,
+        turns: MessageRateLimits,
         history_on_connect: int,
         slow_client_seconds: float,
         max_connections_per_person: int | None,
@@ -79,13 +79,13 @@ class ChatNamespace(socketio.AsyncNamespace):
         self._log = log
         self._message_max_chars = message_max_chars
         self._history = history_on_connect
-        self._company = None if presence is None else Company(server, NAMESPACE, presence)
-        self._pacing = Pacing(server, NAMESPACE, turns)
+        self._company = None if presence is None else PresenceBroadcaster(server, NAMESPACE, presence)
+        self._pacing = RateLimitGuard(server, NAMESPACE, turns)
         self._authors: dict[str, Author] = {}
-        self._pages = Headcount(max_connections_per_person)
-        self.joined = Tally(["new", "recovered", "not_recovered"])
-        self.join_refusals = Tally(codes(TokenError))
-        self.message_refusals = Tally(codes(MessageRejected, Temporary))
+        self._pages = ConcurrencyLimit(max_connections_per_person)
+        self.joined = LabelledCounter(["new", "recovered", "not_recovered"])
+        self.join_refusals = LabelledCounter(codes(TokenError))
+        self.message_refusals = LabelledCounter(codes(MessageRejected, Temporary))
         self.repeated = 0  # messages that the log had already
         self._events: dict[str, Callable[..., Awaitable[Any]]] = {
             "connect": self._connect,
@@ -114,22 +114,24 @@ class ChatNamespace(socketio.AsyncNamespace):
             author = Author(claims.subject, claims.name)
             if not self._pacing.lets_in(sid, author):
                 raise socketio.exceptions.ConnectionRefusedError  # to nobody: its connection is closed
-            if not self._pages.has_room(author.id):
-                raise TryLater("too many connections of one person")  # the newest: the others would come back
+            if not self._pages.has_capacity(author.id):
+                raise TemporarilyUnavailable(
+                    "too many connections of one person"
+                )  # the newest: the others would come back
             self._membership.enter(sid, claims)
         except TokenError as error:
             answer = answer_to(error)
-            self.join_refusals.count(answer.code)
+            self.join_refusals.increment(answer.code)
             raise socketio.exceptions.ConnectionRefusedError(
                 answer.socket_message, {"code": answer.code}
             ) from None
-        self._pages.enter(author.id)
+        self._pages.acquire(author.id)
         self._authors[sid] = author
         named = auth if isinstance(auth, dict) else {}
-        start = start_of(self._log, named.get("pid"), named.get("offset"), history=self._history)
+        start = resume_point(self._log, named.get("pid"), named.get("offset"), history=self._history)
         self.server.follow(sid, NAMESPACE, after=start.after, pid=start.pid)
         is_back = named.get("pid") is not None
-        self.joined.count("recovered" if start.recovered else "not_recovered" if is_back else "new")
+        self.joined.increment("recovered" if start.recovered else "not_recovered" if is_back else "new")
         if self._company is not None:
             self._company.enter(author)
 
@@ -138,13 +140,13 @@ class ChatNamespace(socketio.AsyncNamespace):
         author = self._authors.pop(sid, None)
         if author is None:
             return
-        self._pages.leave(author.id)
+        self._pages.release(author.id)
         if self._company is not None:
             self._company.leave(author)
 
     async def _send_message(self, sid: str, raw: object = None, *_: object) -> Any:
         author = self._authors[sid]
-        if (sent := self._log.sent_before(author.id, fit_id(raw))) is not None:
+        if (sent := self._log.find_duplicate(author.id, fit_id(raw))) is not None:
             # It has its ack whatever its author's pace is: who is refused takes a message for lost.
             self._pacing.takes(sid, author)
             self.repeated += 1
@@ -186,7 +188,7 @@ class ChatNamespace(socketio.AsyncNamespace):
     async def _reject(self, sid: str, raw: object, error: ChatioError) -> Any:
         """Tell the sender, and nobody else: in the ack if one was asked for, else by an event."""
         cause = _cause(error)
-        self.message_refusals.count(cause.code)
+        self.message_refusals.increment(cause.code)
         if ack_requested():
             return msgspec.to_builtins(events.Refused(False, cause))
         await self.emit(
@@ -201,7 +203,7 @@ class ChatNamespace(socketio.AsyncNamespace):
         """
         error = ShuttingDown(retry_after_seconds=RETRY_AFTER_SECONDS)
         if ack_requested():
-            self.message_refusals.count(answer_to(error).code)
+            self.message_refusals.increment(answer_to(error).code)
         else:
             await self._reject(sid, raw, error)
         self.server.let_go(sid, NAMESPACE)

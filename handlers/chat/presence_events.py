@@ -16,7 +16,7 @@ from chatio.realtime import Server
 GRAIN_SECONDS: Final = 1.0
 
 
-class Company:
+class PresenceBroadcaster:
     """Tells the clients of one namespace. Event loop only."""
 
     def __init__(self, server: Server, namespace: str, presence: Presence) -> None:

@@ -5,7 +5,7 @@ import logging
 import math
 from typing import Final
 
-from chatio.chat.message_rates import Turns
+from chatio.chat.message_rates import MessageRateLimits
 from chatio.chat.messages import Author
 from chatio.errors import RateLimited
 from chatio.realtime import Server, ack_requested
@@ -20,10 +20,10 @@ RETRY_AFTER_SECONDS: Final = 1
 MOST_BEHIND: Final = 2
 
 
-class Pacing:
-    """`Turns`, for one namespace. Event loop only."""
+class RateLimitGuard:
+    """`MessageRateLimits`, for one namespace. Event loop only."""
 
-    def __init__(self, server: Server, namespace: str, turns: Turns) -> None:
+    def __init__(self, server: Server, namespace: str, turns: MessageRateLimits) -> None:
         self._server = server
         self._namespace = namespace
         self._turns = turns

@@ -23,7 +23,7 @@ ENDED_PER_TURN: Final = 10
 logger = logging.getLogger("chatio.sessions")
 
 
-class Membership:
+class SessionExpiry:
     """The sessions of the sockets of one namespace. Event loop only."""
 
     def __init__(

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from tornado.template import Loader
 
-from chatio.server.in_flight import Requests
+from chatio.server.in_flight import InFlightRequests
 from handlers.auth import public
 from handlers.base import BaseHandler
 from handlers.cors import Cors
@@ -48,7 +48,7 @@ def make_documents(
 
 
 class DocumentHandler(BaseHandler):
-    def initialize(self, cors: Cors, requests: Requests, document: Document) -> None:  # type: ignore[override]
+    def initialize(self, cors: Cors, requests: InFlightRequests, document: Document) -> None:  # type: ignore[override]
         super().initialize(cors, requests)
         self._document = document
 

@@ -22,7 +22,7 @@ from handlers.auth import is_authenticated
 from handlers.base import BaseHandler
 from handlers.docs.schemas import Json, arguments_of, reference, schemas_of
 from handlers.operation import Description, description_of
-from handlers.responses import Defect, Failure, Invalid
+from handlers.responses import ErrorResponse, InternalErrorResponse, ValidationErrorResponse
 
 _ABOUT: Final = """\
 Bodies are JSON, of at most 16 KiB. What a client does not know in an answer it leaves alone: more may come.
@@ -60,7 +60,7 @@ _ON_A_PREFLIGHT: Final = (
 def openapi_document(doors: Iterable[tuple[str, type[BaseHandler]]]) -> Json:
     """The document of `doors`: their paths and handlers. Raises `Undescribed`."""
     paths: Json = {}
-    structs: set[type[msgspec.Struct]] = {Failure, Invalid, Defect}
+    structs: set[type[msgspec.Struct]] = {ErrorResponse, ValidationErrorResponse, InternalErrorResponse}
     for path, handler in doors:
         operations: Json = {}
         for name in handler.methods():
@@ -136,10 +136,10 @@ def _failure(kinds: list[type[ChatioError]]) -> Json:
     }
 
 
-def _body_of(kind: type[ChatioError]) -> type[Failure]:
+def _body_of(kind: type[ChatioError]) -> type[ErrorResponse]:
     if issubclass(kind, InvalidInput):
-        return Invalid
-    return Defect if issubclass(kind, Unforeseen) else Failure
+        return ValidationErrorResponse
+    return InternalErrorResponse if issubclass(kind, Unforeseen) else ErrorResponse
 
 
 def _preflight(path: str) -> Json:

@@ -23,23 +23,23 @@ import chatio
 from chatio.accounts.passwords import PasswordHasher
 from chatio.chat.message_log import MessageLog
 from chatio.realtime import EngineServer
-from chatio.telemetry.counters import Durations, Tally
-from chatio.throttling.load_shedding import Overload
+from chatio.telemetry.counters import Histogram, LabelledCounter
+from chatio.throttling.load_shedding import LoopLagMonitor
 from handlers.chat.namespace import ChatNamespace
-from handlers.metrics.requests import Outcomes
+from handlers.metrics.requests import RequestMetrics
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measures(Collector):
+class MetricsCollector(Collector):
     """What a registry of prometheus_client asks. Event loop only; 5 ms at 10,000 connections."""
 
     engine: EngineServer
     chat: ChatNamespace
     log: MessageLog
     hasher: PasswordHasher
-    overload: Overload
-    outcomes: Outcomes
-    errors: Tally[str]  # lines of the log of level ERROR, by event
+    overload: LoopLagMonitor
+    outcomes: RequestMetrics
+    errors: LabelledCounter[str]  # lines of the log of level ERROR, by event
 
     def collect(self) -> Iterator[Metric]:
         yield InfoMetricFamily("chatio_build", "What is running.", value={"version": chatio.__version__})
@@ -138,6 +138,6 @@ def _counters(name: str, text: str, label: str, counts: Iterable[tuple[str, int]
     return family
 
 
-def _histogram(name: str, text: str, durations: Durations) -> Metric:
+def _histogram(name: str, text: str, durations: Histogram) -> Metric:
     buckets = [("+Inf" if bound == math.inf else str(bound), count) for bound, count in durations.cumulated()]
     return HistogramMetricFamily(name, text, buckets=buckets, sum_value=durations.sum)

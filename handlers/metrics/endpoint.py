@@ -14,8 +14,8 @@ from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from tornado.web import Application, HTTPError, RequestHandler
 
-from chatio.realtime import HTTP_SERVER_OPTIONS
 from chatio.server.listen import CannotListen
+from chatio.server.serve import HTTP_SERVER_OPTIONS
 from chatio.telemetry.error_report import report
 
 MAX_BODY_BYTES = 1024  # nobody sends one

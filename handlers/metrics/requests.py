@@ -17,7 +17,7 @@ from chatio.errors import (
     Unforeseen,
     codes,
 )
-from chatio.telemetry.counters import Tally
+from chatio.telemetry.counters import LabelledCounter
 
 OK: Final = "ok"
 OTHER: Final = "other"
@@ -25,7 +25,7 @@ OTHER: Final = "other"
 _OF_ANY_DOOR: Final = (InvalidInput, BodyTooLarge, RateLimited, Overloaded, ShuttingDown, Unforeseen)
 
 
-class Outcomes:
+class RequestMetrics:
     """Counts the answers. Event loop only.
 
     A client that has gone before its answer is not counted, nor what Tornado refuses as no HTTP.
@@ -33,8 +33,8 @@ class Outcomes:
 
     def __init__(self) -> None:
         self.requests: Counter[tuple[str, str]] = Counter()  # by route and class of status, e.g. "2xx"
-        self.logins = Tally([OK, *codes(BadCredentials, *_OF_ANY_DOOR), OTHER])
-        self.registrations = Tally([OK, *codes(EmailAlreadyUsed, *_OF_ANY_DOOR), OTHER])
+        self.logins = LabelledCounter([OK, *codes(BadCredentials, *_OF_ANY_DOOR), OTHER])
+        self.registrations = LabelledCounter([OK, *codes(EmailAlreadyUsed, *_OF_ANY_DOOR), OTHER])
         self._doors = {"/login": self.logins, "/register": self.registrations}
 
     def count(self, routes: Mapping[type[RequestHandler], str], handler: RequestHandler) -> None:
@@ -44,4 +44,4 @@ class Outcomes:
         door = self._doors.get(route)
         if door is not None and handler.request.method == "POST":
             outcome = getattr(handler, "outcome", OTHER)
-            door.count(outcome if outcome in door else OTHER)
+            door.increment(outcome if outcome in door else OTHER)

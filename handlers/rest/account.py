@@ -4,41 +4,46 @@ from chatio.accounts.tokens import Claims, Tokens
 from chatio.accounts.users import Credentials, Registration, UserRegistry, account_key
 from chatio.chat.presence import Presence
 from chatio.errors import BadCredentials, EmailAlreadyUsed, Overloaded, RateLimited, TokenRevoked
-from chatio.server.in_flight import Requests
+from chatio.server.in_flight import InFlightRequests
 from handlers.auth import authenticated, public
 from handlers.base import BaseHandler
-from handlers.client import PasswordDoor, RegistrationDoor
+from handlers.client import PasswordThrottle, RegistrationThrottle
 from handlers.cors import Cors
 from handlers.operation import described
-from handlers.responses import OnlinePeople, Said, SignedIn
+from handlers.responses import MessageResponse, OnlinePeople, TokenResponse
 
 
 class RegisterHandler(BaseHandler):
     is_for_newcomers = True
 
     def initialize(  # type: ignore[override]
-        self, cors: Cors, requests: Requests, registry: UserRegistry, door: RegistrationDoor
+        self, cors: Cors, requests: InFlightRequests, registry: UserRegistry, door: RegistrationThrottle
     ) -> None:
         super().initialize(cors, requests)
         self._registry = registry
         self._door = door
 
     @public
-    @described(201, Said, takes=Registration, raises=[EmailAlreadyUsed, RateLimited, Overloaded])
+    @described(201, MessageResponse, takes=Registration, raises=[EmailAlreadyUsed, RateLimited, Overloaded])
     async def post(self) -> None:
         """Make an account."""
         registration = self.body_as(Registration)
         with self._door.attempt(self.request):
             await self._registry.register(registration)
         # The page waits for exactly 201.
-        self.answer(201, Said("User registered."))
+        self.answer(201, MessageResponse("User registered."))
 
 
 class LoginHandler(BaseHandler):
     is_for_newcomers = True
 
     def initialize(  # type: ignore[override]
-        self, cors: Cors, requests: Requests, registry: UserRegistry, tokens: Tokens, door: PasswordDoor
+        self,
+        cors: Cors,
+        requests: InFlightRequests,
+        registry: UserRegistry,
+        tokens: Tokens,
+        door: PasswordThrottle,
     ) -> None:
         super().initialize(cors, requests)
         self._registry = registry
@@ -46,7 +51,7 @@ class LoginHandler(BaseHandler):
         self._door = door
 
     @public
-    @described(200, SignedIn, takes=Credentials, raises=[BadCredentials, RateLimited, Overloaded])
+    @described(200, TokenResponse, takes=Credentials, raises=[BadCredentials, RateLimited, Overloaded])
     async def post(self) -> None:
         """Sign in: the token for an e-mail address and its password.
 
@@ -62,7 +67,7 @@ class LoginHandler(BaseHandler):
                 token = self._tokens.issue(subject=user.id, name=user.name, email=user.email, as_of=as_of)
             except TokenRevoked:  # the password was changed, or the account deleted, meanwhile
                 raise BadCredentials from None
-        self.answer(200, SignedIn(token))
+        self.answer(200, TokenResponse(token))
 
 
 class OnlineHandler(BaseHandler):
@@ -70,7 +75,7 @@ class OnlineHandler(BaseHandler):
     claims: Claims
 
     def initialize(  # type: ignore[override]
-        self, cors: Cors, requests: Requests, tokens: Tokens, presence: Presence
+        self, cors: Cors, requests: InFlightRequests, tokens: Tokens, presence: Presence
     ) -> None:
         super().initialize(cors, requests)
         self.tokens = tokens

@@ -9,7 +9,7 @@ There is no "starting": the port is opened when everything else is done, and unt
 from collections.abc import Callable, Mapping
 
 import chatio
-from chatio.server.in_flight import Requests
+from chatio.server.in_flight import InFlightRequests
 from handlers.auth import public
 from handlers.base import BaseHandler
 from handlers.cors import Cors
@@ -33,7 +33,7 @@ class HealthHandler(BaseHandler):
 class ReadyHandler(BaseHandler):
     is_answered_always = True
 
-    def initialize(self, cors: Cors, requests: Requests, checks: ReadinessChecks) -> None:  # type: ignore[override]
+    def initialize(self, cors: Cors, requests: InFlightRequests, checks: ReadinessChecks) -> None:  # type: ignore[override]
         super().initialize(cors, requests)
         self._checks = checks
 

@@ -7,7 +7,7 @@ import msgspec
 from chatio.accounts.tokens import Claims, Tokens
 from chatio.chat.message_log import Entry, MessageLog
 from chatio.errors import FieldError, InvalidInput, OffsetInvalid
-from chatio.server.in_flight import Requests
+from chatio.server.in_flight import InFlightRequests
 from handlers.auth import authenticated
 from handlers.base import BaseHandler
 from handlers.cors import Cors
@@ -30,7 +30,7 @@ class MessagesHandler(BaseHandler):
     claims: Claims
 
     def initialize(  # type: ignore[override]
-        self, cors: Cors, requests: Requests, tokens: Tokens, log: MessageLog
+        self, cors: Cors, requests: InFlightRequests, tokens: Tokens, log: MessageLog
     ) -> None:
         super().initialize(cors, requests)
         self.tokens = tokens
@@ -46,7 +46,7 @@ class MessagesHandler(BaseHandler):
         limit, before = self._limit(), self._before()
         start = max(before - 1 - limit, self._messages.tail)
         page = self._messages.read(start, limit=before - 1 - start) if start < before - 1 else []
-        has_older = bool(page) and page[0].number > self._messages.tail + 1
+        has_older = bool(page) and page[0].sequence > self._messages.tail + 1
         before_page = page[0].offset if has_older else None
         self.answer(200, MessagePage([_shown(entry) for entry in page], before_page))
 
@@ -61,7 +61,7 @@ class MessagesHandler(BaseHandler):
         if text is None:
             return self._messages.head + 1
         try:
-            return self._messages.number_of(text)
+            return self._messages.sequence_of(text)
         except OffsetInvalid:
             raise InvalidInput(FieldError("before", "This is not an offset of this log.")) from None
 

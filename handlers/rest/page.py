@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from chatio.errors import RouteUnknown
-from chatio.server.in_flight import Requests
+from chatio.server.in_flight import InFlightRequests
 from handlers.auth import public
 from handlers.base import BaseHandler
 from handlers.cors import Cors
@@ -82,7 +82,7 @@ def read_page(folder: Path) -> Page:
 class PageHandler(BaseHandler):
     """Mount it at `/` and at `/web/...`."""
 
-    def initialize(self, cors: Cors, requests: Requests, page: Page) -> None:  # type: ignore[override]
+    def initialize(self, cors: Cors, requests: InFlightRequests, page: Page) -> None:  # type: ignore[override]
         super().initialize(cors, requests)
         self._page = page
 

@@ -7,14 +7,14 @@ from chatio.accounts.tokens import Claims, Tokens
 from chatio.accounts.users import Confirmation, PasswordChange, UserRegistry
 from chatio.chat.socket_sessions import Reason
 from chatio.errors import Overloaded, PasswordReplaced, RateLimited, UserUnknown, WrongPassword
-from chatio.server.in_flight import Requests
+from chatio.server.in_flight import InFlightRequests
 from chatio.stores.base import User
 from handlers.auth import authenticated
 from handlers.base import BaseHandler
-from handlers.client import PasswordDoor
+from handlers.client import PasswordThrottle
 from handlers.cors import Cors
 from handlers.operation import described
-from handlers.responses import Person
+from handlers.responses import UserResponse
 
 # What a door that asks for the password again raises.
 _OF_CONFIRMING: Final = (UserUnknown, WrongPassword, PasswordReplaced, RateLimited, Overloaded)
@@ -29,10 +29,10 @@ class _SignedInHandler(BaseHandler):
     def initialize(  # type: ignore[override]
         self,
         cors: Cors,
-        requests: Requests,
+        requests: InFlightRequests,
         registry: UserRegistry,
         tokens: Tokens,
-        door: PasswordDoor,
+        door: PasswordThrottle,
         end_sockets: EndSockets,
     ) -> None:
         super().initialize(cors, requests)
@@ -83,11 +83,11 @@ class PasswordHandler(_SignedInHandler):
 
 class UserHandler(_SignedInHandler):
     @authenticated
-    @described(200, Person, raises=[UserUnknown])
+    @described(200, UserResponse, raises=[UserUnknown])
     async def get(self) -> None:
         """Who is signed in."""
         user = await self.registry.get(self.claims.subject)
-        self.answer(200, Person(user.id, user.name, user.email))
+        self.answer(200, UserResponse(user.id, user.name, user.email))
 
     @authenticated
     @described(204, takes=Confirmation, raises=_OF_CONFIRMING)

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 import pytest
 from tornado.ioloop import IOLoop
 
+from tests.client import wire
 from tests.system.js import JsClients
 from tests.system.nginx import STANDS_BEFORE_ALL
-from tests.system.seam import wire
 from tests.system.server import ServerProcess
 
 

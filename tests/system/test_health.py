@@ -5,8 +5,8 @@ import signal
 
 import pytest
 
+from tests.client.wire import join
 from tests.system.js import JsClients
-from tests.system.seam.wire import join
 from tests.system.server import ServerProcess, await_until
 
 # More than the kernel keeps for a client that does not read.

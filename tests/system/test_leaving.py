@@ -19,14 +19,14 @@ import pytest
 
 from chatio.accounts.tokens import Tokens
 from chatio.chat.message_log import MessageLog
-from chatio.chat.message_rates import Rates, Turns
+from chatio.chat.message_rates import MessageRateLimits, Rates
 from chatio.chat.messages import Message
 from chatio.realtime import Server, create_server
 from handlers.chat.namespace import NAMESPACE, ChatNamespace
-from handlers.chat.session_expiry import Membership
+from handlers.chat.session_expiry import SessionExpiry
+from tests.client.wire import Ws, client_frame, join, serving, text
 from tests.system.js import JsClients
 from tests.system.leaving import restart, storm
-from tests.system.seam.wire import Ws, client_frame, join, serving, text
 from tests.system.server import ROOT, SECRET, ServerProcess, await_until
 
 pytestmark = pytest.mark.direct(
@@ -187,10 +187,10 @@ async def chat(**rates: int) -> AsyncIterator[tuple[Server, MessageLog, ChatName
     tokens, log = Tokens(SECRET, ttl_seconds=60), MessageLog()
     namespace = ChatNamespace(
         server,
-        membership=Membership(server, NAMESPACE, tokens),
+        membership=SessionExpiry(server, NAMESPACE, tokens),
         log=log,
         presence=None,
-        turns=Turns(Rates()._replace(**rates)),
+        turns=MessageRateLimits(Rates()._replace(**rates)),
         message_max_chars=100,
         history_on_connect=0,
         slow_client_seconds=30,

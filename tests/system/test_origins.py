@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.system.seam.wire import SOCKET_IO, Answer, Http, Ws, request
+from tests.client.wire import SOCKET_IO, Answer, Http, Ws, request
 from tests.system.server import ServerProcess
 
 pytestmark = pytest.mark.direct("plain HTTP, header by header; nginx says that it is nginx")

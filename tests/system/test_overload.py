@@ -1,7 +1,7 @@
 """A server that cannot keep up: newcomers wait, and open chats go on."""
 
-from chatio.realtime import Busy, create_server
-from tests.system.seam.wire import SOCKET_IO, Ws, join, open_polling, request, serving
+from chatio.realtime import LoadShedding, create_server
+from tests.client.wire import SOCKET_IO, Ws, join, open_polling, request, serving
 from tests.system.server import ServerProcess, await_until
 
 ORIGIN = {"Origin": "http://localhost:5173"}
@@ -25,7 +25,7 @@ def test_an_overloaded_server_asks_newcomers_to_wait_and_serves_who_is_there() -
 
 async def test_who_is_in_goes_on_while_newcomers_wait_and_who_waited_comes_in() -> None:
     wait = 0
-    server, handler = create_server(namespaces=["/chat"], gates=[Busy(lambda: wait)])
+    server, handler = create_server(namespaces=["/chat"], gates=[LoadShedding(lambda: wait)])
 
     async def echo(sid: str, text: str) -> str:
         return text

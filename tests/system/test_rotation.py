@@ -19,7 +19,7 @@ from tests.system.test_sessions import assert_chats, assert_ended, bearer, sign_
 OPERATIONS = ROOT / "docs/operations.md"
 NEW = "the key that comes after it, long enough too"
 
-Start = Callable[..., ServerProcess]
+ResumePoint = Callable[..., ServerProcess]
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def etc(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def start(etc: Path) -> Start:
+def start(etc: Path) -> ResumePoint:
     """Makes a server with the keys that stand in `etc`, as the unit does: a previous one need not be there."""
 
     def make(port: int = 0) -> ServerProcess:
@@ -47,7 +47,7 @@ def start(etc: Path) -> Start:
 
 
 @pytest.fixture
-def rotated(etc: Path, start: Start) -> Start:
+def rotated(etc: Path, start: ResumePoint) -> ResumePoint:
     """`start`, with a new key and the tests' own as the previous one."""
     (etc / "jwt_secret_key").write_text(f"{NEW}\n")
     (etc / "jwt_secret_key_previous").write_text(f"{SECRET}\n")
@@ -69,7 +69,7 @@ def follow(number: int, etc: Path) -> None:
 
 @transports
 def test_who_is_signed_in_stays_so_while_the_previous_key_is_accepted_and_no_longer(
-    etc: Path, start: Start, js: JsClients, transports: list[str]
+    etc: Path, start: ResumePoint, js: JsClients, transports: list[str]
 ) -> None:
     (etc / "jwt_secret_key").write_text(f"{SECRET}\n")
     with start() as server:
@@ -93,7 +93,7 @@ def test_who_is_signed_in_stays_so_while_the_previous_key_is_accepted_and_no_lon
         assert (reply.status, reply.body) == (401, {"message": "Token invalid"})
 
 
-def test_a_socket_on_a_token_of_the_previous_key_ends_with_it(rotated: Start, js: JsClients) -> None:
+def test_a_socket_on_a_token_of_the_previous_key_ends_with_it(rotated: ResumePoint, js: JsClients) -> None:
     token = token_of("ann")
     with rotated() as server:
         js.open("ann", server.url, token)
@@ -106,7 +106,9 @@ def test_a_socket_on_a_token_of_the_previous_key_ends_with_it(rotated: Start, js
         assert_ended(js, "bob", "expired")
 
 
-def test_a_socket_renews_a_token_of_the_previous_key_with_one_of_the_new(rotated: Start, js: JsClients) -> None:
+def test_a_socket_renews_a_token_of_the_previous_key_with_one_of_the_new(
+    rotated: ResumePoint, js: JsClients
+) -> None:
     old = token_of("ann", seconds=4)
     later = claims_of(old) | {"exp": int(time.time()) + 3600, "jti": uuid.uuid4().hex}
     with rotated() as server:

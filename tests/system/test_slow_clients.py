@@ -8,7 +8,7 @@ import time
 import jwt
 import pytest
 
-from tests.system.seam.wire import Ws, join, until
+from tests.client.wire import Ws, join, until
 from tests.system.server import SECRET, ServerProcess
 
 SLOW, QUICK, MESSAGES, CHARS = 40, 5, 3000, 4000

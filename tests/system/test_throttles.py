@@ -9,8 +9,8 @@ from typing import Any
 import jwt
 import pytest
 
+from tests.client.wire import open_ws
 from tests.system.js import JsClients
-from tests.system.seam.wire import open_ws
 from tests.system.server import SECRET, ServerProcess
 
 WEBSOCKET: dict[str, Any] = {"transports": ["websocket"]}

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from chatio.realtime.engineio.payload import Outgoing
+from chatio.realtime.engineio.payload import EncodedPacket
 
 if TYPE_CHECKING:
     from chatio.realtime.broadcast.fanout import Fanout
@@ -41,7 +41,7 @@ class Cursor:
         self.connection = connection
         self.started_at = number  # every entry behind it, up to `number`, was one delivery
         self.number = number  # of the last entry it was given
-        self.held: deque[tuple[int, Outgoing]] | None = None  # each goes behind the entry of that number
+        self.held: deque[tuple[int, EncodedPacket]] | None = None  # each goes behind the entry of that number
         self.held_bytes = 0
         self.is_stalled = False  # was given something that it has not taken yet
         self.in_kernel = 0  # bytes for it there, when it was last looked at
@@ -52,7 +52,7 @@ class Cursor:
         """The connection took all that is there for it."""
         return self.fanout.is_level(self)
 
-    def hold(self, packet: Outgoing) -> bool:
+    def hold(self, packet: EncodedPacket) -> bool:
         """Take `packet`, which is for this connection alone, if entries go before it; False: send it now."""
         return self.fanout.hold(self, packet)
 

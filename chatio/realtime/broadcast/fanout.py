@@ -20,11 +20,11 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from chatio.realtime.broadcast.cursor import Cursor, Log
-from chatio.realtime.engineio.payload import Outgoing
+from chatio.realtime.engineio.payload import EncodedPacket
 from chatio.realtime.limits import PENDING_OUTPUT_BYTES, PIECE_BYTES
 from chatio.realtime.log import logger
-from chatio.realtime.websocket.timeouts import Deadlines
-from chatio.telemetry.counters import Durations, Tally
+from chatio.realtime.websocket.timeouts import TimeoutQueue
+from chatio.telemetry.counters import Histogram, LabelledCounter
 
 if TYPE_CHECKING:
     from chatio.realtime.engineio.connection import Connection
@@ -44,19 +44,19 @@ DROPS: Final = {
 class Fanout:
     """Delivers one log to the connections that joined. Event loop only; nothing here waits for a client."""
 
-    def __init__(self, log: Log, encode: Callable[[Any], Outgoing], *, slow_seconds: float) -> None:
+    def __init__(self, log: Log, encode: Callable[[Any], EncodedPacket], *, slow_seconds: float) -> None:
         """`encode`: an entry of the log as the packet that a client receives."""
-        self.dropped = Tally(DROPS)  # clients that were too slow
-        self.times = Durations()  # of each entry, from `wake` to the last of those who keep up
+        self.dropped = LabelledCounter(DROPS)  # clients that were too slow
+        self.times = Histogram()  # of each entry, from `wake` to the last of those who keep up
         self._deliveries = 0  # to those who have left
         self._log = log
         self._encode = encode
         self._cursors: dict[Cursor, None] = {}
         # The newest entries, encoded: those that no round delivered yet, and those before for who lags a little.
-        self._fresh: deque[Outgoing] = deque()
+        self._fresh: deque[EncodedPacket] = deque()
         self._fresh_since: deque[float] = deque()
-        self._asides: list[tuple[Outgoing, Connection | None]] = []
-        self._recent: dict[int, Outgoing] = {}
+        self._asides: list[tuple[EncodedPacket, Connection | None]] = []
+        self._recent: dict[int, EncodedPacket] = {}
         self._recent_bytes = 0
         self._seen = log.head
         # The round under way: whose turn it still is, from which number to which, and the frames between.
@@ -64,10 +64,10 @@ class Fanout:
         self._level = self._round_end = log.head
         self._run = b""
         self._round_since: list[float] = []
-        self._round_asides: list[tuple[Outgoing, Connection | None]] = []
+        self._round_asides: list[tuple[EncodedPacket, Connection | None]] = []
         self._left_out: set[Connection] = set()
         self._due: deque[Cursor] = deque()
-        self._stalled: Deadlines[Cursor] = Deadlines(slow_seconds, self._took_nothing)
+        self._stalled: TimeoutQueue[Cursor] = TimeoutQueue(slow_seconds, self._took_nothing)
         self._is_scheduled = False
 
     # Who is served
@@ -101,7 +101,7 @@ class Fanout:
         self._seen = self._log.head
         self._schedule()
 
-    def aside(self, packet: Outgoing, *, but: "Connection | None" = None) -> None:
+    def aside(self, packet: EncodedPacket, *, but: "Connection | None" = None) -> None:
         """Send `packet`, which is not of the log, to everybody who is up to date, in their next send.
 
         Who lags does without; so does `but`.
@@ -123,7 +123,7 @@ class Fanout:
         """
         return self._deliveries + sum(cursor.number - cursor.started_at for cursor in self._cursors)
 
-    def hold(self, cursor: Cursor, packet: Outgoing, *, always: bool = False) -> bool:
+    def hold(self, cursor: Cursor, packet: EncodedPacket, *, always: bool = False) -> bool:
         """See `Cursor.hold`; `always`: also if nothing goes before it."""
         if not always and self.is_level(cursor):
             return False
@@ -189,7 +189,7 @@ class Fanout:
             self._level, self._round = end, None
             now = clock()
             for since in self._round_since:
-                self.times.add(now - since)
+                self.times.observe(now - since)
         return True
 
     def _give_pieces(self, clock: Callable[[], float], ends: float) -> bool:
@@ -243,18 +243,18 @@ class Fanout:
         elif cursor.number < self._seen or cursor.held is not None:
             self._make_due(cursor)
 
-    def _next_piece(self, cursor: Cursor) -> list[Outgoing]:
+    def _next_piece(self, cursor: Cursor) -> list[EncodedPacket]:
         """What comes next for this connection, its own packets at their places among the entries."""
-        packets: list[Outgoing] = []
+        packets: list[EncodedPacket] = []
         size = 0
         entries = iter(self._log.read(cursor.number, limit=PIECE_ENTRIES))
         while size < PIECE_BYTES:
             if cursor.held and cursor.held[0][0] <= cursor.number:
                 _, packet = cursor.held.popleft()
                 cursor.held_bytes -= packet.size_bytes
-            elif (entry := next(entries, None)) is not None and entry.number <= self._seen:
-                cursor.number = entry.number
-                packet = self._recent.get(entry.number) or self._encode(entry)
+            elif (entry := next(entries, None)) is not None and entry.sequence <= self._seen:
+                cursor.number = entry.sequence
+                packet = self._recent.get(entry.sequence) or self._encode(entry)
             else:
                 break
             packets.append(packet)
@@ -263,8 +263,8 @@ class Fanout:
             cursor.held = None
         return packets
 
-    def _remember(self, entry: Any) -> Outgoing:
-        packet = self._recent[entry.number] = self._encode(entry)
+    def _remember(self, entry: Any) -> EncodedPacket:
+        packet = self._recent[entry.sequence] = self._encode(entry)
         self._recent_bytes += packet.size_bytes
         while self._recent_bytes > RECENT_BYTES:
             self._recent_bytes -= self._recent.pop(next(iter(self._recent))).size_bytes
@@ -287,7 +287,7 @@ class Fanout:
             self._drop(cursor, "took_nothing")
 
     def _drop(self, cursor: Cursor, kind: str) -> None:
-        self.dropped.count(kind)
+        self.dropped.increment(kind)
         why = DROPS[kind].format(seconds=self._stalled.seconds)
         connection = cursor.connection
         behind = self._log.head - cursor.number

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple, Protocol
 
 from chatio.throttling.client_ip import origin_of
-from chatio.throttling.concurrency import Headcount
-from chatio.throttling.rate_limiter import Throttle
+from chatio.throttling.concurrency import ConcurrencyLimit
+from chatio.throttling.rate_limiter import RateLimiter
 
 # A place may become free at any moment. The official clients wait 1 to 5 s of themselves (`reconnectionDelayMax`).
 FULL_RETRY_SECONDS: Final = 5
@@ -23,7 +23,7 @@ class Refusal(NamedTuple):
     retry_after_seconds: int
 
 
-class Gate(Protocol):
+class AdmissionCheck(Protocol):
     """One reason to refuse. Asked on the event loop, and must not raise."""
 
     def admit(self, address: str) -> Refusal | None:
@@ -33,7 +33,7 @@ class Gate(Protocol):
         """
 
 
-class Crowd:
+class ConnectionLimit:
     """The connections that are open, in all and at each address; itself the first gate. None: no bound.
 
     A connection is counted from its handshake until it is forgotten, whether or not it ever says who it is.
@@ -42,7 +42,7 @@ class Crowd:
     def __init__(self, *, most: int | None = None, most_per_address: int | None = None) -> None:
         self.total = 0
         self._most = most
-        self._at = Headcount(most_per_address)
+        self._at = ConcurrencyLimit(most_per_address)
 
     @property
     def most(self) -> int | None:
@@ -60,23 +60,23 @@ class Crowd:
     def admit(self, address: str) -> Refusal | None:
         if self.is_full:
             return Refusal("too many connections", FULL_RETRY_SECONDS)
-        if not self._at.has_room(origin_of(address)):
+        if not self._at.has_capacity(origin_of(address)):
             return Refusal("too many connections from one address", FULL_RETRY_SECONDS)
         return None
 
-    def enter(self, address: str) -> None:
+    def acquire(self, address: str) -> None:
         self.total += 1
-        self._at.enter(origin_of(address))
+        self._at.acquire(origin_of(address))
 
-    def leave(self, address: str) -> None:
+    def release(self, address: str) -> None:
         self.total -= 1
-        self._at.leave(origin_of(address))
+        self._at.release(origin_of(address))
 
 
 class HandshakeRate:
     """The gate that holds each address to a rate of handshakes. One that is refused does not count."""
 
-    def __init__(self, throttle: Throttle) -> None:
+    def __init__(self, throttle: RateLimiter) -> None:
         self._throttle = throttle
 
     def admit(self, address: str) -> Refusal | None:
@@ -84,7 +84,7 @@ class HandshakeRate:
         return Refusal("too many handshakes from one address", math.ceil(wait)) if wait else None
 
 
-class Busy:
+class LoadShedding:
     """The gate that is shut while everybody new is to wait: for so many seconds as `wait` answers; 0: come in."""
 
     def __init__(self, wait: Callable[[], int]) -> None:
@@ -95,6 +95,6 @@ class Busy:
         return Refusal("overloaded", wait) if wait else None
 
 
-def first_refusal(gates: Iterable[Gate], address: str) -> Refusal | None:
+def first_refusal(gates: Iterable[AdmissionCheck], address: str) -> Refusal | None:
     """What the first of `gates` that refuses says; those behind it are not asked, and count nothing."""
     return next((refusal for gate in gates if (refusal := gate.admit(address)) is not None), None)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from chatio.realtime.engineio import payload
 from chatio.realtime.engineio.intake import Intake
-from chatio.realtime.engineio.payload import Outgoing
+from chatio.realtime.engineio.payload import EncodedPacket
 from chatio.realtime.engineio.poll_queue import Outbox
 from chatio.realtime.engineio.receive_queue import Inbox
 from chatio.realtime.socketio.packets import Engine, ProtocolError, decode_engine
@@ -139,15 +139,15 @@ class Connection(Intake):
 
     async def send(self, pkt: Any) -> None:
         """The library's way to send: an `engineio.packet.Packet`. Never waits."""
-        self.write(Outgoing.from_library(pkt))
+        self.write(EncodedPacket.from_library(pkt))
 
-    def write(self, packet: Outgoing) -> None:
+    def write(self, packet: EncodedPacket) -> None:
         """Send one packet, in order; a client that does not take what is sent to it is dropped."""
         if self.closing or (self.cursor is not None and self.cursor.hold(packet)):
             return
         self._write_now(packet)
 
-    def offer(self, packets: list[Outgoing]) -> bool:
+    def offer(self, packets: list[EncodedPacket]) -> bool:
         """Send what comes from the log; False if it waits, and the cursor will be told when it is taken."""
         if self.websocket is not None:
             return self.websocket.offer(b"".join([packet.frame for packet in packets]))
@@ -160,7 +160,7 @@ class Connection(Intake):
         if self.cursor is not None and self.cursor.is_stalled:
             self.cursor.moved(all_taken=all_taken)
 
-    def _write_now(self, packet: Outgoing) -> None:
+    def _write_now(self, packet: EncodedPacket) -> None:
         if self.websocket is not None:
             self.websocket.send(packet.frame)
         elif self.outbox is not None:
@@ -171,7 +171,7 @@ class Connection(Intake):
                 self.outbox.release()
 
     @property
-    def has_taken_all(self) -> bool:
+    def is_flushed(self) -> bool:
         """Nothing waits for the client, neither here nor in the log that it follows."""
         if self.cursor is not None and not self.cursor.is_level:
             return False
@@ -180,7 +180,7 @@ class Connection(Intake):
         return self.outbox is None or self.outbox.is_empty
 
     @property
-    def can_be_told(self) -> bool:
+    def is_writable_now(self) -> bool:
         """A packet that is sent now goes out at once: to a WebSocket, or as the answer to a GET that waits."""
         if self.websocket is not None:
             return True
@@ -189,7 +189,7 @@ class Connection(Intake):
     def ping(self) -> None:
         self._write_now(payload.PING)  # goes before all that waits in the log for who reads slowly
 
-    async def poll(self) -> list[Outgoing]:
+    async def poll(self) -> list[EncodedPacket]:
         """What a GET is answered with, as soon as there is something. Raises SessionClosed."""
         outbox, reason = self.outbox, self.server.reason
         if self.server.heartbeat.is_overdue(self) and not self.is_paused:
@@ -238,7 +238,7 @@ class Connection(Intake):
 
     # The end
 
-    def transport_lost(self, broken_rule: str | None) -> None:
+    def connection_lost(self, broken_rule: str | None) -> None:
         """The WebSocket is gone."""
         reason = self.server.reason
         if broken_rule is not None and not self.closing:
@@ -249,7 +249,7 @@ class Connection(Intake):
         """Close for something the client did."""
         if not self.closing:
             self.server.refused(self.address, rule)
-            self.drop(self.server.reason.TRANSPORT_ERROR, code=PROTOCOL_ERROR, hear_out=False)
+            self.drop(self.server.reason.TRANSPORT_ERROR, code=PROTOCOL_ERROR, drain_input=False)
 
     async def close(self, wait: bool = True, abort: bool = False, reason: str | None = None) -> None:
         """The library's way to close: returns when the disconnect handlers have run.
@@ -262,22 +262,22 @@ class Connection(Intake):
 
     def begin_close(self, reason: str) -> "asyncio.Task[None] | None":
         """Close, without hearing out the client; the task to wait for, if the caller may wait."""
-        finished = self.drop(reason, hear_out=False)
+        finished = self.drop(reason, drain_input=False)
         is_own_handler = self.inbox is not None and asyncio.current_task() is self.inbox.worker
         return None if is_own_handler else finished
 
     def drop(
-        self, reason: str, *, code: int = NORMAL, farewell: Outgoing = payload.CLOSE, hear_out: bool = True
+        self, reason: str, *, code: int = NORMAL, farewell: EncodedPacket = payload.CLOSE, drain_input: bool = True
     ) -> "asyncio.Task[None] | None":
         """Close the transport now, with `code` or `farewell` to a waiting GET; then tell the application.
 
-        `hear_out`: what the client sent before it left is handled first; else only what is begun is finished.
+        `drain_input`: what the client sent before it left is handled first; else only what is begun is finished.
         Answers the task that tells it, or None if the connection was closed before.
         """
         if self.closing:
             return None
         self.stage = Stage.CLOSING
-        if self.inbox is not None and not hear_out:
+        if self.inbox is not None and not drain_input:
             self.inbox.clear()
         self._let_go(code, farewell)
         return self.server.spawn(self._finish(reason))
@@ -286,7 +286,7 @@ class Connection(Intake):
         """Close for good and at once: what waits is lost, and the client's TCP is not asked."""
         if self.websocket is not None:
             self.websocket.reset()
-        self.drop(self.server.reason.TRANSPORT_ERROR, hear_out=False)
+        self.drop(self.server.reason.TRANSPORT_ERROR, drain_input=False)
 
     def discard(self) -> None:
         """Close without a word to the application, for which this connection was never open."""
@@ -294,7 +294,7 @@ class Connection(Intake):
         self._let_go(NORMAL, payload.CLOSE)
         self.server.forget(self)
 
-    def _let_go(self, code: int, farewell: Outgoing) -> None:
+    def _let_go(self, code: int, farewell: EncodedPacket) -> None:
         self.server.forget_timers(self)
         self.stop_intake()
         if self.upgrade is not None:
@@ -304,7 +304,7 @@ class Connection(Intake):
         if self.outbox is not None:
             self.outbox.release(farewell)
             self.outbox = None
-        self.make_room()
+        self.resume_if_room()
 
     async def _finish(self, reason: str) -> None:
         try:

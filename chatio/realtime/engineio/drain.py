@@ -32,7 +32,7 @@ class Handover(Protocol):
         """Whether somebody may still come, on a connection that was open when the port was closed."""
 
 
-class Departure:
+class Drain:
     """Lets the clients of one server go. Event loop only."""
 
     def __init__(self, engine: "EngineServer") -> None:
@@ -101,8 +101,9 @@ class Departure:
     def _let_go_if_ready(self, connection: "Connection") -> None:
         if connection.closing:
             self._due.pop(connection, None)
-        elif connection.has_taken_all and (
-            connection.can_be_told or asyncio.get_running_loop().time() - self._due[connection] > UNHEARD_SECONDS
+        elif connection.is_flushed and (
+            connection.is_writable_now
+            or asyncio.get_running_loop().time() - self._due[connection] > UNHEARD_SECONDS
         ):
             del self._due[connection]
             _let_go(connection)
@@ -111,4 +112,4 @@ class Departure:
 def _let_go(connection: "Connection") -> None:
     # What it sent and was not begun is not heard out: nothing is accepted any more.
     reason = connection.server.reason.SERVER_DISCONNECT
-    connection.drop(reason, code=GOING_AWAY, farewell=payload.CLOSE, hear_out=False)
+    connection.drop(reason, code=GOING_AWAY, farewell=payload.CLOSE, drain_input=False)

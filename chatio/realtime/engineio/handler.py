@@ -15,14 +15,14 @@ from chatio.realtime.engineio import http_errors, payload
 from chatio.realtime.engineio.connection import Connection, SessionClosed
 from chatio.realtime.engineio.environ import build_environ
 from chatio.realtime.engineio.http_errors import Refused
-from chatio.realtime.engineio.payload import Outgoing, polling_body
+from chatio.realtime.engineio.payload import EncodedPacket, encode_payload
 from chatio.realtime.engineio.server import EngineServer
 from chatio.realtime.engineio.upgrade import Upgrade
 from chatio.realtime.limits import BODY_SECONDS, DISCARDED_BODY_BYTES, HEAD_BYTES, PACKETS_PER_TURN
 from chatio.realtime.log import report
 from chatio.realtime.socketio.packets import SEPARATOR, ProtocolError
 from chatio.realtime.websocket.handshake import accept_value, switching_protocols, take_socket
-from chatio.realtime.websocket.transport import Owner, WebSocket
+from chatio.realtime.websocket.transport import WebSocket, WebSocketListener
 from chatio.throttling.client_ip import client_address
 
 
@@ -151,7 +151,7 @@ class RealtimeHandler(RequestHandler):
 
     # Polling
 
-    async def _open_polling(self) -> list[Outgoing]:
+    async def _open_polling(self) -> list[EncodedPacket]:
         engine = self.engine
         if engine.is_handing_over:
             # Its polls may be new connections, and those are the next process's: there is no session, and it is
@@ -163,18 +163,18 @@ class RealtimeHandler(RequestHandler):
         self.owned = None
         if connection.outbox is None:
             raise SessionClosed
-        engine.opened.count("polling")
+        engine.opened.increment("polling")
         cookie = engine.cookie_header(connection)
         if cookie is not None:
             self.add_header("Set-Cookie", cookie)
         return [engine.greeting(connection.sid, may_upgrade=True), *connection.outbox.take()]
 
-    async def _poll(self, connection: Connection) -> list[Outgoing]:
+    async def _poll(self, connection: Connection) -> list[EncodedPacket]:
         self.owned = connection
         if self.http.stream.closed():
             self.on_connection_close()
         try:
-            packets: list[Outgoing] = await connection.poll()
+            packets: list[EncodedPacket] = await connection.poll()
         finally:
             self.owned = None
         return packets
@@ -207,13 +207,13 @@ class RealtimeHandler(RequestHandler):
         if websocket is None:
             connection.drop(engine.reason.TRANSPORT_CLOSE)
             return
-        engine.opened.count("websocket")
+        engine.opened.increment("websocket")
         greeting = engine.greeting(connection.sid)
         websocket.send(switching_protocols(accept, engine.cookie_header(connection)) + greeting.frame)
         connection.use_websocket(websocket)
         websocket.start(early)
 
-    def _detached(self, owner: Owner) -> tuple[WebSocket | None, bytes]:
+    def _detached(self, owner: WebSocketListener) -> tuple[WebSocket | None, bytes]:
         """The WebSocket on the socket that was Tornado's, and what was read of it.
 
         None if the client is gone.
@@ -242,8 +242,8 @@ class RealtimeHandler(RequestHandler):
             self.set_header("Retry-After", str(refusal.retry_after_seconds))
         self._send(refusal.status, "application/json", body)
 
-    def _send_packets(self, packets: list[Outgoing]) -> None:
-        body = polling_body(packets)
+    def _send_packets(self, packets: list[EncodedPacket]) -> None:
+        body = encode_payload(packets)
         engine = self.engine
         if engine.http_compression and len(body) >= engine.compression_threshold:
             accepted = self.request.headers.get("Accept-Encoding", "")

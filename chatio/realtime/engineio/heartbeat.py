@@ -5,7 +5,7 @@ The library keeps a sleeping task for each connection, and looks at the answers 
 
 from typing import TYPE_CHECKING
 
-from chatio.realtime.websocket.timeouts import Deadlines
+from chatio.realtime.websocket.timeouts import TimeoutQueue
 
 if TYPE_CHECKING:
     from chatio.realtime.engineio.connection import Connection
@@ -18,8 +18,8 @@ class Heartbeat:
     """Pings each connection `interval` seconds after its last answer, and drops it `timeout` after a ping."""
 
     def __init__(self, interval: float, timeout: float) -> None:
-        self._pings: Deadlines[Connection] = Deadlines(interval, self._ping)
-        self._pongs: Deadlines[Connection] = Deadlines(timeout, self._expired)
+        self._pings: TimeoutQueue[Connection] = TimeoutQueue(interval, self._ping)
+        self._pongs: TimeoutQueue[Connection] = TimeoutQueue(timeout, self._expired)
 
     def __len__(self) -> int:
         return len(self._pings) + len(self._pongs)

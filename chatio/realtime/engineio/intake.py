@@ -75,7 +75,7 @@ class Intake(EngineIOSocket):  # type: ignore[misc]
 
     def _read_on(self) -> None:
         self._held = None
-        self.make_room()
+        self.resume_if_room()
 
     async def until_room(self) -> None:
         """Wait until this connection takes more input, or is closed."""
@@ -83,7 +83,7 @@ class Intake(EngineIOSocket):  # type: ignore[misc]
             self._room = asyncio.get_running_loop().create_future()
         await asyncio.shield(self._room)
 
-    def make_room(self) -> None:
+    def resume_if_room(self) -> None:
         """Some of the input was handled: read on, if it is enough."""
         if self.is_full and not self.closing:
             return
@@ -96,7 +96,7 @@ class Intake(EngineIOSocket):  # type: ignore[misc]
     def handler_done(self) -> None:
         """One of its handlers that ran at the same time as others is done."""
         self.running_handlers -= 1
-        self.make_room()
+        self.resume_if_room()
 
     def stop_intake(self) -> None:
         """It is closing: nothing is to be read on for."""

@@ -7,8 +7,8 @@ from chatio.realtime.socketio.packets import SEPARATOR, Engine
 from chatio.realtime.websocket.frames import message_frame
 
 
-class Outgoing:
-    """An encoded packet: `frame` is its WebSocket form; for polling see `polling_body`."""
+class EncodedPacket:
+    """An encoded packet: `frame` is its WebSocket form; for polling see `encode_payload`."""
 
     __slots__ = ("_frame", "encoded")
 
@@ -18,11 +18,11 @@ class Outgoing:
         self._frame: bytes | None = None
 
     @classmethod
-    def message(cls, data: str | bytes) -> "Outgoing":
+    def message(cls, data: str | bytes) -> "EncodedPacket":
         return cls(data if isinstance(data, bytes) else f"{int(Engine.MESSAGE)}{data}")
 
     @classmethod
-    def from_library(cls, packet: Any) -> "Outgoing":
+    def from_library(cls, packet: Any) -> "EncodedPacket":
         """The same packet as an `engineio.packet.Packet`."""
         encoded = packet.encode()
         return cls(encoded if isinstance(encoded, str) else bytes(encoded))
@@ -38,7 +38,7 @@ class Outgoing:
         return len(self.encoded)
 
 
-def polling_body(packets: list[Outgoing]) -> bytes:
+def encode_payload(packets: list[EncodedPacket]) -> bytes:
     """The body of a polling answer (Engine.IO protocol, "HTTP long-polling")."""
     return SEPARATOR.join(
         packet.encoded if isinstance(packet.encoded, str) else "b" + base64.b64encode(packet.encoded).decode()
@@ -46,7 +46,7 @@ def polling_body(packets: list[Outgoing]) -> bytes:
     ).encode()
 
 
-CLOSE = Outgoing(str(int(Engine.CLOSE)))
-PING = Outgoing(str(int(Engine.PING)))
-NOOP = Outgoing(str(int(Engine.NOOP)))
-PROBE_ANSWER = Outgoing(f"{int(Engine.PONG)}probe")
+CLOSE = EncodedPacket(str(int(Engine.CLOSE)))
+PING = EncodedPacket(str(int(Engine.PING)))
+NOOP = EncodedPacket(str(int(Engine.NOOP)))
+PROBE_ANSWER = EncodedPacket(f"{int(Engine.PONG)}probe")

@@ -5,7 +5,7 @@ Gone once the connection is a WebSocket.
 
 import asyncio
 
-from chatio.realtime.engineio.payload import Outgoing
+from chatio.realtime.engineio.payload import EncodedPacket
 from chatio.realtime.limits import PENDING_OUTPUT_BYTES
 
 
@@ -15,9 +15,9 @@ class Outbox:
     __slots__ = ("_bytes", "_packets", "_waiting")
 
     def __init__(self) -> None:
-        self._packets: list[Outgoing] = []
+        self._packets: list[EncodedPacket] = []
         self._bytes = 0
-        self._waiting: asyncio.Future[Outgoing | None] | None = None
+        self._waiting: asyncio.Future[EncodedPacket | None] | None = None
 
     @property
     def is_polled(self) -> bool:
@@ -32,16 +32,16 @@ class Outbox:
     def is_full(self) -> bool:
         return self._bytes > PENDING_OUTPUT_BYTES
 
-    def add(self, packet: Outgoing) -> None:
+    def add(self, packet: EncodedPacket) -> None:
         self._packets.append(packet)
         self._bytes += packet.size_bytes
 
-    def take(self) -> list[Outgoing]:
+    def take(self) -> list[EncodedPacket]:
         """All that waits to be sent, which is no longer here."""
         packets, self._packets, self._bytes = self._packets, [], 0
         return packets
 
-    async def until_released(self) -> Outgoing | None:
+    async def until_released(self) -> EncodedPacket | None:
         """Wait for `release`, and answer what it was given; at once None if there is something to send."""
         if self._packets:
             return None
@@ -51,7 +51,7 @@ class Outbox:
         finally:
             self._waiting = None
 
-    def release(self, farewell: Outgoing | None = None) -> None:
+    def release(self, farewell: EncodedPacket | None = None) -> None:
         """Let the waiting GET be answered: with `farewell`, or with what there is to send."""
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(farewell)

@@ -51,10 +51,10 @@ class Inbox:
                 message = self._messages.popleft()
                 await connection.server.deliver(connection, message)
                 self._bytes -= len(message) + MESSAGE_OVERHEAD_BYTES
-                connection.make_room()
+                connection.resume_if_room()
                 handled += 1
                 if handled % _YIELD_EVERY == 0:
                     await asyncio.sleep(0)
         finally:
             connection.inbox = None
-            connection.make_room()
+            connection.resume_if_room()

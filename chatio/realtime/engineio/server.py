@@ -10,12 +10,12 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any, TypeVar
 
 from chatio.realtime.engineio import payload
-from chatio.realtime.engineio.admission import Crowd, Gate
+from chatio.realtime.engineio.admission import AdmissionCheck, ConnectionLimit
 from chatio.realtime.engineio.close_reasons import NAMES, reason_of
 from chatio.realtime.engineio.connection import Connection
 from chatio.realtime.engineio.heartbeat import Heartbeat
 from chatio.realtime.engineio.input_rate import Pace
-from chatio.realtime.engineio.payload import Outgoing
+from chatio.realtime.engineio.payload import EncodedPacket
 from chatio.realtime.engineio.upgrade import Upgrade
 from chatio.realtime.identifiers import Identifiers
 from chatio.realtime.invoke import call
@@ -25,9 +25,9 @@ from chatio.realtime.log import library_logger, logger, refused, report
 from chatio.realtime.socketio.packets import Engine
 from chatio.realtime.socketio.serializer import dumps
 from chatio.realtime.websocket.frames import GOING_AWAY
-from chatio.realtime.websocket.timeouts import Deadlines
+from chatio.realtime.websocket.timeouts import TimeoutQueue
 from chatio.realtime.websocket.transport import WebSocket
-from chatio.telemetry.counters import Tally
+from chatio.telemetry.counters import LabelledCounter
 from chatio.throttling.client_ip import parse_networks
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -47,7 +47,7 @@ class EngineServer(EngineIOServer):  # type: ignore[misc]
         first_input_bytes: int | None = None,
         max_connections: int | None = None,
         max_connections_per_address: int | None = None,
-        gates: Iterable[Gate] = (),
+        gates: Iterable[AdmissionCheck] = (),
         input_pace: Pace | None = None,
         logger: Any = False,
         json: Any = None,
@@ -62,21 +62,21 @@ class EngineServer(EngineIOServer):  # type: ignore[misc]
         super().__init__(logger=quiet(logger), **options)
         self.trusted_proxies = parse_networks(trusted_proxies)
         self.first_input_bytes = min(self.max_http_buffer_size, first_input_bytes or self.max_http_buffer_size)
-        self.crowd = Crowd(most=max_connections, most_per_address=max_connections_per_address)
-        self.gates: tuple[Gate, ...] = (self.crowd, *gates)
+        self.crowd = ConnectionLimit(most=max_connections, most_per_address=max_connections_per_address)
+        self.gates: tuple[AdmissionCheck, ...] = (self.crowd, *gates)
         self.input_pace = input_pace or Pace()
         self.accepting = True  # handshakes; sessions that are there are served on
         self.is_handing_over = False  # its port, to the next process: new connections are, or soon will be, there
-        self.opened = Tally(["polling", "websocket"])  # sessions, by the transport they came with
+        self.opened = LabelledCounter(["polling", "websocket"])  # sessions, by the transport they came with
         self.upgraded = 0  # of those that came by polling
-        self.refusals = Tally(NAMES)
+        self.refusals = LabelledCounter(NAMES)
         self._identifiers = Identifiers()
         self.heartbeat = Heartbeat(self.ping_interval, self.ping_timeout)
-        self.leaving: Deadlines[Connection] = Deadlines(
+        self.leaving: TimeoutQueue[Connection] = TimeoutQueue(
             LEAVING_SECONDS, lambda connection: _drop(connection, self.reason.CLIENT_DISCONNECT)
         )
-        self.upgrades: Deadlines[Upgrade] = Deadlines(UPGRADE_SECONDS, Upgrade.abandon)
-        self.lingering: Deadlines[WebSocket] = Deadlines(LINGER_SECONDS, WebSocket.abort)
+        self.upgrades: TimeoutQueue[Upgrade] = TimeoutQueue(UPGRADE_SECONDS, Upgrade.abandon)
+        self.lingering: TimeoutQueue[WebSocket] = TimeoutQueue(LINGER_SECONDS, WebSocket.abort)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._json = json
 
@@ -121,26 +121,26 @@ class EngineServer(EngineIOServer):  # type: ignore[misc]
 
     def refused(self, address: str, rule: str) -> None:
         """Count and log that a client at `address` was refused or closed, for `rule` in our words."""
-        self.refusals.count(reason_of(rule))
+        self.refusals.increment(reason_of(rule))
         refused(address, rule)
 
     def new_connection(self, address: str) -> Connection:
         """A session that is in the table, and nothing more yet."""
         connection = Connection(self, self.generate_id(), address, self.first_input_bytes)
         self.sockets[connection.sid] = connection
-        self.crowd.enter(address)
+        self.crowd.acquire(address)
         return connection
 
     def forget(self, connection: Connection) -> None:
         """Nothing is left of `connection`."""
         if self.sockets.pop(connection.sid, None) is not None:
-            self.crowd.leave(connection.address)
+            self.crowd.release(connection.address)
 
     def forget_timers(self, connection: Connection) -> None:
         self.heartbeat.stop(connection)
         self.leaving.discard(connection)
 
-    def greeting(self, sid: str, *, may_upgrade: bool = False) -> Outgoing:
+    def greeting(self, sid: str, *, may_upgrade: bool = False) -> EncodedPacket:
         """The OPEN packet (Engine.IO protocol, "Handshake").
 
         Times in milliseconds, of intervals below a second too.
@@ -154,7 +154,7 @@ class EngineServer(EngineIOServer):  # type: ignore[misc]
             "pingTimeout": round(self.ping_timeout * 1000),
             "maxPayload": self.max_http_buffer_size,
         }
-        return Outgoing(f"{int(Engine.OPEN)}{dumps(values)}")
+        return EncodedPacket(f"{int(Engine.OPEN)}{dumps(values)}")
 
     @property
     def can_upgrade(self) -> bool:
@@ -203,12 +203,12 @@ class EngineServer(EngineIOServer):  # type: ignore[misc]
             data = bytes(data)
         elif not isinstance(data, str | bytes):
             data = (self._json.dumps if self._json is not None else dumps)(data)
-        self.write(sid, Outgoing.message(data))
+        self.write(sid, EncodedPacket.message(data))
 
     async def send_packet(self, sid: str, pkt: Any) -> None:
-        self.write(sid, Outgoing.from_library(pkt))
+        self.write(sid, EncodedPacket.from_library(pkt))
 
-    def write(self, sid: str, packet: Outgoing) -> None:
+    def write(self, sid: str, packet: EncodedPacket) -> None:
         """Send one packet to `sid`, in order and without waiting; without effect if it is gone."""
         connection = self.sockets.get(sid)
         if connection is not None:

@@ -72,7 +72,7 @@ class Upgrade:
     def output_moved(self, *, all_taken: bool) -> None:
         """Nobody waits for a probe to be taken."""
 
-    def transport_lost(self, broken_rule: str | None) -> None:
+    def connection_lost(self, broken_rule: str | None) -> None:
         self.abandon()
 
     def abandon(self, code: int = PROTOCOL_ERROR) -> None:

@@ -17,9 +17,15 @@ from chatio.realtime.engineio.connection import Connection
 from chatio.realtime.limits import CONNECT_GAP_SECONDS, MAX_NAMESPACES, MAX_REFUSED_CONNECTS
 from chatio.realtime.log import report
 from chatio.realtime.socketio.attachments import Assembly
-from chatio.realtime.socketio.dispatch import INTERNAL_ERROR, Connecting, Dispatcher, TryLater, raise_if_cancelled
+from chatio.realtime.socketio.dispatch import (
+    INTERNAL_ERROR,
+    Connecting,
+    Dispatcher,
+    TemporarilyUnavailable,
+    raise_if_cancelled,
+)
 from chatio.realtime.socketio.packets import ProtocolError
-from chatio.realtime.websocket.timeouts import Deadlines
+from chatio.realtime.websocket.timeouts import TimeoutQueue
 
 
 class Joining(Dispatcher):
@@ -27,9 +33,9 @@ class Joining(Dispatcher):
 
     _assembly: Assembly
     manager_initialized: bool
-    _unconnected: Deadlines[str]
-    _refused: Deadlines[str]
-    _later: Deadlines[str]
+    _unconnected: TimeoutQueue[str]
+    _refused: TimeoutQueue[str]
+    _later: TimeoutQueue[str]
     _fanouts: dict[str, Fanout]
 
     # CONNECT
@@ -109,7 +115,7 @@ class Joining(Dispatcher):
             accepted = await self._trigger_event("connect", namespace, sid, self.environ[eio_sid], data or None)
         except Refusal as refusal:
             return refusal.error_args
-        except TryLater as later:
+        except TemporarilyUnavailable as later:
             return later
         except ConnectionRefusedError:
             return {"message": "Connection refused by server"}
@@ -138,7 +144,7 @@ class Joining(Dispatcher):
 
     def _refuse(self, connection: Connection, namespace: str, refusal: Any) -> None:
         """Answer a CONNECT with an error, once, and close the connection soon unless it is of other use."""
-        if isinstance(refusal, TryLater):
+        if isinstance(refusal, TemporarilyUnavailable):
             self.eio.refused(connection.address, str(refusal))
             self._later.add(connection.sid)
             return

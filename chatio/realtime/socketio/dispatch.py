@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from socketio.packet import ACK
 
 from chatio.realtime.broadcast.fanout import Fanout
-from chatio.realtime.engineio.payload import Outgoing
+from chatio.realtime.engineio.payload import EncodedPacket
 from chatio.realtime.engineio.server import EngineServer
 from chatio.realtime.invoke import call
 from chatio.realtime.library import SocketIONamespace, SocketIOServer
@@ -28,7 +28,7 @@ def ack_requested() -> bool:
     return _ack_requested.get()
 
 
-class TryLater(Exception):
+class TemporarilyUnavailable(Exception):
     """Raised by a connect handler: this client cannot join now, and is to come back by itself.
 
     It is given no answer, since a CONNECT_ERROR would keep it away for good; after a while the connection is
@@ -54,7 +54,7 @@ class Connecting:
 
     def __init__(self, namespace: str) -> None:
         self.namespace = namespace
-        self.held: list[Outgoing] = []
+        self.held: list[EncodedPacket] = []
         self.held_bytes = 0
         self.follows: Follows | None = None
 
@@ -122,15 +122,15 @@ class Dispatcher(SocketIOServer):  # type: ignore[misc]
 
     # Sending
 
-    def encoded(self, packet: Any) -> list[Outgoing]:
+    def encoded(self, packet: Any) -> list[EncodedPacket]:
         """A Socket.IO packet as the Engine.IO messages it consists of: itself and its attachments."""
         encoded = packet.encode()
         return [
-            Outgoing.message(bytes(part) if isinstance(part, bytearray) else part)
+            EncodedPacket.message(bytes(part) if isinstance(part, bytearray) else part)
             for part in (encoded if isinstance(encoded, list) else [encoded])
         ]
 
-    def deliver(self, eio_sid: str, namespace: str, packets: list[Outgoing]) -> None:
+    def deliver(self, eio_sid: str, namespace: str, packets: list[EncodedPacket]) -> None:
         """Send `packets` to one connection, in order; after the CONNECT answer if that is not out yet."""
         connection = self.eio.sockets.get(eio_sid)
         if connection is None:

@@ -9,7 +9,7 @@ and leaving costs what the client was in. Order of joining is order of delivery,
 from collections.abc import Iterator
 from typing import Any
 
-from chatio.realtime.engineio.payload import Outgoing
+from chatio.realtime.engineio.payload import EncodedPacket
 from chatio.realtime.library import SocketIOManager
 
 Room = Any  # any hashable but None
@@ -169,9 +169,11 @@ class Manager(SocketIOManager):  # type: ignore[misc]
             ack_id = self._generate_ack_id(sid, callback)
             self.server.deliver(eio_sid, namespace, self._encoded(namespace, [event, *arguments], ack_id))
 
-    def _encoded(self, namespace: str, data: list[Any], ack_id: int | None) -> list[Outgoing]:
+    def _encoded(self, namespace: str, data: list[Any], ack_id: int | None) -> list[EncodedPacket]:
         server: Any = self.server
-        packets: list[Outgoing] = server.encoded(server.packet_class(namespace=namespace, data=data, id=ack_id))
+        packets: list[EncodedPacket] = server.encoded(
+            server.packet_class(namespace=namespace, data=data, id=ack_id)
+        )
         return packets
 
 

@@ -12,8 +12,8 @@ from typing import Any
 from chatio.realtime.broadcast.cursor import Log
 from chatio.realtime.broadcast.fanout import Fanout
 from chatio.realtime.engineio.connection import Connection
-from chatio.realtime.engineio.drain import Departure, Handover
-from chatio.realtime.engineio.payload import Outgoing
+from chatio.realtime.engineio.drain import Drain, Handover
+from chatio.realtime.engineio.payload import EncodedPacket
 from chatio.realtime.engineio.server import EngineServer, F, quiet, unchanged
 from chatio.realtime.limits import BEFORE_CONNECT_BYTES, LATER_SECONDS, REFUSED_SECONDS
 from chatio.realtime.socketio.attachments import Assembly
@@ -23,7 +23,7 @@ from chatio.realtime.socketio.manager import Manager
 from chatio.realtime.socketio.packets import Kind, Packet, ProtocolError
 from chatio.realtime.socketio.serializer import packet_class
 from chatio.realtime.websocket.frames import TRY_AGAIN_LATER
-from chatio.realtime.websocket.timeouts import Deadlines
+from chatio.realtime.websocket.timeouts import TimeoutQueue
 
 
 class Server(Joining):
@@ -55,13 +55,13 @@ class Server(Joining):
             first_input_bytes=BEFORE_CONNECT_BYTES,
             **options,
         )
-        self._unconnected: Deadlines[str] = Deadlines(connect_timeout, self._connect_timed_out)
-        self._refused: Deadlines[str] = Deadlines(REFUSED_SECONDS, self._refused_stays)
-        self._later: Deadlines[str] = Deadlines(LATER_SECONDS, self._come_again)
+        self._unconnected: TimeoutQueue[str] = TimeoutQueue(connect_timeout, self._connect_timed_out)
+        self._refused: TimeoutQueue[str] = TimeoutQueue(REFUSED_SECONDS, self._refused_stays)
+        self._later: TimeoutQueue[str] = TimeoutQueue(LATER_SECONDS, self._come_again)
         self._connecting: dict[str, Connecting] = {}
         self._fanouts: dict[str, Fanout] = {}
         self.is_leaving = False
-        self._departure = Departure(self.eio)
+        self._departure = Drain(self.eio)
         self._assembly = Assembly(self.packet_class, self.eio.max_http_buffer_size)
 
     def on(self, event: str, handler: Any = None, namespace: str | None = None) -> Callable[[F], F]:
@@ -82,7 +82,7 @@ class Server(Joining):
         there is something for it is dropped.
         """
 
-        def encode(entry: Any) -> Outgoing:
+        def encode(entry: Any) -> EncodedPacket:
             (packet,) = self.encoded(self.packet_class(namespace=namespace, data=event(entry)))
             return packet
 
@@ -124,7 +124,7 @@ class Server(Joining):
         return len(self.eio.sockets)
 
     async def leave(self, seconds: float, handover: Handover | None = None) -> None:
-        """Take nobody new, and let everybody go within `seconds`, so that they come back: see `Departure`.
+        """Take nobody new, and let everybody go within `seconds`, so that they come back: see `Drain`.
 
         Who is there is served until then; with a `handover` newcomers are too.
         """

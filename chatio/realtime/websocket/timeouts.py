@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 K = TypeVar("K")
 
 
-class Deadlines(Generic[K]):
+class TimeoutQueue(Generic[K]):
     """Calls `on_due(key)`, once, `seconds` after `add(key)`. Event loop only; `on_due` must not raise."""
 
     __slots__ = ("_due", "_grain", "_on_due", "_timer", "seconds")

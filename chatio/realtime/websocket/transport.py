@@ -29,10 +29,10 @@ from chatio.realtime.websocket.frames import (
     close_frame,
     frame,
 )
-from chatio.realtime.websocket.timeouts import Deadlines
+from chatio.realtime.websocket.timeouts import TimeoutQueue
 
 
-class Owner(Protocol):
+class WebSocketListener(Protocol):
     """Who is told what happens on the socket. No method may raise."""
 
     def input_limit(self) -> int:
@@ -47,7 +47,7 @@ class Owner(Protocol):
     def output_moved(self, *, all_taken: bool) -> None:
         """The socket took some of what was waiting, or all of it."""
 
-    def transport_lost(self, broken_rule: str | None) -> None:
+    def connection_lost(self, broken_rule: str | None) -> None:
         """The socket is of no more use. `broken_rule`: what the peer did wrong, if it did."""
 
 
@@ -65,7 +65,9 @@ class WebSocket:
 
     __slots__ = ("_lingering", "_loop", "_pending", "_reader", "_reading", "_socket", "_state", "owner")
 
-    def __init__(self, sock: socket.socket, owner: Owner, lingering: "Deadlines[WebSocket]") -> None:
+    def __init__(
+        self, sock: socket.socket, owner: WebSocketListener, lingering: "TimeoutQueue[WebSocket]"
+    ) -> None:
         """Take `sock`, which must be non-blocking and connected.
 
         `lingering` bounds the time a close may take.
@@ -258,7 +260,7 @@ class WebSocket:
             self._write(frame(PONG, payload))
         elif opcode == CLOSE:
             self.close(close_code(payload))
-            self.owner.transport_lost(None)
+            self.owner.connection_lost(None)
         elif opcode == TEXT:
             try:
                 text = payload.decode()
@@ -270,11 +272,11 @@ class WebSocket:
 
     def _fail(self, code: int, rule: str) -> None:
         self.close(code)
-        self.owner.transport_lost(rule)
+        self.owner.connection_lost(rule)
 
     def _lose(self, rule: str | None) -> None:
         """The socket is gone, or given up. The owner hears of it once the caller is done."""
         was_open = self._state is State.OPEN
         self.abort()
         if was_open:
-            self._loop.call_soon(self.owner.transport_lost, rule)
+            self._loop.call_soon(self.owner.connection_lost, rule)

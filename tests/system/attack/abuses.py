@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
-from tests.system.seam.wire import SOCKET_IO, Closed, Http, Ws
+from tests.client.wire import SOCKET_IO, Closed, Http, Ws
 
 STEPS = 20_000
 STEP_SECONDS = 5.0

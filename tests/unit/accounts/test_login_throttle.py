@@ -2,7 +2,7 @@
 
 import pytest
 
-from chatio.accounts.login_throttle import KNOWN_ADDRESSES, Failures, KnownAddresses, SignIns
+from chatio.accounts.login_throttle import KNOWN_ADDRESSES, Failures, KnownAddresses, LoginThrottle
 from chatio.errors import BadCredentials, Overloaded, RateLimited, UserUnknown
 from tests.unit.clock import Clock
 
@@ -11,11 +11,11 @@ MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 
 
 @pytest.fixture
-def sign_ins(clock: Clock) -> SignIns:
-    return SignIns(clock=clock)
+def sign_ins(clock: Clock) -> LoginThrottle:
+    return LoginThrottle(clock=clock)
 
 
-def fail(sign_ins: SignIns, account: str = ACCOUNT, address: str = STRANGER) -> int:
+def fail(sign_ins: LoginThrottle, account: str = ACCOUNT, address: str = STRANGER) -> int:
     """One wrong password: 0 if it was looked at, else the seconds to wait."""
     try:
         with pytest.raises(BadCredentials), sign_ins.attempt(account, address):
@@ -25,12 +25,12 @@ def fail(sign_ins: SignIns, account: str = ACCOUNT, address: str = STRANGER) -> 
     return 0
 
 
-def sign_in(sign_ins: SignIns, account: str = ACCOUNT, address: str = OWNER) -> None:
+def sign_in(sign_ins: LoginThrottle, account: str = ACCOUNT, address: str = OWNER) -> None:
     with sign_ins.attempt(account, address):
         pass
 
 
-def looked_at(sign_ins: SignIns, most: int = 1000, **who: str) -> int:
+def looked_at(sign_ins: LoginThrottle, most: int = 1000, **who: str) -> int:
     """How many wrong passwords are looked at in one go."""
     for count in range(most):
         if fail(sign_ins, **who):
@@ -39,7 +39,7 @@ def looked_at(sign_ins: SignIns, most: int = 1000, **who: str) -> int:
 
 
 def test_ten_failures_are_looked_at_and_then_the_waits_double_up_to_fifteen_minutes(
-    sign_ins: SignIns, clock: Clock
+    sign_ins: LoginThrottle, clock: Clock
 ) -> None:
     assert looked_at(sign_ins) == 10
     waits = []
@@ -50,14 +50,14 @@ def test_ten_failures_are_looked_at_and_then_the_waits_double_up_to_fifteen_minu
     assert waits == [60, 120, 240, 480, 900, 900]
 
 
-def test_refused_attempts_do_not_lengthen_the_wait(sign_ins: SignIns, clock: Clock) -> None:
+def test_refused_attempts_do_not_lengthen_the_wait(sign_ins: LoginThrottle, clock: Clock) -> None:
     looked_at(sign_ins)
     for _ in range(50):
         fail(sign_ins)
     assert fail(sign_ins) == 60
 
 
-def test_failures_are_forgotten_after_an_hour_without_one(sign_ins: SignIns, clock: Clock) -> None:
+def test_failures_are_forgotten_after_an_hour_without_one(sign_ins: LoginThrottle, clock: Clock) -> None:
     looked_at(sign_ins)
     clock.now += MINUTE + HOUR
     assert looked_at(sign_ins) == 1
@@ -65,7 +65,7 @@ def test_failures_are_forgotten_after_an_hour_without_one(sign_ins: SignIns, clo
     assert looked_at(sign_ins) == 10
 
 
-def test_what_a_stranger_is_answered_does_not_depend_on_the_account(sign_ins: SignIns, clock: Clock) -> None:
+def test_what_a_stranger_is_answered_does_not_depend_on_the_account(sign_ins: LoginThrottle, clock: Clock) -> None:
     """Not even when its owner signs in meanwhile, from where he did before or from elsewhere."""
     sign_in(sign_ins)
     answers: dict[str, list[int]] = {ACCOUNT: [], "nobody@chat.test": []}
@@ -81,7 +81,9 @@ def test_what_a_stranger_is_answered_does_not_depend_on_the_account(sign_ins: Si
     assert 0 < answers[ACCOUNT].count(0) < 20
 
 
-def test_an_owner_is_let_in_from_where_he_signed_in_before_whatever_strangers_guess(sign_ins: SignIns) -> None:
+def test_an_owner_is_let_in_from_where_he_signed_in_before_whatever_strangers_guess(
+    sign_ins: LoginThrottle,
+) -> None:
     sign_in(sign_ins)
     assert looked_at(sign_ins) == 10
     sign_in(sign_ins)
@@ -89,7 +91,7 @@ def test_an_owner_is_let_in_from_where_he_signed_in_before_whatever_strangers_gu
         sign_in(sign_ins, address="203.0.113.5")
 
 
-def test_a_known_address_has_a_count_of_its_own_which_a_success_resets(sign_ins: SignIns) -> None:
+def test_a_known_address_has_a_count_of_its_own_which_a_success_resets(sign_ins: LoginThrottle) -> None:
     sign_in(sign_ins)
     for _ in range(9):
         fail(sign_ins, address=OWNER)
@@ -98,14 +100,14 @@ def test_a_known_address_has_a_count_of_its_own_which_a_success_resets(sign_ins:
     assert looked_at(sign_ins) == 10
 
 
-def test_another_account_does_not_make_an_address_known(sign_ins: SignIns) -> None:
+def test_another_account_does_not_make_an_address_known(sign_ins: LoginThrottle) -> None:
     sign_in(sign_ins, "eve@chat.test", STRANGER)
     looked_at(sign_ins)
     with pytest.raises(RateLimited):
         sign_in(sign_ins, address=STRANGER)
 
 
-def test_an_address_is_held_to_a_hundred_failures_over_all_accounts(sign_ins: SignIns, clock: Clock) -> None:
+def test_an_address_is_held_to_a_hundred_failures_over_all_accounts(sign_ins: LoginThrottle, clock: Clock) -> None:
     guesses = [fail(sign_ins, f"{number}@chat.test") for number in range(101)]
     assert guesses[:100] == [0] * 100
     assert guesses[100] == 36
@@ -114,7 +116,7 @@ def test_an_address_is_held_to_a_hundred_failures_over_all_accounts(sign_ins: Si
     assert fail(sign_ins, "new@chat.test") == 0
 
 
-def test_a_neighbour_who_guesses_does_not_lock_out_who_signed_in_from_there(sign_ins: SignIns) -> None:
+def test_a_neighbour_who_guesses_does_not_lock_out_who_signed_in_from_there(sign_ins: LoginThrottle) -> None:
     sign_in(sign_ins)
     assert looked_at(sign_ins, account="somebody", address=OWNER) == 10
     for number in range(200):
@@ -122,7 +124,7 @@ def test_a_neighbour_who_guesses_does_not_lock_out_who_signed_in_from_there(sign
     sign_in(sign_ins)
 
 
-def test_what_an_address_was_refused_for_does_not_count_for_the_account(sign_ins: SignIns) -> None:
+def test_what_an_address_was_refused_for_does_not_count_for_the_account(sign_ins: LoginThrottle) -> None:
     for number in range(200):
         fail(sign_ins, f"{number}@chat.test")
     for _ in range(50):
@@ -130,7 +132,7 @@ def test_what_an_address_was_refused_for_does_not_count_for_the_account(sign_ins
     assert looked_at(sign_ins, address=OWNER) == 10
 
 
-def test_log_ins_of_any_outcome_are_five_minutes_worth_at_once(sign_ins: SignIns, clock: Clock) -> None:
+def test_log_ins_of_any_outcome_are_five_minutes_worth_at_once(sign_ins: LoginThrottle, clock: Clock) -> None:
     for number in range(300):
         sign_in(sign_ins, f"{number}@chat.test")
     with pytest.raises(RateLimited) as refused:
@@ -140,7 +142,7 @@ def test_log_ins_of_any_outcome_are_five_minutes_worth_at_once(sign_ins: SignIns
     sign_in(sign_ins)
 
 
-def test_guesses_at_the_same_time_are_counted_before_they_are_looked_at(sign_ins: SignIns) -> None:
+def test_guesses_at_the_same_time_are_counted_before_they_are_looked_at(sign_ins: LoginThrottle) -> None:
     attempts = [sign_ins.attempt(ACCOUNT, STRANGER) for _ in range(11)]
     for attempt in attempts[:10]:
         attempt.__enter__()
@@ -151,7 +153,7 @@ def test_guesses_at_the_same_time_are_counted_before_they_are_looked_at(sign_ins
     assert looked_at(sign_ins, address="203.0.113.5") == 10
 
 
-def test_what_was_no_failure_is_given_back(sign_ins: SignIns) -> None:
+def test_what_was_no_failure_is_given_back(sign_ins: LoginThrottle) -> None:
     for _ in range(9):
         fail(sign_ins)
     for _ in range(20):
@@ -160,14 +162,16 @@ def test_what_was_no_failure_is_given_back(sign_ins: SignIns) -> None:
     assert looked_at(sign_ins) == 1
 
 
-def test_what_is_a_failure_can_be_another_error(sign_ins: SignIns) -> None:
+def test_what_is_a_failure_can_be_another_error(sign_ins: LoginThrottle) -> None:
     for _ in range(10):
         with pytest.raises(UserUnknown), sign_ins.attempt(ACCOUNT, STRANGER, failure=UserUnknown):
             raise UserUnknown
     assert fail(sign_ins) == 60
 
 
-def test_a_success_between_two_waits_leaves_strangers_where_they_were(sign_ins: SignIns, clock: Clock) -> None:
+def test_a_success_between_two_waits_leaves_strangers_where_they_were(
+    sign_ins: LoginThrottle, clock: Clock
+) -> None:
     looked_at(sign_ins)
     clock.now += 60
     sign_in(sign_ins)
@@ -176,11 +180,11 @@ def test_a_success_between_two_waits_leaves_strangers_where_they_were(sign_ins: 
 
 
 def test_off_counts_nothing() -> None:
-    sign_ins = SignIns(is_on=False)
+    sign_ins = LoginThrottle(is_on=False)
     assert looked_at(sign_ins, 1000) == 1000
 
 
-def test_any_text_can_stand_for_an_account(sign_ins: SignIns) -> None:
+def test_any_text_can_stand_for_an_account(sign_ins: LoginThrottle) -> None:
     assert looked_at(sign_ins, account="\ud83d" * 10_000) == 10
 
 
@@ -199,7 +203,7 @@ def test_failures_are_forgotten_in_time_and_past_the_most_that_are_kept(clock: C
 
 def test_an_attempt_that_was_given_back_leaves_nothing(clock: Clock) -> None:
     failures = Failures(2, clock=clock)
-    failures.give_back("a", failures.count("a"))
+    failures.refund("a", failures.count("a"))
     assert len(failures) == 0
 
 

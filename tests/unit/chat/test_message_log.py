@@ -37,7 +37,7 @@ def test_a_new_log_is_empty() -> None:
 
 def test_entries_are_numbered_from_one_and_read_in_their_order() -> None:
     log = filled(3)
-    assert [entry.number for entry in log.read(0)] == [1, 2, 3]
+    assert [entry.sequence for entry in log.read(0)] == [1, 2, 3]
     assert ids(log.read(0)) == ["m1", "m2", "m3"]
     assert (log.head, log.tail, len(log)) == (3, 0, 3)
 
@@ -98,7 +98,7 @@ def test_the_same_id_of_another_author_is_another_message_with_an_id_of_ours() -
     assert other.is_new
     assert other.entry.message.id != "m1"
     assert msgspec.structs.replace(other.entry.message, id="m1") == message("m1", author_id="8")
-    assert log.append(message("m1", author_id="7")).entry.number == 1
+    assert log.append(message("m1", author_id="7")).entry.sequence == 1
 
 
 def test_resending_under_an_id_that_another_author_had_is_the_same_message_too() -> None:
@@ -111,7 +111,7 @@ def test_resending_under_an_id_that_another_author_had_is_the_same_message_too()
 def test_an_id_that_was_forgotten_is_new_again() -> None:
     log = filled(4, max_messages=3)
     assert not log.append(message("m2")).is_new
-    assert log.append(message("m1")).entry.number == 5
+    assert log.append(message("m1")).entry.sequence == 5
 
 
 # --- how much is kept
@@ -157,7 +157,7 @@ def test_an_offset_is_text_of_one_width_and_sorts_as_its_entries_do() -> None:
 
 def test_an_offset_stands_for_its_number_also_when_the_entry_is_forgotten() -> None:
     log = filled(5, max_messages=2)
-    assert [log.number_of(log.offset_of(number)) for number in range(6)] == list(range(6))
+    assert [log.sequence_of(log.offset_of(number)) for number in range(6)] == list(range(6))
 
 
 def test_offsets_of_a_later_log_are_others_and_sort_behind() -> None:
@@ -167,14 +167,14 @@ def test_offsets_of_a_later_log_are_others_and_sort_behind() -> None:
     assert later.offset_of(0) > earlier.offset_of(3)
     later.append(message("m1"))
     with pytest.raises(OffsetInvalid):
-        later.number_of(earlier.offset_of(1))
+        later.sequence_of(earlier.offset_of(1))
 
 
 @pytest.mark.parametrize("number", ["", "4", "0000000004", "-000000001", "+000000001", "00000000 1", "000000000A"])
 def test_what_this_log_never_gave_is_no_offset(number: str) -> None:
     log = filled(3)
     with pytest.raises(OffsetInvalid):
-        log.number_of(f"{log.epoch}-{number}")
+        log.sequence_of(f"{log.epoch}-{number}")
 
 
 @pytest.mark.parametrize(
@@ -183,14 +183,14 @@ def test_what_this_log_never_gave_is_no_offset(number: str) -> None:
 def test_a_number_that_only_python_reads_is_no_offset(number: str) -> None:
     log = filled(3)
     with pytest.raises(OffsetInvalid):
-        log.number_of(f"{log.epoch}-{number}")
+        log.sequence_of(f"{log.epoch}-{number}")
 
 
 def test_an_offset_in_upper_case_is_none() -> None:
     log = filled(11)
-    assert log.number_of(f"{log.epoch}-000000000b") == 11
+    assert log.sequence_of(f"{log.epoch}-000000000b") == 11
     with pytest.raises(OffsetInvalid):
-        log.number_of(f"{log.epoch}-000000000B")
+        log.sequence_of(f"{log.epoch}-000000000B")
 
 
 @settings(database=None)
@@ -199,7 +199,7 @@ def test_no_text_but_an_offset_is_one(text: str) -> None:
     log = filled(1)
     for candidate in (text, f"{log.epoch}{text}", f"{log.epoch}-{text}", text * 1000):
         try:
-            number = log.number_of(candidate)
+            number = log.sequence_of(candidate)
         except OffsetInvalid:
             continue
         assert log.offset_of(number) == candidate
@@ -242,7 +242,7 @@ class Model:
             self.tail += 1
 
     def read(self, after: int, limit: int | None) -> list[Entry]:
-        behind = [entry for entry in self.kept if entry.number > after]
+        behind = [entry for entry in self.kept if entry.sequence > after]
         return behind if limit is None else behind[:limit]
 
 
@@ -263,7 +263,7 @@ def test_the_log_does_what_a_list_would(
         appended = log.append(sent)
         assert appended.is_new is is_new
         if is_new:
-            assert appended.entry.number == head + 1
+            assert appended.entry.sequence == head + 1
             assert appended.entry.message.content == sent.content
             model.append(appended.entry)
         else:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from chatio.chat.message_log import MessageLog
 from chatio.chat.messages import Message
-from chatio.chat.recovery import start_of
+from chatio.chat.recovery import resume_point
 
 
 def filled(count: int, *, max_messages: int = 10_000) -> MessageLog:
@@ -19,52 +19,52 @@ def filled(count: int, *, max_messages: int = 10_000) -> MessageLog:
 
 @pytest.mark.parametrize(("history", "after"), [(0, 10), (3, 7), (50, 0)])
 def test_somebody_new_starts_so_many_messages_before_the_head(history: int, after: int) -> None:
-    start = start_of(filled(10), None, None, history=history)
+    start = resume_point(filled(10), None, None, history=history)
     assert (start.after, start.recovered) == (after, False)
 
 
 def test_a_pid_carries_where_its_connection_began() -> None:
     log = filled(10)
-    pid = start_of(log, None, None, history=4).pid
+    pid = resume_point(log, None, None, history=4).pid
     filled_later = log.append(Message("x", "text", "7", "Ann", "10:00", "2026-01-01T00:00:00.000Z"))
-    assert start_of(log, pid, None, history=4) == (6, pid, True)
-    assert start_of(log, pid, filled_later.entry.offset, history=4) == (11, pid, True)
+    assert resume_point(log, pid, None, history=4) == (6, pid, True)
+    assert resume_point(log, pid, filled_later.entry.offset, history=4) == (11, pid, True)
 
 
 def test_two_connections_that_begin_at_the_same_place_have_pids_of_their_own() -> None:
     log = filled(10)
-    assert start_of(log, None, None, history=0).pid != start_of(log, None, None, history=0).pid
+    assert resume_point(log, None, None, history=0).pid != resume_point(log, None, None, history=0).pid
 
 
 def test_what_was_evicted_is_not_claimed_to_be_recovered() -> None:
     log = filled(1, max_messages=5)
-    pid, offset = start_of(log, None, None, history=0).pid, log.offset_of(1)
+    pid, offset = resume_point(log, None, None, history=0).pid, log.offset_of(1)
     for number in range(20):
         log.append(Message(f"late {number}", "text", "7", "Ann", "10:00", "2026-01-01T00:00:00.000Z"))
-    start = start_of(log, pid, offset, history=50)
+    start = resume_point(log, pid, offset, history=50)
     assert (start.after, start.recovered) == (16, False)
     assert start.pid != pid
 
 
 def test_the_last_offset_of_a_log_before_a_restart_replays_nothing_and_loses_nothing() -> None:
     old, log = filled(3), filled(10)
-    pid = start_of(log, None, None, history=0).pid
+    pid = resume_point(log, None, None, history=0).pid
     log.append(Message("x", "text", "7", "Ann", "10:00", "2026-01-01T00:00:00.000Z"))
-    start = start_of(log, pid, old.offset_of(2), history=50)
+    start = resume_point(log, pid, old.offset_of(2), history=50)
     assert (start.after, start.recovered) == (10, False)
 
 
 def test_who_comes_from_another_log_gets_all_of_this_one() -> None:
     """A restart: what was said before this client came back is more than the history that somebody new gets."""
     old, log = filled(3), filled(10, max_messages=7)
-    pid = start_of(old, None, None, history=0).pid
-    start = start_of(log, pid, old.offset_of(2), history=2)
+    pid = resume_point(old, None, None, history=0).pid
+    start = resume_point(log, pid, old.offset_of(2), history=2)
     assert (start.after, start.recovered) == (log.tail, False) == (3, False)
 
 
 @pytest.mark.parametrize("pid", ["odd", "." * 3, "x" * 1_000_000, 7, "0" * 25])
 def test_an_odd_pid_is_somebody_new(pid: object) -> None:
-    assert start_of(filled(10), pid, None, history=2).after == 8
+    assert resume_point(filled(10), pid, None, history=2).after == 8
 
 
 @pytest.mark.parametrize(
@@ -72,12 +72,12 @@ def test_an_odd_pid_is_somebody_new(pid: object) -> None:
 )
 def test_an_odd_offset_replays_nothing(offset: object) -> None:
     log = filled(10)
-    pid = start_of(log, None, None, history=2).pid
+    pid = resume_point(log, None, None, history=2).pid
     if offset == "later":
         offset = log.offset_of(11)
     elif offset == "before the connection":
         offset = log.offset_of(3)
-    start = start_of(log, pid, offset, history=50)
+    start = resume_point(log, pid, offset, history=50)
     assert (start.after, start.recovered) == (10, False)
     assert start.pid != pid
 
@@ -93,12 +93,12 @@ JSON = st.recursive(
 @given(JSON, JSON, st.integers(0, 20), st.integers(1, 8))
 def test_whatever_is_named_the_start_is_within_the_log(pid: object, offset: object, count: int, kept: int) -> None:
     log = filled(count, max_messages=kept)
-    start = start_of(log, pid, offset, history=3)
+    start = resume_point(log, pid, offset, history=3)
     assert log.tail <= start.after <= log.head
     assert not start.recovered
 
 
 def test_a_pid_with_a_megabyte_behind_it_is_not_given_back() -> None:
     log = filled(10)
-    pid = start_of(log, None, None, history=0).pid
-    assert len(start_of(log, pid + "x" * 1_000_000, None, history=0).pid) < 64
+    pid = resume_point(log, None, None, history=0).pid
+    assert len(resume_point(log, pid + "x" * 1_000_000, None, history=0).pid) < 64

@@ -10,22 +10,21 @@ from tornado.netutil import bind_sockets
 from tornado.routing import PathMatches
 from tornado.web import Application, RequestHandler
 
-from chatio.accounts.login_throttle import SignIns
+from chatio.accounts.login_throttle import LoginThrottle
 from chatio.accounts.passwords import PasswordHasher
 from chatio.accounts.tokens import Tokens
 from chatio.accounts.users import UserRegistry
 from chatio.chat.message_log import MessageLog
 from chatio.chat.presence import Presence
 from chatio.chat.socket_sessions import Reason
-from chatio.realtime import HTTP_SERVER_OPTIONS
-from chatio.server.in_flight import Requests
-from chatio.server.serve import BUFFER_BYTES
+from chatio.server.in_flight import InFlightRequests
+from chatio.server.serve import BUFFER_BYTES, HTTP_SERVER_OPTIONS
 from chatio.stores.memory import MemoryUserStore
-from chatio.throttling.rate_limiter import Throttle
-from handlers.client import Callers, PasswordDoor, RegistrationDoor
+from chatio.throttling.rate_limiter import RateLimiter
+from handlers.client import Callers, PasswordThrottle, RegistrationThrottle
 from handlers.cors import Cors
 from handlers.docs.asyncapi import asyncapi_document
-from handlers.metrics.requests import Outcomes
+from handlers.metrics.requests import RequestMetrics
 from handlers.rest.page import Page
 from handlers.routes import make_application
 from tests.documents import Doors
@@ -107,10 +106,10 @@ class Rest:
         self.page: Page | None = None
         self.ended: list[tuple[str, Reason]] = []  # whose sockets were to be closed, and why
         self.callers = Callers()
-        self.requests = Requests(self.callers, newcomers_wait=newcomers_wait)
-        self.sign_ins = SignIns(is_on=False)
-        self.registrations = Throttle(1, 1, is_on=False)
-        self.outcomes = Outcomes()
+        self.requests = InFlightRequests(self.callers, newcomers_wait=newcomers_wait)
+        self.sign_ins = LoginThrottle(is_on=False)
+        self.registrations = RateLimiter(1, 1, is_on=False)
+        self.outcomes = RequestMetrics()
         self.readiness: dict[str, Callable[[], bool]] = {}
         self._servers: list[HTTPServer] = []
         self._product_port = 0
@@ -128,8 +127,8 @@ class Rest:
             asyncapi=self.asyncapi,
             page=self.page,
             end_sockets=self.end_sockets,
-            password_door=PasswordDoor(self.callers, self.sign_ins),
-            registration_door=RegistrationDoor(self.callers, self.registrations),
+            password_throttle=PasswordThrottle(self.callers, self.sign_ins),
+            registration_throttle=RegistrationThrottle(self.callers, self.registrations),
             outcomes=self.outcomes,
             readiness=self.readiness,
             socket_handler=RequestHandler,  # the chat's door has tests of its own

@@ -8,7 +8,7 @@ import pytest
 from tornado.web import Application, HTTPError
 
 from chatio.errors import FieldError, InvalidInput, RateLimited
-from chatio.server.in_flight import Requests
+from chatio.server.in_flight import InFlightRequests
 from handlers.auth import public
 from handlers.base import MAX_BODY_BYTES, MAX_DISCARDED_BYTES, BaseHandler
 from tests.conftest import ExpectedLogs
@@ -265,13 +265,13 @@ async def test_failures_of_different_places_have_references_of_their_own(rest: R
 
 
 async def test_a_refusal_for_now_is_one_line_with_its_reason(rest: Rest, caplog: pytest.LogCaptureFixture) -> None:
-    class Busy(BaseHandler):
+    class LoadShedding(BaseHandler):
         @public
         async def get(self) -> None:
             raise RateLimited(retry_after_seconds=7)
 
     caplog.set_level("INFO", "chatio.http")
-    rest.listen(doors(rest, Busy))
+    rest.listen(doors(rest, LoadShedding))
     assert (await rest.call("GET", "/?secret")).status == 429
     (record,) = caplog.records
     assert record.getMessage() == "busy from 127.0.0.1 refused for now: rate_limited"
@@ -349,7 +349,7 @@ async def test_a_body_is_taken_as_any_struct_by_the_names_on_the_wire(rest: Rest
 # --- the requests that are under way
 
 
-async def idle_already(requests: Requests) -> bool:
+async def idle_already(requests: InFlightRequests) -> bool:
     waiting = asyncio.ensure_future(requests.wait_idle())
     await asyncio.sleep(0)  # it runs up to its first wait, if there is one
     done = waiting.done()

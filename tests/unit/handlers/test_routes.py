@@ -5,7 +5,7 @@ from tornado.web import Application, RequestHandler
 
 from handlers.auth import public
 from handlers.base import BaseHandler, NotFoundHandler
-from handlers.client import PasswordDoor, RegistrationDoor
+from handlers.client import PasswordThrottle, RegistrationThrottle
 from handlers.rest.account import LoginHandler, RegisterHandler
 from handlers.rest.user import LogoutHandler, PasswordHandler, UserHandler
 from handlers.routes import UnguardedMethod, check_guards, make_application
@@ -29,8 +29,8 @@ def put_together() -> Application:
             asyncapi=parts.asyncapi,
             page=None,
             end_sockets=parts.end_sockets,
-            password_door=PasswordDoor(parts.callers, parts.sign_ins),
-            registration_door=RegistrationDoor(parts.callers, parts.registrations),
+            password_throttle=PasswordThrottle(parts.callers, parts.sign_ins),
+            registration_throttle=RegistrationThrottle(parts.callers, parts.registrations),
             outcomes=parts.outcomes,
             readiness=parts.readiness,
             socket_handler=RequestHandler,

@@ -6,16 +6,16 @@ from contextlib import asynccontextmanager
 from tornado.web import Application
 
 from chatio.realtime import create_server
-from chatio.server.connection_limit import BoundedServer
+from chatio.server.connection_limit import LimitedHTTPServer
 from chatio.throttling.client_ip import parse_networks
-from tests.system.seam.wire import SOCKET_IO, Http, Ws, soon, until
+from tests.client.wire import SOCKET_IO, Http, Ws, soon, until
 
 
 @asynccontextmanager
-async def serving(most: int, *proxies: str) -> AsyncIterator[tuple[BoundedServer, int]]:
+async def serving(most: int, *proxies: str) -> AsyncIterator[tuple[LimitedHTTPServer, int]]:
     realtime, handler = create_server()
     application = Application([("/socket.io/", handler)], log_function=lambda _: None)
-    server = BoundedServer(
+    server = LimitedHTTPServer(
         application, most_per_address=most, refused=realtime.eio.refused, trusted=parse_networks(proxies)
     )
     server.listen(0, address="127.0.0.1")
@@ -36,16 +36,16 @@ async def test_one_connection_more_is_closed_unread_until_another_ends() -> None
     async with serving(2) as (server, port):
         silent, half = await Http.open(port), await Http.open(port)
         half.writer.write(b"GET / HTTP/1.1\r\n")
-        await until(lambda: not server.lines.has_room("127.0.0.1"))
+        await until(lambda: not server.connections.has_capacity("127.0.0.1"))
         third = await Http.open(port)
         assert await third.closed() == b""
         half.cut()
-        await until(lambda: server.lines.has_room("127.0.0.1"))
+        await until(lambda: server.connections.has_capacity("127.0.0.1"))
         fourth = await Http.open(port)
         assert await status(fourth) == 404
         for http in (silent, third, fourth):
             http.close()
-        await until(lambda: len(server.lines) == 0)
+        await until(lambda: len(server.connections) == 0)
 
 
 async def test_websockets_leave_their_place() -> None:
@@ -53,7 +53,7 @@ async def test_websockets_leave_their_place() -> None:
         for _ in range(3):
             ws = await Ws.open(port, f"{SOCKET_IO}websocket")
             assert ws.status == 101
-            await until(lambda: len(server.lines) == 0)
+            await until(lambda: len(server.connections) == 0)
             ws.cut()
 
 
@@ -63,4 +63,4 @@ async def test_trusted_proxy_may_open_as_many_as_it_likes() -> None:
         assert [await status(http) for http in opened] == [404] * 5
         for http in opened:
             http.close()
-        await until(lambda: len(server.lines) == 0)
+        await until(lambda: len(server.connections) == 0)

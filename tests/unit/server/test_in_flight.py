@@ -5,14 +5,14 @@ import asyncio
 import pytest
 
 from chatio.errors import Overloaded, ShuttingDown
-from chatio.server.in_flight import Requests
+from chatio.server.in_flight import InFlightRequests
 from handlers.client import Callers
 
 
 class Request:
     """One that is answered when it is given up, or by the test."""
 
-    def __init__(self, requests: Requests, *, body_is_complete: bool = True) -> None:
+    def __init__(self, requests: InFlightRequests, *, body_is_complete: bool = True) -> None:
         self.body_is_complete = body_is_complete
         self.was_given_up = False
         self._requests = requests
@@ -27,16 +27,16 @@ class Request:
 
 
 def test_newcomers_are_asked_to_wait_and_others_are_not() -> None:
-    requests = Requests(Callers(), newcomers_wait=lambda: 7)
+    requests = InFlightRequests(Callers(), newcomers_wait=lambda: 7)
     requests.admit(is_newcomer=False)
     with pytest.raises(Overloaded) as caught:
         requests.admit(is_newcomer=True)
     assert caught.value.retry_after_seconds == 7
-    Requests(Callers()).admit(is_newcomer=True)
+    InFlightRequests(Callers()).admit(is_newcomer=True)
 
 
 async def test_nobody_is_let_in_once_it_finishes_and_who_is_in_is_waited_for() -> None:
-    requests = Requests(Callers())
+    requests = InFlightRequests(Callers())
     request = Request(requests)
     finishing = asyncio.ensure_future(requests.finish(30))
     await asyncio.sleep(0)
@@ -50,7 +50,7 @@ async def test_nobody_is_let_in_once_it_finishes_and_who_is_in_is_waited_for() -
 
 
 async def test_while_the_port_is_handed_over_nobody_is_refused_and_all_are_waited_for() -> None:
-    requests = Requests(Callers())
+    requests = InFlightRequests(Callers())
     requests.hand_over()
     assert requests.is_leaving  # what tells everybody to come anew
     requests.admit(is_newcomer=True)
@@ -64,11 +64,11 @@ async def test_while_the_port_is_handed_over_nobody_is_refused_and_all_are_waite
 
 
 async def test_nothing_is_waited_for_where_nothing_is_under_way() -> None:
-    assert await Requests(Callers()).finish(0)
+    assert await InFlightRequests(Callers()).finish(0)
 
 
 async def test_half_a_body_is_given_up_soon_and_a_whole_one_is_not() -> None:
-    requests = Requests(Callers())
+    requests = InFlightRequests(Callers())
     half, whole = Request(requests, body_is_complete=False), Request(requests)
     finishing = asyncio.ensure_future(requests.finish(30))
     while len(requests) == 2:  # noqa: ASYNC110 - the second after which it is given up
@@ -87,7 +87,7 @@ async def test_while_the_port_is_handed_over_each_body_has_a_second_of_its_own(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("chatio.server.in_flight.LATE_BODY_SECONDS", 0.05)
-    requests = Requests(Callers())
+    requests = InFlightRequests(Callers())
     early = Request(requests, body_is_complete=False)
     requests.hand_over()
     await given_up(early)
@@ -100,7 +100,7 @@ async def test_while_the_port_is_handed_over_each_body_has_a_second_of_its_own(
 
 
 async def test_what_is_not_done_in_time_is_given_up_and_told() -> None:
-    requests = Requests(Callers())
+    requests = InFlightRequests(Callers())
     request = Request(requests)
     assert not await requests.finish(0.01)
     assert request.was_given_up
@@ -108,7 +108,7 @@ async def test_what_is_not_done_in_time_is_given_up_and_told() -> None:
 
 
 async def test_an_answer_that_is_not_taken_is_waited_for_like_a_request() -> None:
-    requests = Requests(Callers())
+    requests = InFlightRequests(Callers())
     answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     request = Request(requests)
     requests.sending(answer)
@@ -119,7 +119,7 @@ async def test_an_answer_that_is_not_taken_is_waited_for_like_a_request() -> Non
 
 
 async def test_an_answer_that_was_taken_is_not_waited_for() -> None:
-    requests = Requests(Callers())
+    requests = InFlightRequests(Callers())
     answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     answer.set_result(None)
     requests.sending(answer)

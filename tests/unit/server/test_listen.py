@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tornado.netutil import bind_sockets
 
-from chatio.server import listen
+import chatio.server.listen as listen_module
 from chatio.server.listen import CannotListen, Listener, listen, shown, take_descriptors
 
 # Tornado does not close the socket that it could not bind; a process that cannot listen ends anyway.
@@ -50,7 +50,7 @@ def test_a_port_that_is_not_ours_is_one_clear_line(monkeypatch: pytest.MonkeyPat
     def forbid(port: int, host: str | None) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(listening, "bind_sockets", forbid)  # whoever runs this may be root
+    monkeypatch.setattr(listen_module, "bind_sockets", forbid)  # whoever runs this may be root
     assert cannot_listen("", 80) == "Port 80 is not for this user to listen on (SERVER_PORT)."
 
 

@@ -12,13 +12,12 @@ from tornado.ioloop import IOLoop
 from tornado.netutil import bind_sockets
 from tornado.web import Application
 
+import chatio.server.serve as serve_module
 from chatio.errors import ANSWERS, ShuttingDown
-from chatio.realtime import HTTP_SERVER_OPTIONS
-from chatio.server import serve
-from chatio.server.serve import serve
+from chatio.server.serve import HTTP_SERVER_OPTIONS, serve
 from chatio.server.shutdown import Handover, leave
 from chatio.server.signals import STOPPING as STOPPING_SIGNALS
-from chatio.server.systemd import Supervisor
+from chatio.server.systemd import SystemdNotifier
 from handlers.auth import public
 from handlers.base import BaseHandler, NotFoundHandler
 from tests.conftest import ExpectedLogs
@@ -114,7 +113,7 @@ class Server:
                 requests=rest.requests,
                 clients=self,
                 grace_seconds=grace_seconds,
-                supervisor=Supervisor(),
+                supervisor=SystemdNotifier(),
                 status=lambda: "well",
             )
         )
@@ -222,7 +221,7 @@ async def test_a_second_signal_cuts_it_short_and_says_what_is_skipped(rest: Rest
 async def test_a_request_that_never_ends_ends(
     rest: Rest, told: Told, monkeypatch: pytest.MonkeyPatch, begun: bytes
 ) -> None:
-    monkeypatch.setattr(serving, "BODY_SECONDS", 0.1)
+    monkeypatch.setattr(serve_module, "BODY_SECONDS", 0.1)
     monkeypatch.setitem(HTTP_SERVER_OPTIONS, "idle_connection_timeout", 0.1)
     server = Server(rest, told)
     await server.listening()

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from chatio.server.systemd import STATUS_SECONDS, Supervisor, take_supervisor
+from chatio.server.systemd import STATUS_SECONDS, SystemdNotifier, take_notifier
 from tests.conftest import ExpectedLogs
 
 PATIENCE_SECONDS = 20.0
@@ -50,7 +50,7 @@ def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Manager]
 
 
 async def test_ready_then_the_status_then_stopping(manager: Manager) -> None:
-    supervisor = Supervisor(manager.address)
+    supervisor = SystemdNotifier(manager.address)
     supervisor.ready(lambda: "7 people online")
     supervisor.stopping()
     supervisor.close()
@@ -59,7 +59,7 @@ async def test_ready_then_the_status_then_stopping(manager: Manager) -> None:
 
 async def test_the_watchdog_is_fed_by_the_loop_with_the_status_of_the_moment(manager: Manager) -> None:
     people = iter(range(100_000))
-    supervisor = Supervisor(manager.address, watchdog_seconds=0.01)
+    supervisor = SystemdNotifier(manager.address, watchdog_seconds=0.01)
     supervisor.ready(lambda: f"{next(people)} people online")
     assert await manager.next() == "READY=1"
     for number in range(3):
@@ -79,7 +79,7 @@ async def test_the_next_report_is_due_at_half_of_the_watchdogs_time(
         return asked[-1][1]
 
     monkeypatch.setattr(loop, "call_later", remembered)
-    supervisor = Supervisor(manager.address, watchdog_seconds=watchdog_seconds)
+    supervisor = SystemdNotifier(manager.address, watchdog_seconds=watchdog_seconds)
     supervisor.ready(lambda: "well")
     ((delay, timer),) = asked
     assert delay == seconds
@@ -89,7 +89,7 @@ async def test_the_next_report_is_due_at_half_of_the_watchdogs_time(
 
 
 async def test_a_loop_that_is_stuck_feeds_nobody(manager: Manager) -> None:
-    supervisor = Supervisor(manager.address, watchdog_seconds=0.01)
+    supervisor = SystemdNotifier(manager.address, watchdog_seconds=0.01)
     supervisor.ready(lambda: "well")
     for _ in range(3):
         await manager.next()
@@ -101,7 +101,7 @@ async def test_a_loop_that_is_stuck_feeds_nobody(manager: Manager) -> None:
 
 
 async def test_after_the_end_nothing_is_told(manager: Manager) -> None:
-    supervisor = Supervisor(manager.address, watchdog_seconds=0.01)
+    supervisor = SystemdNotifier(manager.address, watchdog_seconds=0.01)
     supervisor.ready(lambda: "well")
     supervisor.close()
     manager.heard()
@@ -111,7 +111,7 @@ async def test_after_the_end_nothing_is_told(manager: Manager) -> None:
 
 
 async def test_without_a_manager_nothing_happens() -> None:
-    supervisor = Supervisor()
+    supervisor = SystemdNotifier()
     supervisor.ready(lambda: pytest.fail("nobody asked"))
     supervisor.stopping()
     supervisor.close()
@@ -121,7 +121,7 @@ async def test_a_manager_that_cannot_be_told_is_one_warning_and_hears_again_what
     tmp_path: Path, logs: ExpectedLogs
 ) -> None:
     logs.expect("^The service manager was not told READY: No such file or directory$")
-    supervisor = Supervisor(str(tmp_path / "late"), watchdog_seconds=0.01)
+    supervisor = SystemdNotifier(str(tmp_path / "late"), watchdog_seconds=0.01)
     supervisor.ready(lambda: "well")
     assert len(logs.records) == 1
     late = Manager(str(tmp_path / "late"))
@@ -131,7 +131,7 @@ async def test_a_manager_that_cannot_be_told_is_one_warning_and_hears_again_what
 
 
 async def told_by(environ: dict[str, str], manager: Manager) -> list[str]:
-    supervisor = take_supervisor(environ)
+    supervisor = take_notifier(environ)
     supervisor.ready(lambda: "well")
     supervisor.close()
     return manager.heard()

@@ -4,27 +4,27 @@ import math
 
 import pytest
 
-from chatio.telemetry.counters import Durations, Tally
+from chatio.telemetry.counters import Histogram, LabelledCounter
 
 
 def test_a_tally_counts_what_it_was_made_for() -> None:
-    tally = Tally(["early", "late"])
-    tally.count("late")
-    tally.count("late")
+    tally = LabelledCounter(["early", "late"])
+    tally.increment("late")
+    tally.increment("late")
     assert tally.items() == [("early", 0), ("late", 2)]
     assert tally["late"] == tally.total() == 2
 
 
 def test_a_tally_of_a_fixed_set_takes_no_other_name() -> None:
-    tally = Tally(["early"])
+    tally = LabelledCounter(["early"])
     with pytest.raises(KeyError):
-        tally.count("what a client sent")
+        tally.increment("what a client sent")
     assert tally.items() == [("early", 0)]
 
 
 def test_durations_are_cumulated_and_a_bound_belongs_to_itself() -> None:
-    durations = Durations((0.1, 1.0))
+    durations = Histogram((0.1, 1.0))
     for seconds in (0.0, 0.1, 0.5, 1.0, 7.0):
-        durations.add(seconds)
+        durations.observe(seconds)
     assert durations.cumulated() == [(0.1, 2), (1.0, 4), (math.inf, 5)]
     assert durations.sum == pytest.approx(8.6)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from chatio.throttling.load_shedding import BEATS_TO_BEGIN, BEATS_TO_END, RETRY_AFTER_SECONDS, Overload
+from chatio.throttling.load_shedding import BEATS_TO_BEGIN, BEATS_TO_END, RETRY_AFTER_SECONDS, LoopLagMonitor
 from tests.conftest import ExpectedLogs
 
 LATE, IN_TIME = 0.3, 0.01
@@ -35,31 +35,31 @@ def loop() -> Loop:
 
 
 @pytest.fixture
-def overload(loop: Loop) -> Overload:
-    return Overload(0.25, clock=loop.clock, sleep=loop.sleep)
+def overload(loop: Loop) -> LoopLagMonitor:
+    return LoopLagMonitor(0.25, clock=loop.clock, sleep=loop.sleep)
 
 
-async def play(overload: Overload, loop: Loop, *lateness: float) -> None:
+async def play(overload: LoopLagMonitor, loop: Loop, *lateness: float) -> None:
     loop.lateness = list(lateness)
     with pytest.raises(NoMoreBeats):
         await overload.watch()
 
 
-async def test_a_loop_in_time_lets_everybody_in(overload: Overload, loop: Loop) -> None:
+async def test_a_loop_in_time_lets_everybody_in(overload: LoopLagMonitor, loop: Loop) -> None:
     assert (overload.retry_after_seconds(), overload.lag_seconds) == (0, 0.0)
     await play(overload, loop, *[IN_TIME] * 50)
     assert overload.retry_after_seconds() == 0
     assert overload.lag_seconds == pytest.approx(IN_TIME)
 
 
-async def test_one_pause_however_long_keeps_nobody_out(overload: Overload, loop: Loop) -> None:
+async def test_one_pause_however_long_keeps_nobody_out(overload: LoopLagMonitor, loop: Loop) -> None:
     await play(overload, loop, *[IN_TIME, IN_TIME, 30.0] * 20)
     assert overload.retry_after_seconds() == 0
     assert overload.lag_seconds == pytest.approx(IN_TIME)
 
 
 async def test_a_lag_that_stays_keeps_newcomers_out_and_is_said_once(
-    overload: Overload, loop: Loop, logs: ExpectedLogs
+    overload: LoopLagMonitor, loop: Loop, logs: ExpectedLogs
 ) -> None:
     await play(overload, loop, *[LATE] * (BEATS_TO_BEGIN - 1))
     assert overload.retry_after_seconds() == 0
@@ -71,13 +71,13 @@ async def test_a_lag_that_stays_keeps_newcomers_out_and_is_said_once(
     assert vars(logs.records[0])["event"] == "overload_began"
 
 
-async def test_a_lag_just_below_the_threshold_keeps_nobody_out(overload: Overload, loop: Loop) -> None:
+async def test_a_lag_just_below_the_threshold_keeps_nobody_out(overload: LoopLagMonitor, loop: Loop) -> None:
     await play(overload, loop, *[0.249] * 50)
     assert not overload.is_on
 
 
 async def test_it_ends_only_after_a_second_well_below_the_threshold(
-    overload: Overload, loop: Loop, logs: ExpectedLogs
+    overload: LoopLagMonitor, loop: Loop, logs: ExpectedLogs
 ) -> None:
     logs.expect(BEGINS)
     await play(overload, loop, *[LATE] * BEATS_TO_BEGIN)
@@ -89,7 +89,7 @@ async def test_it_ends_only_after_a_second_well_below_the_threshold(
     assert overload.retry_after_seconds() == 0
 
 
-async def test_it_begins_again_after_its_end(overload: Overload, loop: Loop, logs: ExpectedLogs) -> None:
+async def test_it_begins_again_after_its_end(overload: LoopLagMonitor, loop: Loop, logs: ExpectedLogs) -> None:
     logs.expect(BEGINS)
     await play(overload, loop, *[LATE] * BEATS_TO_BEGIN, *[IN_TIME] * BEATS_TO_END, *[LATE] * BEATS_TO_BEGIN)
     assert overload.is_on
@@ -97,12 +97,12 @@ async def test_it_begins_again_after_its_end(overload: Overload, loop: Loop, log
 
 
 async def test_zero_measures_and_keeps_nobody_out(loop: Loop) -> None:
-    overload = Overload(0.0, clock=loop.clock, sleep=loop.sleep)
+    overload = LoopLagMonitor(0.0, clock=loop.clock, sleep=loop.sleep)
     await play(overload, loop, *[LATE] * 20)
     assert overload.retry_after_seconds() == 0
     assert overload.lag_seconds == pytest.approx(LATE)
 
 
-async def test_a_beat_that_comes_early_is_not_late(overload: Overload, loop: Loop) -> None:
+async def test_a_beat_that_comes_early_is_not_late(overload: LoopLagMonitor, loop: Loop) -> None:
     await play(overload, loop, *[-0.05] * 5)
     assert overload.lag_seconds == 0.0

@@ -11,7 +11,7 @@ from chatio.accounts.tokens import Claims, Tokens
 from chatio.chat.socket_sessions import Reason
 from chatio.errors import TokenRevoked
 from chatio.realtime import Server
-from handlers.chat.session_expiry import ENDED_PER_TURN, Membership
+from handlers.chat.session_expiry import ENDED_PER_TURN, SessionExpiry
 
 KEY = "the key of these tests, 32 bytes or more"
 
@@ -38,15 +38,15 @@ def door() -> Door:
 
 
 @pytest.fixture
-def membership(door: Door, tokens: Tokens, io_loop: IOLoop) -> Membership:
-    return Membership(cast(Server, door), "/chat", tokens)
+def membership(door: Door, tokens: Tokens, io_loop: IOLoop) -> SessionExpiry:
+    return SessionExpiry(cast(Server, door), "/chat", tokens)
 
 
 def raw(tokens: Tokens, subject: str = "ada") -> dict[str, str]:
     return {"token": tokens.issue(subject=subject, name="Ada", email="ada@chat.test")}
 
 
-def enter(membership: Membership, tokens: Tokens, *sids: str, subject: str = "ada") -> Claims:
+def enter(membership: SessionExpiry, tokens: Tokens, *sids: str, subject: str = "ada") -> Claims:
     claims = membership.claims(raw(tokens, subject))
     for sid in sids:
         membership.enter(sid, claims)
@@ -54,7 +54,7 @@ def enter(membership: Membership, tokens: Tokens, *sids: str, subject: str = "ad
 
 
 async def test_who_signed_out_while_their_connect_was_decided_is_not_let_in(
-    membership: Membership, tokens: Tokens
+    membership: SessionExpiry, tokens: Tokens
 ) -> None:
     claims = membership.claims(raw(tokens))
     tokens.revoke(claims)
@@ -62,7 +62,7 @@ async def test_who_signed_out_while_their_connect_was_decided_is_not_let_in(
         membership.enter("a", claims)
 
 
-async def test_who_has_left_is_not_shown_out(membership: Membership, tokens: Tokens, door: Door) -> None:
+async def test_who_has_left_is_not_shown_out(membership: SessionExpiry, tokens: Tokens, door: Door) -> None:
     enter(membership, tokens, "a", "b")
     membership.leave("a")
     tokens.revoke_all("ada")
@@ -72,7 +72,7 @@ async def test_who_has_left_is_not_shown_out(membership: Membership, tokens: Tok
 
 
 async def test_who_renews_or_leaves_while_others_are_shown_out_is_not(
-    membership: Membership, tokens: Tokens, door: Door
+    membership: SessionExpiry, tokens: Tokens, door: Door
 ) -> None:
     """They are shown out some at a time, and the loop turns between."""
     sids = [f"{number}" for number in range(ENDED_PER_TURN + 3)]
@@ -89,6 +89,6 @@ async def test_who_renews_or_leaves_while_others_are_shown_out_is_not(
     assert door.shown_out == [*sids[:ENDED_PER_TURN], stays]
 
 
-async def test_a_renewal_says_when_the_new_token_expires(membership: Membership, tokens: Tokens) -> None:
+async def test_a_renewal_says_when_the_new_token_expires(membership: SessionExpiry, tokens: Tokens) -> None:
     enter(membership, tokens, "a")
     assert int(time.time()) + 58 <= membership.renew("a", raw(tokens)) <= time.time() + 60

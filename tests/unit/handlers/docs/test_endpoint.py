@@ -16,7 +16,7 @@ from handlers.docs.asyncapi import asyncapi_document
 from handlers.docs.endpoint import PAGE_POLICY, make_documents
 from handlers.docs.openapi import openapi_document
 from handlers.operation import Undescribed, described, description_of, unlisted
-from handlers.responses import Said
+from handlers.responses import MessageResponse
 from handlers.rest.user import LogoutHandler
 from tests.documents import Wire, chat_document
 from tests.unit.handlers.rest_server import Rest
@@ -62,7 +62,7 @@ def test_an_unlisted_door_is_in_no_document() -> None:
 
 
 def test_guard_and_input_add_what_they_raise() -> None:
-    @described(201, Said, takes=Registration, raises=[RateLimited])
+    @described(201, MessageResponse, takes=Registration, raises=[RateLimited])
     async def post(self: Any) -> None:
         """Do something."""
 

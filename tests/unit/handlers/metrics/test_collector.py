@@ -14,16 +14,16 @@ import chatio
 from chatio.accounts.passwords import PasswordHasher
 from chatio.accounts.tokens import Tokens
 from chatio.chat.message_log import MessageLog
-from chatio.chat.message_rates import Rates, Turns
+from chatio.chat.message_rates import MessageRateLimits, Rates
 from chatio.chat.messages import Message
 from chatio.realtime import create_server
-from chatio.telemetry.counters import Tally
+from chatio.telemetry.counters import LabelledCounter
 from chatio.telemetry.log_handler import ERRORS
-from chatio.throttling.load_shedding import Overload
+from chatio.throttling.load_shedding import LoopLagMonitor
 from handlers.chat.namespace import NAMESPACE, ChatNamespace
-from handlers.chat.session_expiry import Membership
-from handlers.metrics.collector import Measures
-from handlers.metrics.requests import Outcomes
+from handlers.chat.session_expiry import SessionExpiry
+from handlers.metrics.collector import MetricsCollector
+from handlers.metrics.requests import RequestMetrics
 
 ROOT = Path(__file__).parents[3]
 # https://prometheus.io/docs/practices/naming/
@@ -33,32 +33,32 @@ ASKED_FOR = re.compile(r"\b(?:chatio|process|python)_[a-z_]+\b")
 
 
 @pytest.fixture
-def measures() -> Iterator[Measures]:
+def measures() -> Iterator[MetricsCollector]:
     realtime, _ = create_server(async_handlers=False, max_connections=5)
     log = MessageLog()
     hasher = PasswordHasher(memory_kib=8, iterations=1)
     chat = ChatNamespace(
         realtime,
-        membership=Membership(realtime, NAMESPACE, Tokens("k" * 32, ttl_seconds=60)),
+        membership=SessionExpiry(realtime, NAMESPACE, Tokens("k" * 32, ttl_seconds=60)),
         log=log,
         presence=None,
-        turns=Turns(Rates()),
+        turns=MessageRateLimits(Rates()),
         message_max_chars=100,
         history_on_connect=50,
         slow_client_seconds=30,
         max_connections_per_person=None,
     )
-    outcomes = Outcomes()
+    outcomes = RequestMetrics()
     outcomes.requests["/login", "2xx"] += 1
     log.append(Message("1", "hello", "7", "Ann", "10:00", "2026-01-01T00:00:00.000Z"))
-    yield Measures(
+    yield MetricsCollector(
         engine=realtime.eio,
         chat=chat,
         log=log,
         hasher=hasher,
-        overload=Overload(0.25),
+        overload=LoopLagMonitor(0.25),
         outcomes=outcomes,
-        errors=Tally(ERRORS),
+        errors=LabelledCounter(ERRORS),
     )
     hasher.close()
 
@@ -81,12 +81,12 @@ def documented() -> list[Row]:
     return [Row(name, kind, frozenset(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows]
 
 
-def test_every_metric_has_its_row_and_every_row_its_metric(measures: Measures) -> None:
+def test_every_metric_has_its_row_and_every_row_its_metric(measures: MetricsCollector) -> None:
     collected = [row_of(metric) for metric in measures.collect()]
     assert sorted(collected) == sorted(documented())
 
 
-def test_names_follow_the_conventions(measures: Measures) -> None:
+def test_names_follow_the_conventions(measures: MetricsCollector) -> None:
     for metric in measures.collect():
         row = row_of(metric)
         assert re.fullmatch(r"chatio(_[a-z]+)+", row.name)
@@ -99,14 +99,14 @@ def test_names_follow_the_conventions(measures: Measures) -> None:
             assert row.name.endswith((*UNITS, *COUNTS))
 
 
-def test_every_reason_of_a_refusal_is_explained(measures: Measures) -> None:
+def test_every_reason_of_a_refusal_is_explained(measures: MetricsCollector) -> None:
     text = (ROOT / "docs" / "metrics.md").read_text("utf-8").partition("## Why clients")[2]
     header, *explained = re.findall(r"^\| `(\w+)` \| \S", text, re.MULTILINE)
     assert header == "reason"
     assert explained == [reason for reason, _ in measures.engine.refusals.items()]
 
 
-def test_what_the_log_has_is_measured(measures: Measures) -> None:
+def test_what_the_log_has_is_measured(measures: MetricsCollector) -> None:
     values = {sample.name: sample for metric in measures.collect() for sample in metric.samples}
     assert values["chatio_log_oldest_timestamp_seconds"].value == 1767225600
     assert values["chatio_messages_accepted_total"].value == 1
@@ -114,7 +114,7 @@ def test_what_the_log_has_is_measured(measures: Measures) -> None:
     assert values["chatio_build_info"].labels == {"version": chatio.__version__}
 
 
-def known(measures: Measures) -> set[str]:
+def known(measures: MetricsCollector) -> set[str]:
     registry = CollectorRegistry()
     for collector in (ProcessCollector, PlatformCollector, GCCollector):
         collector(registry=registry)
@@ -128,7 +128,7 @@ def known(measures: Measures) -> set[str]:
     return histograms | {sample.name for metric in registry.collect() for sample in metric.samples}
 
 
-def test_the_dashboard_asks_for_metrics_that_there_are_and_for_all_of_ours(measures: Measures) -> None:
+def test_the_dashboard_asks_for_metrics_that_there_are_and_for_all_of_ours(measures: MetricsCollector) -> None:
     dashboard: dict[str, Any] = json.loads((ROOT / "deploy" / "grafana.json").read_text("utf-8"))
     queries = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", [])]
     asked = {name for query in queries for name in ASKED_FOR.findall(query)}
@@ -140,7 +140,7 @@ def test_the_dashboard_asks_for_metrics_that_there_are_and_for_all_of_ours(measu
     assert len(set(ids)) == len(ids)
 
 
-def test_the_rules_ask_for_metrics_that_there_are(measures: Measures) -> None:
+def test_the_rules_ask_for_metrics_that_there_are(measures: MetricsCollector) -> None:
     rules = (ROOT / "deploy" / "alerts.yml").read_text("utf-8")
     asked = set(ASKED_FOR.findall(rules))
     assert len(asked) > 8

@@ -7,8 +7,8 @@ import pytest
 from passlib.context import CryptContext
 from tornado.ioloop import IOLoop
 
-from chatio.accounts.login_throttle import SignIns
-from chatio.throttling.rate_limiter import Throttle
+from chatio.accounts.login_throttle import LoginThrottle
+from chatio.throttling.rate_limiter import RateLimiter
 from handlers.client import Callers
 from tests.unit.handlers.rest_server import Answer, Rest
 
@@ -21,8 +21,8 @@ def throttled(io_loop: IOLoop) -> Iterator[Rest]:
     async def make() -> Rest:
         rest = Rest()
         rest.callers = Callers(["127.0.0.1", "10.0.0.0/8"])
-        rest.sign_ins = SignIns()
-        rest.registrations = Throttle(3, 3600)
+        rest.sign_ins = LoginThrottle()
+        rest.registrations = RateLimiter(3, 3600)
         rest.start()
         return rest
 
@@ -131,7 +131,7 @@ async def test_an_address_is_what_trusted_proxies_saw(throttled: Rest, forwarded
 
 async def test_what_a_stranger_says_of_his_address_is_not_believed(io_loop: IOLoop) -> None:
     rest = Rest()
-    rest.registrations = Throttle(3, 3600)
+    rest.registrations = RateLimiter(3, 3600)
     rest.start()
     try:
         statuses = [

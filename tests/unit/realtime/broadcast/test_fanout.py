@@ -17,7 +17,7 @@ from chatio.chat.messages import Message
 from chatio.realtime import create_server
 from chatio.realtime.broadcast.fanout import Fanout
 from chatio.realtime.engineio.connection import Connection
-from chatio.realtime.engineio.payload import Outgoing
+from chatio.realtime.engineio.payload import EncodedPacket
 from chatio.realtime.websocket.transport import WebSocket
 
 
@@ -25,8 +25,8 @@ def message(number: int, size: int = 10) -> Message:
     return Message(f"id {number}", "x" * size, "1", "Ann", "10:00", "2026-01-01T00:00:00.000Z")
 
 
-def encode(entry: Entry) -> Outgoing:
-    return Outgoing.message(json.dumps([entry.number, entry.message.content]))
+def encode(entry: Entry) -> EncodedPacket:
+    return EncodedPacket.message(json.dumps([entry.sequence, entry.message.content]))
 
 
 def payloads(data: bytearray) -> Iterator[str]:
@@ -107,7 +107,7 @@ class House:
         """Something for this client alone."""
         if not client.connection.closing and client.connection.cursor is not None:
             client.expected_own.append((value, self.log.head))
-            client.connection.write(Outgoing.message(json.dumps(["own", value])))
+            client.connection.write(EncodedPacket.message(json.dumps(["own", value])))
 
     async def settle(self, seconds: float = 10.0) -> None:
         """Until everybody who reads has all there is."""
@@ -241,7 +241,7 @@ async def test_an_aside_goes_to_who_is_level_and_to_nobody_who_lags() -> None:
     house.append(30, size=5000)
     await house.settle()
     quick.expected_own.append((7, 31))
-    house.fanout.aside(Outgoing.message(json.dumps(["own", 7])), but=left_out.connection)
+    house.fanout.aside(EncodedPacket.message(json.dumps(["own", 7])), but=left_out.connection)
     house.append(1)
     slow.reads = True
     await house.settle()

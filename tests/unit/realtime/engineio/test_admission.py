@@ -1,7 +1,13 @@
 """Who is let in: the bounds, the rate, and several reasons one behind the other."""
 
-from chatio.realtime.engineio.admission import FULL_RETRY_SECONDS, Crowd, HandshakeRate, Refusal, first_refusal
-from chatio.throttling.rate_limiter import Throttle
+from chatio.realtime.engineio.admission import (
+    FULL_RETRY_SECONDS,
+    ConnectionLimit,
+    HandshakeRate,
+    Refusal,
+    first_refusal,
+)
+from chatio.throttling.rate_limiter import RateLimiter
 from tests.unit.clock import Clock
 
 ANN, BOB = "192.0.2.1", "192.0.2.2"
@@ -21,41 +27,41 @@ class Shut:
 
 
 def test_crowd_is_bounded_in_all() -> None:
-    crowd = Crowd(most=2)
-    crowd.enter(ANN)
+    crowd = ConnectionLimit(most=2)
+    crowd.acquire(ANN)
     assert crowd.admit(BOB) is None
-    crowd.enter(BOB)
+    crowd.acquire(BOB)
     assert crowd.admit(OTHER_LINE) == Refusal("too many connections", FULL_RETRY_SECONDS)
-    crowd.leave(ANN)
+    crowd.release(ANN)
     assert crowd.admit(OTHER_LINE) is None
 
 
 def test_crowd_is_bounded_at_each_address() -> None:
-    crowd = Crowd(most_per_address=1)
-    crowd.enter(ANN)
+    crowd = ConnectionLimit(most_per_address=1)
+    crowd.acquire(ANN)
     assert crowd.admit(ANN) == Refusal("too many connections from one address", FULL_RETRY_SECONDS)
     assert crowd.admit(BOB) is None
 
 
 def test_ipv6_is_counted_by_the_line() -> None:
-    crowd = Crowd(most_per_address=2)
-    rate = HandshakeRate(Throttle(2, 60))
+    crowd = ConnectionLimit(most_per_address=2)
+    rate = HandshakeRate(RateLimiter(2, 60))
     for address in LINE[:2]:
-        crowd.enter(address)
+        crowd.acquire(address)
         assert rate.admit(address) is None
     assert crowd.admit(LINE[2]) is not None
     assert rate.admit(LINE[2]) is not None
     assert crowd.admit(OTHER_LINE) is None
     assert rate.admit(OTHER_LINE) is None
-    crowd.leave(LINE[1])
+    crowd.release(LINE[1])
     assert crowd.admit(LINE[2]) is None
-    crowd.leave(LINE[0])
+    crowd.release(LINE[0])
     assert len(crowd) == 0
 
 
 def test_rate_says_when_to_come_back_in_whole_seconds() -> None:
     clock = Clock()
-    rate = HandshakeRate(Throttle(40, 60, burst=2, clock=clock))
+    rate = HandshakeRate(RateLimiter(40, 60, burst=2, clock=clock))
     assert rate.admit(ANN) is None
     assert rate.admit(ANN) is None
     assert rate.admit(ANN) == Refusal("too many handshakes from one address", 2)
@@ -65,7 +71,7 @@ def test_rate_says_when_to_come_back_in_whole_seconds() -> None:
 
 
 def test_first_gate_that_refuses_answers_and_those_behind_it_count_nothing() -> None:
-    first, second, rate = Shut(), Shut(), HandshakeRate(Throttle(1, 60))
+    first, second, rate = Shut(), Shut(), HandshakeRate(RateLimiter(1, 60))
     for _ in range(3):
         assert first_refusal([first, second, rate], ANN) == Refusal("shut", 3)
     assert (first.asked, second.asked) == (3, 0)

@@ -17,7 +17,7 @@ from chatio.realtime.websocket.frames import (
     message_frame,
     unmask,
 )
-from tests.system.seam.wire import client_frame
+from tests.client.wire import client_frame
 
 LIMIT = 70_000
 

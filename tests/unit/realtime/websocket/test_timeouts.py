@@ -1,12 +1,12 @@
 import asyncio
 
-from chatio.realtime.websocket.timeouts import Deadlines
-from tests.system.seam.wire import until
+from chatio.realtime.websocket.timeouts import TimeoutQueue
+from tests.client.wire import until
 
 
 async def test_keys_are_due_in_the_order_they_were_added() -> None:
     due: list[str] = []
-    deadlines = Deadlines(0.01, due.append)
+    deadlines = TimeoutQueue(0.01, due.append)
     for key in "abc":
         deadlines.add(key)
     deadlines.add("a")  # starts over, behind the others
@@ -17,7 +17,7 @@ async def test_keys_are_due_in_the_order_they_were_added() -> None:
 
 async def test_discarded_key_is_never_due() -> None:
     due: list[str] = []
-    deadlines = Deadlines(0.01, due.append)
+    deadlines = TimeoutQueue(0.01, due.append)
     deadlines.add("a")
     deadlines.add("b")
     assert deadlines.discard("a")
@@ -35,7 +35,7 @@ async def test_key_added_when_one_is_due_has_its_whole_time() -> None:
         if key < 2:
             deadlines.add(key + 1)
 
-    deadlines = Deadlines(0.01, on_due)
+    deadlines = TimeoutQueue(0.01, on_due)
     began = loop.time()
     deadlines.add(0)
     await until(lambda: len(times) == 3)
@@ -43,7 +43,7 @@ async def test_key_added_when_one_is_due_has_its_whole_time() -> None:
 
 
 async def test_key_is_overdue_before_its_timer_has_run() -> None:
-    deadlines: Deadlines[str] = Deadlines(60.0, lambda key: None)
+    deadlines: TimeoutQueue[str] = TimeoutQueue(60.0, lambda key: None)
     deadlines.add("a")
     assert not deadlines.is_overdue("a")
     assert deadlines.is_overdue("a", early_seconds=61.0)

@@ -4,9 +4,9 @@ import asyncio
 import socket
 
 from chatio.realtime.websocket.frames import PING, PONG, frame
-from chatio.realtime.websocket.timeouts import Deadlines
+from chatio.realtime.websocket.timeouts import TimeoutQueue
 from chatio.realtime.websocket.transport import WebSocket
-from tests.system.seam.wire import client_frame, soon
+from tests.client.wire import client_frame, soon
 
 
 class Listener:
@@ -26,7 +26,7 @@ class Listener:
         if all_taken:
             self.all_taken.set()
 
-    def transport_lost(self, broken_rule: str | None) -> None: ...
+    def connection_lost(self, broken_rule: str | None) -> None: ...
 
 
 def pair() -> tuple[WebSocket, Listener, socket.socket]:
@@ -37,7 +37,7 @@ def pair() -> tuple[WebSocket, Listener, socket.socket]:
     own.setblocking(False)
     peer.setblocking(False)
     listener = Listener()
-    lingering: Deadlines[WebSocket] = Deadlines(1.0, WebSocket.abort)
+    lingering: TimeoutQueue[WebSocket] = TimeoutQueue(1.0, WebSocket.abort)
     return WebSocket(own, listener, lingering), listener, peer
 
 

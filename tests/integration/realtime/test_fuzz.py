@@ -1,4 +1,4 @@
-from tests.system.seam.fuzz import fuzz_decoders, fuzz_live
+from tests.integration.realtime.fuzz import fuzz_decoders, fuzz_live
 
 
 def test_decoders_raise_nothing_of_their_own() -> None:

@@ -15,8 +15,7 @@ import pytest
 
 from chatio.realtime import Server, create_server
 from chatio.realtime.limits import PACKETS_PER_TURN
-from tests.conftest import ExpectedLogs
-from tests.system.seam.wire import (
+from tests.client.wire import (
     SOCKET_IO,
     Http,
     Ws,
@@ -31,6 +30,7 @@ from tests.system.seam.wire import (
     text,
     until,
 )
+from tests.conftest import ExpectedLogs
 
 
 class Doors:

@@ -15,8 +15,8 @@ import socketio
 from socketio.exceptions import ConnectionRefusedError as LibraryRefusal
 
 from chatio.realtime import Server, create_server
+from tests.client.wire import join, leftovers, open_polling, open_ws, request, serving, soon, until
 from tests.conftest import ExpectedLogs
-from tests.system.seam.wire import join, leftovers, open_polling, open_ws, request, serving, soon, until
 
 Refusal: Any = LibraryRefusal
 

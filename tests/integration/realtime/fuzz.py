@@ -1,6 +1,6 @@
 """Nearly right packets and frames, by the hundred thousand, on the decoders and on a live connection.
 
-By hand: python -m tests.system.seam.fuzz [COUNT]; half of COUNT goes to the decoders, half to live
+By hand: python -m tests.integration.realtime.fuzz [COUNT]; half of COUNT goes to the decoders, half to live
 connections.
 """
 
@@ -12,8 +12,8 @@ from collections.abc import Callable
 from chatio.realtime.socketio.packets import ProtocolError, decode_engine, decode_socket, fill_placeholders
 from chatio.realtime.socketio.serializer import loads
 from chatio.realtime.websocket.frames import FrameError, FrameReader
-from tests.system.seam.churn import churn_server, rss_kib
-from tests.system.seam.wire import client_frame, join, leftovers, open_ws, serving, until
+from tests.client.wire import client_frame, join, leftovers, open_ws, serving, until
+from tests.integration.realtime.churn import churn_server, rss_kib
 
 PIECES = [
     *(

@@ -1,6 +1,6 @@
 """Clients that come and go in every way there is, and what they leave behind, which must be nothing.
 
-By hand: python -m tests.system.seam.churn [COUNT], which prints the tables' sizes and how RSS grew.
+By hand: python -m tests.integration.realtime.churn [COUNT], which prints the tables' sizes and how RSS grew.
 """
 
 import asyncio
@@ -8,8 +8,8 @@ import random
 import sys
 from typing import Any
 
-from chatio.realtime import TryLater, create_server
-from tests.system.seam.wire import (
+from chatio.realtime import TemporarilyUnavailable, create_server
+from tests.client.wire import (
     SOCKET_IO,
     Http,
     Ws,
@@ -32,7 +32,7 @@ def churn_server(**options: Any) -> tuple[Any, Any]:
         if auth == {"wait": True}:
             await asyncio.sleep(0.01)
         if auth == {"later": True}:
-            raise TryLater("too many")
+            raise TemporarilyUnavailable("too many")
         return bool(auth != {"refuse": True})
 
     @server.on("echo", namespace="/chat")

@@ -9,8 +9,8 @@ from typing import Any
 
 from chatio.realtime import Server, create_server
 from chatio.realtime.engineio.drain import CLOSES_PER_SECOND, UNHEARD_SECONDS
-from chatio.realtime.engineio.payload import Outgoing
-from tests.system.seam.wire import (
+from chatio.realtime.engineio.payload import EncodedPacket
+from tests.client.wire import (
     SOCKET_IO,
     Closed,
     Http,
@@ -61,7 +61,7 @@ class House:
         self.server, self.port = server, port
         self.log = NumberLog()
         self.fanout = server.create_fanout(
-            "/chat", self.log, lambda entry: ["said", entry.number, "." * ENTRY_BYTES]
+            "/chat", self.log, lambda entry: ["said", entry.sequence, "." * ENTRY_BYTES]
         )
 
         self.sids: list[str] = []
@@ -249,8 +249,8 @@ async def test_a_polling_client_that_is_let_go_gets_the_ack_of_a_moment_ago() ->
         assert '"sid"' in (await http.request("GET", target)).text
         (connection,) = home.server.eio.sockets.values()
         http.send("GET", target)
-        await until(lambda: connection.can_be_told)
-        connection.write(Outgoing.message("43/chat,1[]"))
+        await until(lambda: connection.is_writable_now)
+        connection.write(EncodedPacket.message("43/chat,1[]"))
         home.server.let_go(home.sids[0], "/chat")  # in the same turn of the loop
         leaving = asyncio.ensure_future(home.server.leave(SECONDS))
         assert (await http.answer()).text == "443/chat,1[]"

@@ -11,9 +11,7 @@ import uvloop
 from tornado.httputil import HTTPServerRequest
 
 from chatio.realtime import create_engine, create_server
-from tests.conftest import ExpectedLogs
-from tests.system.seam.churn import churn, churn_server
-from tests.system.seam.wire import (
+from tests.client.wire import (
     ENGINE_IO,
     SOCKET_IO,
     Http,
@@ -26,6 +24,8 @@ from tests.system.seam.wire import (
     serving,
     until,
 )
+from tests.conftest import ExpectedLogs
+from tests.integration.realtime.churn import churn, churn_server
 
 PAGE = "https://page.example"
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from chatio.realtime import EngineServer, create_engine
-from tests.system.seam.wire import (
+from tests.client.wire import (
     ENGINE_IO,
     Http,
     Ws,
@@ -213,7 +213,7 @@ async def test_websocket_messages_come_back_as_they_were() -> None:
 
 
 async def test_messages_sent_right_behind_the_handshake_are_not_lost() -> None:
-    from tests.system.seam.wire import text
+    from tests.client.wire import text
 
     async with echoing() as (_engine, port):
         ws = await Ws.open(port, f"{ENGINE_IO}websocket", early=b"".join(text(f"4{n}") for n in range(100)))

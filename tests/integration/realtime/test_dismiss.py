@@ -12,7 +12,7 @@ import pytest
 from chatio.chat.message_log import Entry, MessageLog
 from chatio.chat.messages import Message
 from chatio.realtime import Server, create_server
-from tests.system.seam.wire import Ws, join, leftovers, open_polling, open_ws, request, serving, until
+from tests.client.wire import Ws, join, leftovers, open_polling, open_ws, request, serving, until
 
 GOODBYE = '42["bye",{"reason":"late"}]'
 DISCONNECT = "41"
@@ -29,7 +29,7 @@ async def house(monkeypatch: pytest.MonkeyPatch, *, entries: int = 0) -> AsyncIt
         log.append(Message(f"{number}", "x" * 10_000, "1", "Ann", "10:00", "2026-01-01T00:00:00.000Z"))
 
     def as_event(entry: Entry) -> list[object]:
-        return ["entry", entry.number]  # its number only, or 10 kB of it where they are to fill a socket
+        return ["entry", entry.sequence]  # its number only, or 10 kB of it where they are to fill a socket
 
     server.create_fanout("/", log, as_event if entries < 100 else lambda entry: ["entry", entry.message.content])
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 from tornado.httpserver import HTTPServer
 from tornado.web import Application, RequestHandler
 
-from chatio.realtime import HTTP_SERVER_OPTIONS
+from chatio.server.serve import HTTP_SERVER_OPTIONS
 
 T = TypeVar("T")
 PATIENCE_SECONDS = 5.0

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from chatio.realtime import HandshakeRate, Pace, Refusal, TryLater, create_server
+from chatio.realtime import HandshakeRate, Pace, Refusal, TemporarilyUnavailable, create_server
 from chatio.realtime.limits import HEAD_BYTES, MAX_REFUSED_CONNECTS
-from chatio.throttling.rate_limiter import Throttle
-from tests.system.seam.wire import (
+from chatio.throttling.rate_limiter import RateLimiter
+from tests.client.wire import (
     SOCKET_IO,
     Http,
     Ws,
@@ -167,7 +167,7 @@ async def test_refusing_and_failing_connect_handlers_leave_nothing_counted() -> 
 
 
 async def test_handshakes_are_held_to_a_rate_for_each_address_and_line() -> None:
-    rate = HandshakeRate(Throttle(1, 60, burst=2))
+    rate = HandshakeRate(RateLimiter(1, 60, burst=2))
     _server, handler = create_server(trusted_proxies=["127.0.0.1"], gates=[rate])
     async with serving(handler) as port:
 
@@ -189,7 +189,7 @@ async def test_who_is_to_come_later_gets_no_answer_and_is_closed_with_1013(polli
 
     @server.on("connect", namespace="/chat")
     async def connect(sid: str, environ: Any) -> None:
-        raise TryLater("too many pages")
+        raise TemporarilyUnavailable("too many pages")
 
     async with serving(handler) as port:
         if polling:
@@ -210,7 +210,7 @@ async def test_nothing_is_kept_of_who_is_to_come_later_and_goes_at_once() -> Non
 
     @server.on("connect", namespace="/chat")
     async def connect(sid: str, environ: Any) -> None:
-        raise TryLater("too many pages")
+        raise TemporarilyUnavailable("too many pages")
 
     async with serving(handler) as port:
         ws = await open_ws(port)
@@ -252,7 +252,7 @@ async def test_who_asks_again_while_it_is_to_come_later_may_have_a_place_by_then
     @server.on("connect", namespace="/chat")
     async def connect(sid: str, environ: Any) -> None:
         if is_full:
-            raise TryLater("too many pages")
+            raise TemporarilyUnavailable("too many pages")
 
     @server.on("echo", namespace="/chat")
     async def echo(sid: str) -> str:
