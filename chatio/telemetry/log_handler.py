@@ -8,7 +8,8 @@ second fills no disk, nor does a handler that fails for every message. So who ha
                 extra={"event": "connection_refused", "address": address, "reason": reason})
 
 A kind is an event, or the place in the source of what is none; an event with a `reference`
-(chatio/telemetry/error_report.py) is a kind for each reference, so that each is found. What is held back is counted by `reason`: give texts of our own.
+(chatio/telemetry/error_report.py) is a kind for each reference, so that each is found. What is held back is
+counted by `reason`: give texts of our own.
 docs/logging.md has a row for every event; a test holds it against the code.
 """
 

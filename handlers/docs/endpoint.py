@@ -15,7 +15,7 @@ from handlers.docs.openapi import openapi_document
 from handlers.docs.wording import outline, prose
 from handlers.operation import unlisted
 
-FOLDER: Final = Path(__file__).parent / "docs"
+FOLDER: Final = Path(__file__).parent
 
 # No script, and no style but ours.
 PAGE_POLICY: Final = (

@@ -3,11 +3,11 @@
 import re
 import subprocess
 import urllib.request
-from pathlib import Path
 
+from tests.paths import ROOT
 from tests.system.server import PATIENCE_SECONDS, ServerProcess
 
-DEPLOY = Path(__file__).parents[2] / "deploy"
+DEPLOY = ROOT / "deploy"
 
 
 def promtool(*arguments: str, text: str | None = None) -> str:

@@ -12,7 +12,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-CONFIGURATION = Path(__file__).parents[2] / "deploy" / "nginx.conf"
+from tests.paths import ROOT
+
+CONFIGURATION = ROOT / "deploy" / "nginx.conf"
 PATIENCE_SECONDS = 20.0
 # Whether every server of the system tests stands behind it (`make test-nginx`).
 STANDS_BEFORE_ALL = os.environ.get("CHATIO_TESTS_NGINX") == "1"

@@ -15,9 +15,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
+from tests.paths import ROOT
 from tests.system.nginx import STANDS_BEFORE_ALL, Nginx, certificate
 
-ROOT = Path(__file__).parents[2]
 SECRET = "a secret of the system tests, long enough"
 PATIENCE_SECONDS = 20.0
 

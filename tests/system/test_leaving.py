@@ -27,7 +27,7 @@ from handlers.chat.session_expiry import SessionExpiry
 from tests.client.wire import Ws, client_frame, join, serving, text
 from tests.system.js import JsClients
 from tests.system.leaving import restart, storm
-from tests.system.server import ROOT, SECRET, ServerProcess, await_until
+from tests.system.server import SECRET, ServerProcess, await_until
 
 pytestmark = pytest.mark.direct(
     "how the process itself ends: half requests, bare sockets, who is refused meanwhile"

@@ -13,7 +13,7 @@ import pytest
 from dotenv import dotenv_values
 
 from tests.system.js import JsClients
-from tests.system.server import ROOT, ServerProcess, await_until
+from tests.system.server import ServerProcess, await_until
 
 
 def run_main(*options: str, **environ: str) -> subprocess.CompletedProcess[str]:

@@ -12,7 +12,7 @@ import jwt
 import pytest
 
 from tests.system.js import JsClients
-from tests.system.server import ROOT, SECRET, ServerProcess
+from tests.system.server import SECRET, ServerProcess
 from tests.system.test_chat import claims_of, transports
 from tests.system.test_sessions import assert_chats, assert_ended, bearer, sign_out, token_of
 

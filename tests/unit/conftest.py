@@ -1,10 +1,26 @@
 """What unit tests share."""
 
+from collections.abc import Iterator
+
 import pytest
+from tornado.ioloop import IOLoop
 
 from tests.unit.clock import Clock
+from tests.unit.handlers.rest_server import Rest
 
 
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
+
+
+@pytest.fixture
+def rest(io_loop: IOLoop) -> Iterator[Rest]:
+    async def make() -> Rest:
+        rest = Rest()
+        rest.start()
+        return rest
+
+    rest = io_loop.run_sync(make)
+    yield rest
+    io_loop.run_sync(rest.close)

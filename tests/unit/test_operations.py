@@ -1,13 +1,12 @@
 """docs/operations.md sends nobody after a name that there is not."""
 
 import re
-from pathlib import Path
 
 import pytest
 
 from chatio.config.settings import table
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/operations.md").read_text("utf-8")
 CODE = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL) + re.findall(r"`([^`\n]+)`", PAGE)
 

@@ -8,8 +8,7 @@ import pytest
 
 from chatio.config.loader import InvalidSettings, load, unknown_names
 from chatio.config.settings import Settings, table
-
-ROOT = Path(__file__).parents[2]
+from tests.paths import ROOT
 
 
 # A cell of a table, or a comment before a line, as it reads aloud.

@@ -274,7 +274,7 @@ async def test_a_refusal_for_now_is_one_line_with_its_reason(rest: Rest, caplog:
     rest.listen(doors(rest, LoadShedding))
     assert (await rest.call("GET", "/?secret")).status == 429
     (record,) = caplog.records
-    assert record.getMessage() == "busy from 127.0.0.1 refused for now: rate_limited"
+    assert record.getMessage() == "loadshedding from 127.0.0.1 refused for now: rate_limited"
     assert vars(record).items() >= {"event": "request_refused", "reason": "rate_limited"}.items()
 
 

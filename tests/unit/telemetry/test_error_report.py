@@ -27,7 +27,7 @@ def fail_there() -> Exception:
 
 
 def test_a_failure_is_one_line_of_type_place_and_reference(logs: ExpectedLogs) -> None:
-    logs.expect(r"^saying something failed: ValueError at tests\.unit\.test_faults:15 fail_here \(reference ")
+    logs.expect(r"^saying something failed: ValueError at tests\.unit\.telemetry\.test_error_report:15 fail_here \(reference ")
     reference = report(logger, "saying something", fail_here())
     (record,) = logs.records
     assert record.getMessage().endswith(f"(reference {reference})")
@@ -37,7 +37,7 @@ def test_a_failure_is_one_line_of_type_place_and_reference(logs: ExpectedLogs) -
             "event": "failure",
             "what": "saying something",
             "error": "ValueError",
-            "place": "tests.unit.test_faults:15 fail_here",
+            "place": "tests.unit.telemetry.test_error_report:15 fail_here",
             "reference": reference,
         }.items()
     )

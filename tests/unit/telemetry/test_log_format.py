@@ -104,7 +104,7 @@ def test_of_an_exception_only_type_and_place_are_written(formatter: logging.Form
     made.exc_text = "Traceback: hunter2"  # what another handler's formatter leaves
     made.stack_info = "Stack: hunter2"
     line = formatter.format(made)
-    assert "it failed: ValueError at tests.unit.test_loglines:28 caught" in line
+    assert "it failed: ValueError at tests.unit.telemetry.test_log_format:28 caught" in line
     assert "hunter2" not in line
     assert "Traceback" not in line
     assert "/" not in line

@@ -197,7 +197,7 @@ def test_level_is_the_least_that_is_written(logging_as_before: None, logs: Expec
 
 
 def test_a_warning_is_a_line_without_its_text_and_path(written: io.StringIO, logs: ExpectedLogs) -> None:
-    logs.expect("^UserWarning at test_logs:")
+    logs.expect("^UserWarning at test_log_handler:")
     with warnings.catch_warnings():
         install()
         warnings.simplefilter("always")
@@ -267,7 +267,7 @@ def fail_loop(*coroutines: Any) -> None:
 def test_what_nobody_caught_is_one_line(
     provoke: Any, what: str, written: io.StringIO, logs: ExpectedLogs, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    logs.expect(f"^{what} failed: HelpersError at tests.unit.test_logs:")
+    logs.expect(f"^{what} failed: HelpersError at tests.unit.telemetry.test_log_handler:")
     provoke()
     (line,) = lines_of(written)
     assert (line["event"], line["what"], line["error"]) == ("failure", what, "HelpersError")

@@ -2,7 +2,6 @@
 
 import ast
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,10 +18,9 @@ from handlers.operation import Undescribed, described, description_of, unlisted
 from handlers.responses import MessageResponse
 from handlers.rest.user import LogoutHandler
 from tests.documents import Wire, chat_document
+from tests.paths import ROOT
 from tests.unit.handlers.rest_server import Rest
 from tests.unit.handlers.test_routes import put_together
-
-ROOT = Path(__file__).parents[3]
 
 
 async def openapi(rest: Rest) -> dict[str, Any]:
@@ -112,7 +110,7 @@ def test_the_chat_without_presence_has_no_such_events() -> None:
 def test_every_event_that_the_chat_emits_or_handles_is_in_the_document() -> None:
     """Read from the code, so that one that no test happens to cause is missed here."""
     emitted: set[str] = set()
-    for path in (ROOT / "handlers").glob("*.py"):
+    for path in (ROOT / "handlers").rglob("*.py"):
         for call in (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)):
             if isinstance(call.func, ast.Attribute) and call.func.attr in ("emit", "aside", "dismiss"):
                 texts = [part.value for part in call.args if isinstance(part, ast.Constant)]

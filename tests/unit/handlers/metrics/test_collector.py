@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -24,8 +23,8 @@ from handlers.chat.namespace import NAMESPACE, ChatNamespace
 from handlers.chat.session_expiry import SessionExpiry
 from handlers.metrics.collector import MetricsCollector
 from handlers.metrics.requests import RequestMetrics
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[3]
 # https://prometheus.io/docs/practices/naming/
 UNITS = ("_seconds", "_bytes", "_info")
 COUNTS = ("_max", "_messages", "_connections", "_online", "_waiting", "_overloaded")

@@ -1,13 +1,11 @@
 """The words of refusals, and what they are counted as."""
 
 import ast
-from pathlib import Path
 
 import pytest
 
 from chatio.realtime.engineio.close_reasons import NAMES, REASONS, reason_of
-
-ROOT = Path(__file__).parents[3]
+from tests.paths import ROOT
 
 
 def test_every_rule_of_the_table_is_said_somewhere() -> None:
