@@ -10,6 +10,7 @@ from chatio.realtime.engineio.admission import AdmissionCheck, HandshakeRate, Lo
 from chatio.realtime.engineio.handler import handler_for
 from chatio.realtime.engineio.input_rate import Pace
 from chatio.realtime.engineio.server import EngineServer
+from chatio.realtime.options import RealtimeOptions
 from chatio.realtime.socketio.dispatch import TemporarilyUnavailable, ack_requested
 from chatio.realtime.socketio.server import Server
 
@@ -20,6 +21,7 @@ __all__ = [
     "HandshakeRate",
     "LoadShedding",
     "Pace",
+    "RealtimeOptions",
     "Refusal",
     "Server",
     "TemporarilyUnavailable",
@@ -30,7 +32,11 @@ __all__ = [
 
 
 def create_server(
-    *, connect_timeout: float = 45.0, trusted_proxies: Iterable[str] = (), **options: Any
+    typed: RealtimeOptions | None = None,
+    *,
+    connect_timeout: float = 45.0,
+    trusted_proxies: Iterable[str] = (),
+    **options: Any,
 ) -> tuple[Server, type[RequestHandler]]:
     """A Socket.IO server, and the Tornado handler class to mount at "/socket.io/".
 
@@ -40,6 +46,20 @@ def create_server(
     `max_connections_per_address` (IPv6: per /64): how many there may be at once. `gates`: who else is asked before
     a handshake, see `AdmissionCheck`. `input_pace`: how fast one connection may send, see `Pace`.
     """
+    if typed is not None:
+        connect_timeout, trusted_proxies = typed.connect_timeout, map(str, typed.trusted_proxies)
+        options = {
+            "namespaces": list(typed.namespaces),
+            "cors_allowed_origins": typed.cors_allowed_origins,
+            "ping_interval": typed.ping_interval,
+            "ping_timeout": typed.ping_timeout,
+            "max_http_buffer_size": typed.max_http_buffer_size,
+            "max_connections": typed.max_connections,
+            "max_connections_per_address": typed.max_connections_per_address,
+            "gates": typed.admission_checks,
+            "input_pace": typed.input_rate,
+            "async_handlers": False,
+        }
     server = Server(connect_timeout=connect_timeout, trusted_proxies=trusted_proxies, **options)
     return server, handler_for(server.eio)
 

@@ -27,7 +27,9 @@ def fail_there() -> Exception:
 
 
 def test_a_failure_is_one_line_of_type_place_and_reference(logs: ExpectedLogs) -> None:
-    logs.expect(r"^saying something failed: ValueError at tests\.unit\.telemetry\.test_error_report:15 fail_here \(reference ")
+    logs.expect(
+        r"^saying something failed: ValueError at tests\.unit\.telemetry\.test_error_report:15 fail_here \(reference "
+    )
     reference = report(logger, "saying something", fail_here())
     (record,) = logs.records
     assert record.getMessage().endswith(f"(reference {reference})")
