@@ -8,8 +8,8 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.browser.person import Person
+from tests.paths import ROOT
 from tests.system.conftest import js, server
-from tests.system.server import ROOT
 
 __all__ = ["browser", "js", "meet", "server", "shots"]
 

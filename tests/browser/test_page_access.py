@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import WIDE
 from tests.browser.person import Person
+from tests.paths import ROOT
 from tests.system.js import JsClients
 from tests.system.server import ServerProcess
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.server import ROOT
+from tests.paths import ROOT
 
 DEPLOY = ROOT / "deploy"
 MOST_EXPOSURE = 1.5

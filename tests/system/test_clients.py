@@ -9,9 +9,10 @@ from contextlib import contextmanager
 
 import pytest
 
+from tests.paths import ROOT
 from tests.system.js import FOLDER, JsClients
 from tests.system.proxy import CuttingProxy
-from tests.system.server import PATIENCE_SECONDS, ROOT, ServerProcess
+from tests.system.server import PATIENCE_SECONDS, ServerProcess
 
 ANN = {"email": "ann@chat.test", "password": "correct horse"}
 INTERPRETERS = {"js": ["node", "--input-type=module", "-"], "python": [sys.executable, "-"]}

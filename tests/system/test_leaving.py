@@ -25,6 +25,7 @@ from chatio.realtime import Server, create_server
 from handlers.chat.namespace import NAMESPACE, ChatNamespace
 from handlers.chat.session_expiry import SessionExpiry
 from tests.client.wire import Ws, client_frame, join, serving, text
+from tests.paths import ROOT
 from tests.system.js import JsClients
 from tests.system.leaving import restart, storm
 from tests.system.server import SECRET, ServerProcess, await_until

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from dotenv import dotenv_values
 
+from tests.paths import ROOT
 from tests.system.js import JsClients
 from tests.system.server import ServerProcess, await_until
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import jwt
 import pytest
 
+from tests.paths import ROOT
 from tests.system.js import JsClients
 from tests.system.server import SECRET, ServerProcess
 from tests.system.test_chat import claims_of, transports

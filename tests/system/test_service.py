@@ -16,9 +16,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.paths import ROOT
 from tests.system import restart
 from tests.system.js import JsClients
-from tests.system.server import PATIENCE_SECONDS, ROOT, SECRET, ServerProcess
+from tests.system.server import PATIENCE_SECONDS, SECRET, ServerProcess
 
 pytestmark = pytest.mark.direct("is about the socket that a service manager hands over")
 

@@ -28,8 +28,8 @@ ENTRY_BYTES = 50_000
 
 
 class Entry:
-    def __init__(self, number: int) -> None:
-        self.number = number
+    def __init__(self, sequence: int) -> None:
+        self.sequence = sequence
 
 
 class NumberLog:

@@ -395,7 +395,7 @@ async def test_raising_connect_handler_says_so_and_leaves_nothing(
     logs: ExpectedLogs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     logs.expect(
-        r"^connect handler failed: KeyError at tests\.system\.seam\.test_holes:\d+ connect \(reference \w+\)$"
+        r"^connect handler failed: KeyError at tests\.integration\.realtime\.test_holes:\d+ connect \(reference \w+\)$"
     )
     monkeypatch.setattr("chatio.realtime.socketio.server.REFUSED_SECONDS", 0.02)
     async with chat() as (server, port, _doors):

@@ -27,9 +27,8 @@ def fail_there() -> Exception:
 
 
 def test_a_failure_is_one_line_of_type_place_and_reference(logs: ExpectedLogs) -> None:
-    logs.expect(
-        r"^saying something failed: ValueError at tests\.unit\.telemetry\.test_error_report:15 fail_here \(reference "
-    )
+    place = r"tests\.unit\.telemetry\.test_error_report:15 fail_here"
+    logs.expect(rf"^saying something failed: ValueError at {place} \(reference ")
     reference = report(logger, "saying something", fail_here())
     (record,) = logs.records
     assert record.getMessage().endswith(f"(reference {reference})")

@@ -7,7 +7,7 @@ import pytest
 from tornado.ioloop import IOLoop
 
 from handlers.rest.page import CLIENT_FILE, Page, read_page
-from tests.system.server import ROOT
+from tests.paths import ROOT
 from tests.unit.handlers.rest_server import Answer, Rest
 
 INDEX = "<!doctype html><title>Chat</title>"
