@@ -7,7 +7,7 @@ from tornado.httputil import HTTPServerRequest
 
 from chatio.accounts.login_throttle import LoginThrottle
 from chatio.errors import BadCredentials, ChatioError, InvalidInput
-from chatio.throttling.client_ip import client_address, origin_of, parse_networks
+from chatio.throttling.client_ip import client_address, parse_networks, rate_limit_key
 from chatio.throttling.rate_limiter import RateLimiter
 
 
@@ -24,7 +24,7 @@ class Callers:
 
     def origin(self, request: HTTPServerRequest) -> str:
         """What the caller is counted as: `address`, or its /64."""
-        return origin_of(self.address(request))
+        return rate_limit_key(self.address(request))
 
 
 class PasswordThrottle:

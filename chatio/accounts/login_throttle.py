@@ -8,7 +8,7 @@
                             over all accounts
     address                 log-ins of any outcome     as many in each minute
 
-Who is a stranger to an account is told by the address (`chatio.addresses.origin_of`): after the right password
+Who is a stranger to an account is told by the address (`chatio.addresses.rate_limit_key`): after the right password
 from there it is one of the account's own for 30 days. So who guesses closes the account to strangers, not to its
 owner; and a neighbour behind the same router, who guesses at this very account, closes it there alone.
 
@@ -157,7 +157,7 @@ class LoginThrottle:
         """Around the check of a password. Raises `RateLimited` before it, when it is not to be checked.
 
         `failure` from within is one, no exception is a sign-in, and any other exception is neither.
-        `account`: `chatio.users.account_key`; `address`: `chatio.addresses.origin_of`.
+        `account`: `chatio.users.account_key`; `address`: `chatio.addresses.rate_limit_key`.
         """
         if not self._is_on:
             yield

@@ -10,7 +10,7 @@ from typing import Any
 from tornado.httpserver import HTTPServer
 from tornado.iostream import IOStream
 
-from chatio.throttling.client_ip import Network, is_trusted, origin_of
+from chatio.throttling.client_ip import Network, is_trusted, rate_limit_key
 from chatio.throttling.concurrency import ConcurrencyLimit
 
 # A polling client has one for its GET and one for its POST, and its page one for REST.
@@ -54,4 +54,4 @@ class LimitedHTTPServer(HTTPServer):
 
 def _origin(address: Any) -> str:
     """Who a socket's peer is counted as; a Unix socket's has no address."""
-    return origin_of(address[0]) if isinstance(address, tuple) else ""
+    return rate_limit_key(address[0]) if isinstance(address, tuple) else ""

@@ -34,7 +34,7 @@ def client_address(peer: str, forwarded_for: str, trusted: tuple[Network, ...]) 
 
 
 @lru_cache(maxsize=4096)  # asked three times for each connection, at 3.4 µs
-def origin_of(address: str) -> str:
+def rate_limit_key(address: str) -> str:
     """Who `address` is counted as: itself, or its /64 where it is of IPv6, which is what one line is given.
 
     A Unix socket's peer has no address, and counts as "".

@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple, Protocol
 
-from chatio.throttling.client_ip import origin_of
+from chatio.throttling.client_ip import rate_limit_key
 from chatio.throttling.concurrency import ConcurrencyLimit
 from chatio.throttling.rate_limiter import RateLimiter
 
@@ -60,17 +60,17 @@ class ConnectionLimit:
     def admit(self, address: str) -> Refusal | None:
         if self.is_full:
             return Refusal("too many connections", FULL_RETRY_SECONDS)
-        if not self._at.has_capacity(origin_of(address)):
+        if not self._at.has_capacity(rate_limit_key(address)):
             return Refusal("too many connections from one address", FULL_RETRY_SECONDS)
         return None
 
     def acquire(self, address: str) -> None:
         self.total += 1
-        self._at.acquire(origin_of(address))
+        self._at.acquire(rate_limit_key(address))
 
     def release(self, address: str) -> None:
         self.total -= 1
-        self._at.release(origin_of(address))
+        self._at.release(rate_limit_key(address))
 
 
 class HandshakeRate:
@@ -80,7 +80,7 @@ class HandshakeRate:
         self._throttle = throttle
 
     def admit(self, address: str) -> Refusal | None:
-        wait = self._throttle.wait_after(origin_of(address))
+        wait = self._throttle.wait_after(rate_limit_key(address))
         return Refusal("too many handshakes from one address", math.ceil(wait)) if wait else None
 
 

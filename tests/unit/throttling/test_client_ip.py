@@ -1,6 +1,6 @@
 import pytest
 
-from chatio.throttling.client_ip import client_address, origin_of, parse_networks
+from chatio.throttling.client_ip import client_address, parse_networks, rate_limit_key
 
 TRUSTED = parse_networks(["10.0.0.0/8", "192.0.2.1", "fd00::/8"])
 
@@ -49,4 +49,4 @@ def test_proxy_that_is_no_address_is_an_error() -> None:
     ],
 )
 def test_origin_is_the_address_or_its_line(address: str, origin: str) -> None:
-    assert origin_of(address) == origin
+    assert rate_limit_key(address) == origin
