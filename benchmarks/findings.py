@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import socketio
 from tornado.httputil import HTTPServerRequest
 
-from chatio.realtime import create_server
+from chatio.realtime import RealtimeOptions, create_server
 from tests.client.wire import SOCKET_IO, Closed, Http, Ws, join, open_polling, open_ws, request, serving
 
 WAIT_SECONDS = 0.7
@@ -418,7 +418,7 @@ def rss_kib() -> int:
 
 def make(kind: str, options: dict[str, Any]) -> tuple[Any, Any]:
     if kind == "seam":
-        return create_server(**(OPTIONS | options))
+        return create_server(RealtimeOptions(**(OPTIONS | options)))
     stock = {name: value for name, value in (OPTIONS | options).items() if name != "connect_timeout"}
     server = socketio.AsyncServer(async_mode="tornado", **stock)
     return server, socketio.get_tornado_handler(server)

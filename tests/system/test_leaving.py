@@ -21,7 +21,7 @@ from chatio.accounts.tokens import Tokens
 from chatio.chat.message_log import MessageLog
 from chatio.chat.message_rates import MessageRateLimits, Rates
 from chatio.chat.messages import Message
-from chatio.realtime import Server, create_server
+from chatio.realtime import RealtimeOptions, Server, create_server
 from handlers.chat.namespace import NAMESPACE, ChatNamespace
 from handlers.chat.session_expiry import SessionExpiry
 from tests.client.wire import Ws, client_frame, join, serving, text
@@ -184,7 +184,7 @@ def test_messages_sent_while_it_leaves_are_neither_acked_nor_lost(
 @asynccontextmanager
 async def chat(**rates: int) -> AsyncIterator[tuple[Server, MessageLog, ChatNamespace, Ws]]:
     """The namespace as `main.run` makes it, and somebody who has joined."""
-    server, handler = create_server(namespaces=[NAMESPACE], async_handlers=False)
+    server, handler = create_server(RealtimeOptions(namespaces=(NAMESPACE,)))
     tokens, log = Tokens(SECRET, ttl_seconds=60), MessageLog()
     namespace = ChatNamespace(
         server,
@@ -224,7 +224,7 @@ async def test_who_asks_for_an_ack_while_it_leaves_gets_none_also_if_much_waits_
         ws.http.writer.transport.resume_reading()  # type: ignore[attr-defined]
         for _ in range(400):
             assert str(await ws.receive()).startswith('42/chat,["receive-message"')
-        leaving = asyncio.ensure_future(server.leave(GRACE_SECONDS))
+        leaving = asyncio.ensure_future(server.shut_down(GRACE_SECONDS))
         assert await ws.receive_or_end() == "closed, 1001"
         assert log.head == 400
         ws.http.close()

@@ -23,7 +23,7 @@ async def serving(most: int, *proxies: str) -> AsyncIterator[tuple[LimitedHTTPSe
         yield server, next(iter(server._sockets.values())).getsockname()[1]
     finally:
         server.stop()
-        await soon(realtime.eio.drop_all())
+        await soon(realtime.eio.disconnect())
         await until(lambda: not len(realtime.eio.lingering))
         await server.close_all_connections()
 

@@ -15,7 +15,7 @@ from chatio.accounts.tokens import Tokens
 from chatio.chat.message_log import MessageLog
 from chatio.chat.message_rates import MessageRateLimits, Rates
 from chatio.chat.messages import Message
-from chatio.realtime import create_server
+from chatio.realtime import RealtimeOptions, create_server
 from chatio.telemetry.counters import LabelledCounter
 from chatio.telemetry.log_handler import ERRORS
 from chatio.throttling.load_shedding import LoopLagMonitor
@@ -33,7 +33,7 @@ ASKED_FOR = re.compile(r"\b(?:chatio|process|python)_[a-z_]+\b")
 
 @pytest.fixture
 def measures() -> Iterator[MetricsCollector]:
-    realtime, _ = create_server(async_handlers=False, max_connections=5)
+    realtime, _ = create_server(RealtimeOptions(max_connections=5))
     log = MessageLog()
     hasher = PasswordHasher(memory_kib=8, iterations=1)
     chat = ChatNamespace(
