@@ -111,7 +111,9 @@ class MetricsCollector(Collector):
     def _load(self) -> Iterator[Metric]:
         overload = self.overload
         yield _gauge("chatio_loop_lag_seconds", "How late the event loop is for good.", overload.lag_seconds)
-        yield _histogram("chatio_loop_delay_seconds", "How late each tenth of a second was.", overload.beats)
+        yield _histogram(
+            "chatio_loop_delay_seconds", "How late each tenth of a second was.", overload.lag_histogram
+        )
         yield _gauge("chatio_overloaded", "1 while newcomers are asked to wait.", overload.is_on)
         yield _counters("chatio_errors", "Lines of the log of level ERROR.", "event", self.errors.items())
 
