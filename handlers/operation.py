@@ -9,15 +9,11 @@ from typing import Any, Final, NamedTuple, TypeVar
 import msgspec
 
 from chatio.errors import (
+    TOKEN_ERRORS,
     BodyTooLarge,
     ChatioError,
     InvalidInput,
-    MissingToken,
     ShuttingDown,
-    TokenExpired,
-    TokenMalformed,
-    TokenRevoked,
-    TokenSignatureInvalid,
     Unforeseen,
 )
 from handlers.auth import is_authenticated
@@ -27,7 +23,6 @@ Struct = type[msgspec.Struct]
 
 # What no method has to name.
 ALWAYS: Final = (BodyTooLarge, ShuttingDown, Unforeseen)
-OF_TOKENS: Final = (MissingToken, TokenExpired, TokenSignatureInvalid, TokenMalformed, TokenRevoked)
 
 _MARK = "_described"
 
@@ -88,7 +83,7 @@ def description_of(method: Callable[..., Any]) -> Description | None:
         return None
     if not method.__doc__:
         raise Undescribed(f"{method.__qualname__} says not what it does")
-    implied = [*ALWAYS, *(OF_TOKENS if is_authenticated(method) else ())]
+    implied = [*ALWAYS, *(TOKEN_ERRORS if is_authenticated(method) else ())]
     if description.takes or description.query:
         implied.append(InvalidInput)
     return description._replace(raises=[*implied, *description.raises])

@@ -29,6 +29,7 @@ def test_a_put_past_the_bound_removes_the_key_that_was_put_longest_ago() -> None
 
 def test_a_put_of_a_key_of_a_full_map_removes_no_other_key() -> None:
     assert list(filled(*"abcca", max_keys=3)) == list("bca")
+    assert list(filled(*"abcc", max_keys=3)) == list("abc")
 
 
 def test_a_value_that_is_set_without_a_put_keeps_its_place() -> None:
