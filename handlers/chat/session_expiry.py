@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from chatio.accounts.tokens import Claims, Tokens
-from chatio.chat.socket_sessions import Reason, Session, Sessions
+from chatio.chat.socket_sessions import Reason, SocketSession, SocketSessions
 from chatio.errors import MissingToken, TokenMalformed, TokenOfAnother, TokenRevoked
 from chatio.realtime import Server
 from chatio.telemetry.error_report import report
@@ -33,7 +33,7 @@ class SessionExpiry:
         self._namespace = namespace
         self._tokens = tokens
         self._clock = clock
-        self._sessions = Sessions()
+        self._sessions = SocketSessions()
         self._timer: asyncio.TimerHandle | None = None
 
     def claims(self, raw: object) -> Claims:
@@ -88,7 +88,7 @@ class SessionExpiry:
             if len(self._sessions):
                 self._tick_later()
 
-    async def _end(self, sids: Iterable[str], reason: Reason, is_over: Callable[[Session], bool]) -> None:
+    async def _end(self, sids: Iterable[str], reason: Reason, is_over: Callable[[SocketSession], bool]) -> None:
         count = 0
         for sid in sids:
             session = self._sessions.get(sid)
@@ -113,12 +113,12 @@ class SessionExpiry:
     def _tick(self) -> None:
         self._server.eio.spawn(self._end_due())
 
-    def _is_revoked(self, session: Session) -> bool:
+    def _is_revoked(self, session: SocketSession) -> bool:
         return self._tokens.is_revoked(session.subject, session.token_id, session.issued_at)
 
-    def _is_due(self, session: Session) -> bool:
+    def _is_due(self, session: SocketSession) -> bool:
         return session.expires_at <= self._clock()
 
 
-def _session(claims: Claims) -> Session:
-    return Session(claims.subject, claims.token_id, claims.issued_at, claims.expires_at)
+def _session(claims: Claims) -> SocketSession:
+    return SocketSession(claims.subject, claims.token_id, claims.issued_at, claims.expires_at)
