@@ -133,7 +133,7 @@ def test_an_id_that_does_not_fit_is_replaced(candidate: object) -> None:
 
 
 @pytest.mark.parametrize("raw", [None, "id", ["id"], 7, {}])
-def test_what_has_no_id_has_none(raw: object) -> None:
+def test_a_draft_without_an_id_has_none(raw: object) -> None:
     assert fit_id(raw) is None
 
 
