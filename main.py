@@ -111,7 +111,7 @@ async def run(
         cors_allowed_origins=socket_origins(settings.origins, serves_page=page is not None),
         async_handlers=False,  # a client's messages are handled in the order in which it sent them
         namespaces=[NAMESPACE],  # without it "/" is served too, to anybody and for ever
-        trusted_proxies=settings.proxies,
+        trusted_proxies=map(str, settings.proxies),
         ping_interval=settings.ping_interval_seconds,
         ping_timeout=settings.ping_timeout_seconds,
         **bounds.of_connections(settings, LoadShedding(overload.retry_after_seconds)),
@@ -128,7 +128,7 @@ async def run(
         slow_client_seconds=settings.slow_client_seconds,
         max_connections_per_person=bounds.of_pages(settings),
     )
-    callers = Callers(settings.proxies)
+    callers = Callers(map(str, settings.proxies))
     requests = InFlightRequests(callers, newcomers_wait=overload.retry_after_seconds)
     outcomes = RequestMetrics()
     application = make_application(

@@ -15,7 +15,6 @@ from chatio.chat.message_rates import MessageRateLimits, Rates
 from chatio.config.settings import Settings
 from chatio.realtime import HandshakeRate, LoadShedding, Pace
 from chatio.server.connection_limit import LINES_PER_CLIENT, LimitedHTTPServer
-from chatio.throttling.client_ip import parse_networks
 from chatio.throttling.open_files import capacity
 from chatio.throttling.rate_limiter import RateLimiter
 
@@ -56,7 +55,7 @@ def of_tcp(settings: Settings, refused: Callable[[str, str], None]) -> Callable[
         LimitedHTTPServer,
         refused=refused,
         most_per_address=LINES_PER_CLIENT * settings.max_connections_per_address,
-        trusted=parse_networks(settings.proxies),
+        trusted=settings.proxies,
     )
 
 

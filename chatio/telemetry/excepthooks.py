@@ -1,4 +1,4 @@
-"""Hooks for uncaught exceptions: one log line each, without the traceback, `repr`s and paths that Python prints."""
+"""Hooks for uncaught exceptions: one log line each, without the traceback, `repr`s and paths of Python's."""
 
 import asyncio
 import logging
