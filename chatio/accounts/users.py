@@ -1,4 +1,4 @@
-"""Who is who: the rules of registering and signing in, whatever store keeps the people."""
+"""Users: the rules of registration, login and passwords, for any store."""
 
 import unicodedata
 import uuid
@@ -22,10 +22,10 @@ from chatio.stores.base import User, UserStore
 MAX_NAME_CHARS = 64
 PASSWORD_CHARS = range(8, 128 + 1)
 
-# Cc and Cs: no character at all; Zl, Zp: a new line in the middle of a name.
+# Cc and Cs are no characters; Zl and Zp begin a new line in the middle of a name.
 _NOT_IN_NAMES = {"Cc", "Cs", "Zl", "Zp"}
-# Embeddings, overrides and isolates of the bidirectional algorithm (UAX #9): one of them in a name turns the
-# text that stands behind it on everybody's page.
+# Embeddings, overrides and isolates of the bidirectional algorithm (UAX #9): one of them in a name reverses the
+# text after it on every page.
 _BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _VISIBLE = {"L", "N", "P", "S"}
 
@@ -83,7 +83,7 @@ class Confirmation(msgspec.Struct, frozen=True):
 
 
 class UserRegistry:
-    """The one register of people that REST and the chat share. Event loop only."""
+    """The users of the server. Event loop only."""
 
     def __init__(self, store: UserStore, hasher: PasswordHasher) -> None:
         self._store = store
@@ -122,31 +122,31 @@ class UserRegistry:
         return user
 
     async def get(self, user_id: str) -> User:
-        """Raises `UserUnknown`."""
+        """The user with this id. Raises `UserUnknown`."""
         user = await self._store.get(user_id)
         if user is None:
             raise UserUnknown
         return user
 
     async def confirm(self, user: User, password: str) -> None:
-        """Return if this is the password of `user`. Raises `WrongPassword`, `Overloaded`.
+        """Return if `password` is that of `user`. Raises `WrongPassword`, `Overloaded`.
 
-        Passwords can be guessed here as at `authenticate`: who calls it throttles it like a log-in.
+        A client can guess passwords here as with `authenticate`: the caller limits both by the `LoginThrottle`.
         """
         if not (await self._hasher.verify(_cut(password), user.password_hash)).matches:
             raise WrongPassword
 
     async def change_password(self, user: User, new_password: str) -> None:
-        """Give `user`, whose password was confirmed, this one.
+        """Replace the password of `user`, whose old one was confirmed.
 
-        Raises `Overloaded`, and `PasswordReplaced` or `UserUnknown` when somebody else was faster since.
+        Raises `Overloaded`, and `PasswordReplaced` or `UserUnknown` if another request was faster.
         """
         new = await self._hasher.hash(new_password)
         if not await self._store.replace_password_hash(user.id, old=user.password_hash, new=new):
             await self._raise_overtaken(user)
 
     async def remove(self, user: User) -> None:
-        """Forget `user`, whose password was confirmed. Raises `PasswordReplaced` or `UserUnknown` as above."""
+        """Remove `user`, whose password was confirmed. Raises `PasswordReplaced` or `UserUnknown` as above."""
         if not await self._store.remove(user.id, password_hash=user.password_hash):
             await self._raise_overtaken(user)
 
@@ -156,12 +156,12 @@ class UserRegistry:
 
 
 def _cut(password: str) -> str:
-    """One character past the longest is enough to be wrong; passlib raises from 4097 bytes on."""
+    """`password`, cut one character past the longest, which still is wrong; passlib raises from 4097 bytes on."""
     return password[: PASSWORD_CHARS.stop]
 
 
 def account_key(email: str) -> str:
-    """What all spellings of an e-mail address share, whether anybody has it or not; of any other text, itself."""
+    """The key that all spellings of an e-mail address share, whether a user has it or not; any text has one."""
     try:
         return _email_key(_normalized_email(email))
     except InvalidInput:
@@ -204,8 +204,8 @@ def _password_fault(password: str) -> str | None:
 
 def _normalized_email(text: str) -> str:
     text = text.strip()
-    # .test and .local (RFC 2606, RFC 6762) are no addresses of the internet, but of people on a LAN. The library
-    # has a switch for the first only, so the second is looked at as if it stood below the first.
+    # .test and .local (RFC 2606, RFC 6762) are no domains of the internet, but of local networks. The library has a
+    # switch for the first only, so the second is checked as if it were below the first.
     below = ".test" if text.lower().endswith(".local") else ""
     try:
         checked = validate_email(text + below, check_deliverability=False, test_environment=True)
