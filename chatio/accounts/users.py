@@ -204,8 +204,8 @@ def _password_fault(password: str) -> str | None:
 
 def _normalized_email(text: str) -> str:
     text = text.strip()
-    # .test and .local (RFC 2606, RFC 6762) are no domains of the internet, but of local networks. The library has a
-    # switch for the first only, so the second is checked as if it were below the first.
+    # .test and .local (RFC 2606, RFC 6762) are no domains of the internet, but of local networks. The library has
+    # a switch for the first only, so the second is checked as if it were below the first.
     below = ".test" if text.lower().endswith(".local") else ""
     try:
         checked = validate_email(text + below, check_deliverability=False, test_environment=True)
