@@ -171,11 +171,12 @@ def test_the_server_starts_says_where_and_ends_with_0(env_file: Write, stop_when
     # Whether the page's client is there is npm's affair.
     lines = "SERVER_PORT=0", "SERVER_HOST=127.0.0.1", f"JWT_SECRET_KEY={KEY}", "SERVE_PAGE=off"
     assert program.main(env_file(*lines)) == 0
-    begin, first, *others = stop_when_listening
+    begin, first, next_steps, *others = stop_when_listening
     assert begin.startswith(f"Chat.io {__version__} starts on Python 3.")
     assert begin.endswith(": SERVER_PORT, SERVER_HOST, JWT_SECRET_KEY, SERVE_PAGE")
     assert first.startswith("Chat.io is listening on http://127.0.0.1:")
-    assert others == ["Stopping: 0 connections are let go within 10 seconds", "Stopped"]
+    assert next_steps == f"Next: {first.rpartition(' ')[2]}/docs for the API; Ctrl-C stops the server"
+    assert others == ["Draining: 0 connections are closed within 10 seconds", "Stopped"]
 
 
 def test_what_the_loop_finds_wrong_is_ours_to_tell(
@@ -192,7 +193,7 @@ def test_what_the_loop_finds_wrong_is_ours_to_tell(
 def test_without_a_key_one_is_made_and_one_warning_says_what_that_means(
     env_file: Write, stop_when_listening: list[str], logs: ExpectedLogs
 ) -> None:
-    logs.expect("^JWT_SECRET_KEY is not set: .* everybody is signed out when it ends$")
+    logs.expect("^JWT_SECRET_KEY is not set: .* all users are logged out when it ends$")
     assert program.main(env_file("SERVER_PORT=0", "SERVER_HOST=127.0.0.1")) == 0
     assert len(logs.records) == 1
 

@@ -10,10 +10,11 @@ from tornado.web import Application, HTTPError
 from chatio.errors import FieldError, InvalidInput, RateLimited
 from chatio.server.in_flight import InFlightRequests
 from handlers.auth import public
-from handlers.base import MAX_BODY_BYTES, MAX_DISCARDED_BYTES, BaseHandler
+from handlers.base import MAX_BODY_BYTES, BaseHandler
 from tests.conftest import ExpectedLogs
 from tests.unit.handlers.rest_server import ORIGIN, PASSWORD, PATIENCE_SECONDS, Answer, Connection, Rest, request
 
+MAX_DISCARDED_BYTES = BaseHandler.MAX_DISCARDED_BYTES
 TOO_LARGE = {"message": "The request body is too large."}
 ADA = {"name": "Ada", "email": "ada@chat.test", "password": PASSWORD}
 
@@ -94,7 +95,7 @@ async def test_no_more_than_the_limit_is_held_of_a_body_that_is_too_large(rest: 
     class Watched(BaseHandler):
         def data_received(self, chunk: bytes) -> None:
             super().data_received(chunk)
-            held.append(len(self._body))
+            held.append(len(self.body))
 
         @public
         async def post(self) -> None:
@@ -224,8 +225,7 @@ async def test_a_good_answer_is_sent_whole_whatever_the_client_has_kept(rest: Re
 
 def doors(rest: Rest, handler: type[BaseHandler]) -> Application:
     """`handler` alone, at /."""
-    needs = {"cors": rest.cors, "requests": rest.requests}
-    return Application([(r"/", handler, needs)], log_function=lambda _: None)
+    return Application([(r"/", handler, {"services": rest.services})], log_function=lambda _: None)
 
 
 async def test_an_unforeseen_failure_answers_a_fixed_text_and_a_reference_that_the_log_bears(
@@ -274,7 +274,7 @@ async def test_a_refusal_for_now_is_one_line_with_its_reason(rest: Rest, caplog:
     rest.listen(doors(rest, LoadShedding))
     assert (await rest.call("GET", "/?secret")).status == 429
     (record,) = caplog.records
-    assert record.getMessage() == "loadshedding from 127.0.0.1 refused for now: rate_limited"
+    assert record.getMessage() == "Rate limited: request to loadshedding from 127.0.0.1 was refused"
     assert vars(record).items() >= {"event": "request_refused", "reason": "rate_limited"}.items()
 
 

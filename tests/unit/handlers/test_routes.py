@@ -1,14 +1,13 @@
 """The URL table, and the door left open that stops the server from starting."""
 
 import pytest
-from tornado.web import Application, RequestHandler
+from tornado.web import Application
 
 from handlers.auth import public
 from handlers.base import BaseHandler, NotFoundHandler
-from handlers.client import PasswordThrottle, RegistrationThrottle
 from handlers.rest.account import LoginHandler, RegisterHandler
 from handlers.rest.user import LogoutHandler, PasswordHandler, UserHandler
-from handlers.routes import UnguardedMethod, check_guards, make_application
+from handlers.routes import UnguardedMethod, check_guards
 from tests.unit.handlers.rest_server import Rest
 
 
@@ -19,22 +18,7 @@ async def left_open(self: BaseHandler) -> None:
 def put_together() -> Application:
     parts = Rest()
     try:
-        return make_application(
-            cors=parts.cors,
-            requests=parts.requests,
-            registry=parts.registry,
-            tokens=parts.tokens,
-            log=parts.log,
-            presence=parts.presence,
-            asyncapi=parts.asyncapi,
-            page=None,
-            end_sockets=parts.end_sockets,
-            password_throttle=PasswordThrottle(parts.callers, parts.sign_ins),
-            registration_throttle=RegistrationThrottle(parts.callers, parts.registrations),
-            outcomes=parts.outcomes,
-            readiness=parts.readiness,
-            socket_handler=RequestHandler,
-        )
+        return parts.application()
     finally:
         parts.hasher.close()
 

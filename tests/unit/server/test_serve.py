@@ -15,7 +15,7 @@ from tornado.web import Application
 import chatio.server.serve as serve_module
 from chatio.errors import ANSWERS, ShuttingDown
 from chatio.server.serve import HTTP_SERVER_OPTIONS, serve
-from chatio.server.shutdown import Handover, leave
+from chatio.server.shutdown import Handover, shut_down
 from chatio.server.signals import STOPPING as STOPPING_SIGNALS
 from chatio.server.systemd import SystemdNotifier
 from handlers.auth import public
@@ -23,7 +23,7 @@ from handlers.base import BaseHandler, NotFoundHandler
 from tests.conftest import ExpectedLogs
 from tests.unit.handlers.rest_server import ORIGIN, PATIENCE_SECONDS, Answer, Connection, Rest, request
 
-STOPPING = "Stopping: 7 connections are let go within 30 seconds"
+STOPPING = "Draining: 7 connections are closed within 30 seconds"
 
 
 @pytest.fixture(autouse=True)
@@ -103,17 +103,18 @@ class Server:
                 self.answer(200, {})
                 happened.append("answered")
 
-        needs = {"cors": rest.cors, "requests": rest.requests}
+        needs = {"services": rest.services}
         application = Application([(r"/", Waiting, needs)], log_function=lambda _: None)
         self.serving = asyncio.ensure_future(
             serve(
                 application,
                 host=host,
                 port=0,
+                lifecycle=rest.lifecycle,
                 requests=rest.requests,
                 clients=self,
                 grace_seconds=grace_seconds,
-                supervisor=SystemdNotifier(),
+                notifier=SystemdNotifier(),
                 status=lambda: "well",
             )
         )
@@ -161,7 +162,7 @@ async def test_what_is_under_way_is_finished_and_who_comes_is_answered_503(rest:
         await connection.send(request("GET", "/"))
         await asyncio.wait_for(server.begun.wait(), PATIENCE_SECONDS)
         os.kill(os.getpid(), signal.SIGTERM)
-        await told.line("Stopping")
+        await told.line("Draining")
         for refused in (await rest.call("GET", "/"), await late(kept_alive)):
             assert (refused.status, refused.json["message"]) == (503, ANSWERS[ShuttingDown].message)
             assert refused.header("retry-after") == "2"
@@ -209,7 +210,7 @@ async def test_a_second_signal_cuts_it_short_and_says_what_is_skipped(rest: Rest
         await server.stopped()
         assert await connection.ends()
     assert server.happened == []
-    assert told.lines[1:] == [STOPPING, "Leaving at once: 7 connections and 1 requests are cut off", "Stopped"]
+    assert told.lines[1:] == [STOPPING, "Stopping at once: 7 connections and 1 requests are cut off", "Stopped"]
     server.answer_now.set()
 
 
@@ -246,7 +247,7 @@ async def test_a_port_that_somebody_else_has_too_is_closed_when_nobody_polls(res
     """As with systemd's socket activation: who comes then waits for the next process."""
     (listening,) = bind_sockets(0, "127.0.0.1")
     port = listening.getsockname()[1]
-    needs = {"cors": rest.cors, "requests": rest.requests}
+    needs = {"services": rest.services}
     application = Application(
         default_handler_class=NotFoundHandler, default_handler_args=needs, log_function=lambda _: None
     )
@@ -254,13 +255,14 @@ async def test_a_port_that_somebody_else_has_too_is_closed_when_nobody_polls(res
     server.add_sockets([listening.dup()])
     clients = Leaving()
     left = asyncio.ensure_future(
-        leave(
+        shut_down(
             server,
+            lifecycle=rest.lifecycle,
             requests=rest.requests,
             clients=clients,
             grace_seconds=30,
             at_once=asyncio.Event(),
-            keeps_answering=False,
+            port_is_shared=True,
         )
     )
     await asyncio.wait_for(clients.begun.wait(), PATIENCE_SECONDS)

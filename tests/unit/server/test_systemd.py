@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from chatio.server.systemd import STATUS_SECONDS, SystemdNotifier, take_notifier
+from chatio.server.listen import CannotListen
+from chatio.server.systemd import STATUS_SECONDS, SystemdNotifier, take_descriptors, take_notifier
 from tests.conftest import ExpectedLogs
 
 PATIENCE_SECONDS = 20.0
@@ -120,7 +121,7 @@ async def test_without_a_manager_nothing_happens() -> None:
 async def test_a_manager_that_cannot_be_told_is_one_warning_and_hears_again_what_comes_later(
     tmp_path: Path, logs: ExpectedLogs
 ) -> None:
-    logs.expect("^The service manager was not told READY: No such file or directory$")
+    logs.expect("^Notifying the service manager of READY failed: No such file or directory$")
     supervisor = SystemdNotifier(str(tmp_path / "late"), watchdog_seconds=0.01)
     supervisor.ready(lambda: "well")
     assert len(logs.records) == 1
@@ -169,3 +170,35 @@ async def test_a_watchdog_of_another_process_or_of_nobody_is_not_fed(
 ) -> None:
     heard = await told_by({"NOTIFY_SOCKET": manager.address, **watchdog}, manager)
     assert heard == ["READY=1", "STATUS=well"]
+
+
+# --- descriptors
+
+
+def test_descriptors_begin_at_3_and_what_names_them_is_taken_away() -> None:
+    environ = {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "2", "LISTEN_FDNAMES": "a:b", "PATH": "/bin"}
+    assert list(take_descriptors(environ)) == [3, 4]
+    assert environ == {"PATH": "/bin"}
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {},
+        {"LISTEN_FDS": "1"},
+        {"LISTEN_PID": str(os.getpid())},
+        {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "0"},
+        {"LISTEN_PID": "1", "LISTEN_FDS": "1", "LISTEN_FDNAMES": "http"},
+    ],
+)
+def test_nothing_handed_over_to_us_is_no_descriptor(environ: dict[str, str]) -> None:
+    assert list(take_descriptors(environ)) == []
+    assert environ == {}
+
+
+@pytest.mark.parametrize(
+    ("pid", "count"), [("me", "1"), (None, "one"), (None, "-1"), (None, "9" * 5000), ("²", "1")]
+)
+def test_what_no_manager_would_write_is_one_clear_line(pid: str | None, count: str) -> None:
+    with pytest.raises(CannotListen, match=r"^LISTEN_PID and LISTEN_FDS must be numbers\.$"):
+        take_descriptors({"LISTEN_PID": pid or str(os.getpid()), "LISTEN_FDS": count})

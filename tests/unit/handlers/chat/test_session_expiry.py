@@ -38,7 +38,7 @@ def door() -> Door:
 
 
 @pytest.fixture
-def membership(door: Door, tokens: Tokens, io_loop: IOLoop) -> SessionExpiry:
+def sessions(door: Door, tokens: Tokens, io_loop: IOLoop) -> SessionExpiry:
     return SessionExpiry(cast(Server, door), "/chat", tokens)
 
 
@@ -46,49 +46,49 @@ def raw(tokens: Tokens, subject: str = "ada") -> dict[str, str]:
     return {"token": tokens.issue(subject=subject, name="Ada", email="ada@chat.test")}
 
 
-def enter(membership: SessionExpiry, tokens: Tokens, *sids: str, subject: str = "ada") -> Claims:
-    claims = membership.claims(raw(tokens, subject))
+def enter(sessions: SessionExpiry, tokens: Tokens, *sids: str, subject: str = "ada") -> Claims:
+    claims = sessions.verify(raw(tokens, subject))
     for sid in sids:
-        membership.enter(sid, claims)
+        sessions.add(sid, claims)
     return claims
 
 
 async def test_who_signed_out_while_their_connect_was_decided_is_not_let_in(
-    membership: SessionExpiry, tokens: Tokens
+    sessions: SessionExpiry, tokens: Tokens
 ) -> None:
-    claims = membership.claims(raw(tokens))
+    claims = sessions.verify(raw(tokens))
     tokens.revoke(claims)
     with pytest.raises(TokenRevoked):
-        membership.enter("a", claims)
+        sessions.add("a", claims)
 
 
-async def test_who_has_left_is_not_shown_out(membership: SessionExpiry, tokens: Tokens, door: Door) -> None:
-    enter(membership, tokens, "a", "b")
-    membership.leave("a")
+async def test_who_has_left_is_not_shown_out(sessions: SessionExpiry, tokens: Tokens, door: Door) -> None:
+    enter(sessions, tokens, "a", "b")
+    sessions.discard("a")
     tokens.revoke_all("ada")
-    await membership.end_revoked("ada", Reason.PASSWORD_CHANGED)
-    await membership.end_revoked("ada", Reason.PASSWORD_CHANGED)
+    await sessions.end_revoked("ada", Reason.PASSWORD_CHANGED)
+    await sessions.end_revoked("ada", Reason.PASSWORD_CHANGED)
     assert door.shown_out == ["b"]
 
 
 async def test_who_renews_or_leaves_while_others_are_shown_out_is_not(
-    membership: SessionExpiry, tokens: Tokens, door: Door
+    sessions: SessionExpiry, tokens: Tokens, door: Door
 ) -> None:
     """They are shown out some at a time, and the loop turns between."""
     sids = [f"{number}" for number in range(ENDED_PER_TURN + 3)]
-    enter(membership, tokens, *sids)
-    enter(membership, tokens, "other", subject="eve")
+    enter(sessions, tokens, *sids)
+    enter(sessions, tokens, "other", subject="eve")
     tokens.revoke_all("ada")
-    ending = asyncio.ensure_future(membership.end_revoked("ada", Reason.PASSWORD_CHANGED))
+    ending = asyncio.ensure_future(sessions.end_revoked("ada", Reason.PASSWORD_CHANGED))
     await asyncio.sleep(0)
     assert door.shown_out == sids[:ENDED_PER_TURN]
     renewed, left, stays = sids[ENDED_PER_TURN:]
-    membership.renew(renewed, raw(tokens))
-    membership.leave(left)
+    sessions.renew(renewed, raw(tokens))
+    sessions.discard(left)
     await ending
     assert door.shown_out == [*sids[:ENDED_PER_TURN], stays]
 
 
-async def test_a_renewal_says_when_the_new_token_expires(membership: SessionExpiry, tokens: Tokens) -> None:
-    enter(membership, tokens, "a")
-    assert int(time.time()) + 58 <= membership.renew("a", raw(tokens)) <= time.time() + 60
+async def test_a_renewal_says_when_the_new_token_expires(sessions: SessionExpiry, tokens: Tokens) -> None:
+    enter(sessions, tokens, "a")
+    assert int(time.time()) + 58 <= sessions.renew("a", raw(tokens)) <= time.time() + 60

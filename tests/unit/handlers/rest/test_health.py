@@ -34,6 +34,7 @@ async def test_health_answers_while_the_server_leaves_and_logs_nothing(
 ) -> None:
     caplog.set_level(logging.DEBUG, "chatio")
     rest.readiness["stopping"] = lambda: True
+    rest.lifecycle.drain()
     assert await rest.requests.finish(1)
     assert (await rest.call("POST", "/login", {})).status == 503
     caplog.clear()
@@ -57,12 +58,12 @@ async def test_health_counts_as_requests_of_its_own_route(rest: Rest) -> None:
     await rest.call("GET", "/healthz")
     await rest.call("GET", "/healthz/")
     await rest.call("GET", "/what/somebody/typed")
-    assert rest.outcomes.requests == {("/healthz", "2xx"): 2, ("other", "4xx"): 1}
+    assert rest.metrics.requests == {("/healthz", "2xx"): 2, ("other", "4xx"): 1}
 
 
 async def test_only_a_post_is_a_login(rest: Rest) -> None:
     await rest.call("GET", "/login")
-    assert rest.outcomes.logins.total() == 0
+    assert rest.metrics.logins.total() == 0
     for _ in range(2):
         await rest.call("POST", "/login", {"email": "ada@chat.test", "password": "not hers at all"})
-    assert rest.outcomes.logins["bad_credentials"] == rest.outcomes.logins.total() == 2
+    assert rest.metrics.logins["bad_credentials"] == rest.metrics.logins.total() == 2

@@ -8,8 +8,9 @@ from passlib.context import CryptContext
 from tornado.ioloop import IOLoop
 
 from chatio.accounts.login_throttle import LoginThrottle
+from chatio.throttling.client_ip import parse_networks
 from chatio.throttling.rate_limiter import RateLimiter
-from handlers.client import Callers
+from handlers.client import ClientAddresses
 from tests.unit.handlers.rest_server import Answer, Rest
 
 WRONG = "wrong password"
@@ -20,7 +21,7 @@ TOO_OFTEN = {"message": "That was too often. Please try again in a while."}
 def throttled(io_loop: IOLoop) -> Iterator[Rest]:
     async def make() -> Rest:
         rest = Rest()
-        rest.callers = Callers(["127.0.0.1", "10.0.0.0/8"])
+        rest.clients = ClientAddresses(parse_networks(["127.0.0.1", "10.0.0.0/8"]))
         rest.sign_ins = LoginThrottle()
         rest.registrations = RateLimiter(3, 3600)
         rest.start()

@@ -1,0 +1,111 @@
+"""Every event of the chat, in one table: the namespace dispatches by it, the AsyncAPI document is made from it."""
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+from chatio.chat.messages import Author, Draft, Message
+from chatio.chat.presence import Change
+from chatio.errors import (
+    ChatioError,
+    MessageEmpty,
+    MessageInvalid,
+    MessageTooLong,
+    MissingToken,
+    RateLimited,
+    ShuttingDown,
+    TokenExpired,
+    TokenMalformed,
+    TokenOfAnother,
+    TokenRevoked,
+    TokenSignatureInvalid,
+)
+from handlers.chat import events
+from handlers.responses import Offset
+
+_OF_MESSAGES: Final = (MessageInvalid, MessageEmpty, MessageTooLong, RateLimited)
+_OF_CONNECT: Final = (MissingToken, TokenExpired, TokenSignatureInvalid, TokenMalformed, TokenRevoked)
+_OF_RENEWAL: Final = (*_OF_CONNECT, TokenOfAnother, RateLimited)
+
+
+class Event(NamedTuple):
+    """One event in one direction. `key` names it in the document, `name` on the wire; `takes` are its arguments.
+
+    `replies` are keys of its answers; `codes` are the errors that it may carry.
+    """
+
+    key: str
+    name: str
+    summary: str
+    takes: Sequence[Any] = ()
+    replies: Sequence[str] = ()
+    codes: Sequence[type[ChatioError]] = ()
+    is_presence: bool = False  # documented only where presence is on
+    is_limited_by_handler: bool = False  # else the general rate limit of events applies before its handler
+
+    @property
+    def method(self) -> str:
+        """The method of `ChatNamespace` that handles it, named as python-socketio names them."""
+        return f"on_{self.name.lower().replace('-', '_')}"
+
+
+FROM_CLIENT: Final = (
+    Event(
+        "connect",
+        "CONNECT",
+        "Join the chat",
+        [events.ConnectAuth],
+        ["connected", "connect-error"],
+        is_limited_by_handler=True,
+    ),
+    Event(
+        "emit.send-message",
+        "send-message",
+        "Send a message to all users",
+        [Draft],
+        ["ack.accepted", "ack.refused"],
+        is_limited_by_handler=True,
+    ),
+    Event(
+        "emit.renew",
+        "renew",
+        "Stay connected, on a newer token",
+        [events.Renewal],
+        ["ack.renewed", "ack.not-renewed"],
+        is_limited_by_handler=True,
+    ),
+    Event("emit.typing", "typing", "Tell the other users that this one is typing", is_presence=True),
+)
+FROM_SERVER: Final = (
+    Event("on.receive-message", "receive-message", "A message of any user; its offset", [Message, Offset]),
+    Event(
+        "on.message-rejected",
+        "message-rejected",
+        "A message without an ack was rejected",
+        [events.MessageRejected],
+        codes=[*_OF_MESSAGES, ShuttingDown],
+    ),
+    Event(
+        "on.renew-rejected",
+        "renew-rejected",
+        "A renewal without an ack was rejected; the socket keeps its token",
+        [events.Refused],
+        codes=_OF_RENEWAL,
+    ),
+    Event("on.session-ended", "session-ended", "The token has ended; a DISCONNECT follows", [events.SessionEnded]),
+    Event("on.typing", "typing", "Another user is typing; once a second at most", [Author], is_presence=True),
+    Event(
+        "on.presence",
+        "presence",
+        "The users who came online and who went offline; once a second at most",
+        [Change],
+        is_presence=True,
+    ),
+)
+REPLIES: Final = (
+    Event("connected", "CONNECT", "The client has joined", [events.Connected]),
+    Event("connect-error", "CONNECT_ERROR", "The client may not join", [events.ConnectRefused], codes=_OF_CONNECT),
+    Event("ack.accepted", "ack", "The message is in the log", [events.Accepted]),
+    Event("ack.refused", "ack", "The message was rejected", [events.Refused], codes=_OF_MESSAGES),
+    Event("ack.renewed", "ack", "The socket has the newer token", [events.Renewed]),
+    Event("ack.not-renewed", "ack", "The socket keeps its token", [events.Refused], codes=_OF_RENEWAL),
+)
