@@ -74,10 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 async def run(
     settings: Settings, notifier: SystemdNotifier, errors: LabelledCounter[str], handed_over: Sequence[int] = ()
 ) -> None:
-    """Build the server from `settings` and serve until a signal. Raises `CannotListen`.
-
-    It listens on the descriptors `handed_over`, if any, and reports to `notifier`. `errors` is for the metrics.
-    """
+    """Serve as `settings` say, or on the descriptors `handed_over`, until a signal. Raises `CannotListen`."""
     asyncio.get_running_loop().set_exception_handler(excepthooks.loop_failed)
     core = build_core(settings)
     chat = build_chat(settings, core)
@@ -101,7 +98,7 @@ async def run(
             notifier=notifier,
             status=lambda: "serving" if presence is None else f"{len(presence)} people online",
             handed_over=handed_over,
-            on_listening=partial(_log_next_steps, settings),
+            on_listening=partial(_print_next_steps, settings),
         )
     finally:
         if metrics is not None:
@@ -142,9 +139,10 @@ def _log_start(settings: Settings) -> None:
     )
 
 
-def _log_next_steps(settings: Settings, url: str) -> None:
-    page = f"open {url}/ to chat, " if settings.serve_page == "on" else ""
-    logger.info("Next: %s%s/docs for the API; Ctrl-C stops the server", page, url, extra={"event": "next_steps"})
+def _print_next_steps(settings: Settings, url: str) -> None:
+    if sys.stdout.isatty():
+        page = f"Open {url}/ to chat. " if settings.serve_page == "on" else ""
+        print(f"{page}The API's documents are at {url}/docs. Ctrl-C stops the server.", flush=True)
 
 
 def _relax_garbage_collection() -> None:

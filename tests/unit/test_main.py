@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -171,12 +172,32 @@ def test_the_server_starts_says_where_and_ends_with_0(env_file: Write, stop_when
     # Whether the page's client is there is npm's affair.
     lines = "SERVER_PORT=0", "SERVER_HOST=127.0.0.1", f"JWT_SECRET_KEY={KEY}", "SERVE_PAGE=off"
     assert program.main(env_file(*lines)) == 0
-    begin, first, next_steps, *others = stop_when_listening
+    begin, first, *others = stop_when_listening
     assert begin.startswith(f"Chat.io {__version__} starts on Python 3.")
     assert begin.endswith(": SERVER_PORT, SERVER_HOST, JWT_SECRET_KEY, SERVE_PAGE")
     assert first.startswith("Chat.io is listening on http://127.0.0.1:")
-    assert next_steps == f"Next: {first.rpartition(' ')[2]}/docs for the API; Ctrl-C stops the server"
     assert others == ["Draining: 0 connections are closed within 10 seconds", "Stopped"]
+
+
+@pytest.mark.parametrize(("page", "says"), [("on", True), ("off", False)])
+def test_on_a_terminal_the_server_says_where_to_go_next(
+    env_file: Write,
+    stop_when_listening: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    page: str,
+    says: bool,
+) -> None:
+    arguments = env_file("SERVER_PORT=0", "SERVER_HOST=127.0.0.1", f"JWT_SECRET_KEY={KEY}", f"SERVE_PAGE={page}")
+    assert program.main(arguments) == 0
+    assert capsys.readouterr().out == ""
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert program.main(arguments) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    url = next(line.rpartition(" ")[2] for line in reversed(stop_when_listening) if "listening" in line)
+    assert f"{url}/docs" in line
+    assert "Ctrl-C" in line
+    assert (f"Open {url}/ to chat" in line) == says
 
 
 def test_what_the_loop_finds_wrong_is_ours_to_tell(
