@@ -84,20 +84,15 @@ def build_core(settings: Settings) -> Core:
 
 
 def build_chat(settings: Settings, core: Core) -> Chat:
-    bounds = limits.connection_limits(settings)
-    server, socket_handler = create_server(
-        RealtimeOptions(
-            namespaces=(NAMESPACE,),  # the default also serves "/", to every client and for ever
-            cors_allowed_origins=socket_origins(settings.origins, serves_page=settings.serve_page == "on"),
-            trusted_proxies=core.trusted_proxies,
-            ping_interval=settings.ping_interval_seconds,
-            ping_timeout=settings.ping_timeout_seconds,
-            max_connections=bounds.max_connections,
-            max_connections_per_address=bounds.max_connections_per_address,
-            admission_checks=(LoadShedding(core.load.retry_after_seconds), *bounds.admission_checks),
-            input_rate=bounds.input_rate,
-        )
+    options = RealtimeOptions(
+        namespaces=(NAMESPACE,),  # the default also serves "/", to every client and for ever
+        cors_allowed_origins=socket_origins(settings.origins, serves_page=settings.serve_page == "on"),
+        trusted_proxies=core.trusted_proxies,
+        ping_interval=settings.ping_interval_seconds,
+        ping_timeout=settings.ping_timeout_seconds,
+        admission_checks=(LoadShedding(core.load.retry_after_seconds),),
     )
+    server, socket_handler = create_server(limits.with_connection_limits(options, settings))
     sessions = SessionExpiry(server, NAMESPACE, core.tokens)
     namespace = ChatNamespace(
         server,

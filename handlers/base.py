@@ -29,7 +29,7 @@ from chatio.server.tornado_internals import is_answered, is_body_complete, is_im
 from chatio.telemetry.error_report import report
 from handlers.auth import public
 from handlers.cors import Cors
-from handlers.fields import read_fields, read_query
+from handlers.fields import read_json, read_query
 from handlers.responses import OK, ErrorResponse, InternalErrorResponse, ValidationErrorResponse
 from handlers.services import Services
 
@@ -86,8 +86,7 @@ class BaseHandler(BoundedBodyHandler):
         return MAX_BODY_BYTES
 
     def body_too_large_to_discard(self) -> None:
-        if not is_answered(self):
-            self.answer_error(BodyTooLarge())
+        self.answer_error(BodyTooLarge())
 
     @property
     def body_is_complete(self) -> bool:
@@ -97,13 +96,7 @@ class BaseHandler(BoundedBodyHandler):
         """The body, a JSON object, as `kind`. Raises `BodyTooLarge`, or `InvalidInput` with every fault."""
         if self.is_body_too_large:
             raise BodyTooLarge
-        try:
-            raw = msgspec.json.decode(self.body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            raise InvalidInput(FieldError("body", "The body is not JSON.")) from None
-        if not isinstance(raw, dict):
-            raise InvalidInput(FieldError("body", "The body is not a JSON object."))
-        return read_fields(kind, raw)
+        return read_json(kind, self.body)
 
     def query_as(self, kind: type[T]) -> T:
         """The query string as `kind`. Raises `InvalidInput` with every fault."""
@@ -156,13 +149,9 @@ class BaseHandler(BoundedBodyHandler):
     def _foreseen(self, status_code: int, error: BaseException | None) -> ChatioError:
         if isinstance(error, ChatioError):
             return error
-        if isinstance(error, HTTPError):
-            if status_code == 404:
-                return RouteUnknown()
-            if status_code == 405:
-                return MethodNotAllowed()
-            if 400 <= status_code < 500:
-                return InvalidInput(FieldError("request", "The request is malformed."))
+        if isinstance(error, HTTPError) and 400 <= status_code < 500:
+            tornados: dict[int, ChatioError] = {404: RouteUnknown(), 405: MethodNotAllowed()}
+            return tornados.get(status_code, InvalidInput(FieldError("request", "The request is malformed.")))
         if error is None:  # the server stops, and Tornado cancelled this request
             return ShuttingDown(retry_after_seconds=RETRY_AFTER_SECONDS)
         return Unforeseen(reference=report(logger, f"answering {self.request.method}", error))

@@ -13,6 +13,17 @@ MAX_DIGITS: Final = 15  # of a number in a query string; more are no JavaScript 
 T = TypeVar("T", bound=msgspec.Struct)
 
 
+def read_json(kind: type[T], body: bytes | bytearray) -> T:
+    """A JSON object as `kind`. Raises `InvalidInput` as `read_fields` does, and for anything but a JSON object."""
+    try:
+        raw = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise InvalidInput(FieldError("body", "The body is not JSON.")) from None
+    if not isinstance(raw, dict):
+        raise InvalidInput(FieldError("body", "The body is not a JSON object."))
+    return read_fields(kind, raw)
+
+
 def read_fields(kind: type[T], raw: Mapping[str, Any]) -> T:
     """`raw`, decoded JSON, as `kind`.
 

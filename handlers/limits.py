@@ -5,7 +5,7 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 
 from tornado.httpserver import HTTPServer
@@ -13,7 +13,7 @@ from tornado.httpserver import HTTPServer
 from chatio.accounts.login_throttle import LoginThrottle
 from chatio.chat.message_rates import MessageRateLimits, Rates
 from chatio.config.settings import Settings
-from chatio.realtime import AdmissionCheck, HandshakeRate, Pace
+from chatio.realtime import HandshakeRate, Pace, RealtimeOptions
 from chatio.server.connection_limit import CONNECTIONS_PER_CLIENT, LimitedHTTPServer
 from chatio.throttling.client_ip import Network
 from chatio.throttling.open_files import capacity
@@ -22,21 +22,12 @@ from chatio.throttling.rate_limiter import RateLimiter
 logger = logging.getLogger("chatio")
 
 
-@dataclass(frozen=True, kw_only=True)
-class ConnectionLimits:
-    """Limits of chat connections; the fields are those of `RealtimeOptions`. None: unlimited."""
-
-    max_connections: int
-    max_connections_per_address: int | None = None
-    admission_checks: tuple[AdmissionCheck, ...] = ()
-    input_rate: Pace
-
-
 def are_on(settings: Settings) -> bool:
     return settings.rate_limits == "on"
 
 
-def connection_limits(settings: Settings) -> ConnectionLimits:
+def with_connection_limits(options: RealtimeOptions, settings: Settings) -> RealtimeOptions:
+    """`options` with the limits of chat connections: how many, how often, and how fast each may send."""
     connections, is_bounded_by_files = capacity(settings.max_connections)
     if is_bounded_by_files:
         logger.warning(
@@ -45,15 +36,16 @@ def connection_limits(settings: Settings) -> ConnectionLimits:
             connections,
             extra={"event": "few_open_files", "max_connections": connections},
         )
+    options = replace(options, max_connections=connections)
     if not are_on(settings):
-        return ConnectionLimits(max_connections=connections, input_rate=Pace())
+        return options
     per_address = settings.max_connections_per_address
     # All clients at one address may reconnect at once: an office behind one NAT, after a restart of its proxy.
     handshakes = RateLimiter(settings.connects_per_minute, 60.0, burst=per_address)
-    return ConnectionLimits(
-        max_connections=connections,
+    return replace(
+        options,
         max_connections_per_address=per_address,
-        admission_checks=(HandshakeRate(handshakes),),
+        admission_checks=(*options.admission_checks, HandshakeRate(handshakes)),
         input_rate=Pace(settings.input_bytes_per_second, settings.input_burst_bytes),
     )
 

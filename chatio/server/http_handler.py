@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Final
 from tornado.httputil import HTTPServerRequest
 from tornado.web import Application, RequestHandler, stream_request_body
 
-from chatio.server.tornado_internals import close_after_answer, http_connection
+from chatio.server.tornado_internals import close_after_answer, http_connection, is_answered
 
 _UNBOUNDED: Final = 2**63  # what Tornado is told: its own limit answers without our headers
 
@@ -48,7 +48,7 @@ class BoundedBodyHandler(RequestHandler):
         """Called once, when the body exceeds its limit; the rest is discarded."""
 
     def body_too_large_to_discard(self) -> None:
-        """Called when the body exceeds `MAX_DISCARDED_BYTES`, perhaps several times. To answer, if still due."""
+        """Called when the body exceeds `MAX_DISCARDED_BYTES`, and the handler has not answered yet: answer now."""
 
     @property
     def announced_body_bytes(self) -> int:
@@ -69,7 +69,7 @@ class BoundedBodyHandler(RequestHandler):
                 return
             self.discard_body()
             self.body_too_large()
-        if self.body_bytes > self.MAX_DISCARDED_BYTES:
+        if self.body_bytes > self.MAX_DISCARDED_BYTES and not is_answered(self):
             self.body_too_large_to_discard()
 
     # The answer

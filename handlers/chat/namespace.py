@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import socketio
 
-from chatio.chat.message_log import Entry, MessageLog
+from chatio.chat.message_log import MessageLog
 from chatio.chat.message_rates import MessageRateLimits
 from chatio.chat.messages import Author, fit_id, stamp
 from chatio.chat.presence import Presence
@@ -33,24 +33,10 @@ from handlers.chat.session_expiry import SessionExpiry
 
 NAMESPACE = "/chat"
 
-# "disconnect" is python-socketio's own event: no client sends it, so no rate limit applies.
-_LIMITED_BY_HANDLER = {"disconnect", *(event.name.lower() for event in FROM_CLIENT if event.is_limited_by_handler)}
-
-
-def receive_message(entry: Entry) -> list[object]:
-    """The event that delivers an entry of the log: its name, the message, and the offset."""
-    return ["receive-message", msgspec.to_builtins(entry.message), entry.offset]
-
-
-def _accepted(entry: Entry) -> Any:
-    accepted = events.Accepted(True, entry.message.id, entry.offset, entry.message.sent_at)
-    return msgspec.structs.asdict(accepted)  # flat: 0.2 µs, `to_builtins` takes 0.5
-
-
-def _cause(error: ChatioError) -> events.Cause:
-    answer = answer_to(error)
-    later = error.retry_after_seconds if isinstance(error, Temporary) else msgspec.UNSET
-    return events.Cause(answer.code, answer.socket_message or answer.message, later)
+# "disconnect" is python-socketio's own event, which no client sends.
+_LIMITED_BY_HANDLER = frozenset(
+    {"disconnect", *(event.name.lower() for event in FROM_CLIENT if not event.is_presence)}
+)
 
 
 class ChatNamespace(socketio.AsyncNamespace):
@@ -74,7 +60,7 @@ class ChatNamespace(socketio.AsyncNamespace):
         super().__init__(NAMESPACE)
         server.register_namespace(self)
         self.fanout = server.create_fanout(
-            NAMESPACE, log, receive_message, slow_client_seconds=slow_client_seconds
+            NAMESPACE, log, events.receive_message, slow_client_seconds=slow_client_seconds
         )
         self._sessions = sessions
         self._log = log
@@ -89,8 +75,9 @@ class ChatNamespace(socketio.AsyncNamespace):
         self.message_refusals = LabelledCounter(codes(MessageRejected, Temporary))
         self.repeated = 0  # messages that the log had already
         self._handlers: dict[str, Callable[..., Awaitable[Any]]] = {
-            event.name.lower(): getattr(self, event.method) for event in FROM_CLIENT
-        } | {"disconnect": self.on_disconnect}
+            name: getattr(self, "on_" + name.replace("-", "_"))  # as python-socketio names them
+            for name in ("disconnect", *(event.name.lower() for event in FROM_CLIENT))
+        }
 
     @property
     def people(self) -> int:
@@ -150,7 +137,7 @@ class ChatNamespace(socketio.AsyncNamespace):
             # Acknowledged even past the rate limit: the client would take the message for lost.
             self._limits.try_event(sid, author)
             self.repeated += 1
-            return _accepted(sent)
+            return events.accepted(sent)
         if self.server.is_leaving:
             return await self._turn_away(sid, raw)
         try:
@@ -167,7 +154,7 @@ class ChatNamespace(socketio.AsyncNamespace):
             self.fanout.wake()
         else:
             self.repeated += 1
-        return _accepted(entry)
+        return events.accepted(entry)
 
     async def on_typing(self, sid: str, *_: object) -> None:
         if self._presence is not None:
@@ -179,7 +166,7 @@ class ChatNamespace(socketio.AsyncNamespace):
             self._limits.acquire_event(sid, self._authors[sid])
             return msgspec.to_builtins(events.Renewed(True, self._sessions.renew(sid, raw)))
         except (TokenError, RateLimited) as error:
-            refusal = msgspec.to_builtins(events.Refused(False, _cause(error)))
+            refusal = msgspec.to_builtins(events.Refused(False, events.cause(error)))
         if ack_requested():
             return refusal
         await self.emit("renew-rejected", refusal, to=sid)
@@ -187,7 +174,7 @@ class ChatNamespace(socketio.AsyncNamespace):
 
     async def _reject(self, sid: str, raw: object, error: ChatioError) -> Any:
         """Tell the sender only: in the ack if it asked for one, else by an event."""
-        cause = _cause(error)
+        cause = events.cause(error)
         self.message_refusals.increment(cause.code)
         if ack_requested():
             return msgspec.to_builtins(events.Refused(False, cause))

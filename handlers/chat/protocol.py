@@ -39,40 +39,14 @@ class Event(NamedTuple):
     takes: Sequence[Any] = ()
     replies: Sequence[str] = ()
     codes: Sequence[type[ChatioError]] = ()
-    is_presence: bool = False  # documented only where presence is on
-    is_limited_by_handler: bool = False  # else the general rate limit of events applies before its handler
-
-    @property
-    def method(self) -> str:
-        """The method of `ChatNamespace` that handles it, named as python-socketio names them."""
-        return f"on_{self.name.lower().replace('-', '_')}"
+    # Documented only where presence is on. From a client, the general rate limit of events applies to it.
+    is_presence: bool = False
 
 
 FROM_CLIENT: Final = (
-    Event(
-        "connect",
-        "CONNECT",
-        "Join the chat",
-        [events.ConnectAuth],
-        ["connected", "connect-error"],
-        is_limited_by_handler=True,
-    ),
-    Event(
-        "emit.send-message",
-        "send-message",
-        "Send a message to all users",
-        [Draft],
-        ["ack.accepted", "ack.refused"],
-        is_limited_by_handler=True,
-    ),
-    Event(
-        "emit.renew",
-        "renew",
-        "Stay connected, on a newer token",
-        [events.Renewal],
-        ["ack.renewed", "ack.not-renewed"],
-        is_limited_by_handler=True,
-    ),
+    Event("connect", "CONNECT", "Join the chat", [events.ConnectAuth], ["connected", "connect-error"]),
+    Event("emit.send-message", "send-message", "Send a message", [Draft], ["ack.accepted", "ack.refused"]),
+    Event("emit.renew", "renew", "Use a newer token", [events.Renewal], ["ack.renewed", "ack.not-renewed"]),
     Event("emit.typing", "typing", "Tell the other users that this one is typing", is_presence=True),
 )
 FROM_SERVER: Final = (
@@ -93,13 +67,7 @@ FROM_SERVER: Final = (
     ),
     Event("on.session-ended", "session-ended", "The token has ended; a DISCONNECT follows", [events.SessionEnded]),
     Event("on.typing", "typing", "Another user is typing; once a second at most", [Author], is_presence=True),
-    Event(
-        "on.presence",
-        "presence",
-        "The users who came online and who went offline; once a second at most",
-        [Change],
-        is_presence=True,
-    ),
+    Event("on.presence", "presence", "Users came or left; once a second at most", [Change], is_presence=True),
 )
 REPLIES: Final = (
     Event("connected", "CONNECT", "The client has joined", [events.Connected]),

@@ -16,7 +16,6 @@ from tornado.web import Application, HTTPError
 from chatio.server.http_handler import BoundedBodyHandler
 from chatio.server.listen import CannotListen
 from chatio.server.serve import HTTP_SERVER_OPTIONS
-from chatio.server.tornado_internals import is_answered
 from chatio.telemetry.error_report import report
 
 logger = logging.getLogger("chatio.metrics")
@@ -33,8 +32,7 @@ class _PlainHandler(BoundedBodyHandler):
             raise HTTPError(413)
 
     def body_too_large_to_discard(self) -> None:
-        if not is_answered(self):
-            self.send_error(413)
+        self.send_error(413)
 
     def write_error(self, status_code: int, **details: Any) -> None:
         _, error, _ = details.get("exc_info", (None, None, None))
