@@ -21,7 +21,6 @@ from chatio.throttling.load_shedding import LoopLagMonitor
 from handlers import limits
 from handlers.chat.namespace import NAMESPACE, ChatNamespace
 from handlers.chat.session_expiry import SessionExpiry
-from handlers.client import ClientAddresses
 from handlers.cors import Cors, socket_origins
 from handlers.docs.asyncapi import asyncapi_document
 from handlers.metrics.collector import MetricsCollector
@@ -29,7 +28,6 @@ from handlers.metrics.requests import RequestMetrics
 from handlers.rest.page import read_page
 from handlers.routes import make_application
 from handlers.services import Services
-from handlers.throttling import PasswordThrottle, RegistrationThrottle
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,19 +108,18 @@ def build_chat(settings: Settings, core: Core) -> Chat:
 
 def build_rest(settings: Settings, core: Core, chat: Chat, *, page_folder: Path) -> Rest:
     """Raises what `make_application` raises, and OSError for a page that cannot be read."""
-    clients = ClientAddresses(core.trusted_proxies)
     requests = InFlightRequests(core.lifecycle, overloaded_seconds=core.load.retry_after_seconds)
     services = Services(
         lifecycle=core.lifecycle,
         requests=requests,
         cors=Cors(settings.origins),
-        clients=clients,
+        trusted_proxies=core.trusted_proxies,
         registry=core.registry,
         tokens=core.tokens,
         log=core.log,
         presence=core.presence,
-        password_throttle=PasswordThrottle(clients, limits.login_throttle(settings)),
-        registration_throttle=RegistrationThrottle(clients, limits.registration_limit(settings)),
+        logins=limits.login_throttle(settings),
+        registrations=limits.registration_limit(settings),
         end_sockets=chat.sessions.end_revoked,
         readiness={
             "stopping": lambda: core.lifecycle.is_stopping,

@@ -25,8 +25,9 @@ from chatio.errors import (
 )
 from chatio.server.http_handler import BoundedBodyHandler
 from chatio.server.in_flight import RETRY_AFTER_SECONDS
-from chatio.server.tornado_internals import is_answered, is_body_complete, is_implemented
+from chatio.server.lifecycle import Phase
 from chatio.telemetry.error_report import report
+from chatio.throttling.client_ip import rate_limit_key
 from handlers.auth import public
 from handlers.cors import Cors
 from handlers.fields import read_json, read_query
@@ -34,7 +35,6 @@ from handlers.responses import OK, ErrorResponse, InternalErrorResponse, Validat
 from handlers.services import Services
 
 MAX_BODY_BYTES: Final = 16 * 1024
-HTTP_METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -57,10 +57,10 @@ class BaseHandler(BoundedBodyHandler):
     def tokens(self) -> Tokens:
         return self.services.tokens
 
-    @classmethod
-    def methods(cls) -> list[str]:
-        """The HTTP methods that this handler has, besides OPTIONS."""
-        return [name for name in HTTP_METHODS if is_implemented(cls, name)]
+    @property
+    def rate_limit_key(self) -> str:
+        """What the client is counted as: its address, or that address's /64 (IPv6)."""
+        return rate_limit_key(self.client_address(self.services.trusted_proxies))
 
     def set_default_headers(self) -> None:
         super().set_default_headers()
@@ -76,10 +76,7 @@ class BaseHandler(BoundedBodyHandler):
         if self.request.method != "OPTIONS" and not self.answers_while_draining:
             self.services.requests.admit(sheds_load=self.sheds_load)
         self.bound_body()
-        announced = self.announced_body_bytes
-        if announced > self.MAX_DISCARDED_BYTES or (
-            announced > MAX_BODY_BYTES and "Expect" in self.request.headers
-        ):
+        if self.is_announced_too_large:
             raise BodyTooLarge
 
     def body_limit_bytes(self) -> int:
@@ -87,10 +84,6 @@ class BaseHandler(BoundedBodyHandler):
 
     def body_too_large_to_discard(self) -> None:
         self.answer_error(BodyTooLarge())
-
-    @property
-    def body_is_complete(self) -> bool:
-        return is_body_complete(self.request)
 
     def body_as(self, kind: type[T]) -> T:
         """The body, a JSON object, as `kind`. Raises `BodyTooLarge`, or `InvalidInput` with every fault."""
@@ -116,7 +109,8 @@ class BaseHandler(BoundedBodyHandler):
         self.finish(text)
 
     def finish(self, chunk: str | bytes | dict[str, Any] | None = None) -> "asyncio.Future[None]":
-        if self.services.lifecycle.is_stopping:  # the client's next request is to reach the next process
+        if self.services.lifecycle.phase is not Phase.SERVING:
+            # The client's next request is to reach the next process.
             self.close_after_answer()
         sent = super().finish(chunk)
         self.services.requests.sending(sent)
@@ -124,7 +118,7 @@ class BaseHandler(BoundedBodyHandler):
 
     def give_up(self) -> None:
         """Answer now: the server ends, and this request did not finish in time."""
-        if not is_answered(self):
+        if not self.is_answered:
             self.answer_error(ShuttingDown(retry_after_seconds=RETRY_AFTER_SECONDS))
 
     async def options(self, *_: str) -> None:
@@ -177,7 +171,7 @@ class BaseHandler(BoundedBodyHandler):
 
     def _log_refused(self, reason: str) -> None:
         endpoint = type(self).__name__.removesuffix("Handler").lower()
-        address = self.services.clients.address(self.request)
+        address = self.client_address(self.services.trusted_proxies)
         logger.info(
             "%s: request to %s from %s was refused",
             reason.replace("_", " ").capitalize(),

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
+from chatio.accounts.login_throttle import LoginThrottle
 from chatio.accounts.tokens import Tokens
 from chatio.accounts.users import UserRegistry
 from chatio.chat.message_log import MessageLog
@@ -10,9 +11,9 @@ from chatio.chat.presence import Presence
 from chatio.chat.socket_sessions import Reason
 from chatio.server.in_flight import InFlightRequests
 from chatio.server.lifecycle import Lifecycle
-from handlers.client import ClientAddresses
+from chatio.throttling.client_ip import Network
+from chatio.throttling.rate_limiter import RateLimiter
 from handlers.cors import Cors
-from handlers.throttling import PasswordThrottle, RegistrationThrottle
 
 # Closes the sockets of a user whose tokens were just ended.
 EndSockets = Callable[[str, Reason], Awaitable[None]]
@@ -27,12 +28,12 @@ class Services:
     lifecycle: Lifecycle
     requests: InFlightRequests
     cors: Cors
-    clients: ClientAddresses
+    trusted_proxies: tuple[Network, ...]
     registry: UserRegistry
     tokens: Tokens
     log: MessageLog
     presence: Presence | None  # None: off
-    password_throttle: PasswordThrottle
-    registration_throttle: RegistrationThrottle
+    logins: LoginThrottle  # asked by every endpoint that checks a password
+    registrations: RateLimiter
     end_sockets: EndSockets
     readiness: ReadinessChecks = field(default_factory=dict)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from chatio.errors import Overloaded, ShuttingDown
-from chatio.server.lifecycle import Lifecycle
+from chatio.server.lifecycle import Lifecycle, Phase
 
 # When the server stops, the rest of a body must arrive within this time. Bodies have at most 16 KiB.
 LATE_BODY_SECONDS: Final = 1.0
@@ -40,12 +40,12 @@ class InFlightRequests:
     def begin(self, request: Request) -> None:
         self._in_flight[request] = None
         self._idle.clear()
-        if self._lifecycle.is_stopping:
+        if self._lifecycle.phase is not Phase.SERVING:
             self._start_body_timeout(request)
 
     def admit(self, *, sheds_load: bool) -> None:
         """Raises `ShuttingDown` while the server drains, and `Overloaded` for a request that can wait."""
-        if self._lifecycle.is_draining:
+        if self._lifecycle.phase is Phase.DRAINING:
             raise ShuttingDown(retry_after_seconds=RETRY_AFTER_SECONDS)
         if sheds_load and (wait := self._overloaded_seconds()):
             raise Overloaded(retry_after_seconds=wait)

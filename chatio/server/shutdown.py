@@ -10,7 +10,6 @@ from tornado.httpserver import HTTPServer
 
 from chatio.server.in_flight import InFlightRequests
 from chatio.server.lifecycle import Lifecycle
-from chatio.server.tornado_internals import has_connections
 
 logger = logging.getLogger("chatio")
 
@@ -47,8 +46,8 @@ class Handover:
 
     def may_bring_somebody(self) -> bool:
         """Whether a client may still connect to the chat, over a connection that was open when the port closed."""
-        may_ask = has_connections(self._server) and asyncio.get_running_loop().time() < self._requests_until
-        return may_ask or not self._requests.is_idle
+        may_ask = self._server._connections and asyncio.get_running_loop().time() < self._requests_until
+        return bool(may_ask) or not self._requests.is_idle
 
 
 async def shut_down(

@@ -28,7 +28,7 @@ class _PlainHandler(BoundedBodyHandler):
 
     def prepare(self) -> None:
         self.bound_body()
-        if self.announced_body_bytes > self.MAX_DISCARDED_BYTES:
+        if self.is_announced_too_large:
             raise HTTPError(413)
 
     def body_too_large_to_discard(self) -> None:

@@ -1,7 +1,7 @@
 """POST /register and POST /login."""
 
 from chatio.accounts.users import account_key
-from chatio.errors import BadCredentials, EmailAlreadyUsed, Overloaded, RateLimited, TokenRevoked
+from chatio.errors import BadCredentials, EmailAlreadyUsed, InvalidInput, Overloaded, RateLimited, TokenRevoked
 from handlers.auth import public
 from handlers.base import BaseHandler
 from handlers.operation import operation
@@ -16,9 +16,13 @@ class RegisterHandler(BaseHandler):
     @operation(201, MessageResponse, takes=Registration, raises=[EmailAlreadyUsed, RateLimited, Overloaded])
     async def post(self) -> None:
         """Create an account."""
-        body = self.body_as(Registration)
-        with self.services.registration_throttle.attempt(self.request):
+        body, limit = self.body_as(Registration), self.services.registrations
+        limit.acquire(self.rate_limit_key)
+        try:
             await self.services.registry.register(body.name, body.email, body.password)
+        except InvalidInput:  # a typo costs nothing; a client that tries addresses that are taken still counts
+            limit.refund(self.rate_limit_key)
+            raise
         # The page waits for exactly 201.
         self.answer(201, MessageResponse("User registered."))
 
@@ -36,7 +40,7 @@ class LoginHandler(BaseHandler):
         body = self.body_as(Credentials)
         # Taken before the password is checked: what revokes the user's tokens from here on revokes this one too.
         as_of = self.tokens.moment()
-        with self.services.password_throttle.attempt(self.request, account_key(body.email)):
+        with self.services.logins.attempt(account_key(body.email), self.rate_limit_key):
             user = await self.services.registry.authenticate(body.email, body.password)
             try:
                 token = self.tokens.issue(subject=user.id, name=user.name, email=user.email, as_of=as_of)

@@ -32,7 +32,7 @@ class _LoggedInHandler(BaseHandler):
         """
         self.tokens.require_room(self.claims.subject)
         user = await self.services.registry.get(self.claims.subject)
-        with self.services.password_throttle.attempt(self.request, user.email_key, failure=WrongPassword):
+        with self.services.logins.attempt(user.email_key, self.rate_limit_key, failure=WrongPassword):
             await self.services.registry.confirm(user, password)
         return user
 

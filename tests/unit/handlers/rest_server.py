@@ -21,15 +21,14 @@ from chatio.server.in_flight import InFlightRequests
 from chatio.server.lifecycle import Lifecycle
 from chatio.server.serve import BUFFER_BYTES, HTTP_SERVER_OPTIONS
 from chatio.stores.memory import MemoryUserStore
+from chatio.throttling.client_ip import Network
 from chatio.throttling.rate_limiter import RateLimiter
-from handlers.client import ClientAddresses
 from handlers.cors import Cors
 from handlers.docs.asyncapi import asyncapi_document
 from handlers.metrics.requests import RequestMetrics
 from handlers.rest.page import Page
 from handlers.routes import make_application
 from handlers.services import Services
-from handlers.throttling import PasswordThrottle, RegistrationThrottle
 from tests.documents import Doors
 
 PASSWORD = "12345678"
@@ -108,10 +107,10 @@ class Rest:
         self.asyncapi = asyncapi_document(namespace="/chat", message_max_chars=10_000, has_presence=True)
         self.page: Page | None = None
         self.ended: list[tuple[str, Reason]] = []  # whose sockets were to be closed, and why
-        self.clients = ClientAddresses()
+        self.trusted_proxies: tuple[Network, ...] = ()
         self.lifecycle = Lifecycle()
         self.requests = InFlightRequests(self.lifecycle, overloaded_seconds=overloaded_seconds)
-        self.sign_ins = LoginThrottle(is_on=False)
+        self.logins = LoginThrottle(is_on=False)
         self.registrations = RateLimiter(1, 1, is_on=False)
         self.metrics = RequestMetrics()
         self.readiness: dict[str, Callable[[], bool]] = {}
@@ -125,13 +124,13 @@ class Rest:
             lifecycle=self.lifecycle,
             requests=self.requests,
             cors=self.cors,
-            clients=self.clients,
+            trusted_proxies=self.trusted_proxies,
             registry=self.registry,
             tokens=self.tokens,
             log=self.log,
             presence=self.presence,
-            password_throttle=PasswordThrottle(self.clients, self.sign_ins),
-            registration_throttle=RegistrationThrottle(self.clients, self.registrations),
+            logins=self.logins,
+            registrations=self.registrations,
             end_sockets=self.end_sockets,
             readiness=self.readiness,
         )

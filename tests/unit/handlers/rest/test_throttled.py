@@ -10,7 +10,6 @@ from tornado.ioloop import IOLoop
 from chatio.accounts.login_throttle import LoginThrottle
 from chatio.throttling.client_ip import parse_networks
 from chatio.throttling.rate_limiter import RateLimiter
-from handlers.client import ClientAddresses
 from tests.unit.handlers.rest_server import Answer, Rest
 
 WRONG = "wrong password"
@@ -21,8 +20,8 @@ TOO_OFTEN = {"message": "That was too often. Please try again in a while."}
 def throttled(io_loop: IOLoop) -> Iterator[Rest]:
     async def make() -> Rest:
         rest = Rest()
-        rest.clients = ClientAddresses(parse_networks(["127.0.0.1", "10.0.0.0/8"]))
-        rest.sign_ins = LoginThrottle()
+        rest.trusted_proxies = parse_networks(["127.0.0.1", "10.0.0.0/8"])
+        rest.logins = LoginThrottle()
         rest.registrations = RateLimiter(3, 3600)
         rest.start()
         return rest
