@@ -25,7 +25,7 @@ SOUND = "The configuration is sound.\n"
 
 @pytest.fixture(autouse=True)
 def bare_environment(monkeypatch: pytest.MonkeyPatch, logging_as_before: None) -> None:
-    """No setting of whoever runs the tests reaches them."""
+    """No setting of the developer's environment reaches the tests."""
     for setting in table():
         monkeypatch.delenv(setting.name, raising=False)
 
@@ -132,7 +132,7 @@ def test_a_typo_in_the_file_is_warned_of_and_does_not_stop(
     assert capsys.readouterr().out == SOUND
 
 
-def test_a_name_of_the_environment_that_is_no_setting_is_nobodys_business(
+def test_a_name_of_the_environment_that_is_no_setting_is_ignored(
     env_file: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SERVER_PROT", "1")

@@ -1,4 +1,4 @@
-"""The URL table, and the door left open that stops the server from starting."""
+"""The URL table, and the guards without which the server does not start."""
 
 import pytest
 from tornado.web import Application
@@ -11,7 +11,7 @@ from handlers.routes import UnguardedMethod, check_guards
 from tests.unit.handlers.rest_server import Rest
 
 
-async def left_open(self: BaseHandler) -> None:
+async def unguarded(self: BaseHandler) -> None:
     self.answer(200, {})
 
 
@@ -23,7 +23,7 @@ def put_together() -> Application:
         parts.hasher.close()
 
 
-def test_the_doors_of_the_product_all_say_who_may_call() -> None:
+def test_every_endpoint_of_the_product_has_a_guard() -> None:
     put_together()
 
 
@@ -31,17 +31,17 @@ def test_the_doors_of_the_product_all_say_who_may_call() -> None:
     "handler", [RegisterHandler, LoginHandler, LogoutHandler, PasswordHandler, UserHandler, NotFoundHandler]
 )
 @pytest.mark.parametrize("method", ["get", "head", "post", "put", "patch", "delete"])
-def test_a_door_left_open_stops_the_start(
+def test_a_method_without_a_guard_stops_the_start(
     monkeypatch: pytest.MonkeyPatch, handler: type[BaseHandler], method: str
 ) -> None:
-    monkeypatch.setattr(handler, method, left_open)
+    monkeypatch.setattr(handler, method, unguarded)
     with pytest.raises(UnguardedMethod, match=f"{handler.__name__}.{method} "):
         put_together()
 
 
-def test_a_door_left_open_by_a_parent_stops_the_start() -> None:
+def test_an_inherited_method_without_a_guard_stops_the_start() -> None:
     class Parent(BaseHandler):
-        get = left_open
+        get = unguarded
 
     class Child(Parent):
         @public

@@ -1,4 +1,4 @@
-"""Which requests are let in, and which are waited for when the server stops."""
+"""Which requests are admitted, and which the server waits for when it stops."""
 
 import asyncio
 
@@ -65,11 +65,11 @@ async def test_while_the_port_is_handed_over_no_request_is_refused_and_all_finis
     assert await asyncio.wait_for(finishing, 5)
 
 
-async def test_nothing_is_waited_for_where_nothing_is_under_way() -> None:
+async def test_shutdown_waits_for_nothing_where_no_request_is_in_flight() -> None:
     assert await InFlightRequests(Lifecycle()).finish(0)
 
 
-async def test_half_a_body_is_given_up_soon_and_a_whole_one_is_not() -> None:
+async def test_a_request_with_half_a_body_is_given_up_soon_and_one_with_all_of_it_is_not() -> None:
     requests = InFlightRequests(Lifecycle())
     half, whole = Request(requests, body_is_complete=False), Request(requests)
     finishing = asyncio.ensure_future(requests.finish(30))
@@ -103,7 +103,7 @@ async def test_while_the_port_is_handed_over_each_body_has_a_second_of_its_own(
     assert await requests.finish(0)
 
 
-async def test_what_is_not_done_in_time_is_given_up_and_told() -> None:
+async def test_a_request_that_does_not_finish_in_time_is_given_up_and_told() -> None:
     requests = InFlightRequests(Lifecycle())
     request = Request(requests)
     assert not await requests.finish(0.01)

@@ -50,7 +50,7 @@ def test_a_port_that_is_not_ours_is_one_clear_line(monkeypatch: pytest.MonkeyPat
     def forbid(port: int, host: str | None) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(listen_module, "bind_sockets", forbid)  # whoever runs this may be root
+    monkeypatch.setattr(listen_module, "bind_sockets", forbid)  # the user who runs this may be root
     assert cannot_listen("", 80) == "Port 80 needs privileges that this user has not (SERVER_PORT)."
 
 
@@ -89,7 +89,7 @@ def test_a_socket_handed_over_is_listened_on_and_the_address_is_not(socket_of_a_
         accepted.close()
         assert peer == client.getsockname()
     close(listeners)
-    socket.create_connection(address).close()  # the manager's end is open still: whoever comes now waits
+    socket.create_connection(address).close()  # the manager's end is still open: a new connection waits
 
 
 def test_every_socket_handed_over_is_listened_on(socket_of_a_manager: socket.socket) -> None:
@@ -122,7 +122,7 @@ def test_a_file_handed_over_is_one_clear_line(tmp_path: Path) -> None:
         (socket.AF_UNIX, socket.SOCK_STREAM),
     ],
 )
-def test_a_socket_that_nobody_can_connect_to_is_one_clear_line(
+def test_a_socket_that_does_not_listen_is_one_clear_line(
     family: socket.AddressFamily, kind: socket.SocketKind, tmp_path: Path
 ) -> None:
     with socket.socket(family, kind) as other:

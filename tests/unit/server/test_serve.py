@@ -1,4 +1,4 @@
-"""Listening, and leaving: real signals to this process, on a real port."""
+"""Listening and shutting down: real signals to this process, on a real port."""
 
 import asyncio
 import logging
@@ -28,7 +28,7 @@ STOPPING = "Draining: 7 connections are closed within 30 seconds"
 
 @pytest.fixture(autouse=True)
 def handlers_of_signals() -> Iterator[None]:
-    """A server that has left ignores signals; these tests do not."""
+    """A server that has shut down ignores signals; these tests do not."""
     kept = {number: signal.getsignal(number) for number in STOPPING_SIGNALS}
     yield
     for number, handler in kept.items():
@@ -36,7 +36,7 @@ def handlers_of_signals() -> Iterator[None]:
 
 
 class Told(logging.Handler):
-    """What the server says of itself, for tests that wait for it to say something."""
+    """Collects what the server logs, for tests that wait for a line."""
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)
@@ -67,7 +67,7 @@ def told(io_loop: IOLoop, caplog: pytest.LogCaptureFixture) -> Iterator[Told]:
 
 
 class Leaving:
-    """The chat's clients, who go when the test says so."""
+    """The chat's clients, which disconnect when the test says so."""
 
     connections = 7
 
@@ -83,7 +83,7 @@ class Leaving:
 
 
 class Server:
-    """`serve` as a task, with one door that answers when it is told to."""
+    """`serve` as a task, with one endpoint that answers when it is told to."""
 
     def __init__(self, rest: Rest, told: Told, host: str = "127.0.0.1", grace_seconds: float = 30.0) -> None:
         self.happened: list[str] = []
@@ -155,7 +155,7 @@ async def test_a_signal_ends_it_in_order_and_every_step_is_one_line(
         await rest.connect()
 
 
-async def test_what_is_under_way_is_finished_and_who_comes_is_answered_503(rest: Rest, told: Told) -> None:
+async def test_requests_in_flight_finish_and_new_ones_are_answered_503(rest: Rest, told: Told) -> None:
     server = Server(rest, told)
     await server.listening()
     async with await rest.connect() as connection, await rest.connect() as kept_alive:
@@ -233,7 +233,7 @@ async def test_a_request_that_never_ends_ends(
     await server.stopped()
 
 
-async def test_signals_that_come_after_it_has_left_change_nothing(rest: Rest, told: Told) -> None:
+async def test_signals_after_the_shutdown_change_nothing(rest: Rest, told: Told) -> None:
     server = Server(rest, told)
     await server.listening()
     os.kill(os.getpid(), signal.SIGTERM)
@@ -243,8 +243,8 @@ async def test_signals_that_come_after_it_has_left_change_nothing(rest: Rest, to
     await asyncio.sleep(0)
 
 
-async def test_a_port_that_somebody_else_has_too_is_closed_when_nobody_polls(rest: Rest) -> None:
-    """As with systemd's socket activation: who comes then waits for the next process."""
+async def test_a_port_that_another_process_shares_is_closed_when_no_client_polls(rest: Rest) -> None:
+    """As with systemd's socket activation: a new connection then waits for the next process."""
     (listening,) = bind_sockets(0, "127.0.0.1")
     port = listening.getsockname()[1]
     needs = {"services": rest.services}
@@ -273,12 +273,12 @@ async def test_a_port_that_somebody_else_has_too_is_closed_when_nobody_polls(res
         await asyncio.sleep(0)
         answers.append(await late(kept_alive))
         assert await kept_alive.ends()
-    for answer in answers:  # who is served, also after that, is told to come anew
+    for answer in answers:  # also after that, a client that is served is told to open a new connection
         assert (answer.status, answer.header("connection")) == (404, "close")
     with listening:
         _, writer = await asyncio.open_connection("127.0.0.1", port)
         listening.settimeout(PATIENCE_SECONDS)
-        waiting, _ = listening.accept()  # nobody took it: it is here for the next process
+        waiting, _ = listening.accept()  # not accepted: it is here for the next process
         waiting.close()
         writer.close()
     clients.all_gone.set()

@@ -1,4 +1,4 @@
-"""The documents of the doors: what they must say, who is made to say it, and the page that shows them."""
+"""The API documents: what they must say, and the page that shows them."""
 
 import ast
 import re
@@ -30,7 +30,7 @@ async def openapi(rest: Rest) -> dict[str, Any]:
     return document
 
 
-def test_a_door_without_a_description_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endpoint_without_an_operation_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     @public
     async def undescribed(self: BaseHandler) -> None:
         """Do something."""
@@ -40,7 +40,7 @@ def test_a_door_without_a_description_stops_the_start(monkeypatch: pytest.Monkey
         put_together()
 
 
-def test_a_door_that_says_not_what_it_does_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_operation_without_a_docstring_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     @public
     @operation(204)
     async def silent(self: BaseHandler) -> None:
@@ -51,7 +51,7 @@ def test_a_door_that_says_not_what_it_does_stops_the_start(monkeypatch: pytest.M
         put_together()
 
 
-def test_an_unlisted_door_is_in_no_document() -> None:
+def test_an_unlisted_endpoint_is_in_no_document() -> None:
     class Page(BaseHandler):
         @public
         @unlisted
@@ -93,7 +93,7 @@ async def test_answers_name_their_headers(rest: Rest) -> None:
     assert all("Access-Control-Allow-Origin" in response["headers"] for response in responses.values())
 
 
-async def test_who_must_be_signed_in_is_said(rest: Rest) -> None:
+async def test_the_document_says_which_operations_need_a_token(rest: Rest) -> None:
     paths = (await openapi(rest))["paths"]
     open_to_all = {path for path, item in paths.items() if "post" in item and "security" not in item["post"]}
     assert open_to_all == {"/register", "/login"}

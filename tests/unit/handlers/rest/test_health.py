@@ -1,4 +1,4 @@
-"""The two doors of health: what they say, to whom, and when."""
+"""GET /healthz and GET /readyz: what they answer, and when."""
 
 import asyncio
 import logging
@@ -29,7 +29,7 @@ async def test_readyz_tells_the_first_reason_that_holds_and_no_other(rest: Rest)
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
-async def test_health_answers_while_the_server_leaves_and_logs_nothing(
+async def test_health_answers_while_the_server_drains_and_logs_nothing(
     rest: Rest, caplog: pytest.LogCaptureFixture, path: str
 ) -> None:
     caplog.set_level(logging.DEBUG, "chatio")
@@ -47,7 +47,7 @@ async def test_health_answers_while_the_server_leaves_and_logs_nothing(
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/healthz/", "/readyz/"])
-async def test_health_answers_head_and_refuses_other_methods(rest: Rest, path: str) -> None:
+async def test_health_answers_head_and_no_other_methods(rest: Rest, path: str) -> None:
     head = await rest.call("HEAD", path)
     assert (head.status, head.body) == (200, b"")
     answer = await rest.call("POST", path, {})
