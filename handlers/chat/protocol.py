@@ -10,21 +10,16 @@ from chatio.errors import (
     MessageEmpty,
     MessageInvalid,
     MessageTooLong,
-    MissingToken,
     RateLimited,
     ShuttingDown,
-    TokenExpired,
-    TokenMalformed,
     TokenOfAnother,
-    TokenRevoked,
-    TokenSignatureInvalid,
 )
 from handlers.chat import events
+from handlers.operation import OF_TOKENS
 from handlers.responses import Offset
 
 _OF_MESSAGES: Final = (MessageInvalid, MessageEmpty, MessageTooLong, RateLimited)
-_OF_CONNECT: Final = (MissingToken, TokenExpired, TokenSignatureInvalid, TokenMalformed, TokenRevoked)
-_OF_RENEWAL: Final = (*_OF_CONNECT, TokenOfAnother, RateLimited)
+_OF_RENEWAL: Final = (*OF_TOKENS, TokenOfAnother, RateLimited)
 
 
 class Event(NamedTuple):
@@ -71,7 +66,7 @@ FROM_SERVER: Final = (
 )
 REPLIES: Final = (
     Event("connected", "CONNECT", "The client has joined", [events.Connected]),
-    Event("connect-error", "CONNECT_ERROR", "The client may not join", [events.ConnectRefused], codes=_OF_CONNECT),
+    Event("connect-error", "CONNECT_ERROR", "The client may not join", [events.ConnectRefused], codes=OF_TOKENS),
     Event("ack.accepted", "ack", "The message is in the log", [events.Accepted]),
     Event("ack.refused", "ack", "The message was rejected", [events.Refused], codes=_OF_MESSAGES),
     Event("ack.renewed", "ack", "The socket has the newer token", [events.Renewed]),

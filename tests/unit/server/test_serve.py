@@ -14,6 +14,7 @@ from tornado.web import Application
 
 import chatio.server.serve as serve_module
 from chatio.errors import ANSWERS, ShuttingDown
+from chatio.server.lifecycle import Lifecycle
 from chatio.server.serve import HTTP_SERVER_OPTIONS, serve
 from chatio.server.shutdown import Handover, shut_down
 from chatio.server.signals import STOPPING as STOPPING_SIGNALS
@@ -71,13 +72,15 @@ class Leaving:
 
     connections = 7
 
-    def __init__(self) -> None:
-        self.begun, self.nobody_polls, self.all_gone = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    def __init__(self, lifecycle: Lifecycle) -> None:
+        self.lifecycle = lifecycle
+        self.begun, self.no_client_polls, self.all_gone = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def leave(self, seconds: float, handover: Handover | None = None) -> None:
+        assert self.lifecycle.is_handing_over == (handover is not None)
         self.begun.set()
         if handover is not None:
-            await self.nobody_polls.wait()
+            await self.no_client_polls.wait()
             handover.close_port()
         await self.all_gone.wait()
 
@@ -126,6 +129,7 @@ class Server:
     async def leave(self, seconds: float, handover: Handover | None = None) -> None:
         """What the chat does when it is told to."""
         assert seconds < self._grace_seconds
+        assert self._rest.lifecycle.is_draining
         await self.all_gone.wait()
         self.happened.append("gone")
 
@@ -253,7 +257,7 @@ async def test_a_port_that_another_process_shares_is_closed_when_no_client_polls
     )
     server = HTTPServer(application)
     server.add_sockets([listening.dup()])
-    clients = Leaving()
+    clients = Leaving(rest.lifecycle)
     left = asyncio.ensure_future(
         shut_down(
             server,
@@ -269,7 +273,7 @@ async def test_a_port_that_another_process_shares_is_closed_when_no_client_polls
     rest.port = port
     async with await rest.connect() as kept_alive:
         answers = [await rest.call("GET", "/")]
-        clients.nobody_polls.set()
+        clients.no_client_polls.set()
         await asyncio.sleep(0)
         answers.append(await late(kept_alive))
         assert await kept_alive.ends()
