@@ -188,10 +188,10 @@ async def chat(**rates: int) -> AsyncIterator[tuple[Server, MessageLog, ChatName
     tokens, log = Tokens(SECRET, ttl_seconds=60), MessageLog()
     namespace = ChatNamespace(
         server,
-        membership=SessionExpiry(server, NAMESPACE, tokens),
+        sessions=SessionExpiry(server, NAMESPACE, tokens),
         log=log,
         presence=None,
-        turns=MessageRateLimits(Rates()._replace(**rates)),
+        limits=MessageRateLimits(Rates()._replace(**rates)),
         message_max_chars=100,
         history_on_connect=0,
         slow_client_seconds=30,
@@ -323,7 +323,7 @@ def test_a_second_signal_leaves_at_once_with_exit_0(js: JsClients, numbers: tupl
         server.process.send_signal(numbers[0])
         await_until(lambda: server.request("GET", "/nowhere").status == 503, "it leaves")
         assert server.stop(numbers[1]) == 0
-        assert len([line for line in server.lines if "Leaving at once: " in line]) == 1
+        assert len([line for line in server.lines if "Stopping at once: " in line]) == 1
         assert "Traceback" not in "".join(server.lines)
 
 

@@ -48,7 +48,7 @@ async def test_one_connection_more_is_closed_unread_until_another_ends() -> None
         await until(lambda: len(server.connections) == 0)
 
 
-async def test_websockets_leave_their_place() -> None:
+async def test_websockets_do_not_count() -> None:
     async with serving(1) as (server, port):
         for _ in range(3):
             ws = await Ws.open(port, f"{SOCKET_IO}websocket")

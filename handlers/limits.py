@@ -1,20 +1,21 @@
-"""What the settings let strangers and members do, in the words of the parts that hold them to it.
+"""The settings' limits, in the terms of the parts that apply them.
 
-`RATE_LIMITS=off` turns off all of it but what the machine itself has no more of.
+`RATE_LIMITS=off` turns off every limit but those of the machine itself.
 """
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from tornado.httpserver import HTTPServer
 
 from chatio.accounts.login_throttle import LoginThrottle
 from chatio.chat.message_rates import MessageRateLimits, Rates
 from chatio.config.settings import Settings
-from chatio.realtime import HandshakeRate, LoadShedding, Pace
-from chatio.server.connection_limit import LINES_PER_CLIENT, LimitedHTTPServer
+from chatio.realtime import HandshakeRate, Pace, RealtimeOptions
+from chatio.server.connection_limit import CONNECTIONS_PER_CLIENT, LimitedHTTPServer
+from chatio.throttling.client_ip import Network
 from chatio.throttling.open_files import capacity
 from chatio.throttling.rate_limiter import RateLimiter
 
@@ -25,41 +26,45 @@ def are_on(settings: Settings) -> bool:
     return settings.rate_limits == "on"
 
 
-def of_connections(settings: Settings, busy: LoadShedding) -> dict[str, Any]:
-    """How many may connect, how often, and how fast each may send, in the words of `create_server`."""
+def with_connection_limits(options: RealtimeOptions, settings: Settings) -> RealtimeOptions:
+    """`options` with the limits of chat connections: how many, how often, and how fast each may send."""
     connections, is_bounded_by_files = capacity(settings.max_connections)
     if is_bounded_by_files:
         logger.warning(
-            "MAX_CONNECTIONS is %d, but the limit of open files leaves room for %d: so many are taken",
+            "MAX_CONNECTIONS is %d, but the limit of open files has room for %d only: so many are accepted",
             settings.max_connections,
             connections,
             extra={"event": "few_open_files", "max_connections": connections},
         )
+    options = replace(options, max_connections=connections)
     if not are_on(settings):
-        return {"max_connections": connections, "gates": [busy]}
+        return options
     per_address = settings.max_connections_per_address
-    # All that may be at one address may come back at once: an office behind one NAT, after a restart of its proxy.
+    # All clients at one address may reconnect at once: an office behind one NAT, after a restart of its proxy.
     handshakes = RateLimiter(settings.connects_per_minute, 60.0, burst=per_address)
-    return {
-        "max_connections": connections,
-        "max_connections_per_address": per_address,
-        "gates": [busy, HandshakeRate(handshakes)],
-        "input_pace": Pace(settings.input_bytes_per_second, settings.input_burst_bytes),
-    }
+    return replace(
+        options,
+        max_connections_per_address=per_address,
+        admission_checks=(*options.admission_checks, HandshakeRate(handshakes)),
+        input_rate=Pace(settings.input_bytes_per_second, settings.input_burst_bytes),
+    )
 
 
-def of_tcp(settings: Settings, refused: Callable[[str, str], None]) -> Callable[..., HTTPServer]:
+def http_server_factory(
+    settings: Settings, trusted: tuple[Network, ...], refused: Callable[[str, str], None]
+) -> Callable[..., HTTPServer]:
+    """The class of the HTTP server, or what makes one that limits TCP connections per address."""
     if not are_on(settings):
         return HTTPServer
     return partial(
         LimitedHTTPServer,
         refused=refused,
-        most_per_address=LINES_PER_CLIENT * settings.max_connections_per_address,
-        trusted=settings.proxies,
+        most_per_address=CONNECTIONS_PER_CLIENT * settings.max_connections_per_address,
+        trusted=trusted,
     )
 
 
-def of_the_chat(settings: Settings) -> MessageRateLimits:
+def message_rate_limits(settings: Settings) -> MessageRateLimits:
     rates = Rates(
         messages=settings.messages_per_second,
         message_burst=settings.message_burst,
@@ -71,7 +76,7 @@ def of_the_chat(settings: Settings) -> MessageRateLimits:
     return MessageRateLimits(rates, is_on=are_on(settings))
 
 
-def of_sign_ins(settings: Settings) -> LoginThrottle:
+def login_throttle(settings: Settings) -> LoginThrottle:
     return LoginThrottle(
         failures_per_account=settings.login_failures_per_account,
         failures_per_address=settings.login_failures_per_address,
@@ -80,10 +85,9 @@ def of_sign_ins(settings: Settings) -> LoginThrottle:
     )
 
 
-def of_registrations(settings: Settings) -> RateLimiter:
+def registration_limit(settings: Settings) -> RateLimiter:
     return RateLimiter(settings.registrations_per_hour, 3600, is_on=are_on(settings))
 
 
-def of_pages(settings: Settings) -> int | None:
-    """Connections of one person; None for any number."""
+def max_connections_per_person(settings: Settings) -> int | None:
     return settings.max_connections_per_person if are_on(settings) else None
