@@ -1,12 +1,19 @@
-"""Base of every HTTP handler: bounded bodies, the headers of every answer, one place for failures."""
+"""Base of every HTTP handler: bounded bodies, the headers of every answer, one place for failures.
+
+Tornado's private names are used here and in shutdown.py only, each once, and pinned by
+tests/unit/server/test_tornado_pins.py.
+"""
 
 from types import TracebackType
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, cast
 
+from tornado.http1connection import HTTP1Connection
 from tornado.httputil import HTTPServerRequest
 from tornado.web import Application, RequestHandler, stream_request_body
 
-from chatio.server.tornado_internals import close_after_answer, http_connection, is_answered
+from chatio.throttling.client_ip import Network, client_address
+
+HTTP_METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 _UNBOUNDED: Final = 2**63  # what Tornado is told: its own limit answers without our headers
 
@@ -31,14 +38,28 @@ class BoundedBodyHandler(RequestHandler):
         self.body = bytearray()  # never longer than `body_limit_bytes`
         super().__init__(application, request, **kwargs)
 
+    @classmethod
+    def methods(cls) -> list[str]:
+        """The HTTP methods that this handler has, besides OPTIONS."""
+        return [name for name in HTTP_METHODS if getattr(cls, name.lower()) is not cls._unimplemented_method]
+
+    @property
+    def http(self) -> HTTP1Connection:
+        """The connection below the request; Tornado's servers have no other kind."""
+        return cast(HTTP1Connection, self.request.connection)
+
+    def client_address(self, trusted: tuple[Network, ...]) -> str:
+        """The client's address; X-Forwarded-For counts only as far as `trusted` proxies have written it."""
+        forwarded = self.request.headers.get("X-Forwarded-For", "")
+        return client_address(self.request.remote_ip or "", forwarded, trusted)
+
     # The body
 
     def bound_body(self, *, timeout_seconds: float | None = None) -> None:
         """Take over from Tornado the counting of the body, and, if given, its timeout."""
-        connection = http_connection(self.request)
-        connection.set_max_body_size(_UNBOUNDED)
+        self.http.set_max_body_size(_UNBOUNDED)
         if timeout_seconds is not None:
-            connection.set_body_timeout(timeout_seconds)
+            self.http.set_body_timeout(timeout_seconds)
 
     def body_limit_bytes(self) -> int:
         """How much of this request's body is held. Asked for each piece of it; 0: the request has no body."""
@@ -48,13 +69,23 @@ class BoundedBodyHandler(RequestHandler):
         """Called once, when the body exceeds its limit; the rest is discarded."""
 
     def body_too_large_to_discard(self) -> None:
-        """Called when the body exceeds `MAX_DISCARDED_BYTES`, perhaps several times. To answer, if still due."""
+        """Called when the body exceeds `MAX_DISCARDED_BYTES`, and the handler has not answered yet: answer now."""
 
     @property
     def announced_body_bytes(self) -> int:
         """Content-Length; 0 for a body that comes in chunks, and for a header that Tornado will reject."""
         length = self.request.headers.get("Content-Length", "0")
         return int(length[:20]) if length.isascii() and length.isdigit() else 0
+
+    @property
+    def is_announced_too_large(self) -> bool:
+        """The body will be too large to discard; or over the limit, and the client waits for a 100 (Continue)."""
+        most = self.body_limit_bytes() if "Expect" in self.request.headers else self.MAX_DISCARDED_BYTES
+        return self.announced_body_bytes > most
+
+    @property
+    def body_is_complete(self) -> bool:
+        return self.request._body_future.done()
 
     def discard_body(self) -> None:
         """Hold nothing of the body, from now on."""
@@ -69,7 +100,7 @@ class BoundedBodyHandler(RequestHandler):
                 return
             self.discard_body()
             self.body_too_large()
-        if self.body_bytes > self.MAX_DISCARDED_BYTES:
+        if self.body_bytes > self.MAX_DISCARDED_BYTES and not self.is_answered:
             self.body_too_large_to_discard()
 
     # The answer
@@ -79,13 +110,13 @@ class BoundedBodyHandler(RequestHandler):
         self.set_header("Cache-Control", "no-store")
         self.set_header("X-Content-Type-Options", "nosniff")
 
-    @property
-    def is_answered(self) -> bool:
-        return is_answered(self)
-
     def close_after_answer(self) -> None:
         """The next request of this client is to open a new connection, and the answer says so."""
-        close_after_answer(self.request)
+        self.http._disconnect_on_finish = True
+
+    @property
+    def is_answered(self) -> bool:
+        return self._finished
 
     def compute_etag(self) -> str | None:
         """No ETag: answers are not kept."""

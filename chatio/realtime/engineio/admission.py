@@ -21,7 +21,7 @@ from chatio.realtime.close_reasons import (
 from chatio.realtime.engineio import http_errors
 from chatio.realtime.engineio.connection import Connection
 from chatio.realtime.options import AdmissionCheck, Refusal
-from chatio.server.lifecycle import Lifecycle
+from chatio.server.lifecycle import Lifecycle, Phase
 from chatio.throttling.client_ip import rate_limit_key
 from chatio.throttling.concurrency import ConcurrencyLimit
 from chatio.throttling.rate_limiter import RateLimiter
@@ -119,7 +119,7 @@ def find_session(sessions: Sessions, request: HTTPServerRequest) -> Connection |
         raise http_errors.unsupported_version()
     if request.method != "GET":
         raise http_errors.bad_method()
-    if sessions.lifecycle.is_draining:
+    if sessions.lifecycle.phase is Phase.DRAINING:
         raise http_errors.draining()
     return None
 

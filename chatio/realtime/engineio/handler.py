@@ -27,6 +27,7 @@ from chatio.realtime.websocket.frames import message_frame
 from chatio.realtime.websocket.handshake import accept_value, switching_protocols, take_socket
 from chatio.realtime.websocket.transport import WebSocket, WebSocketListener
 from chatio.server.http_handler import BoundedBodyHandler
+from chatio.server.lifecycle import Phase
 from chatio.throttling.client_ip import client_address
 
 
@@ -153,7 +154,7 @@ class RealtimeHandler(BoundedBodyHandler):
 
     async def _open_polling(self) -> list[EncodedPacket]:
         engine = self.engine
-        if engine.lifecycle.is_handing_over:
+        if engine.lifecycle.phase is Phase.HANDING_OVER:
             # The client's polls may be new connections, and those are the next process's: there is no session, and
             # the client is told so. Without an upgrade on offer python-socketio's client would take that for the
             # end.
@@ -246,7 +247,7 @@ class RealtimeHandler(BoundedBodyHandler):
 
     def _set_headers(self) -> None:
         super().set_default_headers()
-        if self.engine.lifecycle.is_handing_over and (self.session is None or self.session.closing):
+        if self.engine.lifecycle.phase is Phase.HANDING_OVER and (self.session is None or self.session.closing):
             self.close_after_answer()  # the next request goes to the next process
         for name, value in self.cors_headers:
             self.set_header(name, value)

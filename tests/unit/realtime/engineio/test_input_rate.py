@@ -27,6 +27,10 @@ class Receiver:
         self.is_paused = False
 
 
+def states(queue: ReceiveQueue, receiver: Receiver) -> tuple[bool, bool]:
+    return queue.is_rate_limited, receiver.is_paused
+
+
 @pytest.fixture
 def now(monkeypatch: pytest.MonkeyPatch, io_loop: Any) -> list[float]:
     """The loop's time."""
@@ -40,13 +44,12 @@ async def test_burst_is_read_at_once_and_more_at_the_rate(now: list[float]) -> N
     queue = ReceiveQueue(receiver, InputRate(bytes_per_second=1000, burst_bytes=10_000), 1000)
     queue.charge(10_000)
     assert queue.paid_at == 60
-    assert not queue.is_rate_limited
+    assert states(queue, receiver) == (False, False)
     queue.charge(500)
     assert queue.paid_at == pytest.approx(60.5)
-    assert queue.is_rate_limited
-    assert receiver.is_paused
+    assert states(queue, receiver) == (True, True)
     queue.close()
-    assert (queue.is_rate_limited, receiver.is_paused) == (False, False)
+    assert states(queue, receiver) == (False, False)
     now[0] = 100.0
     queue.charge(10_000)
     assert queue.paid_at == 110
