@@ -1,9 +1,9 @@
-"""What python-socketio on Tornado does as it comes, and what the seam does, as one Markdown table.
+"""Behaviour of plain python-socketio on Tornado and of the seam side by side, as one Markdown table.
 
     python -m benchmarks.findings
 
-Each row is one probe, run against a fresh server of either kind on a real port. The probes only look; what
-must be so is asserted by tests/integration/realtime.
+Each row is one probe, run against a fresh server of either kind on a real port. The probes only observe; the tests
+in tests/integration/realtime assert.
 """
 
 import asyncio
@@ -18,13 +18,13 @@ from typing import Any, NamedTuple
 import socketio
 from tornado.httputil import HTTPServerRequest
 
-from chatio.realtime import create_server
+from chatio.realtime import RealtimeOptions, create_server
 from tests.client.wire import SOCKET_IO, Closed, Http, Ws, join, open_polling, open_ws, request, serving
 
 WAIT_SECONDS = 0.7
-OPTIONS: dict[str, Any] = {"ping_interval": 25, "ping_timeout": 20, "async_handlers": False}
+DEFAULTS = RealtimeOptions()
 Probe = Callable[["Subject"], Awaitable[str]]
-PROBES: list[tuple[str, Probe, dict[str, Any]]] = []
+PROBES: list[tuple[str, Probe, RealtimeOptions]] = []
 
 
 class Subject(NamedTuple):
@@ -35,7 +35,9 @@ class Subject(NamedTuple):
     calls: list[tuple[Any, ...]]
 
 
-def row(title: str, **options: Any) -> Callable[[Probe], Probe]:
+def row(title: str, options: RealtimeOptions = DEFAULTS) -> Callable[[Probe], Probe]:
+    """Make a function a probe, whose result is the row's cell."""
+
     def add(probe: Probe) -> Probe:
         PROBES.append((title, probe, options))
         return probe
@@ -44,6 +46,7 @@ def row(title: str, **options: Any) -> Callable[[Probe], Probe]:
 
 
 async def within(awaitable: Awaitable[Any], otherwise: str) -> str:
+    """The result as text, or `otherwise` when there is none in time."""
     try:
         return str(await asyncio.wait_for(awaitable, WAIT_SECONDS))
     except TimeoutError:
@@ -53,7 +56,7 @@ async def within(awaitable: Awaitable[Any], otherwise: str) -> str:
 
 
 async def fate(ws: Ws) -> str:
-    """Whether the server closes a WebSocket soon."""
+    """How the server closes a WebSocket, or that it stays open."""
 
     async def end() -> str:
         code = await ws.closed()
@@ -62,7 +65,7 @@ async def fate(ws: Ws) -> str:
     return await within(end(), "stays open")
 
 
-@row("`pingInterval` of 0.3 s is announced as", ping_interval=0.3)
+@row("`pingInterval` of 0.3 s is announced as", RealtimeOptions(ping_interval=0.3))
 async def announced_interval(subject: Subject) -> str:
     answer = await request(subject.port, "GET", f"{SOCKET_IO}polling")
     return f"{json.loads(answer.text[1:])['pingInterval']} ms"
@@ -117,7 +120,7 @@ async def status(http: Http) -> int:
     return (await http.answer()).status
 
 
-@row("unanswered ping on polling", ping_interval=0.1, ping_timeout=0.1)
+@row("unanswered ping on polling", RealtimeOptions(ping_interval=0.1, ping_timeout=0.1))
 async def polling_timeout(subject: Subject) -> str:
     target = await open_polling(subject.port)
     http = await Http.open(subject.port)
@@ -157,11 +160,11 @@ async def emit_in_connect(subject: Subject) -> str:
 @row("TCP_NODELAY on a WebSocket")
 async def nodelay(subject: Subject) -> str:
     await join(subject.port, "/chat")
-    sockets = [item for item in collect(socket.socket) if item.fileno() >= 0 and accepted(item, subject.port)]
+    sockets = [item for item in living(socket.socket) if item.fileno() >= 0 and accepted(item, subject.port)]
     return "on" if any(item.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) for item in sockets) else "off"
 
 
-def collect(kind: type[Any]) -> list[Any]:
+def living(kind: type[Any]) -> list[Any]:
     return [item for item in gc.get_objects() if type(item) is kind]
 
 
@@ -223,7 +226,7 @@ async def echoed(ws: Ws) -> str:
         return "closed, not sent on"
 
 
-@row("nothing after the handshake (connect timeout 0.3 s)", connect_timeout=0.3)
+@row("nothing after the handshake (connect timeout 0.3 s)", RealtimeOptions(connect_timeout=0.3))
 async def silent(subject: Subject) -> str:
     return await fate(await open_ws(subject.port))
 
@@ -397,7 +400,7 @@ async def held(subject: Subject) -> str:
     await ws.receive()
     await asyncio.sleep(0.1)
     gc.collect()
-    return str(len(collect(HTTPServerRequest)))
+    return str(len(living(HTTPServerRequest)))
 
 
 @row("a client that never reads, 20 MB sent to it: held")
@@ -416,15 +419,20 @@ def rss_kib() -> int:
         return int(statm.read().split()[1]) * 4
 
 
-def make(kind: str, options: dict[str, Any]) -> tuple[Any, Any]:
+def make(kind: str, options: RealtimeOptions) -> tuple[Any, Any]:
+    """A server and its handler class."""
     if kind == "seam":
-        return create_server(**(OPTIONS | options))
-    stock = {name: value for name, value in (OPTIONS | options).items() if name != "connect_timeout"}
-    server = socketio.AsyncServer(async_mode="tornado", **stock)
+        return create_server(options)
+    server = socketio.AsyncServer(
+        async_mode="tornado",
+        async_handlers=False,
+        ping_interval=options.ping_interval,
+        ping_timeout=options.ping_timeout,
+    )
     return server, socketio.get_tornado_handler(server)
 
 
-async def look(kind: str, probe: Probe, options: dict[str, Any]) -> str:
+async def observe(kind: str, probe: Probe, options: RealtimeOptions) -> str:
     server, handler = make(kind, options)
     calls: list[tuple[Any, ...]] = []
     server.on("connect", lambda sid, environ, auth: None, namespace="/chat")
@@ -447,7 +455,7 @@ def main() -> None:
     for title, probe, options in PROBES:
         cells = [title]
         for kind in ("stock", "seam"):
-            cells.append(asyncio.run(look(kind, probe, options)))
+            cells.append(asyncio.run(observe(kind, probe, options)))
         print("| " + " | ".join(cells) + " |", flush=True)
 
 
