@@ -118,7 +118,7 @@ ROWS = (
     Row("malformed polling body", malformed_body),
     Row("two GETs at once on one session", two_gets),
     Row("unanswered ping on polling", polling_timeout, RealtimeOptions(ping_interval=0.1, ping_timeout=0.1)),
-    Row("what comes on the WebSocket right after the upgrade", polling_after_upgrade),
+    Row("first packet on the WebSocket after the upgrade", polling_after_upgrade),
     Row("40 events in one polling POST", many_packets),
     Row("chunked polling POST", chunked),
     Row("aborted polling GET, then a message", aborted_get),

@@ -166,7 +166,7 @@ ROWS = (
     Row("a polling client leaves while CONNECT is decided", ghost),
     Row("the raising connect handler is answered", raising_connect),
     Row("the raising event handler is acknowledged", raising_event),
-    Row("an event of a class-based namespace that nobody handles", unhandled),
+    Row("an event for which a class-based namespace has no handler", unhandled),
     Row('`42["connect"]` and `42["disconnect"]` from the wire', reserved),
     Row("`NaN` in an event that is echoed", nan),
     Row("JSON 500 levels deep, echoed", deep),
