@@ -22,8 +22,8 @@ before the file. An empty value counts as not set. `--env-file PATH` names anoth
 `.env.example` has the same settings in the form of a file. On a VM they are in `/etc/chatio/chatio.env`
 ([operations](operations.md)).
 
-`.venv/bin/python -m tools.settings_table` makes this page from `chatio/config/settings.py`, and a test compares the
-two.
+`.venv/bin/python -m tools.settings_table` makes this page from `chatio/config/settings.py`, and a test compares
+them.
 
 | Name | Default | Meaning |
 | --- | --- | --- |
