@@ -49,6 +49,14 @@ def test_each_path_of_the_checkout_in_a_document_exists(page: Path, checkout: li
     assert missing_links(page, text) == set()
 
 
+def test_each_test_that_a_document_names_exists(checkout: list[str]) -> None:
+    sources = [ROOT / name[1:] for name in checkout if name.startswith("/tests/") and name.endswith(".py")]
+    known = {name for path in sources for name in re.findall(r"def (test_\w+)", path.read_text("utf-8"))}
+    known |= {path.stem for path in sources}
+    named = {name for page in PAGES for name in re.findall(r"\btest_\w+", page.read_text("utf-8"))}
+    assert named - known == set()
+
+
 def test_each_file_of_a_package_in_the_architecture_is_in_that_package() -> None:
     text = (ROOT / "docs/architecture.md").read_text("utf-8")
     rows = re.findall(r"^\| `((?:chatio|handlers)/[\w/]*)` \| (.*) \|$", text, re.MULTILINE)
