@@ -30,7 +30,7 @@ test-browser: $(VENV)/.dev $(CLIENTS) $(AXE)
 test-nginx: $(VENV)/.dev $(CLIENTS) $(PAGE)
 	sh tools/need-deploy.sh
 	$(PYTHON) -m pytest tests/deploy
-	CHATIO_TESTS_NGINX=1 $(PYTHON) -m pytest tests/system --ignore=tests/integration/realtime
+	CHATIO_TESTS_NGINX=1 $(PYTHON) -m pytest tests/system
 
 # What Prometheus itself says of the metrics and of deploy/alerts.yml.
 test-metrics: $(VENV)/.dev

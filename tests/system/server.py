@@ -46,10 +46,10 @@ os.execv(sys.argv[2], sys.argv[2:])
 class ServerProcess:
     """A server. It starts on entering, and SIGTERM stops it on leaving; `lines` is what it has printed by then.
 
-    The server is forked from a process that has loaded `main`, unless there is a `command` for it: a test of the process
-    itself passes `REAL_COMMAND`. It has no rate limits and no load shedding unless `settings` say so, for most
-    tests do in a second what users do in a day, on machines that are busy. A service manager hands the server the
-    `listener`, a listening socket.
+    The server is forked from a process that has loaded `main`, unless there is a `command`: a test of the process
+    itself passes `REAL_COMMAND`. There are no rate limits and no load shedding unless `settings` say so, for most
+    tests do in a second what users do in a day, on machines that are busy. The server listens on `listener`, if
+    that is given, as on one that a service manager hands over.
 
     With CHATIO_TESTS_NGINX=1 a real nginx stands before it: `url` and `port`, and SERVER_PORT too, are nginx's.
     """
