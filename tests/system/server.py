@@ -109,13 +109,10 @@ class ServerProcess:
         environ = {name: value for name, value in self._environ.items() if value}
         if not self._command:
             return ForkedProcess(environ, output, self._listener)
-        if self._listener is None:
-            command, passed = self._command, ()
-        else:
-            command, passed = (
-                (sys.executable, "-c", _HAND_OVER, str(self._listener), *self._command),
-                (self._listener,),
-            )
+        command, passed = [*self._command], []
+        if self._listener is not None:
+            command = [sys.executable, "-c", _HAND_OVER, str(self._listener), *command]
+            passed = [self._listener]
         return subprocess.Popen(command, cwd=ROOT, env=environ, stdout=output, stderr=output, pass_fds=passed)
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:

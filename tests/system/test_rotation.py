@@ -111,9 +111,9 @@ def test_a_socket_on_a_token_of_the_previous_key_ends_with_it(rotated: ResumePoi
 def test_a_socket_renews_a_token_of_the_previous_key_with_one_of_the_new(
     rotated: ResumePoint, js: JsClients
 ) -> None:
-    old = token_of("ann", seconds=4)
-    later = claims_of(old) | {"exp": int(time.time()) + 3600, "jti": uuid.uuid4().hex}
     with rotated() as server:
+        old = token_of("ann", seconds=4)
+        later = claims_of(old) | {"exp": int(time.time()) + 3600, "jti": uuid.uuid4().hex}
         for name in ("ann", "clock"):
             js.open(name, server.url, old)
             js.expect(name, "connect")
