@@ -141,8 +141,8 @@ def client_frame(
         head = struct.pack(">BBQ", first, bit | 127, size)
     if not masked:
         return head + payload
-    mask = b"mask"
-    return head + mask + bytes(byte ^ mask[at % 4] for at, byte in enumerate(payload))
+    mask = int.from_bytes((b"mask" * (size // 4 + 1))[:size])
+    return head + b"mask" + (int.from_bytes(payload) ^ mask).to_bytes(size)
 
 
 def text(message: str) -> bytes:
@@ -193,11 +193,15 @@ class Ws:
     async def frame(self) -> tuple[int, bytes]:
         """Opcode and payload of the next frame. Raises Closed when the connection ends without one."""
         reader = self.http.reader
-        try:
-            first, size = await soon(reader.readexactly(2))
+
+        async def read() -> tuple[int, bytes]:
+            first, size = await reader.readexactly(2)
             if size >= 126:
-                size = int.from_bytes(await soon(reader.readexactly(2 if size == 126 else 8)))
-            return first & 0x0F, await soon(reader.readexactly(size))
+                size = int.from_bytes(await reader.readexactly(2 if size == 126 else 8))
+            return first & 0x0F, await reader.readexactly(size)
+
+        try:
+            return await soon(read())
         except (asyncio.IncompleteReadError, ConnectionError):
             raise Closed(None) from None
 
