@@ -95,7 +95,7 @@ def _bound(host: str, port: int) -> list[socket.socket]:
         if error.errno == errno.EADDRINUSE:
             raise CannotListen(f"Port {port} is already in use (SERVER_PORT).") from None
         if error.errno == errno.EACCES:
-            raise CannotListen(f"Port {port} needs privileges that this user has not (SERVER_PORT).") from None
+            raise CannotListen(f"Port {port} needs privileges that this user lacks (SERVER_PORT).") from None
         reason = str(error.strerror)
     except UnicodeError:
         reason = "it is not a name"

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from tornado.httpserver import HTTPServer
 from tornado.web import Application
@@ -16,12 +16,12 @@ from chatio.server.systemd import SystemdNotifier
 
 logger = logging.getLogger("chatio")
 
-# A connection without a request is closed after a minute (Tornado: an hour). Headers have at most 16 KiB (Node's
-# limit; Tornado: 64 KiB).
-HTTP_SERVER_OPTIONS: dict[str, Any] = {"idle_connection_timeout": 60.0, "max_header_size": 16 * 1024}
-BODY_SECONDS = 60.0  # nginx's client_body_timeout
-# Read ahead of one connection at most. Handlers take bodies as streams of such pieces.
-BUFFER_BYTES = 128 * 1024
+HTTP_SERVER_OPTIONS: Final[dict[str, Any]] = {
+    "idle_connection_timeout": 60.0,  # seconds for a request to come; Tornado: an hour
+    "max_header_size": 16 * 1024,  # Node's limit; Tornado: 64 KiB
+    "body_timeout": 60.0,  # nginx's client_body_timeout
+    "max_buffer_size": 128 * 1024,  # read ahead of one connection; handlers take bodies as streams of such pieces
+}
 
 
 async def serve(
@@ -39,20 +39,14 @@ async def serve(
     handed_over: Sequence[int] = (),
     http_server: Callable[..., HTTPServer] = HTTPServer,
 ) -> None:
-    """Serve on `host` and `port`, or on the descriptors `handed_over`, until SIGTERM or SIGINT; then shut down
-    within `grace_seconds`. `notifier` reports `status()` to the service manager. Raises `CannotListen`.
+    """Serve on `host` and `port`, or on the descriptors `handed_over`, until SIGTERM or SIGINT; then shut down.
 
-    `on_listening` is called with the server's URL. `http_server` makes the server, as `HTTPServer` does.
-
-    Afterwards both signals are ignored: nothing is left to do but to end the process.
+    `notifier` reports `status()`; `on_listening` is called with the URL. Raises `CannotListen`.
     """
     signals = StopSignals()
     log_aborts()
-    server = http_server(
-        application, body_timeout=BODY_SECONDS, max_buffer_size=BUFFER_BYTES, **HTTP_SERVER_OPTIONS
-    )
-    listeners = listen(host, port, handed_over=handed_over)
-    server.add_sockets(listeners)
+    server = http_server(application, **HTTP_SERVER_OPTIONS)
+    server.add_sockets(listeners := listen(host, port, handed_over=handed_over))
     url = f"http://{shown(listeners[0].getsockname())}"
     logger.info("Chat.io is listening on %s", url, extra={"event": "started", "url": url})
     on_listening(url)

@@ -60,43 +60,41 @@ async def shut_down(
     at_once: asyncio.Event,
     port_is_shared: bool = False,
 ) -> None:
-    """Return when no client is connected any more, early enough for the process to end within `grace_seconds`.
+    """Return when no client is connected any more, or `at_once`, so that the process ends within `grace_seconds`.
 
     Drain: meanwhile the port stays open, and new requests are answered 503.
 
     With `port_is_shared` another process accepts on the port too (systemd's socket activation), and no request is
     refused: polling clients are disconnected first, and then the port is closed. New connections then wait for the
     next process; requests on connections that were open by then are served.
-
-    `at_once` cuts it short.
     """
     if port_is_shared:
         lifecycle.hand_over()
     else:
         lifecycle.drain()
-    logger.info(
-        "Draining: %d connections are closed within %g seconds",
-        clients.connections,
-        grace_seconds,
-        extra={"event": "stopping", "connections": clients.connections, "grace_seconds": grace_seconds},
-    )
+    _log_draining(clients.connections, grace_seconds)
     seconds = grace_seconds - min(EXIT_SECONDS, grace_seconds * EXIT_SHARE)
     close_seconds = min(CLOSE_SECONDS, seconds * CLOSE_SHARE)
     handover = Handover(server, requests) if port_is_shared else None
     draining = asyncio.create_task(_drain(requests, clients, seconds - close_seconds, handover))
-    cutting_off = asyncio.create_task(at_once.wait())
-    await asyncio.wait({draining, cutting_off}, return_when=asyncio.FIRST_COMPLETED)
-    cutting_off.cancel()
-    if not draining.done():
+    if not await _is_done_before(at_once, draining):
         _log_cut_off(requests, clients)
         draining.cancel()
-    await asyncio.wait({draining, cutting_off})
+        await asyncio.wait({draining})
     server.stop()
     with contextlib.suppress(TimeoutError):  # a connection that does not close in time ends with the process
         await asyncio.wait_for(server.close_all_connections(), close_seconds)
     if not draining.cancelled():
         draining.result()
     logger.info("Stopped", extra={"event": "stopped"})
+
+
+async def _is_done_before(event: asyncio.Event, task: "asyncio.Task[None]") -> bool:
+    """Wait for `task`, but no longer than until `event`."""
+    waiting = asyncio.create_task(event.wait())
+    await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    return task.done()
 
 
 async def _drain(requests: InFlightRequests, clients: Clients, seconds: float, handover: Handover | None) -> None:
@@ -120,4 +118,13 @@ def _log_cut_off(requests: InFlightRequests, clients: Clients) -> None:
         clients.connections,
         len(requests),
         extra={"event": "cut_off", "connections": clients.connections, "requests": len(requests)},
+    )
+
+
+def _log_draining(count: int, grace_seconds: float) -> None:
+    logger.info(
+        "Draining: %d connections are closed within %g seconds",
+        count,
+        grace_seconds,
+        extra={"event": "stopping", "connections": count, "grace_seconds": grace_seconds},
     )

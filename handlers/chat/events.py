@@ -35,17 +35,17 @@ class Connected(msgspec.Struct, frozen=True):
     pid: str
 
 
-class RefusedData(msgspec.Struct, frozen=True):
+class ConnectErrorData(msgspec.Struct, frozen=True):
     """The error as a code, for programs."""
 
     code: str
 
 
-class ConnectRefused(msgspec.Struct, frozen=True):
-    """The CONNECT_ERROR. The server closes the connection soon after; a temporary refusal is never answered so."""
+class ConnectError(msgspec.Struct, frozen=True):
+    """The CONNECT_ERROR. It is for good: a temporary refusal is answered otherwise. The connection is closed soon."""
 
     message: str
-    data: RefusedData
+    data: ConnectErrorData
 
 
 class Accepted(msgspec.Struct, frozen=True):
@@ -65,14 +65,14 @@ class Cause(msgspec.Struct, frozen=True):
     retry_after_seconds: Annotated[int, msgspec.Meta(ge=1)] | msgspec.UnsetType = msgspec.UNSET
 
 
-class Refused(msgspec.Struct, frozen=True):
+class Rejected(msgspec.Struct, frozen=True):
     """The event was rejected, and changed nothing."""
 
     ok: _No
     error: Cause
 
 
-class MessageRejected(Refused, frozen=True):
+class MessageRejected(Rejected, frozen=True):
     """A message that was rejected: no other client received it. `id` is the sender's own, if it was valid."""
 
     id: str | None

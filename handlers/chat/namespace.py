@@ -71,8 +71,8 @@ class ChatNamespace(socketio.AsyncNamespace):
         self._authors: dict[str, Author] = {}
         self._connections = ConcurrencyLimit(max_connections_per_person)
         self.joined = LabelledCounter(["new", "recovered", "not_recovered"])
-        self.join_refusals = LabelledCounter(codes(TokenError))
-        self.message_refusals = LabelledCounter(codes(MessageRejected, Temporary))
+        self.join_errors = LabelledCounter(codes(TokenError))
+        self.message_rejections = LabelledCounter(codes(MessageRejected, Temporary))
         self.repeated = 0  # messages that the log had already
         self._handlers: dict[str, Callable[..., Awaitable[Any]]] = {
             name: getattr(self, "on_" + name.replace("-", "_"))  # as python-socketio names them
@@ -106,7 +106,7 @@ class ChatNamespace(socketio.AsyncNamespace):
             self._sessions.add(sid, claims)
         except TokenError as error:
             answer = answer_to(error)
-            self.join_refusals.increment(answer.code)
+            self.join_errors.increment(answer.code)
             raise socketio.exceptions.ConnectionRefusedError(
                 answer.socket_message, {"code": answer.code}
             ) from None
@@ -166,18 +166,18 @@ class ChatNamespace(socketio.AsyncNamespace):
             self._limits.acquire_event(sid, self._authors[sid])
             return msgspec.to_builtins(events.Renewed(True, self._sessions.renew(sid, raw)))
         except (TokenError, RateLimited) as error:
-            refusal = msgspec.to_builtins(events.Refused(False, events.cause(error)))
+            rejection = msgspec.to_builtins(events.Rejected(False, events.cause(error)))
         if ack_requested():
-            return refusal
-        await self.emit("renew-rejected", refusal, to=sid)
+            return rejection
+        await self.emit("renew-rejected", rejection, to=sid)
         return None
 
     async def _reject(self, sid: str, raw: object, error: ChatioError) -> Any:
         """Tell the sender only: in the ack if it asked for one, else by an event."""
         cause = events.cause(error)
-        self.message_refusals.increment(cause.code)
+        self.message_rejections.increment(cause.code)
         if ack_requested():
-            return msgspec.to_builtins(events.Refused(False, cause))
+            return msgspec.to_builtins(events.Rejected(False, cause))
         rejected = events.MessageRejected(False, cause, fit_id(raw))
         await self.emit("message-rejected", msgspec.to_builtins(rejected), to=sid)
         return None
@@ -189,7 +189,7 @@ class ChatNamespace(socketio.AsyncNamespace):
         """
         error = ShuttingDown(retry_after_seconds=RETRY_AFTER_SECONDS)
         if ack_requested():
-            self.message_refusals.increment(answer_to(error).code)
+            self.message_rejections.increment(answer_to(error).code)
         else:
             await self._reject(sid, raw, error)
         self.server.let_go(sid, NAMESPACE)

@@ -40,7 +40,7 @@ class Event(NamedTuple):
 
 FROM_CLIENT: Final = (
     Event("connect", "CONNECT", "Join the chat", [events.ConnectAuth], ["connected", "connect-error"]),
-    Event("emit.send-message", "send-message", "Send a message", [Draft], ["ack.accepted", "ack.refused"]),
+    Event("emit.send-message", "send-message", "Send a message", [Draft], ["ack.accepted", "ack.rejected"]),
     Event("emit.renew", "renew", "Use a newer token", [events.Renewal], ["ack.renewed", "ack.not-renewed"]),
     Event("emit.typing", "typing", "Tell the other users that this one is typing", is_presence=True),
 )
@@ -57,7 +57,7 @@ FROM_SERVER: Final = (
         "on.renew-rejected",
         "renew-rejected",
         "A renewal without an ack was rejected; the socket keeps its token",
-        [events.Refused],
+        [events.Rejected],
         codes=_OF_RENEWAL,
     ),
     Event("on.session-ended", "session-ended", "The token has ended; a DISCONNECT follows", [events.SessionEnded]),
@@ -66,11 +66,9 @@ FROM_SERVER: Final = (
 )
 REPLIES: Final = (
     Event("connected", "CONNECT", "The client has joined", [events.Connected]),
-    Event(
-        "connect-error", "CONNECT_ERROR", "The client may not join", [events.ConnectRefused], codes=TOKEN_ERRORS
-    ),
+    Event("connect-error", "CONNECT_ERROR", "The client may not join", [events.ConnectError], codes=TOKEN_ERRORS),
     Event("ack.accepted", "ack", "The message is in the log", [events.Accepted]),
-    Event("ack.refused", "ack", "The message was rejected", [events.Refused], codes=_OF_MESSAGES),
+    Event("ack.rejected", "ack", "The message was rejected", [events.Rejected], codes=_OF_MESSAGES),
     Event("ack.renewed", "ack", "The socket has the newer token", [events.Renewed]),
-    Event("ack.not-renewed", "ack", "The socket keeps its token", [events.Refused], codes=_OF_RENEWAL),
+    Event("ack.not-renewed", "ack", "The socket keeps its token", [events.Rejected], codes=_OF_RENEWAL),
 )

@@ -105,6 +105,6 @@ def _argument(kind: Any, codes: Sequence[type[ChatioError]]) -> Json:
         return msgspec.json.schema(kind)
     if not codes:
         return reference(kind)
-    place = "data" if kind is events.ConnectRefused else "error"
+    place = "data" if kind is events.ConnectError else "error"
     allowed = {"properties": {"code": {"enum": [ANSWERS[error].code for error in codes]}}}
     return {"allOf": [reference(kind), {"properties": {place: allowed}}]}

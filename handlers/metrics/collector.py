@@ -67,14 +67,14 @@ class MetricsCollector(Collector):
         yield _gauge("chatio_people_online", "Users in the chat.", chat.people)
         yield _counters("chatio_joins", "Connections that joined the chat.", "kind", chat.joined.items())
         yield _counters(
-            "chatio_joins_refused", "CONNECTs answered with an error.", "reason", chat.join_refusals.items()
+            "chatio_joins_refused", "CONNECTs answered with an error.", "reason", chat.join_errors.items()
         )
 
     def _messages(self) -> Iterator[Metric]:
         chat, fanout = self.chat, self.chat.fanout
         yield _counter("chatio_messages_accepted", "Messages appended to the log.", self.log.head)
         yield _counter("chatio_messages_repeated", "Messages that the log had already.", chat.repeated)
-        yield _counters("chatio_messages_refused", "Messages refused.", "reason", chat.message_refusals.items())
+        yield _counters("chatio_messages_refused", "Messages refused.", "reason", chat.message_rejections.items())
         yield _counter("chatio_deliveries", "Messages handed to connections, once for each.", fanout.deliveries)
         yield _histogram(
             "chatio_delivery_seconds",

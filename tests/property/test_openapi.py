@@ -66,7 +66,7 @@ def member(server: ServerProcess) -> Member:
     return Member(server)
 
 
-def test_the_document_is_valid(document: dict[str, Any]) -> None:
+def test_the_document_is_sound(document: dict[str, Any]) -> None:
     validate(document)
 
 
@@ -88,12 +88,12 @@ def test_every_answer_is_in_the_document(
     @settings(max_examples=EXAMPLES, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
     @given(cases, st.booleans())
     def attempt(case: schemathesis.Case[Any], knows_password: bool) -> None:
-        is_valid = case.meta is not None and case.meta.generation.mode == schemathesis.GenerationMode.POSITIVE
-        if knows_password and is_valid and isinstance(case.body, dict):
+        is_sound = case.meta is not None and case.meta.generation.mode == schemathesis.GenerationMode.POSITIVE
+        if knows_password and is_sound and isinstance(case.body, dict):
             case.body |= {name: member.password for name in ("password", "old_password") if name in case.body}
         answer = case.call_and_validate(
             headers={"Authorization": f"Bearer {member.token()}"},
-            # E-mail addresses and names have rules that no schema can express.
+            # An e-mail address and a name have rules that no schema says.
             excluded_checks=[positive_data_acceptance],
         )
         if path.startswith("/user") and answer.status_code == 204:

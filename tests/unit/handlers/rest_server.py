@@ -19,7 +19,7 @@ from chatio.chat.presence import Presence
 from chatio.chat.socket_sessions import Reason
 from chatio.server.in_flight import InFlightRequests
 from chatio.server.lifecycle import Lifecycle
-from chatio.server.serve import BUFFER_BYTES, HTTP_SERVER_OPTIONS
+from chatio.server.serve import HTTP_SERVER_OPTIONS
 from chatio.stores.memory import MemoryUserStore
 from chatio.throttling.client_ip import Network
 from chatio.throttling.rate_limiter import RateLimiter
@@ -161,7 +161,7 @@ class Rest:
         self.ended.append((subject, reason))
 
     def listen(self, application: Application) -> int:
-        server = HTTPServer(application, max_buffer_size=BUFFER_BYTES, **HTTP_SERVER_OPTIONS)
+        server = HTTPServer(application, **HTTP_SERVER_OPTIONS)
         sockets = bind_sockets(0, "127.0.0.1")
         server.add_sockets(sockets)
         self._servers.append(server)

@@ -51,7 +51,7 @@ def test_a_port_that_is_not_ours_is_one_clear_line(monkeypatch: pytest.MonkeyPat
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr(listen_module, "bind_sockets", forbid)  # the user who runs this may be root
-    assert cannot_listen("", 80) == "Port 80 needs privileges that this user has not (SERVER_PORT)."
+    assert cannot_listen("", 80) == "Port 80 needs privileges that this user lacks (SERVER_PORT)."
 
 
 @left_to_the_garbage_collector

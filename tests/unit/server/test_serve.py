@@ -12,7 +12,6 @@ from tornado.ioloop import IOLoop
 from tornado.netutil import bind_sockets
 from tornado.web import Application
 
-import chatio.server.serve as serve_module
 from chatio.errors import ANSWERS, ShuttingDown
 from chatio.server.lifecycle import Lifecycle
 from chatio.server.serve import HTTP_SERVER_OPTIONS, serve
@@ -226,7 +225,7 @@ async def test_a_second_signal_cuts_it_short_and_says_what_is_skipped(rest: Rest
 async def test_a_request_that_never_ends_ends(
     rest: Rest, told: Told, monkeypatch: pytest.MonkeyPatch, begun: bytes
 ) -> None:
-    monkeypatch.setattr(serve_module, "BODY_SECONDS", 0.1)
+    monkeypatch.setitem(HTTP_SERVER_OPTIONS, "body_timeout", 0.1)
     monkeypatch.setitem(HTTP_SERVER_OPTIONS, "idle_connection_timeout", 0.1)
     server = Server(rest, told)
     await server.listening()
