@@ -1,4 +1,4 @@
-# The two commands: `make run` starts the server, `make test` proves it. Each does all the set-up it needs.
+# `make run` starts the server, `make test` runs all checks and tests. Each command does its own set-up.
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
@@ -32,13 +32,13 @@ test-browser: $(VENV)/.browser $(CLIENTS) $(AXE)
 	sh tools/need-chromium.sh
 	$(PYTHON) -m pytest tests/browser
 
-# deploy/ itself, and then every system test with a real nginx before the server.
+# Tests deploy/, then runs every system test through a real nginx.
 test-nginx: $(VENV)/.dev $(CLIENTS) $(PAGE)
 	sh tools/need-deploy.sh
 	$(PYTHON) -m pytest tests/deploy
 	CHATIO_TESTS_NGINX=1 $(PYTHON) -m pytest tests/system $(WORKERS)
 
-# What Prometheus itself says of the metrics and of deploy/alerts.yml.
+# Checks the metrics and deploy/alerts.yml with Prometheus' own promtool.
 test-metrics: $(VENV)/.dev
 	sh tools/need-promtool.sh $(CURDIR)/$(VENV)/bin
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(PYTHON) -m pytest tests/promtool
@@ -51,7 +51,7 @@ bench: $(VENV)/.dev
 clean:
 	rm -rf $(VENV) tests/system/js/node_modules benchmarks/node_modules web/node_modules .coverage .coverage.* .*_cache .hypothesis
 
-# --- set-up; each step is done again only when what it comes from has changed
+# --- set-up: a step runs again only after its source has changed
 
 $(PYTHON):
 	@sh tools/make-venv.sh $(VENV)
@@ -73,7 +73,7 @@ $(CLIENTS): tests/system/js/package-lock.json
 	npm ci --prefix tests/system/js --silent
 	@touch $@
 
-# The server runs without the page's client too, and says at / what is missing.
+# The server also runs without the page's client; / then says what is missing.
 $(PAGE): web/package-lock.json
 	@sh tools/get-client.sh
 	@if [ -e $@ ]; then touch $@; fi

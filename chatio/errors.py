@@ -1,46 +1,19 @@
-"""Every failure the server foresees, and the one table of what each door answers to it.
+"""Every failure that the server foresees, and the one table of what HTTP and Socket.IO answer to it.
 
-    ChatioError
-    ├── InvalidInput          a body or a field that cannot be taken; carries the fields
-    ├── BodyTooLarge          more bytes than the door takes
-    ├── EmailAlreadyUsed
-    ├── BadCredentials        wrong password and unknown address alike: nobody learns who has an account
-    ├── WrongPassword         of somebody who is signed in; no 401, for which the page would sign out
-    ├── PasswordReplaced      between being checked and being used
-    ├── UserUnknown           a sound token of somebody who is not in the registry
-    ├── TokenError
-    │   ├── MissingToken
-    │   ├── TokenExpired
-    │   ├── TokenSignatureInvalid
-    │   ├── TokenMalformed
-    │   ├── TokenRevoked      sound, and ended before its time
-    │   └── TokenOfAnother    sound, and not of the person whose socket it should renew
-    ├── MessageRejected
-    │   ├── MessageInvalid
-    │   ├── MessageEmpty
-    │   └── MessageTooLong
-    ├── OffsetInvalid         text that is not an offset of this log
-    ├── Temporary             carries when to come back
-    │   ├── RateLimited       too often
-    │   ├── Overloaded        too much waits already
-    │   └── ShuttingDown      this process is about to end, and another takes its place
-    ├── RouteUnknown
-    ├── MethodNotAllowed
-    └── Unforeseen            anything else: a fixed text, and a reference that the log also bears
-
-Rules: an answer is always a text of this file, never `str(exc)`. A failure that is not in `ANSWERS` is a
-defect; a test walks the subclasses. The texts in quotes of the wire contract are what the page depends on.
+Rules: an answer is always a text of this file, never `str(exc)`. An error that is missing from `ANSWERS` is a
+defect; a test walks the subclasses of `ChatioError`. The web page depends on the texts that the wire contract
+quotes.
 """
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
 
 class Answer(NamedTuple):
-    """What a client is told. `code` is for programs, `message` for people."""
+    """The answer to a client: `code` is for programs, `message` for people."""
 
     status: int  # HTTP
     code: str  # Socket.IO: CONNECT_ERROR data.code, and error.code of acks and rejections
@@ -49,18 +22,18 @@ class Answer(NamedTuple):
 
 
 class FieldError(msgspec.Struct, frozen=True):
-    """What is wrong with one field; `body` and `request` stand for the whole of it."""
+    """A fault of one field; `body` and `request` stand for the whole of it."""
 
     field: str
     message: str
 
 
 class ChatioError(Exception):
-    """Root of everything foreseen."""
+    """The root of all foreseen errors."""
 
 
 class InvalidInput(ChatioError):
-    """`errors` names every field that is wrong, all at once."""
+    """A body or query that breaks its rules. `errors` names every faulty field."""
 
     def __init__(self, *errors: FieldError) -> None:
         super().__init__()
@@ -68,79 +41,79 @@ class InvalidInput(ChatioError):
 
 
 class BodyTooLarge(ChatioError):
-    pass
+    """A request body of more bytes than the server reads."""
 
 
 class EmailAlreadyUsed(ChatioError):
-    pass
+    """A registration with the e-mail address of another account."""
 
 
 class BadCredentials(ChatioError):
-    pass
+    """A wrong password or an unknown e-mail address: the answer does not tell which accounts exist."""
 
 
 class WrongPassword(ChatioError):
-    pass
+    """A wrong password of a logged-in user. Not 401, at which the web page would log the user out."""
 
 
 class PasswordReplaced(ChatioError):
-    pass
+    """Another request changed the password between its check and its use."""
 
 
 class UserUnknown(ChatioError):
-    pass
+    """A valid token of a user who is not in the registry."""
 
 
 class TokenError(ChatioError):
-    """A token that does not sign anybody in."""
+    """A token that authenticates no user."""
 
 
 class MissingToken(TokenError):
-    pass
+    """A request without a token."""
 
 
 class TokenExpired(TokenError):
-    pass
+    """A token past its `exp`."""
 
 
 class TokenSignatureInvalid(TokenError):
-    pass
+    """A token that was signed with another key or algorithm."""
 
 
 class TokenMalformed(TokenError):
-    pass
+    """A text that is no token, or a signed token with claims that no token of ours has."""
 
 
 class TokenRevoked(TokenError):
-    pass
+    """A valid token that was ended before its `exp`."""
 
 
 class TokenOfAnother(TokenError):
-    pass
+    """A valid token of another user than the one whose socket it should renew."""
 
 
 class MessageRejected(ChatioError):
-    """A message that is not broadcast. The sender is told; nobody else notices."""
+    """A message that is not broadcast. Only its sender is told."""
 
 
 class MessageInvalid(MessageRejected):
-    pass
+    """A message that is no object, or whose content is no text."""
 
 
 class MessageEmpty(MessageRejected):
-    pass
+    """A message without a visible character."""
 
 
 class MessageTooLong(MessageRejected):
-    pass
+    """A message of more than `MESSAGE_MAX_CHARS`."""
 
 
 class OffsetInvalid(ChatioError):
-    pass
+    """A text that is no offset of this log."""
 
 
 class Temporary(ChatioError):
-    """Refused now, and perhaps not after `retry_after_seconds`."""
+    """A refusal that may have passed after `retry_after_seconds`."""
 
     def __init__(self, *, retry_after_seconds: int) -> None:
         super().__init__()
@@ -148,32 +121,35 @@ class Temporary(ChatioError):
 
 
 class RateLimited(Temporary):
-    pass
+    """Rate limited: more events than the limit allows."""
 
 
 class Overloaded(Temporary):
-    pass
+    """The server is overloaded, or a queue or table of it is full."""
 
 
 class ShuttingDown(Temporary):
-    pass
+    """The process is draining, and another one takes its place."""
 
 
 class RouteUnknown(ChatioError):
-    pass
+    """A path that is not in the URL table."""
 
 
 class MethodNotAllowed(ChatioError):
-    pass
+    """A method that the handler of the path does not have."""
 
 
 class Unforeseen(ChatioError):
-    """Stands for an exception that nobody foresaw; `reference` finds its line in the log."""
+    """Stands for an exception that no code foresaw; `reference` is in its line of the log as well."""
 
     def __init__(self, *, reference: str) -> None:
         super().__init__()
         self.reference = reference
 
+
+# What checking a token raises.
+TOKEN_ERRORS: Final = (MissingToken, TokenExpired, TokenSignatureInvalid, TokenMalformed, TokenRevoked)
 
 ANSWERS: Mapping[type[ChatioError], Answer] = MappingProxyType(
     {
@@ -205,12 +181,15 @@ ANSWERS: Mapping[type[ChatioError], Answer] = MappingProxyType(
 
 
 def codes(*kinds: type[ChatioError]) -> list[str]:
-    """The codes that answers to errors of `kinds` have, in the order of the table."""
+    """The codes of `kinds` and their subclasses, in the order of the table."""
     return [answer.code for kind, answer in ANSWERS.items() if issubclass(kind, kinds)]
 
 
 def answer_to(error: ChatioError) -> Answer:
-    """The row of the table for `error`: its own, or that of the nearest class above it."""
+    """The row of the table for the class of `error`, or for its nearest base class.
+
+    Raises LookupError if there is none.
+    """
     for kind in type(error).__mro__:
         if answer := ANSWERS.get(kind):
             return answer

@@ -1,1 +1,1 @@
-"""The doors: everything that a client can call, over HTTP and over Socket.IO."""
+"""The endpoints: everything that a client can call, over HTTP and over Socket.IO."""

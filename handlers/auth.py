@@ -1,4 +1,4 @@
-"""Who may call a handler's method. Each one says so; `handlers.routes` starts no server where one does not."""
+"""Guards: who may call a handler's method. `handlers.routes` starts no server with an unmarked method."""
 
 import functools
 from collections.abc import Awaitable, Callable, Coroutine
@@ -16,9 +16,10 @@ _MARK = "_guard"
 class Guarded(Protocol):
     """What a handler needs so that its methods can be guarded."""
 
-    tokens: Tokens
     claims: Claims
 
+    @property
+    def tokens(self) -> Tokens: ...
     @property
     def request(self) -> Any: ...
 
@@ -27,7 +28,7 @@ H = TypeVar("H", bound=Guarded)
 
 
 def public(method: Method) -> Method:
-    """Anybody may call `method`."""
+    """Mark `method` as one that every client may call."""
     setattr(method, _MARK, "public")
     return method
 
@@ -35,9 +36,9 @@ def public(method: Method) -> Method:
 def authenticated(
     method: Callable[Concatenate[H, P], Awaitable[None]],
 ) -> Callable[Concatenate[H, P], Coroutine[Any, Any, None]]:
-    """Only who brings a sound token may call `method`, which finds its claims in `self.claims`.
+    """Require a valid bearer token, whose claims `method` finds in `self.claims`.
 
-    Raises `MissingToken` or another `TokenError` instead of calling it.
+    Raises `MissingToken` or another `TokenError` instead of calling `method`.
     """
 
     @functools.wraps(method)

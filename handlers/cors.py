@@ -3,7 +3,8 @@
 import ipaddress
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
 
 from chatio.config.settings import ANY_ORIGIN
 
@@ -12,12 +13,12 @@ PREFLIGHT_SECONDS = 7200  # Chromium's most
 
 
 class Cors(NamedTuple):
-    """Which origins may read the answers."""
+    """The origins whose pages may read the answers."""
 
     origins: Sequence[str]
 
     def headers(self, origin: str | None) -> dict[str, str]:
-        """What every answer to a request from `origin` carries; a stranger is told who may."""
+        """The headers of every answer to a request from `origin`; another origin is told an allowed one."""
         if ANY_ORIGIN in self.origins:
             return {"Access-Control-Allow-Origin": ANY_ORIGIN}
         allowed = origin if origin in self.origins else self.origins[0]
@@ -31,20 +32,21 @@ class Cors(NamedTuple):
         }
 
 
-def socket_origins(origins: Sequence[str], *, serves_page: bool) -> "str | list[str] | OwnOrigins":
-    """Which origins may open a socket, as python-socketio takes them (`cors_allowed_origins`)."""
+def socket_origins(origins: Sequence[str], *, serves_page: bool) -> "Literal['*'] | list[str] | OwnOrigins":
+    """The origins whose pages may open a socket, for python-socketio's `cors_allowed_origins`."""
     if ANY_ORIGIN in origins:
-        return ANY_ORIGIN
+        return "*"
     return OwnOrigins(origins) if serves_page else list(origins)
 
 
-class OwnOrigins(NamedTuple):
-    """Which origins may open a socket while this server serves a page: those that it was told, and its own.
+@dataclass(frozen=True)
+class OwnOrigins:
+    """The origins whose pages may open a socket while this server serves a page: the configured ones, and its own.
 
-    Its own is the one whose host is the request's Host, and only where that is an address or localhost: any name
-    can be made to lead to this server (DNS rebinding), and then both would be the stranger's. So a server with a
-    name of its own, behind a proxy or not, has that name in CLIENT_URL; no forwarded header is believed.
-    REST needs nothing of this: to a page of the same origin a browser shows every answer.
+    Its own origin has the host of the request's Host header, and only where that is an IP address or localhost: an
+    attacker can point any name at this server (DNS rebinding), and would then control both headers. So a server
+    with a name, behind a proxy or not, has that name in CLIENT_URL; no forwarded header is trusted. REST needs no
+    such rule: a browser shows every answer to a page of the same origin.
     """
 
     origins: Sequence[str]

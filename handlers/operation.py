@@ -1,6 +1,6 @@
-"""What a handler's method takes, answers and raises. Each one says so; no server starts where one does not.
+"""Operations: what each handler's method takes, answers and raises. No server starts with an unmarked method.
 
-The first line of the method's docstring is what it does, and the rest explains it: both are read by clients.
+The first line of the method's docstring says what the operation does, and the rest explains it; /docs shows both.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -9,15 +9,11 @@ from typing import Any, Final, NamedTuple, TypeVar
 import msgspec
 
 from chatio.errors import (
+    TOKEN_ERRORS,
     BodyTooLarge,
     ChatioError,
     InvalidInput,
-    MissingToken,
     ShuttingDown,
-    TokenExpired,
-    TokenMalformed,
-    TokenRevoked,
-    TokenSignatureInvalid,
     Unforeseen,
 )
 from handlers.auth import is_authenticated
@@ -25,21 +21,20 @@ from handlers.auth import is_authenticated
 Method = TypeVar("Method", bound=Callable[..., Awaitable[None]])
 Struct = type[msgspec.Struct]
 
-# What no method has to name.
+# Raised by every method, and by every authenticated one.
 ALWAYS: Final = (BodyTooLarge, ShuttingDown, Unforeseen)
-OF_TOKENS: Final = (MissingToken, TokenExpired, TokenSignatureInvalid, TokenMalformed, TokenRevoked)
 
-_MARK = "_described"
+_MARK = "_operation"
 
 
 class Undescribed(Exception):
-    """A handler's method that is neither described nor marked as unlisted."""
+    """A handler's method that is marked neither as an operation nor as unlisted."""
 
 
-class Description(NamedTuple):
+class Operation(NamedTuple):
     """One method: `gives` is the body of the answer `status`, `takes` that of the request, None for none.
 
-    The fields of `query` are the arguments of the address.
+    The fields of `query` are the arguments of the query string.
     """
 
     status: int
@@ -49,7 +44,7 @@ class Description(NamedTuple):
     raises: Sequence[type[ChatioError]]
 
 
-def described(
+def operation(
     status: int,
     gives: Struct | None = None,
     *,
@@ -57,38 +52,35 @@ def described(
     query: Struct | None = None,
     raises: Sequence[type[ChatioError]] = (),
 ) -> Callable[[Method], Method]:
-    """The method is one for programs; `raises` names what neither its guard nor its input does.
+    """Mark a method as part of the API; `raises` adds to what its guard and its input raise.
 
-    Stands below the guard, which takes it over.
+    Write it below the guard, which passes the mark on.
     """
 
     def mark(method: Method) -> Method:
-        setattr(method, _MARK, Description(status, gives, takes, query, raises))
+        setattr(method, _MARK, Operation(status, gives, takes, query, raises))
         return method
 
     return mark
 
 
 def unlisted(method: Method) -> Method:
-    """The method is none for programs: a page, a document, a probe."""
+    """Mark a method as no part of the API: a page, a document, a probe."""
     setattr(method, _MARK, None)
     return method
 
 
-def description_of(method: Callable[..., Any]) -> Description | None:
-    """All that `method` may answer, what its guard and its input raise included; None for an unlisted one.
-
-    Raises `Undescribed`.
-    """
+def operation_of(method: Callable[..., Any]) -> Operation | None:
+    """The operation of `method`, with all that it may raise; None for an unlisted one. Raises `Undescribed`."""
     try:
-        description: Description | None = getattr(method, _MARK)
+        marked: Operation | None = getattr(method, _MARK)
     except AttributeError:
-        raise Undescribed(f"{method.__qualname__} is neither @described nor @unlisted") from None
-    if description is None:
+        raise Undescribed(f"{method.__qualname__} is neither an @operation nor @unlisted") from None
+    if marked is None:
         return None
     if not method.__doc__:
-        raise Undescribed(f"{method.__qualname__} says not what it does")
-    implied = [*ALWAYS, *(OF_TOKENS if is_authenticated(method) else ())]
-    if description.takes or description.query:
+        raise Undescribed(f"{method.__qualname__} has no docstring")
+    implied = [*ALWAYS, *(TOKEN_ERRORS if is_authenticated(method) else ())]
+    if marked.takes or marked.query:
         implied.append(InvalidInput)
-    return description._replace(raises=[*implied, *description.raises])
+    return marked._replace(raises=[*implied, *marked.raises])

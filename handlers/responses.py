@@ -1,7 +1,7 @@
-"""What the REST doors answer, as types: the handlers answer with them, and the document is made from them."""
+"""Bodies of REST answers, as types: handlers answer with them, and the OpenAPI document is made from them."""
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 
@@ -9,29 +9,31 @@ from chatio.chat.message_log import OFFSET_PATTERN
 from chatio.chat.messages import Author, Message
 from chatio.errors import FieldError
 
+OK: Final = "ok"  # the outcome of a request without an error, for the metrics
+
 Offset = Annotated[
     str,
     msgspec.Meta(
-        description="A place in the log; offsets of one log sort as its messages do.",
+        description="A position in the log; offsets of one log sort as its messages do.",
         extra_json_schema={"pattern": OFFSET_PATTERN},
     ),
 ]
 
 
 class MessageResponse(msgspec.Struct, frozen=True):
-    """A sentence for people."""
+    """A sentence for users."""
 
     message: str
 
 
 class TokenResponse(msgspec.Struct, frozen=True):
-    """What a right password gets."""
+    """The answer to a correct password."""
 
     token: Annotated[str, msgspec.Meta(description="A JSON Web Token, for `Authorization: Bearer` and CONNECT.")]
 
 
 class UserResponse(msgspec.Struct, frozen=True):
-    """Who is signed in. `id` is the `author_id` of their messages."""
+    """The user who is logged in. `id` is the `author_id` of their messages."""
 
     id: str
     name: str
@@ -39,7 +41,7 @@ class UserResponse(msgspec.Struct, frozen=True):
 
 
 class LoggedMessage(Message, frozen=True, kw_only=True):
-    """A message, and where it stands in the log."""
+    """A message, and its position in the log."""
 
     offset: Offset
 
@@ -49,25 +51,26 @@ class MessagePage(msgspec.Struct, frozen=True):
 
     messages: list[LoggedMessage]
     before: Annotated[
-        Offset | None, msgspec.Meta(description="What to ask for next; null where the log has nothing older.")
+        Offset | None,
+        msgspec.Meta(description="The offset to ask for next; null where nothing is older."),
     ]
 
 
 class OnlinePeople(msgspec.Struct, frozen=True):
-    """Everybody who has a page open, in the order in which they came."""
+    """The users who are connected to the chat, in the order in which they connected."""
 
     online: int
     users: list[Author]
 
 
 class ErrorResponse(msgspec.Struct, frozen=True):
-    """What every failure says; people may read it."""
+    """The body of every error; users may read it."""
 
     message: str
 
 
 class ValidationErrorResponse(ErrorResponse, frozen=True):
-    """Everything that is wrong with what was sent, at once."""
+    """Every fault of the request, all at once."""
 
     errors: Annotated[Sequence[FieldError], msgspec.Meta(extra_json_schema={"minItems": 1})]
 

@@ -1,42 +1,41 @@
-"""How often a password may be guessed: by account, by address, and who is let past a stranger's guesses.
+"""Login throttle: how often a password may be guessed, by account and by client address.
 
-    counted by              what                       past it
-    account                 failures of strangers      a wait that doubles, from a minute up to 15
-    account and address     failures of who has        the same, for that address alone
-                            signed in from there
-    address                 failures of strangers,     as many in each hour
-                            over all accounts
-    address                 log-ins of any outcome     as many in each minute
+    counted by              what                                        past the limit
+    account                 failures from addresses unknown to it       a wait that doubles, 1 to 15 minutes
+    account and address     failures from an address known to it        the same wait, for that address alone
+    address                 failures at accounts that do not know it    so many in each hour
+    address                 logins of any outcome                       so many in each minute
 
-Who is a stranger to an account is told by the address (`chatio.addresses.rate_limit_key`): after the right password
-from there it is one of the account's own for 30 days. So who guesses closes the account to strangers, not to its
-owner; and a neighbour behind the same router, who guesses at this very account, closes it there alone.
+An address (its rate-limit key) is known to an account for 30 days after a login with the right password from
+there. So a client that guesses locks out the account's unknown addresses, and not its owner; a neighbour behind
+the same router that guesses at this very account locks out that one address.
 
-Rules: an attempt counts as a failure before anything is computed, and is given back if it was none, so that
-guesses at the same time do not slip through. An account is a digest of what was typed; whether it exists is never
-asked, so nobody learns it here, and what strangers are counted is not reset by its owner's success, which would
-tell it too. Waits that double, and no lock that stays, which would be a stranger's to close: OWASP Authentication
-Cheat Sheet, "Account Lockout". All of it is in memory, bounded, and gone after a restart.
+Rules: an attempt counts as a failure before its password is checked, and is refunded if it was none, so that
+simultaneous guesses do not slip through. An account is a digest of the text that the client typed. The throttle
+never asks whether the account exists, and its owner's login does not reset the count of unknown addresses: either
+would tell a client that the account exists. Waits double instead of locking the account, because a client could
+lock it on purpose (OWASP Authentication Cheat Sheet, "Account Lockout"). All of it is in memory, bounded, and
+gone after a restart.
 """
 
 import hashlib
 import math
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Final, NamedTuple
 
 from chatio.errors import BadCredentials, ChatioError, RateLimited
+from chatio.throttling.expiring_map import ExpiringMap
 from chatio.throttling.rate_limiter import MAX_KEYS, RateLimiter
 
 FIRST_WAIT_SECONDS: Final = 60.0
 LONGEST_WAIT_SECONDS: Final = 15 * 60.0
-# Without a failure for so long, after the wait that the last one brought. With the longest wait an account can be
-# guessed at 96 times a day without end; by who lets it be forgotten at the best of times, 268 times.
+# Without a failure for this long after the last wait, the failures of a key are forgotten. A client that always
+# guesses after the longest wait has 96 guesses a day at an account; one that waits to be forgotten has 268.
 FORGOTTEN_AFTER_SECONDS: Final = 3600.0
 KNOWN_ADDRESS_SECONDS: Final = 30 * 86400.0
-KNOWN_ADDRESSES: Final = 8  # of one account; the one that was longest without a log-in is forgotten
+KNOWN_ADDRESSES: Final = 8  # of one account; the address that was longest without a login is forgotten
 LOGIN_BURST_MINUTES: Final = 5
 
 Clock = Callable[[], float]
@@ -47,91 +46,88 @@ class _Count(NamedTuple):
     closed_until: float
 
 
-class Failures:
-    """Failures by key: `most` of them, and then each closes the key for twice as long as the one before."""
+def _forgotten_at(count: _Count) -> float:
+    return count.closed_until + FORGOTTEN_AFTER_SECONDS
+
+
+class FailureBackoff:
+    """Counts failures by key; from `most` failures on, each closes the key for twice as long. Event loop only."""
 
     def __init__(self, most: int, *, max_keys: int = MAX_KEYS, clock: Clock = time.monotonic) -> None:
         self._most = most
-        self._max_keys = max_keys
         self._clock = clock
-        self._counts: OrderedDict[str, _Count] = OrderedDict()  # in order of counting
+        self._counts = ExpiringMap[_Count](max_keys, expires_at=_forgotten_at)
 
     def __len__(self) -> int:
+        """The number of keys that are remembered."""
         return len(self._counts)
 
-    def count(self, key: str) -> _Count:
-        """Count a failure; returns what was there before, for `refund`. Raises `RateLimited`, counting none."""
+    def record(self, key: str) -> _Count:
+        """Count a failure, and return the count before it, for `refund`.
+
+        Raises `RateLimited` while `key` is closed, and then counts nothing.
+        """
         now = self._clock()
         before = self._counts.get(key, _Count(0, now))
-        if now > before.closed_until + FORGOTTEN_AFTER_SECONDS:
+        if now > _forgotten_at(before):
             before = _Count(0, now)
         if before.failures >= self._most and before.closed_until > now:
             raise RateLimited(retry_after_seconds=math.ceil(before.closed_until - now))
         failures = before.failures + 1
-        self._forget(now)
-        self._counts[key] = _Count(failures, now + self.wait_after(failures))
-        self._counts.move_to_end(key)
+        self._counts.put(key, _Count(failures, now + self._wait_after(failures)), now)
         return before
 
-    def wait_after(self, failures: int) -> float:
-        """The seconds for which a key is closed after so many."""
+    def refund(self, key: str, before: _Count) -> None:
+        """Undo the `record` that returned `before`: the attempt was no failure."""
+        count = self._counts.get(key)
+        if count is not None and count.failures > 1:
+            self._counts[key] = _Count(count.failures - 1, before.closed_until)
+        else:
+            self.reset(key)
+
+    def reset(self, key: str) -> None:
+        """Forget the failures of `key`."""
+        self._counts.pop(key, None)
+
+    def _wait_after(self, failures: int) -> float:
+        """The seconds for which a key is closed after so many failures."""
         if failures < self._most:
             return 0.0
         doublings = min(failures - self._most, 10)
         return float(min(FIRST_WAIT_SECONDS * 2**doublings, LONGEST_WAIT_SECONDS))
 
-    def refund(self, key: str, before: _Count) -> None:
-        """The attempt that `count` answered with `before` was no failure."""
-        count = self._counts.get(key)
-        if count is not None and count.failures > 1:
-            self._counts[key] = _Count(count.failures - 1, before.closed_until)
-        else:
-            self._counts.pop(key, None)
-
-    def reset(self, key: str) -> None:
-        self._counts.pop(key, None)
-
-    def _forget(self, now: float) -> None:
-        for _ in range(2):  # two for each that comes, so that it shrinks
-            key = next(iter(self._counts), None)
-            if key is None:
-                return
-            is_old = now > self._counts[key].closed_until + FORGOTTEN_AFTER_SECONDS
-            if not is_old and len(self._counts) < self._max_keys:
-                return
-            del self._counts[key]
-
 
 class KnownAddresses:
-    """From where each account has signed in: `KNOWN_ADDRESSES` for `KNOWN_ADDRESS_SECONDS`."""
+    """The addresses that each account has logged in from, `KNOWN_ADDRESSES` of each. Event loop only."""
 
     def __init__(self, *, max_accounts: int = MAX_KEYS, clock: Clock = time.monotonic) -> None:
-        self._max_accounts = max_accounts
         self._clock = clock
-        self._known: OrderedDict[str, dict[str, float]] = OrderedDict()  # account: address: until
+        # For each account, when each of its addresses is forgotten.
+        self._known = ExpiringMap[dict[str, float]](
+            max_accounts, expires_at=lambda addresses: max(addresses.values())
+        )
 
     def __len__(self) -> int:
+        """The number of accounts that are remembered."""
         return len(self._known)
 
     def has(self, account: str, address: str) -> bool:
+        """Whether `account` has logged in from `address` within `KNOWN_ADDRESS_SECONDS`."""
         return self._known.get(account, {}).get(address, 0.0) > self._clock()
 
     def add(self, account: str, address: str) -> None:
+        """`account` has logged in from `address`."""
         now = self._clock()
-        addresses = {known: until for known, until in self._known.pop(account, {}).items() if until > now}
+        addresses = {known: until for known, until in self._known.get(account, {}).items() if until > now}
         addresses.pop(address, None)  # the newest stands last
         addresses[address] = now + KNOWN_ADDRESS_SECONDS
         while len(addresses) > KNOWN_ADDRESSES:
             del addresses[next(iter(addresses))]
-        self._known[account] = addresses
-        while (oldest := next(iter(self._known))) != account:
-            if len(self._known) <= self._max_accounts and max(self._known[oldest].values()) > now:
-                return
-            del self._known[oldest]
+        self._known.put(account, addresses, now)
 
 
 class LoginThrottle:
-    """Every attempt to prove who one is by a password goes through `attempt`. Event loop only."""
+    """Limits guesses at passwords: every check of a password is made within `attempt`. Event loop only."""
 
     def __init__(
         self,
@@ -144,7 +140,7 @@ class LoginThrottle:
     ) -> None:
         """`failures_per_address` in an hour; `logins_per_minute` of one address, five times as many at once."""
         self._is_on = is_on
-        self._by_account = Failures(failures_per_account, clock=clock)
+        self._by_account = FailureBackoff(failures_per_account, clock=clock)
         self._by_address = RateLimiter(failures_per_address, 3600, clock=clock)
         burst = LOGIN_BURST_MINUTES * logins_per_minute
         self._logins = RateLimiter(logins_per_minute, 60, burst=burst, clock=clock)
@@ -154,10 +150,11 @@ class LoginThrottle:
     def attempt(
         self, account: str, address: str, *, failure: type[ChatioError] = BadCredentials
     ) -> Iterator[None]:
-        """Around the check of a password. Raises `RateLimited` before it, when it is not to be checked.
+        """A context for the check of one password. Raises `RateLimited` on entry, before the check.
 
-        `failure` from within is one, no exception is a sign-in, and any other exception is neither.
-        `account`: `chatio.users.account_key`; `address`: `chatio.addresses.rate_limit_key`.
+        `failure` raised inside it is a failed login, no exception is a login, any other exception is neither.
+        `account`: of `chatio.accounts.users.account_key`; `address`: of
+        `chatio.throttling.client_ip.rate_limit_key`.
         """
         if not self._is_on:
             yield
@@ -166,7 +163,7 @@ class LoginThrottle:
         is_known = self._known.has(account, address)
         key = f"{account} {address}" if is_known else account
         with ExitStack() as undo:
-            undo.callback(self._by_account.refund, key, self._by_account.count(key))
+            undo.callback(self._by_account.refund, key, self._by_account.record(key))
             if not is_known:
                 self._by_address.acquire(address)
                 undo.callback(self._by_address.refund, address)

@@ -1,7 +1,7 @@
-"""Hash and verify passwords, off the event loop and bounded.
+"""Password hashing, on threads and bounded.
 
-Argon2id with the figures of the OWASP Password Storage Cheat Sheet (m=19456 KiB, t=2, p=1), about 35 to 50 ms
-a piece. Argon2 lets go of the interpreter while it computes, so threads are enough.
+Argon2id with the parameters of the OWASP Password Storage Cheat Sheet (m=19456 KiB, t=2, p=1): 35 to 50 ms a hash.
+Argon2 releases the interpreter's lock while it computes, so threads are enough.
 """
 
 import asyncio
@@ -18,25 +18,24 @@ from passlib.context import CryptContext
 from chatio.errors import Overloaded
 from chatio.telemetry.counters import Histogram
 
-# Threads are as many as cores, so without this the kernel shares the cores evenly between hashing and the event
-# loop. Measured with `python -m benchmarks.registration` (see docs/decisions/0005-hashing-threads.md).
+# There are as many threads as cores: without this the kernel shares the cores evenly between hashing and the event
+# loop. Measured with `python -m benchmarks.registration` (docs/decisions/0005-hashing-threads.md).
 HASHING_NICENESS = 10
-
 
 T = TypeVar("T")
 
 
 class Verdict(NamedTuple):
-    """`renewed_hash` is set when the password was right and its stored hash is of older parameters."""
+    """Whether a password matches; `renewed_hash` is set if it does and its hash has older parameters."""
 
     matches: bool
     renewed_hash: str | None
 
 
 class PasswordHasher:
-    """Hashes in a pool of threads; when `max_waiting` are under way, the next is refused at once.
+    """Hashes in a pool of threads, at most `max_waiting` passwords at a time, running ones included.
 
-    Event loop only. `close` waits for the hashes that run and drops those that wait.
+    Event loop only.
     """
 
     def __init__(
@@ -56,26 +55,26 @@ class PasswordHasher:
             argon2__parallelism=parallelism,
         )
         self._threads = threads or os.cpu_count() or 1
-        self._pool = ThreadPoolExecutor(self._threads, "hashing", initializer=_step_back)
+        self._pool = ThreadPoolExecutor(self._threads, "hashing", initializer=_lower_priority)
         self._max_waiting = max_waiting
         self._waiting = 0
-        self.times = Histogram()  # from being asked to the result, the wait included
-        # Verifying against it costs an unknown address the same as a wrong password.
+        self.times = Histogram()  # from the call to the result, the wait included
+        # An unknown e-mail address is verified against it, and so takes as long as a wrong password.
         self._decoy = self._context.hash(secrets.token_urlsafe())
 
     @property
     def waiting(self) -> int:
-        """How many passwords are being hashed or wait for it."""
+        """The number of passwords that are being hashed or wait for it."""
         return self._waiting
 
     async def hash(self, password: str) -> str:
-        """Raises `Overloaded`."""
+        """The hash to store for `password`. Raises `Overloaded` past `max_waiting`."""
         return await self._run(lambda: self._context.hash(_encoded(password)))
 
     async def verify(self, password: str, stored_hash: str | None) -> Verdict:
-        """Whether `password` belongs to `stored_hash`; None (nobody has that address) takes as long to say no.
+        """Whether `password` matches `stored_hash`; None, for an unknown user, takes as long and never matches.
 
-        Raises `Overloaded`.
+        Raises `Overloaded` past `max_waiting`.
         """
         known = stored_hash is not None
         against = stored_hash if stored_hash is not None else self._decoy
@@ -83,6 +82,7 @@ class PasswordHasher:
         return Verdict(known and matches, renewed if known else None)
 
     def close(self) -> None:
+        """Wait for the hashes that run, and cancel those that wait."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     async def _run(self, work: Callable[[], T]) -> T:
@@ -99,12 +99,12 @@ class PasswordHasher:
 
 
 def _encoded(password: str) -> bytes:
-    # Any characters are allowed, also halves of surrogate pairs, which plain UTF-8 refuses.
+    # A password may have any characters, also halves of surrogate pairs, which plain UTF-8 cannot encode.
     return password.encode("utf-8", "surrogatepass")
 
 
-def _step_back() -> None:
-    """Give the event loop's thread the first call on the cores (Linux keeps niceness per thread)."""
-    # Refused to a process that is nicer already, and on systems where a thread has no niceness of its own.
+def _lower_priority() -> None:
+    """Let the event loop's thread have the cores first (Linux keeps niceness per thread)."""
+    # The system forbids it to a process that is nicer already, or has no niceness of single threads.
     with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), HASHING_NICENESS)

@@ -1,18 +1,17 @@
-"""Tokens that were ended before their time: one by its id, or all that somebody was given up to a moment.
-
-Kept until the tokens would have ended anyway, and in this process only: after a restart, what was ended lives on
-until its `exp`. That is a property of this store, as it is one of the store of people in memory.
-
-Nothing is ever forgotten that still matters:
-
-    too many tokens of one person       become "all that were issued until the last of them", which ends more of
-                                        that person's, never fewer
-    no room for one person more         is told beforehand (`require_room`), and then nothing is ended
-    a person whose time is over         leaves "issued before" behind as a floor for everybody; our own tokens of
-                                        that age have all ended, and one of a foreign issuer that lives longer than
-                                        ours must not come back to life
+"""Revoked tokens: single ones by their id, or all of a user that were issued up to a moment.
 
 (OWASP, JSON Web Token Cheat Sheet, "No Built-In Token Revocation by the User".)
+
+An entry is kept until the tokens that it revokes have expired, and in this process only: after a restart a revoked
+token is valid again until its `exp`, as the users in memory are gone.
+
+No revoked token becomes valid before it expires:
+
+    too many tokens of one user     become "all that were issued up to the youngest of them", which revokes more
+                                    tokens of that user, never fewer
+    no capacity for one more user   `require_room` raises beforehand, and then no token is revoked
+    an entry that has expired       leaves its moment as a floor for all users: our own tokens of that age have
+                                    expired, and a token of another issuer that lives longer stays revoked
 """
 
 import heapq
@@ -22,109 +21,109 @@ from typing import Final
 
 from chatio.errors import Overloaded
 
-# Of people and of tokens, together: 13 to 32 MiB.
+# Users and tokens together: 13 to 32 MiB.
 MAX_ENTRIES: Final = 100_000
-MAX_TOKENS_OF_ONE: Final = 100
+MAX_TOKENS_OF_USER: Final = 100
 RETRY_AFTER_SECONDS: Final = 60
-_FORGOTTEN_AT_ONCE: Final = 1000  # about a millisecond
+_REMOVED_AT_ONCE: Final = 1000  # about a millisecond
 
 
-class _Ended:
-    """What of one person has been ended; of no more use after `until`."""
+class _Revoked:
+    """The revoked tokens of one user; the last of them expires at `until`."""
 
     __slots__ = ("before", "latest", "tokens", "until")
 
     def __init__(self, until: float) -> None:
         self.until = until
-        self.before = 0.0  # issued then or earlier: ended
-        self.latest = 0.0  # issue of the youngest of `tokens`
+        self.before = 0.0  # tokens issued then or earlier are revoked
+        self.latest = 0.0  # when the youngest of `tokens` was issued
         self.tokens: dict[str, float] = {}  # id -> its `exp`
 
 
 class Revocations:
-    """Times are seconds since the epoch. Event loop only."""
+    """Which tokens have been revoked. Times are seconds since the epoch. Event loop only."""
 
     def __init__(self, *, max_entries: int = MAX_ENTRIES, clock: Callable[[], float] = time.time) -> None:
         self._max_entries = max_entries
         self._clock = clock
-        self._ended: dict[str, _Ended] = {}
-        self._by_until: list[tuple[float, str]] = []  # a heap; one for each person, perhaps too early
+        self._users: dict[str, _Revoked] = {}
+        self._by_until: list[tuple[float, str]] = []  # a heap, with one entry for each user, perhaps too early
         self._tokens = 0
         self._floor = 0.0
 
     def __len__(self) -> int:
-        """How many people and tokens are remembered."""
-        return len(self._ended) + self._tokens
+        """The number of users and tokens that are kept."""
+        return len(self._users) + self._tokens
 
     def is_revoked(self, subject: str, token_id: str, issued_at: float) -> bool:
-        """Whether this token of `subject` has been ended. `token_id` is "" for one without an id."""
-        ended = self._ended.get(subject)
-        if ended is None:
+        """Whether this token of `subject` is revoked. `token_id` is "" for a token without an id."""
+        revoked = self._users.get(subject)
+        if revoked is None:
             return issued_at <= self._floor
-        return issued_at <= max(ended.before, self._floor) or token_id in ended.tokens
+        return issued_at <= max(revoked.before, self._floor) or token_id in revoked.tokens
 
     def require_room(self, subject: str) -> None:
-        """Raises `Overloaded` when nothing of `subject` can be ended now.
+        """Raise `Overloaded` if no token of `subject` can be revoked now.
 
-        To be asked before something is done that must end tokens. What is under way then may take a few entries
-        more than the bound.
+        Call it before an action that must revoke tokens. Actions that passed it meanwhile may take a few entries
+        past the bound.
         """
-        self._forget()
-        if subject not in self._ended and len(self) >= self._max_entries:
+        self._remove_expired()
+        if subject not in self._users and len(self) >= self._max_entries:
             raise Overloaded(retry_after_seconds=RETRY_AFTER_SECONDS)
 
     def revoke(self, subject: str, token_id: str, *, issued_at: float, expires_at: float, until: float) -> None:
-        """End one token. One without an id goes with all of `subject` that were issued no later.
+        """Revoke one token; for a token without an id, all tokens of `subject` that were issued no later.
 
-        `until`: when the last of the other tokens that this may end has ended by itself.
+        `until`: when the last of the other tokens that this may revoke has expired.
         """
         if not token_id:
             self.revoke_all(subject, before=issued_at, until=max(expires_at, until))
             return
-        ended = self._of(subject, expires_at)
-        if token_id not in ended.tokens:
+        revoked = self._of(subject, expires_at)
+        if token_id not in revoked.tokens:
             self._tokens += 1
-        ended.tokens[token_id] = expires_at
-        ended.latest = max(ended.latest, issued_at)
-        if len(ended.tokens) > MAX_TOKENS_OF_ONE or len(self) > self._max_entries:
-            self._collapse(subject, ended, until)
+        revoked.tokens[token_id] = expires_at
+        revoked.latest = max(revoked.latest, issued_at)
+        if len(revoked.tokens) > MAX_TOKENS_OF_USER or len(self) > self._max_entries:
+            self._collapse(subject, revoked, until)
 
     def revoke_all(self, subject: str, *, before: float, until: float) -> None:
-        """End all tokens of `subject` that were issued at `before` or earlier.
+        """Revoke all tokens of `subject` that were issued at `before` or earlier.
 
-        `until`: when the last of them has ended by itself.
+        `until`: when the last of them has expired.
         """
-        ended = self._of(subject, until)
-        ended.before = max(ended.before, before, ended.latest)
-        self._tokens -= len(ended.tokens)
-        ended.tokens.clear()
+        revoked = self._of(subject, until)
+        revoked.before = max(revoked.before, before, revoked.latest)
+        self._tokens -= len(revoked.tokens)
+        revoked.tokens.clear()
 
-    def _of(self, subject: str, until: float) -> _Ended:
-        ended = self._ended.get(subject)
-        if ended is None:
-            ended = self._ended[subject] = _Ended(until)
+    def _of(self, subject: str, until: float) -> _Revoked:
+        revoked = self._users.get(subject)
+        if revoked is None:
+            revoked = self._users[subject] = _Revoked(until)
             heapq.heappush(self._by_until, (until, subject))
-        ended.until = max(ended.until, until)
-        return ended
+        revoked.until = max(revoked.until, until)
+        return revoked
 
-    def _collapse(self, subject: str, ended: _Ended, until: float) -> None:
+    def _collapse(self, subject: str, revoked: _Revoked, until: float) -> None:
         now = self._clock()
-        living = {token_id: end for token_id, end in ended.tokens.items() if end > now}
-        self._tokens -= len(ended.tokens) - len(living)
-        ended.tokens = living
-        if len(living) > MAX_TOKENS_OF_ONE or len(self) > self._max_entries:
-            self.revoke_all(subject, before=ended.latest, until=until)
+        unexpired = {token_id: end for token_id, end in revoked.tokens.items() if end > now}
+        self._tokens -= len(revoked.tokens) - len(unexpired)
+        revoked.tokens = unexpired
+        if len(unexpired) > MAX_TOKENS_OF_USER or len(self) > self._max_entries:
+            self.revoke_all(subject, before=revoked.latest, until=until)
 
-    def _forget(self) -> None:
+    def _remove_expired(self) -> None:
         now = self._clock()
-        for _ in range(_FORGOTTEN_AT_ONCE):
+        for _ in range(_REMOVED_AT_ONCE):
             if not self._by_until or self._by_until[0][0] > now:
                 return
             _, subject = heapq.heappop(self._by_until)
-            ended = self._ended[subject]
-            if ended.until > now:  # more of theirs was ended since
-                heapq.heappush(self._by_until, (ended.until, subject))
+            revoked = self._users[subject]
+            if revoked.until > now:  # more tokens of the user were revoked since
+                heapq.heappush(self._by_until, (revoked.until, subject))
                 continue
-            del self._ended[subject]
-            self._tokens -= len(ended.tokens)
-            self._floor = max(self._floor, ended.before)
+            del self._users[subject]
+            self._tokens -= len(revoked.tokens)
+            self._floor = max(self._floor, revoked.before)

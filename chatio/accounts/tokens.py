@@ -1,7 +1,7 @@
-"""Issue and verify the JSON Web Tokens that say who somebody is.
+"""Tokens: issue, verify and revoke the JSON Web Tokens that authenticate users.
 
-HS256 and nothing else (RFC 8725, 3.1: the verifier names the algorithm, not the token). What is checked is
-checked before anything is believed: length, shape, signature, times, types, and whether it was ended early.
+HS256 and no other algorithm (RFC 8725, 3.1: the verifier names the algorithm, not the token). `verify` checks
+length, form, signature, times, types and revocation before it returns any claim.
 """
 
 import time
@@ -19,16 +19,16 @@ ALGORITHM = "HS256"
 # A name of 64 and an address of 254 characters, each escaped as \uXXXX twice over, make about 3.6 kB.
 MAX_TOKEN_CHARS = 8192
 MIN_KEY_BYTES = 32  # RFC 7518, 3.2: a key of the hash's size or larger
-# Moments differ by this at least, and are told apart as floating point until the year 2242.
-_GRAIN_SECONDS = 1e-6
-# How far the clock of another server that issues with our key may be ahead.
+# Two moments differ by at least this; floating point keeps them apart until the year 2242.
+_MOMENT_SECONDS = 1e-6
+# How far ahead the clock of another server that issues tokens with our key may be.
 CLOCK_SKEW_SECONDS = 60
 
 
 class Claims(msgspec.Struct, frozen=True):
-    """What a verified token says. Times are seconds since the epoch; `iat` may have a fraction (RFC 7519, 2).
+    """The claims of a verified token. Times are seconds since the epoch; `iat` may have a fraction (RFC 7519, 2).
 
-    Other issuers with our key may leave out `jti`: such a token can be ended with all of its person's only.
+    Another issuer with our key may leave out `jti`: such a token is revoked with all of its user's only.
     """
 
     subject: str = msgspec.field(name="sub")
@@ -40,9 +40,9 @@ class Claims(msgspec.Struct, frozen=True):
 
 
 class Tokens:
-    """Issues, verifies and ends tokens, with one key of at least 32 bytes. Event loop only.
+    """Issues, verifies and revokes tokens, with one key of at least 32 bytes. Event loop only.
 
-    While a key is being replaced, the tokens of the one before it are as good as those of the new one.
+    While a key is being replaced, tokens of the previous key are as valid as tokens of the new one.
     """
 
     def __init__(
@@ -54,9 +54,9 @@ class Tokens:
         revocations: Revocations | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`previous_key`: verifies too, and signs nothing; of the same length at least, "" for none.
+        """`previous_key` verifies tokens too, and signs none; of at least 32 bytes, or "" for none.
 
-        `revocations`: what has been ended; nothing yet if not given.
+        Raises ValueError for a shorter key.
         """
         if any(len(each.encode()) < MIN_KEY_BYTES for each in (key, previous_key or key)):
             raise ValueError(f"a key must have at least {MIN_KEY_BYTES} bytes")
@@ -73,16 +73,16 @@ class Tokens:
         )
 
     def moment(self) -> float:
-        """Now, and later than every moment before: what was first stays first when the clock is set back."""
-        self._last_moment = round(max(self._clock(), self._last_moment + _GRAIN_SECONDS), 6)
+        """The time now, later than every moment before: the order stays when the clock is set back."""
+        self._last_moment = round(max(self._clock(), self._last_moment + _MOMENT_SECONDS), 6)
         return self._last_moment
 
     def issue(self, *, subject: str, name: str, email: str, as_of: float | None = None) -> str:
-        """A token for who has the id `subject`.
+        """A token for the user with the id `subject`.
 
-        `as_of` (now, if not given) is its `iat`: the moment before the password was looked up that earned it.
-        Raises `TokenRevoked` when all of this person's tokens up to then have been ended since: a log-in that was
-        under way while the password was changed gives nothing.
+        `as_of` (by default now) is its `iat`: a login gives the moment before it looked up the password. Raises
+        `TokenRevoked` if the user's tokens up to that moment have been revoked since: a login that overlaps a
+        change of the password gives no token.
         """
         issued_at = self.moment() if as_of is None else as_of
         token_id = uuid.uuid4().hex
@@ -100,17 +100,16 @@ class Tokens:
         return self._jwt.encode(claims, self._key, ALGORITHM)
 
     def verify(self, token: str) -> Claims:
-        """What `token` says.
+        """The claims of `token`, which may be any text.
 
-        Raises `TokenExpired`, `TokenSignatureInvalid`, `TokenRevoked` or `TokenMalformed`, and for no input
-        anything else.
+        Raises `TokenExpired`, `TokenSignatureInvalid`, `TokenRevoked` or `TokenMalformed`, and no other error.
         """
         if len(token) > MAX_TOKEN_CHARS or not token.isascii():
             raise TokenMalformed
         try:
             payload = self._jwt.decode(token, self._key_of(token), [ALGORITHM])
             claims = msgspec.convert(payload, Claims)
-            f"{claims.subject}{claims.name}{claims.email}".encode()  # halves of surrogate pairs are no text
+            f"{claims.subject}{claims.name}{claims.email}".encode()  # fails for halves of surrogate pairs
         except jwt.ExpiredSignatureError:
             raise TokenExpired from None
         except (jwt.InvalidSignatureError, jwt.InvalidAlgorithmError):
@@ -118,41 +117,41 @@ class Tokens:
         except (jwt.InvalidTokenError, msgspec.ValidationError, ValueError, OverflowError, RecursionError):
             raise TokenMalformed from None
         latest = max(self._clock(), self._last_moment) + CLOCK_SKEW_SECONDS
-        if not claims.issued_at <= latest:  # written so that NaN is refused too
+        if not claims.issued_at <= latest:  # in this form NaN fails too
             raise TokenMalformed
         if self.is_revoked(claims.subject, claims.token_id, claims.issued_at):
             raise TokenRevoked
         return claims
 
     def is_revoked(self, subject: str, token_id: str, issued_at: float) -> bool:
-        """Whether a token that was sound has been ended since."""
+        """Whether a token that was verified has been revoked since."""
         return self._revocations.is_revoked(subject, token_id, issued_at)
 
     def require_room(self, subject: str) -> None:
-        """Raises `Overloaded` when no token of `subject` can be ended now: to be asked first."""
+        """Raise `Overloaded` if no token of `subject` can be revoked now: call it before `revoke_all`."""
         self._revocations.require_room(subject)
 
     def revoke(self, claims: Claims) -> None:
-        """End this one token; without a `jti`, all of its person that are not younger. Raises `Overloaded`."""
+        """Revoke one token; without a `jti`, all of its user that are not younger. Raises `Overloaded`."""
         self.require_room(claims.subject)
         self._revocations.revoke(
             claims.subject,
             claims.token_id,
             issued_at=claims.issued_at,
             expires_at=claims.expires_at,
-            until=self._last_end(),
+            until=self._last_expiry(),
         )
 
     def revoke_all(self, subject: str) -> None:
-        """End every token that `subject` has by now; who logs in from here on gets one that lives."""
-        self._revocations.revoke_all(subject, before=self.moment(), until=self._last_end())
+        """Revoke every token that `subject` has now; tokens of later logins are valid."""
+        self._revocations.revoke_all(subject, before=self.moment(), until=self._last_expiry())
 
     def _key_of(self, token: str) -> str:
-        """The key to hold `token` against. It is only chosen here: that it did sign it, `decode` finds out.
+        """The key to verify `token` with: the previous key if it signed the token, else the current one.
 
-        Tokens name no key (`kid`, RFC 7515, 4.1.4): those that other issuers have made with ours would not either.
-        Whichever key it was, there is one look by the previous one and one by the chosen one, so that neither the
-        time nor the error tells. Raises ValueError for a signature that is no base64url.
+        Tokens name no key (`kid`, RFC 7515, 4.1.4), because those of other issuers with our key would not either.
+        Each token is verified with the previous key here, and with the chosen key by the caller, so that neither
+        the time nor the error tells which key signed it. Raises ValueError for a signature that is no base64url.
         """
         if not self._previous_key:
             return self._key
@@ -161,6 +160,6 @@ class Tokens:
         is_previous = self._signatures.verify(signed.encode(), self._previous_key.encode(), given)
         return self._previous_key if is_previous else self._key
 
-    def _last_end(self) -> float:
-        """When all that is issued by now has ended."""
+    def _last_expiry(self) -> float:
+        """When the last token that has been issued expires."""
         return max(self._clock(), self._last_moment) + self._ttl_seconds

@@ -1,10 +1,8 @@
-"""Who is who: the rules of registering and signing in, whatever store keeps the people."""
+"""Users: the rules of registration, login and passwords, for any store."""
 
 import unicodedata
 import uuid
-from typing import Annotated
 
-import msgspec
 from email_validator import EmailNotValidError, validate_email
 
 from chatio.accounts.passwords import PasswordHasher
@@ -22,99 +20,46 @@ from chatio.stores.base import User, UserStore
 MAX_NAME_CHARS = 64
 PASSWORD_CHARS = range(8, 128 + 1)
 
-# Cc and Cs: no character at all; Zl, Zp: a new line in the middle of a name.
+# Cc and Cs are no characters; Zl and Zp begin a new line in the middle of a name.
 _NOT_IN_NAMES = {"Cc", "Cs", "Zl", "Zp"}
-# Embeddings, overrides and isolates of the bidirectional algorithm (UAX #9): one of them in a name turns the
-# text that stands behind it on everybody's page.
+# Embeddings, overrides and isolates of the bidirectional algorithm (UAX #9): one of them in a name reverses the
+# text after it on every page.
 _BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _VISIBLE = {"L", "N", "P", "S"}
 
 
-# What the documents say of a field. `extra_json_schema` checks nothing: the rules below do, and name every fault.
-_Name = Annotated[
-    str,
-    msgspec.Meta(
-        description="Something visible, without control characters. Spaces around it do not count.",
-        extra_json_schema={"minLength": 1, "maxLength": MAX_NAME_CHARS},
-    ),
-]
-_Email = Annotated[
-    str,
-    msgspec.Meta(description="In any case.", extra_json_schema={"minLength": 1, "format": "email"}),
-]
-_NewPassword = Annotated[
-    str,
-    msgspec.Meta(extra_json_schema={"minLength": PASSWORD_CHARS.start, "maxLength": PASSWORD_CHARS.stop - 1}),
-]
-_Password = Annotated[str, msgspec.Meta(extra_json_schema={"minLength": 1})]
-
-
-class Registration(msgspec.Struct, frozen=True):
-    """The body of POST /register."""
-
-    name: _Name
-    email: _Email
-    password: _NewPassword
-
-
-class Credentials(msgspec.Struct, frozen=True):
-    """The body of POST /login."""
-
-    email: Annotated[str, msgspec.Meta(extra_json_schema={"minLength": 1})]
-    password: _Password
-
-
-class PasswordChange(msgspec.Struct, frozen=True):
-    """The body of POST /user/password."""
-
-    old_password: str
-    new_password: _NewPassword
-
-    def check(self) -> None:
-        """Raises `InvalidInput` when the new one is none that `register` takes."""
-        if fault := _password_fault(self.new_password):
-            raise InvalidInput(FieldError("new_password", fault))
-
-
-class Confirmation(msgspec.Struct, frozen=True):
-    """The body of DELETE /user."""
-
-    password: str
-
-
 class UserRegistry:
-    """The one register of people that REST and the chat share. Event loop only."""
+    """The users of the server. Event loop only."""
 
     def __init__(self, store: UserStore, hasher: PasswordHasher) -> None:
         self._store = store
         self._hasher = hasher
 
-    async def register(self, registration: Registration) -> User:
-        """Add somebody. Raises `InvalidInput` with every field that is wrong, `EmailAlreadyUsed`, `Overloaded`."""
-        name, email = _checked(registration)
+    async def register(self, name: str, email: str, password: str) -> User:
+        """Add a user. Raises `InvalidInput` with every field that is wrong, `EmailAlreadyUsed`, `Overloaded`."""
+        name, email = _checked(name, email, password)
         email_key = _email_key(email)
         if await self._store.get_by_email_key(email_key) is not None:
             raise EmailAlreadyUsed  # spares the hash; of two at the same instant, `add` tells who was first
-        password_hash = await self._hasher.hash(registration.password)
+        password_hash = await self._hasher.hash(password)
         user = User(str(uuid.uuid4()), name, email, email_key, password_hash)
         await self._store.add(user)
         return user
 
-    async def authenticate(self, credentials: Credentials) -> User:
+    async def authenticate(self, email: str, password: str) -> User:
         """Who has these credentials. Raises `InvalidInput` when one is empty, `BadCredentials`, `Overloaded`.
 
         An unknown address is refused with the same error, and after the same work, as a wrong password.
         """
         # Eight spaces are a password that `register` takes.
-        written = {"email": credentials.email.strip(), "password": credentials.password}
-        empty = [name for name, text in written.items() if not text]
+        empty = [name for name, text in (("email", email.strip()), ("password", password)) if not text]
         if empty:
             raise InvalidInput(*(FieldError(name, "This must not be empty.") for name in empty))
         try:
-            user = await self._store.get_by_email_key(_email_key(_normalized_email(credentials.email)))
+            user = await self._store.get_by_email_key(_email_key(_normalized_email(email)))
         except InvalidInput:
             user = None
-        verdict = await self._hasher.verify(_cut(credentials.password), user.password_hash if user else None)
+        verdict = await self._hasher.verify(_cut(password), user.password_hash if user else None)
         if user is None or not verdict.matches:
             raise BadCredentials
         if verdict.renewed_hash is not None:
@@ -122,31 +67,31 @@ class UserRegistry:
         return user
 
     async def get(self, user_id: str) -> User:
-        """Raises `UserUnknown`."""
+        """The user with this id. Raises `UserUnknown`."""
         user = await self._store.get(user_id)
         if user is None:
             raise UserUnknown
         return user
 
     async def confirm(self, user: User, password: str) -> None:
-        """Return if this is the password of `user`. Raises `WrongPassword`, `Overloaded`.
+        """Return if `password` is that of `user`. Raises `WrongPassword`, `Overloaded`.
 
-        Passwords can be guessed here as at `authenticate`: who calls it throttles it like a log-in.
+        A client can guess passwords here as with `authenticate`: the caller limits both by the `LoginThrottle`.
         """
         if not (await self._hasher.verify(_cut(password), user.password_hash)).matches:
             raise WrongPassword
 
     async def change_password(self, user: User, new_password: str) -> None:
-        """Give `user`, whose password was confirmed, this one.
+        """Replace the password of `user`, whose old one was confirmed.
 
-        Raises `Overloaded`, and `PasswordReplaced` or `UserUnknown` when somebody else was faster since.
+        Raises `Overloaded`, and `PasswordReplaced` or `UserUnknown` if another request was faster.
         """
         new = await self._hasher.hash(new_password)
         if not await self._store.replace_password_hash(user.id, old=user.password_hash, new=new):
             await self._raise_overtaken(user)
 
     async def remove(self, user: User) -> None:
-        """Forget `user`, whose password was confirmed. Raises `PasswordReplaced` or `UserUnknown` as above."""
+        """Remove `user`, whose password was confirmed. Raises `PasswordReplaced` or `UserUnknown` as above."""
         if not await self._store.remove(user.id, password_hash=user.password_hash):
             await self._raise_overtaken(user)
 
@@ -156,30 +101,29 @@ class UserRegistry:
 
 
 def _cut(password: str) -> str:
-    """One character past the longest is enough to be wrong; passlib raises from 4097 bytes on."""
+    """`password`, cut one character past the longest, which still is wrong; passlib raises from 4097 bytes on."""
     return password[: PASSWORD_CHARS.stop]
 
 
 def account_key(email: str) -> str:
-    """What all spellings of an e-mail address share, whether anybody has it or not; of any other text, itself."""
+    """The key that all spellings of an e-mail address share, whether a user has it or not; any text has one."""
     try:
         return _email_key(_normalized_email(email))
     except InvalidInput:
         return email.strip().casefold()
 
 
-def _checked(registration: Registration) -> tuple[str, str]:
+def _checked(name: str, email: str, password: str) -> tuple[str, str]:
     """The name and the address as they will be kept. Raises `InvalidInput` with all that is wrong."""
     errors: list[FieldError] = []
-    name = registration.name.strip()
+    name = name.strip()
     if fault := _name_fault(name):
         errors.append(FieldError("name", fault))
-    email = ""
     try:
-        email = _normalized_email(registration.email)
+        email = _normalized_email(email)
     except InvalidInput as invalid:
         errors.extend(invalid.errors)
-    if fault := _password_fault(registration.password):
+    if fault := password_fault(password):
         errors.append(FieldError("password", fault))
     if errors:
         raise InvalidInput(*errors)
@@ -196,7 +140,8 @@ def _name_fault(name: str) -> str | None:
     return None
 
 
-def _password_fault(password: str) -> str | None:
+def password_fault(password: str) -> str | None:
+    """What is wrong with a new password; None if it may be used."""
     if len(password) not in PASSWORD_CHARS:
         return f"A password has {PASSWORD_CHARS.start} to {PASSWORD_CHARS.stop - 1} characters."
     return None
@@ -204,8 +149,8 @@ def _password_fault(password: str) -> str | None:
 
 def _normalized_email(text: str) -> str:
     text = text.strip()
-    # .test and .local (RFC 2606, RFC 6762) are no addresses of the internet, but of people on a LAN. The library
-    # has a switch for the first only, so the second is looked at as if it stood below the first.
+    # .test and .local (RFC 2606, RFC 6762) are no domains of the internet, but of local networks. The library has
+    # a switch for the first only, so the second is checked as if it were below the first.
     below = ".test" if text.lower().endswith(".local") else ""
     try:
         checked = validate_email(text + below, check_deliverability=False, test_environment=True)

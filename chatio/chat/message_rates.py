@@ -1,16 +1,15 @@
-"""How fast people may speak in the chat, and when somebody is shown out.
+"""Rate limits of the chat: how many events a connection and a user may send, and when a flood ends a connection.
 
-    what                                    counted by                by default
-    messages                                connection                60 at once, then 5 a second
-    messages                                person                    120 at once, then 10 a second
-    everything else: typing, messages       person                    200 at once, then 20 a second
-    sent again, events of other names,
-    coming in
-    what was refused                        connection                300 at once, then 1 a second
+    event                                   counted by                by default
+    new messages                            connection                60 at once, then 5 a second
+    new messages                            user                      120 at once, then 10 a second
+    other events: typing, repeated          user                      200 at once, then 20 a second
+    messages, unknown events, joining
+    rate-limited events                     connection                300 at once, then 1 a second
 
-A page that sends 50 in one go stays below the first row. Past the last row a connection is a program that does
-not listen: it is closed, and its person may say nothing for a minute, so that coming back at once gains nothing,
-and while that lasts each refusal weighs ten.
+A page that sends 50 messages at once stays below the first row. A connection past the last row ignores its errors:
+the server closes it and silences its user for a minute, in which each further rate-limited event counts ten times.
+So a client gains nothing by reconnecting at once.
 """
 
 import time
@@ -20,13 +19,13 @@ from typing import Final, NamedTuple
 from chatio.throttling.rate_limiter import RateLimiter
 
 OTHERS_BURST_SECONDS: Final = 10.0
-JOINING_COST: Final = 5.0  # a token is checked, and the newest messages are sent
+JOINING_COST: Final = 5.0  # the server checks a token and sends the newest messages
 SILENCE_SECONDS: Final = 60.0
 COST_IN_SILENCE: Final = 10.0
 
 
 class Rates(NamedTuple):
-    """All of them a second, but for the bursts, which are at once."""
+    """Events in a second, and bursts: events at once."""
 
     messages: float = 5
     message_burst: int = 60
@@ -37,20 +36,20 @@ class Rates(NamedTuple):
 
 
 class MessageRateLimits:
-    """Counts what comes from each connection (`sid`) and each person (`author_id`). Event loop only."""
+    """Counts the events of each connection (`sid`) and each user (`author_id`). Event loop only."""
 
     def __init__(self, rates: Rates, *, is_on: bool = True, clock: Callable[[], float] = time.monotonic) -> None:
-        def throttle(events: float, burst: float) -> RateLimiter:
+        def limiter(events: float, burst: float) -> RateLimiter:
             return RateLimiter(events, 1, burst=burst, is_on=is_on, clock=clock)
 
-        self._messages = throttle(rates.messages, rates.message_burst)
-        self._persons = throttle(rates.person_messages, rates.person_message_burst)
-        self._others = throttle(rates.other_events, rates.other_events * OTHERS_BURST_SECONDS)
-        self._refused = throttle(1, rates.flood_events)
+        self._messages = limiter(rates.messages, rates.message_burst)
+        self._persons = limiter(rates.person_messages, rates.person_message_burst)
+        self._others = limiter(rates.other_events, rates.other_events * OTHERS_BURST_SECONDS)
+        self._refused = limiter(1, rates.flood_events)
         self._silenced = RateLimiter(1, SILENCE_SECONDS, is_on=is_on, clock=clock)
 
     def message(self, sid: str, author_id: str) -> float:
-        """0.0 if a message was counted, else the seconds until one would be."""
+        """Count a new message: 0.0 if it may be accepted, else the seconds until it could be."""
         wait = self._silenced.wait(author_id) or self._messages.wait_after(sid)
         if wait:
             return wait
@@ -60,15 +59,15 @@ class MessageRateLimits:
         return wait
 
     def other(self, author_id: str) -> bool:
-        """Whether an event that is no new message may be looked at."""
+        """Count an event that is no new message: whether it may be handled."""
         return not self._others.wait_after(author_id)
 
     def joining(self, author_id: str) -> bool:
-        """Whether a connection of `author_id` may come in."""
+        """Count a connection that joins the chat: whether it may."""
         return not self._others.wait_after(author_id, JOINING_COST)
 
     def refused(self, sid: str, author_id: str) -> bool:
-        """Count an event that was refused. True if it is one too many: the connection is to be closed."""
+        """Count an event that was rate limited: whether it is one too many, and the connection must be closed."""
         cost = COST_IN_SILENCE if self._silenced.wait(author_id) else 1
         if not self._refused.wait_after(sid, cost):
             return False

@@ -1,78 +1,87 @@
-"""What a message is: from what a client sent, untrusted, to what everybody receives.
+"""Messages: from what a client sends, which is untrusted, to what all clients receive.
 
-Types are checked because `content`, `author_name` or `timestamp` that is no string blanks every open page.
+Types are checked because a `content`, `author_name` or `timestamp` that is no text blanks every open page.
 """
 
+import re
+import sys
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, TypeGuard
 
 import msgspec
+from msgspec import Meta
 
 from chatio.errors import MessageEmpty, MessageInvalid, MessageTooLong
 
 MAX_ID_CHARS: Final = 64
 MAX_TIMESTAMP_CHARS: Final = 64
 
+# The rules of a draft's fields: `stamp` and `fit_id` check them, and the chat's document shows them.
+_CONTENT: Final = Meta(min_length=1, pattern=r"\S", description="Text with at least one visible character.")
+_ID: Final = Meta(
+    min_length=1,
+    max_length=MAX_ID_CHARS,
+    description="The client's own id of the message, so that a message that is sent again arrives once.",
+)
+_TIMESTAMP: Final = Meta(
+    max_length=MAX_TIMESTAMP_CHARS, description="The time of the sender's clock, for people to read."
+)
 
-# Ours, not the sender's.
+
+def _check(rule: Meta) -> Callable[[object], TypeGuard[str]]:
+    """A function that says whether a value is a text of the length that `rule` asks for."""
+    least, most = rule.min_length or 0, rule.max_length or sys.maxsize
+
+    def fits(value: object) -> TypeGuard[str]:
+        return isinstance(value, str) and least <= len(value) <= most
+
+    return fits
+
+
+_is_visible: Final = re.compile(_CONTENT.pattern or "").search
+_is_id: Final = _check(_ID)
+_is_timestamp: Final = _check(_TIMESTAMP)
+
+# The server's time, not the sender's.
 SentAt = Annotated[
-    str, msgspec.Meta(description="RFC 3339, UTC, milliseconds.", extra_json_schema={"format": "date-time"})
+    str, Meta(description="RFC 3339, UTC, milliseconds.", extra_json_schema={"format": "date-time"})
 ]
 
 
 class Author(msgspec.Struct, frozen=True):
-    """Who speaks, by the token: the client's own claim is never passed on."""
+    """The user who sent a message, by the token; the client's own claim is never passed on."""
 
     id: str
     name: str
 
 
 class Draft(msgspec.Struct, frozen=True):
-    """What a client sends; only `content` it must. Whatever else it sends with it is left alone.
+    """What a client sends: `content`, and perhaps the other fields. The server ignores any further ones.
 
-    For the document: `stamp` checks, and is more lenient with the two that it can make itself.
+    An `id` or `timestamp` that breaks its rule is replaced, and no error.
     """
 
-    content: Annotated[
-        str, msgspec.Meta(description="Something visible.", extra_json_schema={"minLength": 1, "pattern": r"\S"})
-    ]
-    id: (
-        Annotated[
-            str,
-            msgspec.Meta(
-                description="The client's own, so that sent again the message arrives once.",
-                extra_json_schema={"minLength": 1, "maxLength": MAX_ID_CHARS},
-            ),
-        ]
-        | msgspec.UnsetType
-    ) = msgspec.UNSET
-    timestamp: (
-        Annotated[
-            str,
-            msgspec.Meta(
-                description="The sender's own clock, for people to read.",
-                extra_json_schema={"maxLength": MAX_TIMESTAMP_CHARS},
-            ),
-        ]
-        | msgspec.UnsetType
-    ) = msgspec.UNSET
+    content: Annotated[str, _CONTENT]
+    id: Annotated[str, _ID] | msgspec.UnsetType = msgspec.UNSET
+    timestamp: Annotated[str, _TIMESTAMP] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Message(msgspec.Struct, frozen=True):
-    """What everybody receives; nothing else is passed on."""
+    """What all clients receive; nothing else that the sender sent is passed on."""
 
     id: str
     content: str
     author_id: str
     author_name: str
-    timestamp: str  # the sender's own clock, for people to read
+    timestamp: str  # of the sender's clock, for people to read
     sent_at: SentAt
     status: Literal["sent"] = "sent"
 
 
 def stamp(raw: object, author: Author, *, max_chars: int, now: datetime | None = None) -> Message:
-    """The message that `raw`, anything a client may send, becomes when `author` sends it.
+    """The message that `author` sends with `raw`, which is anything that a client may send.
 
     `max_chars` counts Unicode code points. Raises `MessageInvalid`, `MessageEmpty`, `MessageTooLong`.
     """
@@ -81,31 +90,28 @@ def stamp(raw: object, author: Author, *, max_chars: int, now: datetime | None =
     content = raw.get("content")
     if not isinstance(content, str):
         raise MessageInvalid
-    if not content.strip():
+    if not _is_visible(content):
         raise MessageEmpty
     if len(content) > max_chars:
         raise MessageTooLong
     now = now or datetime.now(UTC)
     timestamp = raw.get("timestamp")
-    if not isinstance(timestamp, str) or len(timestamp) > MAX_TIMESTAMP_CHARS:
-        timestamp = f"{now:%H:%M}"
     return Message(
         id=fit_id(raw) or new_id(),
         content=content,
         author_id=author.id,
         author_name=author.name,
-        timestamp=timestamp,
+        timestamp=timestamp if _is_timestamp(timestamp) else f"{now:%H:%M}",
         sent_at=now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
     )
 
 
 def fit_id(raw: object) -> str | None:
-    """The id that the client gave its message, if it is one: 1 to 64 characters, all of them printable."""
+    """The `id` of a draft, if it keeps its rule and all its characters are printable; else None."""
     candidate = raw.get("id") if isinstance(raw, dict) else None
-    if not isinstance(candidate, str) or not 1 <= len(candidate) <= MAX_ID_CHARS:
-        return None
-    return candidate if candidate.isprintable() else None
+    return candidate if _is_id(candidate) and candidate.isprintable() else None
 
 
 def new_id() -> str:
+    """A random UUID, for a message whose client gave it no id."""
     return str(uuid.uuid4())

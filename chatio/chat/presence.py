@@ -1,7 +1,7 @@
-"""Who is online: people, not connections.
+"""Presence: which users are online, however many connections each has.
 
-Pure bookkeeping: it knows no sockets and no clock. What changed is collected until somebody takes it, so that a
-storm of pages becomes one event. Somebody who left and came back in between is no change.
+Pure bookkeeping, without sockets and clock. Changes are collected until they are taken, so that many connections
+at once become one event. A user who goes offline and comes back between two events is no change.
 """
 
 from typing import Final
@@ -11,11 +11,11 @@ import msgspec
 from chatio.chat.messages import Author
 from chatio.throttling.concurrency import ConcurrencyLimit
 
-MOST_NAMED: Final = 20  # of those who came, and of those who left: a storm is a number, not a list for everybody
+MOST_NAMED: Final = 20  # users that an event names as come, and as left; it counts the others
 
 
 class Change(msgspec.Struct, frozen=True):
-    """`online` people now, and some of who `came` and `left` since the last change; `more` are not named."""
+    """The number of users `online`, and users who `came` or `left` since the last event; `more` are not named."""
 
     online: int
     came: list[Author]
@@ -24,7 +24,7 @@ class Change(msgspec.Struct, frozen=True):
 
 
 class Presence:
-    """Counts the connections of each person. Event loop only."""
+    """Counts the connections of each user. Event loop only."""
 
     def __init__(self) -> None:
         self._connections = ConcurrencyLimit()
@@ -33,14 +33,16 @@ class Presence:
         self._left: dict[str, Author] = {}
 
     def __len__(self) -> int:
+        """The number of users online."""
         return len(self._online)
 
     @property
     def has_changed(self) -> bool:
+        """Whether a user came or left since the last `take_change`."""
         return bool(self._came or self._left)
 
     def enter(self, author: Author) -> None:
-        """One more connection of `author`."""
+        """Count one more connection of `author`."""
         is_first = author.id not in self._connections
         self._connections.acquire(author.id)
         if is_first:
@@ -49,7 +51,7 @@ class Presence:
                 self._came[author.id] = author
 
     def leave(self, author: Author) -> None:
-        """One connection of `author` less."""
+        """Count one connection of `author` fewer."""
         self._connections.release(author.id)
         if author.id not in self._connections:
             del self._online[author.id]
@@ -57,11 +59,11 @@ class Presence:
                 self._left[author.id] = author
 
     def online(self) -> list[Author]:
-        """Everybody, in the order in which they came."""
+        """The users online, in the order in which they came."""
         return list(self._online.values())
 
     def take_change(self) -> Change:
-        """What changed since the last call; the next one begins anew."""
+        """The change since the last call."""
         came, left = list(self._came.values()), list(self._left.values())
         self._came.clear()
         self._left.clear()

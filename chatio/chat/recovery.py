@@ -1,21 +1,19 @@
-"""Where a connection's cursor starts: recovery and history are one decision, made without a table of sessions.
+"""Recovery: where the cursor of a new connection starts. No table of past sessions is needed.
 
-A client of Socket.IO 4.6 or newer remembers the `pid` of its CONNECT answer and the last string argument of the
-events it received, which is the offset of the last message, and names both in its next CONNECT. Our `pid` carries
-the offset at which that connection began, so who has seen nothing yet recovers too, and any server that has the
-log can recover anybody. An answer with the same `pid` tells the client that nothing is missing
-(`socket.recovered`).
+A client of Socket.IO 4.6 or newer remembers the `pid` of its CONNECT answer and the last text argument of the
+events it received, which is the offset of the last message, and sends both in its next CONNECT. Our `pid` contains
+the offset at which that connection began. So a client that received no message yet recovers too, and any server
+that has the log can recover any client. An answer with the same `pid` tells the client that no message is missing
+(`socket.recovered`; Socket.IO protocol, "Connection state recovery").
 
-    pid            offset            starts behind          recovered
-    none, odd      (any)             HISTORY before head    no
-    of another log (any)             tail                   no; but it saw nothing of this log, and gets all of it
-    ours           none              where it began         yes
-    ours           ours              the offset             yes
-    ours           of another log    where it began         no; it saw nothing since it came to this log
-    ours           odd               the head               no; what it has seen cannot be known
-    ours           ours, evicted     what is left           no
-
-(Socket.IO protocol, "Connection state recovery".)
+    pid             offset            the cursor starts after    recovered
+    none, invalid   (any)             HISTORY before the head    no
+    of another log  (any)             the tail                   no: the client received no message of this log
+    of this log     none              the pid's offset           yes
+    of this log     of this log       the offset                 yes
+    of this log     dropped           the tail                   no
+    of this log     of another log    the pid's offset           no: the client received no message of this log
+    of this log     invalid           the head                   no: which messages it received is unknown
 """
 
 import logging
@@ -32,7 +30,7 @@ _MAX_CHARS: Final = 64  # an offset has 25, a pid 34
 
 
 class ResumePoint(NamedTuple):
-    """The cursor starts behind entry `after`; `pid` goes into the CONNECT answer."""
+    """The cursor starts after the sequence `after`; `pid` is for the CONNECT answer."""
 
     after: int
     pid: str
@@ -40,9 +38,9 @@ class ResumePoint(NamedTuple):
 
 
 def resume_point(log: MessageLog, pid: object, offset: object, *, history: int) -> ResumePoint:
-    """Where who names `pid` and `offset`, anything that a client may send, starts. Never raises.
+    """Where a client starts that sends `pid` and `offset`, which may be anything. Never raises.
 
-    `history`: how many messages before the head somebody new gets.
+    `history`: the number of newest messages for a client without a `pid`.
     """
     if pid is None:
         return _fresh(log, log.head - history, None)
@@ -61,9 +59,9 @@ def resume_point(log: MessageLog, pid: object, offset: object, *, history: int) 
                 return _fresh(log, began, "offset of another log")
             return _fresh(log, log.head, "offset")
         if after < began:
-            return _fresh(log, log.head, "offset before its connection")
+            return _fresh(log, log.head, "offset before the pid's")
     if after < log.tail:
-        return _fresh(log, after, "evicted")
+        return _fresh(log, after, "dropped")
     return ResumePoint(after, str(pid), recovered=True)
 
 

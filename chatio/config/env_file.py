@@ -1,7 +1,7 @@
-"""A file of settings, read strictly: python-dotenv only logs that it understood nothing of a line, and goes on.
+"""Env files, read strictly: python-dotenv alone only logs a line that it cannot parse, and goes on.
 
-A quote that is not closed takes the lines behind it with it. No setting has more than one line, so a value that
-goes on over lines is such a quote, even where a later one happens to close it.
+A quote that is not closed also swallows the lines after it. No setting has more than one line, so a value of
+several lines is such a quote, even where a later quote happens to close it.
 """
 
 import re
@@ -16,7 +16,7 @@ _NEWLINE = re.compile(r"\r\n|\r|\n")
 
 
 def read_env_file(path: Path, *, may_be_missing: bool) -> dict[str, str | None]:
-    """What the file at `path` sets; nothing if it is not there and need not be. Raises `InvalidSettings`."""
+    """The settings in the file at `path`; none if the file is missing and may be. Raises `InvalidSettings`."""
     if not path.exists():
         if may_be_missing:
             return {}
@@ -31,9 +31,9 @@ def read_env_file(path: Path, *, may_be_missing: bool) -> dict[str, str | None]:
 
 
 def env_file_values(stream: TextIO, name: str) -> dict[str, str | None]:
-    """What the file `name` sets; the last of several that set the same. "${" in a value is a part of it.
+    """The settings in `stream`, the file `name`; the last of several lines for one name. "${" is no special text.
 
-    Raises `InvalidSettings` with the number of each line that cannot be read, and nothing of what it says.
+    Raises `InvalidSettings` with the number of each line that cannot be parsed, and none of its text.
     """
     values: dict[str, str | None] = {}
     problems = []
@@ -50,7 +50,7 @@ def env_file_values(stream: TextIO, name: str) -> dict[str, str | None]:
 
 
 def _line_of(binding: Binding) -> int:
-    """dotenv counts from the empty lines before."""
+    """The line number of `binding`: dotenv's own is that of the empty lines before it."""
     written = binding.original.string
     before = written[: len(written) - len(written.lstrip())]
     return binding.original.line + len(_NEWLINE.findall(before))

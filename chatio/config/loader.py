@@ -1,10 +1,9 @@
-"""From texts to `Settings`: what is read, from where first, and all that is wrong with it at once.
+"""Load the settings from mappings of texts, and report all problems at once.
 
-What is read are plain mappings of texts: this knows neither the environment nor a file.
+This module reads neither the environment nor a file: the caller passes their contents.
 """
 
 import difflib
-import ipaddress
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, get_args, get_origin
@@ -13,11 +12,12 @@ from urllib.parse import urlsplit
 import msgspec
 
 from chatio.config.key_files import Place, ReadFile, key_at, problems_between
-from chatio.config.settings import ANY_ORIGIN, Settings, table
+from chatio.config.settings import ANY_ORIGIN, Settings, listed, table
+from chatio.throttling.client_ip import parse_networks
 
 
 class InvalidSettings(Exception):
-    """`problems` has one sentence for each; no secret stands in them."""
+    """Settings that break their rules. `problems` has one sentence for each, and no secret in any of them."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("; ".join(problems))
@@ -25,10 +25,10 @@ class InvalidSettings(Exception):
 
 
 def load(*sources: Mapping[str, str | None], read_file: ReadFile | None = None) -> Settings:
-    """Settings from `sources`, the first that has a name wins; an empty text counts as not set.
+    """The settings in `sources`, of which the first that has a name wins; an empty text counts as not set.
 
-    `read_file` gives the text at a path, or raises OSError or ValueError; without it no file is asked for a key.
-    Raises `InvalidSettings` with every problem at once.
+    `read_file` returns the text at a path, or raises OSError or ValueError; without it no key file is read.
+    Raises `InvalidSettings` with every problem.
     """
     values: dict[str, Any] = {}
     problems: list[str] = []
@@ -43,7 +43,7 @@ def load(*sources: Mapping[str, str | None], read_file: ReadFile | None = None) 
         except UnicodeEncodeError:
             problems.append(f"{name}: is not UTF-8")
         except msgspec.ValidationError as error:
-            # Of msgspec's errors only that for a choice quotes the value, and it may be a secret gone astray.
+            # Of msgspec's errors only the one for a choice quotes the value, which may be a misplaced secret.
             kind = get_args(field.type)[0]
             choices = get_args(kind) if get_origin(kind) is Literal else ()
             problems.append(f"{name}: must be one of {', '.join(choices)}" if choices else f"{name}: {error}")
@@ -56,12 +56,12 @@ def load(*sources: Mapping[str, str | None], read_file: ReadFile | None = None) 
 
 
 def unknown_names(names: Iterable[str]) -> list[str]:
-    """A sentence for each of `names` that is no setting, with the one that was probably meant."""
+    """A sentence for each of `names` that is no setting, with the most similar name of one."""
     known = [setting.name for setting in table()]
     sentences = []
     for name in names:
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-            sentences.append("a line is not NAME=value")  # it may be a secret that was pasted there
+            sentences.append("a line is not NAME=value")  # may be a misplaced secret
         elif name not in known:
             close = difflib.get_close_matches(name.removeprefix("CHATIO_"), known, n=1)
             hint = f"; did you mean {close[0]}?" if close else ""
@@ -70,16 +70,16 @@ def unknown_names(names: Iterable[str]) -> list[str]:
 
 
 def _with_keys(settings: Settings, read_file: ReadFile | None) -> tuple[Settings, list[str]]:
-    """`settings` with the keys that stand in files, and what is wrong with any key."""
+    """`settings` with the keys that are in files, and a sentence for each problem of a key."""
     current = Place("JWT_SECRET_KEY", settings.jwt_secret_key, settings.jwt_secret_key_file)
-    before = Place(
+    earlier = Place(
         "JWT_SECRET_KEY_PREVIOUS",
         settings.jwt_secret_key_previous,
         settings.jwt_secret_key_previous_file,
         may_be_empty=True,
     )
     key, problems = key_at(current, read_file)
-    previous, previous_problems = key_at(before, read_file)
+    previous, previous_problems = key_at(earlier, read_file)
     problems += previous_problems
     if not problems:
         problems = problems_between(current, key, previous)
@@ -87,7 +87,7 @@ def _with_keys(settings: Settings, read_file: ReadFile | None) -> tuple[Settings
 
 
 def _problems(settings: Settings) -> list[str]:
-    """What single types cannot tell."""
+    """A sentence for each problem that the type of a single setting cannot find."""
     problems = []
     if not settings.origins:
         problems.append("CLIENT_URL: must name an origin, such as http://localhost:5173")
@@ -97,19 +97,19 @@ def _problems(settings: Settings) -> list[str]:
             for origin in settings.origins
             if not _is_origin(origin)
         )
-    for proxy in settings.proxies:
+    for proxy in listed(settings.trusted_proxies):
         try:
-            ipaddress.ip_network(proxy, strict=False)
+            parse_networks([proxy])
         except ValueError:
             problems.append(f"TRUSTED_PROXIES: {proxy!r} is neither an address nor a network")
     return problems
 
 
 def _is_origin(text: str) -> bool:
-    """Scheme, host and perhaps a port, and nothing else (RFC 6454, 6.2)."""
+    """Whether `text` is a scheme, a host and perhaps a port, and no more (RFC 6454, 6.2)."""
     try:
         parts = urlsplit(text)
-        parts.port  # noqa: B018 - reading it is what checks it
+        parts.port  # noqa: B018 - reading it checks it
     except ValueError:
         return False
     return (

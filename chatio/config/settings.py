@@ -1,217 +1,200 @@
-"""Every setting: its name, type, default, unit and meaning, in one place.
+"""The settings: each one's name, type, default, unit and meaning.
 
-`Settings` is made once, by `chatio.loading`, and never changes. `.env.example` and the README's table are held
-against it by a test.
+`chatio.config.loader` makes the one `Settings` of a process, which never changes. A test compares `.env.example`
+with this file.
 """
 
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Final, Literal, NamedTuple
 
 import msgspec
 from msgspec import Meta
 
 from chatio.accounts.tokens import MIN_KEY_BYTES
+from chatio.throttling.client_ip import Network, parse_networks
 
-ANY_ORIGIN = "*"
+ANY_ORIGIN: Final = "*"
+
+_Switch = Literal["on", "off"]
+
+
+def _meaning(text: str) -> Meta:
+    return Meta(description=text)
+
+
+def _whole(text: str, *, least: int = 1, most: int = 1_000_000) -> Meta:
+    return Meta(ge=least, le=most, description=text)
+
+
+def _number(text: str, *, least: float = 0.01, most: float = 1_000_000) -> Meta:
+    return Meta(ge=least, le=most, description=text)
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """Named as in the environment, in lower case."""
+    """The settings under their names of the environment, in lower case."""
 
-    server_port: Annotated[int, Meta(ge=0, le=65535, description="Port to listen on; 0 takes any free one")] = 3000
-    server_host: Annotated[
-        str, Meta(description="Address to listen on; empty means every interface, IPv4 and IPv6")
-    ] = ""
+    server_port: Annotated[int, _whole("Port to listen on; 0 takes any free port", least=0, most=65535)] = 3000
+    server_host: Annotated[str, _meaning("Address to listen on; empty means all interfaces, IPv4 and IPv6")] = ""
     client_url: Annotated[
-        str,
-        Meta(description="Origins of the pages that may use this server, with commas between them; `*` for any"),
+        str, _meaning("Origins of the web pages that may use this server, separated by commas; `*` allows any")
     ] = "http://localhost:5173"
     jwt_secret_key: Annotated[
         str,
-        Meta(
-            description=f"Key that signs the tokens, at least {MIN_KEY_BYTES} bytes. "
-            "Without one the server makes one, and a restart signs everybody out"
+        _meaning(
+            f"Key that signs the tokens, at least {MIN_KEY_BYTES} bytes. "
+            "Without it the server makes a key at each start, so that a restart logs all users out"
         ),
     ] = ""
     jwt_secret_key_file: Annotated[
         str,
-        Meta(
-            description="File that holds that key and nothing else; in its place, such as a credential of systemd"
+        _meaning(
+            "File that contains only that key, instead of `JWT_SECRET_KEY`; for example a systemd credential"
         ),
     ] = ""
     jwt_secret_key_previous: Annotated[
         str,
-        Meta(
-            description="The key before this one, while its tokens are still to be accepted; it signs none. "
-            f"At least {MIN_KEY_BYTES} bytes"
+        _meaning(
+            "Previous key: while a key is replaced, tokens signed with the previous one stay valid, "
+            f"and no new ones are signed with it. At least {MIN_KEY_BYTES} bytes"
         ),
     ] = ""
     jwt_secret_key_previous_file: Annotated[
-        str, Meta(description="File that holds that key and nothing else; empty when there is none")
+        str, _meaning("File that contains only the previous key; an empty file means that there is none")
     ] = ""
     jwt_ttl_seconds: Annotated[
-        int, Meta(ge=1, le=10 * 365 * 86400, description="How long a sign-in lasts, in seconds")
+        int, _whole("Time after which a login expires, in seconds", most=10 * 365 * 86400)
     ] = 86400
-    message_max_chars: Annotated[int, Meta(ge=1, le=100_000, description="Longest message, in characters")] = (
-        10_000
-    )
+    message_max_chars: Annotated[int, _whole("Longest message, in characters", most=100_000)] = 10_000
     log_max_messages: Annotated[
-        int, Meta(ge=1, le=10_000_000, description="Newest messages that are kept, at most")
+        int, _whole("Number of newest messages that the server keeps", most=10_000_000)
     ] = 10_000
     log_max_bytes: Annotated[
-        int, Meta(ge=1024, description="Memory that the kept messages take, in bytes, at most")
+        int, Meta(ge=1024, description="Memory that the kept messages may take, in bytes")
     ] = 32 * 2**20
     history_on_connect: Annotated[
-        int, Meta(ge=0, le=10_000, description="Newest messages that somebody who joins receives; 0 for none")
+        int,
+        _whole("Number of newest messages that a client receives when it joins; 0 for none", least=0, most=10_000),
     ] = 50
-    presence: Annotated[
-        Literal["on", "off"], Meta(description="Whether people are told who comes, goes and is typing")
-    ] = "on"
-    serve_page: Annotated[Literal["on", "off"], Meta(description="Whether `/` is a page to chat with")] = "on"
+    presence: Annotated[_Switch, _meaning("Whether clients are told which users are online and typing")] = "on"
+    serve_page: Annotated[_Switch, _meaning("Whether `/` serves the chat's own web page")] = "on"
     ping_interval_seconds: Annotated[
-        float, Meta(ge=0.1, le=600, description="Time between pings to a client, in seconds")
+        float, _number("Time between two pings to a client, in seconds", least=0.1, most=600)
     ] = 25.0
     ping_timeout_seconds: Annotated[
-        float, Meta(ge=0.1, le=600, description="Time that a client has to answer a ping, in seconds")
+        float, _number("Time in which a client must answer a ping, in seconds", least=0.1, most=600)
     ] = 20.0
     slow_client_seconds: Annotated[
         float,
-        Meta(gt=0, le=3600, description="A client that takes nothing for so long, in seconds, is dropped"),
+        Meta(
+            gt=0,
+            le=3600,
+            description="Slow client: time after which a client that reads nothing is dropped, in seconds",
+        ),
     ] = 30.0
     rate_limits: Annotated[
-        Literal["on", "off"],
-        Meta(description="Whether strangers and members are held to rates and numbers; off for benchmarks"),
+        _Switch, _meaning("Whether clients have rate limits and connection limits; `off` is for benchmarks")
     ] = "on"
     login_failures_per_account: Annotated[
         int,
-        Meta(
-            ge=1,
-            le=1_000_000,
-            description="Wrong passwords for one account before strangers to it wait for a minute, "
-            "and with each further one twice as long, up to 15 minutes",
+        _whole(
+            "Wrong passwords for an account before clients at addresses unknown to it have to wait for a minute; "
+            "each further one doubles the wait, up to 15 minutes"
         ),
     ] = 10
     login_failures_per_address: Annotated[
-        int, Meta(ge=1, le=1_000_000, description="Wrong passwords from one address in an hour, over all accounts")
+        int, _whole("Wrong passwords per address and hour, over all accounts")
     ] = 100
     logins_per_minute: Annotated[
-        int,
-        Meta(
-            ge=1,
-            le=1_000_000,
-            description="Log-ins from one address in a minute, right or wrong; five times as many at once",
-        ),
+        int, _whole("Logins per address and minute, successful or not; five times as many at once")
     ] = 60
-    registrations_per_hour: Annotated[
-        int, Meta(ge=1, le=1_000_000, description="Registrations from one address in an hour; as many at once")
-    ] = 30
-    messages_per_second: Annotated[
-        float, Meta(ge=0.01, le=1_000_000, description="Messages of one connection in a second, past its burst")
-    ] = 5.0
-    message_burst: Annotated[int, Meta(ge=1, le=1_000_000, description="Messages of one connection at once")] = 60
+    registrations_per_hour: Annotated[int, _whole("Registrations per address and hour; as many at once")] = 30
+    messages_per_second: Annotated[float, _number("Messages per connection and second, after its burst")] = 5.0
+    message_burst: Annotated[int, _whole("Messages per connection at once")] = 60
     person_messages_per_second: Annotated[
-        float,
-        Meta(
-            ge=0.01,
-            le=1_000_000,
-            description="Messages of one person in a second, over all connections and past the burst",
-        ),
+        float, _number("Messages per user and second, over all connections, after the burst")
     ] = 10.0
-    person_message_burst: Annotated[
-        int, Meta(ge=1, le=1_000_000, description="Messages of one person at once, over all connections")
-    ] = 120
+    person_message_burst: Annotated[int, _whole("Messages per user at once, over all connections")] = 120
     other_events_per_second: Annotated[
-        float,
-        Meta(
-            ge=1,
-            le=1_000_000,
-            description="Other events of one person in a second, such as typing; ten times as many at once",
-        ),
+        float, _number("Other events per user and second, such as typing; ten times as many at once", least=1)
     ] = 20.0
     flood_events: Annotated[
         int,
-        Meta(
-            ge=10,
-            le=1_000_000,
-            description="Refused events of one connection at once before it is closed; one a second is forgiven",
+        _whole(
+            "Rate-limited events per connection at once before it is closed; one per second is forgiven", least=10
         ),
     ] = 300
-    max_connections: Annotated[
-        int, Meta(ge=1, le=1_000_000, description="Chat connections in all; past it, 503")
-    ] = 10_000
+    max_connections: Annotated[int, _whole("Limit of chat connections in all; past it, 503")] = 10_000
     max_connections_per_address: Annotated[
-        int,
-        Meta(ge=1, le=1_000_000, description="Chat connections from one address (IPv6: one /64); past it, 503"),
+        int, _whole("Limit of chat connections per address (IPv6: per /64); past it, 503")
     ] = 1_000
     max_connections_per_person: Annotated[
-        int,
-        Meta(ge=1, le=1_000_000, description="Chat connections of one person; one more waits until another ends"),
+        int, _whole("Limit of chat connections per user; one more waits until another ends")
     ] = 20
     connects_per_minute: Annotated[
         int,
-        Meta(
-            ge=1,
-            le=1_000_000,
-            description="New chat connections from one address per minute, "
-            "after `MAX_CONNECTIONS_PER_ADDRESS` at once; past it, 503",
+        _whole(
+            "New chat connections per address and minute, "
+            "after `MAX_CONNECTIONS_PER_ADDRESS` at once; past it, 503"
         ),
     ] = 600
     input_bytes_per_second: Annotated[
         int,
-        Meta(
-            ge=1024,
-            le=2**30,
-            description="Bytes per second that one connection may send after its burst; "
-            "who sends faster is read more slowly",
+        _whole(
+            "Bytes per connection and second, after its burst; the server reads a faster client more slowly",
+            least=1024,
+            most=2**30,
         ),
     ] = 64 * 1024
-    input_burst_bytes: Annotated[
-        int, Meta(ge=1024, le=2**30, description="Bytes that one connection may send as fast as it can")
-    ] = 4 * 2**20
+    input_burst_bytes: Annotated[int, _whole("Bytes per connection at once", least=1024, most=2**30)] = 4 * 2**20
     trusted_proxies: Annotated[
-        str,
-        Meta(description="Proxies whose X-Forwarded-For is believed: addresses or networks, with commas"),
+        str, _meaning("Proxies whose X-Forwarded-For is trusted: addresses or networks, separated by commas")
     ] = ""
     shutdown_grace_seconds: Annotated[
-        float,
-        Meta(ge=1, le=3600, description="Time from SIGTERM to the exit, in seconds, at most"),
+        float, _number("Longest time from SIGTERM to the exit, in seconds", least=1, most=3600)
     ] = 10.0
     overload_lag_seconds: Annotated[
         float,
-        Meta(
-            ge=0,
-            le=60,
-            description="Nobody new is let in while the event loop is late by more, in seconds; 0 for never",
+        _number(
+            "Load shedding: lag of the event loop past which new clients have to wait, in seconds; 0 for never",
+            least=0,
+            most=60,
         ),
     ] = 0.25
     hash_queue_max: Annotated[
-        int, Meta(ge=1, le=100_000, description="Passwords that may wait to be hashed; past it, 503")
+        int, _whole("Passwords that may be hashed or wait for it at a time; past it, 503", most=100_000)
     ] = 256
     metrics_port: Annotated[
         Annotated[int, Meta(ge=0, le=65535)] | None,
-        Meta(description="Port of `/metrics` for Prometheus; 0 takes any free one, unset for none"),
+        _meaning("Port of `/metrics` for Prometheus; 0 takes any free port, empty means no metrics"),
     ] = None
     metrics_host: Annotated[
-        str, Meta(min_length=1, description="Address to serve metrics on: whoever reaches it may read them")
+        str,
+        Meta(min_length=1, description="Address to serve metrics on; any client that reaches it may read them"),
     ] = "127.0.0.1"
     log_level: Annotated[
-        Literal["DEBUG", "INFO", "WARNING", "ERROR"], Meta(description="Least level that is logged")
+        Literal["DEBUG", "INFO", "WARNING", "ERROR"], _meaning("Lowest level of log lines that are written")
     ] = "INFO"
     log_format: Annotated[
-        Literal["text", "json"], Meta(description="How a line of the log is written: for people, or as JSON")
+        Literal["text", "json"], _meaning("Format of log lines: `text` for people, `json` for programs")
     ] = "text"
 
     @property
     def origins(self) -> tuple[str, ...]:
         """The allowed origins; `("*",)` for any."""
-        return tuple(_as_browsers_write_it(part) for part in self.client_url.split(",") if part.strip())
+        return tuple(map(_as_browsers_write_it, listed(self.client_url)))
 
     @property
-    def proxies(self) -> tuple[str, ...]:
-        return tuple(part.strip() for part in self.trusted_proxies.split(",") if part.strip())
+    def proxies(self) -> tuple[Network, ...]:
+        """The trusted proxies. Raises ValueError for a text that is no network, which `load` reports."""
+        return parse_networks(listed(self.trusted_proxies))
+
+
+def listed(text: str) -> list[str]:
+    """The parts of a setting that is a list, without empty ones."""
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def changed(settings: Settings) -> list[str]:
-    """The names of those that differ from their default; no values, of which one is secret."""
+    """The names of the settings that differ from their defaults; not their values, which may be secret."""
     return [
         field.name.upper()
         for field in msgspec.structs.fields(Settings)
@@ -220,7 +203,7 @@ def changed(settings: Settings) -> list[str]:
 
 
 class Setting(NamedTuple):
-    """One row of the table of settings, as documents show it."""
+    """A setting, as documents show it."""
 
     name: str
     default: str
@@ -228,17 +211,16 @@ class Setting(NamedTuple):
 
 
 def table() -> list[Setting]:
-    """Every setting, in the order in which documents show them."""
+    """All settings, in the order in which documents show them."""
     rows = []
     for field in msgspec.structs.fields(Settings):
         (meta,) = field.type.__metadata__
-        rows.append(
-            Setting(field.name.upper(), "" if field.default is None else str(field.default), meta.description)
-        )
+        default = "" if field.default is None else str(field.default)
+        rows.append(Setting(field.name.upper(), default, meta.description))
     return rows
 
 
 def _as_browsers_write_it(text: str) -> str:
-    """An origin in lower case and without a default port (RFC 6454, 4 and 6.2): it is compared as text."""
-    origin = text.strip().rstrip("/").lower()
+    """An origin in lower case and without a default port (RFC 6454, 4 and 6.2): origins are compared as text."""
+    origin = text.rstrip("/").lower()
     return origin.removesuffix(":443" if origin.startswith("https:") else ":80")

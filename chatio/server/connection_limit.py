@@ -1,7 +1,7 @@
-"""How many TCP connections one address may have open over HTTP, whatever it does on them, or does not.
+"""TCP connection limit per client address, for HTTP; a WebSocket counts as a chat connection, and not here.
 
-Each takes a file. A stranger who only opens them, and sends nothing for as long as that is let be, would else have
-all files there are, and nobody else a connection. WebSockets do not count here: they are chat connections.
+Each connection takes a file descriptor. Without the limit, one client that opens connections and sends nothing
+would take all of them, and no other client could connect.
 """
 
 from collections.abc import Callable
@@ -14,14 +14,14 @@ from chatio.throttling.client_ip import Network, is_trusted, rate_limit_key
 from chatio.throttling.concurrency import ConcurrencyLimit
 
 # A polling client has one for its GET and one for its POST, and its page one for REST.
-LINES_PER_CLIENT = 3
+CONNECTIONS_PER_CLIENT = 3
 
 
 class LimitedHTTPServer(HTTPServer):
-    """An `HTTPServer` that closes, unread, what one address (IPv6: one /64) opens past `most_per_address`.
+    """An `HTTPServer` that closes, unread, connections of one address (IPv6: one /64) past `most_per_address`.
 
-    `trusted` proxies are not bounded: they open connections for everybody. `refused` hears of each that is closed:
-    from where, and why.
+    `trusted` proxies are unlimited: they open connections for many clients. `refused` is called with the
+    rate-limit key of each connection that is closed.
     """
 
     # Tornado's way to construct: it is given what the class is called with.
@@ -29,7 +29,7 @@ class LimitedHTTPServer(HTTPServer):
         self,
         *args: Any,
         most_per_address: int,
-        refused: Callable[[str, str], None],
+        refused: Callable[[str], None],
         trusted: tuple[Network, ...] = (),
         **kwargs: Any,
     ) -> None:
@@ -39,19 +39,19 @@ class LimitedHTTPServer(HTTPServer):
         self._trusted = trusted
 
     def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
-        origin = _origin(address)
-        if not self.connections.has_capacity(origin) and not is_trusted(str(address[0]), self._trusted):
-            self._refused(origin, "too many TCP connections from one address")
+        key = _key_of(address)
+        if not self.connections.has_capacity(key) and not is_trusted(str(address[0]), self._trusted):
+            self._refused(key)
             stream.close()
             return
-        self.connections.acquire(origin)
+        self.connections.acquire(key)
         super().handle_stream(stream, address)
 
     def on_close(self, server_conn: Any) -> None:
         super().on_close(server_conn)
-        self.connections.release(_origin(server_conn.context.address))
+        self.connections.release(_key_of(server_conn.context.address))
 
 
-def _origin(address: Any) -> str:
-    """Who a socket's peer is counted as; a Unix socket's has no address."""
+def _key_of(address: Any) -> str:
+    """The rate-limit key of a socket's peer; a Unix socket's peer has no address."""
     return rate_limit_key(address[0]) if isinstance(address, tuple) else ""

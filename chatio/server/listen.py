@@ -1,4 +1,4 @@
-"""The sockets to accept people on: of the configured address, or handed over by the service manager."""
+"""Listening sockets: of the configured address, or handed over by the service manager."""
 
 import contextlib
 import errno
@@ -6,46 +6,43 @@ import logging
 import os
 import resource
 import socket
-from collections.abc import MutableMapping, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Any
 
 from tornado.ioloop import IOLoop
 from tornado.netutil import bind_sockets
 
 logger = logging.getLogger("chatio")
 
-# sd_listen_fds(3): SD_LISTEN_FDS_START.
-FIRST_DESCRIPTOR: Final = 3
-
-# What an accept fails with when the process or the system has no room for one connection more; nobody is accepted
-# then for so long, as asyncio's own servers do (ACCEPT_RETRY_DELAY).
-_NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-_REST_SECONDS = 1.0
+# Errors of an accept when the process or the system has no resources for another connection. The server then
+# accepts no connection for this long, as asyncio's own servers do (ACCEPT_RETRY_DELAY).
+_NO_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_PAUSE_SECONDS = 1.0
 
 
 class CannotListen(Exception):
-    """The address cannot be had; the text says why, for people."""
+    """The server cannot listen on the address; the text says why, for operators."""
 
 
 class Listener(socket.socket):
-    """A listening socket that rests where Tornado's loop would spin, with a traceback for each turn of it."""
+    """A listening socket that pauses where Tornado's loop would spin, with a traceback at each turn."""
 
     def accept(self) -> tuple[socket.socket, Any]:
         try:
             return super().accept()
         except OSError as error:
-            if error.errno not in _NO_ROOM:
+            if error.errno not in _NO_RESOURCES:
                 raise
             logger.error(  # noqa: TRY400
                 "No connection is accepted for %g s: %s",
-                _REST_SECONDS,
+                _PAUSE_SECONDS,
                 error.strerror,
-                extra={"event": "no_room", "seconds": _REST_SECONDS, "reason": error.strerror},
+                extra={"event": "no_room", "seconds": _PAUSE_SECONDS, "reason": error.strerror},
             )
             loop = IOLoop.current()
             loop.update_handler(self, 0)
-            loop.call_later(_REST_SECONDS, self._accept_again)
-            raise BlockingIOError from None  # to Tornado: there is nobody to accept
+            loop.call_later(_PAUSE_SECONDS, self._accept_again)
+            raise BlockingIOError from None  # to Tornado: no connection is waiting
 
     def _accept_again(self) -> None:
         if self.fileno() >= 0:
@@ -53,11 +50,11 @@ class Listener(socket.socket):
 
 
 def listen(host: str, port: int, *, handed_over: Sequence[int] = ()) -> list[Listener]:
-    """Sockets that listen: those of the descriptors `handed_over`, or, without any, on `host` and `port`.
+    """Listen on the descriptors `handed_over`, or, without any, on `host` and `port`.
 
     Raises `CannotListen`.
     """
-    _allow_as_many_files_as_may_be()
+    _raise_open_files_limit()
     sockets = [_received(descriptor) for descriptor in handed_over] or _bound(host, port)
     listeners = [Listener(fileno=plain.detach()) for plain in sockets]
     for listener in listeners:
@@ -65,22 +62,8 @@ def listen(host: str, port: int, *, handed_over: Sequence[int] = ()) -> list[Lis
     return listeners
 
 
-def take_descriptors(environ: MutableMapping[str, str]) -> range:
-    """The descriptors that a service manager handed over to this process, by sd_listen_fds(3).
-
-    What says so is taken out of `environ`, so that no child takes it for its own. Descriptors that were meant for
-    another process are not ours. Raises `CannotListen` for what no service manager would write.
-    """
-    pid, count, _ = (environ.pop(name, "") for name in ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"))
-    if not pid or not count:
-        return range(0)
-    if not (pid.isdecimal() and count.isdecimal() and len(pid + count) < 20):
-        raise CannotListen("LISTEN_PID and LISTEN_FDS must be numbers.")
-    return range(FIRST_DESCRIPTOR, FIRST_DESCRIPTOR + (int(count) if int(pid) == os.getpid() else 0))
-
-
 def shown(address: tuple[Any, ...]) -> str:
-    """Host and port as people open them: "localhost:3000" for every interface, "[::1]:3000"."""
+    """Host and port as a browser opens them: "localhost:3000" for every interface, "[::1]:3000"."""
     host, port = address[:2]
     if host in ("", "0.0.0.0", "::"):
         host = "localhost"
@@ -88,7 +71,7 @@ def shown(address: tuple[Any, ...]) -> str:
 
 
 def _received(descriptor: int) -> socket.socket:
-    """The listening TCP socket that `descriptor` is; a child does not inherit it."""
+    """The listening TCP socket that `descriptor` is; child processes do not inherit it. Raises `CannotListen`."""
     try:
         os.set_inheritable(descriptor, False)
         received = socket.socket(fileno=descriptor)
@@ -112,15 +95,15 @@ def _bound(host: str, port: int) -> list[socket.socket]:
         if error.errno == errno.EADDRINUSE:
             raise CannotListen(f"Port {port} is already in use (SERVER_PORT).") from None
         if error.errno == errno.EACCES:
-            raise CannotListen(f"Port {port} is not for this user to listen on (SERVER_PORT).") from None
+            raise CannotListen(f"Port {port} needs privileges that this user lacks (SERVER_PORT).") from None
         reason = str(error.strerror)
     except UnicodeError:
         reason = "it is not a name"
     raise CannotListen(f"Cannot listen on {shown((host, port))} (SERVER_HOST): {reason}.")
 
 
-def _allow_as_many_files_as_may_be() -> None:
-    """Raise the soft limit to the hard one, as Node does: the usual soft one of 1024 is a thousand clients."""
+def _raise_open_files_limit() -> None:
+    """Raise the soft limit of open files to the hard one, as Node does: the usual 1024 is a thousand clients."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(OSError, ValueError):  # macOS names a hard limit that it does not grant
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,4 +1,4 @@
-"""Stop serving without hurting who is connected, in a bounded time. What is promised: docs/leaving.md."""
+"""Graceful shutdown in a bounded time: answers requests, disconnects clients. The promise: docs/leaving.md."""
 
 import asyncio
 import contextlib
@@ -9,94 +9,101 @@ from typing import Final, Protocol
 from tornado.httpserver import HTTPServer
 
 from chatio.server.in_flight import InFlightRequests
+from chatio.server.lifecycle import Lifecycle
 
 logger = logging.getLogger("chatio")
 
-# Of the grace, for what comes after the last client: hashes that run are waited for, tasks cancelled, and Python
-# takes its time to end. Seconds, and the share of a short grace.
+# Part of the grace that is kept for the time after the last client: running hashes are waited for, tasks are
+# cancelled, and Python takes its time to end. Seconds, and the share of a short grace.
 EXIT_SECONDS: Final = 1.0
 EXIT_SHARE: Final = 0.15
 CLOSE_SECONDS: Final = 0.3
 CLOSE_SHARE: Final = 0.05
-# Who was accepted just before the port was closed has so long to say what for: its request is on the way.
+# A connection that was accepted just before the port was closed has this long to bring its request.
 FIRST_REQUEST_SECONDS: Final = 0.5
 
 
 class Clients(Protocol):
-    """Who is connected to the chat."""
+    """The clients that are connected to the chat."""
 
     @property
     def connections(self) -> int: ...
-    async def leave(self, seconds: float, handover: "Handover | None" = None) -> None:
-        """Take nobody new, and let everybody go within `seconds`. With a `handover` nobody is refused."""
+    async def shut_down(self, seconds: float, handover: "Handover | None" = None) -> None:
+        """Close every connection within `seconds`. With a `handover` new connections are still served."""
 
 
 class Handover:
-    """Of the port of `server` to another process, while `requests` are answered to the end. Event loop only."""
+    """Handing the port of `server` over to another process, while `requests` are answered. Event loop only."""
 
     def __init__(self, server: HTTPServer, requests: InFlightRequests) -> None:
         self._server, self._requests = server, requests
-        self._asks_until = math.inf
+        self._requests_until = math.inf
 
     def close_port(self) -> None:
-        """To be called as soon as nobody needs a new connection to be served to the end."""
+        """Accept no connection any more: no client needs a new one to be served to the end."""
         self._server.stop()
-        self._asks_until = asyncio.get_running_loop().time() + FIRST_REQUEST_SECONDS
+        self._requests_until = asyncio.get_running_loop().time() + FIRST_REQUEST_SECONDS
 
-    def may_bring_somebody(self) -> bool:
-        """Whether a connection that was open by then may still ask for something: who does is to be welcomed."""
-        is_asked = self._server._connections and asyncio.get_running_loop().time() < self._asks_until
-        return bool(is_asked) or not self._requests.is_idle
+    def may_bring_clients(self) -> bool:
+        """Whether a client may still connect to the chat, over a connection that was open when the port closed."""
+        may_ask = self._server._connections and asyncio.get_running_loop().time() < self._requests_until
+        return bool(may_ask) or not self._requests.is_idle
 
 
-async def leave(
+async def shut_down(
     server: HTTPServer,
     *,
+    lifecycle: Lifecycle,
     requests: InFlightRequests,
     clients: Clients,
     grace_seconds: float,
     at_once: asyncio.Event,
-    keeps_answering: bool = True,
+    port_is_shared: bool = False,
 ) -> None:
-    """Return when nobody is connected any more, early enough for the process to end within `grace_seconds`.
+    """Return when no client is connected any more, or `at_once`, so that the process ends within `grace_seconds`.
 
-    Meanwhile the port stays open, and who comes is answered 503. With `keeps_answering=False` somebody else has it
-    too (systemd's socket activation), and nobody is refused: those who poll are let go first, and then the port is
-    closed. Who comes waits for the next process; who asks on a connection that was open by then is served.
-    `at_once` cuts it short.
+    Drain: meanwhile the port stays open, and new requests are answered 503.
+
+    With `port_is_shared` another process accepts on the port too (systemd's socket activation), and no request is
+    refused: polling clients are disconnected first, and then the port is closed. New connections then wait for the
+    next process; requests on connections that were open by then are served.
     """
-    logger.info(
-        "Stopping: %d connections are let go within %g seconds",
-        clients.connections,
-        grace_seconds,
-        extra={"event": "stopping", "connections": clients.connections, "grace_seconds": grace_seconds},
-    )
+    if port_is_shared:
+        lifecycle.hand_over()
+    else:
+        lifecycle.drain()
+    _log_draining(clients.connections, grace_seconds)
     seconds = grace_seconds - min(EXIT_SECONDS, grace_seconds * EXIT_SHARE)
     close_seconds = min(CLOSE_SECONDS, seconds * CLOSE_SHARE)
-    parting = asyncio.create_task(
-        _part(requests, clients, seconds - close_seconds, None if keeps_answering else server)
-    )
-    hurrying = asyncio.create_task(at_once.wait())
-    await asyncio.wait({parting, hurrying}, return_when=asyncio.FIRST_COMPLETED)
-    hurrying.cancel()
-    if not parting.done():
-        _tell_what_is_cut_off(requests, clients)
-        parting.cancel()
-    await asyncio.wait({parting, hurrying})
+    handover = Handover(server, requests) if port_is_shared else None
+    draining = asyncio.create_task(_drain(requests, clients, seconds - close_seconds, handover))
+    if not await _is_done_before(at_once, draining):
+        _log_cut_off(requests, clients)
+        draining.cancel()
+        await asyncio.wait({draining})
     server.stop()
-    with contextlib.suppress(TimeoutError):  # what does not close in time ends with the process
+    with contextlib.suppress(TimeoutError):  # a connection that does not close in time ends with the process
         await asyncio.wait_for(server.close_all_connections(), close_seconds)
-    if not parting.cancelled():
-        parting.result()
+    if not draining.cancelled():
+        draining.result()
     logger.info("Stopped", extra={"event": "stopped"})
 
 
-async def _part(requests: InFlightRequests, clients: Clients, seconds: float, server: HTTPServer | None) -> None:
-    """`server`: whose port is closed meanwhile, if it is."""
-    if server is None:
-        all_answered, _ = await asyncio.gather(requests.finish(seconds), clients.leave(seconds))
+async def _is_done_before(event: asyncio.Event, task: "asyncio.Task[None]") -> bool:
+    """Wait for `task`, but no longer than until `event`."""
+    waiting = asyncio.create_task(event.wait())
+    await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    return task.done()
+
+
+async def _drain(requests: InFlightRequests, clients: Clients, seconds: float, handover: Handover | None) -> None:
+    if handover is None:
+        all_answered, _ = await asyncio.gather(requests.finish(seconds), clients.shut_down(seconds))
     else:
-        all_answered = await _part_from_port(requests, clients, seconds, server)
+        requests.start_body_timeouts()
+        await clients.shut_down(seconds, handover)
+        all_answered = await requests.finish(0)
     if not all_answered:
         logger.warning(
             "Some requests did not finish within %g seconds",
@@ -105,19 +112,19 @@ async def _part(requests: InFlightRequests, clients: Clients, seconds: float, se
         )
 
 
-async def _part_from_port(
-    requests: InFlightRequests, clients: Clients, seconds: float, server: HTTPServer
-) -> bool:
-    """True if every request was answered."""
-    requests.hand_over()
-    await clients.leave(seconds, Handover(server, requests))
-    return await requests.finish(0)
-
-
-def _tell_what_is_cut_off(requests: InFlightRequests, clients: Clients) -> None:
+def _log_cut_off(requests: InFlightRequests, clients: Clients) -> None:
     logger.info(
-        "Leaving at once: %d connections and %d requests are cut off",
+        "Stopping at once: %d connections and %d requests are cut off",
         clients.connections,
         len(requests),
         extra={"event": "cut_off", "connections": clients.connections, "requests": len(requests)},
+    )
+
+
+def _log_draining(count: int, grace_seconds: float) -> None:
+    logger.info(
+        "Draining: %d connections are closed within %g seconds",
+        count,
+        grace_seconds,
+        extra={"event": "stopping", "connections": count, "grace_seconds": grace_seconds},
     )

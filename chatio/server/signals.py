@@ -1,4 +1,4 @@
-"""The signals that stop the server: the first politely, the second at once, and the one of a watchdog."""
+"""Signals that stop the server: the first gracefully, the second at once; and SIGABRT, a watchdog's."""
 
 import asyncio
 import logging
@@ -24,8 +24,8 @@ class StopSignals:
             asyncio.get_running_loop().add_signal_handler(number, self._arrived)
 
     def close(self) -> None:
-        """From now on both are ignored: the process is about to end by itself, with its own exit code."""
-        signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)  # one that comes between the two steps would kill
+        """Ignore both from now on: the process is about to end by itself, with its own exit code."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)  # a signal between the two steps would kill
         try:
             for number in STOPPING:
                 asyncio.get_running_loop().remove_signal_handler(number)
@@ -37,13 +37,15 @@ class StopSignals:
         (self.second if self.first.is_set() else self.first).set()
 
 
-def tell_when_aborted() -> None:
-    """SIGABRT, by which a watchdog ends what is stuck, still ends the process; one line says where it was."""
+def log_aborts() -> None:
+    """Log where the process was when SIGABRT, a watchdog's signal for a stuck process, ends it."""
     signal.signal(signal.SIGABRT, _aborted)
 
 
 def _aborted(number: int, frame: FrameType | None) -> None:
     place = "unknown" if frame is None else place_in(frame, frame.f_lineno)
-    logger.critical("Aborted, as by a watchdog, in %s", place, extra={"event": "aborted", "place": place})
+    logger.critical(
+        "Aborted by SIGABRT, a watchdog's signal, in %s", place, extra={"event": "aborted", "place": place}
+    )
     signal.signal(signal.SIGABRT, signal.SIG_DFL)
     os.kill(os.getpid(), signal.SIGABRT)

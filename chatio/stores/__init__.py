@@ -1,1 +1,1 @@
-"""Where state lives: `base` says what a store promises, each other module is one back end."""
+"""Stores keep state: `base` declares their interface, and each other module is one back end."""

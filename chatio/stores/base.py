@@ -1,6 +1,6 @@
-"""The ports: what a back end must promise, so that the rules above it need not know which one it is.
+"""The interfaces of stores: what every back end promises to the rules above it.
 
-`tests/contract` holds every back end against these words.
+`tests/contract` has a test for each promise, and runs it on every back end.
 """
 
 from typing import Protocol
@@ -9,7 +9,7 @@ import msgspec
 
 
 class User(msgspec.Struct, frozen=True):
-    """Somebody who has registered. `email` is as they wrote it, `email_key` is what addresses are compared by."""
+    """A registered user. `email` is as the user wrote it; e-mail addresses are compared by `email_key`."""
 
     id: str
     name: str
@@ -19,19 +19,23 @@ class User(msgspec.Struct, frozen=True):
 
 
 class UserStore(Protocol):
-    """Who exists. Each call is atomic and durable, as far as the back end is, when it returns."""
+    """The users. When a call returns, it has happened as a whole, and is as durable as the back end is."""
 
     async def add(self, user: User) -> None:
-        """Keep `user`. Raises `EmailAlreadyUsed` when its `email_key` is taken: of two at once, one gets it."""
+        """Add `user`. Raises `EmailAlreadyUsed` if its `email_key` is taken; of two calls at once one wins."""
 
-    async def get(self, user_id: str) -> User | None: ...
+    async def get(self, user_id: str) -> User | None:
+        """The user with this id, if there is one."""
+        ...
 
-    async def get_by_email_key(self, email_key: str) -> User | None: ...
+    async def get_by_email_key(self, email_key: str) -> User | None:
+        """The user with this `email_key`, if there is one."""
+        ...
 
     async def replace_password_hash(self, user_id: str, *, old: str, new: str) -> bool:
-        """Set the hash to `new` if it still is `old`; False if somebody was faster, and then nothing changes."""
+        """Set the hash to `new` if it still is `old`; else change nothing, and return False."""
         ...
 
     async def remove(self, user_id: str, *, password_hash: str) -> bool:
-        """Forget the user if the hash still is this one, so that the `email_key` is free; False if it is not."""
+        """Remove the user if the hash still is `password_hash`, which frees the `email_key`; else return False."""
         ...

@@ -1,4 +1,4 @@
-"""Everything in this process, gone when it ends: what the original server does."""
+"""The store in memory: its users are gone when the process ends, as in the original server."""
 
 import msgspec
 

@@ -1,10 +1,9 @@
-"""How an exception that nobody foresaw is written down: one line, with a reference that its client is told too.
+"""Error reports: an unforeseen exception becomes one log line, with a reference that its client receives too.
 
-Never a traceback, a path or the exception's own text: all of them carry secrets sooner or later.
+The line has no traceback, no path and not the exception's own text: each of them contains secrets sooner or later.
 
-Failures of the same place have the same reference for ten seconds. A handler that fails for every message is
-written down a few times and then counted (chatio/telemetry/log_handler.py), and yet each reference that a user
-brings finds its line.
+Failures at the same place share a reference for ten seconds. So a handler that fails for every message fills no
+log (chatio/telemetry/log_handler.py), and yet each reference that a user reports is in the log.
 """
 
 import hashlib
@@ -20,7 +19,7 @@ SHARED_SECONDS: Final = 10.0
 def report(
     logger: logging.Logger, what: str, error: BaseException, *, clock: Callable[[], float] = time.time
 ) -> str:
-    """Log one ERROR line that `what`, which is words of ours, failed with `error`; the line's reference."""
+    """Log one ERROR line that `what`, a constant text, failed with `error`. Returns the line's reference."""
     kind, place = type(error).__name__, place_of(error)
     distinct = f"{what} {kind} {place} {clock() // SHARED_SECONDS}"
     reference = hashlib.blake2b(distinct.encode(), digest_size=6).hexdigest()
@@ -36,7 +35,7 @@ def report(
 
 
 def place_of(error: BaseException) -> str:
-    """Module, line and function of the innermost frame, e.g. "handlers.chat:41 connect"."""
+    """The module, line and function of the innermost frame, e.g. "handlers.chat:41 connect"."""
     traceback = error.__traceback__
     if traceback is None:
         return "unknown"
@@ -46,5 +45,5 @@ def place_of(error: BaseException) -> str:
 
 
 def place_in(frame: FrameType, line: int) -> str:
-    """Module, `line` and function of `frame`."""
+    """The module, `line` and function of `frame`."""
     return f"{frame.f_globals.get('__name__', '?')}:{line} {frame.f_code.co_name}"

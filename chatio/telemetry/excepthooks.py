@@ -1,4 +1,4 @@
-"""What nobody caught, one line each: Python and asyncio would print tracebacks, `repr`s and paths instead."""
+"""Hooks for uncaught exceptions: one log line each, without the traceback, `repr`s and paths of Python's."""
 
 import asyncio
 import logging
@@ -16,7 +16,7 @@ logger = logging.getLogger("chatio")
 
 
 def install() -> None:
-    """Take the process's hooks, for warnings and for what ends the program, a thread or a finalizer."""
+    """Set the process's hooks: for warnings, and for exceptions that end the program, a thread or a finalizer."""
     warnings.showwarning = _warned
     sys.excepthook = _program_failed
     threading.excepthook = _thread_failed
@@ -24,9 +24,9 @@ def install() -> None:
 
 
 def loop_failed(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """For `loop.set_exception_handler`: a task whose failure nobody awaited, a callback that raised, and the like.
+    """The handler for `loop.set_exception_handler`: a failed task that is never awaited, a callback that raises.
 
-    asyncio's own text has the `repr` of the task, and so of what it was called with.
+    asyncio's own text contains the `repr` of the task, and so its arguments.
     """
     error = context.get("exception")
     if isinstance(error, BaseException):
@@ -44,7 +44,7 @@ def _warned(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    """Without the warning's text, which may quote anything: `python -X dev -W error` shows it to a developer."""
+    """Log a warning without its text, which may quote any value; `python -X dev -W error` shows it."""
     place = f"{PurePath(filename).stem}:{lineno}"
     logger.warning(
         "%s at %s",

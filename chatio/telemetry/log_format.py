@@ -1,11 +1,11 @@
-"""How a log record is written: one line of text or of JSON, which no stranger can break, forge or fill.
+"""Log formats: each record is one line of text or of JSON, which no input of a client can break, forge or fill.
 
-What is ours is written as it stands, with what is not printable escaped. Of what a library says only the words of
-its source are written, never what it puts into them: requests, addresses with session ids, `repr`s of whole tasks.
-Of an exception only its type and place are: its text, its traceback and paths carry secrets sooner or later.
+A record of ours is written whole, with unprintable characters escaped. A library's record is written without its
+values (requests, addresses with session ids, `repr`s of tasks): only the words of its source. An exception is
+written as its type and place: its text, its traceback and its paths contain secrets sooner or later.
 
-python-json-logger would make the JSON. It writes tracebacks, exceptions' texts and whatever a library attaches to
-its records, so each of its methods that does something would be overridden; what is left of it is a dictionary.
+python-json-logger is not used: it writes tracebacks, exceptions' texts and all attributes of a library's records,
+so that most of its methods would have to be overridden.
 """
 
 import json
@@ -19,15 +19,15 @@ from chatio.telemetry.error_report import place_of
 
 MAX_CHARS: Final = 2000  # of one text; an address has 45, a name 100
 
-# What every record has: the rest are the fields that its caller gave it.
+# The attributes of every record; the others are the fields of the call that logged it.
 _OF_EVERY_RECORD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 _CONVERSION: Final = re.compile(r"%(?:\([^)]*\))?[-+ #0]*[\d*]*(?:\.[\d*]+)?[a-zA-Z]")
-# Where the words of a message that is already put together may end, and values begin.
+# Where the words of a formatted message may end, and values begin.
 _VALUES_BEGIN: Final = re.compile(r"[:<>({\[\"/\\\r\n]|\s'")
 
 
 class TextFormatter(logging.Formatter):
-    """`2026-01-31 10:32:00,123 INFO chatio: sentence`, in local time. For people; fields are left out."""
+    """`2026-01-31 10:32:00,123 INFO chatio: sentence`, in local time, without fields: for people."""
 
     def format(self, record: logging.LogRecord) -> str:
         return f"{self.formatTime(record)} {record.levelname} {harmless(record.name)}: {sentence_of(record)}"
@@ -36,8 +36,8 @@ class TextFormatter(logging.Formatter):
 class JsonFormatter(logging.Formatter):
     """An object with `time` (RFC 3339, UTC, milliseconds), `level`, `logger`, `message`, and the record's fields.
 
-    ASCII only, so that it is JSON in whatever encoding the stream has (RFC 8259, 8.1). A field never takes the
-    place of one of the four.
+    ASCII only, so that it is JSON in any encoding of the stream (RFC 8259, 8.1). A field never replaces one of the
+    four.
     """
 
     def format(self, record: logging.LogRecord) -> str:
@@ -57,10 +57,10 @@ class JsonFormatter(logging.Formatter):
 
 
 def sentence_of(record: logging.LogRecord) -> str:
-    """What the record says, in one harmless line; of a library's record only the words of its source."""
+    """The record's message in one harmless line; of a library's record only the words of its source."""
     try:
         sentence = record.getMessage() if is_ours(record) else words_of(record)
-    except Exception:  # a sentence that does not fit its values; logging itself would print both, and a traceback
+    except Exception:  # the values do not fit the message; logging itself would print both and a traceback
         sentence = words_of(record)
     if record.exc_info and isinstance(error := record.exc_info[1], BaseException):
         sentence += f": {type(error).__name__} at {place_of(error)}"
@@ -68,21 +68,22 @@ def sentence_of(record: logging.LogRecord) -> str:
 
 
 def words_of(record: logging.LogRecord) -> str:
-    """The record's message with every value left out."""
+    """The record's message without its values."""
     if record.args:
         return _CONVERSION.sub("…", str(record.msg))
     return _VALUES_BEGIN.split(str(record.msg), maxsplit=1)[0].rstrip()
 
 
 def is_ours(record: logging.LogRecord) -> bool:
+    """Whether the product logged `record`, and not a library."""
     return record.name == "chatio" or record.name.startswith("chatio.")
 
 
 def harmless(text: str) -> str:
-    """`text` with `\\x1b` and the like for what is not printable, and cut at `MAX_CHARS`.
+    """`text` with unprintable characters escaped (`\\x1b`), and cut at `MAX_CHARS`.
 
-    Not printable (Unicode's categories "Other" and "Separator", all but the space) are control characters, line
-    and paragraph separators, marks that turn the direction of writing, and halves of surrogate pairs.
+    Unprintable are Unicode's categories "Other" and "Separator" without the space: control characters, separators
+    of lines and paragraphs, marks of the direction of writing, and halves of surrogate pairs.
     """
     if len(text) > MAX_CHARS:
         text = text[:MAX_CHARS] + "…"
@@ -92,7 +93,7 @@ def harmless(text: str) -> str:
 
 
 def _field(value: object) -> Any:
-    """`value` as JSON; of what is none only the type is told."""
+    """`value` as JSON, or the name of its type if JSON has no such value."""
     match value:
         case str():
             return harmless(value)

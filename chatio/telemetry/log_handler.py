@@ -1,16 +1,16 @@
-"""Where the log is written, and how much of it.
+"""The log handler: writes all log records to one stream, at a limited rate.
 
-All loggers, the libraries' too, lead to one handler. It writes at most `LINES_PER_WINDOW` lines in
-`WINDOW_SECONDS` of each kind, and then how many more there were: a stranger who breaks a rule a thousand times a
-second fills no disk, nor does a handler that fails for every message. So who has something to say just says it:
+It writes at most `LINES_PER_WINDOW` lines of each kind in `WINDOW_SECONDS`, and then one line that counts the
+suppressed ones. So neither a client that breaks a rule a thousand times a second nor a handler that fails for
+every message fills the disk, and code can log without limits of its own:
 
     logger.info("connection from %s refused: %s", address, reason,
                 extra={"event": "connection_refused", "address": address, "reason": reason})
 
-A kind is an event, or the place in the source of what is none; an event with a `reference`
-(chatio/telemetry/error_report.py) is a kind for each reference, so that each is found. What is held back is
-counted by `reason`: give texts of our own.
-docs/logging.md has a row for every event; a test holds it against the code.
+A kind is an event, or the line of source that logs a record without one. An event with a `reference`
+(chatio/telemetry/error_report.py) is one kind for each reference, so that each reference is in the log. Suppressed
+lines are counted by `reason`, which must be one of a few constant texts.
+docs/logging.md has a row for every event, and a test compares it with the code.
 """
 
 import contextlib
@@ -28,52 +28,54 @@ from chatio.telemetry.log_format import JsonFormatter, TextFormatter, words_of
 
 WINDOW_SECONDS: Final = 10.0
 LINES_PER_WINDOW: Final = 10
-MAX_REASONS: Final = 20  # that one count tells apart
+MAX_REASONS: Final = 20  # that one count names
 
-# The events of level ERROR and above, which are always written, and what is none.
+# The events of level ERROR and above, and a label for records without an event.
 ERRORS: Final = ("failure", "loop_problem", "no_room", "cannot_listen", "other")
 
 Kind = tuple[str, int, str]
 
 
 def configure(*, level: str, form: Literal["text", "json"], stream: TextIO | None = None) -> "LogHandler":
-    """Write everything of `level` and above to `stream`, by default stderr, from now until the process ends.
+    """Write all records of `level` and above to `stream`, by default stderr, until the process ends.
 
-    Warnings and exceptions that nobody caught, in any thread, become lines too. Call it once.
+    Python's warnings and uncaught exceptions of any thread become lines too. Call it once.
     """
     handler = LogHandler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
     root = logging.getLogger()
     root.addHandler(handler)
     root.setLevel(level)
-    # Below WARNING Tornado tells of every malformed request, which are strangers' to send.
+    # Below WARNING Tornado logs every malformed request, and any client may send those.
     logging.getLogger("tornado.general").setLevel(max(logging.WARNING, root.level))
     excepthooks.install()
     return handler
 
 
 class _Window:
-    """What was said of one kind since its first line, and what was held back."""
+    """The lines of one kind since its first one, written and suppressed."""
 
     def __init__(self, first: logging.LogRecord, ends: float) -> None:
         self.first = first
         self.ends = ends
         self.lines = 0
-        self.held: Counter[str] = Counter()
+        self.suppressed: Counter[str] = Counter()
 
-    def hold(self, record: logging.LogRecord) -> None:
+    def suppress(self, record: logging.LogRecord) -> None:
         reason = str(getattr(record, "reason", ""))
-        self.held[reason if reason in self.held or len(self.held) < MAX_REASONS else "others"] += 1
+        self.suppressed[
+            reason if reason in self.suppressed or len(self.suppressed) < MAX_REASONS else "others"
+        ] += 1
 
     def summary(self) -> logging.LogRecord:
-        """The line that says how many were held back."""
+        """A record that counts the suppressed lines."""
         of = str(getattr(self.first, "event", "")) or words_of(self.first)
         reference = getattr(self.first, "reference", None)
-        reasons = {reason: count for reason, count in self.held.most_common() if reason}
+        reasons = {reason: count for reason, count in self.suppressed.most_common() if reason}
         details = [f"{reason} {count}" for reason, count in reasons.items()]
         if reference is not None:
             details.append(f"reference {reference}")
-        fields = {"event": "held_back", "of": of, "count": self.held.total(), "reasons": reasons}
+        fields = {"event": "held_back", "of": of, "count": self.suppressed.total(), "reasons": reasons}
         return logging.makeLogRecord(
             {
                 "name": "chatio.logs",
@@ -81,7 +83,7 @@ class _Window:
                 "levelname": self.first.levelname,
                 "msg": "%d more lines of %s in %g s%s",
                 "args": (
-                    self.held.total(),
+                    self.suppressed.total(),
                     of,
                     WINDOW_SECONDS,
                     f" ({', '.join(details)})" if details else "",
@@ -93,14 +95,19 @@ class _Window:
 
 
 class LogHandler(logging.StreamHandler[TextIO]):
-    """Writes lines, and holds back what comes too often. Any thread."""
+    """Writes records, and suppresses those of a kind past its limit. Any thread."""
 
     def __init__(self, stream: TextIO, *, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(stream)
-        self.errors = LabelledCounter(ERRORS)  # also those that are held back
+        self.errors = LabelledCounter(ERRORS)  # suppressed lines included
         self._clock = clock
         self._windows: dict[Kind, _Window] = {}
         self._timer: threading.Timer | None = None
+
+    @property
+    def window_count(self) -> int:
+        """The number of kinds whose window is kept in memory."""
+        return len(self._windows)
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.levelno >= logging.ERROR:
@@ -116,45 +123,47 @@ class LogHandler(logging.StreamHandler[TextIO]):
         if window.lines <= LINES_PER_WINDOW:
             super().emit(record)
         else:
-            window.hold(record)
+            window.suppress(record)
             self._wake_after(window.ends - now)
 
-    def tell_held_back(self) -> None:
-        """Say now what windows that are over held back; a timer does it, this is for who has no time to wait."""
+    def write_counts(self) -> None:
+        """Write the counts of windows that are over. A timer calls it."""
         self.acquire()
         try:
             self._timer = None
             now = self._clock()
             self._end_windows(now)
-            waiting = [window.ends for window in self._windows.values() if window.held]
+            waiting = [window.ends for window in self._windows.values() if window.suppressed]
             if waiting:
                 self._wake_after(min(waiting) - now)
         finally:
             self.release()
 
     def close(self) -> None:
-        """The last counts are told; `logging` calls this when the process ends."""
+        """Write the last counts; `logging` calls this when the process ends."""
         if self._timer is not None:
             self._timer.cancel()
         self._end_windows(float("inf"))
         super().close()
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
-        """A line that cannot be written is lost: `logging` would print a traceback, and what the line was of."""
+        """Ignore a line that cannot be written: `logging` would print a traceback and the line's arguments."""
 
     def _end_windows(self, now: float) -> None:
         for kind, window in list(self._windows.items()):
             if now >= window.ends:
                 self._windows.pop(kind, None)
-                if window.held:
+                if window.suppressed:
                     super().emit(window.summary())
 
     def _wake_after(self, seconds: float) -> None:
-        """A thread, not the loop's timer: lines come from threads too, and while the loop hangs or has ended."""
+        """Set a timer: a thread, because threads log too, also while the event loop hangs or has ended."""
         if self._timer is None:
-            timer = threading.Timer(max(seconds, 0.0), self.tell_held_back)
+            timer = threading.Timer(max(seconds, 0.0), self.write_counts)
             timer.daemon = True
-            with contextlib.suppress(RuntimeError):  # no thread can be had: the next line, or the end, tells
+            with contextlib.suppress(
+                RuntimeError
+            ):  # no thread is available: the next line, or `close`, writes the counts
                 timer.start()
                 self._timer = timer
 

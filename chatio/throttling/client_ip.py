@@ -1,7 +1,7 @@
-"""Whose address a request comes from.
+"""Client IP: the address that a request comes from, and the key by which it is rate limited.
 
-The library says 127.0.0.1 for everybody. A header is what its sender wrote, so X-Forwarded-For counts only as
-far as proxies that the operator named have written it: each appends the address it was called from.
+Tornado sees the proxy's address only. A header is what its sender wrote, so X-Forwarded-For counts only as far as
+proxies that the operator named have written it: each proxy appends the address that called it.
 """
 
 import ipaddress
@@ -12,14 +12,15 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def parse_networks(proxies: Iterable[str]) -> tuple[Network, ...]:
-    """Addresses and CIDR blocks ("10.0.0.7", "fd00::/8"). Raises ValueError for anything else."""
+    """Addresses and CIDR blocks ("10.0.0.7", "fd00::/8") as networks. Raises ValueError for any other text."""
     return tuple(ipaddress.ip_network(proxy.strip(), strict=False) for proxy in proxies)
 
 
 def client_address(peer: str, forwarded_for: str, trusted: tuple[Network, ...]) -> str:
-    """The rightmost address that no trusted proxy has: `peer`, which is the socket's, then the header.
+    """The client's address: the rightmost of X-Forwarded-For and `peer` that no trusted proxy has.
 
-    An entry that is no address ends the search at the last one that was.
+    `peer` is the socket's address, and stands behind the header's entries. An entry that is no address ends the
+    search at the address before it.
     """
     address = peer
     if not trusted:
@@ -35,9 +36,9 @@ def client_address(peer: str, forwarded_for: str, trusted: tuple[Network, ...]) 
 
 @lru_cache(maxsize=4096)  # asked three times for each connection, at 3.4 µs
 def rate_limit_key(address: str) -> str:
-    """Who `address` is counted as: itself, or its /64 where it is of IPv6, which is what one line is given.
+    """The key that `address` is counted by: an IPv4 address itself, or the /64 of an IPv6 address.
 
-    A Unix socket's peer has no address, and counts as "".
+    A /64 is what one customer is given. The peer of a Unix socket has no address, and counts as "".
     """
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
@@ -51,17 +52,17 @@ def rate_limit_key(address: str) -> str:
 
 
 def is_trusted(address: str, trusted: tuple[Network, ...]) -> bool:
-    """Some network of `trusted` has `address`."""
+    """Whether a network of `trusted` has `address`."""
     try:
         parsed = ipaddress.ip_address(address)
-    except ValueError:  # a Unix socket's peer has none
+    except ValueError:  # the peer of a Unix socket has none
         return False
     mapped = getattr(parsed, "ipv4_mapped", None)
     return any((mapped or parsed) in network for network in trusted)
 
 
 def _address(hop: str) -> str | None:
-    """The address of one entry, which may bear a port: "192.0.2.1:4711", "[2001:db8::1]:4711"."""
+    """The address of one entry, which may have a port: "192.0.2.1:4711", "[2001:db8::1]:4711"."""
     text = hop.strip().strip('"')
     if text.startswith("["):
         text = text[1:].partition("]")[0]

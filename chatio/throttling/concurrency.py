@@ -1,10 +1,10 @@
-"""How many of somebody's are here."""
+"""Concurrency limit: how many of one key may be open at a time, such as connections of one address."""
 
 
 class ConcurrencyLimit:
-    """Counts who is in, by key, and lets in `most` of each at a time; without a bound if that is None.
+    """Counts what is open by key, and has capacity for `most` of each; `most=None` is no limit. Event loop only.
 
-    Nothing is kept of a key of which none is in.
+    A key with nothing open takes no memory.
     """
 
     def __init__(self, most: int | None = None) -> None:
@@ -12,25 +12,25 @@ class ConcurrencyLimit:
         self._counts: dict[str, int] = {}
 
     def __len__(self) -> int:
-        """How many keys there are."""
+        """The number of keys that have something open."""
         return len(self._counts)
 
     def __contains__(self, key: str) -> bool:
-        """One of `key` is in."""
+        """Whether `key` has something open."""
         return key in self._counts
 
     def has_capacity(self, key: str) -> bool:
-        """One more of `key` may come in."""
+        """Whether the limit allows one more of `key`."""
         return self._most is None or self._counts.get(key, 0) < self._most
 
     def acquire(self, key: str) -> None:
-        """One more of `key`, whatever the bound: to ask first is the caller's."""
+        """Count one more of `key`, even past the limit: the caller asks `has_capacity` first."""
         self._counts[key] = self._counts.get(key, 0) + 1
 
     def release(self, key: str) -> None:
-        """One of `key` less. It must have entered."""
-        left = self._counts[key] - 1
-        if left:
-            self._counts[key] = left
+        """Count one fewer of `key`. Raises KeyError if none is open."""
+        remaining = self._counts[key] - 1
+        if remaining:
+            self._counts[key] = remaining
         else:
             del self._counts[key]

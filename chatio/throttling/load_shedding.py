@@ -1,9 +1,9 @@
-"""Whether the event loop keeps up, and when to ask newcomers to wait.
+"""Load shedding: measure whether the event loop keeps up, and say when new clients have to wait.
 
-A timer that is late by L says that whatever was due waited L as well. One late beat is a pause, and passes; what
-is to be acted upon is a queue that stands. So, as CoDel does with packets (RFC 8289, section 3), the least of some
-beats in a row is looked at: it is small after any single pause, however long, and large as long as work comes in
-faster than it is done.
+A timer that is late by L shows that every due callback waited L as well. One late measurement is a pause, which
+passes; what must be acted upon is a standing queue. So, as CoDel does with packets (RFC 8289, section 3), the
+monitor looks at the least of several lags in a row: it is small after any single pause, however long, and large as
+long as work arrives faster than it is done.
 """
 
 import asyncio
@@ -15,17 +15,17 @@ from typing import Final
 
 from chatio.telemetry.counters import Histogram
 
-BEAT_SECONDS: Final = 0.1
-BEATS_TO_BEGIN: Final = 3  # late ones in a row
-BEATS_TO_END: Final = 10  # in time: a second in which whoever came back did no harm
-CALM: Final = 0.5  # of the threshold: below it a beat is in time
+INTERVAL_SECONDS: Final = 0.1
+LATE_TO_BEGIN: Final = 3  # late measurements in a row
+CALM_TO_END: Final = 10  # a second without lag, while clients came back
+CALM: Final = 0.5  # of the threshold: a lag below it is calm
 RETRY_AFTER_SECONDS: Final = 2
 
 logger = logging.getLogger("chatio")
 
 
 class LoopLagMonitor:
-    """Measures the loop's lag; past `lag_seconds` newcomers are to wait. 0: it is measured, and nobody waits.
+    """Measures the event loop's lag; past `lag_seconds` new clients have to wait, and never if that is 0.
 
     Event loop only. `clock` and `sleep` are for tests.
     """
@@ -37,43 +37,43 @@ class LoopLagMonitor:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
-        self.is_on = False  # newcomers are to wait now
-        self.beats = Histogram()  # how late each was
+        self.is_on = False  # new clients have to wait now
+        self.lag_histogram = Histogram()
         self._threshold = lag_seconds
         self._clock = clock
         self._sleep = sleep
-        self._recent: deque[float] = deque(maxlen=BEATS_TO_END)
+        self._recent: deque[float] = deque(maxlen=CALM_TO_END)
 
     @property
     def lag_seconds(self) -> float:
-        """How late the loop is: the least of the last beats, 0.0 before there were enough."""
-        if len(self._recent) < BEATS_TO_BEGIN:
+        """The standing lag: the least of the last measurements, and 0.0 before there were enough."""
+        if len(self._recent) < LATE_TO_BEGIN:
             return 0.0
-        return min(list(self._recent)[-BEATS_TO_BEGIN:])
+        return min(list(self._recent)[-LATE_TO_BEGIN:])
 
     def retry_after_seconds(self) -> int:
-        """When a newcomer should try again; 0: come in."""
+        """The seconds after which a new client should try again; 0 if it is accepted now."""
         return RETRY_AFTER_SECONDS if self.is_on else 0
 
     async def watch(self) -> None:
         """Measure until cancelled."""
         while True:
-            due = self._clock() + BEAT_SECONDS
-            await self._sleep(BEAT_SECONDS)
-            self._beat(max(0.0, self._clock() - due))
+            due = self._clock() + INTERVAL_SECONDS
+            await self._sleep(INTERVAL_SECONDS)
+            self._measured(max(0.0, self._clock() - due))
 
-    def _beat(self, late_seconds: float) -> None:
-        self._recent.append(late_seconds)
-        self.beats.observe(late_seconds)
+    def _measured(self, lag_seconds: float) -> None:
+        self._recent.append(lag_seconds)
+        self.lag_histogram.observe(lag_seconds)
         if not self._threshold:
             return
         if not self.is_on and self.lag_seconds > self._threshold:
             self.is_on = True
             logger.warning(
-                "Overloaded: the event loop is %.2f s late; newcomers are asked to wait",
+                "Overloaded: the event loop is %.2f s late; new clients have to wait",
                 self.lag_seconds,
                 extra={"event": "overload_began", "lag_seconds": self.lag_seconds},
             )
-        elif self.is_on and len(self._recent) == BEATS_TO_END and max(self._recent) < self._threshold * CALM:
+        elif self.is_on and len(self._recent) == CALM_TO_END and max(self._recent) < self._threshold * CALM:
             self.is_on = False
-            logger.info("No longer overloaded: newcomers are let in", extra={"event": "overload_ended"})
+            logger.info("No longer overloaded: new clients are accepted", extra={"event": "overload_ended"})

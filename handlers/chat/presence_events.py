@@ -1,6 +1,6 @@
-"""`presence` and `typing`: what people are told of each other, off the log and first to be dropped.
+"""`presence` and `typing`: events outside the log, which the server drops first.
 
-At most one `presence` a second to everybody, and one `typing` a second of each person to the others. Neither has
+At most one `presence` a second to every client, and one `typing` a second of each user to the others. Neither has
 text as its last argument: a client would take it for an offset.
 """
 
@@ -13,44 +13,46 @@ from chatio.chat.messages import Author
 from chatio.chat.presence import Presence
 from chatio.realtime import Server
 
-GRAIN_SECONDS: Final = 1.0
+INTERVAL_SECONDS: Final = 1.0
 
 
 class PresenceBroadcaster:
-    """Tells the clients of one namespace. Event loop only."""
+    """Broadcasts the presence of one namespace's users. Event loop only."""
 
     def __init__(self, server: Server, namespace: str, presence: Presence) -> None:
         self._server = server
         self._namespace = namespace
         self._presence = presence
-        self._is_telling = False
+        self._is_scheduled = False
         self._typing_until: dict[str, float] = {}
 
-    def enter(self, author: Author) -> None:
+    def connected(self, author: Author) -> None:
         """`author` has one connection more."""
         self._presence.enter(author)
-        self._tell_soon()
+        self._schedule()
 
-    def leave(self, author: Author) -> None:
+    def disconnected(self, author: Author) -> None:
         """`author` has one connection less."""
         self._presence.leave(author)
-        self._tell_soon()
+        self._schedule()
 
     def typing(self, author: Author, sid: str) -> None:
-        """`author` types, at `sid`: the others are told, unless they were within the last second."""
+        """Tell the other clients that `author` types at `sid`, unless they were told in the last second."""
         now = asyncio.get_running_loop().time()
         if self._typing_until.get(author.id, 0.0) > now:
             return
         self._typing_until = {key: until for key, until in self._typing_until.items() if until > now}
-        self._typing_until[author.id] = now + GRAIN_SECONDS
-        self._server.aside(self._namespace, "typing", msgspec.to_builtins(author), but=sid)
+        self._typing_until[author.id] = now + INTERVAL_SECONDS
+        self._server.send_volatile(self._namespace, "typing", msgspec.to_builtins(author), but=sid)
 
-    def _tell_soon(self) -> None:
-        if not self._is_telling:
-            self._is_telling = True
-            asyncio.get_running_loop().call_later(GRAIN_SECONDS, self._tell)
+    def _schedule(self) -> None:
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            asyncio.get_running_loop().call_later(INTERVAL_SECONDS, self._broadcast)
 
-    def _tell(self) -> None:
-        self._is_telling = False
+    def _broadcast(self) -> None:
+        self._is_scheduled = False
         if self._presence.has_changed:
-            self._server.aside(self._namespace, "presence", msgspec.to_builtins(self._presence.take_change()))
+            self._server.send_volatile(
+                self._namespace, "presence", msgspec.to_builtins(self._presence.take_change())
+            )

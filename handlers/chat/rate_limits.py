@@ -1,4 +1,4 @@
-"""Holds the clients of a namespace to their pace: a moment's wait, a refusal, and the way out."""
+"""Rate limits of the clients of a namespace: a short wait, an error, and at last a closed connection."""
 
 import asyncio
 import logging
@@ -8,64 +8,66 @@ from typing import Final
 from chatio.chat.message_rates import MessageRateLimits
 from chatio.chat.messages import Author
 from chatio.errors import RateLimited
-from chatio.realtime import Server, ack_requested
+from chatio.realtime import CloseReason, Server, ack_requested
 
 logger = logging.getLogger("chatio.chat")
 
-# Below every sensible `ackTimeout`; at 5 messages a second a turn comes after 0.2 s.
-HOLD_SECONDS: Final = 1.0
-# One more is let through after a twentieth of it, as a rule.
+# Below every sensible `ackTimeout`; at 5 messages a second a message waits 0.2 s.
+MAX_WAIT_SECONDS: Final = 1.0
+# At the default rate of other events, one more is accepted after a twentieth of this.
 RETRY_AFTER_SECONDS: Final = 1
-# What waits behind the message of a client that sends its next when it has its ack: nothing, or `typing`.
-MOST_BEHIND: Final = 2
+# Messages behind the one of a client that sends its next message after its ack: none, or a `typing`.
+MAX_BACKLOG: Final = 2
+JOIN_RATE: Final = CloseReason("person_rate", "came in too often")
+FLOOD: Final = CloseReason("flood", "went on sending too much")
 
 
 class RateLimitGuard:
-    """`MessageRateLimits`, for one namespace. Event loop only."""
+    """Applies `MessageRateLimits` to the clients of one namespace. Event loop only."""
 
-    def __init__(self, server: Server, namespace: str, turns: MessageRateLimits) -> None:
+    def __init__(self, server: Server, namespace: str, limits: MessageRateLimits) -> None:
         self._server = server
         self._namespace = namespace
-        self._turns = turns
+        self._limits = limits
 
-    async def wait_for_turn(self, sid: str, author: Author) -> None:
-        """Return when a message of `author` at `sid` may be taken. Raises `RateLimited`.
+    async def acquire_message(self, sid: str, author: Author) -> None:
+        """Return when a message of `author` at `sid` may be accepted. Raises `RateLimited`.
 
-        Who waits for the ack before sending the next message is held for a moment, and not refused: so do the
-        official clients with `retries`, which take a refusal for an answer and go on to their next message.
+        A client that waits for the ack before it sends its next message waits for a moment, instead of an error:
+        the official clients with `retries` do so, and take an error for an ack and go on to the next message.
         """
-        until = asyncio.get_running_loop().time() + HOLD_SECONDS
-        while wait := self._turns.message(sid, author.id):
-            is_in_step = ack_requested() and self._server.backlog(sid, self._namespace) <= MOST_BEHIND
+        until = asyncio.get_running_loop().time() + MAX_WAIT_SECONDS
+        while wait := self._limits.message(sid, author.id):
+            is_in_step = ack_requested() and self._server.backlog(sid, self._namespace) <= MAX_BACKLOG
             if not is_in_step or asyncio.get_running_loop().time() + wait > until:
-                self._refused(sid, author)
+                self._count_refused(sid, author)
                 raise RateLimited(retry_after_seconds=math.ceil(wait))
             await asyncio.sleep(wait)
 
-    def takes(self, sid: str, author: Author) -> bool:
-        """Whether an event that is no new message may be looked at."""
-        if self._turns.other(author.id):
+    def try_event(self, sid: str, author: Author) -> bool:
+        """Whether an event that is no new message may be handled; counts it."""
+        if self._limits.other(author.id):
             return True
-        self._refused(sid, author)
+        self._count_refused(sid, author)
         return False
 
-    def require(self, sid: str, author: Author) -> None:
-        """`takes`, for an event that has an answer. Raises `RateLimited`."""
-        if not self.takes(sid, author):
+    def acquire_event(self, sid: str, author: Author) -> None:
+        """Count an event that has an answer. Raises `RateLimited`."""
+        if not self.try_event(sid, author):
             raise RateLimited(retry_after_seconds=RETRY_AFTER_SECONDS)
 
-    def lets_in(self, sid: str, author: Author) -> bool:
-        """Whether `sid` may come in; if not, its connection is closed already."""
-        if self._turns.joining(author.id):
+    def try_join(self, sid: str, author: Author) -> bool:
+        """Whether `sid` may join the namespace; if not, its connection is closed already."""
+        if self._limits.joining(author.id):
             return True
-        self._server.expel(sid, self._namespace, "came in too often")
+        self._server.close_connection(sid, self._namespace, JOIN_RATE)
         return False
 
-    def _refused(self, sid: str, author: Author) -> None:
-        if self._turns.refused(sid, author.id):
-            self._server.expel(sid, self._namespace, "went on sending too much")
+    def _count_refused(self, sid: str, author: Author) -> None:
+        if self._limits.refused(sid, author.id):
+            self._server.close_connection(sid, self._namespace, FLOOD)
             logger.info(
-                "Person %s was shown out of the chat for a flood",
+                "Rate limited: a connection of user %s was closed for a flood of events",
                 author.id,
                 extra={"event": "flood_ended", "person": author.id},
             )

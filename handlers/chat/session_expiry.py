@@ -1,7 +1,7 @@
-"""How long a socket may stay: on a token that lives, and no longer.
+"""Session expiry: a socket stays open as long as its token is valid.
 
-A socket whose token has ended is told `session-ended` with the reason, disconnected, and closed soon after. It may
-move to a newer token of the same person beforehand, with the event `renew`.
+A socket whose token has expired or was revoked receives `session-ended` with the reason, is disconnected, and
+closed soon after. Before that, the event `renew` moves it to a newer token of the same user.
 """
 
 import asyncio
@@ -11,20 +11,21 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from chatio.accounts.tokens import Claims, Tokens
-from chatio.chat.socket_sessions import Reason, Session, Sessions
+from chatio.chat.socket_sessions import Reason, SocketSession, SocketSessions
 from chatio.errors import MissingToken, TokenMalformed, TokenOfAnother, TokenRevoked
 from chatio.realtime import Server
 from chatio.telemetry.error_report import report
 
-GRAIN_SECONDS: Final = 1.0
-# Ended in one turn of the loop: 0.1 ms each, and those of a rush hour all end in one second a day later.
+INTERVAL_SECONDS: Final = 1.0  # between two checks
+# Sessions ended before the loop runs other tasks: each takes 0.1 ms, and the logins of a rush hour all expire in
+# the same second a day later.
 ENDED_PER_TURN: Final = 10
 
 logger = logging.getLogger("chatio.sessions")
 
 
 class SessionExpiry:
-    """The sessions of the sockets of one namespace. Event loop only."""
+    """The token of each socket of one namespace. Event loop only."""
 
     def __init__(
         self, server: Server, namespace: str, tokens: Tokens, *, clock: Callable[[], float] = time.time
@@ -33,11 +34,11 @@ class SessionExpiry:
         self._namespace = namespace
         self._tokens = tokens
         self._clock = clock
-        self._sessions = Sessions()
+        self._sessions = SocketSessions()
         self._timer: asyncio.TimerHandle | None = None
 
-    def claims(self, raw: object) -> Claims:
-        """What the token in `{"token": ...}`, anything that a client may send, says. Raises `TokenError`."""
+    def verify(self, raw: object) -> Claims:
+        """The claims of the token in `{"token": ...}`; `raw` is any input of a client. Raises `TokenError`."""
         token = raw.get("token") if isinstance(raw, dict) else None
         if token is None or token == "":
             raise MissingToken
@@ -45,28 +46,25 @@ class SessionExpiry:
             raise TokenMalformed
         return self._tokens.verify(token)
 
-    def enter(self, sid: str, claims: Claims) -> None:
-        """`sid` is in, on this token. Raises `TokenRevoked` if it was ended since it was verified.
+    def add(self, sid: str, claims: Claims) -> None:
+        """End `sid` when its token ends. Raises `TokenRevoked` if that happened since the token was verified.
 
-        For the connect handler, which refuses and awaits nothing from here on: what ends the token ends the socket
-        from now on, and one that is not let in after all would stay in the books.
+        For the connect handler, which must neither await nor refuse from here on: a socket that does not join
+        after all would stay in the table.
         """
         session = _session(claims)
         if self._is_revoked(session):
             raise TokenRevoked
         self._sessions.put(sid, session)
         if self._timer is None:
-            self._tick_later()
+            self._schedule()
 
-    def leave(self, sid: str) -> None:
+    def discard(self, sid: str) -> None:
         self._sessions.discard(sid)
 
     def renew(self, sid: str, raw: object) -> int:
-        """Move `sid` to the token in `raw`, and answer when that expires.
-
-        Raises `TokenError`, and then everything stays as it was.
-        """
-        session = _session(self.claims(raw))
+        """Move `sid` to the token in `raw`; return when that expires. Raises `TokenError`, and changes nothing."""
+        session = _session(self.verify(raw))
         old = self._sessions.get(sid)
         if old is None or session.subject != old.subject:
             raise TokenOfAnother
@@ -74,7 +72,7 @@ class SessionExpiry:
         return session.expires_at
 
     async def end_revoked(self, subject: str, reason: Reason) -> None:
-        """Close the sockets of `subject` whose tokens were just ended; returns when they have been told."""
+        """Close the sockets of `subject` whose tokens were just revoked; returns when the clients are told."""
         theirs = self._sessions.where(lambda session: session.subject == subject)
         await self._end(theirs, reason, self._is_revoked)
 
@@ -86,13 +84,13 @@ class SessionExpiry:
         finally:
             self._timer = None
             if len(self._sessions):
-                self._tick_later()
+                self._schedule()
 
-    async def _end(self, sids: Iterable[str], reason: Reason, is_over: Callable[[Session], bool]) -> None:
+    async def _end(self, sids: Iterable[str], reason: Reason, is_over: Callable[[SocketSession], bool]) -> None:
         count = 0
         for sid in sids:
             session = self._sessions.get(sid)
-            if session is None or not is_over(session):  # left, or on another token by now
+            if session is None or not is_over(session):  # disconnected, or renewed meanwhile
                 continue
             self._sessions.discard(sid)
             await self._server.dismiss(sid, self._namespace, "session-ended", {"reason": reason.value})
@@ -101,24 +99,24 @@ class SessionExpiry:
                 await asyncio.sleep(0)
         if count:
             logger.info(
-                "%d sockets were closed, since their tokens had ended: %s",
+                "Sessions ended: %d sockets were closed, reason: %s",
                 count,
                 reason.value,
                 extra={"event": "sessions_ended", "sockets": count, "reason": reason.value},
             )
 
-    def _tick_later(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(GRAIN_SECONDS, self._tick)
+    def _schedule(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(INTERVAL_SECONDS, self._start)
 
-    def _tick(self) -> None:
+    def _start(self) -> None:
         self._server.eio.spawn(self._end_due())
 
-    def _is_revoked(self, session: Session) -> bool:
+    def _is_revoked(self, session: SocketSession) -> bool:
         return self._tokens.is_revoked(session.subject, session.token_id, session.issued_at)
 
-    def _is_due(self, session: Session) -> bool:
+    def _is_due(self, session: SocketSession) -> bool:
         return session.expires_at <= self._clock()
 
 
-def _session(claims: Claims) -> Session:
-    return Session(claims.subject, claims.token_id, claims.issued_at, claims.expires_at)
+def _session(claims: Claims) -> SocketSession:
+    return SocketSession(claims.subject, claims.token_id, claims.issued_at, claims.expires_at)

@@ -1,4 +1,4 @@
-"""Documents made when the server starts: what machines read, and a page of them for people."""
+"""The API documents, made when the server starts: OpenAPI, AsyncAPI, and an HTML page of both."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -7,17 +7,16 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from tornado.template import Loader
 
-from chatio.server.in_flight import InFlightRequests
 from handlers.auth import public
 from handlers.base import BaseHandler
-from handlers.cors import Cors
 from handlers.docs.openapi import openapi_document
 from handlers.docs.wording import outline, prose
 from handlers.operation import unlisted
+from handlers.services import Services
 
 FOLDER: Final = Path(__file__).parent
 
-# No script, and no style but ours.
+# No scripts, and no styles but /docs.css.
 PAGE_POLICY: Final = (
     "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
@@ -29,10 +28,10 @@ class Document(NamedTuple):
 
 
 def make_documents(
-    doors: Iterable[tuple[str, type[BaseHandler]]], asyncapi: dict[str, Any]
+    endpoints: Iterable[tuple[str, type[BaseHandler]]], asyncapi: dict[str, Any]
 ) -> dict[str, Document]:
-    """The documents of `doors`, paths and handlers, and of the chat, by their paths. Raises `Undescribed`."""
-    openapi = openapi_document(doors)
+    """The documents of `endpoints`, paths and handlers, and of the chat, by their paths. Raises `Undescribed`."""
+    openapi = openapi_document(endpoints)
     page = (
         Loader(str(FOLDER))
         .load("page.html")
@@ -48,8 +47,8 @@ def make_documents(
 
 
 class DocumentHandler(BaseHandler):
-    def initialize(self, cors: Cors, requests: InFlightRequests, document: Document) -> None:  # type: ignore[override]
-        super().initialize(cors, requests)
+    def initialize(self, services: Services, document: Document) -> None:  # type: ignore[override]
+        super().initialize(services)
         self._document = document
 
     @public
@@ -57,6 +56,6 @@ class DocumentHandler(BaseHandler):
     async def get(self) -> None:
         self.set_header("Content-Type", self._document.content_type)
         self.set_header("Content-Security-Policy", PAGE_POLICY)
-        self._requests.sending(self.finish(self._document.body))
+        self.finish(self._document.body)
 
     head = get

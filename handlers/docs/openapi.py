@@ -1,4 +1,4 @@
-"""The REST doors as an OpenAPI 3.1 document, made from the URL table and what each method says of itself."""
+"""The REST API as an OpenAPI 3.1 document, made from the URL table and the operations of its handlers."""
 
 import inspect
 from collections import defaultdict
@@ -21,15 +21,16 @@ from chatio.errors import (
 from handlers.auth import is_authenticated
 from handlers.base import BaseHandler
 from handlers.docs.schemas import Json, arguments_of, reference, schemas_of
-from handlers.operation import Description, description_of
+from handlers.operation import Operation, operation_of
 from handlers.responses import ErrorResponse, InternalErrorResponse, ValidationErrorResponse
 
 _ABOUT: Final = """\
-Bodies are JSON, of at most 16 KiB. What a client does not know in an answer it leaves alone: more may come.
+Bodies are JSON, of at most 16 KiB. A client ignores fields of an answer that it does not know: new ones may be
+added.
 
-An address that is not in this document answers 404 (`RouteUnknown`), a method that is not 405 with `Allow`
-(`MethodNotAllowed`), and `OPTIONS` the preflight of every address. A slash at the end makes no difference. A
-request that is no HTTP gets a bare 400.
+A path that is not in this document answers 404 (`RouteUnknown`), another method 405 with `Allow`
+(`MethodNotAllowed`), and `OPTIONS` answers the preflight of every path. A slash at the end makes no difference. A
+malformed HTTP request gets a bare 400.
 
 The chat itself goes over Socket.IO: see `/asyncapi.json`."""
 
@@ -40,14 +41,14 @@ def _header(description: str, **schema: Any) -> Json:
 
 _HEADERS: Final[Json] = {
     "Access-Control-Allow-Origin": _header("The origin whose pages may read the answer, or `*`."),
-    "Cache-Control": _header("Nothing here is worth keeping.", const="no-store"),
-    "X-Content-Type-Options": _header("The type is what it says.", const="nosniff"),
+    "Cache-Control": _header("Answers are not cached.", const="no-store"),
+    "X-Content-Type-Options": _header("Content-Type is to be believed.", const="nosniff"),
     "Retry-After": _header("Seconds after which to try again.", pattern="^[1-9][0-9]*$"),
     "WWW-Authenticate": _header("RFC 6750.", enum=["Bearer", 'Bearer error="invalid_token"']),
-    "Allow": _header("The methods of this address."),
-    "Access-Control-Allow-Methods": _header("The methods of this address."),
-    "Access-Control-Allow-Headers": _header("What a page may send."),
-    "Access-Control-Max-Age": _header("Seconds for which this may be kept.", pattern="^[0-9]+$"),
+    "Allow": _header("The methods of this path."),
+    "Access-Control-Allow-Methods": _header("The methods of this path."),
+    "Access-Control-Allow-Headers": _header("The headers that a page may send."),
+    "Access-Control-Max-Age": _header("Seconds for which the preflight may be cached.", pattern="^[0-9]+$"),
 }
 _ON_EVERY_ANSWER: Final = ("Access-Control-Allow-Origin", "Cache-Control", "X-Content-Type-Options")
 _ON_A_PREFLIGHT: Final = (
@@ -57,18 +58,18 @@ _ON_A_PREFLIGHT: Final = (
 )
 
 
-def openapi_document(doors: Iterable[tuple[str, type[BaseHandler]]]) -> Json:
-    """The document of `doors`: their paths and handlers. Raises `Undescribed`."""
+def openapi_document(endpoints: Iterable[tuple[str, type[BaseHandler]]]) -> Json:
+    """The document of `endpoints`: their paths and handlers. Raises `Undescribed`."""
     paths: Json = {}
     structs: set[type[msgspec.Struct]] = {ErrorResponse, ValidationErrorResponse, InternalErrorResponse}
-    for path, handler in doors:
+    for path, handler in endpoints:
         operations: Json = {}
         for name in handler.methods():
             method = getattr(handler, name.lower())
-            if (description := description_of(method)) is None:
+            if (operation := operation_of(method)) is None:
                 continue
-            operations[name.lower()] = _operation(path, name.lower(), method, description)
-            structs.update(kind for kind in (description.takes, description.gives) if kind)
+            operations[name.lower()] = _operation(path, name.lower(), method, operation)
+            structs.update(kind for kind in (operation.takes, operation.gives) if kind)
         if operations:
             paths[path] = {**operations, "options": _preflight(path)}
     return {
@@ -91,31 +92,31 @@ def summary_and_rest(documented: object) -> tuple[str, str]:
     return summary.removesuffix("."), rest.strip()
 
 
-def _operation(path: str, name: str, method: object, description: Description) -> Json:
+def _operation(path: str, name: str, method: object, operation: Operation) -> Json:
     summary, rest = summary_and_rest(method)
-    operation: Json = {"operationId": _identifier(name, path), "summary": summary}
+    item: Json = {"operationId": _identifier(name, path), "summary": summary}
     if rest:
-        operation["description"] = rest
+        item["description"] = rest
     if is_authenticated(method):
-        operation["security"] = [{"token": []}]
-    if description.query:
-        operation["parameters"] = _parameters(description.query)
-    if description.takes:
-        operation["requestBody"] = {"required": True, "content": _content(reference(description.takes))}
-    operation["responses"] = _responses(description)
-    return operation
+        item["security"] = [{"token": []}]
+    if operation.query:
+        item["parameters"] = _parameters(operation.query)
+    if operation.takes:
+        item["requestBody"] = {"required": True, "content": _content(reference(operation.takes))}
+    item["responses"] = _responses(operation)
+    return item
 
 
-def _responses(description: Description) -> Json:
+def _responses(operation: Operation) -> Json:
     success: Json = {"description": "Done.", "headers": _headers()}
-    if description.gives:
-        success["description"] = summary_and_rest(description.gives)[0] + "."
-        success["content"] = _content(reference(description.gives))
+    if operation.gives:
+        success["description"] = summary_and_rest(operation.gives)[0] + "."
+        success["content"] = _content(reference(operation.gives))
     by_status: defaultdict[int, list[type[ChatioError]]] = defaultdict(list)
-    for kind in description.raises:
+    for kind in operation.raises:
         by_status[ANSWERS[kind].status].append(kind)
     failures = {str(status): _failure(kinds) for status, kinds in sorted(by_status.items())}
-    return {str(description.status): success, **failures}
+    return {str(operation.status): success, **failures}
 
 
 def _failure(kinds: list[type[ChatioError]]) -> Json:
@@ -145,7 +146,7 @@ def _body_of(kind: type[ChatioError]) -> type[ErrorResponse]:
 def _preflight(path: str) -> Json:
     return {
         "operationId": _identifier("options", path),
-        "summary": "What a page of another origin may send",
+        "summary": "Preflight: what a page of another origin may send",
         "responses": {"204": {"description": "Done.", "headers": _headers(*_ON_A_PREFLIGHT)}},
     }
 

@@ -1,4 +1,4 @@
-"""Types as JSON Schema, as both documents want it."""
+"""Types as JSON Schema, for both documents."""
 
 from collections.abc import Iterable
 from typing import Any, Final
@@ -15,11 +15,11 @@ def reference(kind: type[msgspec.Struct]) -> Json:
 
 
 def schemas_of(kinds: Iterable[type[msgspec.Struct]]) -> Json:
-    """The schemas of `kinds`, bodies and events, and of what is in them, by their names.
+    """The schemas of `kinds`, and of the types of their fields, by name.
 
-    A field that is made with a default is always sent; one that may be left out is `msgspec.UNSET` by default.
+    A field with a default value is always sent; a field that may be missing has the default `msgspec.UNSET`.
     """
-    # In one order: a set of types has another one in every process.
+    # Sorted: the order of a set of types differs between processes.
     ordered = sorted(kinds, key=lambda kind: kind.__name__)
     _, schemas = msgspec.json.schema_components(ordered, ref_template=_TEMPLATE)
     for schema in schemas.values():
@@ -31,6 +31,6 @@ def schemas_of(kinds: Iterable[type[msgspec.Struct]]) -> Json:
 
 
 def arguments_of(query: type[msgspec.Struct]) -> Json:
-    """The schema of `query`, whose fields are the arguments of an address."""
+    """The schema of `query`, whose fields are the arguments of a query string."""
     schema: Json = msgspec.json.schema_components([query])[1][query.__name__]
     return schema

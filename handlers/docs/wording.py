@@ -1,4 +1,4 @@
-"""JSON Schema in a few words, and the prose of a document, for people."""
+"""JSON Schema in a few words, and the prose of a document as HTML, for the page /docs."""
 
 import html
 import re
@@ -6,12 +6,12 @@ from typing import Any
 
 
 def prose(text: str) -> str:
-    """HTML: what stands between backticks is code, all else is text."""
+    """`text` as HTML: parts between backticks become code, everything else is escaped."""
     return re.sub(r"`([^`]*)`", r"<code>\1</code>", html.escape(text))
 
 
 def outline(schema: dict[str, Any]) -> str:
-    """One line of text, such as "text, 1 to 64 characters"; other schemas stand there by their names."""
+    """`schema` in one line, such as "text, 1 to 64 characters"; other schemas appear by name."""
     if "$ref" in schema:
         return str(schema["$ref"]).rpartition("/")[2]
     if "allOf" in schema:

@@ -1,8 +1,8 @@
-"""Every metric: its name, its meaning in a line, and where its number is read.
+"""Every metric: its name, its meaning in one line, and where its number is read.
 
-Read when somebody asks, on the event loop, from what the product keeps anyway: nothing else knows of metrics.
-Names are Prometheus' way: base units, `_total` for what only grows. No label has a person, an address or a path;
-each has a few values, known beforehand. docs/metrics.md has a row for each, and a test holds it against this.
+Numbers are read at each request for /metrics, on the event loop; no other part of the product knows of metrics.
+Names follow Prometheus: base units, `_total` for counters. No label holds a user, an address or a path; each has a
+few values, known beforehand. docs/metrics.md has a row for each metric, and a test compares the two.
 """
 
 import math
@@ -31,14 +31,14 @@ from handlers.metrics.requests import RequestMetrics
 
 @dataclass(frozen=True, kw_only=True)
 class MetricsCollector(Collector):
-    """What a registry of prometheus_client asks. Event loop only; 5 ms at 10,000 connections."""
+    """Collector for a registry of prometheus_client. Event loop only; 5 ms at 10,000 connections."""
 
     engine: EngineServer
     chat: ChatNamespace
     log: MessageLog
     hasher: PasswordHasher
-    overload: LoopLagMonitor
-    outcomes: RequestMetrics
+    load: LoopLagMonitor
+    requests: RequestMetrics
     errors: LabelledCounter[str]  # lines of the log of level ERROR, by event
 
     def collect(self) -> Iterator[Metric]:
@@ -53,28 +53,28 @@ class MetricsCollector(Collector):
     def _connections(self) -> Iterator[Metric]:
         engine = self.engine
         yield _gauges("chatio_connections", "Open connections.", "transport", engine.open_by_transport().items())
-        yield _gauge("chatio_connections_max", "How many connections are let in.", engine.crowd.most or 0)
+        yield _gauge("chatio_connections_max", "Limit of open connections.", engine.connection_limit.most or 0)
         yield _counters(
-            "chatio_connects", "Sessions that began, by their first transport.", "transport", engine.opened.items()
+            "chatio_connects", "Sessions opened, by their first transport.", "transport", engine.opened.items()
         )
-        yield _counter("chatio_upgrades", "Sessions that went from polling to WebSocket.", engine.upgraded)
+        yield _counter("chatio_upgrades", "Sessions upgraded from polling to WebSocket.", engine.upgraded)
         yield _counters(
             "chatio_connections_refused", "Clients refused or closed.", "reason", engine.refusals.items()
         )
 
     def _joins(self) -> Iterator[Metric]:
         chat = self.chat
-        yield _gauge("chatio_people_online", "People in the chat.", chat.people)
-        yield _counters("chatio_joins", "Connections that came into the chat.", "kind", chat.joined.items())
+        yield _gauge("chatio_people_online", "Users in the chat.", chat.people)
+        yield _counters("chatio_joins", "Connections that joined the chat.", "kind", chat.joined.items())
         yield _counters(
-            "chatio_joins_refused", "CONNECTs answered with an error.", "reason", chat.join_refusals.items()
+            "chatio_joins_refused", "CONNECTs answered with an error.", "reason", chat.join_errors.items()
         )
 
     def _messages(self) -> Iterator[Metric]:
         chat, fanout = self.chat, self.chat.fanout
         yield _counter("chatio_messages_accepted", "Messages appended to the log.", self.log.head)
         yield _counter("chatio_messages_repeated", "Messages that the log had already.", chat.repeated)
-        yield _counters("chatio_messages_refused", "Messages refused.", "reason", chat.message_refusals.items())
+        yield _counters("chatio_messages_refused", "Messages refused.", "reason", chat.message_rejections.items())
         yield _counter("chatio_deliveries", "Messages handed to connections, once for each.", fanout.deliveries)
         yield _histogram(
             "chatio_delivery_seconds",
@@ -89,30 +89,32 @@ class MetricsCollector(Collector):
         log = self.log
         yield _gauge("chatio_log_messages", "Messages in the log.", len(log))
         yield _gauge("chatio_log_size_bytes", "Memory that the log takes.", log.size_bytes)
-        yield _counter("chatio_log_forgotten", "Messages that the log had no room for any more.", log.tail)
+        yield _counter("chatio_log_forgotten", "Messages that the log has dropped for newer ones.", log.tail)
         oldest = GaugeMetricFamily("chatio_log_oldest_timestamp_seconds", "When the oldest message was accepted.")
         for entry in log.read(log.tail, limit=1):
             oldest.add_metric([], datetime.fromisoformat(entry.message.sent_at).timestamp())
         yield oldest
 
     def _http(self) -> Iterator[Metric]:
-        outcomes = self.outcomes
-        requests = CounterMetricFamily("chatio_http_requests", "Requests answered.", labels=["route", "status"])
-        for labels, count in outcomes.requests.items():
-            requests.add_metric(labels, count)
-        yield requests
-        yield _counters("chatio_logins", "Answers of POST /login.", "outcome", outcomes.logins.items())
+        requests = self.requests
+        answered = CounterMetricFamily("chatio_http_requests", "Requests answered.", labels=["route", "status"])
+        for labels, count in requests.requests.items():
+            answered.add_metric(labels, count)
+        yield answered
+        yield _counters("chatio_logins", "Answers of POST /login.", "outcome", requests.logins.items())
         yield _counters(
-            "chatio_registrations", "Answers of POST /register.", "outcome", outcomes.registrations.items()
+            "chatio_registrations", "Answers of POST /register.", "outcome", requests.registrations.items()
         )
         yield _gauge("chatio_hashing_waiting", "Passwords being hashed or waiting for it.", self.hasher.waiting)
         yield _histogram("chatio_hashing_seconds", "Time for a hash, the wait included.", self.hasher.times)
 
     def _load(self) -> Iterator[Metric]:
-        overload = self.overload
-        yield _gauge("chatio_loop_lag_seconds", "How late the event loop is for good.", overload.lag_seconds)
-        yield _histogram("chatio_loop_delay_seconds", "How late each tenth of a second was.", overload.beats)
-        yield _gauge("chatio_overloaded", "1 while newcomers are asked to wait.", overload.is_on)
+        load = self.load
+        yield _gauge("chatio_loop_lag_seconds", "Lag of the event loop that lasts.", load.lag_seconds)
+        yield _histogram(
+            "chatio_loop_delay_seconds", "Lag of the event loop, ten samples a second.", load.lag_histogram
+        )
+        yield _gauge("chatio_overloaded", "1 while new clients are asked to wait.", load.is_on)
         yield _counters("chatio_errors", "Lines of the log of level ERROR.", "event", self.errors.items())
 
 

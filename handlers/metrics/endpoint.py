@@ -1,79 +1,79 @@
 """GET /metrics, on a port of its own, in the formats that Prometheus reads.
 
-On the event loop of the chat, and not in prometheus_client's thread: what is read there changes on the loop.
+It runs on the event loop of the chat, and not in prometheus_client's thread: the numbers change on that loop.
 """
 
 import logging
-from types import TracebackType
-from typing import Any
+from typing import Any, ClassVar
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
-from tornado.web import Application, HTTPError, RequestHandler
+from tornado.web import Application, HTTPError
 
+from chatio.server.http_handler import BoundedBodyHandler
 from chatio.server.listen import CannotListen
 from chatio.server.serve import HTTP_SERVER_OPTIONS
 from chatio.telemetry.error_report import report
 
-MAX_BODY_BYTES = 1024  # nobody sends one
-
 logger = logging.getLogger("chatio.metrics")
 
 
-class _NothingHandler(RequestHandler):
-    """Any path that is none of ours."""
+class _PlainHandler(BoundedBodyHandler):
+    """Errors as plain text."""
 
-    def set_default_headers(self) -> None:
-        self.clear_header("Server")
+    MAX_DISCARDED_BYTES: ClassVar[int] = 1024  # no client of /metrics sends a body
 
     def prepare(self) -> None:
-        raise HTTPError(404)
+        self.bound_body()
+        if self.is_announced_too_large:
+            raise HTTPError(413)
 
-    def log_exception(
-        self, typ: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None
-    ) -> None:
-        if value is not None and not isinstance(value, HTTPError):
-            report(logger, "collecting metrics", value)
+    def body_too_large_to_discard(self) -> None:
+        self.send_error(413)
 
-    def write_error(self, status_code: int, **_details: Any) -> None:
+    def write_error(self, status_code: int, **details: Any) -> None:
+        _, error, _ = details.get("exc_info", (None, None, None))
+        if error is not None and not isinstance(error, HTTPError):
+            report(logger, "collecting metrics", error)
         self.set_header("Content-Type", "text/plain; charset=utf-8")
         self.finish(f"{status_code}\n")
 
 
-class MetricsHandler(_NothingHandler):
-    def initialize(self, registry: CollectorRegistry) -> None:
-        self._registry = registry
+class _NotFoundHandler(_PlainHandler):
+    """Any path but /metrics."""
 
     def prepare(self) -> None:
-        """This path is one."""
+        raise HTTPError(404)
+
+
+class MetricsHandler(_PlainHandler):
+    def initialize(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
 
     def get(self) -> None:
         encode, content_type = choose_encoder(self.request.headers.get("Accept", ""))
         self.set_header("Content-Type", content_type)
         self.finish(encode(self._registry))
 
-    def compute_etag(self) -> None:
-        """No two answers are the same."""
 
+def serve_metrics(collector: Collector, *, host: str, port: int) -> HTTPServer:
+    """Answer /metrics with `collector` and figures of the process, until the server is stopped.
 
-def serve_metrics(measures: Collector, *, host: str, port: int) -> HTTPServer:
-    """Answer /metrics with `measures` and what is known of the process, until the server is stopped.
-
-    Whoever reaches the port may ask. Raises `CannotListen`.
+    Every client that reaches the port may ask. Raises `CannotListen`.
     """
     registry = CollectorRegistry()
-    for collector in (ProcessCollector, PlatformCollector, GCCollector):
-        collector(registry=registry)
-    registry.register(measures)
+    for of_process in (ProcessCollector, PlatformCollector, GCCollector):
+        of_process(registry=registry)
+    registry.register(collector)
     application = Application(
         [(r"/metrics", MetricsHandler, {"registry": registry})],
-        default_handler_class=_NothingHandler,
+        default_handler_class=_NotFoundHandler,
         log_function=lambda _: None,
     )
-    server = HTTPServer(application, max_body_size=MAX_BODY_BYTES, **HTTP_SERVER_OPTIONS)
+    server = HTTPServer(application, **HTTP_SERVER_OPTIONS)
     try:
         sockets = bind_sockets(port, host)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What became of the requests that were answered, for the metrics."""
+"""Metrics of the HTTP requests that were answered."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -18,30 +18,30 @@ from chatio.errors import (
     codes,
 )
 from chatio.telemetry.counters import LabelledCounter
+from handlers.responses import OK
 
-OK: Final = "ok"
 OTHER: Final = "other"
 
-_OF_ANY_DOOR: Final = (InvalidInput, BodyTooLarge, RateLimited, Overloaded, ShuttingDown, Unforeseen)
+_OF_ANY_ENDPOINT: Final = (InvalidInput, BodyTooLarge, RateLimited, Overloaded, ShuttingDown, Unforeseen)
 
 
 class RequestMetrics:
     """Counts the answers. Event loop only.
 
-    A client that has gone before its answer is not counted, nor what Tornado refuses as no HTTP.
+    Not counted: requests whose client left before the answer, and malformed requests, which Tornado answers.
     """
 
     def __init__(self) -> None:
         self.requests: Counter[tuple[str, str]] = Counter()  # by route and class of status, e.g. "2xx"
-        self.logins = LabelledCounter([OK, *codes(BadCredentials, *_OF_ANY_DOOR), OTHER])
-        self.registrations = LabelledCounter([OK, *codes(EmailAlreadyUsed, *_OF_ANY_DOOR), OTHER])
-        self._doors = {"/login": self.logins, "/register": self.registrations}
+        self.logins = LabelledCounter([OK, *codes(BadCredentials, *_OF_ANY_ENDPOINT), OTHER])
+        self.registrations = LabelledCounter([OK, *codes(EmailAlreadyUsed, *_OF_ANY_ENDPOINT), OTHER])
+        self._by_route = {"/login": self.logins, "/register": self.registrations}
 
     def count(self, routes: Mapping[type[RequestHandler], str], handler: RequestHandler) -> None:
-        """`handler` has answered; `routes` names its route, and whatever is not in it is "other"."""
+        """Count the answer of `handler`; `routes` names its route, and a handler that is not in it is "other"."""
         route = routes.get(type(handler), OTHER)
         self.requests[route, f"{handler.get_status() // 100}xx"] += 1
-        door = self._doors.get(route)
-        if door is not None and handler.request.method == "POST":
+        outcomes = self._by_route.get(route)
+        if outcomes is not None and handler.request.method == "POST":
             outcome = getattr(handler, "outcome", OTHER)
-            door.increment(outcome if outcome in door else OTHER)
+            outcomes.increment(outcome if outcome in outcomes else OTHER)

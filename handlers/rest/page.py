@@ -1,7 +1,8 @@
-"""The page: `/` and `/web/...`, a fixed table of files that are read once, when the server starts.
+"""The chat page: `/` and `/web/...`, a fixed table of files that are read once, when the server starts.
 
-No address reaches the disk, so there is nothing to traverse. The one file that is not ours is the official client,
-from where npm put it; without it `/` says so in one line, and everything else works.
+No path of a request reaches the disk, so no request can leave the folder. The one file that is not ours is the
+official client, where npm put it. Without it `/` answers one line that says so, and everything else works. Why not
+Tornado's StaticFileHandler: docs/decisions/0014-static-page.md.
 """
 
 import gzip
@@ -11,11 +12,10 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from chatio.errors import RouteUnknown
-from chatio.server.in_flight import InFlightRequests
 from handlers.auth import public
 from handlers.base import BaseHandler
-from handlers.cors import Cors
 from handlers.operation import unlisted
+from handlers.services import Services
 
 CLIENT_FILE: Final = "node_modules/socket.io-client/dist/socket.io.esm.min.js"
 MISSING: Final = (
@@ -33,13 +33,13 @@ _TYPES: Final = {
 
 HEADERS: Final = {
     # 'self' covers the WebSocket of the same host too (CSP 3, 6.7.2.8). Text never becomes markup: there is no
-    # policy that could make it so (Trusted Types). Forms are sent by the page's code, or not at all.
+    # Trusted Types policy that could make it so. Forms are sent by the page's code only.
     "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
     "object-src 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
-    # Kept, and asked for each time: an update is there at the next load, and what has not changed is a 304.
+    # Browsers revalidate at each load: a new version is there at once, and an unchanged file is a 304.
     "Cache-Control": "no-cache",
 }
 
@@ -48,18 +48,18 @@ class PageFile(NamedTuple):
     content_type: str
     plain: bytes
     gzipped: bytes
-    etag: str  # weak: it names the text, whether it goes out compressed or not (RFC 9110, 8.8.1)
+    etag: str  # weak: it identifies the text, compressed or not (RFC 9110, 8.8.1)
 
 
 class Page(NamedTuple):
-    """The files by their paths. `missing` is the one line that `/` answers instead, empty when all is there."""
+    """The files by path. `missing` is the line that `/` answers when a file is missing, else empty."""
 
     files: dict[str, PageFile]
     missing: str
 
 
 def read_page(folder: Path) -> Page:
-    """What lies in `folder`, not deeper, and the client that npm put there.
+    """Read the files in `folder`, not deeper, and the client that npm put there.
 
     Raises OSError for a file that cannot be read.
     """
@@ -82,14 +82,14 @@ def read_page(folder: Path) -> Page:
 class PageHandler(BaseHandler):
     """Mount it at `/` and at `/web/...`."""
 
-    def initialize(self, cors: Cors, requests: InFlightRequests, page: Page) -> None:  # type: ignore[override]
-        super().initialize(cors, requests)
+    def initialize(self, services: Services, page: Page) -> None:  # type: ignore[override]
+        super().initialize(services)
         self._page = page
 
     @public
     @unlisted
     async def get(self) -> None:
-        """The file, 304 when the client has it already, 503 and one line when the page is not complete."""
+        """Answer the file, 304 if the client has it already, or 503 and one line if the page is incomplete."""
         if self.request.path == "/" and self._page.missing:
             self.set_status(503)
             self.set_header("Content-Type", "text/plain; charset=utf-8")
@@ -102,12 +102,12 @@ class PageHandler(BaseHandler):
             self.set_header(name, value)
         self.set_header("Content-Type", file.content_type)
         self.set_header("Etag", file.etag)
-        vary = [*self._headers.get_list("Vary"), "Accept-Encoding"]
-        self.set_header("Vary", ", ".join(vary))
+        varies = self.services.cors.headers(None).get("Vary")
+        self.set_header("Vary", f"{varies}, Accept-Encoding" if varies else "Accept-Encoding")
         if self.check_etag_header():
             self.set_status(304)
             self.finish()
-        elif _takes_gzip(self.request.headers.get("Accept-Encoding", "")):
+        elif _accepts_gzip(self.request.headers.get("Accept-Encoding", "")):
             self.set_header("Content-Encoding", "gzip")
             self.finish(file.gzipped)
         else:
@@ -126,8 +126,8 @@ def _read(path: Path) -> PageFile:
     )
 
 
-def _takes_gzip(accepted: str) -> bool:
-    """Whether an Accept-Encoding names gzip, and not with a weight of nought (RFC 9110, 12.5.3)."""
+def _accepts_gzip(accepted: str) -> bool:
+    """Whether an Accept-Encoding header names gzip, with a weight other than 0 (RFC 9110, 12.5.3)."""
     for part in accepted.lower().split(","):
         coding, _, weight = part.partition(";")
         if coding.strip() == "gzip":

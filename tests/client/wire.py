@@ -40,7 +40,7 @@ async def serving(handler: type[RequestHandler], path: str = "/socket.io/") -> A
         cut_all()
         engine: Any = getattr(handler, "engine", None)
         if engine is not None:
-            await soon(engine.drop_all())
+            await soon(engine.disconnect())
             await until(lambda: not len(engine.lingering))
         await server.close_all_connections()
 
@@ -281,27 +281,5 @@ async def until(condition: Any, seconds: float = PATIENCE_SECONDS) -> None:
 
 
 def leftovers(server: Any) -> dict[str, int]:
-    """How much each table of a Socket.IO server holds; all zero when nobody is there."""
-    eio, manager = server.eio, server.manager
-    tables = {
-        "sockets": eio.sockets,
-        "environ": server.environ,
-        "rooms": manager.rooms,
-        "callbacks": manager.callbacks,
-        "pending_connect": manager.pending_connect,
-        "pending_disconnect": manager.pending_disconnect,
-        "rooms_of": manager._rooms_of,
-        "sids": manager._sids,
-        "connecting": server._connecting,
-        "assembly": server._assembly,
-        "unconnected": server._unconnected,
-        "refused": server._refused,
-        "later": server._later,
-        "crowd": eio.crowd,
-        "heartbeat": eio.heartbeat,
-        "leaving": eio.leaving,
-        "upgrades": eio.upgrades,
-        "lingering": eio.lingering,
-        "tasks": eio._tasks,
-    }
-    return {name: len(table) for name, table in tables.items() if len(table)}
+    """The entries of each table of a server; empty when no client is connected."""
+    return {name: size for name, size in server.table_sizes().items() if size}

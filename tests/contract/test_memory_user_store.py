@@ -1,4 +1,4 @@
-"""The store in memory keeps the contract, and each is its own."""
+"""MemoryUserStore keeps the contract of a user store."""
 
 import pytest
 

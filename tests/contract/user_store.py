@@ -1,6 +1,6 @@
-"""What every `UserStore` must do, whatever it is made of.
+"""The contract of a `UserStore`: the tests that every back end must pass.
 
-A back end is held to it by a subclass whose fixture `store` gives an empty one; see `test_memory_user_store`.
+A back end runs them in a subclass whose fixture `store` returns an empty store; see `test_memory_user_store`.
 """
 
 import asyncio
@@ -18,13 +18,13 @@ EVE = User("id-of-eve", "Eve", "eve@chat.test", "eve@chat.test", "$hash$of$eve")
 class UserStoreContract:
     @pytest.fixture
     def store(self) -> UserStore:
-        raise NotImplementedError("a back end gives an empty store here")
+        raise NotImplementedError("a back end returns an empty store here")
 
-    async def test_a_new_store_knows_nobody(self, store: UserStore) -> None:
+    async def test_a_new_store_is_empty(self, store: UserStore) -> None:
         assert await store.get(ADA.id) is None
         assert await store.get_by_email_key(ADA.email_key) is None
 
-    async def test_who_was_added_is_found_by_id_and_by_key_and_unchanged(self, store: UserStore) -> None:
+    async def test_an_added_user_is_found_by_id_and_by_key_unchanged(self, store: UserStore) -> None:
         for user in (ADA, EVE):
             await store.add(user)
         for user in (ADA, EVE):
@@ -32,7 +32,7 @@ class UserStoreContract:
             assert await store.get_by_email_key(user.email_key) == user
 
     @pytest.mark.parametrize("id_", ["", "ID-OF-ADA", "id-of-ada ", "id-of-ad%", ADA.email_key])
-    async def test_another_id_finds_nobody(self, store: UserStore, id_: str) -> None:
+    async def test_another_id_finds_no_user(self, store: UserStore, id_: str) -> None:
         await store.add(ADA)
         assert await store.get(id_) is None
 
@@ -40,7 +40,7 @@ class UserStoreContract:
         "key", ["", "Ada@chat.test", "ADA@CHAT.TEST", "ada@chat.test ", "%", "ad_@chat.test", ADA.id]
     )
     async def test_keys_are_compared_as_they_are(self, store: UserStore, key: str) -> None:
-        """What is the same address is decided above the store."""
+        """The registry decides which e-mail addresses are the same, not the store."""
         await store.add(ADA)
         assert await store.get_by_email_key(key) is None
         other = msgspec.structs.replace(EVE, email_key=key)
@@ -48,7 +48,7 @@ class UserStoreContract:
         assert await store.get_by_email_key(key) == other
         assert await store.get_by_email_key(ADA.email_key) == ADA
 
-    async def test_a_key_that_is_taken_is_refused_and_nothing_changes(self, store: UserStore) -> None:
+    async def test_a_user_with_a_taken_key_is_refused_and_nothing_changes(self, store: UserStore) -> None:
         await store.add(ADA)
         impostor = msgspec.structs.replace(EVE, email_key=ADA.email_key)
         with pytest.raises(EmailAlreadyUsed):
@@ -56,7 +56,7 @@ class UserStoreContract:
         assert await store.get(impostor.id) is None
         assert await store.get_by_email_key(ADA.email_key) == ADA
 
-    async def test_the_same_user_twice_is_a_key_that_is_taken(self, store: UserStore) -> None:
+    async def test_the_same_user_twice_is_refused(self, store: UserStore) -> None:
         await store.add(ADA)
         with pytest.raises(EmailAlreadyUsed):
             await store.add(ADA)
@@ -70,7 +70,7 @@ class UserStoreContract:
         found = [await store.get(user.id) for user in users]
         assert [user for user in found if user is not None] == [winner]
 
-    async def test_many_at_once_with_keys_of_their_own_all_get_in(self, store: UserStore) -> None:
+    async def test_many_at_once_with_different_keys_are_all_added(self, store: UserStore) -> None:
         users = [msgspec.structs.replace(ADA, id=f"id-{n}", email_key=f"{n}@chat.test") for n in range(20)]
         await asyncio.gather(*(store.add(user) for user in users))
         assert [await store.get_by_email_key(user.email_key) for user in users] == users
@@ -94,7 +94,7 @@ class UserStoreContract:
         assert await store.get(EVE.id) == EVE
 
     @pytest.mark.parametrize("old", ["", "$another", "$HASH$OF$ADA"])
-    async def test_a_hash_that_is_another_by_now_stays(self, store: UserStore, old: str) -> None:
+    async def test_a_hash_is_not_replaced_if_it_is_another(self, store: UserStore, old: str) -> None:
         await store.add(ADA)
         assert not await store.replace_password_hash(ADA.id, old=old, new="$new")
         assert await store.get(ADA.id) == ADA
@@ -110,11 +110,11 @@ class UserStoreContract:
         assert not await store.replace_password_hash(ADA.id, old=ADA.password_hash, new="$late")
         assert await store.get(ADA.id) == user
 
-    async def test_replacing_the_hash_of_nobody_does_nothing(self, store: UserStore) -> None:
+    async def test_replacing_the_hash_of_an_unknown_user_does_nothing(self, store: UserStore) -> None:
         assert not await store.replace_password_hash("nobody", old="", new="$new")
         assert await store.get("nobody") is None
 
-    async def test_who_was_removed_is_not_found_and_the_others_are(self, store: UserStore) -> None:
+    async def test_a_removed_user_is_not_found_and_other_users_are(self, store: UserStore) -> None:
         for user in (ADA, EVE):
             await store.add(user)
         assert await store.remove(ADA.id, password_hash=ADA.password_hash)
@@ -123,7 +123,7 @@ class UserStoreContract:
         assert await store.get(EVE.id) == EVE
         assert await store.get_by_email_key(EVE.email_key) == EVE
 
-    async def test_the_key_of_who_was_removed_is_free(self, store: UserStore) -> None:
+    async def test_the_key_of_a_removed_user_is_free(self, store: UserStore) -> None:
         await store.add(ADA)
         await store.remove(ADA.id, password_hash=ADA.password_hash)
         successor = msgspec.structs.replace(EVE, email_key=ADA.email_key)
@@ -132,7 +132,7 @@ class UserStoreContract:
         assert not await store.replace_password_hash(ADA.id, old=ADA.password_hash, new="$new")
 
     @pytest.mark.parametrize("password_hash", ["", "$another", "$HASH$OF$ADA", EVE.password_hash])
-    async def test_who_has_another_hash_by_now_is_not_removed(self, store: UserStore, password_hash: str) -> None:
+    async def test_a_user_with_another_hash_is_not_removed(self, store: UserStore, password_hash: str) -> None:
         for user in (ADA, EVE):
             await store.add(user)
         assert not await store.remove(ADA.id, password_hash=password_hash)
@@ -153,5 +153,5 @@ class UserStoreContract:
         assert sorted(outcomes) == [False, True]
         assert (await store.get(ADA.id) is None) is outcomes[1]
 
-    async def test_removing_nobody_does_nothing(self, store: UserStore) -> None:
+    async def test_removing_an_unknown_user_does_nothing(self, store: UserStore) -> None:
         assert not await store.remove("nobody", password_hash="")

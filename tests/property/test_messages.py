@@ -1,4 +1,4 @@
-"""Whatever a client sends as a message becomes a sound message, or is rejected; nothing else happens."""
+"""Anything that a client sends as a message becomes a valid message, or is rejected."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,7 +21,7 @@ near_messages = st.fixed_dictionaries(
 
 @bounded
 @given(any_json | near_messages | st.binary())
-def test_anything_is_rejected_or_becomes_a_message_of_texts(raw: object) -> None:
+def test_any_draft_is_rejected_or_becomes_a_message_of_texts(raw: object) -> None:
     try:
         message = stamp(raw, ADA, max_chars=MAX_CHARS)
     except MessageRejected:
@@ -51,7 +51,7 @@ def test_an_id_fits_or_is_none(raw: object) -> None:
 
 @bounded
 @given(st.lists(near_messages, max_size=8))
-def test_whatever_becomes_a_message_the_log_can_take(raws: list[dict[str, object]]) -> None:
+def test_the_log_accepts_any_message(raws: list[dict[str, object]]) -> None:
     log = MessageLog(max_messages=3)
     for raw in raws:
         try:

@@ -1,4 +1,4 @@
-"""No text signs anybody in, or raises anything that is no `TokenError`, unless it was signed with the key."""
+"""Any text that was not signed with the key raises a `TokenError`, and nothing else."""
 
 import pytest
 from hypothesis import given
@@ -10,7 +10,7 @@ from tests.property.inputs import any_json, any_text, bounded
 from tests.unit.accounts.test_tokens import HS256, KEY, OTHER_KEY, claims, forge
 
 TOKENS = Tokens(KEY, ttl_seconds=60)
-# The same key is the previous one here: that must make no difference.
+# Has the same key as its previous one, which must make no difference.
 ROTATED = Tokens(OTHER_KEY, previous_key=KEY, ttl_seconds=60)
 
 odd_claims = st.fixed_dictionaries({}, optional=dict.fromkeys([*claims(), "jti", "nbf", "aud", "crit"], any_json))
@@ -37,7 +37,7 @@ def test_any_text_is_malformed(token: str) -> None:
 
 @bounded
 @given(any_json | st.binary(), any_json | st.binary())
-def test_any_header_and_payload_sign_nobody_in(header: object, payload: object) -> None:
+def test_any_header_and_payload_are_refused(header: object, payload: object) -> None:
     assert verified(forge(payload, header)) is None
 
 
@@ -46,7 +46,7 @@ def test_any_header_and_payload_sign_nobody_in(header: object, payload: object) 
     odd_claims,
     st.fixed_dictionaries({}, optional=dict.fromkeys(["alg", "typ", "kid", "crit", "b64"], any_json)),
 )
-def test_odd_claims_with_our_signature_are_refused_or_are_what_they_say(
+def test_odd_claims_with_our_signature_are_refused_or_returned_unchanged(
     changes: dict[str, object], header: dict[str, object]
 ) -> None:
     payload = claims() | changes

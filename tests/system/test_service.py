@@ -129,7 +129,7 @@ def test_a_stuck_loop_that_the_watchdog_aborts_says_where_it_was() -> None:
         finally:
             process.kill()
     assert process.returncode == -signal.SIGABRT
-    assert "CRITICAL chatio: Aborted, as by a watchdog, in " in said
+    assert "CRITICAL chatio: Aborted by SIGABRT, a watchdog's signal, in " in said
     assert "Traceback" not in said
     assert "/" not in said.partition("CRITICAL")[2]
 

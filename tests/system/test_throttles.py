@@ -107,7 +107,7 @@ def test_a_flood_of_1000_is_refused_and_ended_and_others_lose_nothing(
     received = contents(js.expect("bob", "receive-message", 80))
     assert received == accepted + [message["content"] for message in said]
     unforgiving.stop()
-    assert sum("shown out of the chat for a flood" in line for line in unforgiving.lines) == 1
+    assert sum("was closed for a flood of events" in line for line in unforgiving.lines) == 1
 
 
 def test_a_flood_that_is_borne_is_refused_message_by_message(unforgiving: ServerProcess, js: JsClients) -> None:

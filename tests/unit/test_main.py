@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -24,7 +25,7 @@ SOUND = "The configuration is sound.\n"
 
 @pytest.fixture(autouse=True)
 def bare_environment(monkeypatch: pytest.MonkeyPatch, logging_as_before: None) -> None:
-    """No setting of whoever runs the tests reaches them."""
+    """No setting of the developer's environment reaches the tests."""
     for setting in table():
         monkeypatch.delenv(setting.name, raising=False)
 
@@ -131,7 +132,7 @@ def test_a_typo_in_the_file_is_warned_of_and_does_not_stop(
     assert capsys.readouterr().out == SOUND
 
 
-def test_a_name_of_the_environment_that_is_no_setting_is_nobodys_business(
+def test_a_name_of_the_environment_that_is_no_setting_is_ignored(
     env_file: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SERVER_PROT", "1")
@@ -175,7 +176,28 @@ def test_the_server_starts_says_where_and_ends_with_0(env_file: Write, stop_when
     assert begin.startswith(f"Chat.io {__version__} starts on Python 3.")
     assert begin.endswith(": SERVER_PORT, SERVER_HOST, JWT_SECRET_KEY, SERVE_PAGE")
     assert first.startswith("Chat.io is listening on http://127.0.0.1:")
-    assert others == ["Stopping: 0 connections are let go within 10 seconds", "Stopped"]
+    assert others == ["Draining: 0 connections are closed within 10 seconds", "Stopped"]
+
+
+@pytest.mark.parametrize(("page", "says"), [("on", True), ("off", False)])
+def test_on_a_terminal_the_server_says_where_to_go_next(
+    env_file: Write,
+    stop_when_listening: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    page: str,
+    says: bool,
+) -> None:
+    arguments = env_file("SERVER_PORT=0", "SERVER_HOST=127.0.0.1", f"JWT_SECRET_KEY={KEY}", f"SERVE_PAGE={page}")
+    assert program.main(arguments) == 0
+    assert capsys.readouterr().out == ""
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert program.main(arguments) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    url = next(line.rpartition(" ")[2] for line in reversed(stop_when_listening) if "listening" in line)
+    assert f"{url}/docs" in line
+    assert "Ctrl-C" in line
+    assert (f"Open {url}/ to chat" in line) == says
 
 
 def test_what_the_loop_finds_wrong_is_ours_to_tell(
@@ -192,7 +214,7 @@ def test_what_the_loop_finds_wrong_is_ours_to_tell(
 def test_without_a_key_one_is_made_and_one_warning_says_what_that_means(
     env_file: Write, stop_when_listening: list[str], logs: ExpectedLogs
 ) -> None:
-    logs.expect("^JWT_SECRET_KEY is not set: .* everybody is signed out when it ends$")
+    logs.expect("^JWT_SECRET_KEY is not set: .* all users are logged out when it ends$")
     assert program.main(env_file("SERVER_PORT=0", "SERVER_HOST=127.0.0.1")) == 0
     assert len(logs.records) == 1
 

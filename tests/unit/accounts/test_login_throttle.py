@@ -1,8 +1,8 @@
-"""Guesses at passwords: counted by account and by address, before they are computed; owners are let past."""
+"""LoginThrottle: guesses at passwords are limited by account and by address; an account's owner can log in."""
 
 import pytest
 
-from chatio.accounts.login_throttle import KNOWN_ADDRESSES, Failures, KnownAddresses, LoginThrottle
+from chatio.accounts.login_throttle import KNOWN_ADDRESSES, FailureBackoff, KnownAddresses, LoginThrottle
 from chatio.errors import BadCredentials, Overloaded, RateLimited, UserUnknown
 from tests.unit.clock import Clock
 
@@ -11,199 +11,197 @@ MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 
 
 @pytest.fixture
-def sign_ins(clock: Clock) -> LoginThrottle:
+def throttle(clock: Clock) -> LoginThrottle:
     return LoginThrottle(clock=clock)
 
 
-def fail(sign_ins: LoginThrottle, account: str = ACCOUNT, address: str = STRANGER) -> int:
-    """One wrong password: 0 if it was looked at, else the seconds to wait."""
+def fail(throttle: LoginThrottle, account: str = ACCOUNT, address: str = STRANGER) -> int:
+    """Try a wrong password: 0 if it was checked, else the seconds to wait."""
     try:
-        with pytest.raises(BadCredentials), sign_ins.attempt(account, address):
+        with pytest.raises(BadCredentials), throttle.attempt(account, address):
             raise BadCredentials
     except RateLimited as refused:
         return refused.retry_after_seconds
     return 0
 
 
-def sign_in(sign_ins: LoginThrottle, account: str = ACCOUNT, address: str = OWNER) -> None:
-    with sign_ins.attempt(account, address):
+def log_in(throttle: LoginThrottle, account: str = ACCOUNT, address: str = OWNER) -> None:
+    with throttle.attempt(account, address):
         pass
 
 
-def looked_at(sign_ins: LoginThrottle, most: int = 1000, **who: str) -> int:
-    """How many wrong passwords are looked at in one go."""
+def checked(throttle: LoginThrottle, most: int = 1000, **who: str) -> int:
+    """The number of wrong passwords that are checked in a row."""
     for count in range(most):
-        if fail(sign_ins, **who):
+        if fail(throttle, **who):
             return count
     return most
 
 
-def test_ten_failures_are_looked_at_and_then_the_waits_double_up_to_fifteen_minutes(
-    sign_ins: LoginThrottle, clock: Clock
-) -> None:
-    assert looked_at(sign_ins) == 10
+def test_past_ten_failures_the_waits_double_up_to_fifteen_minutes(throttle: LoginThrottle, clock: Clock) -> None:
+    assert checked(throttle) == 10
     waits = []
     for _ in range(6):
-        waits.append(fail(sign_ins))
+        waits.append(fail(throttle))
         clock.now += waits[-1]
-        assert looked_at(sign_ins) == 1
+        assert checked(throttle) == 1
     assert waits == [60, 120, 240, 480, 900, 900]
 
 
-def test_refused_attempts_do_not_lengthen_the_wait(sign_ins: LoginThrottle, clock: Clock) -> None:
-    looked_at(sign_ins)
+def test_rate_limited_attempts_do_not_lengthen_the_wait(throttle: LoginThrottle, clock: Clock) -> None:
+    checked(throttle)
     for _ in range(50):
-        fail(sign_ins)
-    assert fail(sign_ins) == 60
+        fail(throttle)
+    assert fail(throttle) == 60
 
 
-def test_failures_are_forgotten_after_an_hour_without_one(sign_ins: LoginThrottle, clock: Clock) -> None:
-    looked_at(sign_ins)
+def test_failures_are_forgotten_after_an_hour_without_one(throttle: LoginThrottle, clock: Clock) -> None:
+    checked(throttle)
     clock.now += MINUTE + HOUR
-    assert looked_at(sign_ins) == 1
+    assert checked(throttle) == 1
     clock.now += 2 * MINUTE + HOUR + 1
-    assert looked_at(sign_ins) == 10
+    assert checked(throttle) == 10
 
 
-def test_what_a_stranger_is_answered_does_not_depend_on_the_account(sign_ins: LoginThrottle, clock: Clock) -> None:
-    """Not even when its owner signs in meanwhile, from where he did before or from elsewhere."""
-    sign_in(sign_ins)
+def test_answers_to_an_unknown_address_do_not_depend_on_the_account(throttle: LoginThrottle, clock: Clock) -> None:
+    """Not even when its owner logs in meanwhile, from a known address or from a new one."""
+    log_in(throttle)
     answers: dict[str, list[int]] = {ACCOUNT: [], "nobody@chat.test": []}
     for step in range(40):
         for account, waits in answers.items():
-            waits.append(fail(sign_ins, account))
+            waits.append(fail(throttle, account))
         if step == 5:
-            sign_in(sign_ins, address="203.0.113.5")
+            log_in(throttle, address="203.0.113.5")
         if step % 4 == 0:
-            sign_in(sign_ins)
+            log_in(throttle)
         clock.now += 20
     assert answers[ACCOUNT] == answers["nobody@chat.test"]
     assert 0 < answers[ACCOUNT].count(0) < 20
 
 
-def test_an_owner_is_let_in_from_where_he_signed_in_before_whatever_strangers_guess(
-    sign_ins: LoginThrottle,
+def test_a_known_address_can_log_in_whatever_other_addresses_guess(
+    throttle: LoginThrottle,
 ) -> None:
-    sign_in(sign_ins)
-    assert looked_at(sign_ins) == 10
-    sign_in(sign_ins)
+    log_in(throttle)
+    assert checked(throttle) == 10
+    log_in(throttle)
     with pytest.raises(RateLimited):
-        sign_in(sign_ins, address="203.0.113.5")
+        log_in(throttle, address="203.0.113.5")
 
 
-def test_a_known_address_has_a_count_of_its_own_which_a_success_resets(sign_ins: LoginThrottle) -> None:
-    sign_in(sign_ins)
+def test_a_known_address_has_its_own_count_which_a_login_resets(throttle: LoginThrottle) -> None:
+    log_in(throttle)
     for _ in range(9):
-        fail(sign_ins, address=OWNER)
-    sign_in(sign_ins)
-    assert looked_at(sign_ins, address=OWNER) == 10
-    assert looked_at(sign_ins) == 10
+        fail(throttle, address=OWNER)
+    log_in(throttle)
+    assert checked(throttle, address=OWNER) == 10
+    assert checked(throttle) == 10
 
 
-def test_another_account_does_not_make_an_address_known(sign_ins: LoginThrottle) -> None:
-    sign_in(sign_ins, "eve@chat.test", STRANGER)
-    looked_at(sign_ins)
+def test_another_account_does_not_make_an_address_known(throttle: LoginThrottle) -> None:
+    log_in(throttle, "eve@chat.test", STRANGER)
+    checked(throttle)
     with pytest.raises(RateLimited):
-        sign_in(sign_ins, address=STRANGER)
+        log_in(throttle, address=STRANGER)
 
 
-def test_an_address_is_held_to_a_hundred_failures_over_all_accounts(sign_ins: LoginThrottle, clock: Clock) -> None:
-    guesses = [fail(sign_ins, f"{number}@chat.test") for number in range(101)]
+def test_an_address_has_a_hundred_failures_in_an_hour_over_all_accounts(
+    throttle: LoginThrottle, clock: Clock
+) -> None:
+    guesses = [fail(throttle, f"{number}@chat.test") for number in range(101)]
     assert guesses[:100] == [0] * 100
     assert guesses[100] == 36
-    assert fail(sign_ins, "new@chat.test", OWNER) == 0
+    assert fail(throttle, "new@chat.test", OWNER) == 0
     clock.now += HOUR
-    assert fail(sign_ins, "new@chat.test") == 0
+    assert fail(throttle, "new@chat.test") == 0
 
 
-def test_a_neighbour_who_guesses_does_not_lock_out_who_signed_in_from_there(sign_ins: LoginThrottle) -> None:
-    sign_in(sign_ins)
-    assert looked_at(sign_ins, account="somebody", address=OWNER) == 10
+def test_guesses_at_other_accounts_do_not_lock_out_a_known_address(throttle: LoginThrottle) -> None:
+    log_in(throttle)
+    assert checked(throttle, account="somebody", address=OWNER) == 10
     for number in range(200):
-        fail(sign_ins, f"{number}@chat.test", OWNER)
-    sign_in(sign_ins)
+        fail(throttle, f"{number}@chat.test", OWNER)
+    log_in(throttle)
 
 
-def test_what_an_address_was_refused_for_does_not_count_for_the_account(sign_ins: LoginThrottle) -> None:
+def test_attempts_that_are_limited_by_address_do_not_count_for_the_account(throttle: LoginThrottle) -> None:
     for number in range(200):
-        fail(sign_ins, f"{number}@chat.test")
+        fail(throttle, f"{number}@chat.test")
     for _ in range(50):
-        assert fail(sign_ins) > 0
-    assert looked_at(sign_ins, address=OWNER) == 10
+        assert fail(throttle) > 0
+    assert checked(throttle, address=OWNER) == 10
 
 
-def test_log_ins_of_any_outcome_are_five_minutes_worth_at_once(sign_ins: LoginThrottle, clock: Clock) -> None:
+def test_logins_of_any_outcome_pass_five_minutes_worth_at_once(throttle: LoginThrottle, clock: Clock) -> None:
     for number in range(300):
-        sign_in(sign_ins, f"{number}@chat.test")
+        log_in(throttle, f"{number}@chat.test")
     with pytest.raises(RateLimited) as refused:
-        sign_in(sign_ins)
+        log_in(throttle)
     assert refused.value.retry_after_seconds == 1
     clock.now += 1
-    sign_in(sign_ins)
+    log_in(throttle)
 
 
-def test_guesses_at_the_same_time_are_counted_before_they_are_looked_at(sign_ins: LoginThrottle) -> None:
-    attempts = [sign_ins.attempt(ACCOUNT, STRANGER) for _ in range(11)]
+def test_simultaneous_guesses_are_counted_before_they_are_checked(throttle: LoginThrottle) -> None:
+    attempts = [throttle.attempt(ACCOUNT, STRANGER) for _ in range(11)]
     for attempt in attempts[:10]:
         attempt.__enter__()
     with pytest.raises(RateLimited):
         attempts[10].__enter__()
     for attempt in attempts[:10]:
         attempt.__exit__(None, None, None)
-    assert looked_at(sign_ins, address="203.0.113.5") == 10
+    assert checked(throttle, address="203.0.113.5") == 10
 
 
-def test_what_was_no_failure_is_given_back(sign_ins: LoginThrottle) -> None:
+def test_an_attempt_that_ends_in_another_error_does_not_count(throttle: LoginThrottle) -> None:
     for _ in range(9):
-        fail(sign_ins)
+        fail(throttle)
     for _ in range(20):
-        with pytest.raises(Overloaded), sign_ins.attempt(ACCOUNT, STRANGER):
+        with pytest.raises(Overloaded), throttle.attempt(ACCOUNT, STRANGER):
             raise Overloaded(retry_after_seconds=1)
-    assert looked_at(sign_ins) == 1
+    assert checked(throttle) == 1
 
 
-def test_what_is_a_failure_can_be_another_error(sign_ins: LoginThrottle) -> None:
+def test_the_error_that_counts_as_a_failure_can_be_named(throttle: LoginThrottle) -> None:
     for _ in range(10):
-        with pytest.raises(UserUnknown), sign_ins.attempt(ACCOUNT, STRANGER, failure=UserUnknown):
+        with pytest.raises(UserUnknown), throttle.attempt(ACCOUNT, STRANGER, failure=UserUnknown):
             raise UserUnknown
-    assert fail(sign_ins) == 60
+    assert fail(throttle) == 60
 
 
-def test_a_success_between_two_waits_leaves_strangers_where_they_were(
-    sign_ins: LoginThrottle, clock: Clock
-) -> None:
-    looked_at(sign_ins)
+def test_a_login_between_two_waits_does_not_reset_unknown_addresses(throttle: LoginThrottle, clock: Clock) -> None:
+    checked(throttle)
     clock.now += 60
-    sign_in(sign_ins)
-    assert looked_at(sign_ins) == 1
-    assert fail(sign_ins) == 120
+    log_in(throttle)
+    assert checked(throttle) == 1
+    assert fail(throttle) == 120
 
 
-def test_off_counts_nothing() -> None:
-    sign_ins = LoginThrottle(is_on=False)
-    assert looked_at(sign_ins, 1000) == 1000
+def test_a_throttle_that_is_off_counts_nothing() -> None:
+    throttle = LoginThrottle(is_on=False)
+    assert checked(throttle, 1000) == 1000
 
 
-def test_any_text_can_stand_for_an_account(sign_ins: LoginThrottle) -> None:
-    assert looked_at(sign_ins, account="\ud83d" * 10_000) == 10
+def test_an_account_can_be_any_text(throttle: LoginThrottle) -> None:
+    assert checked(throttle, account="\ud83d" * 10_000) == 10
 
 
-def test_failures_are_forgotten_in_time_and_past_the_most_that_are_kept(clock: Clock) -> None:
-    failures = Failures(2, max_keys=3, clock=clock)
+def test_failures_are_forgotten_when_they_expire_and_past_max_keys(clock: Clock) -> None:
+    failures = FailureBackoff(2, max_keys=3, clock=clock)
     for key in ("a", "b", "c", "a", "d"):
-        failures.count(key)
+        failures.record(key)
     assert len(failures) == 3
     with pytest.raises(RateLimited):
-        failures.count("a")
+        failures.record("a")
     clock.now += HOUR + 16 * MINUTE
-    failures.count("e")
-    failures.count("f")
+    failures.record("e")
+    failures.record("f")
     assert len(failures) == 2
 
 
-def test_an_attempt_that_was_given_back_leaves_nothing(clock: Clock) -> None:
-    failures = Failures(2, clock=clock)
-    failures.refund("a", failures.count("a"))
+def test_a_refunded_failure_leaves_nothing(clock: Clock) -> None:
+    failures = FailureBackoff(2, clock=clock)
+    failures.refund("a", failures.record("a"))
     assert len(failures) == 0
 
 
@@ -215,7 +213,7 @@ def test_known_addresses_are_the_newest_few_of_each_account_for_thirty_days(cloc
     clock.now += 30 * DAY
     assert not known.has("ada", f"10.0.0.{KNOWN_ADDRESSES}")
     known.add("eve", OWNER)
-    assert len(known) == 1  # who was not seen for so long is gone
+    assert len(known) == 1  # the account whose addresses have expired is gone
     known.add("bob", OWNER)
     known.add("cy", OWNER)
     assert len(known) == 2

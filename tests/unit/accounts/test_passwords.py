@@ -1,4 +1,4 @@
-"""Passwords: hashed off the loop, bounded, renewed, and as slow for a stranger as for a mistake."""
+"""PasswordHasher: on threads, bounded, and as slow for an unknown user as for a wrong password."""
 
 import asyncio
 import os
@@ -17,14 +17,14 @@ PASSWORD = "correct horse battery staple"
 
 @pytest.fixture
 def hasher() -> Iterator[PasswordHasher]:
-    """One that spends next to nothing on a hash."""
+    """A hasher with the cheapest parameters."""
     hasher = PasswordHasher(memory_kib=8, iterations=1)
     yield hasher
     hasher.close()
 
 
 class Spy:
-    """Lets a method of passlib's context do its work, and notes with what and where it was called."""
+    """Records the arguments, thread and niceness of each call of a method of passlib's context."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, method: str) -> None:
         self.calls: list[tuple[Any, ...]] = []
@@ -67,7 +67,7 @@ async def test_the_same_password_has_another_hash_each_time(hasher: PasswordHash
         "\U0001f600" * 128,
     ],
 )
-async def test_any_characters_make_a_password(hasher: PasswordHasher, password: str) -> None:
+async def test_a_password_may_have_any_characters(hasher: PasswordHasher, password: str) -> None:
     stored = await hasher.hash(password)
     assert (await hasher.verify(password, stored)).matches
     assert not (await hasher.verify(password[:-1], stored)).matches
@@ -77,7 +77,7 @@ async def test_passwords_that_differ_behind_a_nul_are_not_the_same(hasher: Passw
     assert not (await hasher.verify("nul \x00 b", await hasher.hash("nul \x00 a"))).matches
 
 
-async def test_halves_of_pairs_are_told_from_one_another(hasher: PasswordHasher) -> None:
+async def test_different_halves_of_pairs_are_different_passwords(hasher: PasswordHasher) -> None:
     stored = await hasher.hash("\ud83d" * 8)
     assert not (await hasher.verify("\ud83e" * 8, stored)).matches
     assert not (await hasher.verify("?" * 8, stored)).matches
@@ -112,7 +112,7 @@ async def test_an_unknown_address_costs_a_verification_of_the_same_parameters(
     assert known.rsplit("$", 2)[0] == unknown.rsplit("$", 2)[0]
 
 
-async def test_nothing_matches_the_hash_that_stands_for_an_unknown_address(
+async def test_no_password_matches_an_unknown_address(
     hasher: PasswordHasher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(CryptContext, "verify_and_update", lambda *_: (True, "$renewed$"))
@@ -132,7 +132,7 @@ async def test_hashing_runs_on_threads_that_give_way_to_the_loop(
     assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == before
 
 
-async def test_a_system_that_forbids_to_set_the_niceness_hashes_all_the_same(
+async def test_hashing_works_on_a_system_that_forbids_to_set_the_niceness(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def forbid(*_: int) -> None:
@@ -146,8 +146,8 @@ async def test_a_system_that_forbids_to_set_the_niceness_hashes_all_the_same(
         hasher.close()
 
 
-async def test_as_many_threads_as_cores_hash_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each waits for all the others, so that fewer threads would never come to an end."""
+async def test_as_many_threads_as_cores_hash_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each hash waits for all the others: with fewer threads none would end."""
     monkeypatch.setattr(os, "cpu_count", lambda: 3)
     hasher = PasswordHasher(memory_kib=8, iterations=1)
     meeting = threading.Barrier(3, timeout=30)
@@ -164,8 +164,8 @@ async def test_as_many_threads_as_cores_hash_unless_told_otherwise(monkeypatch: 
         hasher.close()
 
 
-# Tasks that `gather` starts all reach the queue in one turn of the loop, before any hash can have come back.
-async def test_one_more_than_may_wait_is_refused_at_once_and_the_others_are_served() -> None:
+# Tasks that `gather` starts all reach the queue in one tick of the event loop, before any hash is done.
+async def test_a_password_past_the_bound_is_overloaded_at_once_and_the_others_are_hashed() -> None:
     hasher = PasswordHasher(max_waiting=4, threads=2, memory_kib=8, iterations=1)
     try:
         stored = await hasher.hash(PASSWORD)
@@ -180,7 +180,7 @@ async def test_one_more_than_may_wait_is_refused_at_once_and_the_others_are_serv
 
 
 @pytest.mark.parametrize(("threads", "waiting", "seconds"), [(1, 1, 1), (1, 20, 2), (1, 60, 4), (3, 60, 2)])
-async def test_who_is_refused_is_told_when_the_queue_will_be_shorter(
+async def test_an_overloaded_hasher_says_when_its_queue_will_be_shorter(
     threads: int, waiting: int, seconds: int
 ) -> None:
     hasher = PasswordHasher(max_waiting=waiting, threads=threads, memory_kib=8, iterations=1)
@@ -193,7 +193,7 @@ async def test_who_is_refused_is_told_when_the_queue_will_be_shorter(
         hasher.close()
 
 
-async def test_a_hash_that_fails_leaves_its_place(hasher: PasswordHasher, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_hash_that_fails_no_longer_counts(hasher: PasswordHasher, monkeypatch: pytest.MonkeyPatch) -> None:
     one_at_a_time = PasswordHasher(max_waiting=1, memory_kib=8, iterations=1)
     try:
         with pytest.raises(ValueError, match="hash"):

@@ -1,30 +1,20 @@
-"""What has been ended stays ended for as long as it matters, and takes no more memory than it may."""
+"""Revocations: a revoked token stays revoked until it expires, in bounded memory."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatio.accounts.revocations import MAX_TOKENS_OF_ONE, Revocations
+from chatio.accounts.revocations import MAX_TOKENS_OF_USER, Revocations
 from chatio.errors import Overloaded
 from tests.property.inputs import bounded
+from tests.unit.clock import Clock
 
 LIFE = 1000.0
 
 
-class Clock:
-    now = 10_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
 @pytest.fixture
 def revocations(clock: Clock) -> Revocations:
+    clock.now = 10_000.0
     return Revocations(clock=clock)
 
 
@@ -41,7 +31,7 @@ def test_nothing_is_revoked_at_first(revocations: Revocations) -> None:
     assert not revocations.is_revoked("ada", "", 0.5)
 
 
-def test_one_token_is_ended_and_no_other(revocations: Revocations) -> None:
+def test_one_token_is_revoked_and_no_other(revocations: Revocations) -> None:
     revoke(revocations, "a")
     assert revocations.is_revoked("ada", "a", 10_000.0)
     assert not revocations.is_revoked("ada", "b", 10_000.0)
@@ -49,7 +39,7 @@ def test_one_token_is_ended_and_no_other(revocations: Revocations) -> None:
     assert not revocations.is_revoked("eve", "a", 10_000.0)
 
 
-def test_all_of_one_person_up_to_a_moment_are_ended_and_no_younger_one(revocations: Revocations) -> None:
+def test_all_tokens_of_a_user_up_to_a_moment_are_revoked_and_no_younger_one(revocations: Revocations) -> None:
     revoke_all(revocations, before=10_000.0)
     assert revocations.is_revoked("ada", "a", 9_000.0)
     assert revocations.is_revoked("ada", "", 10_000.0)
@@ -57,20 +47,20 @@ def test_all_of_one_person_up_to_a_moment_are_ended_and_no_younger_one(revocatio
     assert not revocations.is_revoked("eve", "a", 9_000.0)
 
 
-def test_an_earlier_moment_takes_nothing_back(revocations: Revocations) -> None:
+def test_an_earlier_moment_does_not_replace_a_later_one(revocations: Revocations) -> None:
     revoke_all(revocations, before=10_000.0)
     revoke_all(revocations, before=9_000.0)
     assert revocations.is_revoked("ada", "a", 9_500.0)
 
 
-def test_a_token_without_an_id_goes_with_those_that_are_not_younger(revocations: Revocations) -> None:
+def test_a_token_without_an_id_is_revoked_with_those_that_are_not_younger(revocations: Revocations) -> None:
     revoke(revocations, "", issued_at=9_500.0)
     assert revocations.is_revoked("ada", "", 9_500.0)
     assert revocations.is_revoked("ada", "older", 9_400.0)
     assert not revocations.is_revoked("ada", "younger", 9_501.0)
 
 
-def test_a_token_without_an_id_that_lives_longer_than_ours_stays_ended(
+def test_a_token_without_an_id_that_lives_longer_than_ours_stays_revoked(
     revocations: Revocations, clock: Clock
 ) -> None:
     revocations.revoke("ada", "", issued_at=9_500.0, expires_at=99_999.0, until=11_000.0)
@@ -80,13 +70,13 @@ def test_a_token_without_an_id_that_lives_longer_than_ours_stays_ended(
     assert not revocations.is_revoked("eve", "", 9_500.0)
 
 
-def test_a_token_that_was_ended_stays_so_when_all_up_to_an_earlier_moment_are(revocations: Revocations) -> None:
+def test_a_revoked_token_stays_revoked_when_all_up_to_an_earlier_moment_are(revocations: Revocations) -> None:
     revoke(revocations, "a", issued_at=10_000.0)
     revoke_all(revocations, before=9_000.0)
     assert revocations.is_revoked("ada", "a", 10_000.0)
 
 
-def test_what_has_ended_by_itself_is_forgotten(revocations: Revocations, clock: Clock) -> None:
+def test_entries_are_removed_when_their_tokens_have_expired(revocations: Revocations, clock: Clock) -> None:
     revoke(revocations, "a")
     revoke_all(revocations, subject="eve")
     assert len(revocations) == 3
@@ -98,7 +88,7 @@ def test_what_has_ended_by_itself_is_forgotten(revocations: Revocations, clock: 
     assert len(revocations) == 0
 
 
-def test_who_ends_more_meanwhile_is_kept_until_the_last_has_ended(revocations: Revocations, clock: Clock) -> None:
+def test_an_entry_is_kept_until_its_last_token_has_expired(revocations: Revocations, clock: Clock) -> None:
     revoke(revocations, "a", issued_at=10_000.0)
     revoke(revocations, "b", issued_at=10_500.0)
     clock.now = 11_100.0
@@ -109,7 +99,7 @@ def test_who_ends_more_meanwhile_is_kept_until_the_last_has_ended(revocations: R
     assert len(revocations) == 0
 
 
-def test_a_forgotten_moment_is_a_floor_for_tokens_that_live_longer_than_ours(
+def test_a_removed_moment_is_a_floor_for_tokens_that_live_longer_than_ours(
     revocations: Revocations, clock: Clock
 ) -> None:
     revoke_all(revocations, before=10_000.0)
@@ -123,21 +113,21 @@ def test_a_forgotten_moment_is_a_floor_for_tokens_that_live_longer_than_ours(
     assert revocations.is_revoked("eve", "foreign", 9_000.0)
 
 
-def test_too_many_tokens_of_one_become_one_moment(revocations: Revocations) -> None:
-    for number in range(MAX_TOKENS_OF_ONE):
+def test_too_many_tokens_of_a_user_become_one_moment(revocations: Revocations) -> None:
+    for number in range(MAX_TOKENS_OF_USER):
         revoke(revocations, f"{number}", issued_at=9_500.0 + number)
     assert not revocations.is_revoked("ada", "living", 9_500.0)
-    assert len(revocations) == MAX_TOKENS_OF_ONE + 1
+    assert len(revocations) == MAX_TOKENS_OF_USER + 1
     revoke(revocations, "one more", issued_at=9_550.0)
     assert len(revocations) == 1
-    for number in range(MAX_TOKENS_OF_ONE):
+    for number in range(MAX_TOKENS_OF_USER):
         assert revocations.is_revoked("ada", f"{number}", 9_500.0 + number)
     assert revocations.is_revoked("ada", "one more", 9_550.0)
     assert not revocations.is_revoked("ada", "younger", 9_600.0)
 
 
-def test_tokens_that_have_ended_by_themselves_do_not_count(revocations: Revocations, clock: Clock) -> None:
-    for number in range(MAX_TOKENS_OF_ONE):
+def test_expired_tokens_do_not_count_to_the_bound(revocations: Revocations, clock: Clock) -> None:
+    for number in range(MAX_TOKENS_OF_USER):
         revoke(revocations, f"{number}", issued_at=9_000.0)
     clock.now = 10_000.0 + 1
     revoke(revocations, "one more", issued_at=10_000.0)
@@ -146,7 +136,8 @@ def test_tokens_that_have_ended_by_themselves_do_not_count(revocations: Revocati
     assert not revocations.is_revoked("ada", "another", 9_999.0)
 
 
-def test_past_the_bound_who_is_new_is_told_so_and_nothing_is_forgotten(clock: Clock) -> None:
+def test_past_the_bound_a_new_user_is_overloaded_and_no_entry_is_removed(clock: Clock) -> None:
+    clock.now = 10_000.0
     revocations = Revocations(max_entries=4, clock=clock)
     revoke(revocations, "a")
     revoke(revocations, "e", subject="eve")
@@ -162,7 +153,8 @@ def test_past_the_bound_who_is_new_is_told_so_and_nothing_is_forgotten(clock: Cl
     revocations.require_room("zoe")
 
 
-def test_what_was_promised_room_is_ended_though_others_were_faster(clock: Clock) -> None:
+def test_users_who_passed_the_check_can_revoke_past_the_bound(clock: Clock) -> None:
+    clock.now = 10_000.0
     revocations = Revocations(max_entries=1, clock=clock)
     revocations.require_room("ada")
     revocations.require_room("eve")
@@ -184,11 +176,12 @@ calls = st.lists(
 
 @bounded
 @given(calls)
-def test_whatever_is_ended_in_whatever_order_nothing_that_lives_is_let_in_again(
+def test_no_revoked_token_becomes_valid_before_it_expires(
     calls: list[tuple[str, str, int]],
 ) -> None:
-    """Beside a model that forgets nothing: what it says is ended is, until it has ended by itself."""
+    """Compared with a model that removes nothing."""
     clock = Clock()
+    clock.now = 10_000.0
     revocations = Revocations(max_entries=8, clock=clock)
     ended: list[tuple[str, str, float]] = []
     for kind, subject, number in calls:

@@ -1,4 +1,4 @@
-"""Tokens: what is issued, and everything that does not sign anybody in. Forged by hand, byte by byte."""
+"""Tokens: the tokens that are issued, and every kind that is refused. Test tokens are forged byte by byte."""
 
 import base64
 import contextlib
@@ -22,6 +22,7 @@ from chatio.errors import (
     TokenRevoked,
     TokenSignatureInvalid,
 )
+from tests.unit.clock import Clock
 
 KEY = "the key of these tests, 32 bytes or more"
 OTHER_KEY = "another key that is 32 bytes long or more"
@@ -42,7 +43,7 @@ def forge(payload: object, header: object = HS256, *, key: str = KEY, digest: st
 
 
 def claims(**changes: Any) -> dict[str, Any]:
-    """Those of a sound token; a change to None takes the claim away."""
+    """The claims of a valid token; a change to None removes the claim."""
     sound = {"id": "7", "sub": "7", "name": "Ada", "email": "ada@chat.test", "iat": 1, "exp": LATER}
     return {name: value for name, value in (sound | changes).items() if value is not None}
 
@@ -55,7 +56,7 @@ def payload_of(token: str) -> dict[str, Any]:
 
 @pytest.fixture(params=[(KEY, ""), (KEY, THIRD_KEY), (THIRD_KEY, KEY)], ids=["one key", "current", "previous"])
 def tokens(request: pytest.FixtureRequest) -> Tokens:
-    """Knows the forger's key: as its only one, or beside another, which must make no difference."""
+    """Has the forger's key, alone or beside another key, which must make no difference."""
     key, previous = request.param
     return Tokens(key, previous_key=previous, ttl_seconds=3600)
 
@@ -63,7 +64,7 @@ def tokens(request: pytest.FixtureRequest) -> Tokens:
 # --- issuing
 
 
-def test_an_issued_token_says_who_somebody_is(tokens: Tokens) -> None:
+def test_an_issued_token_has_the_id_name_and_address_of_its_user(tokens: Tokens) -> None:
     verified = tokens.verify(tokens.issue(subject="7", name="Ada Ü", email="ada@chat.test"))
     assert (verified.subject, verified.name, verified.email) == ("7", "Ada Ü", "ada@chat.test")
 
@@ -104,10 +105,10 @@ def test_a_short_key_is_refused(key: str) -> None:
             Tokens(KEY, previous_key=key, ttl_seconds=60)
 
 
-# --- verifying: the forger forges soundly, or nothing below would show anything
+# --- verifying: a forged token is valid, or the tests below would show nothing
 
 
-def test_a_token_of_another_server_with_our_key_is_sound(tokens: Tokens) -> None:
+def test_a_token_of_another_issuer_with_our_key_is_valid(tokens: Tokens) -> None:
     verified = tokens.verify(forge(claims()))
     assert (verified.subject, verified.issued_at, verified.expires_at, verified.token_id) == ("7", 1, LATER, "")
 
@@ -123,13 +124,13 @@ def test_a_token_of_another_key_has_an_invalid_signature(tokens: Tokens) -> None
         tokens.verify(forge(claims(), key=OTHER_KEY))
 
 
-def test_an_expired_token_of_another_key_is_not_said_to_be_expired(tokens: Tokens) -> None:
+def test_an_expired_token_of_another_key_has_an_invalid_signature(tokens: Tokens) -> None:
     with pytest.raises(TokenSignatureInvalid):
         tokens.verify(forge(claims(exp=2), key=OTHER_KEY))
 
 
 @pytest.mark.parametrize("place", [0, 1, 2])
-def test_a_token_with_a_changed_segment_is_not_sound(tokens: Tokens, place: int) -> None:
+def test_a_token_with_a_changed_segment_has_an_invalid_signature(tokens: Tokens, place: int) -> None:
     mine = forge(claims()).split(".")
     theirs = forge(claims(sub="8"), {"typ": "JWT", "alg": "HS256"}, key=OTHER_KEY).split(".")
     mine[place] = theirs[place]
@@ -261,12 +262,12 @@ def test_a_signed_token_whose_claim_is_no_unicode_text_is_malformed(tokens: Toke
         f"{forge(claims())}.{forge(claims())}",
     ],
 )
-def test_what_has_not_the_shape_of_a_token_is_malformed(tokens: Tokens, token: str) -> None:
+def test_a_text_that_has_not_the_form_of_a_token_is_malformed(tokens: Tokens, token: str) -> None:
     with pytest.raises(TokenMalformed):
         tokens.verify(token)
 
 
-def test_a_sound_token_of_200_kb_is_malformed(tokens: Tokens) -> None:
+def test_a_valid_token_of_200_kb_is_malformed(tokens: Tokens) -> None:
     token = forge(claims(extra="x" * 150_000))
     assert len(token) > 200_000
     with pytest.raises(TokenMalformed):
@@ -305,7 +306,7 @@ def rotated() -> Tokens:
     return Tokens(KEY, previous_key=OTHER_KEY, ttl_seconds=3600)
 
 
-def test_tokens_of_both_keys_are_sound_and_none_is_issued_with_the_previous_one(rotated: Tokens) -> None:
+def test_tokens_of_both_keys_are_valid_and_none_is_issued_with_the_previous_one(rotated: Tokens) -> None:
     before = issued(Tokens(OTHER_KEY, ttl_seconds=60))
     now = issued(rotated)
     assert rotated.verify(before).subject == rotated.verify(now).subject == "7"
@@ -322,7 +323,7 @@ def test_an_expired_token_of_the_previous_key_is_expired(rotated: Tokens) -> Non
 
 
 @pytest.mark.parametrize("key", [KEY, OTHER_KEY])
-def test_a_token_of_either_key_ends_alone_or_with_all_of_its_person(rotated: Tokens, key: str) -> None:
+def test_a_token_of_either_key_is_revoked_alone_or_with_all_of_its_user(rotated: Tokens, key: str) -> None:
     others = [forge(claims(jti="other"), key=each) for each in (KEY, OTHER_KEY)]
     one = forge(claims(jti="one"), key=key)
     rotated.revoke(rotated.verify(one))
@@ -336,8 +337,10 @@ def test_a_token_of_either_key_ends_alone_or_with_all_of_its_person(rotated: Tok
             rotated.verify(other)
 
 
-def test_the_previous_key_is_tried_whichever_key_it_was(rotated: Tokens, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that the time tells as little as the error: two signatures are made for each token."""
+def test_each_token_is_verified_twice_whichever_key_signed_it(
+    rotated: Tokens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that the time does not tell which key it was."""
     made: list[bytes] = []
     verify = HMACAlgorithm.verify
 
@@ -353,16 +356,7 @@ def test_the_previous_key_is_tried_whichever_key_it_was(rotated: Tokens, monkeyp
         assert made == [OTHER_KEY.encode(), second.encode()]
 
 
-# --- ending
-
-
-class Clock:
-    """Stands still until it is set."""
-
-    now = 1_700_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
+# --- revoking
 
 
 @pytest.fixture
@@ -381,7 +375,7 @@ def issued(tokens: Tokens, subject: str = "7", **options: Any) -> str:
     return tokens.issue(subject=subject, name="Ada", email="ada@chat.test", **options)
 
 
-def test_a_token_that_was_ended_is_revoked_and_no_other_is(still: Tokens) -> None:
+def test_a_revoked_token_is_refused_and_no_other_is(still: Tokens) -> None:
     one, other, of_another = issued(still), issued(still), issued(still, "8")
     still.revoke(still.verify(one))
     with pytest.raises(TokenRevoked):
@@ -390,7 +384,7 @@ def test_a_token_that_was_ended_is_revoked_and_no_other_is(still: Tokens) -> Non
     still.verify(of_another)
 
 
-def test_all_tokens_of_one_person_end_and_one_of_the_same_instant_afterwards_lives(still: Tokens) -> None:
+def test_revoke_all_revokes_the_users_tokens_and_none_that_is_issued_after_it(still: Tokens) -> None:
     before, of_another = issued(still), issued(still, "8")
     still.revoke_all("7")
     with pytest.raises(TokenRevoked):
@@ -399,7 +393,7 @@ def test_all_tokens_of_one_person_end_and_one_of_the_same_instant_afterwards_liv
     still.verify(of_another)
 
 
-def test_what_was_ended_stays_so_when_the_clock_is_set_back(still: Tokens, clock: Clock) -> None:
+def test_a_revoked_token_stays_revoked_when_the_clock_is_set_back(still: Tokens, clock: Clock) -> None:
     before = issued(still)
     clock.now -= 3000
     still.revoke_all("7")
@@ -408,7 +402,7 @@ def test_what_was_ended_stays_so_when_the_clock_is_set_back(still: Tokens, clock
     still.verify(issued(still))
 
 
-def test_a_log_in_from_before_all_were_ended_gets_no_token(still: Tokens) -> None:
+def test_a_login_that_began_before_a_revocation_gets_no_token(still: Tokens) -> None:
     as_of = still.moment()
     still.verify(issued(still, as_of=as_of))
     still.revoke_all("7")
@@ -418,7 +412,7 @@ def test_a_log_in_from_before_all_were_ended_gets_no_token(still: Tokens) -> Non
     still.verify(issued(still, as_of=still.moment()))
 
 
-def test_moments_only_ever_go_on(still: Tokens, clock: Clock) -> None:
+def test_moments_increase_even_when_the_clock_is_set_back(still: Tokens, clock: Clock) -> None:
     moments = [still.moment(), still.moment()]
     clock.now -= 100
     moments += [still.moment(), still.moment()]
@@ -428,7 +422,7 @@ def test_moments_only_ever_go_on(still: Tokens, clock: Clock) -> None:
     assert moments[-1] == round(clock.now, 6)
 
 
-def test_a_token_without_an_id_ends_with_all_of_its_person_that_are_not_younger(still: Tokens) -> None:
+def test_a_token_without_an_id_is_revoked_with_all_of_its_user_that_are_not_younger(still: Tokens) -> None:
     foreign, younger = forge(claims(iat=5)), issued(still)
     older = forge(claims(iat=4, jti="older"))
     still.revoke(still.verify(foreign))
@@ -438,13 +432,13 @@ def test_a_token_without_an_id_ends_with_all_of_its_person_that_are_not_younger(
     still.verify(younger)
 
 
-def test_a_token_of_a_server_whose_clock_is_ahead_a_little_is_sound(still: Tokens, clock: Clock) -> None:
+def test_a_token_of_a_server_whose_clock_is_ahead_a_little_is_valid(still: Tokens, clock: Clock) -> None:
     assert still.verify(forge(claims(iat=clock.now + 59.5))).issued_at == clock.now + 59.5
     with pytest.raises(TokenMalformed):
         still.verify(forge(claims(iat=clock.now + 61)))
 
 
-def test_when_there_is_no_room_a_token_is_not_said_to_be_ended(clock: Clock) -> None:
+def test_revoke_without_capacity_raises_and_the_token_stays_valid(clock: Clock) -> None:
     full = Tokens(KEY, ttl_seconds=3600, revocations=Revocations(max_entries=1, clock=clock), clock=clock)
     full.revoke_all("8")
     token = issued(full)

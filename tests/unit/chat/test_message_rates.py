@@ -1,4 +1,4 @@
-"""How fast a connection and a person may speak, and when a connection is closed."""
+"""MessageRateLimits: how many events a connection and a user may send, and when a connection must be closed."""
 
 import pytest
 
@@ -7,74 +7,78 @@ from tests.unit.clock import Clock
 
 
 @pytest.fixture
-def turns(clock: Clock) -> MessageRateLimits:
+def limits(clock: Clock) -> MessageRateLimits:
     return MessageRateLimits(Rates(), clock=clock)
 
 
-def spoken(turns: MessageRateLimits, sid: str, author_id: str = "ada", most: int = 1000) -> int:
-    """How many messages are taken in one go."""
+def accepted(limits: MessageRateLimits, sid: str, author_id: str = "ada", most: int = 1000) -> int:
+    """The number of messages that are accepted at once."""
     for count in range(most):
-        if turns.message(sid, author_id):
+        if limits.message(sid, author_id):
             return count
     return most
 
 
-def test_sixty_messages_pass_at_once_and_then_five_a_second(turns: MessageRateLimits, clock: Clock) -> None:
-    assert spoken(turns, "a") == 60
-    assert turns.message("a", "ada") == pytest.approx(0.2)
+def test_sixty_messages_pass_at_once_and_then_five_a_second(limits: MessageRateLimits, clock: Clock) -> None:
+    assert accepted(limits, "a") == 60
+    assert limits.message("a", "ada") == pytest.approx(0.2)
     clock.now += 1
-    assert spoken(turns, "a") == 5
+    assert accepted(limits, "a") == 5
 
 
-def test_a_person_is_held_over_all_connections(turns: MessageRateLimits, clock: Clock) -> None:
-    assert [spoken(turns, sid) for sid in ("a", "b", "c")] == [60, 60, 0]
+def test_a_user_is_limited_over_all_connections(limits: MessageRateLimits, clock: Clock) -> None:
+    assert [accepted(limits, sid) for sid in ("a", "b", "c")] == [60, 60, 0]
     clock.now += 1
-    assert [spoken(turns, sid) for sid in ("a", "b", "c")] == [5, 5, 0]
-    assert spoken(turns, "d", "eve") == 60
+    assert [accepted(limits, sid) for sid in ("a", "b", "c")] == [5, 5, 0]
+    assert accepted(limits, "d", "eve") == 60
 
 
-def test_what_a_person_is_refused_is_not_taken_from_the_connection(turns: MessageRateLimits, clock: Clock) -> None:
-    for sid in ("a", "b"):
-        spoken(turns, sid)
-    for _ in range(60):
-        assert turns.message("c", "ada")
-    clock.now += 1
-    assert spoken(turns, "c") == 10
-
-
-def test_other_events_are_counted_by_person_and_coming_in_weighs_five(turns: MessageRateLimits) -> None:
-    assert all(turns.other("ada") for _ in range(200))
-    assert not turns.other("ada")
-    assert not turns.joining("ada")
-    assert [turns.joining("eve") for _ in range(41)] == [True] * 40 + [False]
-
-
-def test_messages_and_other_events_do_not_take_from_each_other(turns: MessageRateLimits) -> None:
-    assert spoken(turns, "a") == 60
-    assert all(turns.other("ada") for _ in range(200))
-    assert spoken(turns, "b") == 60
-
-
-def test_three_hundred_refusals_at_once_are_borne_and_one_a_second(turns: MessageRateLimits, clock: Clock) -> None:
-    assert not any(turns.refused("a", "ada") for _ in range(300))
-    clock.now += 10
-    assert [turns.refused("a", "ada") for _ in range(11)] == [False] * 10 + [True]
-
-
-def test_who_was_shown_out_may_say_nothing_for_a_minute_and_is_borne_less(
-    turns: MessageRateLimits, clock: Clock
+def test_a_message_that_the_user_may_not_send_does_not_count_for_the_connection(
+    limits: MessageRateLimits, clock: Clock
 ) -> None:
-    while not turns.refused("a", "ada"):
+    for sid in ("a", "b"):
+        accepted(limits, sid)
+    for _ in range(60):
+        assert limits.message("c", "ada")
+    clock.now += 1
+    assert accepted(limits, "c") == 10
+
+
+def test_other_events_are_counted_by_user_and_joining_weighs_five(limits: MessageRateLimits) -> None:
+    assert all(limits.other("ada") for _ in range(200))
+    assert not limits.other("ada")
+    assert not limits.joining("ada")
+    assert [limits.joining("eve") for _ in range(41)] == [True] * 40 + [False]
+
+
+def test_messages_and_other_events_are_counted_apart(limits: MessageRateLimits) -> None:
+    assert accepted(limits, "a") == 60
+    assert all(limits.other("ada") for _ in range(200))
+    assert accepted(limits, "b") == 60
+
+
+def test_past_three_hundred_limited_events_at_once_a_connection_must_be_closed(
+    limits: MessageRateLimits, clock: Clock
+) -> None:
+    assert not any(limits.refused("a", "ada") for _ in range(300))
+    clock.now += 10
+    assert [limits.refused("a", "ada") for _ in range(11)] == [False] * 10 + [True]
+
+
+def test_a_flood_silences_its_user_for_a_minute_in_which_limited_events_weigh_ten(
+    limits: MessageRateLimits, clock: Clock
+) -> None:
+    while not limits.refused("a", "ada"):
         pass
-    assert turns.message("new", "ada") == pytest.approx(60)
-    assert [turns.refused("new", "ada") for _ in range(31)] == [False] * 30 + [True]
-    assert turns.message("b", "eve") == 0
+    assert limits.message("new", "ada") == pytest.approx(60)
+    assert [limits.refused("new", "ada") for _ in range(31)] == [False] * 30 + [True]
+    assert limits.message("b", "eve") == 0
     clock.now += 60
-    assert spoken(turns, "new") == 60
+    assert accepted(limits, "new") == 60
 
 
-def test_off_counts_nothing(clock: Clock) -> None:
-    turns = MessageRateLimits(Rates(), is_on=False, clock=clock)
-    assert spoken(turns, "a", most=10_000) == 10_000
-    assert not any(turns.refused("a", "ada") for _ in range(10_000))
-    assert all(turns.other("ada") and turns.joining("ada") for _ in range(10_000))
+def test_limits_that_are_off_count_nothing(clock: Clock) -> None:
+    limits = MessageRateLimits(Rates(), is_on=False, clock=clock)
+    assert accepted(limits, "a", most=10_000) == 10_000
+    assert not any(limits.refused("a", "ada") for _ in range(10_000))
+    assert all(limits.other("ada") and limits.joining("ada") for _ in range(10_000))

@@ -1,4 +1,4 @@
-"""What a message is: what is kept of what a client sent, what is replaced, and what is refused."""
+"""Messages: which fields of a draft are kept, replaced or ignored, and which drafts are rejected."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -31,13 +31,13 @@ def test_a_message_of_the_page_comes_out_as_the_contract_says() -> None:
     assert msgspec.to_builtins(stamped()) == FROM_THE_PAGE | {"sent_at": "2031-05-09T12:04:05.678Z"}
 
 
-def test_the_author_is_whom_the_token_names_and_never_whom_the_client_claims() -> None:
+def test_the_author_is_the_tokens_and_never_the_clients_claim() -> None:
     message = stamped(author_id="1", author_name="Eve", status="received", sent_at="yesterday")
     assert (message.author_id, message.author_name) == ("7", "Ada")
     assert (message.status, message.sent_at) == ("sent", "2031-05-09T12:04:05.678Z")
 
 
-def test_nothing_else_is_passed_on() -> None:
+def test_other_fields_are_not_passed_on() -> None:
     sent = msgspec.to_builtins(stamped(html="<b>", room="admin", type="system"))
     assert set(sent) == {"id", "content", "author_id", "author_name", "timestamp", "sent_at", "status"}
 
@@ -51,7 +51,7 @@ def test_content_is_unchanged(content: str) -> None:
 
 
 @pytest.mark.parametrize("raw", [None, True, 7, 7.5, "text", b"bytes", [], [FROM_THE_PAGE], {}, {"id": "1"}])
-def test_what_is_no_object_with_content_is_invalid(raw: object) -> None:
+def test_a_draft_that_is_no_object_with_content_is_invalid(raw: object) -> None:
     with pytest.raises(MessageInvalid):
         stamp(raw, ADA, max_chars=10_000)
 
@@ -63,7 +63,7 @@ def test_content_that_is_no_text_is_invalid(content: object) -> None:
 
 
 @pytest.mark.parametrize("content", ["", " ", "\n\t\r", "\u00a0\u2003\u3000"])
-def test_content_that_says_nothing_is_empty(content: str) -> None:
+def test_content_without_a_visible_character_is_empty(content: str) -> None:
     with pytest.raises(MessageEmpty):
         stamped(content=content)
 
@@ -133,11 +133,11 @@ def test_an_id_that_does_not_fit_is_replaced(candidate: object) -> None:
 
 
 @pytest.mark.parametrize("raw", [None, "id", ["id"], 7, {}])
-def test_what_has_no_id_has_none(raw: object) -> None:
+def test_a_draft_without_an_id_has_none(raw: object) -> None:
     assert fit_id(raw) is None
 
 
-def test_no_two_ids_of_ours_are_the_same() -> None:
+def test_new_ids_differ() -> None:
     assert len({new_id() for _ in range(100)}) == 100
 
 

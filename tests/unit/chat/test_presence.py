@@ -1,4 +1,4 @@
-"""People come and go, with however many pages."""
+"""Presence: which users are online, and what has changed."""
 
 from chatio.chat.messages import Author
 from chatio.chat.presence import MOST_NAMED, Change, Presence
@@ -6,7 +6,7 @@ from chatio.chat.presence import MOST_NAMED, Change, Presence
 ANN, BOB = Author("1", "Ann"), Author("2", "Bob")
 
 
-def test_a_person_with_three_pages_is_one_person() -> None:
+def test_a_user_with_several_connections_counts_once() -> None:
     presence = Presence()
     for _ in range(3):
         presence.enter(ANN)
@@ -24,7 +24,7 @@ def test_a_person_with_three_pages_is_one_person() -> None:
     assert presence.online() == [BOB]
 
 
-def test_a_change_is_told_once() -> None:
+def test_a_change_is_taken_once() -> None:
     presence = Presence()
     presence.enter(ANN)
     assert presence.take_change() == Change(1, [ANN], [], 0)
@@ -33,7 +33,7 @@ def test_a_change_is_told_once() -> None:
     assert presence.take_change() == Change(0, [], [ANN], 0)
 
 
-def test_who_comes_back_within_a_change_is_no_change() -> None:
+def test_a_user_who_is_back_before_the_change_is_taken_is_no_change() -> None:
     presence = Presence()
     presence.enter(ANN)
     presence.take_change()
@@ -45,7 +45,7 @@ def test_who_comes_back_within_a_change_is_no_change() -> None:
     assert not presence.has_changed
 
 
-def test_a_storm_is_a_number_and_no_list_for_everybody() -> None:
+def test_a_change_of_many_users_names_some_and_counts_the_others() -> None:
     presence = Presence()
     for number in range(1000):
         presence.enter(Author(str(number), f"P{number}"))

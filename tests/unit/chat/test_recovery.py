@@ -1,4 +1,4 @@
-"""Where a cursor starts, for everything that a client may name."""
+"""Recovery: where a cursor starts, for any `pid` and `offset` that a client may send."""
 
 import pytest
 from hypothesis import given
@@ -18,12 +18,12 @@ def filled(count: int, *, max_messages: int = 10_000) -> MessageLog:
 
 
 @pytest.mark.parametrize(("history", "after"), [(0, 10), (3, 7), (50, 0)])
-def test_somebody_new_starts_so_many_messages_before_the_head(history: int, after: int) -> None:
+def test_a_client_without_a_pid_starts_so_many_messages_before_the_head(history: int, after: int) -> None:
     start = resume_point(filled(10), None, None, history=history)
     assert (start.after, start.recovered) == (after, False)
 
 
-def test_a_pid_carries_where_its_connection_began() -> None:
+def test_a_pid_contains_the_offset_at_which_its_connection_began() -> None:
     log = filled(10)
     pid = resume_point(log, None, None, history=4).pid
     filled_later = log.append(Message("x", "text", "7", "Ann", "10:00", "2026-01-01T00:00:00.000Z"))
@@ -31,12 +31,12 @@ def test_a_pid_carries_where_its_connection_began() -> None:
     assert resume_point(log, pid, filled_later.entry.offset, history=4) == (11, pid, True)
 
 
-def test_two_connections_that_begin_at_the_same_place_have_pids_of_their_own() -> None:
+def test_two_connections_that_begin_at_the_same_offset_have_different_pids() -> None:
     log = filled(10)
     assert resume_point(log, None, None, history=0).pid != resume_point(log, None, None, history=0).pid
 
 
-def test_what_was_evicted_is_not_claimed_to_be_recovered() -> None:
+def test_a_client_that_missed_dropped_messages_is_not_recovered() -> None:
     log = filled(1, max_messages=5)
     pid, offset = resume_point(log, None, None, history=0).pid, log.offset_of(1)
     for number in range(20):
@@ -46,7 +46,7 @@ def test_what_was_evicted_is_not_claimed_to_be_recovered() -> None:
     assert start.pid != pid
 
 
-def test_the_last_offset_of_a_log_before_a_restart_replays_nothing_and_loses_nothing() -> None:
+def test_an_offset_of_another_log_starts_where_the_pid_began() -> None:
     old, log = filled(3), filled(10)
     pid = resume_point(log, None, None, history=0).pid
     log.append(Message("x", "text", "7", "Ann", "10:00", "2026-01-01T00:00:00.000Z"))
@@ -54,8 +54,8 @@ def test_the_last_offset_of_a_log_before_a_restart_replays_nothing_and_loses_not
     assert (start.after, start.recovered) == (10, False)
 
 
-def test_who_comes_from_another_log_gets_all_of_this_one() -> None:
-    """A restart: what was said before this client came back is more than the history that somebody new gets."""
+def test_a_pid_of_another_log_starts_at_the_tail() -> None:
+    """After a restart a client gets all messages since, which may be more than `history`."""
     old, log = filled(3), filled(10, max_messages=7)
     pid = resume_point(old, None, None, history=0).pid
     start = resume_point(log, pid, old.offset_of(2), history=2)
@@ -63,14 +63,14 @@ def test_who_comes_from_another_log_gets_all_of_this_one() -> None:
 
 
 @pytest.mark.parametrize("pid", ["odd", "." * 3, "x" * 1_000_000, 7, "0" * 25])
-def test_an_odd_pid_is_somebody_new(pid: object) -> None:
+def test_an_invalid_pid_is_no_pid(pid: object) -> None:
     assert resume_point(filled(10), pid, None, history=2).after == 8
 
 
 @pytest.mark.parametrize(
     "offset", [7, True, [], {}, "", "x" * 1_000_000, "0" * 25, "later", "before the connection"]
 )
-def test_an_odd_offset_replays_nothing(offset: object) -> None:
+def test_an_invalid_offset_starts_at_the_head(offset: object) -> None:
     log = filled(10)
     pid = resume_point(log, None, None, history=2).pid
     if offset == "later":
@@ -91,7 +91,7 @@ JSON = st.recursive(
 
 @hypothesis_settings(deadline=None, database=None)
 @given(JSON, JSON, st.integers(0, 20), st.integers(1, 8))
-def test_whatever_is_named_the_start_is_within_the_log(pid: object, offset: object, count: int, kept: int) -> None:
+def test_any_pid_and_offset_start_within_the_log(pid: object, offset: object, count: int, kept: int) -> None:
     log = filled(count, max_messages=kept)
     start = resume_point(log, pid, offset, history=3)
     assert log.tail <= start.after <= log.head

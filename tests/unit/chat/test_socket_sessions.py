@@ -1,14 +1,14 @@
-"""Which socket is open on which token."""
+"""SocketSessions: the token of each socket, and when it expires."""
 
-from chatio.chat.socket_sessions import Session, Sessions
-
-
-def session(subject: str = "ada", *, expires_at: int = 100) -> Session:
-    return Session(subject, "t", 1.5, expires_at)
+from chatio.chat.socket_sessions import SocketSession, SocketSessions
 
 
-def test_a_socket_is_on_the_token_it_came_with_until_it_leaves() -> None:
-    sessions = Sessions()
+def session(subject: str = "ada", *, expires_at: int = 100) -> SocketSession:
+    return SocketSession(subject, "t", 1.5, expires_at)
+
+
+def test_a_session_is_there_until_it_is_discarded() -> None:
+    sessions = SocketSessions()
     assert sessions.get("a") is None
     sessions.put("a", session())
     assert sessions.get("a") == session()
@@ -19,16 +19,16 @@ def test_a_socket_is_on_the_token_it_came_with_until_it_leaves() -> None:
     assert len(sessions) == 0
 
 
-def test_those_are_found_that_are_asked_for() -> None:
-    sessions = Sessions()
+def test_where_gives_the_sids_of_the_sessions_that_match() -> None:
+    sessions = SocketSessions()
     for sid, subject in [("a", "ada"), ("b", "eve"), ("c", "ada")]:
         sessions.put(sid, session(subject))
     assert sessions.where(lambda session: session.subject == "ada") == ["a", "c"]
     assert sessions.where(lambda session: session.subject == "zoe") == []
 
 
-def test_who_is_due_is_told_from_the_very_second_on_and_again_until_gone() -> None:
-    sessions = Sessions()
+def test_a_session_is_due_from_its_second_on_until_it_is_discarded() -> None:
+    sessions = SocketSessions()
     sessions.put("late", session(expires_at=102))
     sessions.put("early", session(expires_at=100))
     assert sessions.due(99.999) == []
@@ -39,24 +39,24 @@ def test_who_is_due_is_told_from_the_very_second_on_and_again_until_gone() -> No
     assert sessions.due(102.5) == ["late"]
 
 
-def test_who_comes_after_a_look_is_due_in_time() -> None:
-    sessions = Sessions()
+def test_a_session_that_is_put_after_a_look_is_due_in_time() -> None:
+    sessions = SocketSessions()
     sessions.put("late", session(expires_at=200))
     assert sessions.due(50.0) == []
     sessions.put("early", session(expires_at=100))
     assert sessions.due(100.0) == ["early"]
 
 
-def test_who_has_renewed_is_due_by_the_new_token() -> None:
-    sessions = Sessions()
+def test_a_renewed_session_is_due_by_its_new_token() -> None:
+    sessions = SocketSessions()
     sessions.put("a", session(expires_at=100))
     sessions.put("a", session(expires_at=200))
     assert sessions.due(100.0) == []
     assert sessions.due(200.0) == ["a"]
 
 
-def test_nobody_is_due_where_nobody_is() -> None:
-    sessions = Sessions()
+def test_no_session_is_due_where_there_is_none() -> None:
+    sessions = SocketSessions()
     assert sessions.due(1e12) == []
     sessions.put("a", session())
     sessions.discard("a")

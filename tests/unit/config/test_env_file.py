@@ -1,4 +1,4 @@
-"""The file of settings: what is read as it stands, and what cannot be read."""
+"""Env files: lines that are read, and lines that cannot be parsed."""
 
 import io
 
@@ -24,7 +24,7 @@ def read(text: str) -> dict[str, str | None]:
         ("\ufeffA=1", {"A": "1"}),
     ],
 )
-def test_what_is_sound_is_read_as_it_stands(text: str, values: dict[str, str | None]) -> None:
+def test_valid_lines_are_read(text: str, values: dict[str, str | None]) -> None:
     assert read(text) == values
 
 
@@ -39,7 +39,7 @@ def test_what_is_sound_is_read_as_it_stands(text: str, values: dict[str, str | N
         ("hunter2 hunter2\n", [1]),
     ],
 )
-def test_each_line_that_cannot_be_read_is_told_by_its_number_alone(text: str, lines: list[int]) -> None:
+def test_each_invalid_line_is_reported_by_its_number_alone(text: str, lines: list[int]) -> None:
     with pytest.raises(InvalidSettings) as caught:
         read(text)
     problems = caught.value.problems

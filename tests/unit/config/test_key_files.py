@@ -1,4 +1,4 @@
-"""The key of before, in its setting or its file, beside the one that signs. The latter's own: test_settings.py."""
+"""The previous key, from its setting or its file, beside the current one. See test_settings.py for the latter."""
 
 import pytest
 
@@ -29,13 +29,15 @@ def load_from(files: dict[str, str | Exception], **texts: str) -> Settings:
     ],
     ids=["settings", "setting and file", "files", "file and setting"],
 )
-def test_both_keys_are_found_wherever_they_stand(files: dict[str, str | Exception], texts: dict[str, str]) -> None:
+def test_both_keys_are_read_from_their_settings_or_files(
+    files: dict[str, str | Exception], texts: dict[str, str]
+) -> None:
     settings = load_from(files, **texts)
     assert (settings.jwt_secret_key, settings.jwt_secret_key_previous) == (KEY, BEFORE)
 
 
 @pytest.mark.parametrize("content", ["", "\n", " \r\n\n"])
-def test_an_empty_file_of_the_key_of_before_means_that_there_is_none(content: str) -> None:
+def test_an_empty_file_of_the_previous_key_means_that_there_is_none(content: str) -> None:
     settings = load_from({"k": KEY, "b": content}, _FILE="k", _PREVIOUS_FILE="b")
     assert (settings.jwt_secret_key, settings.jwt_secret_key_previous) == (KEY, "")
 
@@ -57,12 +59,12 @@ def test_an_empty_file_of_the_key_of_before_means_that_there_is_none(content: st
         (
             {"b": UnicodeDecodeError("utf-8", b"hunter2\xff", 7, 8, "hunter2")},
             {"": KEY, "_PREVIOUS_FILE": "b"},
-            "JWT_SECRET_KEY_PREVIOUS_FILE: is no file of UTF-8 text",
+            "JWT_SECRET_KEY_PREVIOUS_FILE: is not UTF-8 text",
         ),
         (
             {"b": BEFORE},
             {"": KEY, "_PREVIOUS": BEFORE, "_PREVIOUS_FILE": "b"},
-            "JWT_SECRET_KEY_PREVIOUS_FILE: JWT_SECRET_KEY_PREVIOUS is set too, and only one of them can be meant",
+            "JWT_SECRET_KEY_PREVIOUS_FILE: JWT_SECRET_KEY_PREVIOUS is set too; set only one of them",
         ),
         ({}, {"": KEY, "_PREVIOUS": KEY}, "JWT_SECRET_KEY_PREVIOUS: is the same as JWT_SECRET_KEY"),
         (
@@ -70,10 +72,10 @@ def test_an_empty_file_of_the_key_of_before_means_that_there_is_none(content: st
             {"_FILE": "k", "_PREVIOUS_FILE": "b"},
             "JWT_SECRET_KEY_PREVIOUS: is the same as JWT_SECRET_KEY",
         ),
-        ({}, {"_PREVIOUS": BEFORE}, "JWT_SECRET_KEY_PREVIOUS: is nothing without JWT_SECRET_KEY"),
+        ({}, {"_PREVIOUS": BEFORE}, "JWT_SECRET_KEY_PREVIOUS: needs JWT_SECRET_KEY to be set"),
     ],
 )
-def test_what_is_wrong_with_the_key_of_before_is_told_without_it(
+def test_a_problem_of_the_previous_key_does_not_quote_it(
     files: dict[str, str | Exception], texts: dict[str, str], problem: str
 ) -> None:
     with pytest.raises(InvalidSettings) as caught:
@@ -81,7 +83,7 @@ def test_what_is_wrong_with_the_key_of_before_is_told_without_it(
     assert caught.value.problems == [problem]
 
 
-def test_what_is_wrong_with_either_key_is_told_at_once() -> None:
+def test_problems_of_both_keys_are_reported_together() -> None:
     with pytest.raises(InvalidSettings) as caught:
         load_from({}, **{"": "hunter2", "_PREVIOUS": "hunter2"})
     assert [problem.partition(":")[0] for problem in caught.value.problems] == [

@@ -1,4 +1,4 @@
-"""Settings: what stands where nothing is set, what is refused and in which words, and the documents beside it."""
+"""Settings: their defaults, the values that are problems, and the documents that list them."""
 
 import re
 from pathlib import Path
@@ -8,10 +8,12 @@ import pytest
 
 from chatio.config.loader import InvalidSettings, load, unknown_names
 from chatio.config.settings import Settings, table
+from chatio.throttling.client_ip import parse_networks
 from tests.paths import ROOT
+from tools.settings_table import TARGET, document
 
 
-# A cell of a table, or a comment before a line, as it reads aloud.
+# A cell of a table, or a comment before a line, without its marks.
 def spoken(text: str) -> str:
     return text.strip().removeprefix("#").strip().rstrip(".").replace("`", "")
 
@@ -165,12 +167,12 @@ def test_a_bad_value_is_one_problem_that_names_its_setting(name: str, text: str)
         ("LOG_LEVEL", "ERROR"),
     ],
 )
-def test_a_value_at_the_edge_is_taken(name: str, text: str) -> None:
+def test_a_value_at_its_bound_is_accepted(name: str, text: str) -> None:
     value = getattr(load({name: text}), name.lower())
     assert str(value) == text.strip()
 
 
-def test_all_problems_are_told_at_once() -> None:
+def test_all_problems_are_reported_together() -> None:
     problems = problems_of(
         SERVER_PORT="-1",
         CLIENT_URL="nowhere, https://chat.example, elsewhere",
@@ -187,22 +189,22 @@ def test_all_problems_are_told_at_once() -> None:
 
 
 @pytest.mark.parametrize("name", [setting.name for setting in table()])
-def test_no_problem_text_has_the_secret_that_was_pasted_beside_the_wrong_name(name: str) -> None:
+def test_no_problem_quotes_a_secret_of_the_wrong_setting(name: str) -> None:
     try:
         load({name: "hunter2", "JWT_SECRET_KEY": "hunter2"})
     except InvalidSettings as invalid:
-        # Of several addresses it is worth more to say which one is wrong, and no address is a secret.
+        # A problem of a list quotes the address that is wrong: no address is a secret.
         lists = ("CLIENT_URL", "TRUSTED_PROXIES")
         told = [problem for problem in invalid.problems if not problem.startswith(lists)]
         assert "hunter2" not in " ".join(told)
         assert any(problem.startswith("JWT_SECRET_KEY") for problem in told)
 
 
-def test_a_password_inside_an_origin_is_not_told() -> None:
+def test_no_problem_quotes_a_password_in_an_origin() -> None:
     assert "hunter2" not in " ".join(problems_of(CLIENT_URL="https://somebody:hunter2@chat.example"))
 
 
-def test_a_key_that_is_no_text_is_a_problem_and_not_told() -> None:
+def test_a_key_that_is_no_text_is_a_problem_that_does_not_quote_it() -> None:
     # What os.environ makes of bytes that are not UTF-8.
     (problem,) = problems_of(JWT_SECRET_KEY="hunter2\udcff" * 8)
     assert problem.startswith("JWT_SECRET_KEY: ")
@@ -228,10 +230,10 @@ def test_the_key_is_read_from_the_file_without_its_line_end(tmp_path: Path, text
         (b"", "the key in it must have at least 32 bytes"),
         (b"  \n" * 20, "the key in it must have at least 32 bytes"),
         (b"hunter2", "the key in it must have at least 32 bytes"),
-        (b"hunter2\xff" * 8, "is no file of UTF-8 text"),
+        (b"hunter2\xff" * 8, "is not UTF-8 text"),
     ],
 )
-def test_a_file_without_a_sound_key_is_a_problem_that_tells_nothing_of_it(
+def test_a_file_without_a_valid_key_is_a_problem_that_does_not_quote_it(
     tmp_path: Path, content: bytes | None, problem: str
 ) -> None:
     if content is not None:
@@ -241,7 +243,7 @@ def test_a_file_without_a_sound_key_is_a_problem_that_tells_nothing_of_it(
     assert caught.value.problems == [f"JWT_SECRET_KEY_FILE: {problem}"]
 
 
-def test_a_bad_key_file_is_told_among_the_other_problems() -> None:
+def test_a_bad_key_file_is_reported_with_the_other_problems() -> None:
     def read_file(path: str) -> str:
         raise PermissionError(13, "Permission denied")
 
@@ -290,7 +292,9 @@ def test_origins_are_separated_by_commas_and_lose_their_last_slash() -> None:
 
 def test_proxies_are_separated_by_commas() -> None:
     assert load({}).proxies == ()
-    assert load({"TRUSTED_PROXIES": "127.0.0.1,, 10.0.0.0/8 , ::1"}).proxies == ("127.0.0.1", "10.0.0.0/8", "::1")
+    assert load({"TRUSTED_PROXIES": "127.0.0.1,, 10.0.0.0/8 , ::1"}).proxies == parse_networks(
+        ["127.0.0.1", "10.0.0.0/8", "::1"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -303,7 +307,7 @@ def test_proxies_are_separated_by_commas() -> None:
         ("QQQ", "QQQ is not a setting"),
     ],
 )
-def test_a_name_that_is_no_setting_is_told_with_the_one_that_was_meant(name: str, sentence: str) -> None:
+def test_an_unknown_name_is_reported_with_the_most_similar_one(name: str, sentence: str) -> None:
     assert unknown_names([name, "SERVER_PORT"]) == [sentence]
 
 
@@ -320,10 +324,6 @@ def test_env_example_says_what_the_code_says() -> None:
     assert written == {setting.name: (setting.default, spoken(setting.description)) for setting in table()}
 
 
-def test_the_table_of_the_readme_says_what_the_code_says() -> None:
-    written = []
-    for line in (ROOT / "README.md").read_text("utf-8").splitlines():
-        cells = [spoken(cell) for cell in line.strip().strip("|").split("|")]
-        if line.lstrip().startswith("|") and len(cells) == 3 and re.fullmatch(r"[A-Z][A-Z0-9_]+", cells[0]):
-            written.append(tuple(cells))
-    assert written == [(setting.name, setting.default, spoken(setting.description)) for setting in table()]
+def test_the_page_of_settings_says_what_the_code_says() -> None:
+    """When it fails: `.venv/bin/python -m tools.settings_table` writes the page anew."""
+    assert TARGET.read_text("utf-8") == document()

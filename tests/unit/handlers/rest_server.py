@@ -1,4 +1,4 @@
-"""The REST doors on a real port, and a client that sends and receives bytes, so that nothing is tidied up."""
+"""The REST endpoints on a real port, and a client that sends and receives raw bytes."""
 
 import asyncio
 import json
@@ -18,15 +18,17 @@ from chatio.chat.message_log import MessageLog
 from chatio.chat.presence import Presence
 from chatio.chat.socket_sessions import Reason
 from chatio.server.in_flight import InFlightRequests
-from chatio.server.serve import BUFFER_BYTES, HTTP_SERVER_OPTIONS
+from chatio.server.lifecycle import Lifecycle
+from chatio.server.serve import HTTP_SERVER_OPTIONS
 from chatio.stores.memory import MemoryUserStore
+from chatio.throttling.client_ip import Network
 from chatio.throttling.rate_limiter import RateLimiter
-from handlers.client import Callers, PasswordThrottle, RegistrationThrottle
 from handlers.cors import Cors
 from handlers.docs.asyncapi import asyncapi_document
 from handlers.metrics.requests import RequestMetrics
 from handlers.rest.page import Page
 from handlers.routes import make_application
+from handlers.services import Services
 from tests.documents import Doors
 
 PASSWORD = "12345678"
@@ -87,14 +89,14 @@ class Connection:
 
 
 class Rest:
-    """A server that `handlers.routes` puts together as `main.run` does, with hashes that cost next to nothing."""
+    """A server put together as `handlers.application` does, with hashes that cost next to nothing."""
 
     def __init__(
         self,
         *,
         hash_queue_max: int = 256,
         origins: tuple[str, ...] = (ORIGIN,),
-        newcomers_wait: Callable[[], int] = lambda: 0,
+        overloaded_seconds: Callable[[], int] = lambda: 0,
     ) -> None:
         self.hasher = PasswordHasher(max_waiting=hash_queue_max, memory_kib=8, iterations=1)
         self.registry = UserRegistry(MemoryUserStore(), self.hasher)
@@ -105,35 +107,47 @@ class Rest:
         self.asyncapi = asyncapi_document(namespace="/chat", message_max_chars=10_000, has_presence=True)
         self.page: Page | None = None
         self.ended: list[tuple[str, Reason]] = []  # whose sockets were to be closed, and why
-        self.callers = Callers()
-        self.requests = InFlightRequests(self.callers, newcomers_wait=newcomers_wait)
-        self.sign_ins = LoginThrottle(is_on=False)
+        self.trusted_proxies: tuple[Network, ...] = ()
+        self.lifecycle = Lifecycle()
+        self.requests = InFlightRequests(self.lifecycle, overloaded_seconds=overloaded_seconds)
+        self.logins = LoginThrottle(is_on=False)
         self.registrations = RateLimiter(1, 1, is_on=False)
-        self.outcomes = RequestMetrics()
+        self.metrics = RequestMetrics()
         self.readiness: dict[str, Callable[[], bool]] = {}
         self._servers: list[HTTPServer] = []
         self._product_port = 0
         self._doors: Doors | None = None
 
-    def start(self) -> int:
-        """Listen with the doors of the product; returns the port. Within the event loop."""
-        application = make_application(
-            cors=self.cors,
+    @property
+    def services(self) -> Services:
+        return Services(
+            lifecycle=self.lifecycle,
             requests=self.requests,
+            cors=self.cors,
+            trusted_proxies=self.trusted_proxies,
             registry=self.registry,
             tokens=self.tokens,
             log=self.log,
             presence=self.presence,
+            logins=self.logins,
+            registrations=self.registrations,
+            end_sockets=self.end_sockets,
+            readiness=self.readiness,
+        )
+
+    def application(self) -> Application:
+        return make_application(
+            self.services,
             asyncapi=self.asyncapi,
             page=self.page,
-            end_sockets=self.end_sockets,
-            password_throttle=PasswordThrottle(self.callers, self.sign_ins),
-            registration_throttle=RegistrationThrottle(self.callers, self.registrations),
-            outcomes=self.outcomes,
-            readiness=self.readiness,
-            socket_handler=RequestHandler,  # the chat's door has tests of its own
+            metrics=self.metrics,
+            socket_handler=RequestHandler,  # the chat's endpoint has tests of its own
         )
-        # Not asked for over the wire, where it would be counted, or refused by a server that leaves.
+
+    def start(self) -> int:
+        """Listen with the endpoints of the product; returns the port. Within the event loop."""
+        application = self.application()
+        # Not asked for over the wire, where it would be counted, or refused by a server that drains.
         (served,) = (
             rule.target_kwargs["document"]
             for rule in application.wildcard_router.rules
@@ -147,7 +161,7 @@ class Rest:
         self.ended.append((subject, reason))
 
     def listen(self, application: Application) -> int:
-        server = HTTPServer(application, max_buffer_size=BUFFER_BYTES, **HTTP_SERVER_OPTIONS)
+        server = HTTPServer(application, **HTTP_SERVER_OPTIONS)
         sockets = bind_sockets(0, "127.0.0.1")
         server.add_sockets(sockets)
         self._servers.append(server)
@@ -167,7 +181,7 @@ class Rest:
     async def call(self, method: str, path: str, body: object = None, **headers: str) -> Answer:
         """One request on a connection of its own; `body` is bytes as they are, or else becomes JSON.
 
-        The answer is held against the OpenAPI document of the server's doors.
+        The answer is compared with the OpenAPI document of the server.
 
         Headers are named as Python names go: `Content_Type`.
         """

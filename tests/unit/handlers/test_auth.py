@@ -13,7 +13,7 @@ from handlers.auth import authenticated, bearer_token, is_marked, public
 TOKENS = Tokens("the key of these tests, 32 bytes or more", ttl_seconds=60)
 
 
-class Door:
+class Handler:
     """As little of a handler as a guard needs."""
 
     tokens = TOKENS
@@ -42,41 +42,41 @@ def token_of(subject: str) -> str:
 
 
 def test_a_method_is_marked_by_either_decorator_and_not_by_none() -> None:
-    assert [is_marked(Door.get), is_marked(Door.post), is_marked(Door.put)] == [True, True, False]
+    assert [is_marked(Handler.get), is_marked(Handler.post), is_marked(Handler.put)] == [True, True, False]
 
 
 def test_a_guarded_method_keeps_its_name_and_its_words() -> None:
-    assert (Door.get.__name__, Door.get.__doc__) == ("get", "Says who called.")
+    assert (Handler.get.__name__, Handler.get.__doc__) == ("get", "Says who called.")
 
 
 async def test_a_guarded_method_is_called_with_the_claims_and_its_arguments() -> None:
-    door = Door(f"Bearer {token_of('7')}")
-    await door.get("an argument")
-    assert door.called_with == [("7", "an argument")]
+    handler = Handler(f"Bearer {token_of('7')}")
+    await handler.get("an argument")
+    assert handler.called_with == [("7", "an argument")]
 
 
-async def test_a_guard_remembers_nobody() -> None:
+async def test_a_guard_remembers_no_earlier_client() -> None:
     for subject in ("7", "8"):
-        door = Door(f"Bearer {token_of(subject)}")
-        await door.get()
-        assert door.called_with == [(subject,)]
-    stranger = Door(None)
+        handler = Handler(f"Bearer {token_of(subject)}")
+        await handler.get()
+        assert handler.called_with == [(subject,)]
+    unauthenticated = Handler(None)
     with pytest.raises(MissingToken):
-        await stranger.get()
-    assert stranger.called_with == []
+        await unauthenticated.get()
+    assert unauthenticated.called_with == []
 
 
 async def test_a_guarded_method_is_not_called_with_a_bad_token() -> None:
-    door = Door("Bearer nonsense")
+    handler = Handler("Bearer nonsense")
     with pytest.raises(TokenMalformed):
-        await door.get()
-    assert door.called_with == []
+        await handler.get()
+    assert handler.called_with == []
 
 
 async def test_a_public_method_is_called_without_a_token() -> None:
-    door = Door(None)
-    await door.post()
-    assert door.called_with == ["anybody"]
+    handler = Handler(None)
+    await handler.post()
+    assert handler.called_with == ["anybody"]
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,11 @@ from tornado.web import Application, HTTPError
 from chatio.errors import FieldError, InvalidInput, RateLimited
 from chatio.server.in_flight import InFlightRequests
 from handlers.auth import public
-from handlers.base import MAX_BODY_BYTES, MAX_DISCARDED_BYTES, BaseHandler
+from handlers.base import MAX_BODY_BYTES, BaseHandler
 from tests.conftest import ExpectedLogs
 from tests.unit.handlers.rest_server import ORIGIN, PASSWORD, PATIENCE_SECONDS, Answer, Connection, Rest, request
 
+MAX_DISCARDED_BYTES = BaseHandler.MAX_DISCARDED_BYTES
 TOO_LARGE = {"message": "The request body is too large."}
 ADA = {"name": "Ada", "email": "ada@chat.test", "password": PASSWORD}
 
@@ -94,13 +95,13 @@ async def test_no_more_than_the_limit_is_held_of_a_body_that_is_too_large(rest: 
     class Watched(BaseHandler):
         def data_received(self, chunk: bytes) -> None:
             super().data_received(chunk)
-            held.append(len(self._body))
+            held.append(len(self.body))
 
         @public
         async def post(self) -> None:
             self.answer(200, {})
 
-    rest.listen(doors(rest, Watched))
+    rest.listen(endpoint(rest, Watched))
     await rest.call("POST", "/", b"x" * MAX_DISCARDED_BYTES)
     assert len(held) > 1
     assert max(held) <= MAX_BODY_BYTES
@@ -109,7 +110,7 @@ async def test_no_more_than_the_limit_is_held_of_a_body_that_is_too_large(rest: 
 # --- Expect: 100-continue
 
 
-async def test_who_asks_first_is_told_to_go_on(rest: Rest) -> None:
+async def test_a_client_that_expects_100_is_told_to_continue(rest: Rest) -> None:
     body = json.dumps(ADA).encode()
     async with await rest.connect() as connection:
         await connection.send(request("POST", "/register", Content_Length=str(len(body)), Expect="100-continue"))
@@ -119,7 +120,9 @@ async def test_who_asks_first_is_told_to_go_on(rest: Rest) -> None:
 
 
 @pytest.mark.parametrize("size", [MAX_BODY_BYTES + 1, MAX_DISCARDED_BYTES, MAX_DISCARDED_BYTES + 1])
-async def test_who_asks_first_is_told_not_to_send_what_is_too_large(rest: Rest, size: int) -> None:
+async def test_a_client_that_expects_100_is_told_not_to_send_a_body_that_is_too_large(
+    rest: Rest, size: int
+) -> None:
     async with await rest.connect() as connection:
         await connection.send(request("POST", "/register", Content_Length=str(size), Expect="100-continue"))
         assert_too_large(await connection.receive())
@@ -208,13 +211,13 @@ async def test_an_answer_is_not_kept_and_not_guessed_at(rest: Rest, method: str,
     assert answer.status >= 400
 
 
-async def test_a_good_answer_is_sent_whole_whatever_the_client_has_kept(rest: Rest) -> None:
+async def test_a_good_answer_is_sent_whole_to_a_client_with_a_cache(rest: Rest) -> None:
     class Good(BaseHandler):
         @public
         async def get(self) -> None:
             self.answer(200, {"good": True})
 
-    rest.listen(doors(rest, Good))
+    rest.listen(endpoint(rest, Good))
     answer = await rest.call("GET", "/", If_None_Match="*")
     assert (answer.status, answer.json, answer.header("etag")) == (200, {"good": True}, None)
 
@@ -222,10 +225,9 @@ async def test_a_good_answer_is_sent_whole_whatever_the_client_has_kept(rest: Re
 # --- failures
 
 
-def doors(rest: Rest, handler: type[BaseHandler]) -> Application:
+def endpoint(rest: Rest, handler: type[BaseHandler]) -> Application:
     """`handler` alone, at /."""
-    needs = {"cors": rest.cors, "requests": rest.requests}
-    return Application([(r"/", handler, needs)], log_function=lambda _: None)
+    return Application([(r"/", handler, {"services": rest.services})], log_function=lambda _: None)
 
 
 async def test_an_unforeseen_failure_answers_a_fixed_text_and_a_reference_that_the_log_bears(
@@ -236,7 +238,7 @@ async def test_an_unforeseen_failure_answers_a_fixed_text_and_a_reference_that_t
         async def get(self) -> None:
             raise RuntimeError("hunter2 in /home/somebody")
 
-    rest.listen(doors(rest, Broken))
+    rest.listen(endpoint(rest, Broken))
     logs.expect(r"^answering GET failed: RuntimeError at \S+test_base:\d+ get \(reference [0-9a-f]{12}\)$")
     answer = await rest.call("GET", "/")
     assert answer.status == 500
@@ -258,23 +260,25 @@ async def test_failures_of_different_places_have_references_of_their_own(rest: R
                 raise KeyError
             raise KeyError
 
-    rest.listen(doors(rest, Broken))
+    rest.listen(endpoint(rest, Broken))
     logs.expect("^answering POST failed: KeyError at [^ ]+test_base:[0-9]+ prepare ")
     answers = [await rest.call("POST", path, {}) for path in ("/", "/?x")]
     assert len({answer.json["reference"] for answer in answers}) == 2
 
 
-async def test_a_refusal_for_now_is_one_line_with_its_reason(rest: Rest, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_rate_limited_request_is_one_line_with_its_reason(
+    rest: Rest, caplog: pytest.LogCaptureFixture
+) -> None:
     class LoadShedding(BaseHandler):
         @public
         async def get(self) -> None:
             raise RateLimited(retry_after_seconds=7)
 
     caplog.set_level("INFO", "chatio.http")
-    rest.listen(doors(rest, LoadShedding))
+    rest.listen(endpoint(rest, LoadShedding))
     assert (await rest.call("GET", "/?secret")).status == 429
     (record,) = caplog.records
-    assert record.getMessage() == "loadshedding from 127.0.0.1 refused for now: rate_limited"
+    assert record.getMessage() == "Rate limited: request to loadshedding from 127.0.0.1 was refused"
     assert vars(record).items() >= {"event": "request_refused", "reason": "rate_limited"}.items()
 
 
@@ -284,7 +288,7 @@ async def test_a_request_that_a_stopping_server_gives_up_is_asked_again_later(re
         async def get(self) -> None:
             self.send_error(500)  # what Tornado does when its task is cancelled
 
-    rest.listen(doors(rest, Failing))
+    rest.listen(endpoint(rest, Failing))
     answer = await rest.call("GET", "/")
     assert (answer.status, answer.header("retry-after")) == (503, "2")
 
@@ -295,7 +299,7 @@ async def test_tornados_own_failures_are_as_unforeseen_as_any(rest: Rest, logs: 
         async def get(self) -> None:
             raise HTTPError(503, "hunter2")
 
-    rest.listen(doors(rest, Failing))
+    rest.listen(endpoint(rest, Failing))
     logs.expect("^answering GET failed: HTTPError at [^ ]+test_base:[0-9]+ get ")
     answer = await rest.call("GET", "/")
     assert (answer.status, answer.json["message"]) == (500, "Internal server error")
@@ -304,13 +308,15 @@ async def test_tornados_own_failures_are_as_unforeseen_as_any(rest: Rest, logs: 
 @pytest.mark.parametrize(
     ("status", "answered"), [(400, 400), (403, 400), (404, 404), (405, 405), (418, 400), (499, 400)]
 )
-async def test_tornados_own_refusals_are_answered_in_our_words(rest: Rest, status: int, answered: int) -> None:
+async def test_tornados_own_client_errors_are_answered_in_our_words(
+    rest: Rest, status: int, answered: int
+) -> None:
     class Refusing(BaseHandler):
         @public
         async def get(self) -> None:
             raise HTTPError(status, "hunter2", reason="hunter2")
 
-    rest.listen(doors(rest, Refusing))
+    rest.listen(endpoint(rest, Refusing))
     answer = await rest.call("GET", "/")
     assert answer.status == answered
     assert "hunter2" not in answer.body.decode()
@@ -326,7 +332,7 @@ async def test_a_foreseen_failure_is_no_log_record_and_loses_what_was_set_before
             self.write("half an answer")
             raise InvalidInput(FieldError("name", "No."))
 
-    rest.listen(doors(rest, Invalid))
+    rest.listen(endpoint(rest, Invalid))
     answer = await rest.call("GET", "/")
     assert (answer.status, answer.json["errors"]) == (400, [{"field": "name", "message": "No."}])
     assert answer.header("x-half-done") is None
@@ -341,12 +347,12 @@ async def test_a_body_is_taken_as_any_struct_by_the_names_on_the_wire(rest: Rest
         async def post(self) -> None:
             self.answer(200, {"text": self.body_as(Renamed).text})
 
-    rest.listen(doors(rest, Taking))
+    rest.listen(endpoint(rest, Taking))
     assert (await rest.call("POST", "/", {"longText": "x"})).json == {"text": "x"}
     assert (await rest.call("POST", "/", {"text": "x"})).json["errors"][0]["field"] == "longText"
 
 
-# --- the requests that are under way
+# --- requests in flight
 
 
 async def idle_already(requests: InFlightRequests) -> bool:
@@ -357,7 +363,7 @@ async def idle_already(requests: InFlightRequests) -> bool:
     return done
 
 
-async def test_requests_are_under_way_until_the_last_is_answered(rest: Rest) -> None:
+async def test_requests_are_in_flight_until_the_last_is_answered(rest: Rest) -> None:
     begun: list[asyncio.Event] = [asyncio.Event(), asyncio.Event()]
     answer_now: list[asyncio.Event] = [asyncio.Event(), asyncio.Event()]
 
@@ -369,7 +375,7 @@ async def test_requests_are_under_way_until_the_last_is_answered(rest: Rest) -> 
             await answer_now[number].wait()
             self.answer(200, {})
 
-    rest.listen(doors(rest, Waiting))
+    rest.listen(endpoint(rest, Waiting))
     assert await idle_already(rest.requests)
     calls = [asyncio.ensure_future(rest.call("GET", "/", Number=str(number))) for number in range(2)]
     for event in begun:
@@ -381,7 +387,7 @@ async def test_requests_are_under_way_until_the_last_is_answered(rest: Rest) -> 
     await asyncio.wait_for(rest.requests.wait_idle(), PATIENCE_SECONDS)
 
 
-async def test_whoever_goes_away_in_the_middle_of_a_body_is_under_way_no_more(rest: Rest) -> None:
+async def test_a_request_whose_client_leaves_in_the_middle_of_a_body_is_in_flight_no_more(rest: Rest) -> None:
     async with await rest.connect() as connection:
         await connection.send(request("POST", "/register", Content_Length="100", Expect="100-continue"))
         assert (await connection.receive()).status == 100
@@ -390,7 +396,7 @@ async def test_whoever_goes_away_in_the_middle_of_a_body_is_under_way_no_more(re
     await asyncio.wait_for(rest.requests.wait_idle(), PATIENCE_SECONDS)
 
 
-async def test_whoever_goes_away_before_the_answer_is_under_way_no_more(rest: Rest) -> None:
+async def test_a_request_whose_client_leaves_before_the_answer_is_in_flight_no_more(rest: Rest) -> None:
     begun, answer_now = asyncio.Event(), asyncio.Event()
 
     class Waiting(BaseHandler):
@@ -399,7 +405,7 @@ async def test_whoever_goes_away_before_the_answer_is_under_way_no_more(rest: Re
             begun.set()
             await answer_now.wait()
 
-    rest.listen(doors(rest, Waiting))
+    rest.listen(endpoint(rest, Waiting))
     async with await rest.connect() as connection:
         await connection.send(request("GET", "/"))
         await asyncio.wait_for(begun.wait(), PATIENCE_SECONDS)
@@ -420,7 +426,7 @@ async def test_whoever_goes_away_before_the_answer_is_under_way_no_more(rest: Re
         request("GET", "/nothing"),
     ],
 )
-async def test_after_every_kind_of_answer_nothing_is_under_way(rest: Rest, sent: bytes) -> None:
+async def test_after_every_kind_of_answer_no_request_is_in_flight(rest: Rest, sent: bytes) -> None:
     async with await rest.connect() as connection:
         await connection.send(sent)
         await connection.receive()

@@ -17,11 +17,11 @@ def test_an_allowed_origin_is_named_back(origin: str) -> None:
 @pytest.mark.parametrize(
     "origin", [None, "", "null", "*", "https://c.example", "https://a.example.evil.test", "http://a.example"]
 )
-def test_a_stranger_is_told_who_may(origin: str | None) -> None:
+def test_another_origin_is_told_the_allowed_one(origin: str | None) -> None:
     assert SEVERAL.headers(origin) == {"Access-Control-Allow-Origin": "https://a.example", "Vary": "Origin"}
 
 
-def test_any_origin_is_a_star_whoever_asks() -> None:
+def test_any_origin_is_a_star_for_every_origin() -> None:
     assert Cors(("*",)).headers("https://c.example") == {"Access-Control-Allow-Origin": "*"}
 
 
@@ -129,7 +129,7 @@ def test_a_page_of_this_server_at_an_address_opens_a_socket(origin: str, host: s
         ("http://127.0.0.1@evil.example", "127.0.0.1@evil.example"),
     ],
 )
-def test_a_stranger_opens_none(origin: str | None, host: str) -> None:
+def test_another_origin_opens_no_socket(origin: str | None, host: str) -> None:
     forwarded = {"HTTP_X_FORWARDED_HOST": "evil.example", "HTTP_X_FORWARDED_PROTO": "http"}
     allows = OwnOrigins(SEVERAL.origins)
     assert not allows(origin, {"HTTP_HOST": host, **forwarded})

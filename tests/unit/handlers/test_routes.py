@@ -1,45 +1,29 @@
-"""The URL table, and the door left open that stops the server from starting."""
+"""The URL table, and the guards without which the server does not start."""
 
 import pytest
-from tornado.web import Application, RequestHandler
+from tornado.web import Application
 
 from handlers.auth import public
 from handlers.base import BaseHandler, NotFoundHandler
-from handlers.client import PasswordThrottle, RegistrationThrottle
 from handlers.rest.account import LoginHandler, RegisterHandler
 from handlers.rest.user import LogoutHandler, PasswordHandler, UserHandler
-from handlers.routes import UnguardedMethod, check_guards, make_application
+from handlers.routes import UnguardedMethod, check_guards
 from tests.unit.handlers.rest_server import Rest
 
 
-async def left_open(self: BaseHandler) -> None:
+async def unguarded(self: BaseHandler) -> None:
     self.answer(200, {})
 
 
 def put_together() -> Application:
     parts = Rest()
     try:
-        return make_application(
-            cors=parts.cors,
-            requests=parts.requests,
-            registry=parts.registry,
-            tokens=parts.tokens,
-            log=parts.log,
-            presence=parts.presence,
-            asyncapi=parts.asyncapi,
-            page=None,
-            end_sockets=parts.end_sockets,
-            password_throttle=PasswordThrottle(parts.callers, parts.sign_ins),
-            registration_throttle=RegistrationThrottle(parts.callers, parts.registrations),
-            outcomes=parts.outcomes,
-            readiness=parts.readiness,
-            socket_handler=RequestHandler,
-        )
+        return parts.application()
     finally:
         parts.hasher.close()
 
 
-def test_the_doors_of_the_product_all_say_who_may_call() -> None:
+def test_every_endpoint_of_the_product_has_a_guard() -> None:
     put_together()
 
 
@@ -47,17 +31,17 @@ def test_the_doors_of_the_product_all_say_who_may_call() -> None:
     "handler", [RegisterHandler, LoginHandler, LogoutHandler, PasswordHandler, UserHandler, NotFoundHandler]
 )
 @pytest.mark.parametrize("method", ["get", "head", "post", "put", "patch", "delete"])
-def test_a_door_left_open_stops_the_start(
+def test_a_method_without_a_guard_stops_the_start(
     monkeypatch: pytest.MonkeyPatch, handler: type[BaseHandler], method: str
 ) -> None:
-    monkeypatch.setattr(handler, method, left_open)
+    monkeypatch.setattr(handler, method, unguarded)
     with pytest.raises(UnguardedMethod, match=f"{handler.__name__}.{method} "):
         put_together()
 
 
-def test_a_door_left_open_by_a_parent_stops_the_start() -> None:
+def test_an_inherited_method_without_a_guard_stops_the_start() -> None:
     class Parent(BaseHandler):
-        get = left_open
+        get = unguarded
 
     class Child(Parent):
         @public

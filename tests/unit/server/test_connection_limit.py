@@ -14,16 +14,17 @@ from tests.client.wire import SOCKET_IO, Http, Ws, soon, until
 @asynccontextmanager
 async def serving(most: int, *proxies: str) -> AsyncIterator[tuple[LimitedHTTPServer, int]]:
     realtime, handler = create_server()
+    refused: list[str] = []
     application = Application([("/socket.io/", handler)], log_function=lambda _: None)
     server = LimitedHTTPServer(
-        application, most_per_address=most, refused=realtime.eio.refused, trusted=parse_networks(proxies)
+        application, most_per_address=most, refused=refused.append, trusted=parse_networks(proxies)
     )
     server.listen(0, address="127.0.0.1")
     try:
         yield server, next(iter(server._sockets.values())).getsockname()[1]
     finally:
         server.stop()
-        await soon(realtime.eio.drop_all())
+        await soon(realtime.eio.disconnect())
         await until(lambda: not len(realtime.eio.lingering))
         await server.close_all_connections()
 
@@ -48,7 +49,7 @@ async def test_one_connection_more_is_closed_unread_until_another_ends() -> None
         await until(lambda: len(server.connections) == 0)
 
 
-async def test_websockets_leave_their_place() -> None:
+async def test_websockets_do_not_count() -> None:
     async with serving(1) as (server, port):
         for _ in range(3):
             ws = await Ws.open(port, f"{SOCKET_IO}websocket")

@@ -1,4 +1,4 @@
-"""Which requests are let in, and which are waited for when the server stops."""
+"""Which requests are admitted, and which the server waits for when it stops."""
 
 import asyncio
 
@@ -6,7 +6,7 @@ import pytest
 
 from chatio.errors import Overloaded, ShuttingDown
 from chatio.server.in_flight import InFlightRequests
-from handlers.client import Callers
+from chatio.server.lifecycle import Lifecycle
 
 
 class Request:
@@ -26,49 +26,51 @@ class Request:
         self._requests.end(self)
 
 
-def test_newcomers_are_asked_to_wait_and_others_are_not() -> None:
-    requests = InFlightRequests(Callers(), newcomers_wait=lambda: 7)
-    requests.admit(is_newcomer=False)
+def test_overload_is_answered_to_requests_that_can_wait_and_to_no_other() -> None:
+    requests = InFlightRequests(Lifecycle(), overloaded_seconds=lambda: 7)
+    requests.admit(sheds_load=False)
     with pytest.raises(Overloaded) as caught:
-        requests.admit(is_newcomer=True)
+        requests.admit(sheds_load=True)
     assert caught.value.retry_after_seconds == 7
-    InFlightRequests(Callers()).admit(is_newcomer=True)
+    InFlightRequests(Lifecycle()).admit(sheds_load=True)
 
 
-async def test_nobody_is_let_in_once_it_finishes_and_who_is_in_is_waited_for() -> None:
-    requests = InFlightRequests(Callers())
+async def test_while_the_server_drains_requests_are_refused_and_those_in_flight_finish() -> None:
+    lifecycle = Lifecycle()
+    requests = InFlightRequests(lifecycle)
     request = Request(requests)
+    lifecycle.drain()
     finishing = asyncio.ensure_future(requests.finish(30))
     await asyncio.sleep(0)
-    for is_newcomer in (False, True):
+    for sheds_load in (False, True):
         with pytest.raises(ShuttingDown):
-            requests.admit(is_newcomer=is_newcomer)
+            requests.admit(sheds_load=sheds_load)
     assert not finishing.done()
     request.end()
     assert await asyncio.wait_for(finishing, 5)
     assert not request.was_given_up
 
 
-async def test_while_the_port_is_handed_over_nobody_is_refused_and_all_are_waited_for() -> None:
-    requests = InFlightRequests(Callers())
-    requests.hand_over()
-    assert requests.is_leaving  # what tells everybody to come anew
-    requests.admit(is_newcomer=True)
+async def test_while_the_port_is_handed_over_no_request_is_refused_and_all_finish() -> None:
+    lifecycle = Lifecycle()
+    requests = InFlightRequests(lifecycle)
+    lifecycle.hand_over()
+    requests.admit(sheds_load=True)
     request = Request(requests)
     finishing = asyncio.ensure_future(requests.finish(30))
     await asyncio.sleep(0)
-    requests.admit(is_newcomer=True)
+    requests.admit(sheds_load=True)
     assert not finishing.done()
     request.end()
     assert await asyncio.wait_for(finishing, 5)
 
 
-async def test_nothing_is_waited_for_where_nothing_is_under_way() -> None:
-    assert await InFlightRequests(Callers()).finish(0)
+async def test_shutdown_waits_for_nothing_where_no_request_is_in_flight() -> None:
+    assert await InFlightRequests(Lifecycle()).finish(0)
 
 
-async def test_half_a_body_is_given_up_soon_and_a_whole_one_is_not() -> None:
-    requests = InFlightRequests(Callers())
+async def test_a_request_with_half_a_body_is_given_up_soon_and_one_with_all_of_it_is_not() -> None:
+    requests = InFlightRequests(Lifecycle())
     half, whole = Request(requests, body_is_complete=False), Request(requests)
     finishing = asyncio.ensure_future(requests.finish(30))
     while len(requests) == 2:  # noqa: ASYNC110 - the second after which it is given up
@@ -87,9 +89,11 @@ async def test_while_the_port_is_handed_over_each_body_has_a_second_of_its_own(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("chatio.server.in_flight.LATE_BODY_SECONDS", 0.05)
-    requests = InFlightRequests(Callers())
+    lifecycle = Lifecycle()
+    requests = InFlightRequests(lifecycle)
     early = Request(requests, body_is_complete=False)
-    requests.hand_over()
+    lifecycle.hand_over()
+    requests.start_body_timeouts()
     await given_up(early)
     late, whole = Request(requests, body_is_complete=False), Request(requests)
     assert [late.was_given_up, whole.was_given_up] == [False, False]
@@ -99,8 +103,8 @@ async def test_while_the_port_is_handed_over_each_body_has_a_second_of_its_own(
     assert await requests.finish(0)
 
 
-async def test_what_is_not_done_in_time_is_given_up_and_told() -> None:
-    requests = InFlightRequests(Callers())
+async def test_a_request_that_does_not_finish_in_time_is_given_up_and_told() -> None:
+    requests = InFlightRequests(Lifecycle())
     request = Request(requests)
     assert not await requests.finish(0.01)
     assert request.was_given_up
@@ -108,7 +112,7 @@ async def test_what_is_not_done_in_time_is_given_up_and_told() -> None:
 
 
 async def test_an_answer_that_is_not_taken_is_waited_for_like_a_request() -> None:
-    requests = InFlightRequests(Callers())
+    requests = InFlightRequests(Lifecycle())
     answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     request = Request(requests)
     requests.sending(answer)
@@ -119,7 +123,7 @@ async def test_an_answer_that_is_not_taken_is_waited_for_like_a_request() -> Non
 
 
 async def test_an_answer_that_was_taken_is_not_waited_for() -> None:
-    requests = InFlightRequests(Callers())
+    requests = InFlightRequests(Lifecycle())
     answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     answer.set_result(None)
     requests.sending(answer)

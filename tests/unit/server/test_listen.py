@@ -11,7 +11,7 @@ import pytest
 from tornado.netutil import bind_sockets
 
 import chatio.server.listen as listen_module
-from chatio.server.listen import CannotListen, Listener, listen, shown, take_descriptors
+from chatio.server.listen import CannotListen, Listener, listen, shown
 
 # Tornado does not close the socket that it could not bind; a process that cannot listen ends anyway.
 left_to_the_garbage_collector = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
@@ -50,8 +50,8 @@ def test_a_port_that_is_not_ours_is_one_clear_line(monkeypatch: pytest.MonkeyPat
     def forbid(port: int, host: str | None) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(listen_module, "bind_sockets", forbid)  # whoever runs this may be root
-    assert cannot_listen("", 80) == "Port 80 is not for this user to listen on (SERVER_PORT)."
+    monkeypatch.setattr(listen_module, "bind_sockets", forbid)  # the user who runs this may be root
+    assert cannot_listen("", 80) == "Port 80 needs privileges that this user lacks (SERVER_PORT)."
 
 
 @left_to_the_garbage_collector
@@ -89,7 +89,7 @@ def test_a_socket_handed_over_is_listened_on_and_the_address_is_not(socket_of_a_
         accepted.close()
         assert peer == client.getsockname()
     close(listeners)
-    socket.create_connection(address).close()  # the manager's end is open still: whoever comes now waits
+    socket.create_connection(address).close()  # the manager's end is still open: a new connection waits
 
 
 def test_every_socket_handed_over_is_listened_on(socket_of_a_manager: socket.socket) -> None:
@@ -122,7 +122,7 @@ def test_a_file_handed_over_is_one_clear_line(tmp_path: Path) -> None:
         (socket.AF_UNIX, socket.SOCK_STREAM),
     ],
 )
-def test_a_socket_that_nobody_can_connect_to_is_one_clear_line(
+def test_a_socket_that_does_not_listen_is_one_clear_line(
     family: socket.AddressFamily, kind: socket.SocketKind, tmp_path: Path
 ) -> None:
     with socket.socket(family, kind) as other:
@@ -132,32 +132,3 @@ def test_a_socket_that_nobody_can_connect_to_is_one_clear_line(
         with pytest.raises(CannotListen, match="is no TCP socket that listens"):
             listen("", 0, handed_over=[other.fileno()])
         assert other.fileno() >= 0
-
-
-def test_descriptors_begin_at_3_and_what_names_them_is_taken_away() -> None:
-    environ = {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "2", "LISTEN_FDNAMES": "a:b", "PATH": "/bin"}
-    assert list(take_descriptors(environ)) == [3, 4]
-    assert environ == {"PATH": "/bin"}
-
-
-@pytest.mark.parametrize(
-    "environ",
-    [
-        {},
-        {"LISTEN_FDS": "1"},
-        {"LISTEN_PID": str(os.getpid())},
-        {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "0"},
-        {"LISTEN_PID": "1", "LISTEN_FDS": "1", "LISTEN_FDNAMES": "http"},
-    ],
-)
-def test_nothing_handed_over_to_us_is_no_descriptor(environ: dict[str, str]) -> None:
-    assert list(take_descriptors(environ)) == []
-    assert environ == {}
-
-
-@pytest.mark.parametrize(
-    ("pid", "count"), [("me", "1"), (None, "one"), (None, "-1"), (None, "9" * 5000), ("²", "1")]
-)
-def test_what_no_manager_would_write_is_one_clear_line(pid: str | None, count: str) -> None:
-    with pytest.raises(CannotListen, match=r"^LISTEN_PID and LISTEN_FDS must be numbers\.$"):
-        take_descriptors({"LISTEN_PID": pid or str(os.getpid()), "LISTEN_FDS": count})

@@ -1,4 +1,4 @@
-"""Listening, and leaving: real signals to this process, on a real port."""
+"""Listening and shutting down: real signals to this process, on a real port."""
 
 import asyncio
 import logging
@@ -12,10 +12,10 @@ from tornado.ioloop import IOLoop
 from tornado.netutil import bind_sockets
 from tornado.web import Application
 
-import chatio.server.serve as serve_module
 from chatio.errors import ANSWERS, ShuttingDown
+from chatio.server.lifecycle import Lifecycle, Phase
 from chatio.server.serve import HTTP_SERVER_OPTIONS, serve
-from chatio.server.shutdown import Handover, leave
+from chatio.server.shutdown import Handover, shut_down
 from chatio.server.signals import STOPPING as STOPPING_SIGNALS
 from chatio.server.systemd import SystemdNotifier
 from handlers.auth import public
@@ -23,12 +23,12 @@ from handlers.base import BaseHandler, NotFoundHandler
 from tests.conftest import ExpectedLogs
 from tests.unit.handlers.rest_server import ORIGIN, PATIENCE_SECONDS, Answer, Connection, Rest, request
 
-STOPPING = "Stopping: 7 connections are let go within 30 seconds"
+STOPPING = "Draining: 7 connections are closed within 30 seconds"
 
 
 @pytest.fixture(autouse=True)
 def handlers_of_signals() -> Iterator[None]:
-    """A server that has left ignores signals; these tests do not."""
+    """A server that has shut down ignores signals; these tests do not."""
     kept = {number: signal.getsignal(number) for number in STOPPING_SIGNALS}
     yield
     for number, handler in kept.items():
@@ -36,7 +36,7 @@ def handlers_of_signals() -> Iterator[None]:
 
 
 class Told(logging.Handler):
-    """What the server says of itself, for tests that wait for it to say something."""
+    """Collects what the server logs, for tests that wait for a line."""
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)
@@ -67,23 +67,25 @@ def told(io_loop: IOLoop, caplog: pytest.LogCaptureFixture) -> Iterator[Told]:
 
 
 class Leaving:
-    """The chat's clients, who go when the test says so."""
+    """The chat's clients, which disconnect when the test says so."""
 
     connections = 7
 
-    def __init__(self) -> None:
-        self.begun, self.nobody_polls, self.all_gone = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    def __init__(self, lifecycle: Lifecycle) -> None:
+        self.lifecycle = lifecycle
+        self.begun, self.no_client_polls, self.all_gone = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
-    async def leave(self, seconds: float, handover: Handover | None = None) -> None:
+    async def shut_down(self, seconds: float, handover: Handover | None = None) -> None:
+        assert (self.lifecycle.phase is Phase.HANDING_OVER) == (handover is not None)
         self.begun.set()
         if handover is not None:
-            await self.nobody_polls.wait()
+            await self.no_client_polls.wait()
             handover.close_port()
         await self.all_gone.wait()
 
 
 class Server:
-    """`serve` as a task, with one door that answers when it is told to."""
+    """`serve` as a task, with one endpoint that answers when it is told to."""
 
     def __init__(self, rest: Rest, told: Told, host: str = "127.0.0.1", grace_seconds: float = 30.0) -> None:
         self.happened: list[str] = []
@@ -103,17 +105,18 @@ class Server:
                 self.answer(200, {})
                 happened.append("answered")
 
-        needs = {"cors": rest.cors, "requests": rest.requests}
+        needs = {"services": rest.services}
         application = Application([(r"/", Waiting, needs)], log_function=lambda _: None)
         self.serving = asyncio.ensure_future(
             serve(
                 application,
                 host=host,
                 port=0,
+                lifecycle=rest.lifecycle,
                 requests=rest.requests,
                 clients=self,
                 grace_seconds=grace_seconds,
-                supervisor=SystemdNotifier(),
+                notifier=SystemdNotifier(),
                 status=lambda: "well",
             )
         )
@@ -122,9 +125,10 @@ class Server:
     def connections(self) -> int:
         return 7
 
-    async def leave(self, seconds: float, handover: Handover | None = None) -> None:
+    async def shut_down(self, seconds: float, handover: Handover | None = None) -> None:
         """What the chat does when it is told to."""
         assert seconds < self._grace_seconds
+        assert self._rest.lifecycle.phase is Phase.DRAINING
         await self.all_gone.wait()
         self.happened.append("gone")
 
@@ -154,14 +158,14 @@ async def test_a_signal_ends_it_in_order_and_every_step_is_one_line(
         await rest.connect()
 
 
-async def test_what_is_under_way_is_finished_and_who_comes_is_answered_503(rest: Rest, told: Told) -> None:
+async def test_requests_in_flight_finish_and_new_ones_are_answered_503(rest: Rest, told: Told) -> None:
     server = Server(rest, told)
     await server.listening()
     async with await rest.connect() as connection, await rest.connect() as kept_alive:
         await connection.send(request("GET", "/"))
         await asyncio.wait_for(server.begun.wait(), PATIENCE_SECONDS)
         os.kill(os.getpid(), signal.SIGTERM)
-        await told.line("Stopping")
+        await told.line("Draining")
         for refused in (await rest.call("GET", "/"), await late(kept_alive)):
             assert (refused.status, refused.json["message"]) == (503, ANSWERS[ShuttingDown].message)
             assert refused.header("retry-after") == "2"
@@ -209,7 +213,7 @@ async def test_a_second_signal_cuts_it_short_and_says_what_is_skipped(rest: Rest
         await server.stopped()
         assert await connection.ends()
     assert server.happened == []
-    assert told.lines[1:] == [STOPPING, "Leaving at once: 7 connections and 1 requests are cut off", "Stopped"]
+    assert told.lines[1:] == [STOPPING, "Stopping at once: 7 connections and 1 requests are cut off", "Stopped"]
     server.answer_now.set()
 
 
@@ -221,7 +225,7 @@ async def test_a_second_signal_cuts_it_short_and_says_what_is_skipped(rest: Rest
 async def test_a_request_that_never_ends_ends(
     rest: Rest, told: Told, monkeypatch: pytest.MonkeyPatch, begun: bytes
 ) -> None:
-    monkeypatch.setattr(serve_module, "BODY_SECONDS", 0.1)
+    monkeypatch.setitem(HTTP_SERVER_OPTIONS, "body_timeout", 0.1)
     monkeypatch.setitem(HTTP_SERVER_OPTIONS, "idle_connection_timeout", 0.1)
     server = Server(rest, told)
     await server.listening()
@@ -232,7 +236,7 @@ async def test_a_request_that_never_ends_ends(
     await server.stopped()
 
 
-async def test_signals_that_come_after_it_has_left_change_nothing(rest: Rest, told: Told) -> None:
+async def test_signals_after_the_shutdown_change_nothing(rest: Rest, told: Told) -> None:
     server = Server(rest, told)
     await server.listening()
     os.kill(os.getpid(), signal.SIGTERM)
@@ -242,41 +246,42 @@ async def test_signals_that_come_after_it_has_left_change_nothing(rest: Rest, to
     await asyncio.sleep(0)
 
 
-async def test_a_port_that_somebody_else_has_too_is_closed_when_nobody_polls(rest: Rest) -> None:
-    """As with systemd's socket activation: who comes then waits for the next process."""
+async def test_a_port_that_another_process_shares_is_closed_when_no_client_polls(rest: Rest) -> None:
+    """As with systemd's socket activation: a new connection then waits for the next process."""
     (listening,) = bind_sockets(0, "127.0.0.1")
     port = listening.getsockname()[1]
-    needs = {"cors": rest.cors, "requests": rest.requests}
+    needs = {"services": rest.services}
     application = Application(
         default_handler_class=NotFoundHandler, default_handler_args=needs, log_function=lambda _: None
     )
     server = HTTPServer(application)
     server.add_sockets([listening.dup()])
-    clients = Leaving()
+    clients = Leaving(rest.lifecycle)
     left = asyncio.ensure_future(
-        leave(
+        shut_down(
             server,
+            lifecycle=rest.lifecycle,
             requests=rest.requests,
             clients=clients,
             grace_seconds=30,
             at_once=asyncio.Event(),
-            keeps_answering=False,
+            port_is_shared=True,
         )
     )
     await asyncio.wait_for(clients.begun.wait(), PATIENCE_SECONDS)
     rest.port = port
     async with await rest.connect() as kept_alive:
         answers = [await rest.call("GET", "/")]
-        clients.nobody_polls.set()
+        clients.no_client_polls.set()
         await asyncio.sleep(0)
         answers.append(await late(kept_alive))
         assert await kept_alive.ends()
-    for answer in answers:  # who is served, also after that, is told to come anew
+    for answer in answers:  # also after that, a client that is served is told to open a new connection
         assert (answer.status, answer.header("connection")) == (404, "close")
     with listening:
         _, writer = await asyncio.open_connection("127.0.0.1", port)
         listening.settimeout(PATIENCE_SECONDS)
-        waiting, _ = listening.accept()  # nobody took it: it is here for the next process
+        waiting, _ = listening.accept()  # not accepted: it is here for the next process
         waiting.close()
         writer.close()
     clients.all_gone.set()

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from chatio.server.systemd import STATUS_SECONDS, SystemdNotifier, take_notifier
+from chatio.server.listen import CannotListen
+from chatio.server.systemd import STATUS_SECONDS, SystemdNotifier, take_descriptors, take_notifier
 from tests.conftest import ExpectedLogs
 
 PATIENCE_SECONDS = 20.0
@@ -50,21 +51,21 @@ def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Manager]
 
 
 async def test_ready_then_the_status_then_stopping(manager: Manager) -> None:
-    supervisor = SystemdNotifier(manager.address)
-    supervisor.ready(lambda: "7 people online")
-    supervisor.stopping()
-    supervisor.close()
+    notifier = SystemdNotifier(manager.address)
+    notifier.ready(lambda: "7 people online")
+    notifier.stopping()
+    notifier.close()
     assert manager.heard() == ["READY=1", "STATUS=7 people online", "STOPPING=1"]
 
 
 async def test_the_watchdog_is_fed_by_the_loop_with_the_status_of_the_moment(manager: Manager) -> None:
     people = iter(range(100_000))
-    supervisor = SystemdNotifier(manager.address, watchdog_seconds=0.01)
-    supervisor.ready(lambda: f"{next(people)} people online")
+    notifier = SystemdNotifier(manager.address, watchdog_seconds=0.01)
+    notifier.ready(lambda: f"{next(people)} people online")
     assert await manager.next() == "READY=1"
     for number in range(3):
         assert await manager.next() == f"STATUS={number} people online\nWATCHDOG=1"
-    supervisor.close()
+    notifier.close()
 
 
 @pytest.mark.parametrize(("watchdog_seconds", "seconds"), [(30.0, 15.0), (None, STATUS_SECONDS)])
@@ -79,61 +80,61 @@ async def test_the_next_report_is_due_at_half_of_the_watchdogs_time(
         return asked[-1][1]
 
     monkeypatch.setattr(loop, "call_later", remembered)
-    supervisor = SystemdNotifier(manager.address, watchdog_seconds=watchdog_seconds)
-    supervisor.ready(lambda: "well")
+    notifier = SystemdNotifier(manager.address, watchdog_seconds=watchdog_seconds)
+    notifier.ready(lambda: "well")
     ((delay, timer),) = asked
     assert delay == seconds
     assert not timer.cancelled()
-    supervisor.close()
+    notifier.close()
     assert timer.cancelled()
 
 
-async def test_a_loop_that_is_stuck_feeds_nobody(manager: Manager) -> None:
-    supervisor = SystemdNotifier(manager.address, watchdog_seconds=0.01)
-    supervisor.ready(lambda: "well")
+async def test_a_stuck_loop_notifies_no_watchdog(manager: Manager) -> None:
+    notifier = SystemdNotifier(manager.address, watchdog_seconds=0.01)
+    notifier.ready(lambda: "well")
     for _ in range(3):
         await manager.next()
     manager.heard()
     time.sleep(0.2)  # noqa: ASYNC251 - the loop is stuck for forty of its beats
     assert manager.heard() == []
     assert "WATCHDOG=1" in await manager.next()
-    supervisor.close()
+    notifier.close()
 
 
 async def test_after_the_end_nothing_is_told(manager: Manager) -> None:
-    supervisor = SystemdNotifier(manager.address, watchdog_seconds=0.01)
-    supervisor.ready(lambda: "well")
-    supervisor.close()
+    notifier = SystemdNotifier(manager.address, watchdog_seconds=0.01)
+    notifier.ready(lambda: "well")
+    notifier.close()
     manager.heard()
-    supervisor.stopping()
-    supervisor.close()
+    notifier.stopping()
+    notifier.close()
     assert manager.heard() == []
 
 
 async def test_without_a_manager_nothing_happens() -> None:
-    supervisor = SystemdNotifier()
-    supervisor.ready(lambda: pytest.fail("nobody asked"))
-    supervisor.stopping()
-    supervisor.close()
+    notifier = SystemdNotifier()
+    notifier.ready(lambda: pytest.fail("nobody asked"))
+    notifier.stopping()
+    notifier.close()
 
 
-async def test_a_manager_that_cannot_be_told_is_one_warning_and_hears_again_what_comes_later(
+async def test_a_manager_that_cannot_be_reached_is_one_warning_and_is_notified_again_later(
     tmp_path: Path, logs: ExpectedLogs
 ) -> None:
-    logs.expect("^The service manager was not told READY: No such file or directory$")
-    supervisor = SystemdNotifier(str(tmp_path / "late"), watchdog_seconds=0.01)
-    supervisor.ready(lambda: "well")
+    logs.expect("^Notifying the service manager of READY failed: No such file or directory$")
+    notifier = SystemdNotifier(str(tmp_path / "late"), watchdog_seconds=0.01)
+    notifier.ready(lambda: "well")
     assert len(logs.records) == 1
     late = Manager(str(tmp_path / "late"))
     assert await late.next() == "STATUS=well\nWATCHDOG=1"
-    supervisor.close()
+    notifier.close()
     late.close()
 
 
 async def told_by(environ: dict[str, str], manager: Manager) -> list[str]:
-    supervisor = take_notifier(environ)
-    supervisor.ready(lambda: "well")
-    supervisor.close()
+    notifier = take_notifier(environ)
+    notifier.ready(lambda: "well")
+    notifier.close()
     return manager.heard()
 
 
@@ -164,8 +165,40 @@ async def test_a_watchdog_without_a_pid_is_ours(manager: Manager) -> None:
         {"WATCHDOG_PID": "1"},
     ],
 )
-async def test_a_watchdog_of_another_process_or_of_nobody_is_not_fed(
+async def test_a_watchdog_of_another_process_or_of_none_is_not_notified(
     manager: Manager, watchdog: dict[str, str]
 ) -> None:
     heard = await told_by({"NOTIFY_SOCKET": manager.address, **watchdog}, manager)
     assert heard == ["READY=1", "STATUS=well"]
+
+
+# --- descriptors
+
+
+def test_descriptors_begin_at_3_and_what_names_them_is_taken_away() -> None:
+    environ = {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "2", "LISTEN_FDNAMES": "a:b", "PATH": "/bin"}
+    assert list(take_descriptors(environ)) == [3, 4]
+    assert environ == {"PATH": "/bin"}
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {},
+        {"LISTEN_FDS": "1"},
+        {"LISTEN_PID": str(os.getpid())},
+        {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "0"},
+        {"LISTEN_PID": "1", "LISTEN_FDS": "1", "LISTEN_FDNAMES": "http"},
+    ],
+)
+def test_nothing_handed_over_to_us_is_no_descriptor(environ: dict[str, str]) -> None:
+    assert list(take_descriptors(environ)) == []
+    assert environ == {}
+
+
+@pytest.mark.parametrize(
+    ("pid", "count"), [("me", "1"), (None, "one"), (None, "-1"), (None, "9" * 5000), ("²", "1")]
+)
+def test_what_no_manager_would_write_is_one_clear_line(pid: str | None, count: str) -> None:
+    with pytest.raises(CannotListen, match=r"^LISTEN_PID and LISTEN_FDS must be numbers\.$"):
+        take_descriptors({"LISTEN_PID": pid or str(os.getpid()), "LISTEN_FDS": count})

@@ -1,4 +1,4 @@
-"""Tallies and durations."""
+"""Counters and histograms."""
 
 import math
 
@@ -7,22 +7,22 @@ import pytest
 from chatio.telemetry.counters import Histogram, LabelledCounter
 
 
-def test_a_tally_counts_what_it_was_made_for() -> None:
-    tally = LabelledCounter(["early", "late"])
-    tally.increment("late")
-    tally.increment("late")
-    assert tally.items() == [("early", 0), ("late", 2)]
-    assert tally["late"] == tally.total() == 2
+def test_a_counter_counts_by_label() -> None:
+    counter = LabelledCounter(["early", "late"])
+    counter.increment("late")
+    counter.increment("late")
+    assert counter.items() == [("early", 0), ("late", 2)]
+    assert counter["late"] == counter.total() == 2
 
 
-def test_a_tally_of_a_fixed_set_takes_no_other_name() -> None:
-    tally = LabelledCounter(["early"])
+def test_a_counter_raises_for_an_unknown_label() -> None:
+    counter = LabelledCounter(["early"])
     with pytest.raises(KeyError):
-        tally.increment("what a client sent")
-    assert tally.items() == [("early", 0)]
+        counter.increment("what a client sent")
+    assert counter.items() == [("early", 0)]
 
 
-def test_durations_are_cumulated_and_a_bound_belongs_to_itself() -> None:
+def test_a_histogram_counts_durations_up_to_and_including_each_bound() -> None:
     durations = Histogram((0.1, 1.0))
     for seconds in (0.0, 0.1, 0.5, 1.0, 7.0):
         durations.observe(seconds)

@@ -1,4 +1,4 @@
-"""What is told of a failure, and which failures share a reference."""
+"""Error reports: the fields of the line, and which failures share a reference."""
 
 import logging
 
@@ -44,7 +44,7 @@ def test_a_failure_is_one_line_of_type_place_and_reference(logs: ExpectedLogs) -
     )
 
 
-def test_the_place_of_what_was_never_raised_is_unknown() -> None:
+def test_the_place_of_an_exception_that_was_never_raised_is_unknown() -> None:
     assert place_of(KeyError()) == "unknown"
 
 

@@ -1,4 +1,4 @@
-"""docs/logging.md has a row for each event that the code says, with its level and fields, and no other."""
+"""docs/logging.md has a row for each event that the code logs, with its level and fields, and no other row."""
 
 import ast
 import re
@@ -14,7 +14,7 @@ class Event(NamedTuple):
     fields: frozenset[str]
 
 
-def said() -> Iterator[tuple[str, Event]]:
+def logged() -> Iterator[tuple[str, Event]]:
     """Each call of a logger with an event: where, and which."""
     for path in [ROOT / "main.py", *ROOT.glob("chatio/**/*.py"), *ROOT.glob("handlers/**/*.py")]:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
@@ -26,10 +26,10 @@ def said() -> Iterator[tuple[str, Event]]:
 
 
 def _event(level: str, extra: ast.expr) -> Event:
-    assert isinstance(extra, ast.Dict), "extra is written as a dictionary where it is said"
+    assert isinstance(extra, ast.Dict), "extra is written as a dictionary in the call"
     names = [key.value for key in extra.keys if isinstance(key, ast.Constant)]
     (event,) = [value for key, value in zip(names, extra.values, strict=True) if key == "event"]
-    assert isinstance(event, ast.Constant), "an event is named where it is said"
+    assert isinstance(event, ast.Constant), "an event is named in the call"
     return Event(str(event.value), level.upper(), frozenset(map(str, names)) - {"event"})
 
 
@@ -41,7 +41,7 @@ def documented() -> list[Event]:
 
 
 def test_every_event_of_the_code_has_its_row_and_every_row_its_event() -> None:
-    places = {event: place for place, event in said()}
+    places = {event: place for place, event in logged()}
     rows = documented()
     assert len({row.name for row in rows}) == len(rows)
     assert {event: place for event, place in places.items() if event not in rows} == {}
@@ -49,7 +49,7 @@ def test_every_event_of_the_code_has_its_row_and_every_row_its_event() -> None:
 
 
 def test_every_line_from_info_on_is_an_event() -> None:
-    """What has no event is found by nobody who searches for events."""
+    """An operator who searches for events would not find it otherwise."""
     bare = []
     for path in [ROOT / "main.py", *ROOT.glob("chatio/**/*.py"), *ROOT.glob("handlers/**/*.py")]:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):

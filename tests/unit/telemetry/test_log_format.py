@@ -1,4 +1,4 @@
-"""One record, one line: nothing in it ends the line, moves a cursor or turns the writing, nor is it a secret."""
+"""Log formats: a record is one line without control characters, directional marks and secrets."""
 
 import json
 import logging
@@ -59,18 +59,18 @@ def test_json_is_ascii_and_one_line() -> None:
     assert line.isprintable()
 
 
-def test_no_field_takes_the_place_of_what_every_line_has() -> None:
+def test_no_field_replaces_one_that_every_line_has() -> None:
     line = json.loads(JsonFormatter().format(record("said", time="x", level="x", logger="x")))
     assert (line["level"], line["logger"], line["message"]) == ("WARNING", "chatio.test", "said")
     assert line["time"] != "x"
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_a_number_that_json_has_not_is_text(value: float) -> None:
+def test_a_number_that_json_does_not_have_is_text(value: float) -> None:
     assert json.loads(JsonFormatter().format(record("x", value=value)))["value"] == str(value)
 
 
-def test_of_a_value_that_is_no_json_only_the_type_is_told() -> None:
+def test_a_value_that_is_no_json_is_written_as_its_type() -> None:
     line = JsonFormatter().format(record("x", value=ValueError("hunter2"), inner={"a": [b"hunter2"]}))
     assert json.loads(line)["value"] == "ValueError"
     assert json.loads(line)["inner"] == {"a": ["bytes"]}
@@ -78,7 +78,7 @@ def test_of_a_value_that_is_no_json_only_the_type_is_told() -> None:
 
 
 @pytest.mark.parametrize("harm", HARMFUL)
-def test_what_is_not_printable_is_escaped_wherever_it_stands(harm: str) -> None:
+def test_unprintable_characters_are_escaped_in_every_part(harm: str) -> None:
     made = record("from %s", f"a{harm}b", name=f"chatio.{harm}", field=harm, **{harm: 1}, inner={harm: [harm]})
     for formatter in FORMATTERS:
         assert formatter.format(made).isprintable()
@@ -88,7 +88,7 @@ def test_what_is_not_printable_is_escaped_wherever_it_stands(harm: str) -> None:
     assert line["field"].isprintable()
 
 
-def test_what_is_printable_stays() -> None:
+def test_printable_characters_are_unchanged() -> None:
     assert harmless("Ænn 安 🦊 \\n") == "Ænn 安 🦊 \\n"
     assert harmless("\x1b\ud800\u202e") == r"\x1b\ud800\u202e"
 
@@ -98,7 +98,7 @@ def test_a_long_text_is_cut() -> None:
 
 
 @pytest.mark.parametrize("formatter", FORMATTERS)
-def test_of_an_exception_only_type_and_place_are_written(formatter: logging.Formatter) -> None:
+def test_an_exception_is_written_as_its_type_and_place(formatter: logging.Formatter) -> None:
     made = record("it failed")
     made.exc_info = caught()
     made.exc_text = "Traceback: hunter2"  # what another handler's formatter leaves
@@ -124,7 +124,7 @@ def test_of_an_exception_only_type_and_place_are_written(formatter: logging.Form
         ("too few %s %s", ("hunter2",), "too few … …"),
     ],
 )
-def test_of_a_librarys_record_only_the_words_are_written(
+def test_a_librarys_record_is_written_without_its_values(
     formatter: logging.Formatter, name: str, message: str, args: tuple[object, ...], words: str
 ) -> None:
     line = formatter.format(record(message, *args, name=name, request="hunter2"))
@@ -133,7 +133,7 @@ def test_of_a_librarys_record_only_the_words_are_written(
 
 
 @pytest.mark.parametrize("formatter", FORMATTERS)
-def test_a_sentence_that_does_not_fit_its_values_is_written_without_them(formatter: logging.Formatter) -> None:
+def test_a_message_that_does_not_fit_its_values_is_written_without_them(formatter: logging.Formatter) -> None:
     line = formatter.format(record("%d and %s", "hunter2"))
     assert "hunter2" not in line
     assert "WARNING" in line

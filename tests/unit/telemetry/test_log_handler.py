@@ -1,4 +1,4 @@
-"""How much is written: the first lines of each kind, then a count; and what `configure` takes in hand."""
+"""LogHandler: the first lines of each kind, then a count; and the loggers and hooks that `configure` sets."""
 
 import asyncio
 import gc
@@ -46,17 +46,17 @@ def log() -> Any:
     made.handler.close()
 
 
-def test_of_each_event_ten_lines_are_written_and_the_others_counted_by_reason(log: Log) -> None:
+def test_an_event_past_ten_lines_is_counted_by_reason(log: Log) -> None:
     for number in range(TOO_MANY):
         log.say("refused %d", number, event="refused", reason="late" if number % 5 else "early")
     log.say("dropped", event="dropped")
     assert log.lines == [*(f"refused {number}" for number in range(LINES_PER_WINDOW)), "dropped"]
     log.now += WINDOW_SECONDS
-    log.handler.tell_held_back()
+    log.handler.write_counts()
     assert log.lines[-1] == f"{MORE} more lines of refused in 10 s (late 4, early 1)"
 
 
-def test_when_the_window_is_over_the_count_comes_first_and_lines_are_written_again(log: Log) -> None:
+def test_a_line_after_the_window_follows_its_count(log: Log) -> None:
     for _ in range(TOO_MANY):
         log.say("refused", event="refused")
     log.now += WINDOW_SECONDS
@@ -65,7 +65,7 @@ def test_when_the_window_is_over_the_count_comes_first_and_lines_are_written_aga
     assert log.lines[LINES_PER_WINDOW:] == [f"{MORE} more lines of refused in 10 s", *["again"] * LINES_PER_WINDOW]
 
 
-def test_an_event_that_stays_below_is_never_counted(log: Log) -> None:
+def test_an_event_below_the_limit_is_never_counted(log: Log) -> None:
     for _ in range(5):
         for _ in range(LINES_PER_WINDOW):
             log.say("refused", event="refused")
@@ -73,7 +73,7 @@ def test_an_event_that_stays_below_is_never_counted(log: Log) -> None:
     assert log.lines == ["refused"] * 5 * LINES_PER_WINDOW
 
 
-def test_each_reference_is_found_in_a_line(log: Log) -> None:
+def test_each_reference_is_written(log: Log) -> None:
     for number in range(TOO_MANY):
         log.say("failed", event="failure", reference="a")
         log.say("failed", event="failure", reference=f"b{number}")
@@ -82,7 +82,7 @@ def test_each_reference_is_found_in_a_line(log: Log) -> None:
     assert log.lines[-1] == f"{MORE} more lines of failure in 10 s (reference a)"
 
 
-def test_what_is_no_event_is_counted_by_the_line_that_says_it(log: Log) -> None:
+def test_records_without_an_event_are_counted_by_their_line_of_source(log: Log) -> None:
     for number in range(TOO_MANY):
         log.say("Exception in %r", f"hunter{number}", name="tornado.application", line=5)
         log.say("another", name="tornado.application", line=6)
@@ -93,7 +93,7 @@ def test_what_is_no_event_is_counted_by_the_line_that_says_it(log: Log) -> None:
     ]
 
 
-def test_a_count_tells_few_reasons_apart(log: Log) -> None:
+def test_a_count_names_a_bounded_number_of_reasons(log: Log) -> None:
     for number in range(LINES_PER_WINDOW + MAX_REASONS + 30):
         log.say("refused", event="refused", reason=f"reason {number}")
     log.handler.close()
@@ -120,7 +120,7 @@ def test_a_count_is_an_event_of_its_own(log: Log) -> None:
     assert line["reasons"] == {"late": MORE}
 
 
-def test_errors_are_counted_by_event_also_those_that_are_held_back(log: Log) -> None:
+def test_errors_are_counted_by_event_when_suppressed_too(log: Log) -> None:
     for _ in range(TOO_MANY):
         log.say("failed", event="failure", levelno=logging.ERROR)
     log.say("no port", event="cannot_listen", levelno=logging.CRITICAL)
@@ -137,17 +137,17 @@ def test_windows_that_are_over_are_forgotten(log: Log) -> None:
     for number in range(1000):
         log.say("failed", event="failure", reference=str(number))
         log.now += WINDOW_SECONDS
-    assert len(log.handler._windows) == 1
+    assert log.handler.window_count == 1
 
 
-def test_a_count_is_told_by_itself_when_its_window_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_timer_writes_the_count_when_the_window_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("chatio.telemetry.log_handler.WINDOW_SECONDS", 0.05)
-    told = threading.Event()
+    written = threading.Event()
 
     class Stream(io.StringIO):
         def write(self, text: str) -> int:
             if "more lines" in text:
-                told.set()
+                written.set()
             return super().write(text)
 
     handler = LogHandler(Stream())
@@ -155,11 +155,11 @@ def test_a_count_is_told_by_itself_when_its_window_is_over(monkeypatch: pytest.M
         handler.handle(
             logging.makeLogRecord({"name": "chatio", "levelno": logging.INFO, "msg": "x", "event": "x"})
         )
-    assert told.wait(10)
+    assert written.wait(10)
     handler.close()
 
 
-def test_a_stream_that_is_gone_is_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_closed_stream_prints_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     stream = io.StringIO()
     handler = LogHandler(stream)
     stream.close()
@@ -178,7 +178,7 @@ def lines_of(stream: io.StringIO) -> list[dict[str, Any]]:
     return [json.loads(line) for line in stream.getvalue().splitlines()]
 
 
-def test_a_librarys_logger_goes_the_same_way(written: io.StringIO, logs: ExpectedLogs) -> None:
+def test_a_librarys_record_is_written_to_the_same_stream(written: io.StringIO, logs: ExpectedLogs) -> None:
     logs.expect("^Uncaught exception GET")
     logging.getLogger("tornado.application").error("Uncaught exception %s", "GET /?sid=secret")
     logging.getLogger("tornado.general").info("Malformed HTTP message from %s: %s", "1.2.3.4", "secret")
@@ -186,7 +186,7 @@ def test_a_librarys_logger_goes_the_same_way(written: io.StringIO, logs: Expecte
     assert (line["logger"], line["message"]) == ("tornado.application", "Uncaught exception …")
 
 
-def test_level_is_the_least_that_is_written(logging_as_before: None, logs: ExpectedLogs) -> None:
+def test_records_below_the_level_are_not_written(logging_as_before: None, logs: ExpectedLogs) -> None:
     logs.expect("loud")
     stream = io.StringIO()
     configure(level="WARNING", form="text", stream=stream)
@@ -264,7 +264,7 @@ def fail_loop(*coroutines: Any) -> None:
         (fail_loop, "the event loop"),
     ],
 )
-def test_what_nobody_caught_is_one_line(
+def test_an_uncaught_exception_is_one_line(
     provoke: Any, what: str, written: io.StringIO, logs: ExpectedLogs, capfd: pytest.CaptureFixture[str]
 ) -> None:
     logs.expect(f"^{what} failed: HelpersError at tests.unit.telemetry.test_log_handler:")

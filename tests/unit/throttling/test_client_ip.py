@@ -9,7 +9,7 @@ TRUSTED = parse_networks(["10.0.0.0/8", "192.0.2.1", "fd00::/8"])
     ("peer", "forwarded", "address"),
     [
         ("203.0.113.9", "", "203.0.113.9"),
-        ("203.0.113.9", "198.51.100.1", "203.0.113.9"),  # whoever sent this is no proxy of ours
+        ("203.0.113.9", "198.51.100.1", "203.0.113.9"),  # the peer is no proxy of ours
         ("10.1.1.1", "198.51.100.1", "198.51.100.1"),
         ("10.1.1.1", "1.1.1.1, 198.51.100.1", "198.51.100.1"),  # the client wrote the first one itself
         ("10.1.1.1", "198.51.100.1, 10.2.2.2, 192.0.2.1", "198.51.100.1"),
@@ -24,21 +24,23 @@ TRUSTED = parse_networks(["10.0.0.0/8", "192.0.2.1", "fd00::/8"])
         ("", "198.51.100.1", ""),
     ],
 )
-def test_address_is_the_rightmost_that_no_trusted_proxy_has(peer: str, forwarded: str, address: str) -> None:
+def test_client_address_is_the_rightmost_that_no_trusted_proxy_has(
+    peer: str, forwarded: str, address: str
+) -> None:
     assert client_address(peer, forwarded, TRUSTED) == address
 
 
-def test_nobody_is_trusted_by_default() -> None:
+def test_client_address_without_trusted_proxies_is_the_peers() -> None:
     assert client_address("127.0.0.1", "198.51.100.1", parse_networks([])) == "127.0.0.1"
 
 
-def test_proxy_that_is_no_address_is_an_error() -> None:
+def test_parse_networks_of_a_host_name_raises() -> None:
     with pytest.raises(ValueError, match=r"proxy\.example"):
         parse_networks(["proxy.example"])
 
 
 @pytest.mark.parametrize(
-    ("address", "origin"),
+    ("address", "key"),
     [
         ("203.0.113.9", "203.0.113.9"),
         ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
@@ -48,5 +50,5 @@ def test_proxy_that_is_no_address_is_an_error() -> None:
         ("", ""),
     ],
 )
-def test_origin_is_the_address_or_its_line(address: str, origin: str) -> None:
-    assert rate_limit_key(address) == origin
+def test_rate_limit_key_is_the_ipv4_address_or_the_ipv6_64(address: str, key: str) -> None:
+    assert rate_limit_key(address) == key

@@ -1,4 +1,4 @@
-"""As many connections as the limit of open files has room for."""
+"""Connection capacity: the setting, or as many connections as the limit of open files allows."""
 
 import resource
 
@@ -19,10 +19,10 @@ from chatio.throttling.open_files import Capacity, capacity
         (resource.RLIM_INFINITY, Capacity(10_000, False)),
     ],
 )
-def test_wished_for_or_what_the_files_leave_room_for(open_files: int, expected: Capacity) -> None:
+def test_capacity_is_the_setting_or_what_the_open_files_allow(open_files: int, expected: Capacity) -> None:
     assert capacity(10_000, open_files) == expected
 
 
-def test_the_limit_is_this_process_own() -> None:
+def test_capacity_is_by_default_that_of_this_process() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     assert capacity(10_000) == capacity(10_000, hard)

@@ -1,4 +1,4 @@
-"""A throttle lets a burst through and then its rate, for each key by itself."""
+"""RateLimiter: a burst passes, and then so many events in a time, for each key by itself."""
 
 import pytest
 
@@ -7,101 +7,101 @@ from chatio.throttling.rate_limiter import RateLimiter
 from tests.unit.clock import Clock
 
 
-def takes(throttle: RateLimiter, key: str, most: int = 1000) -> int:
-    """How many events of `key` are let through at once."""
+def passed(limiter: RateLimiter, key: str, most: int = 1000) -> int:
+    """The number of events of `key` that pass at once."""
     for count in range(most):
-        if throttle.wait_after(key):
+        if limiter.wait_after(key):
             return count
     return most
 
 
 def test_a_burst_passes_and_then_the_rate(clock: Clock) -> None:
-    throttle = RateLimiter(5, 1, burst=60, clock=clock)
-    assert takes(throttle, "a") == 60
-    assert throttle.wait_after("a") == pytest.approx(0.2)
+    limiter = RateLimiter(5, 1, burst=60, clock=clock)
+    assert passed(limiter, "a") == 60
+    assert limiter.wait_after("a") == pytest.approx(0.2)
     clock.now += 1
-    assert takes(throttle, "a") == 5
+    assert passed(limiter, "a") == 5
     clock.now += 3600
-    assert takes(throttle, "a") == 60
+    assert passed(limiter, "a") == 60
 
 
 def test_keys_are_counted_apart(clock: Clock) -> None:
-    throttle = RateLimiter(3, 60, clock=clock)
-    assert takes(throttle, "a") == 3
-    assert takes(throttle, "b") == 3
+    limiter = RateLimiter(3, 60, clock=clock)
+    assert passed(limiter, "a") == 3
+    assert passed(limiter, "b") == 3
 
 
-def test_take_past_the_rate_says_when_to_come_back_in_whole_seconds(clock: Clock) -> None:
-    throttle = RateLimiter(1, 60, clock=clock)
-    throttle.acquire("a")
+def test_acquire_past_the_rate_raises_with_the_wait_in_whole_seconds(clock: Clock) -> None:
+    limiter = RateLimiter(1, 60, clock=clock)
+    limiter.acquire("a")
     clock.now += 1.5
     with pytest.raises(RateLimited) as refused:
-        throttle.acquire("a")
+        limiter.acquire("a")
     assert refused.value.retry_after_seconds == 59
 
 
 def test_refused_events_do_not_lengthen_the_wait(clock: Clock) -> None:
-    throttle = RateLimiter(1, 60, clock=clock)
-    throttle.acquire("a")
+    limiter = RateLimiter(1, 60, clock=clock)
+    limiter.acquire("a")
     for _ in range(100):
-        throttle.wait_after("a")
+        limiter.wait_after("a")
     clock.now += 60
-    throttle.acquire("a")
+    limiter.acquire("a")
 
 
-def test_wait_counts_nothing(clock: Clock) -> None:
-    throttle = RateLimiter(1, 60, clock=clock)
-    assert throttle.wait("a") == 0.0
-    throttle.acquire("a")
-    assert throttle.wait("a") == pytest.approx(60)
+def test_wait_counts_no_event(clock: Clock) -> None:
+    limiter = RateLimiter(1, 60, clock=clock)
+    assert limiter.wait("a") == 0.0
+    limiter.acquire("a")
+    assert limiter.wait("a") == pytest.approx(60)
 
 
 def test_an_event_weighs_its_cost_and_one_heavier_than_the_burst_takes_all_of_it_and_more(clock: Clock) -> None:
-    throttle = RateLimiter(100, 1, burst=1000, clock=clock)
-    assert throttle.wait_after("a", 400) == 0.0
-    assert throttle.wait_after("a", 700) == pytest.approx(1.0)
-    assert throttle.wait_after("b", 5000) == 0.0
-    assert throttle.wait_after("b", 1) == pytest.approx(40.01)
+    limiter = RateLimiter(100, 1, burst=1000, clock=clock)
+    assert limiter.wait_after("a", 400) == 0.0
+    assert limiter.wait_after("a", 700) == pytest.approx(1.0)
+    assert limiter.wait_after("b", 5000) == 0.0
+    assert limiter.wait_after("b", 1) == pytest.approx(40.01)
 
 
-def test_a_throttle_that_is_off_lets_everything_through() -> None:
-    throttle = RateLimiter(1, 60, is_on=False)
-    assert takes(throttle, "a") == 1000
-    assert throttle.wait("a") == 0.0
+def test_a_limiter_that_is_off_lets_every_event_through() -> None:
+    limiter = RateLimiter(1, 60, is_on=False)
+    assert passed(limiter, "a") == 1000
+    assert limiter.wait("a") == 0.0
 
 
-def test_keys_whose_bucket_is_empty_again_are_forgotten(clock: Clock) -> None:
-    throttle = RateLimiter(1, 10, clock=clock)
+def test_a_key_whose_bucket_is_empty_again_is_forgotten(clock: Clock) -> None:
+    limiter = RateLimiter(1, 10, clock=clock)
     for number in range(100):
-        throttle.acquire(f"before {number}")
+        limiter.acquire(f"before {number}")
     clock.now += 10
     for number in range(100):
-        throttle.acquire(f"after {number}")
-    assert len(throttle) == 100
+        limiter.acquire(f"after {number}")
+    assert len(limiter) == 100
 
 
-def test_past_max_keys_who_was_longest_unseen_is_forgotten(clock: Clock) -> None:
-    throttle = RateLimiter(2, 3600, max_keys=3, clock=clock)
+def test_past_max_keys_the_key_longest_without_an_event_is_forgotten(clock: Clock) -> None:
+    limiter = RateLimiter(2, 3600, max_keys=3, clock=clock)
     for key in ("a", "b", "c", "a", "d"):
-        throttle.acquire(key)
-    assert len(throttle) == 3
-    assert throttle.wait("a")
-    throttle.acquire("b")
-    throttle.acquire("b")
+        limiter.acquire(key)
+    assert len(limiter) == 3
+    assert limiter.wait("a")
+    limiter.acquire("b")
+    limiter.acquire("b")
 
 
 def test_a_burst_of_any_size_passes_whole(clock: Clock) -> None:
     for burst in range(1, 300):
         clock.now += 0.123456789
-        assert takes(RateLimiter(7, 3, burst=burst, clock=clock), "a", burst + 1) == burst
+        assert passed(RateLimiter(7, 3, burst=burst, clock=clock), "a", burst + 1) == burst
 
 
-def test_what_is_given_back_was_never_taken(clock: Clock) -> None:
-    throttle = RateLimiter(3, 60, clock=clock)
+def test_a_refunded_event_does_not_count(clock: Clock) -> None:
+    limiter = RateLimiter(3, 60, clock=clock)
     for _ in range(20):
-        throttle.acquire("a")
-        throttle.refund("a")
-    throttle.refund("never seen")
-    assert takes(throttle, "a") == 3
-    throttle.refund("a")
-    assert takes(throttle, "a") == 1
+        limiter.acquire("a")
+        limiter.refund("a")
+    limiter.refund("never seen")
+    assert passed(limiter, "a") == 3
+    limiter.refund("a")
+    assert passed(limiter, "a") == 1

@@ -1,4 +1,4 @@
-"""Who may stay: what happens between two steps of one decision."""
+"""Session expiry: what may happen between two steps of one decision."""
 
 import asyncio
 import time
@@ -16,15 +16,15 @@ from handlers.chat.session_expiry import ENDED_PER_TURN, SessionExpiry
 KEY = "the key of these tests, 32 bytes or more"
 
 
-class Door:
-    """Where the server would show people out: who, in order, and what happens meanwhile."""
+class Dismissals:
+    """Stands for the realtime server: records the sids that it dismisses, in order."""
 
     def __init__(self) -> None:
-        self.shown_out: list[str] = []
+        self.dismissed: list[str] = []
 
     async def dismiss(self, sid: str, namespace: str, event: str, data: dict[str, Any]) -> None:
         assert (namespace, event, data) == ("/chat", "session-ended", {"reason": "password_changed"})
-        self.shown_out.append(sid)
+        self.dismissed.append(sid)
 
 
 @pytest.fixture
@@ -33,62 +33,62 @@ def tokens() -> Tokens:
 
 
 @pytest.fixture
-def door() -> Door:
-    return Door()
+def server() -> Dismissals:
+    return Dismissals()
 
 
 @pytest.fixture
-def membership(door: Door, tokens: Tokens, io_loop: IOLoop) -> SessionExpiry:
-    return SessionExpiry(cast(Server, door), "/chat", tokens)
+def sessions(server: Dismissals, tokens: Tokens, io_loop: IOLoop) -> SessionExpiry:
+    return SessionExpiry(cast(Server, server), "/chat", tokens)
 
 
 def raw(tokens: Tokens, subject: str = "ada") -> dict[str, str]:
     return {"token": tokens.issue(subject=subject, name="Ada", email="ada@chat.test")}
 
 
-def enter(membership: SessionExpiry, tokens: Tokens, *sids: str, subject: str = "ada") -> Claims:
-    claims = membership.claims(raw(tokens, subject))
+def enter(sessions: SessionExpiry, tokens: Tokens, *sids: str, subject: str = "ada") -> Claims:
+    claims = sessions.verify(raw(tokens, subject))
     for sid in sids:
-        membership.enter(sid, claims)
+        sessions.add(sid, claims)
     return claims
 
 
-async def test_who_signed_out_while_their_connect_was_decided_is_not_let_in(
-    membership: SessionExpiry, tokens: Tokens
-) -> None:
-    claims = membership.claims(raw(tokens))
+async def test_a_user_who_logged_out_during_connect_does_not_join(sessions: SessionExpiry, tokens: Tokens) -> None:
+    claims = sessions.verify(raw(tokens))
     tokens.revoke(claims)
     with pytest.raises(TokenRevoked):
-        membership.enter("a", claims)
+        sessions.add("a", claims)
 
 
-async def test_who_has_left_is_not_shown_out(membership: SessionExpiry, tokens: Tokens, door: Door) -> None:
-    enter(membership, tokens, "a", "b")
-    membership.leave("a")
+async def test_a_socket_that_has_disconnected_is_not_ended(
+    sessions: SessionExpiry, tokens: Tokens, server: Dismissals
+) -> None:
+    enter(sessions, tokens, "a", "b")
+    sessions.discard("a")
     tokens.revoke_all("ada")
-    await membership.end_revoked("ada", Reason.PASSWORD_CHANGED)
-    await membership.end_revoked("ada", Reason.PASSWORD_CHANGED)
-    assert door.shown_out == ["b"]
+    await sessions.end_revoked("ada", Reason.PASSWORD_CHANGED)
+    await sessions.end_revoked("ada", Reason.PASSWORD_CHANGED)
+    assert server.dismissed == ["b"]
 
 
-async def test_who_renews_or_leaves_while_others_are_shown_out_is_not(
-    membership: SessionExpiry, tokens: Tokens, door: Door
+async def test_a_socket_that_renews_or_disconnects_while_others_are_ended_is_not_ended(
+    sessions: SessionExpiry, tokens: Tokens, server: Dismissals
 ) -> None:
     """They are shown out some at a time, and the loop turns between."""
     sids = [f"{number}" for number in range(ENDED_PER_TURN + 3)]
-    enter(membership, tokens, *sids)
-    enter(membership, tokens, "other", subject="eve")
+    enter(sessions, tokens, *sids)
+    enter(sessions, tokens, "other", subject="eve")
     tokens.revoke_all("ada")
-    ending = asyncio.ensure_future(membership.end_revoked("ada", Reason.PASSWORD_CHANGED))
+    ending = asyncio.ensure_future(sessions.end_revoked("ada", Reason.PASSWORD_CHANGED))
     await asyncio.sleep(0)
-    assert door.shown_out == sids[:ENDED_PER_TURN]
+    assert server.dismissed == sids[:ENDED_PER_TURN]
     renewed, left, stays = sids[ENDED_PER_TURN:]
-    membership.renew(renewed, raw(tokens))
-    membership.leave(left)
+    sessions.renew(renewed, raw(tokens))
+    sessions.discard(left)
     await ending
-    assert door.shown_out == [*sids[:ENDED_PER_TURN], stays]
+    assert server.dismissed == [*sids[:ENDED_PER_TURN], stays]
 
 
-async def test_a_renewal_says_when_the_new_token_expires(membership: SessionExpiry, tokens: Tokens) -> None:
-    enter(membership, tokens, "a")
-    assert int(time.time()) + 58 <= membership.renew("a", raw(tokens)) <= time.time() + 60
+async def test_a_renewal_says_when_the_new_token_expires(sessions: SessionExpiry, tokens: Tokens) -> None:
+    enter(sessions, tokens, "a")
+    assert int(time.time()) + 58 <= sessions.renew("a", raw(tokens)) <= time.time() + 60

@@ -1,4 +1,4 @@
-"""The documents of the doors: what they must say, who is made to say it, and the page that shows them."""
+"""The API documents: what they must say, and the page that shows them."""
 
 import ast
 import re
@@ -7,15 +7,17 @@ from typing import Any
 import pytest
 
 import chatio
-from chatio.accounts.users import MAX_NAME_CHARS, PASSWORD_CHARS, Registration
+from chatio.accounts.users import MAX_NAME_CHARS, PASSWORD_CHARS
 from chatio.errors import RateLimited
 from handlers.auth import authenticated, public
 from handlers.base import BaseHandler
+from handlers.chat.protocol import FROM_CLIENT
 from handlers.docs.asyncapi import asyncapi_document
 from handlers.docs.endpoint import PAGE_POLICY, make_documents
 from handlers.docs.openapi import openapi_document
-from handlers.operation import Undescribed, described, description_of, unlisted
+from handlers.operation import Undescribed, operation, operation_of, unlisted
 from handlers.responses import MessageResponse
+from handlers.rest.bodies import Registration
 from handlers.rest.user import LogoutHandler
 from tests.documents import Wire, chat_document
 from tests.paths import ROOT
@@ -28,7 +30,7 @@ async def openapi(rest: Rest) -> dict[str, Any]:
     return document
 
 
-def test_a_door_without_a_description_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endpoint_without_an_operation_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     @public
     async def undescribed(self: BaseHandler) -> None:
         """Do something."""
@@ -38,18 +40,18 @@ def test_a_door_without_a_description_stops_the_start(monkeypatch: pytest.Monkey
         put_together()
 
 
-def test_a_door_that_says_not_what_it_does_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_operation_without_a_docstring_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     @public
-    @described(204)
+    @operation(204)
     async def silent(self: BaseHandler) -> None:
         pass
 
     monkeypatch.setattr(LogoutHandler, "post", silent)
-    with pytest.raises(Undescribed, match="silent says not"):
+    with pytest.raises(Undescribed, match="silent has no docstring"):
         put_together()
 
 
-def test_an_unlisted_door_is_in_no_document() -> None:
+def test_an_unlisted_endpoint_is_in_no_document() -> None:
     class Page(BaseHandler):
         @public
         @unlisted
@@ -60,18 +62,18 @@ def test_an_unlisted_door_is_in_no_document() -> None:
 
 
 def test_guard_and_input_add_what_they_raise() -> None:
-    @described(201, MessageResponse, takes=Registration, raises=[RateLimited])
+    @operation(201, MessageResponse, takes=Registration, raises=[RateLimited])
     async def post(self: Any) -> None:
         """Do something."""
 
-    assert {error.__name__ for error in description_of(public(post)).raises} == {  # type: ignore[union-attr]
+    assert {error.__name__ for error in operation_of(public(post)).raises} == {  # type: ignore[union-attr]
         "BodyTooLarge",
         "ShuttingDown",
         "Unforeseen",
         "InvalidInput",
         "RateLimited",
     }
-    guarded = {error.__name__ for error in description_of(authenticated(post)).raises}  # type: ignore[union-attr]
+    guarded = {error.__name__ for error in operation_of(authenticated(post)).raises}  # type: ignore[union-attr]
     assert {"MissingToken", "TokenExpired", "TokenRevoked", "RateLimited"} <= guarded
 
 
@@ -91,7 +93,7 @@ async def test_answers_name_their_headers(rest: Rest) -> None:
     assert all("Access-Control-Allow-Origin" in response["headers"] for response in responses.values())
 
 
-async def test_who_must_be_signed_in_is_said(rest: Rest) -> None:
+async def test_the_document_says_which_operations_need_a_token(rest: Rest) -> None:
     paths = (await openapi(rest))["paths"]
     open_to_all = {path for path, item in paths.items() if "post" in item and "security" not in item["post"]}
     assert open_to_all == {"/register", "/login"}
@@ -115,12 +117,10 @@ def test_every_event_that_the_chat_emits_or_handles_is_in_the_document() -> None
             if isinstance(call.func, ast.Attribute) and call.func.attr in ("emit", "aside", "dismiss"):
                 texts = [part.value for part in call.args if isinstance(part, ast.Constant)]
                 emitted.update(f"on.{text}" for text in texts if isinstance(text, str))
-    handled = re.findall(
-        r'^            "([a-z-]+)": self\._', (ROOT / "handlers/chat/namespace.py").read_text(), re.M
-    )
-    events = {f"emit.{name}" for name in handled if name not in ("connect", "disconnect")}
     assert len(emitted) >= 5
-    assert {"connect", "on.receive-message", *emitted, *events} == set(chat_document()["operations"])
+    assert {"on.receive-message", *emitted, *(event.key for event in FROM_CLIENT)} == set(
+        chat_document()["operations"]
+    )
 
 
 @pytest.mark.parametrize(

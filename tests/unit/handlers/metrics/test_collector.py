@@ -15,7 +15,8 @@ from chatio.accounts.tokens import Tokens
 from chatio.chat.message_log import MessageLog
 from chatio.chat.message_rates import MessageRateLimits, Rates
 from chatio.chat.messages import Message
-from chatio.realtime import create_server
+from chatio.realtime import RealtimeOptions, create_server
+from chatio.server.lifecycle import Lifecycle
 from chatio.telemetry.counters import LabelledCounter
 from chatio.telemetry.log_handler import ERRORS
 from chatio.throttling.load_shedding import LoopLagMonitor
@@ -33,30 +34,31 @@ ASKED_FOR = re.compile(r"\b(?:chatio|process|python)_[a-z_]+\b")
 
 @pytest.fixture
 def measures() -> Iterator[MetricsCollector]:
-    realtime, _ = create_server(async_handlers=False, max_connections=5)
+    realtime, _ = create_server(RealtimeOptions(max_connections=5))
     log = MessageLog()
     hasher = PasswordHasher(memory_kib=8, iterations=1)
     chat = ChatNamespace(
         realtime,
-        membership=SessionExpiry(realtime, NAMESPACE, Tokens("k" * 32, ttl_seconds=60)),
+        lifecycle=Lifecycle(),
+        sessions=SessionExpiry(realtime, NAMESPACE, Tokens("k" * 32, ttl_seconds=60)),
         log=log,
         presence=None,
-        turns=MessageRateLimits(Rates()),
+        limits=MessageRateLimits(Rates()),
         message_max_chars=100,
         history_on_connect=50,
         slow_client_seconds=30,
         max_connections_per_person=None,
     )
-    outcomes = RequestMetrics()
-    outcomes.requests["/login", "2xx"] += 1
+    requests = RequestMetrics()
+    requests.requests["/login", "2xx"] += 1
     log.append(Message("1", "hello", "7", "Ann", "10:00", "2026-01-01T00:00:00.000Z"))
     yield MetricsCollector(
         engine=realtime.eio,
         chat=chat,
         log=log,
         hasher=hasher,
-        overload=LoopLagMonitor(0.25),
-        outcomes=outcomes,
+        load=LoopLagMonitor(0.25),
+        requests=requests,
         errors=LabelledCounter(ERRORS),
     )
     hasher.close()

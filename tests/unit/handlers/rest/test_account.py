@@ -67,7 +67,7 @@ async def test_what_is_invalid_is_told_field_by_field(rest: Rest, body: object, 
     assert fields(await rest.call("POST", "/register", body)) == expected
 
 
-async def test_a_registration_that_was_refused_left_nobody_behind(rest: Rest) -> None:
+async def test_a_rejected_registration_leaves_no_account(rest: Rest) -> None:
     await rest.call("POST", "/register", ADA | {"name": ""})
     assert (await rest.call("POST", "/login", ADA)).status == 404
     assert (await rest.register()).status == 201
@@ -80,7 +80,7 @@ async def test_more_than_is_asked_for_is_passed_over(rest: Rest) -> None:
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "application/json"])
-async def test_the_body_is_json_whatever_it_is_called(rest: Rest, content_type: str) -> None:
+async def test_the_body_is_json_under_any_content_type(rest: Rest, content_type: str) -> None:
     assert (await rest.call("POST", "/register", ADA, Content_Type=content_type)).status == 201
 
 

@@ -1,4 +1,4 @@
-"""The two doors of health: what they say, to whom, and when."""
+"""GET /healthz and GET /readyz: what they answer, and when."""
 
 import asyncio
 import logging
@@ -29,11 +29,12 @@ async def test_readyz_tells_the_first_reason_that_holds_and_no_other(rest: Rest)
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
-async def test_health_answers_while_the_server_leaves_and_logs_nothing(
+async def test_health_answers_while_the_server_drains_and_logs_nothing(
     rest: Rest, caplog: pytest.LogCaptureFixture, path: str
 ) -> None:
     caplog.set_level(logging.DEBUG, "chatio")
     rest.readiness["stopping"] = lambda: True
+    rest.lifecycle.drain()
     assert await rest.requests.finish(1)
     assert (await rest.call("POST", "/login", {})).status == 503
     caplog.clear()
@@ -46,7 +47,7 @@ async def test_health_answers_while_the_server_leaves_and_logs_nothing(
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/healthz/", "/readyz/"])
-async def test_health_answers_head_and_refuses_other_methods(rest: Rest, path: str) -> None:
+async def test_health_answers_head_and_no_other_methods(rest: Rest, path: str) -> None:
     head = await rest.call("HEAD", path)
     assert (head.status, head.body) == (200, b"")
     answer = await rest.call("POST", path, {})
@@ -57,12 +58,12 @@ async def test_health_counts_as_requests_of_its_own_route(rest: Rest) -> None:
     await rest.call("GET", "/healthz")
     await rest.call("GET", "/healthz/")
     await rest.call("GET", "/what/somebody/typed")
-    assert rest.outcomes.requests == {("/healthz", "2xx"): 2, ("other", "4xx"): 1}
+    assert rest.metrics.requests == {("/healthz", "2xx"): 2, ("other", "4xx"): 1}
 
 
 async def test_only_a_post_is_a_login(rest: Rest) -> None:
     await rest.call("GET", "/login")
-    assert rest.outcomes.logins.total() == 0
+    assert rest.metrics.logins.total() == 0
     for _ in range(2):
         await rest.call("POST", "/login", {"email": "ada@chat.test", "password": "not hers at all"})
-    assert rest.outcomes.logins["bad_credentials"] == rest.outcomes.logins.total() == 2
+    assert rest.metrics.logins["bad_credentials"] == rest.metrics.logins.total() == 2

@@ -96,6 +96,6 @@ async def test_a_bad_limit_is_told(rest: Rest, limit: str) -> None:
     assert [error["field"] for error in answer["errors"]] == ["limit"]
 
 
-async def test_nobody_reads_without_a_token(rest: Rest) -> None:
+async def test_messages_without_a_token_answer_401(rest: Rest) -> None:
     rest.start()
     assert (await rest.call("GET", "/messages")).status == 401

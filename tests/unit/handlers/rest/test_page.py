@@ -24,7 +24,7 @@ POLICY = {
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A small page, complete, and beside it what is nobody's to read."""
+    """A small, complete page, and beside it files that must not be served."""
     (tmp_path / "secret.js").write_text("outside")
     web = tmp_path / "web"
     client = web / CLIENT_FILE
@@ -106,7 +106,9 @@ def test_nothing_else_is(io_loop: IOLoop, folder: Path, path: str) -> None:
 
 
 @pytest.mark.parametrize("accepted", ["gzip", "br, GZIP;q=0.5", "deflate , gzip"])
-def test_who_takes_gzip_gets_gzip_under_the_same_etag(io_loop: IOLoop, folder: Path, accepted: str) -> None:
+def test_a_client_that_accepts_gzip_gets_gzip_under_the_same_etag(
+    io_loop: IOLoop, folder: Path, accepted: str
+) -> None:
     page = read_page(folder)
     plain = ask(io_loop, page, "GET", "/web/main.js", Accept_Encoding="gzip;q=0, br")
     packed = ask(io_loop, page, "GET", "/web/main.js", Accept_Encoding=accepted)
@@ -117,7 +119,7 @@ def test_who_takes_gzip_gets_gzip_under_the_same_etag(io_loop: IOLoop, folder: P
     assert packed.header("etag") == plain.header("etag")
 
 
-def test_who_has_the_file_is_told_so_until_it_changes(io_loop: IOLoop, folder: Path) -> None:
+def test_a_client_that_has_the_file_gets_304_until_it_changes(io_loop: IOLoop, folder: Path) -> None:
     etag = str(ask(io_loop, read_page(folder), "GET", "/web/main.js").header("etag"))
     again = ask(io_loop, read_page(folder), "GET", "/web/main.js", If_None_Match=etag, Accept_Encoding="gzip")
     assert (again.status, again.body) == (304, b"")

@@ -1,4 +1,4 @@
-"""What is answered to who comes too often, by whom he is taken for, and that no hash is computed for it."""
+"""Rate limits of logins and registrations: the answer, what a client is counted as, and no hash for it."""
 
 import asyncio
 from collections.abc import Iterator
@@ -8,8 +8,8 @@ from passlib.context import CryptContext
 from tornado.ioloop import IOLoop
 
 from chatio.accounts.login_throttle import LoginThrottle
+from chatio.throttling.client_ip import parse_networks
 from chatio.throttling.rate_limiter import RateLimiter
-from handlers.client import Callers
 from tests.unit.handlers.rest_server import Answer, Rest
 
 WRONG = "wrong password"
@@ -20,8 +20,8 @@ TOO_OFTEN = {"message": "That was too often. Please try again in a while."}
 def throttled(io_loop: IOLoop) -> Iterator[Rest]:
     async def make() -> Rest:
         rest = Rest()
-        rest.callers = Callers(["127.0.0.1", "10.0.0.0/8"])
-        rest.sign_ins = LoginThrottle()
+        rest.trusted_proxies = parse_networks(["127.0.0.1", "10.0.0.0/8"])
+        rest.logins = LoginThrottle()
         rest.registrations = RateLimiter(3, 3600)
         rest.start()
         return rest
@@ -58,7 +58,7 @@ async def test_forty_wrong_passwords_are_ten_404_and_thirty_429(throttled: Rest,
         assert_too_often(answer, 60)
 
 
-async def test_who_is_refused_costs_no_hash(throttled: Rest, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_rate_limited_login_costs_no_hash(throttled: Rest, monkeypatch: pytest.MonkeyPatch) -> None:
     computed: list[str] = []
     original = CryptContext.verify_and_update
 
@@ -73,7 +73,9 @@ async def test_who_is_refused_costs_no_hash(throttled: Rest, monkeypatch: pytest
     assert len(computed) == 10
 
 
-async def test_an_owner_signs_in_from_where_he_did_before_while_strangers_are_refused(throttled: Rest) -> None:
+async def test_an_owner_logs_in_from_a_known_address_while_other_addresses_are_rate_limited(
+    throttled: Rest,
+) -> None:
     await register(throttled, "ada@chat.test")
     assert (await log_in(throttled, "12345678", address="192.0.2.1")).status == 200
     for number in range(20):
@@ -82,7 +84,7 @@ async def test_an_owner_signs_in_from_where_he_did_before_while_strangers_are_re
     assert (await log_in(throttled, "12345678", address="192.0.2.1")).status == 200
 
 
-async def test_an_address_of_ipv6_is_its_whole_line(throttled: Rest) -> None:
+async def test_an_ipv6_address_is_counted_as_its_64(throttled: Rest) -> None:
     await register(throttled, "ada@chat.test")
     assert (await log_in(throttled, "12345678", address="2001:db8::1")).status == 200
     for _ in range(20):
@@ -104,7 +106,7 @@ async def test_registrations_are_counted_by_address(throttled: Rest) -> None:
     assert (await register(throttled, "4@chat.test", "192.0.2.2")).status == 201
 
 
-async def test_a_typo_does_not_count_and_asking_for_who_is_there_does(throttled: Rest) -> None:
+async def test_a_typo_does_not_count_and_an_address_that_is_taken_does(throttled: Rest) -> None:
     for _ in range(10):
         assert (await register(throttled, "ada@chat.test", name="")).status == 400
     statuses = [(await register(throttled, "ada@chat.test")).status for _ in range(4)]
@@ -143,7 +145,7 @@ async def test_what_a_stranger_says_of_his_address_is_not_believed(io_loop: IOLo
 
 
 async def test_a_password_is_not_guessed_with_a_token_that_was_stolen(throttled: Rest) -> None:
-    """The doors of who is signed in count as log-ins do, and together with them."""
+    """Endpoints that ask a logged-in user for the password count as logins do, and together with them."""
     await register(throttled, "ada@chat.test")
     token = (await log_in(throttled, "12345678", address="192.0.2.1")).json["token"]
 

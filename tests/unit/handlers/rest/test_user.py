@@ -78,7 +78,7 @@ async def test_signing_out_ends_that_token_and_no_other(rest: Rest) -> None:
     assert await user(rest, other) == 200
 
 
-async def test_who_has_signed_out_cannot_do_so_again_and_can_sign_in(rest: Rest) -> None:
+async def test_a_user_who_has_logged_out_cannot_do_so_again_and_can_log_in(rest: Rest) -> None:
     await rest.register()
     token = await rest.token()
     await call(rest, "POST", "/logout", token)

@@ -1,0 +1,130 @@
+"""Base of every HTTP handler: bounded bodies, the headers of every answer, one place for failures.
+
+Tornado's private names are used here and in shutdown.py only, each once, and pinned by
+tests/unit/server/test_tornado_pins.py.
+"""
+
+from types import TracebackType
+from typing import Any, ClassVar, Final, cast
+
+from tornado.http1connection import HTTP1Connection
+from tornado.httputil import HTTPServerRequest
+from tornado.web import Application, RequestHandler, stream_request_body
+
+from chatio.throttling.client_ip import Network, client_address
+
+HTTP_METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+
+_UNBOUNDED: Final = 2**63  # what Tornado is told: its own limit answers without our headers
+
+
+@stream_request_body
+class BoundedBodyHandler(RequestHandler):
+    """Counts a request's body as it arrives, and holds no more of it than `body_limit_bytes`.
+
+    The rest of a body that is too large is discarded, so that its client sees the answer: a connection that is
+    closed with unread data is reset, and many clients then lose the answer. Past `MAX_DISCARDED_BYTES` the handler
+    answers at once, and Tornado closes the connection.
+
+    A subclass calls `bound_body` in `prepare`, and overrides `body_too_large` and `body_too_large_to_discard`.
+    """
+
+    MAX_DISCARDED_BYTES: ClassVar[int] = 1024 * 1024  # of one body in all
+
+    body_bytes: int = 0  # arrived so far
+    is_body_too_large: bool = False
+
+    def __init__(self, application: Application, request: HTTPServerRequest, **kwargs: Any) -> None:
+        self.body = bytearray()  # never longer than `body_limit_bytes`
+        super().__init__(application, request, **kwargs)
+
+    @classmethod
+    def methods(cls) -> list[str]:
+        """The HTTP methods that this handler has, besides OPTIONS."""
+        return [name for name in HTTP_METHODS if getattr(cls, name.lower()) is not cls._unimplemented_method]
+
+    @property
+    def http(self) -> HTTP1Connection:
+        """The connection below the request; Tornado's servers have no other kind."""
+        return cast(HTTP1Connection, self.request.connection)
+
+    def client_address(self, trusted: tuple[Network, ...]) -> str:
+        """The client's address; X-Forwarded-For counts only as far as `trusted` proxies have written it."""
+        forwarded = self.request.headers.get("X-Forwarded-For", "")
+        return client_address(self.request.remote_ip or "", forwarded, trusted)
+
+    # The body
+
+    def bound_body(self, *, timeout_seconds: float | None = None) -> None:
+        """Take over from Tornado the counting of the body, and, if given, its timeout."""
+        self.http.set_max_body_size(_UNBOUNDED)
+        if timeout_seconds is not None:
+            self.http.set_body_timeout(timeout_seconds)
+
+    def body_limit_bytes(self) -> int:
+        """How much of this request's body is held. Asked for each piece of it; 0: the request has no body."""
+        return 0
+
+    def body_too_large(self) -> None:
+        """Called once, when the body exceeds its limit; the rest is discarded."""
+
+    def body_too_large_to_discard(self) -> None:
+        """Called when the body exceeds `MAX_DISCARDED_BYTES`, and the handler has not answered yet: answer now."""
+
+    @property
+    def announced_body_bytes(self) -> int:
+        """Content-Length; 0 for a body that comes in chunks, and for a header that Tornado will reject."""
+        length = self.request.headers.get("Content-Length", "0")
+        return int(length[:20]) if length.isascii() and length.isdigit() else 0
+
+    @property
+    def is_announced_too_large(self) -> bool:
+        """The body will be too large to discard; or over the limit, and the client waits for a 100 (Continue)."""
+        most = self.body_limit_bytes() if "Expect" in self.request.headers else self.MAX_DISCARDED_BYTES
+        return self.announced_body_bytes > most
+
+    @property
+    def body_is_complete(self) -> bool:
+        return self.request._body_future.done()
+
+    def discard_body(self) -> None:
+        """Hold nothing of the body, from now on."""
+        self.is_body_too_large = True
+        self.body.clear()
+
+    def data_received(self, chunk: bytes) -> None:
+        self.body_bytes += len(chunk)
+        if not self.is_body_too_large:
+            if self.body_bytes <= self.body_limit_bytes():
+                self.body += chunk
+                return
+            self.discard_body()
+            self.body_too_large()
+        if self.body_bytes > self.MAX_DISCARDED_BYTES and not self.is_answered:
+            self.body_too_large_to_discard()
+
+    # The answer
+
+    def set_default_headers(self) -> None:
+        self.clear_header("Server")
+        self.set_header("Cache-Control", "no-store")
+        self.set_header("X-Content-Type-Options", "nosniff")
+
+    def close_after_answer(self) -> None:
+        """The next request of this client is to open a new connection, and the answer says so."""
+        self.http._disconnect_on_finish = True
+
+    @property
+    def is_answered(self) -> bool:
+        return self._finished
+
+    def compute_etag(self) -> str | None:
+        """No ETag: answers are not kept."""
+        return None
+
+    # Failures
+
+    def log_exception(
+        self, typ: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        """Log nothing: Tornado's line would hold a traceback and the query. `write_error` reports what is due."""

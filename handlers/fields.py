@@ -1,0 +1,79 @@
+"""Input of REST requests, read as a Struct: JSON bodies and query strings."""
+
+from collections.abc import Mapping
+from typing import Any, Final, TypeVar
+
+import msgspec
+from msgspec import inspect
+
+from chatio.errors import FieldError, InvalidInput
+
+MAX_DIGITS: Final = 15  # of a number in a query string; more are no JavaScript integer
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+def read_json(kind: type[T], body: bytes | bytearray) -> T:
+    """A JSON object as `kind`. Raises `InvalidInput` as `read_fields` does, and for anything but a JSON object."""
+    try:
+        raw = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise InvalidInput(FieldError("body", "The body is not JSON.")) from None
+    if not isinstance(raw, dict):
+        raise InvalidInput(FieldError("body", "The body is not a JSON object."))
+    return read_fields(kind, raw)
+
+
+def read_fields(kind: type[T], raw: Mapping[str, Any]) -> T:
+    """`raw`, decoded JSON, as `kind`.
+
+    Raises `InvalidInput` with every field that is missing, of another type, or out of bounds.
+    """
+    errors = []
+    for field in msgspec.structs.fields(kind):
+        if field.encode_name not in raw:
+            if field.required:
+                errors.append(FieldError(field.encode_name, "This is missing."))
+        elif not _fits(raw[field.encode_name], field.type):
+            expected = _in_words(inspect.type_info(field.type))
+            errors.append(FieldError(field.encode_name, f"This must be {expected}."))
+    if errors:
+        raise InvalidInput(*errors)
+    return msgspec.convert(raw, kind)
+
+
+def read_query(kind: type[T], arguments: Mapping[str, str]) -> T:
+    """The arguments of a query string as `kind`; numbers are written in digits. Raises as `read_fields` does."""
+    raw: dict[str, str | int] = dict(arguments)
+    for field in msgspec.structs.fields(kind):
+        text = arguments.get(field.encode_name, "")
+        if text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS and not _fits(text, field.type):
+            raw[field.encode_name] = int(text)
+    return read_fields(kind, raw)
+
+
+def _fits(value: object, kind: Any) -> bool:
+    try:
+        msgspec.convert(value, kind)
+    except msgspec.ValidationError:
+        return False
+    return True
+
+
+def _in_words(kind: inspect.Type) -> str:
+    match kind:
+        case inspect.Metadata():
+            return _in_words(kind.type)
+        case inspect.UnionType():
+            return " or ".join(_in_words(other) for other in kind.types)
+        case inspect.StrType():
+            return "text"
+        case inspect.BoolType():
+            return "true or false"
+        case inspect.NoneType():
+            return "null"
+        case inspect.IntType(ge=int(least), le=int(most)):
+            return f"a number from {least} to {most}"
+        case inspect.IntType() | inspect.FloatType():
+            return "a number"
+    return "of another type"

@@ -1,0 +1,52 @@
+"""Bodies of REST requests, as types: handlers read them, and the OpenAPI document is made from them.
+
+`extra_json_schema` is for the document only and checks nothing: `UserRegistry` checks, and names every fault.
+"""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from chatio.accounts.users import MAX_NAME_CHARS, PASSWORD_CHARS
+
+_Name = Annotated[
+    str,
+    Meta(
+        description="At least one visible character and no control characters. Spaces around it do not count.",
+        extra_json_schema={"minLength": 1, "maxLength": MAX_NAME_CHARS},
+    ),
+]
+_Email = Annotated[str, Meta(description="In any case.", extra_json_schema={"minLength": 1, "format": "email"})]
+_NewPassword = Annotated[
+    str, Meta(extra_json_schema={"minLength": PASSWORD_CHARS.start, "maxLength": PASSWORD_CHARS.stop - 1})
+]
+_NotEmpty = Annotated[str, Meta(extra_json_schema={"minLength": 1})]
+
+
+class Registration(msgspec.Struct, frozen=True):
+    """The body of POST /register."""
+
+    name: _Name
+    email: _Email
+    password: _NewPassword
+
+
+class Credentials(msgspec.Struct, frozen=True):
+    """The body of POST /login."""
+
+    email: _NotEmpty
+    password: _NotEmpty
+
+
+class PasswordChange(msgspec.Struct, frozen=True):
+    """The body of POST /user/password."""
+
+    old_password: str
+    new_password: _NewPassword
+
+
+class Confirmation(msgspec.Struct, frozen=True):
+    """The body of DELETE /user."""
+
+    password: str

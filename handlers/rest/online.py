@@ -1,0 +1,20 @@
+"""GET /users/online."""
+
+from chatio.errors import RouteUnknown
+from handlers.auth import authenticated
+from handlers.base import BaseHandler
+from handlers.operation import operation
+from handlers.responses import OnlinePeople
+
+
+class OnlineHandler(BaseHandler):
+    """Mounted only where presence is on."""
+
+    @authenticated
+    @operation(200, OnlinePeople)
+    async def get(self) -> None:
+        """List the users that are online, in full; the chat's `presence` event has changes only."""
+        presence = self.services.presence
+        if presence is None:
+            raise RouteUnknown
+        self.answer(200, OnlinePeople(len(presence), presence.online()))

@@ -1,0 +1,39 @@
+"""The parts that REST handlers work with."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+from chatio.accounts.login_throttle import LoginThrottle
+from chatio.accounts.tokens import Tokens
+from chatio.accounts.users import UserRegistry
+from chatio.chat.message_log import MessageLog
+from chatio.chat.presence import Presence
+from chatio.chat.socket_sessions import Reason
+from chatio.server.in_flight import InFlightRequests
+from chatio.server.lifecycle import Lifecycle
+from chatio.throttling.client_ip import Network
+from chatio.throttling.rate_limiter import RateLimiter
+from handlers.cors import Cors
+
+# Closes the sockets of a user whose tokens were just ended.
+EndSockets = Callable[[str, Reason], Awaitable[None]]
+# Each reason for which the server is not ready, and whether it holds now. /readyz tells the first that does.
+ReadinessChecks = Mapping[str, Callable[[], bool]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """Made once by `handlers.application`, and given to each REST handler by the URL table."""
+
+    lifecycle: Lifecycle
+    requests: InFlightRequests
+    cors: Cors
+    trusted_proxies: tuple[Network, ...]
+    registry: UserRegistry
+    tokens: Tokens
+    log: MessageLog
+    presence: Presence | None  # None: off
+    logins: LoginThrottle  # asked by every endpoint that checks a password
+    registrations: RateLimiter
+    end_sockets: EndSockets
+    readiness: ReadinessChecks = field(default_factory=dict)

@@ -1,0 +1,73 @@
+"""Fields of bodies and query strings: every fault is told at once, in the same words for every kind of field."""
+
+from typing import Annotated
+
+import msgspec
+import pytest
+
+from chatio.errors import InvalidInput
+from handlers.fields import read_fields, read_query
+
+
+class Order(msgspec.Struct):
+    name: str
+    count: Annotated[int, msgspec.Meta(ge=1, le=9)]
+    price: float
+    gift: bool
+    note: str | None
+    colour: str = "red"
+    size: int | msgspec.UnsetType = msgspec.UNSET
+    parts: list[str] = msgspec.field(default_factory=list, name="theParts")
+
+
+GOOD = {"name": "x", "count": 3, "price": 1.5, "gift": True, "note": None}
+
+
+def faults(raw: dict[str, object]) -> dict[str, str]:
+    with pytest.raises(InvalidInput) as caught:
+        read_fields(Order, raw)
+    return {error.field: error.message for error in caught.value.errors}
+
+
+def test_fields_of_any_kind_are_read() -> None:
+    assert read_fields(Order, GOOD) == Order("x", 3, 1.5, True, None)
+    more = read_fields(Order, {**GOOD, "price": 2, "colour": "blue", "size": 7, "theParts": ["a"], "unknown": []})
+    assert more == Order("x", 3, 2.0, True, None, "blue", 7, ["a"])
+
+
+def test_every_fault_of_every_field_is_told_at_once() -> None:
+    assert faults(
+        {"name": 1, "count": 10, "price": "2", "gift": 1, "colour": None, "size": "7", "theParts": {}}
+    ) == {
+        "name": "This must be text.",
+        "count": "This must be a number from 1 to 9.",
+        "price": "This must be a number.",
+        "gift": "This must be true or false.",
+        "note": "This is missing.",
+        "colour": "This must be text.",
+        "size": "This must be a number.",
+        "theParts": "This must be of another type.",
+    }
+
+
+def test_what_may_be_null_says_so() -> None:
+    assert faults({**GOOD, "note": 7}) == {"note": "This must be text or null."}
+
+
+class Query(msgspec.Struct):
+    limit: Annotated[int, msgspec.Meta(ge=1, le=100)] = 50
+    word: str | msgspec.UnsetType = msgspec.UNSET
+
+
+def test_numbers_of_a_query_string_are_digits_and_text_stays_text() -> None:
+    assert read_query(Query, {"limit": "07", "word": "12"}) == Query(7, "12")
+    assert read_query(Query, {}) == Query()
+
+
+@pytest.mark.parametrize("limit", ["0", "101", "-1", "1e1", "1.0", "+5", " 5", "", "٣", "9" * 5000, "true"])
+def test_any_other_number_of_a_query_string_is_told(limit: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        read_query(Query, {"limit": limit})
+    assert [(error.field, error.message) for error in caught.value.errors] == [
+        ("limit", "This must be a number from 1 to 100.")
+    ]
