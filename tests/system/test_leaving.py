@@ -37,7 +37,7 @@ pytestmark = pytest.mark.direct(
 
 QUICKLY: dict[str, Any] = {"reconnectionDelay": 20, "reconnectionDelayMax": 50, "timeout": 3000}
 WAYS = pytest.mark.parametrize("transports", [["websocket"], ["polling"], ["polling", "websocket"]], ids="-".join)
-GRACE_SECONDS = 5
+GRACE_SECONDS = 10
 LENGTH_100 = b"Host: x\r\nContent-Length: 100\r\n\r\n"
 WEBSOCKET = (
     b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
