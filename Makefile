@@ -1,38 +1,44 @@
-# The two commands: `make run` starts the server, `make test` proves it. Each does all the set-up it needs.
+# `make run` starts the server, `make test` runs all checks and tests. Each command does its own set-up.
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 CLIENTS := tests/system/js/node_modules/.package-lock.json
 PAGE := web/node_modules/socket.io-client/package.json
 AXE := web/node_modules/axe-core/package.json
+WORKERS := --numprocesses=3 --dist=worksteal
 
-.PHONY: run test check test-browser test-nginx test-metrics bench clean
+.PHONY: run test check suite test-browser test-nginx test-metrics bench clean
 
 run: $(VENV)/.run .env $(PAGE)
 	@exec $(PYTHON) main.py
 
-test: check $(CLIENTS)
-	COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml $(PYTHON) -m coverage run -m pytest
-	$(PYTHON) -m coverage combine --quiet
-	$(PYTHON) -m coverage report
+# Both halves at once, for most tests wait rather than compute; what the checks say is shown when they are done.
+test:
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target check suite
 
 check: $(VENV)/.dev
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/ruff check
-	$(VENV)/bin/mypy
 	PYTHONPATH=. $(VENV)/bin/lint-imports --no-logo
+	$(VENV)/bin/mypy
 
-test-browser: $(VENV)/.dev $(CLIENTS) $(AXE)
+# The + keeps this output from being held back until the end.
+suite: $(VENV)/.dev $(CLIENTS)
+	+COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml $(PYTHON) -m coverage run -m pytest $(WORKERS)
+	$(PYTHON) -m coverage combine --quiet
+	$(PYTHON) -m coverage report
+
+test-browser: $(VENV)/.browser $(CLIENTS) $(AXE)
 	sh tools/need-chromium.sh
 	$(PYTHON) -m pytest tests/browser
 
-# deploy/ itself, and then every system test with a real nginx before the server.
+# Tests deploy/, then runs every system test through a real nginx.
 test-nginx: $(VENV)/.dev $(CLIENTS) $(PAGE)
 	sh tools/need-deploy.sh
 	$(PYTHON) -m pytest tests/deploy
-	CHATIO_TESTS_NGINX=1 $(PYTHON) -m pytest tests/system --ignore=tests/integration/realtime
+	CHATIO_TESTS_NGINX=1 $(PYTHON) -m pytest tests/system $(WORKERS)
 
-# What Prometheus itself says of the metrics and of deploy/alerts.yml.
+# Checks the metrics and deploy/alerts.yml with Prometheus' own promtool.
 test-metrics: $(VENV)/.dev
 	sh tools/need-promtool.sh $(CURDIR)/$(VENV)/bin
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(PYTHON) -m pytest tests/promtool
@@ -45,7 +51,7 @@ bench: $(VENV)/.dev
 clean:
 	rm -rf $(VENV) tests/system/js/node_modules benchmarks/node_modules web/node_modules .coverage .coverage.* .*_cache .hypothesis
 
-# --- set-up; each step is done again only when what it comes from has changed
+# --- set-up: a step runs again only after its source has changed
 
 $(PYTHON):
 	@sh tools/make-venv.sh $(VENV)
@@ -58,12 +64,16 @@ $(VENV)/.dev: requirements.txt requirements-dev.txt | $(PYTHON)
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@ $(VENV)/.run
 
+$(VENV)/.browser: requirements-browser.txt $(VENV)/.dev
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check -r requirements-browser.txt
+	@touch $@
+
 $(CLIENTS): tests/system/js/package-lock.json
 	sh tools/need-node.sh
 	npm ci --prefix tests/system/js --silent
 	@touch $@
 
-# The server runs without the page's client too, and says at / what is missing.
+# The server also runs without the page's client; / then says what is missing.
 $(PAGE): web/package-lock.json
 	@sh tools/get-client.sh
 	@if [ -e $@ ]; then touch $@; fi

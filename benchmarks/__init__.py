@@ -1,5 +1,8 @@
-"""How this server fares against Node's Socket.IO and against plain python-socketio, in one run: `make bench`.
+"""Benchmarks: this server beside Node's Socket.IO and plain python-socketio, in one run (`make bench`).
 
-`plan` says what is measured and what the goals are, `launch` starts and stops the servers, `load` is the
-clients (a process of its own), `report` and `picture` tell the result. The product imports nothing of it.
+`plan` defines what is measured and the goals, `launch` starts and stops the servers, `load` is the clients (a
+process of its own), `report` and `picture` present the result. The product imports none of it.
+
+Programs of their own: `paths` counts the files and calls of three requests, `counting` measures the cost of the
+metrics, `registration` the wait while users register, and `findings` compares the seam with the plain library.
 """

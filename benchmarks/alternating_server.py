@@ -1,74 +1,70 @@
-"""The server as it is, but that it counts for the metrics in every other turn only; a turn is 50 ms.
+"""The server, which counts for its metrics in every other period of 50 ms only, from the first one on.
 
-On its end it prints, as JSON, the CPU seconds, deliveries and connects of each turn. It counts in the first one.
+At its end it prints the CPU seconds, deliveries and connects of each period as a JSON list of triples.
 """
 
 import asyncio
 import json
-import os
 import time
 from collections.abc import Callable
 from typing import Any
 
-import main
-from chatio.config.loader import load
-from chatio.realtime.broadcast.fanout import Fanout
-from chatio.realtime.engineio.connection import Connection
-from chatio.realtime.engineio.server import EngineServer
-from chatio.server.systemd import SystemdNotifier
+from benchmarks.alongside import serve_alongside
+from chatio.realtime import EngineServer, Fanout
 from chatio.telemetry.counters import Histogram, LabelledCounter
-from chatio.telemetry.log_handler import ERRORS
 from handlers.metrics.requests import RequestMetrics
 
-TURN_SECONDS = 0.05
+PERIOD_SECONDS = 0.05
 
 
-class Alternating:
+class AlternatingCounters:
+    """Replaces the methods that count for the metrics, and keeps the books of each period itself."""
+
     def __init__(self) -> None:
-        self.turns: list[tuple[float, int, int]] = []
+        self.periods: list[tuple[float, int, int]] = []
         self._fanouts: list[Fanout] = []
         self._connects = 0
-        for kind, name in [(LabelledCounter, "count"), (Histogram, "add"), (RequestMetrics, "count")]:
-            setattr(kind, name, self._in_its_turns(getattr(kind, name)))
-        self._watch()
+        for kind, name in [(LabelledCounter, "increment"), (Histogram, "observe"), (RequestMetrics, "count")]:
+            setattr(kind, name, self._alternating(getattr(kind, name)))
+        _call_before(Fanout, "__init__", self._fanouts.append)
+        _call_before(EngineServer, "new_connection", self._count_connect)
 
     async def run(self) -> None:
+        """Note what each period cost until cancelled."""
         before = (time.process_time(), 0, 0)
         while True:
-            await asyncio.sleep(TURN_SECONDS)
+            await asyncio.sleep(PERIOD_SECONDS)
             now = (time.process_time(), sum(fanout.deliveries for fanout in self._fanouts), self._connects)
-            self.turns.append((now[0] - before[0], now[1] - before[1], now[2] - before[2]))
+            self.periods.append((now[0] - before[0], now[1] - before[1], now[2] - before[2]))
             before = now
 
-    def _in_its_turns(self, counts: Callable[..., None]) -> Callable[..., None]:
-        def perhaps(*args: Any) -> None:
-            if len(self.turns) % 2 == 0:
-                counts(*args)
+    def _alternating(self, count: Callable[..., None]) -> Callable[..., None]:
+        def count_in_even_periods(*args: Any) -> None:
+            if len(self.periods) % 2 == 0:
+                count(*args)
 
-        return perhaps
+        return count_in_even_periods
 
-    def _watch(self) -> None:
-        made, connected = Fanout.__init__, EngineServer.new_connection
-
-        def make(fanout: Fanout, *args: Any, **kwargs: Any) -> None:
-            made(fanout, *args, **kwargs)
-            self._fanouts.append(fanout)
-
-        def connect(engine: EngineServer, address: str) -> Connection:
-            self._connects += 1
-            return connected(engine, address)
-
-        setattr(Fanout, "__init__", make)  # noqa: B010 - mypy takes no other way
-        setattr(EngineServer, "new_connection", connect)  # noqa: B010
+    def _count_connect(self, _: EngineServer) -> None:
+        self._connects += 1
 
 
-async def run() -> None:
-    alternating = Alternating()
-    turning = asyncio.create_task(alternating.run())
-    await main.run(load(os.environ), SystemdNotifier(), LabelledCounter(ERRORS))
-    turning.cancel()
-    print(json.dumps(alternating.turns), flush=True)
+def _call_before(kind: type, name: str, listener: Callable[[Any], None]) -> None:
+    """Call `listener` with the object before each call of its method `name`."""
+    method = getattr(kind, name)
+
+    def call_both(self: Any, *args: Any, **kwargs: Any) -> Any:
+        listener(self)
+        return method(self, *args, **kwargs)
+
+    setattr(kind, name, call_both)
+
+
+def main() -> None:
+    counters = AlternatingCounters()
+    serve_alongside(counters.run)
+    print(json.dumps(counters.periods), flush=True)
 
 
 if __name__ == "__main__":
-    asyncio.run(run())
+    main()

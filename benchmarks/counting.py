@@ -1,9 +1,10 @@
-"""What it costs to count for the metrics, which the server does whether or not anybody asks for them.
+"""The CPU cost of counting for the metrics, which the server does even if no operator reads them.
 
     python -m benchmarks.counting [ROUNDS]
 
-One process counts and does not in turns of 50 ms, since two runs differ by more than what is looked for. Printed
-is the median, over pairs of neighbouring turns, of the CPU a delivery or connect with counting over that without.
+Two runs differ by more than this cost, so one process counts in every other period of 50 ms. Printed for each row
+is the median ratio, over pairs of neighbouring periods, of the CPU of a delivery or connect with counting to that
+without.
 """
 
 import json
@@ -11,32 +12,33 @@ import statistics
 import sys
 from itertools import pairwise
 
-from benchmarks.launch import RESULTS, pay, raise_file_limit, running
-from benchmarks.plan import ROWS, only, visits
+from benchmarks.launch import RESULTS, raise_file_limit, run_scenario, running
+from benchmarks.plan import ROWS, only, scenarios
 
 NAME = "alternating"
 COMMAND = [sys.executable, "-m", "benchmarks.alternating_server"]
-# Which row, the column of its turns, and how many a turn must have to say anything.
+# A row, its column in a period, and the least that a period must have of it to be compared.
 MEASURED = (("one", 1, 2_000), ("fifty", 1, 2_000), ("connect", 2, 20))
 
 
 def main(rounds: int) -> None:
-    most_clients = raise_file_limit()
+    everything = scenarios(quick=False, most_clients=raise_file_limit())
     for name, column, least in MEASURED:
-        (visit,) = only(visits(quick=False, most_clients=most_clients), tuple(r for r in ROWS if r.name == name))
+        (scenario,) = only(everything, tuple(row for row in ROWS if row.name == name))
         ratios: list[float] = []
         for _ in range(rounds):
             with running(NAME, COMMAND) as server:
-                pay(visit, server)
-            turns = json.loads((RESULTS / f"{NAME}.log").read_text().splitlines()[-1])
-            ratios += ratios_of(turns, column, least)
+                run_scenario(scenario, server)
+            periods = json.loads((RESULTS / f"{NAME}.log").read_text().splitlines()[-1])
+            ratios += ratios_of(periods, column, least)
         error = 1.25 * statistics.stdev(ratios) / len(ratios) ** 0.5
         print(f"{name:10}{statistics.median(ratios):.3f} ± {error:.3f}, {len(ratios)} pairs", flush=True)
 
 
-def ratios_of(turns: list[list[float]], column: int, least: int) -> list[float]:
+def ratios_of(periods: list[list[float]], column: int, least: int) -> list[float]:
+    """For each pair of neighbours, the cost in the period that counts over that in the other."""
     found = []
-    for number, (one, other) in enumerate(pairwise(turns)):
+    for number, (one, other) in enumerate(pairwise(periods)):
         if min(one[column], other[column]) >= least:
             ratio = (one[0] / one[column]) / (other[0] / other[column])
             found.append(ratio if number % 2 == 0 else 1 / ratio)

@@ -1,4 +1,4 @@
-"""Starts a server on a port of its own, waits until it answers, has it visited, and stops it."""
+"""Starts a server on a port of its own, waits until it answers, runs a scenario against it, and stops it."""
 
 import json
 import os
@@ -20,29 +20,33 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.plan import MEASURED, NODE, OURS, PLAIN, THROTTLED, Visit
+from benchmarks.plan import BEFORE, MEASURED, NODE, OURS, PLAIN, THROTTLED, Scenario
 from chatio.config.settings import Settings
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
+_NO_FILE = ("--env-file", os.devnull)  # a .env would make two checkouts differ
+OWN_COMMAND = shlex.join(["python", "main.py", *_NO_FILE])
 _START_SECONDS = 15.0
 _STOP_SECONDS = 5.0
-_VISIT_SECONDS = 240.0
+_SCENARIO_SECONDS = 240.0
 _SPARE_FILES = 200
-_ASKING_SECONDS = 1.0
-# What a name of a limit has in it: LOGINS_PER_MINUTE, MESSAGE_BURST, FLOOD_EVENTS.
-_LIMIT = re.compile("_per_|_burst|^flood_")
+_SCRAPE_SECONDS = 1.0
+# Names of rate limits: LOGINS_PER_MINUTE, MESSAGE_BURST, FLOOD_EVENTS and their like.
+_RATE_LIMIT = re.compile("_per_|_burst|^flood_")
 
 
-class VisitError(Exception):
-    """A server did not start, or a visit did not come to its end; the text is for the operator."""
+class BenchmarkError(Exception):
+    """A server did not start, or a scenario did not come to its end; the text is for the operator."""
 
 
-def commands(ours: str) -> dict[str, list[str]]:
-    """How each server is started, from the root of the repository."""
+def commands(ours: str, baseline: Path | None) -> dict[str, list[str]]:
+    """The command of each server, run from the root of the repository; `baseline`: the checkout of `BEFORE`."""
     this = [sys.executable, *shlex.split(ours)[1:]] if ours.startswith("python ") else shlex.split(ours)
+    before = [] if baseline is None else [str(baseline / ".venv/bin/python"), str(baseline / "main.py"), *_NO_FILE]
     return {
         OURS: this,
+        BEFORE: before,
         THROTTLED: this,
         MEASURED: this,
         NODE: [shutil.which("node") or "node", str(HERE / "servers" / "node_server.js")],
@@ -51,13 +55,13 @@ def commands(ours: str) -> dict[str, list[str]]:
 
 
 def limits(server: str) -> dict[str, str]:
-    """The settings of `server`'s rate limits: off, or for `THROTTLED` on and each as high as it may be set."""
+    """Rate limits of `server` as settings: off, or for `THROTTLED` on and each as high as allowed."""
     if server != THROTTLED:
         return {"RATE_LIMITS": "off"}
     highest = {
         field.name.upper(): str(meta.le)
         for field in msgspec.structs.fields(Settings)
-        if _LIMIT.search(field.name)
+        if _RATE_LIMIT.search(field.name)
         for meta in field.type.__metadata__
         if meta.le is not None
     }
@@ -65,7 +69,7 @@ def limits(server: str) -> dict[str, str]:
 
 
 def raise_file_limit() -> int:
-    """Raise the limit of open files, for every process to come; returns how many clients it allows."""
+    """Raise the limit of open files, for child processes too. Returns how many clients it allows."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return hard - _SPARE_FILES
@@ -80,7 +84,7 @@ class Server:
 
 @contextmanager
 def running(name: str, command: list[str]) -> Iterator[Server]:
-    """A fresh server; its output goes to `results/NAME.log`. VisitError, if it is silent for 15 s."""
+    """A fresh server; its output goes to `results/NAME.log`. BenchmarkError if it does not listen within 15 s."""
     RESULTS.mkdir(exist_ok=True)
     port, secret = _free_port(), secrets.token_hex(32)
     environment = {
@@ -101,7 +105,7 @@ def running(name: str, command: list[str]) -> Iterator[Server]:
         process = subprocess.Popen(command, cwd=HERE.parent, env=environment, stdout=log, stderr=log)
         try:
             _await_port(name, process, port)
-            with _asked(metrics_port):
+            with _scraped(metrics_port):
                 yield Server(process.pid, port, secret)
         finally:
             process.terminate()
@@ -113,31 +117,31 @@ def running(name: str, command: list[str]) -> Iterator[Server]:
 
 
 @contextmanager
-def _asked(metrics_port: int | None) -> Iterator[None]:
-    """Meanwhile the metrics at that port are read every second; Prometheus' default is a minute."""
+def _scraped(metrics_port: int | None) -> Iterator[None]:
+    """Read the metrics at that port every second meanwhile, if there is one; Prometheus' default is a minute."""
     done = threading.Event()
 
-    def ask() -> None:
-        while not done.wait(_ASKING_SECONDS):
+    def scrape() -> None:
+        while not done.wait(_SCRAPE_SECONDS):
             with urllib.request.urlopen(
                 f"http://127.0.0.1:{metrics_port}/metrics", timeout=_STOP_SECONDS
             ) as answer:
                 assert b"chatio_deliveries_total" in answer.read()
 
-    asking = threading.Thread(target=ask)
+    scraping = threading.Thread(target=scrape)
     if metrics_port is not None:
-        asking.start()
+        scraping.start()
     try:
         yield
     finally:
         done.set()
         if metrics_port is not None:
-            asking.join()
+            scraping.join()
 
 
-def pay(visit: Visit, server: Server) -> dict[str, float]:
-    """The figures of one visit by a load process. VisitError, if it lost a client or its time was up."""
-    job = {**asdict(server), "upgraded": visit.upgraded, "steps": [asdict(step) for step in visit.steps]}
+def run_scenario(scenario: Scenario, server: Server) -> dict[str, float]:
+    """The figures of a scenario, run by a load process. BenchmarkError if that lost a client or took too long."""
+    job = {**asdict(server), "upgraded": scenario.upgraded, "steps": [asdict(step) for step in scenario.steps]}
     command = [sys.executable, "-m", "benchmarks.load"]
     try:
         done = subprocess.run(
@@ -146,12 +150,12 @@ def pay(visit: Visit, server: Server) -> dict[str, float]:
             input=json.dumps(job),
             capture_output=True,
             text=True,
-            timeout=_VISIT_SECONDS,
+            timeout=_SCENARIO_SECONDS,
         )
     except subprocess.TimeoutExpired as error:
-        raise VisitError(f"took more than {_VISIT_SECONDS:.0f} s") from error
+        raise BenchmarkError(f"took more than {_SCENARIO_SECONDS:.0f} s") from error
     if done.returncode:
-        raise VisitError(done.stderr.strip())
+        raise BenchmarkError(done.stderr.strip())
     figures: dict[str, float] = json.loads(done.stdout)
     return figures
 
@@ -171,4 +175,4 @@ def _await_port(name: str, process: "subprocess.Popen[bytes]", port: int) -> Non
             time.sleep(0.05)
         else:
             return
-    raise VisitError(f"{name} did not start; its output is in benchmarks/results/{name}.log")
+    raise BenchmarkError(f"{name} did not start; its output is in benchmarks/results/{name}.log")

@@ -1,4 +1,4 @@
-"""The main rows as an SVG of small bar charts, each with a scale of its own that begins at zero."""
+"""The main rows as an SVG of small bar charts, each with a scale of its own from zero."""
 
 from collections.abc import Iterator, Sequence
 from html import escape
@@ -13,7 +13,7 @@ _LEFT, _TOP, _BAR, _PITCH, _LONGEST = 20, 56, 16, 21, 320
 
 
 def draw(rows: Sequence[Row], found: Medians) -> str:
-    """The picture; rows without a figure of this server are left out."""
+    """The picture, without the rows that were not measured for this server."""
     shown = [row for row in rows if row.name in _SHOWN and row.figure in found.get(OURS, {})]
     lines = -(-len(shown) // _COLUMNS)
     width, height = _COLUMNS * _PANEL_WIDTH + _LEFT, _TOP + lines * _PANEL_HEIGHT

@@ -1,7 +1,7 @@
-"""What is measured: the visits paid to a freshly started server, and the rows of the table with their goals.
+"""What is measured: the scenarios run against freshly started servers, and the table's rows with their goals.
 
-A *step* measures under a label and yields figures named `label.what`; a *visit* is the steps that one server
-process goes through; a *row* compares one figure between servers, or between two figures of this one.
+A *step* measures under a label and yields figures named `label.what`. A *scenario* is the steps that one server
+process goes through. A *row* compares one figure between servers, or between two figures of this server.
 """
 
 from dataclasses import dataclass, replace
@@ -9,16 +9,20 @@ from typing import Literal
 
 OURS, NODE, PLAIN = "ours", "node", "plain"
 SERVERS = (OURS, NODE, PLAIN)
-THROTTLED = "throttled"  # ours with its rate limits on, each of them too high to be reached
-MEASURED = "measured"  # ours with METRICS_PORT set, and asked every second
+# Variants of this server:
+BEFORE = "before"  # another checkout of this repository
+THROTTLED = "throttled"  # with its rate limits on, each of them too high to be reached
+MEASURED = "measured"  # with METRICS_PORT set, and its metrics read every second
+VARIANTS = (BEFORE, THROTTLED, MEASURED)
 
 
 @dataclass(frozen=True)
 class Step:
-    """One measurement at `clients` connections; those that are missing are connected first.
+    """One measurement at `clients` connections; the missing connections are opened first.
 
-    closed: each of `senders` sends its next message when it has received its last. paced: they send in turn,
-    `rate` messages a second together. idle: nothing but the connecting itself, and the memory after it.
+    closed: each of `senders` clients sends its next message when it has received its last one.
+    paced: the senders take turns, and send `rate` messages a second together.
+    idle: no messages; measured are connecting and the memory afterwards.
     """
 
     action: Literal["closed", "paced", "idle"]
@@ -31,19 +35,19 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Visit:
+class Scenario:
     name: str
-    upgraded: bool  # the clients come by polling and upgrade
+    upgraded: bool  # the clients connect by polling and upgrade
     steps: tuple[Step, ...]
     servers: tuple[str, ...] = SERVERS
 
     def includes(self, server: str) -> bool:
-        return (OURS if server in (THROTTLED, MEASURED) else server) in self.servers
+        return (OURS if server in VARIANTS else server) in self.servers
 
 
 @dataclass(frozen=True)
 class Row:
-    """`figure` of this server over its own `baseline`, or over Node's `figure` without one, and its goal."""
+    """A goal for the ratio of this server's `figure` to its own `baseline` or, without one, to Node's `figure`."""
 
     name: str
     title: str
@@ -57,31 +61,31 @@ class Row:
         return ratio >= self.goal if self.at_least else ratio <= self.goal
 
 
-def visits(quick: bool, most_clients: int) -> tuple[Visit, ...]:
-    """Everything, or the same in small; `most_clients` is what the limit of open files leaves room for."""
+def scenarios(quick: bool, most_clients: int) -> tuple[Scenario, ...]:
+    """All scenarios with at most `most_clients` clients, or for `quick` with fewer clients and less time."""
     many = min(10_000, most_clients)
     full = (
-        Visit("websocket", False, (
+        Scenario("websocket", False, (
             Step("closed", "clients_100", 100, seconds=3),
             *_traffic(""),
             Step("closed", "clients_2000", 2_000, seconds=3),
         )),
-        Visit("logins", False, (
+        Scenario("logins", False, (
             Step("paced", "without_logins", 500, senders=20, seconds=8),
             Step("paced", "during_logins", 500, senders=20, seconds=8, logins=10),
         ), (OURS,)),
-        Visit("idle", False, (
+        Scenario("idle", False, (
             Step("idle", "idle_2000", 2_000),
             Step("idle", "idle_10000", many),
             Step("closed", "clients_10000", many),
         )),
-        Visit("upgraded", True, _traffic("upgraded_")),
-        Visit("upgraded idle", True, (
+        Scenario("upgraded", True, _traffic("upgraded_")),
+        Scenario("upgraded idle", True, (
             Step("idle", "upgraded_idle_2000", 2_000),
             Step("idle", "upgraded_idle_10000", many),
         )),
     )  # fmt: skip
-    return tuple(_small(visit) for visit in full) if quick else full
+    return tuple(_small(scenario) for scenario in full) if quick else full
 
 
 def _traffic(prefix: str) -> tuple[Step, ...]:
@@ -92,10 +96,10 @@ def _traffic(prefix: str) -> tuple[Step, ...]:
     )
 
 
-def _small(visit: Visit) -> Visit:
+def _small(scenario: Scenario) -> Scenario:
     return replace(
-        visit,
-        steps=tuple(replace(s, clients=max(100, s.clients // 10), seconds=s.seconds / 4) for s in visit.steps),
+        scenario,
+        steps=tuple(replace(s, clients=max(100, s.clients // 10), seconds=s.seconds / 4) for s in scenario.steps),
     )
 
 
@@ -128,8 +132,8 @@ ROWS = (
 )  # fmt: skip
 
 
-def only(all_visits: tuple[Visit, ...], rows: tuple[Row, ...]) -> tuple[Visit, ...]:
-    """The visits cut down to the steps that these rows need."""
+def only(everything: tuple[Scenario, ...], rows: tuple[Row, ...]) -> tuple[Scenario, ...]:
+    """The scenarios cut down to the steps that these rows need."""
     wanted = {figure.partition(".")[0] for row in rows for figure in (row.figure, row.baseline) if figure}
-    cut = (replace(v, steps=tuple(s for s in v.steps if s.label in wanted)) for v in all_visits)
-    return tuple(visit for visit in cut if visit.steps)
+    cut = (replace(s, steps=tuple(step for step in s.steps if step.label in wanted)) for s in everything)
+    return tuple(scenario for scenario in cut if scenario.steps)

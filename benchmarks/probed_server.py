@@ -1,36 +1,41 @@
-"""The server as it is, with a probe on its event loop: on its end it prints the longest stall, in milliseconds."""
+"""The server with a probe on its event loop: at its end it prints the loop's longest stall in milliseconds.
+
+    python -m benchmarks.probed_server [NICENESS]
+
+`NICENESS` of the threads that hash passwords; the server's own, if it is not given.
+"""
 
 import asyncio
-import os
+import sys
 
-import main
-from chatio.config.loader import load
-from chatio.server.systemd import SystemdNotifier
-from chatio.telemetry.counters import LabelledCounter
-from chatio.telemetry.log_handler import ERRORS
+from benchmarks.alongside import serve_alongside
+from chatio.accounts import passwords
 
 TICK_SECONDS = 0.001
 
 
-async def run() -> None:
-    loop = asyncio.get_running_loop()
-    longest = 0.0
+class StallProbe:
+    """Measures by how much a timer of one millisecond is late."""
 
-    async def probe() -> None:
-        nonlocal longest
+    def __init__(self) -> None:
+        self.longest_seconds = 0.0
+
+    async def run(self) -> None:
+        """Measure until cancelled."""
+        loop = asyncio.get_running_loop()
         while True:
             due = loop.time() + TICK_SECONDS
             await asyncio.sleep(TICK_SECONDS)
-            longest = max(longest, loop.time() - due)
+            self.longest_seconds = max(self.longest_seconds, loop.time() - due)
 
-    probing = asyncio.create_task(probe())
-    await main.run(load(os.environ), SystemdNotifier(), LabelledCounter(ERRORS))
-    probing.cancel()
-    print(f"longest stall {longest * 1000:.1f} ms", flush=True)
+
+def main(niceness: int | None) -> None:
+    if niceness is not None:
+        passwords.HASHING_NICENESS = niceness
+    probe = StallProbe()
+    serve_alongside(probe.run)
+    print(f"longest stall {probe.longest_seconds * 1000:.1f} ms", flush=True)
 
 
 if __name__ == "__main__":
-    import logging
-
-    logging.basicConfig(level="INFO")
-    asyncio.run(run())
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else None)

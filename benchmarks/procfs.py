@@ -1,4 +1,4 @@
-"""What a process has used, from /proc (Linux): CPU time and memory. Threads count, child processes do not."""
+"""CPU time and memory of a process, from /proc (Linux): with its threads, without child processes."""
 
 import os
 from pathlib import Path
@@ -17,4 +17,4 @@ def memory_kib(pid: int) -> int:
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
         if line.startswith("Pss:"):
             return int(line.split()[1])
-    raise ValueError("smaps_rollup without Pss")
+    raise ValueError("smaps_rollup has no Pss")

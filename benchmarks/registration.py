@@ -1,26 +1,28 @@
-"""A hundred registrations at once: how long does anybody else wait meanwhile?
+"""How long other requests wait while a hundred users register at once.
 
     python -m benchmarks.registration [ROUNDS]
 
-Asks GET /user one after the other while 100 people register, with the hashing threads stepping back (niceness, as
-they do) and without, A B A B. Prints the slowest answer and the event loop's longest stall for each run.
+100 clients register, and meanwhile one client sends GET /user again and again. Each round measures the hashing
+threads at niceness 10, as the server has them, and at 0. Each run prints the median and the slowest answer and the
+longest stall of the event loop.
 """
 
 import asyncio
 import json
-import os
+import statistics
 import sys
 import time
 
+from benchmarks.launch import RESULTS, Server, running
+
+NAME = "registration"
 REGISTRATIONS = 100
-SERVER = (
-    "import chatio.passwords as p, sys; p.HASHING_NICENESS = int(sys.argv[1]); "
-    "import runpy; runpy.run_module('benchmarks.probed_server', run_name='__main__')"
-)
+NICENESSES = (10, 0)
 
 
-async def call(port: int, method: str, path: str, body: object = None, token: str = "") -> tuple[int, bytes]:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+async def call(server: Server, method: str, path: str, body: object = None, token: str = "") -> tuple[int, bytes]:
+    """Status and body of a request on a connection of its own, however long it takes."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     data = json.dumps(body).encode() if body is not None else b""
     head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {len(data)}\r\n"
     writer.write(head.encode() + f"Authorization: Bearer {token}\r\n\r\n".encode() + data)
@@ -29,56 +31,43 @@ async def call(port: int, method: str, path: str, body: object = None, token: st
     return int(answer.split(b" ", 2)[1]), answer.partition(b"\r\n\r\n")[2]
 
 
-def person(number: int) -> dict[str, str]:
+def account(number: int) -> dict[str, str]:
     return {"name": f"P{number}", "email": f"p{number}@chat.test", "password": "correct horse"}
 
 
-async def measure(niceness: int) -> str:
-    server = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-c",
-        SERVER,
-        str(niceness),
-        env={
-            **os.environ,
-            "SERVER_PORT": "0",
-            "SERVER_HOST": "127.0.0.1",
-            "JWT_SECRET_KEY": "k" * 32,
-            "OVERLOAD_LAG_SECONDS": "0",
-        },
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    assert server.stderr is not None
-    line = await server.stderr.readline()
-    port = int(line.rsplit(b":", 1)[1])
-    await call(port, "POST", "/register", person(0))
-    token = json.loads((await call(port, "POST", "/login", person(0)))[1])["token"]
+async def register_and_ask(server: Server) -> str:
+    """Register all users at once; how long that took, and how long GET /user took meanwhile."""
+    await call(server, "POST", "/register", account(0))
+    token = json.loads((await call(server, "POST", "/login", account(0)))[1])["token"]
     started = time.monotonic()
-    waves = asyncio.gather(*(call(port, "POST", "/register", person(n)) for n in range(1, REGISTRATIONS + 1)))
-    answers = []
-    while not waves.done():
+    registrations = asyncio.gather(
+        *(call(server, "POST", "/register", account(number)) for number in range(1, REGISTRATIONS + 1))
+    )
+    seconds = []
+    while not registrations.done():
         begun = time.monotonic()
-        status, _ = await call(port, "GET", "/user", token=token)
+        status, _ = await call(server, "GET", "/user", token=token)
         assert status == 200
-        answers.append(time.monotonic() - begun)
-    assert [status for status, _ in await waves] == [201] * REGISTRATIONS
-    took = time.monotonic() - started
-    server.terminate()
-    stdout, _ = await server.communicate()
-    answers.sort()
+        seconds.append(time.monotonic() - begun)
+    assert [status for status, _ in await registrations] == [201] * REGISTRATIONS
     return (
-        f"niceness {niceness:2}: {took:.1f} s; {len(answers)} GET /user, "
-        f"median {answers[len(answers) // 2] * 1000:.1f} ms, slowest {answers[-1] * 1000:.1f} ms; "
-        f"{stdout.decode().strip()}"
+        f"{time.monotonic() - started:.1f} s; {len(seconds)} GET /user, "
+        f"median {statistics.median(seconds) * 1000:.1f} ms, slowest {max(seconds) * 1000:.1f} ms"
     )
 
 
-async def main(rounds: int) -> None:
+def measure(niceness: int) -> str:
+    with running(NAME, [sys.executable, "-m", "benchmarks.probed_server", str(niceness)]) as server:
+        answers = asyncio.run(register_and_ask(server))
+    stall = (RESULTS / f"{NAME}.log").read_text().splitlines()[-1]
+    return f"niceness {niceness:2}: {answers}; {stall}"
+
+
+def main(rounds: int) -> None:
     for _ in range(rounds):
-        for niceness in (10, 0):
-            print(await measure(niceness), flush=True)
+        for niceness in NICENESSES:
+            print(measure(niceness), flush=True)
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 2))
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 2)

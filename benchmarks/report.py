@@ -1,4 +1,4 @@
-"""Turns the figures of a run into text: medians, ratios, goals met or not, and what it was measured on."""
+"""The figures of a run as text: medians, ratios, goals met or not, and the machine and versions."""
 
 import importlib.metadata
 import json
@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from benchmarks.plan import MEASURED, NODE, OURS, PLAIN, THROTTLED, Row
+from benchmarks.plan import BEFORE, MEASURED, NODE, OURS, PLAIN, THROTTLED, Row
 
 Medians = dict[str, dict[str, float]]  # server, figure
 
@@ -17,10 +17,11 @@ NAMES = {
     OURS: "this server",
     NODE: "Node, Socket.IO",
     PLAIN: "python-socketio as it comes",
+    BEFORE: "this server, before",
     THROTTLED: "this server, rate limits on",
     MEASURED: "this server, asked for metrics every second",
 }
-_BUSY = 0.9  # of one core: what is above is a process that could not have done more
+_BUSY = 0.9  # of one core: a process above this share could not have done more
 _NOT_MEASURED = "-"
 _SOCKET_IO = Path(__file__).parent / "node_modules" / "socket.io" / "package.json"
 
@@ -37,14 +38,17 @@ def medians(rounds: dict[str, list[dict[str, float]]]) -> Medians:
 
 
 def ratio(row: Row, found: Medians) -> float | None:
-    """What the goal is about: this server's figure over its baseline. None, if either was not measured."""
-    value = found.get(OURS, {}).get(row.figure)
+    """The ratio that the row's goal is for. None if one of its figures was not measured."""
     base = found.get(OURS, {}).get(row.baseline) if row.baseline else found.get(NODE, {}).get(row.figure)
+    return _share(found.get(OURS, {}).get(row.figure), base)
+
+
+def _share(value: float | None, base: float | None) -> float | None:
     return value / base if value is not None and base else None
 
 
 def number(value: float | None) -> str:
-    """Three significant digits, thousands with commas; a dash for what was not measured."""
+    """Three significant digits, thousands with commas; a dash for a figure that was not measured."""
     if value is None:
         return _NOT_MEASURED
     if value >= 100:
@@ -64,18 +68,27 @@ def table(rows: Sequence[Row], found: Medians) -> Iterator[str]:
         yield f"| {row.title} | {row.unit} | {' | '.join(values)} | {number(reached)} | {goal} | {verdict} |"
 
 
-def beside(rows: Sequence[Row], found: Medians, other: str) -> Iterator[str]:
-    """What it costs this server to be `other`, as a Markdown table."""
-    yield f"| what | unit | {NAMES[OURS]} | {NAMES[other]} | ratio |"
+def compared(rows: Sequence[Row], found: Medians, variant: str) -> Iterator[str]:
+    """This server and a variant of it as a Markdown table."""
+    yield f"| what | unit | {NAMES[OURS]} | {NAMES[variant]} | ratio |"
     yield "| --- | --- | --: | --: | --: |"
     for row in rows:
-        off, on = (found[server].get(row.figure) for server in (OURS, other))
-        share = on / off if on is not None and off else None
-        yield f"| {row.title} | {row.unit} | {number(off)} | {number(on)} | {number(share)} |"
+        ours, other = found.get(OURS, {}).get(row.figure), found[variant].get(row.figure)
+        yield f"| {row.title} | {row.unit} | {number(ours)} | {number(other)} | {number(_share(other, ours))} |"
+
+
+def before_and_now(rows: Sequence[Row], found: Medians) -> Iterator[str]:
+    """Two checkouts of this server as a Markdown table, with their ratios to each other and to Node's figure."""
+    yield "| what | unit | before | now | now / before | before / Node | now / Node |"
+    yield "| --- | --- | --: | --: | --: | --: | --: |"
+    for row in rows:
+        before, now, node = (found.get(server, {}).get(row.figure) for server in (BEFORE, OURS, NODE))
+        values = [before, now, _share(now, before), _share(before, node), _share(now, node)]
+        yield f"| {row.title} | {row.unit} | {' | '.join(map(number, values))} |"
 
 
 def growth(found: Medians) -> Iterator[str]:
-    """CPU for a delivery by the number of clients, one sender; nothing if it was not measured."""
+    """CPU of a delivery by the number of clients, one sender, as a Markdown table; empty if not measured."""
     sizes = {"100": "clients_100", "500": "one", "2,000": "clients_2000", "10,000": "clients_10000"}
     lines = {
         server: [number(figures.get(f"{label}.cpu_us")) for label in sizes.values()]
@@ -89,19 +102,19 @@ def growth(found: Medians) -> Iterator[str]:
 
 
 def load_tool(found: Medians) -> Iterator[str]:
-    """What the load process itself cost, and where it, not the server, was the limit."""
+    """CPU of the load process itself, and the steps in which it was the limit, not the server."""
     for server, figures in found.items():
         costs = {name.partition(".")[0]: cost for name, cost in figures.items() if name.endswith(".load_us")}
         if costs:
-            told = ", ".join(f"{label} {number(cost)}" for label, cost in sorted(costs.items()))
-            yield f"- {NAMES[server]}: {told} µs a delivery."
+            costs_text = ", ".join(f"{label} {number(cost)}" for label, cost in sorted(costs.items()))
+            yield f"- {NAMES[server]}: {costs_text} µs a delivery."
         for label in sorted(costs):
             if figures[f"{label}.load_busy"] > _BUSY:
                 yield f"- {NAMES[server]}, {label}: **the load tool was the limit**; the server can do more."
 
 
 def machine() -> Iterator[str]:
-    """What the run was made on; no names of machines or people."""
+    """Hardware and versions; no names of machines or users."""
     yield f"- {os.cpu_count()} cores, {_processor()}, {platform.system()} {platform.release()}; loopback"
     versions = [f"{name} {importlib.metadata.version(name)}" for name in ("tornado", "python-socketio")]
     yield f"- Python {platform.python_version()}, {', '.join(versions)}"
@@ -115,6 +128,13 @@ def _processor() -> str:
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
     return platform.machine()
+
+
+def _main_table(rows: Sequence[Row], found: Medians) -> Iterator[str]:
+    if BEFORE in found:
+        return before_and_now(rows, found)
+    variant = next((variant for variant in (THROTTLED, MEASURED) if variant in found), None)
+    return table(rows, found) if variant is None else compared(rows, found, variant)
 
 
 def document(
@@ -131,12 +151,7 @@ def document(
             *(["**A smoke test: fewer clients than the rows say, a quarter of the time.**"] if quick else []),
         ],
         list(machine()),
-        list(
-            next(
-                (beside(rows, found, other) for other in (THROTTLED, MEASURED) if other in found),
-                table(rows, found),
-            )
-        ),
+        list(_main_table(rows, found)),
         list(growth(found)),
         ["The load tool's own CPU:", "", *load_tool(found)],
         [f"- **failed**: {failure}" for failure in failures],

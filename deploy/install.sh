@@ -1,19 +1,19 @@
 #!/bin/sh
-# Installs the server as a systemd service, or upgrades it. Run it as root, from anywhere in or outside this folder.
+# Installs or upgrades the server as a systemd service. Run it as root, from any folder.
 #
 #   install.sh                  install, or upgrade and keep key, settings and data
-#   install.sh --rollback       go back to the release before; once more, and forth again
-#   install.sh --uninstall      take service and code away; key, settings and data stay
-#   install.sh --purge          take those away too
-#   install.sh --root DIR       (with any of them) only put the files under DIR; needs neither root nor systemd
+#   install.sh --rollback       go back to the previous release; run it again to undo that
+#   install.sh --uninstall      remove service and code; key, settings and data stay
+#   install.sh --purge          remove key, settings and data too
+#   install.sh --root DIR       (with any of these) only put the files under DIR; needs neither root nor systemd
 #
-# What it makes:
+# Files that it makes:
 #   /opt/chatio/releases/NAME   the code and a virtual environment of its own
-#   /opt/chatio/current         the release that runs; the one before it is kept beside it, as "previous"
+#   /opt/chatio/current         the release that runs; the one before it is kept as /opt/chatio/previous
 #   /etc/chatio/                chatio.env (settings) and jwt_secret_key, written once and then left alone
 #   /var/lib/chatio             data, made by systemd
-# A release becomes the current one when its environment is complete and it finds the settings sound; until then
-# nothing that runs is touched.
+# A release becomes the current one after its environment is complete and its check of the settings has passed. Until
+# then the running server is not touched.
 set -eu
 umask 022
 
@@ -33,7 +33,7 @@ main() {
             --uninstall) action=uninstall ;;
             --purge) action=purge ;;
             --root) [ $# -ge 2 ] || fail "--root needs a folder"; root=$(mkdir -p "$2" && cd "$2" && pwd); shift ;;
-            *) fail "what is $1? See the first lines of this file." ;;
+            *) fail "unknown option $1; the first lines of this file list the options" ;;
         esac
         shift
     done
@@ -47,16 +47,16 @@ main() {
 }
 
 need_a_machine() {
-    [ "$(id -u)" = 0 ] || fail "this needs root (sudo $0)"
-    [ -d /run/systemd/system ] || fail "systemd does not run here"
-    [ "$(systemd_version)" -ge 250 ] || fail "systemd 250 or newer is needed, for credentials"
+    [ "$(id -u)" = 0 ] || fail "root is needed: sudo $0"
+    [ -d /run/systemd/system ] || fail "systemd is not running on this machine"
+    [ "$(systemd_version)" -ge 250 ] || fail "systemd 250 or newer is needed (credentials)"
 }
 
 systemd_version() { systemctl --version | sed -n '1s/^systemd \([0-9]*\).*/\1/p'; }
 
 install_all() {
     release=$opt/releases/$(date -u +%Y%m%d-%H%M%S)
-    [ ! -e "$release" ] || fail "$release is there already; try again in a second"
+    [ ! -e "$release" ] || fail "$release exists already; try again in a second"
     trap 'rm -rf "$release"' EXIT
     put_code
     put_settings
@@ -64,32 +64,33 @@ install_all() {
     switch
     trap - EXIT
     if real && ! start; then
-        [ -e "$opt/previous" ] || fail "it does not start: journalctl -u chatio"
+        [ -e "$opt/previous" ] || fail "the server does not start; look at: journalctl -u chatio"
         swap
         start || true
-        fail "it does not start, and the release before it is back: journalctl -u chatio"
+        fail "the new release does not start; the previous release is back. Look at: journalctl -u chatio"
     fi
     forget_old_releases
-    say "Installed in $release; settings are in $etc/chatio.env"
+    say "Installed in $release. Settings: $etc/chatio.env"
 }
 
 roll_back() {
-    [ -e "$opt/previous" ] || fail "there is no release before this one"
+    [ -e "$opt/previous" ] || fail "there is no previous release"
     swap
-    if real; then start || fail "it does not start: journalctl -u chatio"; fi
-    say "Back in $(readlink -f "$opt/current")"
+    if real; then start || fail "the server does not start; look at: journalctl -u chatio"; fi
+    say "The current release is $(readlink -f "$opt/current")"
 }
 
 put_code() {
     mkdir -p "$release"
-    for part in main.py chatio handlers web requirements.txt README.md LICENSE CHANGELOG.md .env.example deploy; do
+    for part in main.py chatio handlers web requirements.txt README.md docs LICENSE CHANGELOG.md \
+        .env.example deploy; do
         if [ -e "$source/$part" ]; then cp -R "$source/$part" "$release/"; fi
     done
     (cd "$release" && sh "$source/tools/get-client.sh")
     find "$release" -name __pycache__ -prune -exec rm -rf {} +
     sh "$source/tools/make-venv.sh" "$release/.venv"
     "$release/.venv/bin/python" -m pip install --quiet --disable-pip-version-check -r "$release/requirements.txt"
-    # Compiled here, since the service may write nothing there.
+    # Compile now: the service may not write to this folder.
     "$release/.venv/bin/python" -m compileall -q "$release/main.py" "$release/chatio" "$release/handlers"
 }
 
@@ -104,12 +105,12 @@ put_settings() {
 }
 
 check_settings() {
-    # As the service would be started, and with a word on every name that is no setting.
+    # With the environment of the service. The check also warns of names that are no setting.
     previous=$etc/jwt_secret_key_previous
     [ -e "$previous" ] || previous=/dev/null
     env -i PATH="$PATH" JWT_SECRET_KEY_FILE="$etc/jwt_secret_key" JWT_SECRET_KEY_PREVIOUS_FILE="$previous" \
         "$release/.venv/bin/python" "$release/main.py" --check --env-file "$etc/chatio.env" ||
-        fail "the settings in $etc/chatio.env are not sound; what runs was not touched"
+        fail "the settings in $etc/chatio.env are invalid; the running server was not touched"
 }
 
 switch() {
@@ -144,7 +145,7 @@ start() {
     # shellcheck disable=SC2086 # two names
     systemctl --quiet enable $units
     systemctl start chatio.socket
-    systemctl restart chatio.service # whoever comes meanwhile waits in the socket
+    systemctl restart chatio.service # new clients wait in the socket meanwhile
 }
 
 forget_old_releases() {
@@ -164,14 +165,14 @@ uninstall() {
     fi
     for unit in $units; do rm -f "$system/$unit"; done
     rm -f "$system/chatio.service.d/restart.conf"
-    rmdir "$system/chatio.service.d" 2>/dev/null || true # what an operator wrote there stays
+    rmdir "$system/chatio.service.d" 2>/dev/null || true # files of the operator stay
     rm -rf "$opt"
     real && systemctl daemon-reload
     if [ "$action" = purge ]; then
         rm -rf "$etc" "$root/var/lib/chatio" "$root/var/lib/private/chatio"
-        say "Nothing is left"
+        say "Removed, with key, settings and data"
     else
-        say "Key and settings are still in $etc, data in $root/var/lib/chatio; --purge takes them away too"
+        say "Removed. Key and settings are still in $etc, data in $root/var/lib/chatio; --purge removes them too"
     fi
 }
 

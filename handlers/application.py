@@ -13,13 +13,14 @@ from chatio.chat.presence import Presence
 from chatio.config.settings import Settings
 from chatio.realtime import LoadShedding, RealtimeOptions, Server, create_server
 from chatio.server.in_flight import InFlightRequests
-from chatio.server.lifecycle import Lifecycle
+from chatio.server.lifecycle import Lifecycle, Phase
 from chatio.stores.memory import MemoryUserStore
 from chatio.telemetry.counters import LabelledCounter
 from chatio.throttling.client_ip import Network
 from chatio.throttling.load_shedding import LoopLagMonitor
 from handlers import limits
-from handlers.chat.namespace import NAMESPACE, ChatNamespace
+from handlers.chat.namespace import NAMESPACE, USER_FULL, ChatNamespace
+from handlers.chat.rate_limits import FLOOD, JOIN_RATE
 from handlers.chat.session_expiry import SessionExpiry
 from handlers.cors import Cors, socket_origins
 from handlers.docs.asyncapi import asyncapi_document
@@ -89,11 +90,14 @@ def build_chat(settings: Settings, core: Core) -> Chat:
         ping_interval=settings.ping_interval_seconds,
         ping_timeout=settings.ping_timeout_seconds,
         admission_checks=(LoadShedding(core.load.retry_after_seconds),),
+        close_reasons=(USER_FULL, JOIN_RATE, FLOOD),
+        lifecycle=core.lifecycle,
     )
     server, socket_handler = create_server(limits.with_connection_limits(options, settings))
     sessions = SessionExpiry(server, NAMESPACE, core.tokens)
     namespace = ChatNamespace(
         server,
+        lifecycle=core.lifecycle,
         sessions=sessions,
         log=core.log,
         presence=core.presence,
@@ -122,9 +126,9 @@ def build_rest(settings: Settings, core: Core, chat: Chat, *, page_folder: Path)
         registrations=limits.registration_limit(settings),
         end_sockets=chat.sessions.end_revoked,
         readiness={
-            "stopping": lambda: core.lifecycle.is_stopping,
+            "stopping": lambda: core.lifecycle.phase is not Phase.SERVING,
             "overloaded": lambda: core.load.is_on,
-            "full": lambda: chat.server.eio.crowd.is_full,
+            "full": lambda: chat.server.eio.connection_limit.is_full,
         },
     )
     metrics = RequestMetrics()

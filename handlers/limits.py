@@ -13,13 +13,15 @@ from tornado.httpserver import HTTPServer
 from chatio.accounts.login_throttle import LoginThrottle
 from chatio.chat.message_rates import MessageRateLimits, Rates
 from chatio.config.settings import Settings
-from chatio.realtime import HandshakeRate, Pace, RealtimeOptions
+from chatio.realtime import CloseReason, HandshakeRate, RealtimeOptions
 from chatio.server.connection_limit import CONNECTIONS_PER_CLIENT, LimitedHTTPServer
 from chatio.throttling.client_ip import Network
 from chatio.throttling.open_files import capacity
 from chatio.throttling.rate_limiter import RateLimiter
 
 logger = logging.getLogger("chatio")
+
+TCP_CONNECTIONS_FULL = CloseReason("address_full", "too many TCP connections from one address")
 
 
 def are_on(settings: Settings) -> bool:
@@ -46,19 +48,20 @@ def with_connection_limits(options: RealtimeOptions, settings: Settings) -> Real
         options,
         max_connections_per_address=per_address,
         admission_checks=(*options.admission_checks, HandshakeRate(handshakes)),
-        input_rate=Pace(settings.input_bytes_per_second, settings.input_burst_bytes),
+        input_bytes_per_second=settings.input_bytes_per_second,
+        input_burst_bytes=settings.input_burst_bytes,
     )
 
 
 def http_server_factory(
-    settings: Settings, trusted: tuple[Network, ...], refused: Callable[[str, str], None]
+    settings: Settings, trusted: tuple[Network, ...], refused: Callable[[str, CloseReason], None]
 ) -> Callable[..., HTTPServer]:
     """The class of the HTTP server, or what makes one that limits TCP connections per address."""
     if not are_on(settings):
         return HTTPServer
     return partial(
         LimitedHTTPServer,
-        refused=refused,
+        refused=lambda address: refused(address, TCP_CONNECTIONS_FULL),
         most_per_address=CONNECTIONS_PER_CLIENT * settings.max_connections_per_address,
         trusted=trusted,
     )

@@ -1,6 +1,6 @@
 #!/bin/sh
-# The page at / uses the official socket.io-client. It is a part of the server that may be missing: no failure here
-# keeps `make run` from starting it.
+# Gets the official socket.io-client for the page at /. The server also runs without the page, so a failure here does
+# not stop `make run`.
 if ! command -v npm >/dev/null; then
     echo "npm is not installed: the server runs, without the page at /" >&2
 elif ! npm ci --prefix web --omit=dev --silent; then

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes the virtual environment $1. Debian keeps the half of venv that brings pip in a package of its own.
+# Makes the virtual environment $1. On Debian, the part of venv that installs pip is a package of its own.
 set -eu
 if ! python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
     echo "This server needs Python 3.11 or newer; python3 here is $(python3 --version 2>&1)." >&2

@@ -1,6 +1,6 @@
 """Write a new .env from .env.example, with a fresh secret that only its owner can read.
 
-python make_env.py .env.example .env
+python tools/make_env.py .env.example .env
 """
 
 import os

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The browser tests drive Debian's Chromium.
+# Installs Debian's Chromium for the browser tests.
 set -eu
 if [ -x /usr/bin/chromium ]; then
     exit 0

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The tests of deploy/ use the real nginx, shellcheck, openssl, and systemd's own judgement of the unit.
+# Installs what the tests of deploy/ use: nginx, shellcheck, openssl and systemd-analyze.
 set -eu
 missing=
 for program in nginx shellcheck openssl systemd-analyze; do

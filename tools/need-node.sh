@@ -1,5 +1,5 @@
 #!/bin/sh
-# The tests drive the official Socket.IO clients, which need Node.js 18 or newer and npm.
+# Installs Node.js 18 or newer and npm, for tests with the official Socket.IO clients.
 set -eu
 if command -v node >/dev/null && command -v npm >/dev/null; then
     exit 0

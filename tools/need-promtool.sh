@@ -1,6 +1,6 @@
 #!/bin/sh
-# The tests of the metrics use promtool. It comes with Prometheus, whose service nobody asked for: so it is taken out
-# of Debian's package, into the folder that is named, and nothing is installed.
+# Puts promtool into the folder $1, for the tests of the metrics. promtool is part of Debian's package of Prometheus,
+# which would start a service. So this script unpacks that package and installs nothing.
 set -eu
 bin=$1
 PATH="$bin:$PATH"

@@ -1,4 +1,4 @@
-"""Calling the application's handlers, once each, whatever their signature.
+"""Call the application's handlers, once each, whatever their signature.
 
 The library calls a handler, and if that raises TypeError calls it again with fewer arguments: a handler with
 a bug of its own runs twice. Here the signature decides beforehand.
@@ -10,10 +10,10 @@ from functools import lru_cache
 from typing import Any
 
 
-async def call(handler: Callable[..., Any], args: tuple[Any, ...], *, optional: bool = False) -> Any:
-    """`handler(*args)`, awaited if it is to be.
+async def invoke(handler: Callable[..., Any], args: tuple[Any, ...], *, optional: bool = False) -> Any:
+    """Return `handler(*args)`, awaited if it is awaitable.
 
-    `optional`: leave the last argument out if it takes one fewer.
+    `optional`: leave the last argument out if the handler takes one fewer.
     """
     if optional and not takes(handler, len(args)) and takes(handler, len(args) - 1):
         args = args[:-1]
@@ -23,7 +23,7 @@ async def call(handler: Callable[..., Any], args: tuple[Any, ...], *, optional: 
 
 @lru_cache(maxsize=256)
 def takes(handler: Callable[..., Any], count: int) -> bool:
-    """`handler` can be called with `count` positional arguments."""
+    """Whether `handler` can be called with `count` positional arguments."""
     try:
         inspect.signature(handler).bind(*[None] * count)
     except TypeError:

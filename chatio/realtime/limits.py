@@ -1,35 +1,33 @@
-"""Every bound on what a stranger may send, or may make this process hold, in one place.
+"""Limits: every bound on what an unauthenticated client may send, or may make this process hold, in one place.
 
-Each stands with the precedent it was taken from. None of them is an option: an operator turns the two that
-the library already names (`max_http_buffer_size`, the ping times), and these follow.
+Each stands with its precedent. None of them is an option: an operator sets the ones that the library already names
+(`max_http_buffer_size`, the ping times), and these follow.
 """
 
 KIB = 1024
 
 # One connection may hold this much input before a CONNECT of its own was accepted. A JWT of 8 KiB fits twice.
 BEFORE_CONNECT_BYTES = 16 * KIB
-# What is read from a socket in one turn of the loop: a flood of tiny frames costs bystanders 5 ms a turn, not
-# 20.
+# One read from a socket in one turn of the loop: a flood of tiny frames costs other clients 5 ms a turn, not 20.
 READ_BYTES = 16 * KIB
 # Packets of one polling body that are read in one turn of the loop: half a million pongs fit into 1 MB, and took
 # 0.56 s.
 PACKETS_PER_TURN = 1000
 # Received and not yet handled messages of one connection; beyond it, its socket is not read.
-INBOX_BYTES = 64 * KIB
-# What a queued message costs beside its own bytes (the str object, the slot).
+RECEIVE_QUEUE_BYTES = 64 * KIB
+# Cost of a queued message beside its own bytes (the str object, the slot).
 MESSAGE_OVERHEAD_BYTES = 64
-# Handlers of one connection that run at once when `async_handlers` is on; beyond it, its socket is not read.
-MAX_RUNNING_HANDLERS = 1000
-# Output that a client has not taken yet; beyond it, it is dropped. Centrifugo: 1 MiB; a broadcast of 4 MB
+# Output that a client has not taken yet; beyond it, the client is dropped. Centrifugo: 1 MiB; a broadcast of 4 MB
 # fits.
 PENDING_OUTPUT_BYTES = 4_000_000
 
-# What one `send` is given, and what one client may hold back of a log.
-PIECE_BYTES = 64 * KIB
+# One chunk: the most that one `send` is given, and that one client may hold back of a log.
+CHUNK_BYTES = 64 * KIB
 
-# JSON nests no deeper than this, arguments' list included. RapidJSON and msgspec recurse; people do not.
+# JSON nests no deeper than this, arguments' list included. RapidJSON and msgspec recurse; users do not.
 MAX_JSON_DEPTH = 32
-# Values in one message, with those inside others; the page's have six. 1 MB of empty arrays took 76 ms to read.
+# Values in one message, nested ones included; the page's messages have six. 1 MB of empty arrays took 76 ms to
+# read.
 MAX_JSON_VALUES = 10_000
 # Digits of an integer in JSON. The library's own figure, and far from where Python's `int()` turns quadratic.
 MAX_INTEGER_DIGITS = 100
@@ -41,29 +39,30 @@ MAX_NAMESPACE_CHARS = 128
 # Namespaces that one connection may be in. Matters where `namespaces="*"`.
 MAX_NAMESPACES = 32
 
-# A WebSocket that came for an upgrade finishes it within this time. Node's `upgradeTimeout`.
+# A WebSocket finishes its upgrade within this time. Node's `upgradeTimeout`.
 UPGRADE_SECONDS = 10.0
-# CONNECTs of one connection that are refused; the next one closes it. Each takes 0.1 ms, and a stranger has no
-# pace but that of bytes: so all that one connection may ask for costs about what its handshake did.
+# Refused CONNECTs of one connection; the next one closes it. Each takes 0.1 ms, and an unauthenticated client has
+# no rate but that of its bytes: so all that one connection may ask for costs about what its handshake did.
 MAX_REFUSED_CONNECTS = 10
 # After a refused CONNECT the client has this long to leave by itself.
 REFUSED_SECONDS = 1.0
-# Who is to come again later is let go after this time, without an answer: the official clients are back 1 s after
-# a connection ends, and who has one page too many should not sign in with it every second.
+# A client that is to come back later is closed after this time, without an answer: the official clients are back 1
+# s after a connection ends, and a user with one connection too many should not sign in with it every second.
 LATER_SECONDS = 5.0
-# What the head of a polling request counts as, beside its body; a browser's has 400 to 700.
+# The head of a polling request counts as so many bytes beside its body; a browser's has 400 to 700.
 HEAD_BYTES = 512
-# A closed WebSocket waits this long for its peer to take the close frame, and then for its FIN.
+# A closed WebSocket waits this long for its client to take the close frame, and then for its FIN.
 LINGER_SECONDS = 1.0
-# What a connect handler sends follows the CONNECT answer at this distance: a client that takes one message
-# for each turn of its loop, as the official suite does, misses the second of two that come in one segment.
+# Packets that a connect handler sends follow the CONNECT answer at this distance: a client that takes one message
+# for each turn of its loop, as the official suite does, misses the second of two that arrive in one segment.
 CONNECT_GAP_SECONDS = 0.002
-# A polling client that says "close" may have sent a GET beside it, on a connection that is read a little
-# later.
+# A polling client that says CLOSE may have sent a GET beside it, on a connection that is read a little later.
 LEAVING_SECONDS = 0.05
-# After so long another server is likely to be there for who was refused because this one leaves.
+# After so long another server is likely to be there for a client that a draining server refused.
 LEAVING_RETRY_SECONDS = 2
-# What is read and thrown away of a refused body, so that its client hears the answer instead of a reset.
+# The server reads and discards so much of a refused body, so that its client sees the answer instead of a reset.
 DISCARDED_BODY_BYTES = 4_000_000
-# A polling POST is sent within this time.
+# A client sends a polling POST within this time.
 BODY_SECONDS = 30.0
+# Random bytes of a session id: 120 bits, 20 characters.
+SESSION_ID_BYTES = 15

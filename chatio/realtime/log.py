@@ -10,7 +10,7 @@ from chatio.telemetry import error_report
 
 logger = logging.getLogger("chatio.realtime")
 
-# Where the library's own loggers lead, which print payloads, sids and tracebacks: nowhere.
+# For the library, whose log lines print payloads, sids and tracebacks: it leads nowhere.
 library_logger = logging.Logger("chatio.realtime.library")  # noqa: LOG001 - in no hierarchy, on purpose
 library_logger.disabled = True
 
@@ -20,14 +20,14 @@ def report(what: str, error: BaseException) -> str:
     return error_report.report(logger, what, error)
 
 
-def refused(address: str, rule: str) -> None:
-    """Log one line about who was refused or closed, and for what.
+def log_refusal(address: str, reason: str) -> None:
+    """Log one line about a client at `address` that was refused or its connection closed.
 
-    `address`: the client's. `rule`: what it broke, in our words; they are counted where there are too many lines.
+    `reason`: a text of ours, by which repeated lines are counted.
     """
     logger.info(
         "connection from %s refused or closed: %s",
         address,
-        rule,
-        extra={"event": "connection_refused", "address": address, "reason": rule},
+        reason,
+        extra={"event": "connection_refused", "address": address, "reason": reason},
     )

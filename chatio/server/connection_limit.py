@@ -20,8 +20,8 @@ CONNECTIONS_PER_CLIENT = 3
 class LimitedHTTPServer(HTTPServer):
     """An `HTTPServer` that closes, unread, connections of one address (IPv6: one /64) past `most_per_address`.
 
-    `trusted` proxies are unlimited: they open connections for many clients. `refused` is called with the address
-    and the reason for each connection that is closed.
+    `trusted` proxies are unlimited: they open connections for many clients. `refused` is called with the
+    rate-limit key of each connection that is closed.
     """
 
     # Tornado's way to construct: it is given what the class is called with.
@@ -29,7 +29,7 @@ class LimitedHTTPServer(HTTPServer):
         self,
         *args: Any,
         most_per_address: int,
-        refused: Callable[[str, str], None],
+        refused: Callable[[str], None],
         trusted: tuple[Network, ...] = (),
         **kwargs: Any,
     ) -> None:
@@ -41,7 +41,7 @@ class LimitedHTTPServer(HTTPServer):
     def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
         key = _key_of(address)
         if not self.connections.has_capacity(key) and not is_trusted(str(address[0]), self._trusted):
-            self._refused(key, "too many TCP connections from one address")
+            self._refused(key)
             stream.close()
             return
         self.connections.acquire(key)

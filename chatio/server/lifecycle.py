@@ -15,19 +15,6 @@ class Lifecycle:
     def __init__(self) -> None:
         self.phase = Phase.SERVING
 
-    @property
-    def is_stopping(self) -> bool:
-        """Whether the process is about to end: draining or handing over."""
-        return self.phase is not Phase.SERVING
-
-    @property
-    def is_draining(self) -> bool:
-        return self.phase is Phase.DRAINING
-
-    @property
-    def is_handing_over(self) -> bool:
-        return self.phase is Phase.HANDING_OVER
-
     def drain(self) -> None:
         """Refuse new requests and handshakes from now on."""
         self.phase = Phase.DRAINING

@@ -28,7 +28,7 @@ class Clients(Protocol):
 
     @property
     def connections(self) -> int: ...
-    async def leave(self, seconds: float, handover: "Handover | None" = None) -> None:
+    async def shut_down(self, seconds: float, handover: "Handover | None" = None) -> None:
         """Close every connection within `seconds`. With a `handover` new connections are still served."""
 
 
@@ -44,7 +44,7 @@ class Handover:
         self._server.stop()
         self._requests_until = asyncio.get_running_loop().time() + FIRST_REQUEST_SECONDS
 
-    def may_bring_somebody(self) -> bool:
+    def may_bring_clients(self) -> bool:
         """Whether a client may still connect to the chat, over a connection that was open when the port closed."""
         may_ask = self._server._connections and asyncio.get_running_loop().time() < self._requests_until
         return bool(may_ask) or not self._requests.is_idle
@@ -99,10 +99,10 @@ async def _is_done_before(event: asyncio.Event, task: "asyncio.Task[None]") -> b
 
 async def _drain(requests: InFlightRequests, clients: Clients, seconds: float, handover: Handover | None) -> None:
     if handover is None:
-        all_answered, _ = await asyncio.gather(requests.finish(seconds), clients.leave(seconds))
+        all_answered, _ = await asyncio.gather(requests.finish(seconds), clients.shut_down(seconds))
     else:
         requests.start_body_timeouts()
-        await clients.leave(seconds, handover)
+        await clients.shut_down(seconds, handover)
         all_answered = await requests.finish(0)
     if not all_answered:
         logger.warning(

@@ -21,8 +21,9 @@ from chatio.errors import (
     answer_to,
     codes,
 )
-from chatio.realtime import Server, TemporarilyUnavailable, ack_requested
+from chatio.realtime import CloseReason, Server, TemporarilyUnavailable, ack_requested
 from chatio.server.in_flight import RETRY_AFTER_SECONDS
+from chatio.server.lifecycle import Lifecycle, Phase
 from chatio.telemetry.counters import LabelledCounter
 from chatio.throttling.concurrency import ConcurrencyLimit
 from handlers.chat import events
@@ -32,6 +33,7 @@ from handlers.chat.rate_limits import RateLimitGuard
 from handlers.chat.session_expiry import SessionExpiry
 
 NAMESPACE = "/chat"
+USER_FULL = CloseReason("person_full", "too many connections of one person")
 
 # "disconnect" is python-socketio's own event, which no client sends.
 _LIMITED_BY_HANDLER = frozenset(
@@ -48,6 +50,7 @@ class ChatNamespace(socketio.AsyncNamespace):
         self,
         server: Server,
         *,
+        lifecycle: Lifecycle,
         sessions: SessionExpiry,
         log: MessageLog,
         message_max_chars: int,
@@ -62,6 +65,7 @@ class ChatNamespace(socketio.AsyncNamespace):
         self.fanout = server.create_fanout(
             NAMESPACE, log, events.receive_message, slow_client_seconds=slow_client_seconds
         )
+        self._lifecycle = lifecycle
         self._sessions = sessions
         self._log = log
         self._message_max_chars = message_max_chars
@@ -102,7 +106,7 @@ class ChatNamespace(socketio.AsyncNamespace):
             if not self._limits.try_join(sid, author):
                 raise socketio.exceptions.ConnectionRefusedError  # unheard: the connection is closed already
             if not self._connections.has_capacity(author.id):
-                raise TemporarilyUnavailable("too many connections of one person")
+                raise TemporarilyUnavailable(USER_FULL)
             self._sessions.add(sid, claims)
         except TokenError as error:
             answer = answer_to(error)
@@ -138,7 +142,7 @@ class ChatNamespace(socketio.AsyncNamespace):
             self._limits.try_event(sid, author)
             self.repeated += 1
             return events.accepted(sent)
-        if self.server.is_leaving:
+        if self._is_stopping():
             return await self._turn_away(sid, raw)
         try:
             await self._limits.acquire_message(sid, author)
@@ -147,7 +151,7 @@ class ChatNamespace(socketio.AsyncNamespace):
             message = stamp(raw, author, max_chars=self._message_max_chars)
         except (MessageRejected, RateLimited) as error:
             return await self._reject(sid, raw, error)
-        if self.server.is_leaving:  # draining began while the message waited
+        if self._is_stopping():  # draining began while the message waited
             return await self._turn_away(sid, raw)
         entry, is_new = self._log.append(message)
         if is_new:
@@ -182,6 +186,9 @@ class ChatNamespace(socketio.AsyncNamespace):
         await self.emit("message-rejected", msgspec.to_builtins(rejected), to=sid)
         return None
 
+    def _is_stopping(self) -> bool:
+        return self._lifecycle.phase is not Phase.SERVING
+
     async def _turn_away(self, sid: str, raw: object) -> object:
         """Draining: accept no message, and disconnect its sender, which sends it again to the next server.
 
@@ -192,5 +199,5 @@ class ChatNamespace(socketio.AsyncNamespace):
             self.message_rejections.increment(answer_to(error).code)
         else:
             await self._reject(sid, raw, error)
-        self.server.let_go(sid, NAMESPACE)
+        self.server.drain_now(sid, NAMESPACE)
         return self.server.not_handled

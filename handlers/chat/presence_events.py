@@ -43,7 +43,7 @@ class PresenceBroadcaster:
             return
         self._typing_until = {key: until for key, until in self._typing_until.items() if until > now}
         self._typing_until[author.id] = now + INTERVAL_SECONDS
-        self._server.aside(self._namespace, "typing", msgspec.to_builtins(author), but=sid)
+        self._server.send_volatile(self._namespace, "typing", msgspec.to_builtins(author), but=sid)
 
     def _schedule(self) -> None:
         if not self._is_scheduled:
@@ -53,4 +53,6 @@ class PresenceBroadcaster:
     def _broadcast(self) -> None:
         self._is_scheduled = False
         if self._presence.has_changed:
-            self._server.aside(self._namespace, "presence", msgspec.to_builtins(self._presence.take_change()))
+            self._server.send_volatile(
+                self._namespace, "presence", msgspec.to_builtins(self._presence.take_change())
+            )

@@ -8,7 +8,7 @@ from typing import Final
 from chatio.chat.message_rates import MessageRateLimits
 from chatio.chat.messages import Author
 from chatio.errors import RateLimited
-from chatio.realtime import Server, ack_requested
+from chatio.realtime import CloseReason, Server, ack_requested
 
 logger = logging.getLogger("chatio.chat")
 
@@ -18,6 +18,8 @@ MAX_WAIT_SECONDS: Final = 1.0
 RETRY_AFTER_SECONDS: Final = 1
 # Messages behind the one of a client that sends its next message after its ack: none, or a `typing`.
 MAX_BACKLOG: Final = 2
+JOIN_RATE: Final = CloseReason("person_rate", "came in too often")
+FLOOD: Final = CloseReason("flood", "went on sending too much")
 
 
 class RateLimitGuard:
@@ -58,12 +60,12 @@ class RateLimitGuard:
         """Whether `sid` may join the namespace; if not, its connection is closed already."""
         if self._limits.joining(author.id):
             return True
-        self._server.expel(sid, self._namespace, "came in too often")
+        self._server.close_connection(sid, self._namespace, JOIN_RATE)
         return False
 
     def _count_refused(self, sid: str, author: Author) -> None:
         if self._limits.refused(sid, author.id):
-            self._server.expel(sid, self._namespace, "went on sending too much")
+            self._server.close_connection(sid, self._namespace, FLOOD)
             logger.info(
                 "Rate limited: a connection of user %s was closed for a flood of events",
                 author.id,

@@ -53,7 +53,7 @@ class MetricsCollector(Collector):
     def _connections(self) -> Iterator[Metric]:
         engine = self.engine
         yield _gauges("chatio_connections", "Open connections.", "transport", engine.open_by_transport().items())
-        yield _gauge("chatio_connections_max", "Limit of open connections.", engine.crowd.most or 0)
+        yield _gauge("chatio_connections_max", "Limit of open connections.", engine.connection_limit.most or 0)
         yield _counters(
             "chatio_connects", "Sessions opened, by their first transport.", "transport", engine.opened.items()
         )

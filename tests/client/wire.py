@@ -40,7 +40,7 @@ async def serving(handler: type[RequestHandler], path: str = "/socket.io/") -> A
         cut_all()
         engine: Any = getattr(handler, "engine", None)
         if engine is not None:
-            await soon(engine.drop_all())
+            await soon(engine.disconnect())
             await until(lambda: not len(engine.lingering))
         await server.close_all_connections()
 
@@ -141,8 +141,8 @@ def client_frame(
         head = struct.pack(">BBQ", first, bit | 127, size)
     if not masked:
         return head + payload
-    mask = b"mask"
-    return head + mask + bytes(byte ^ mask[at % 4] for at, byte in enumerate(payload))
+    mask = int.from_bytes((b"mask" * (size // 4 + 1))[:size])
+    return head + b"mask" + (int.from_bytes(payload) ^ mask).to_bytes(size)
 
 
 def text(message: str) -> bytes:
@@ -193,11 +193,15 @@ class Ws:
     async def frame(self) -> tuple[int, bytes]:
         """Opcode and payload of the next frame. Raises Closed when the connection ends without one."""
         reader = self.http.reader
-        try:
-            first, size = await soon(reader.readexactly(2))
+
+        async def read() -> tuple[int, bytes]:
+            first, size = await reader.readexactly(2)
             if size >= 126:
-                size = int.from_bytes(await soon(reader.readexactly(2 if size == 126 else 8)))
-            return first & 0x0F, await soon(reader.readexactly(size))
+                size = int.from_bytes(await reader.readexactly(2 if size == 126 else 8))
+            return first & 0x0F, await reader.readexactly(size)
+
+        try:
+            return await soon(read())
         except (asyncio.IncompleteReadError, ConnectionError):
             raise Closed(None) from None
 
@@ -277,27 +281,5 @@ async def until(condition: Any, seconds: float = PATIENCE_SECONDS) -> None:
 
 
 def leftovers(server: Any) -> dict[str, int]:
-    """How much each table of a Socket.IO server holds; all zero when nobody is there."""
-    eio, manager = server.eio, server.manager
-    tables = {
-        "sockets": eio.sockets,
-        "environ": server.environ,
-        "rooms": manager.rooms,
-        "callbacks": manager.callbacks,
-        "pending_connect": manager.pending_connect,
-        "pending_disconnect": manager.pending_disconnect,
-        "rooms_of": manager._rooms_of,
-        "sids": manager._sids,
-        "connecting": server._connecting,
-        "assembly": server._assembly,
-        "unconnected": server._unconnected,
-        "refused": server._refused,
-        "later": server._later,
-        "crowd": eio.crowd,
-        "heartbeat": eio.heartbeat,
-        "leaving": eio.leaving,
-        "upgrades": eio.upgrades,
-        "lingering": eio.lingering,
-        "tasks": eio._tasks,
-    }
-    return {name: len(table) for name, table in tables.items() if len(table)}
+    """The entries of each table of a server; empty when no client is connected."""
+    return {name: size for name, size in server.table_sizes().items() if size}

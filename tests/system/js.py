@@ -3,6 +3,8 @@
 All that they send and are sent is held against the AsyncAPI document; nonsense that a test sends it announces.
 """
 
+import atexit
+import itertools
 import json
 import os
 import queue
@@ -27,44 +29,90 @@ class Told(NamedTuple):
     args: list[Any]
 
 
-class JsClients:
-    """One Node process with any number of clients, by name; they trust the certificate `trusted` too."""
+class _Driver:
+    """One Node process, which trusts the certificate `trusted` too. It serves all tests, one after the other."""
 
-    def __init__(self, trusted: Path | None = None) -> None:
-        trusted = certificate().path if STANDS_BEFORE_ALL else trusted
-        self._environ = os.environ | ({} if trusted is None else {"NODE_EXTRA_CA_CERTS": str(trusted)})
-
-    def __enter__(self) -> Self:
+    def __init__(self, trusted: Path | None) -> None:
         self._process = subprocess.Popen(
             ["node", "driver.mjs"],
             cwd=FOLDER,
-            env=self._environ,
+            env=os.environ | ({} if trusted is None else {"NODE_EXTRA_CA_CERTS": str(trusted)}),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
+        self._tests: dict[str, JsClients] = {}
+        self._numbers = itertools.count()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        atexit.register(self._end)
+
+    @property
+    def has_ended(self) -> bool:
+        return self._process.poll() is not None
+
+    def add(self, test: "JsClients") -> str:
+        """The name under which the driver knows the clients of `test`."""
+        name = str(next(self._numbers))
+        self._tests[name] = test
+        return name
+
+    def remove(self, name: str) -> None:
+        del self._tests[name]
+
+    def tell(self, command: dict[str, Any]) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(command) + "\n")
+        self._process.stdin.flush()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            told = json.loads(line)
+            if test := self._tests.get(told["test"]):  # of an earlier test, a closed client may still tell its end
+                test.take(told)
+        for test in list(self._tests.values()):
+            test.take(None)
+
+    def _end(self) -> None:
+        """Node closes its clients when its input ends."""
+        self._process.communicate(timeout=PATIENCE_SECONDS)
+
+
+_DRIVERS: dict[Path | None, _Driver] = {}
+
+
+def _driver(trusted: Path | None) -> _Driver:
+    """The driver of this process, or another one if a test has ended it."""
+    if trusted not in _DRIVERS or _DRIVERS[trusted].has_ended:
+        _DRIVERS[trusted] = _Driver(trusted)
+    return _DRIVERS[trusted]
+
+
+class JsClients:
+    """The clients of one test, by name, which end with it; they trust the certificate `trusted` too."""
+
+    def __init__(self, trusted: Path | None = None) -> None:
+        self._trusted = certificate().path if STANDS_BEFORE_ALL else trusted
+
+    def __enter__(self) -> Self:
         self._told: queue.Queue[Told | None] = queue.Queue()
         self._kept: list[Told] = []
         self._wire = Wire(chat_document())
         self._faults: list[str] = []
         self._asked: dict[str, str] = {}  # for which event there is an ack of this name
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
+        self._driver = _driver(self._trusted)
+        self._test = self._driver.add(self)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
     ) -> None:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.close()
         try:
-            self._process.wait(PATIENCE_SECONDS)
+            self._tell(op="end", client="all")
+            self.expect("all", "ended")  # and with it all that they were sent before
         finally:
-            self._process.kill()
-            self._process.wait()
-            self._reader.join()
-            self._process.stdout.close()
+            self._driver.remove(self._test)
         if error is None:
             assert not self._faults, f"not as /asyncapi.json says: {self._faults[:5]}"
 
@@ -198,16 +246,14 @@ class JsClients:
         return self._wire.fault_of_reply(self._asked[ack], told["args"]) if kind == "ack" else None
 
     def _tell(self, **command: Any) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(command) + "\n")
-        self._process.stdin.flush()
+        self._driver.tell({"test": self._test, **command})
 
-    def _read(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            told = json.loads(line)
-            if fault := self._fault_of(told):
-                self._faults.append(fault)
-            if told["event"] is not None:
-                self._told.put(Told(told["client"], told["event"], told["args"]))
-        self._told.put(None)
+    def take(self, told: dict[str, Any] | None) -> None:
+        """What the driver tells of a client of this test; None when Node has ended. In the driver's thread."""
+        if told is None:
+            self._told.put(None)
+            return
+        if fault := self._fault_of(told):
+            self._faults.append(fault)
+        if told["event"] is not None:
+            self._told.put(Told(told["client"], told["event"], told["args"]))

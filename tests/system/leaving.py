@@ -41,8 +41,7 @@ class ProbedServer(ServerProcess):
     """Says on its end how long its loop stood still at the longest."""
 
     def __init__(self, **settings: Any) -> None:
-        super().__init__(**settings)
-        self._command = [sys.executable, "-m", "benchmarks.probed_server"]
+        super().__init__(command=(sys.executable, "-m", "benchmarks.probed_server"), **settings)
 
     @property
     def longest_stall_ms(self) -> float:

@@ -1,4 +1,4 @@
-"""`python main.py` as a process of its own on a free port, as its users run it."""
+"""The server as a process of its own on a free port."""
 
 import json
 import os
@@ -7,15 +7,17 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from tests.paths import ROOT
+from tests.system.fork_server import ForkedProcess
 from tests.system.nginx import STANDS_BEFORE_ALL, Nginx, certificate
 
 SECRET = "a secret of the system tests, long enough"
@@ -30,6 +32,8 @@ class Reply(NamedTuple):
     body: Any
 
 
+REAL_COMMAND = (sys.executable, str(ROOT / "main.py"), "--env-file", os.devnull)
+
 # Makes the descriptor that is its first argument number 3, and says so as sd_listen_fds(3) wants it.
 _HAND_OVER = """
 import os, sys
@@ -40,22 +44,23 @@ os.execv(sys.argv[2], sys.argv[2:])
 
 
 class ServerProcess:
-    """Starts on entering, is stopped by SIGTERM on leaving; `lines` is all that it printed by then.
+    """A server. It starts on entering, and SIGTERM stops it on leaving; `lines` is what it has printed by then.
 
-    Without rate limits and without overload unless `settings` says so: most tests do in a second what people do in
-    a day, on machines that are busy.
-    `listener`, a socket that listens, is handed over to it as a service manager does.
+    The server is forked from a process that has loaded `main`, unless there is a `command`: a test of the process
+    itself passes `REAL_COMMAND`. There are no rate limits and no load shedding unless `settings` say so, for most
+    tests do in a second what users do in a day, on machines that are busy. The server listens on `listener`, if
+    that is given, as on one that a service manager hands over.
 
     With CHATIO_TESTS_NGINX=1 a real nginx stands before it: `url` and `port`, and SERVER_PORT too, are nginx's.
     """
 
+    process: ForkedProcess | subprocess.Popen[bytes]
+
     def __init__(
-        self, *options: str, folder: Path = ROOT, listener: socket.socket | None = None, **settings: str
+        self, *, command: Sequence[str] = (), listener: socket.socket | None = None, **settings: str
     ) -> None:
-        self._command = [sys.executable, str(folder / "main.py"), "--env-file", os.devnull, *options]
-        self._handed_over = () if listener is None else (listener.fileno(),)
-        if listener is not None:
-            self._command = [sys.executable, "-c", _HAND_OVER, str(listener.fileno()), *self._command]
+        self._command = command
+        self._listener = None if listener is None else listener.fileno()
         self._environ = {
             name: value for name, value in os.environ.items() if name in ("PATH", "COVERAGE_PROCESS_START", "HOME")
         } | {
@@ -75,18 +80,14 @@ class ServerProcess:
         self.url = ""
 
     def __enter__(self) -> Self:
-        self.process = subprocess.Popen(
-            self._command,
-            cwd=ROOT,
-            env={name: value for name, value in self._environ.items() if value},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            pass_fds=self._handed_over,
-        )
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.lines.append(line.rstrip())
+        reading, writing = os.pipe()
+        self._output = open(reading, encoding="utf-8")
+        try:
+            self.process = self._start(writing)
+        finally:
+            os.close(writing)
+        for line in self._output:
+            self.lines.append(line.rstrip("\n"))
             if found := _LISTENING.search(line):
                 self.url = found[1]
                 if STANDS_BEFORE_ALL:
@@ -102,24 +103,32 @@ class ServerProcess:
             self.stop()
         if self._nginx is not None:
             self._nginx.__exit__(kind, error, tb)
-        if self.process.stdout is not None:
-            self.process.stdout.close()
+        self._output.close()
 
-    @property
-    def port(self) -> int:
-        return int(self.url.rsplit(":", 1)[1])
+    def _start(self, output: int) -> "ForkedProcess | subprocess.Popen[bytes]":
+        environ = {name: value for name, value in self._environ.items() if value}
+        if not self._command:
+            return ForkedProcess(environ, output, self._listener)
+        command, passed = [*self._command], []
+        if self._listener is not None:
+            command = [sys.executable, "-c", _HAND_OVER, str(self._listener), *command]
+            passed = [self._listener]
+        return subprocess.Popen(command, cwd=ROOT, env=environ, stdout=output, stderr=output, pass_fds=passed)
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Send the signal and wait for the end; the exit code."""
         self.process.send_signal(number)
-        try:
-            rest, _ = self.process.communicate(timeout=PATIENCE_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            rest, _ = self.process.communicate()
-            raise AssertionError(f"the server did not stop; it said {rest.splitlines()[-5:]}") from None
-        self.lines.extend(rest.splitlines())
-        return self.process.returncode
+        killing = threading.Timer(PATIENCE_SECONDS, self.process.kill)
+        killing.start()
+        self.lines.extend(line.rstrip("\n") for line in self._output)
+        code = self.process.wait()
+        killing.cancel()
+        assert code != -signal.SIGKILL, f"the server did not stop; it said {self.lines[-5:]}"
+        return code
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rsplit(":", 1)[1])
 
     def request(
         self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.system.js import JsClients
-from tests.system.server import ServerProcess
+from tests.system.server import REAL_COMMAND, ServerProcess
 from tests.system.test_chat import page_message, transports
 
 HANDSHAKE = "/socket.io/?EIO=4&transport=polling"
@@ -152,9 +152,8 @@ def test_rate_limits_off_leaves_only_the_bound_in_all(js: JsClients) -> None:
 
 @pytest.mark.direct("WebSockets of its own making")
 def test_fewer_files_than_connections_is_said_and_leaves_room_to_say_no() -> None:
-    server = limited(MAX_CONNECTIONS="500")
-    server._command = ["sh", "-c", 'ulimit -n 128; exec "$@"', "sh", *server._command]
-    with server, ExitStack() as crowd:
+    command = ("sh", "-c", 'ulimit -n 128; exec "$@"', "sh", *REAL_COMMAND)
+    with limited(MAX_CONNECTIONS="500", command=command) as server, ExitStack() as crowd:
         for _ in range(96):
             crowd.enter_context(websocket(server.port))
         assert server.request("GET", HANDSHAKE).status == 503

@@ -21,7 +21,8 @@ from chatio.accounts.tokens import Tokens
 from chatio.chat.message_log import MessageLog
 from chatio.chat.message_rates import MessageRateLimits, Rates
 from chatio.chat.messages import Message
-from chatio.realtime import Server, create_server
+from chatio.realtime import RealtimeOptions, Server, create_server
+from chatio.server.lifecycle import Phase
 from handlers.chat.namespace import NAMESPACE, ChatNamespace
 from handlers.chat.session_expiry import SessionExpiry
 from tests.client.wire import Ws, client_frame, join, serving, text
@@ -161,7 +162,7 @@ def test_messages_sent_while_it_leaves_are_neither_acked_nor_lost(
         js.expect(name, "connect")
         js.collect(name)
     port = graceful.port
-    sent = [str(uuid.uuid4()) for _ in range(1200)]
+    sent = [str(uuid.uuid4()) for _ in range(300 if transports == ["polling"] else 1200)]
     for number, message_id in enumerate(sent):
         js.say(names[number % len(names)], message_id, f"message {number}")
     await_until(lambda: js.collected(names[0])[1], "the first acks")
@@ -184,10 +185,11 @@ def test_messages_sent_while_it_leaves_are_neither_acked_nor_lost(
 @asynccontextmanager
 async def chat(**rates: int) -> AsyncIterator[tuple[Server, MessageLog, ChatNamespace, Ws]]:
     """The namespace as `main.run` makes it, and somebody who has joined."""
-    server, handler = create_server(namespaces=[NAMESPACE], async_handlers=False)
+    server, handler = create_server(RealtimeOptions(namespaces=(NAMESPACE,)))
     tokens, log = Tokens(SECRET, ttl_seconds=60), MessageLog()
     namespace = ChatNamespace(
         server,
+        lifecycle=server.eio.lifecycle,
         sessions=SessionExpiry(server, NAMESPACE, tokens),
         log=log,
         presence=None,
@@ -205,7 +207,7 @@ async def chat(**rates: int) -> AsyncIterator[tuple[Server, MessageLog, ChatName
 
 async def test_who_speaks_while_it_leaves_is_told_and_let_go_at_once() -> None:
     async with chat() as (server, log, _, ws):
-        server.is_leaving = True  # it leaves, and this one's turn is not yet
+        server.eio.lifecycle.drain()  # it leaves, and this one's turn is not yet
         ws.send(f"42/chat,{TOO_LATE}")
         packet = str(await ws.receive())
         assert json.loads(packet.removeprefix("42/chat,")) == ["message-rejected", rejection_of("mine")]
@@ -219,12 +221,12 @@ async def test_who_asks_for_an_ack_while_it_leaves_gets_none_also_if_much_waits_
         for number in range(400):  # 20 MB, more than the kernel keeps
             log.append(Message(f"{number}", "." * 50_000, "7", "Ann", "10:00", "2026-01-01T00:00:00.000Z"))
         namespace.fanout.wake()
-        server.is_leaving = True
+        server.eio.lifecycle.drain()
         ws.send(f"42/chat,7{TOO_LATE}")
         ws.http.writer.transport.resume_reading()  # type: ignore[attr-defined]
         for _ in range(400):
             assert str(await ws.receive()).startswith('42/chat,["receive-message"')
-        leaving = asyncio.ensure_future(server.leave(GRACE_SECONDS))
+        leaving = asyncio.ensure_future(server.shut_down(GRACE_SECONDS))
         assert await ws.receive_or_end() == "closed, 1001"
         assert log.head == 400
         ws.http.close()
@@ -239,7 +241,7 @@ async def test_a_message_that_waits_for_its_turn_when_the_leaving_begins_is_not_
         ws.raw(text(f"42/chat,2{TOO_LATE}") + client_frame(9, b""))
         while (await ws.frame())[0] != 10:  # the pong: the server has read both
             pass
-        server.is_leaving = True
+        server.eio.lifecycle.drain()
         assert await ws.receive_or_end() == "closed, 1001"
         assert log.head == 1
 
@@ -250,12 +252,12 @@ async def test_who_comes_by_polling_while_the_port_is_handed_over_comes_again_wi
     js: JsClients, version: str, transports: list[str]
 ) -> None:
     async with chat() as (server, _, _, ws):
-        server.eio.is_handing_over = True
+        server.eio.lifecycle.hand_over()
         token = Tokens(SECRET, ttl_seconds=60).issue(subject="8", name="Bob", email="bob@chat.test")
         url = f"http://127.0.0.1:{ws.http.port}"
         js.open("bob", url, token, version=version, transports=transports, **QUICKLY)
         await asyncio.to_thread(js.expect, "bob", "engine_close")
-        server.eio.is_handing_over = False  # another process has the port
+        server.eio.lifecycle.phase = Phase.SERVING  # another process has the port
         story = await asyncio.to_thread(js.story, "bob", "connect")
         assert "connect_error" not in {told.event for told in story}
         assert len(server.eio.sockets) == 2

@@ -1,6 +1,6 @@
 """A server that cannot keep up: newcomers wait, and open chats go on."""
 
-from chatio.realtime import LoadShedding, create_server
+from chatio.realtime import LoadShedding, RealtimeOptions, create_server
 from tests.client.wire import SOCKET_IO, Ws, join, open_polling, request, serving
 from tests.system.server import ServerProcess, await_until
 
@@ -25,7 +25,9 @@ def test_an_overloaded_server_asks_newcomers_to_wait_and_serves_who_is_there() -
 
 async def test_who_is_in_goes_on_while_newcomers_wait_and_who_waited_comes_in() -> None:
     wait = 0
-    server, handler = create_server(namespaces=["/chat"], gates=[LoadShedding(lambda: wait)])
+    server, handler = create_server(
+        RealtimeOptions(namespaces=("/chat",), admission_checks=(LoadShedding(lambda: wait),))
+    )
 
     async def echo(sid: str, text: str) -> str:
         return text

@@ -14,7 +14,7 @@ from dotenv import dotenv_values
 
 from tests.paths import ROOT
 from tests.system.js import JsClients
-from tests.system.server import ServerProcess, await_until
+from tests.system.server import REAL_COMMAND, ServerProcess, await_until
 
 
 def run_main(*options: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -82,7 +82,7 @@ def test_a_new_env_file_has_a_secret_of_its_own_and_is_for_its_owner_only(tmp_pa
 
 
 def test_start_without_a_secret_warns_once_and_works() -> None:
-    with ServerProcess(JWT_SECRET_KEY="") as server:
+    with ServerProcess(command=REAL_COMMAND, JWT_SECRET_KEY="") as server:
         token = server.sign_up("ann")
         assert server.request("GET", "/user", headers={"Authorization": f"Bearer {token}"}).status == 200
         server.stop()
@@ -147,7 +147,7 @@ def test_request_under_way_is_finished_when_the_server_stops(server: ServerProce
 
 @pytest.mark.direct("a malformed head; nginx passes none on")
 def test_nothing_that_is_secret_is_printed(js: JsClients) -> None:
-    with ServerProcess(LOG_LEVEL="DEBUG") as server:
+    with ServerProcess(command=REAL_COMMAND, LOG_LEVEL="DEBUG") as server:
         token = server.sign_up("ann")
         js.open("ann", server.url, token)
         js.expect("ann", "connect")
@@ -165,7 +165,7 @@ def test_nothing_that_is_secret_is_printed(js: JsClients) -> None:
 
 @pytest.mark.direct("fills the server with connections that say nothing")
 def test_running_out_of_file_descriptors_is_said_in_one_line_and_passes() -> None:
-    with ServerProcess() as server:
+    with ServerProcess(command=REAL_COMMAND) as server:
         descriptors = Path(f"/proc/{server.process.pid}/fd")
         most = len(list(descriptors.iterdir())) + 20
         resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (most, most))
@@ -185,7 +185,7 @@ def test_the_limit_of_open_files_is_raised_as_far_as_it_may_be() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))  # the server inherits it
     with ExitStack() as stack:
         try:
-            server = stack.enter_context(ServerProcess())
+            server = stack.enter_context(ServerProcess(command=REAL_COMMAND))
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         assert resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE) == (hard, hard)

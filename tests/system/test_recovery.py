@@ -23,6 +23,13 @@ def contents(received: list[list[Any]]) -> list[str]:
 
 
 @pytest.fixture
+def server() -> Iterator[ServerProcess]:
+    """A session that a cut has left behind would keep the server for its usual grace of ten seconds."""
+    with ServerProcess(SHUTDOWN_GRACE_SECONDS="1") as process:
+        yield process
+
+
+@pytest.fixture
 def proxy(server: ServerProcess) -> Iterator[CuttingProxy]:
     with CuttingProxy(server.port) as running:
         yield running
@@ -36,7 +43,7 @@ def settle_transport(js: JsClients, transports: list[str]) -> None:
 @WAYS
 @pytest.mark.parametrize("count", [5, 200, 5000])
 def test_cut_client_recovers_all_that_was_said_in_order_and_once(
-    server: ServerProcess, js: JsClients, proxy: CuttingProxy, transports: list[str], count: int
+    server: ServerProcess, proxy: CuttingProxy, js: JsClients, transports: list[str], count: int
 ) -> None:
     js.open("ann", proxy.url, server.sign_up("ann"), transports=transports, **QUICKLY)
     js.open("bob", server.url, server.sign_up("bob"), transports=["websocket"])
@@ -63,7 +70,7 @@ def test_cut_client_recovers_all_that_was_said_in_order_and_once(
 
 @WAYS
 def test_client_that_has_seen_no_event_yet_recovers_too(
-    server: ServerProcess, js: JsClients, proxy: CuttingProxy, transports: list[str]
+    server: ServerProcess, proxy: CuttingProxy, js: JsClients, transports: list[str]
 ) -> None:
     js.open("bob", server.url, server.sign_up("bob"), transports=["websocket"])
     js.expect("bob", "connect")
@@ -214,7 +221,7 @@ def test_what_was_forgotten_is_not_claimed_and_what_is_left_arrives(js: JsClient
 
 
 def test_retries_over_a_connection_that_is_cut_bring_each_message_once(
-    server: ServerProcess, js: JsClients, proxy: CuttingProxy
+    server: ServerProcess, proxy: CuttingProxy, js: JsClients
 ) -> None:
     options = {"transports": ["websocket"], "retries": 20, "ackTimeout": 300, **QUICKLY}
     js.open("ann", proxy.url, server.sign_up("ann"), **options)

@@ -13,7 +13,7 @@ import pytest
 
 from tests.paths import ROOT
 from tests.system.js import JsClients
-from tests.system.server import SECRET, ServerProcess
+from tests.system.server import REAL_COMMAND, SECRET, ServerProcess
 from tests.system.test_chat import claims_of, transports
 from tests.system.test_sessions import assert_chats, assert_ended, bearer, sign_out, token_of
 
@@ -38,6 +38,7 @@ def start(etc: Path) -> ResumePoint:
     def make(port: int = 0) -> ServerProcess:
         previous = etc / "jwt_secret_key_previous"
         return ServerProcess(
+            command=REAL_COMMAND,
             SERVER_PORT=str(port),
             JWT_SECRET_KEY="",
             JWT_SECRET_KEY_FILE=str(etc / "jwt_secret_key"),
@@ -110,9 +111,9 @@ def test_a_socket_on_a_token_of_the_previous_key_ends_with_it(rotated: ResumePoi
 def test_a_socket_renews_a_token_of_the_previous_key_with_one_of_the_new(
     rotated: ResumePoint, js: JsClients
 ) -> None:
-    old = token_of("ann", seconds=4)
-    later = claims_of(old) | {"exp": int(time.time()) + 3600, "jti": uuid.uuid4().hex}
     with rotated() as server:
+        old = token_of("ann", seconds=4)
+        later = claims_of(old) | {"exp": int(time.time()) + 3600, "jti": uuid.uuid4().hex}
         for name in ("ann", "clock"):
             js.open(name, server.url, old)
             js.expect(name, "connect")

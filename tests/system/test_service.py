@@ -19,7 +19,7 @@ import pytest
 from tests.paths import ROOT
 from tests.system import restart
 from tests.system.js import JsClients
-from tests.system.server import PATIENCE_SECONDS, SECRET, ServerProcess
+from tests.system.server import PATIENCE_SECONDS, REAL_COMMAND, SECRET, ServerProcess
 
 pytestmark = pytest.mark.direct("is about the socket that a service manager hands over")
 
@@ -73,7 +73,7 @@ def hear(manager: socket.socket, text: str) -> None:
 def test_the_manager_hears_of_the_start_of_the_people_and_of_the_end(
     manager: socket.socket, js: JsClients
 ) -> None:
-    with ServerProcess(NOTIFY_SOCKET=manager.getsockname(), WATCHDOG_USEC="20000") as server:
+    with ServerProcess(command=REAL_COMMAND, NOTIFY_SOCKET=manager.getsockname(), WATCHDOG_USEC="20000") as server:
         assert manager.recv(4096) == b"READY=1"
         hear(manager, "STATUS=0 people online\nWATCHDOG=1")
         js.open("ann", server.url, server.sign_up("ann"))
@@ -85,7 +85,7 @@ def test_the_manager_hears_of_the_start_of_the_people_and_of_the_end(
 
 def test_the_watchdog_of_another_process_is_not_fed(manager: socket.socket) -> None:
     other = {"NOTIFY_SOCKET": manager.getsockname(), "WATCHDOG_USEC": "20000", "WATCHDOG_PID": "1"}
-    with ServerProcess(**other) as server:
+    with ServerProcess(command=REAL_COMMAND, **other) as server:
         assert server.stop() == 0
     told = [manager.recv(4096) for _ in range(3)]
     assert told == [b"READY=1", b"STATUS=0 people online", b"STOPPING=1"]
@@ -137,7 +137,9 @@ def test_a_stuck_loop_that_the_watchdog_aborts_says_where_it_was() -> None:
 def test_what_is_handed_over_is_listened_on_and_the_settings_are_not(
     listener: socket.socket, js: JsClients
 ) -> None:
-    with ServerProcess(listener=listener, SERVER_HOST="203.0.113.1", SERVER_PORT="1") as server:
+    with ServerProcess(
+        command=REAL_COMMAND, listener=listener, SERVER_HOST="203.0.113.1", SERVER_PORT="1"
+    ) as server:
         assert server.url == f"http://127.0.0.1:{listener.getsockname()[1]}"
         js.open("ann", server.url, server.sign_up("ann"))
         js.expect("ann", "connect")
@@ -145,23 +147,23 @@ def test_what_is_handed_over_is_listened_on_and_the_settings_are_not(
 
 
 def test_who_comes_between_two_servers_waits_for_the_second(listener: socket.socket) -> None:
-    with ServerProcess(listener=listener) as first:
+    with ServerProcess(command=REAL_COMMAND, listener=listener) as first:
         first.stop()
     statuses: list[int] = []
     asking = threading.Thread(target=lambda: statuses.append(first.request("GET", "/user").status))
     asking.start()
-    with ServerProcess(listener=listener):
+    with ServerProcess(command=REAL_COMMAND, listener=listener):
         asking.join()
     assert statuses == [401]
 
 
 def test_a_restart_refuses_nobody_and_loses_nothing_that_was_acknowledged(listener: socket.socket) -> None:
     with ExitStack() as stack:
-        first = stack.enter_context(ServerProcess(listener=listener))
+        first = stack.enter_context(ServerProcess(command=REAL_COMMAND, listener=listener))
 
         def restart_it() -> None:
             first.stop()
-            stack.enter_context(ServerProcess(listener=listener))
+            stack.enter_context(ServerProcess(command=REAL_COMMAND, listener=listener))
 
         outcome = restart.run(first.url, SECRET, restart_it, clients=30)
     assert outcome.acknowledged == outcome.sent == 100
@@ -172,7 +174,7 @@ def test_a_restart_refuses_nobody_and_loses_nothing_that_was_acknowledged(listen
 async def test_a_restart_refuses_no_connection_whenever_it_is_opened(listener: socket.socket) -> None:
     """Forty strangers come again and again, and ask at once, or a moment later, as the signal may fall between."""
     with ExitStack() as stack:
-        server = stack.enter_context(ServerProcess(listener=listener))
+        server = stack.enter_context(ServerProcess(command=REAL_COMMAND, listener=listener))
         answers: list[str] = []
         has_restarted = asyncio.Event()
 
@@ -189,7 +191,7 @@ async def test_a_restart_refuses_no_connection_whenever_it_is_opened(listener: s
         while len(answers) < 100:  # noqa: ASYNC110 - as soon as they are in full swing
             await asyncio.sleep(0.01)
         assert await asyncio.to_thread(server.stop) == 0
-        await asyncio.to_thread(stack.enter_context, ServerProcess(listener=listener))
+        await asyncio.to_thread(stack.enter_context, ServerProcess(command=REAL_COMMAND, listener=listener))
         has_restarted.set()
         await asyncio.gather(*coming)
     assert Counter(answer.split()[1] for answer in answers if answer.split()[1] not in ("101", "200")) == {}

@@ -1,61 +1,161 @@
-"""How far one connection has read a log, and what a log must be so that it can be read so."""
+"""Cursor: how far one connection has read a log, and what of its own it must be sent on the way."""
 
 from collections import deque
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Final, Protocol
 
+from chatio.realtime.broadcast.encoded_log import EncodedLog
 from chatio.realtime.engineio.payload import EncodedPacket
+from chatio.realtime.limits import CHUNK_BYTES, PENDING_OUTPUT_BYTES
 
-if TYPE_CHECKING:
-    from chatio.realtime.broadcast.fanout import Fanout
-    from chatio.realtime.engineio.connection import Connection
+CLOSED: Final = -1  # the sequence of a cursor that no broadcast matches any more
 
 
-class Log(Protocol):
-    """Entries numbered without gaps. Those after `tail`, up to `head`, can be read."""
+class WebSocketSink(Protocol):
+    def offer(self, frames: bytes) -> bool: ...
+
+
+class Sink(Protocol):
+    """The connection that a cursor writes to."""
 
     @property
-    def head(self) -> int: ...
+    def address(self) -> str: ...
     @property
-    def tail(self) -> int: ...
-    def read(self, after: int, *, limit: int | None = None) -> Sequence[Any]: ...
+    def websocket(self) -> WebSocketSink | None: ...
+    def offer(self, packets: list[EncodedPacket]) -> bool:
+        """Send `packets`. False if they wait: `Cursor.output_moved` is called when the client takes them."""
+
+    def write(self, packet: EncodedPacket) -> None: ...
+    def unacknowledged_bytes(self) -> int: ...
+    def abort(self) -> None: ...
+
+
+class Scheduler(Protocol):
+    """The fan-out, as its cursors know it."""
+
+    def make_due(self, cursor: "Cursor") -> None:
+        """Give `cursor` a chunk in this tick or the next."""
+
+    def blocked(self, cursor: "Cursor") -> None:
+        """The client has not taken all it was given."""
+
+    def unblocked(self, cursor: "Cursor") -> None:
+        """The client has taken all it was given."""
+
+    def drop(self, cursor: "Cursor", kind: str) -> None:
+        """Close the connection of a slow client; `kind` is one of `fanout.DROPS`."""
 
 
 class Cursor:
-    """How far one connection has read, and what of its own it must be sent on the way."""
+    """The place of one connection in a log. Event loop only."""
 
     __slots__ = (
-        "connection",
-        "fanout",
-        "held",
-        "held_bytes",
+        "_deferred_bytes",
+        "_log",
+        "_scheduler",
+        "deferred",
         "in_kernel",
+        "is_blocked",
         "is_due",
-        "is_stalled",
-        "number",
+        "sequence",
+        "sink",
         "started_at",
     )
 
-    def __init__(self, fanout: "Fanout", connection: "Connection", number: int) -> None:
-        self.fanout = fanout
-        self.connection = connection
-        self.started_at = number  # every entry behind it, up to `number`, was one delivery
-        self.number = number  # of the last entry it was given
-        self.held: deque[tuple[int, EncodedPacket]] | None = None  # each goes behind the entry of that number
-        self.held_bytes = 0
-        self.is_stalled = False  # was given something that it has not taken yet
-        self.in_kernel = 0  # bytes for it there, when it was last looked at
-        self.is_due = False  # its next piece is due
+    def __init__(self, sink: Sink, log: EncodedLog, scheduler: Scheduler, sequence: int) -> None:
+        self.sink = sink
+        self.started_at = sequence  # every entry behind it, up to `sequence`, was one delivery
+        self.sequence = sequence  # of the last entry that it was given; CLOSED when it has left
+        self.deferred: deque[tuple[int, EncodedPacket]] | None = (
+            None  # each goes behind the entry of that sequence
+        )
+        self.is_blocked = False  # the client has not taken all it was given
+        self.in_kernel = 0  # bytes for the client there, when the fan-out last looked
+        self.is_due = False  # its next chunk is due
+        self._log = log
+        self._scheduler = scheduler
+        self._deferred_bytes = 0
 
     @property
-    def is_level(self) -> bool:
-        """The connection took all that is there for it."""
-        return self.fanout.is_level(self)
+    def is_closed(self) -> bool:
+        return self.sequence == CLOSED
 
-    def hold(self, packet: EncodedPacket) -> bool:
-        """Take `packet`, which is for this connection alone, if entries go before it; False: send it now."""
-        return self.fanout.hold(self, packet)
+    @property
+    def is_caught_up(self) -> bool:
+        """The client took every entry, and every packet of its own."""
+        return self.sequence >= self._log.head and not self.is_blocked and self.deferred is None
 
-    def moved(self, *, all_taken: bool) -> None:
-        """The connection took some of what it was given, or all of it."""
-        self.fanout.moved(self, all_taken=all_taken)
+    @property
+    def has_more(self) -> bool:
+        return self.sequence < self._log.head or self.deferred is not None
+
+    @property
+    def has_fallen_off(self) -> bool:
+        """The log has forgotten entries that the client was not given yet."""
+        return self.sequence < self._log.log.tail
+
+    def defer(self, packet: EncodedPacket) -> bool:
+        """Take `packet`, which is for this client alone, if entries go before it. False: send it now."""
+        if self.deferred is None and self.sequence >= self._log.head and not self.is_blocked:
+            return False
+        self.append(packet)
+        return True
+
+    def append(self, packet: EncodedPacket) -> None:
+        """Send `packet` behind every entry that is encoded by now."""
+        if self.deferred is None:
+            self.deferred = deque()
+        self.deferred.append((self._log.head, packet))
+        self._deferred_bytes += packet.size_bytes
+        if self._deferred_bytes > PENDING_OUTPUT_BYTES:
+            self._scheduler.drop(self, "own_packets")
+        elif not self.is_blocked:
+            self._scheduler.make_due(self)
+
+    def output_moved(self, *, all_taken: bool) -> None:
+        """The client took some of the waiting output, or all of it."""
+        if not self.is_blocked:
+            return
+        if all_taken:
+            self.is_blocked = False
+            self._scheduler.unblocked(self)
+        else:
+            self.block()
+
+    def block(self) -> None:
+        """The client has not taken all it was given: nothing more is given to it until it has."""
+        self.is_blocked = True
+        self.in_kernel = self.sink.unacknowledged_bytes()
+        self._scheduler.blocked(self)
+
+    def give_chunk(self) -> None:
+        """Give the client its next entries and packets, of at most about `CHUNK_BYTES`."""
+        packets = self._next_chunk()
+        if packets and not self.sink.offer(packets) and not self.is_closed:
+            self.block()
+
+    def close(self) -> list[EncodedPacket]:
+        """End the delivery of entries, also of a broadcast under way.
+
+        Returns the packets of its own that are left.
+        """
+        self.sequence = CLOSED
+        left, self.deferred = self.deferred, None
+        return [packet for _, packet in left or ()]
+
+    def _next_chunk(self) -> list[EncodedPacket]:
+        packets: list[EncodedPacket] = []
+        size = 0
+        entries = self._log.read(self.sequence)
+        while size < CHUNK_BYTES:
+            if self.deferred and self.deferred[0][0] <= self.sequence:
+                _, packet = self.deferred.popleft()
+                self._deferred_bytes -= packet.size_bytes
+            elif (entry := next(entries, None)) is not None:
+                self.sequence, packet = entry
+            else:
+                break
+            packets.append(packet)
+            size += packet.size_bytes
+        if not self.deferred:
+            self.deferred = None
+        return packets

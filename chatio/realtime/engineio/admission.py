@@ -1,100 +1,160 @@
-"""Who is let in at all: asked at each handshake, before there is a session or a 101.
+"""Admission: which requests are let in, decided before a byte of a body is read and before any 101.
 
-A refusal is a 503 with `Retry-After`, which the official clients answer by coming back on their own. It is never
-a CONNECT_ERROR: after one they stay away until the page is loaded again.
+The library's handler sends 101 first, and keeps a connection that it should have refused open for ever. A check
+refuses with 503 and `Retry-After`, after which the official clients come back on their own. It is never a
+CONNECT_ERROR: after one they stay away until the page is loaded again.
 """
 
 import math
-from collections.abc import Callable, Iterable
-from typing import Final, NamedTuple, Protocol
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, Protocol
 
+from tornado.httputil import HTTPServerRequest
+
+from chatio.realtime.close_reasons import (
+    ADDRESS_FULL,
+    HANDSHAKE_RATE,
+    OVERLOADED,
+    SERVER_FULL,
+    protocol_violation,
+)
+from chatio.realtime.engineio import http_errors
+from chatio.realtime.engineio.connection import Connection
+from chatio.realtime.options import AdmissionCheck, Refusal
+from chatio.server.lifecycle import Lifecycle, Phase
 from chatio.throttling.client_ip import rate_limit_key
 from chatio.throttling.concurrency import ConcurrencyLimit
 from chatio.throttling.rate_limiter import RateLimiter
 
 # A place may become free at any moment. The official clients wait 1 to 5 s of themselves (`reconnectionDelayMax`).
 FULL_RETRY_SECONDS: Final = 5
-
-
-class Refusal(NamedTuple):
-    """Why a handshake is refused, in words for the log and the client alike, and when to come back."""
-
-    reason: str
-    retry_after_seconds: int
-
-
-class AdmissionCheck(Protocol):
-    """One reason to refuse. Asked on the event loop, and must not raise."""
-
-    def admit(self, address: str) -> Refusal | None:
-        """None if a client at `address` (a true one, not a proxy's) may have a connection.
-
-        None is taken at its word only if the gates behind it say so too.
-        """
+TRANSPORTS: Final = ("polling", "websocket")
 
 
 class ConnectionLimit:
-    """The connections that are open, in all and at each address; itself the first gate. None: no bound.
+    """Connection limit, in all and per address (IPv6: per /64); itself the first check. None: no limit.
 
-    A connection is counted from its handshake until it is forgotten, whether or not it ever says who it is.
+    A connection counts from its handshake until the server forgets it, whether or not its user ever signs in.
     """
 
-    def __init__(self, *, most: int | None = None, most_per_address: int | None = None) -> None:
+    def __init__(self, most: int | None = None, most_per_address: int | None = None) -> None:
         self.total = 0
-        self._most = most
-        self._at = ConcurrencyLimit(most_per_address)
-
-    @property
-    def most(self) -> int | None:
-        return self._most
+        self.most = most
+        self._per_address = ConcurrencyLimit(most_per_address)
 
     @property
     def is_full(self) -> bool:
-        """Nobody more is let in, from wherever."""
-        return self._most is not None and self.total >= self._most
+        """The server takes no connection more, from any address."""
+        return self.most is not None and self.total >= self.most
 
     def __len__(self) -> int:
-        """How many connections and addresses are counted: 0 when nobody is here."""
-        return self.total + len(self._at)
+        """How many connections and addresses are counted: 0 when there is no connection."""
+        return self.total + len(self._per_address)
 
     def admit(self, address: str) -> Refusal | None:
         if self.is_full:
-            return Refusal("too many connections", FULL_RETRY_SECONDS)
-        if not self._at.has_capacity(rate_limit_key(address)):
-            return Refusal("too many connections from one address", FULL_RETRY_SECONDS)
+            return Refusal(SERVER_FULL, FULL_RETRY_SECONDS)
+        if not self._per_address.has_capacity(rate_limit_key(address)):
+            return Refusal(ADDRESS_FULL, FULL_RETRY_SECONDS)
         return None
 
     def acquire(self, address: str) -> None:
         self.total += 1
-        self._at.acquire(rate_limit_key(address))
+        self._per_address.acquire(rate_limit_key(address))
 
     def release(self, address: str) -> None:
         self.total -= 1
-        self._at.release(rate_limit_key(address))
+        self._per_address.release(rate_limit_key(address))
 
 
 class HandshakeRate:
-    """The gate that holds each address to a rate of handshakes. One that is refused does not count."""
+    """Handshake rate per address. A handshake that is refused does not count."""
 
-    def __init__(self, throttle: RateLimiter) -> None:
-        self._throttle = throttle
+    def __init__(self, limiter: RateLimiter) -> None:
+        self._limiter = limiter
 
     def admit(self, address: str) -> Refusal | None:
-        wait = self._throttle.wait_after(rate_limit_key(address))
-        return Refusal("too many handshakes from one address", math.ceil(wait)) if wait else None
+        wait = self._limiter.wait_after(rate_limit_key(address))
+        return Refusal(HANDSHAKE_RATE, math.ceil(wait)) if wait else None
 
 
 class LoadShedding:
-    """The gate that is shut while everybody new is to wait: for so many seconds as `wait` answers; 0: come in."""
+    """Load shedding: new connections wait for as many seconds as `wait` returns; 0: they are admitted."""
 
     def __init__(self, wait: Callable[[], int]) -> None:
         self._wait = wait
 
     def admit(self, address: str) -> Refusal | None:
         wait = self._wait()
-        return Refusal("overloaded", wait) if wait else None
+        return Refusal(OVERLOADED, wait) if wait else None
 
 
-def first_refusal(gates: Iterable[AdmissionCheck], address: str) -> Refusal | None:
-    """What the first of `gates` that refuses says; those behind it are not asked, and count nothing."""
-    return next((refusal for gate in gates if (refusal := gate.admit(address)) is not None), None)
+def first_refusal(checks: Iterable[AdmissionCheck], address: str) -> Refusal | None:
+    """The refusal of the first check that refuses; the checks behind it are not asked, and count nothing."""
+    return next((refusal for check in checks if (refusal := check.admit(address)) is not None), None)
+
+
+class Sessions(Protocol):
+    """The server, as admission knows it."""
+
+    @property
+    def sockets(self) -> Mapping[str, Connection]: ...
+    @property
+    def lifecycle(self) -> Lifecycle: ...
+
+
+def find_session(sessions: Sessions, request: HTTPServerRequest) -> Connection | None:
+    """The session that a GET or POST belongs to, None for a handshake. Raises HandshakeError."""
+    transport, sid = argument(request, "transport"), argument(request, "sid")
+    if transport not in TRANSPORTS:
+        raise http_errors.unknown_transport()
+    if request.method not in ("GET", "POST"):
+        raise http_errors.bad_method()
+    is_jsonp = argument(request, "j")  # which IE 9 needed
+    if (transport == "websocket") != is_upgrade(request) or is_jsonp:
+        raise http_errors.bad_request()
+    if sid:
+        return _session(sessions, sid, transport)
+    if argument(request, "EIO") != "4":
+        raise http_errors.unsupported_version()
+    if request.method != "GET":
+        raise http_errors.bad_method()
+    if sessions.lifecycle.phase is Phase.DRAINING:
+        raise http_errors.draining()
+    return None
+
+
+def _session(sessions: Sessions, sid: str, transport: str) -> Connection:
+    connection = sessions.sockets.get(sid)
+    if connection is None or connection.closing:
+        raise http_errors.unknown_session()
+    if transport == "polling" and connection.websocket is not None:
+        raise http_errors.bad_request()
+    return connection
+
+
+def begin_post(connection: Connection, request: HTTPServerRequest) -> None:
+    """Begin to receive a polling body: one at a time, and of an admitted length. Raises HandshakeError."""
+    if connection.posting:
+        connection.refuse(protocol_violation("two POSTs at once"))
+        raise http_errors.bad_request()
+    if announced_bytes(request) > connection.max_input_bytes:
+        connection.refuse(protocol_violation("polling body size"))
+        raise http_errors.too_large()
+    connection.posting = True
+
+
+def argument(request: HTTPServerRequest, name: str) -> str:
+    """The first value of a query argument, "" if there is none."""
+    values = request.query_arguments.get(name)
+    return values[0].decode("latin-1") if values else ""
+
+
+def is_upgrade(request: HTTPServerRequest) -> bool:
+    return request.headers.get("Upgrade", "").lower() == "websocket"
+
+
+def announced_bytes(request: HTTPServerRequest) -> int:
+    """The length that a body is announced with; 0 for a chunked one."""
+    length = request.headers.get("Content-Length", "0")
+    return int(length[:20]) if length.isascii() and length.isdigit() else 0

@@ -1,32 +1,29 @@
-"""One Engine.IO connection: a polling session that may become a WebSocket, or a WebSocket from the start.
+"""Engine.IO connection: a polling session that may become a WebSocket, or a WebSocket from the start.
 
 The library gives a connection a queue, a writer task, a receive task and a ping task, each of which can die
-or wait alone. Here what arrives is read and answered in the callback that received it; only messages for the
-application run in a task, one for each burst, in order. An idle connection on a WebSocket has no task, no
-queue and no parser.
+or wait alone. Here the callback that receives a packet reads and answers it; only messages for the application
+run in a task, one for each burst, in order. An idle connection on a WebSocket has no task, no queue and no parser.
 """
 
 import asyncio
+from collections.abc import Coroutine
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
+from chatio.realtime.close_reasons import NORMAL, OUTPUT_NOT_TAKEN, CloseReason, protocol_violation
 from chatio.realtime.engineio import payload
-from chatio.realtime.engineio.intake import Intake
+from chatio.realtime.engineio.heartbeat import Heartbeat
+from chatio.realtime.engineio.input_rate import InputRate
+from chatio.realtime.engineio.packets import PacketType, ProtocolError, decode
 from chatio.realtime.engineio.payload import EncodedPacket
-from chatio.realtime.engineio.poll_queue import Outbox
-from chatio.realtime.engineio.receive_queue import Inbox
-from chatio.realtime.socketio.packets import Engine, ProtocolError, decode_engine
-from chatio.realtime.websocket.frames import NORMAL, PROTOCOL_ERROR
-
-if TYPE_CHECKING:
-    from chatio.realtime.broadcast.cursor import Cursor
-    from chatio.realtime.engineio.server import EngineServer
-    from chatio.realtime.engineio.upgrade import Upgrade
-    from chatio.realtime.websocket.transport import WebSocket
+from chatio.realtime.engineio.poll_queue import PollQueue
+from chatio.realtime.engineio.receive_queue import ReceiveQueue
+from chatio.realtime.library import DisconnectReason
+from chatio.realtime.websocket.transport import WebSocket
 
 
 class Stage(IntEnum):
-    """Where a connection is in its life; it only ever moves forward, but for a failed upgrade."""
+    """The stages of a connection; it only ever moves forward, but for a failed upgrade."""
 
     POLLING = 0
     UPGRADING = 1  # a WebSocket has been probed; GETs are answered with a NOOP
@@ -39,50 +36,74 @@ class SessionClosed(Exception):
     """This connection answers no more requests."""
 
 
-class Connection(Intake):
-    """What `engineio.AsyncServer` keeps for each client. Event loop only; only `poll` and `close` wait."""
+class Host(Protocol):
+    """The server, as its connections know it."""
+
+    @property
+    def heartbeat(self) -> Heartbeat: ...
+    @property
+    def input_rate(self) -> InputRate: ...
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> "asyncio.Task[None]": ...
+    async def receive(self, connection: "Connection", data: str | bytes) -> None: ...
+    async def disconnected(self, connection: "Connection", reason: str) -> None: ...
+    def forget(self, connection: "Connection") -> None: ...
+    def refused(self, address: str, reason: CloseReason) -> None: ...
+
+
+class Subscription(Protocol):
+    """The place of a connection in a log that it is sent."""
+
+    @property
+    def is_caught_up(self) -> bool:
+        """The connection took every entry of the log."""
+
+    def defer(self, packet: EncodedPacket) -> bool:
+        """Take `packet`, which is for this connection alone, if entries go before it. False: send it now."""
+
+    def output_moved(self, *, all_taken: bool) -> None:
+        """The client took some of the waiting output, or all of it."""
+
+
+class PendingUpgrade(Protocol):
+    def abandon(self) -> None: ...
+
+
+class Connection:
+    """One client's Engine.IO session. Event loop only; only `poll` and `close` wait."""
 
     __slots__ = (
+        "_host",
         "_session",
         "address",
-        "cursor",
-        "namespaces",
-        "outbox",
-        "refused_connects",
-        "server",
+        "poll_queue",
+        "posting",
+        "received",
         "sid",
         "stage",
+        "subscription",
         "upgrade",
         "websocket",
     )
 
-    def __init__(self, server: "EngineServer", sid: str, address: str, max_input_bytes: int) -> None:
-        super().__init__(max_input_bytes)
-        self.server = server
+    def __init__(self, host: Host, sid: str, address: str, max_input_bytes: int) -> None:
+        """A polling session; `use_websocket` makes it a WebSocket."""
+        self._host = host
         self.sid = sid
         self.address = address  # of the client
         self.stage = Stage.POLLING
         self.websocket: WebSocket | None = None
-        self.upgrade: Upgrade | None = None
-        self.refused_connects = 0
-        self.namespaces: tuple[str, ...] = ()  # Socket.IO's, those it is connected to
-        self.cursor: Cursor | None = None  # in the log that it follows, if it does
-        self.outbox: Outbox | None = Outbox()
+        self.upgrade: PendingUpgrade | None = None
+        self.subscription: Subscription | None = None
+        self.received = ReceiveQueue(self, host.input_rate, max_input_bytes)
+        self.poll_queue: PollQueue | None = PollQueue()
+        self.posting = False  # the client is sending a POST
         self._session: dict[str, Any] | None = None
 
-    # What the library reads of its sockets.
-
-    @property
-    def connected(self) -> bool:
-        return self.stage < Stage.CLOSING
+    # Read by the library
 
     @property
     def upgraded(self) -> bool:
         return self.websocket is not None
-
-    @property
-    def upgrading(self) -> bool:
-        return self.stage is Stage.UPGRADING
 
     @property
     def closing(self) -> bool:
@@ -104,51 +125,80 @@ class Connection(Intake):
 
     # Input
 
-    def message_received(self, message: str | bytes) -> None:
-        """A message on the WebSocket."""
-        try:
-            self.receive_encoded(message)
-        except ProtocolError as error:
-            self.refuse(str(error))
+    @property
+    def max_input_bytes(self) -> int:
+        return self.received.max_bytes
 
-    def receive_encoded(self, raw: str | bytes) -> None:
-        """One Engine.IO packet from the client. Raises ProtocolError."""
-        kind, data = decode_engine(raw)
-        if self.closing:
+    def message_received(self, message: str | bytes) -> None:
+        """The client sent a packet on its WebSocket."""
+        try:
+            self.receive(message)
+        except ProtocolError as error:
+            self.refuse(protocol_violation(str(error)))
+
+    def receive(self, raw: str | bytes) -> None:
+        """Take one encoded packet of the client. Raises ProtocolError."""
+        if self.stage >= Stage.CLOSING:
             return
-        if kind is Engine.MESSAGE:
-            if self.inbox is None:
-                self.inbox = Inbox(self)
-            self.inbox.add(data)
-            if self.websocket is not None and self.is_full:
-                self.websocket.pause()
-        elif kind is Engine.PONG:
-            self.server.heartbeat.beat(self)
-        elif kind is Engine.CLOSE:
+        if raw[:1] == "4":  # nearly every packet is a message
+            self.received.put(raw[1:])
+            return
+        kind, data = decode(raw)
+        if kind is PacketType.MESSAGE:
+            self.received.put(data)
+        elif kind is PacketType.PONG:
+            self._host.heartbeat.beat(self)
+        elif kind is PacketType.CLOSE:
             self._client_leaves()
         else:
             raise ProtocolError("Engine.IO packet type")
 
+    def input_read(self, size_bytes: int) -> None:
+        if self.stage < Stage.CLOSING:
+            self.received.charge(size_bytes)
+
+    async def handle(self, message: str | bytes) -> None:
+        await self._host.receive(self, message)
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        return self._host.spawn(coroutine)
+
+    def pause_reading(self) -> None:
+        if self.websocket is not None:
+            self.websocket.pause_reading()
+
+    def resume_reading(self) -> None:
+        if self.websocket is not None:
+            self.websocket.resume_reading()
+
+    @property
+    def is_paused(self) -> bool:
+        """The server does not read the client's output, or did not a moment ago."""
+        if self.received.is_behind:
+            return True
+        if self.websocket is None:
+            return self.posting and self.received.is_full
+        return self.websocket.is_paused
+
     def _client_leaves(self) -> None:
-        if self.outbox is not None and not self.outbox.is_polled:
-            self.server.leaving.add(self)
+        if self.poll_queue is not None and not self.poll_queue.is_polled:
+            self._host.heartbeat.leaving.add(self)  # its GET may be on another connection, which is read later
         else:
-            self.drop(self.server.reason.CLIENT_DISCONNECT, farewell=payload.NOOP)
+            self.drop(DisconnectReason.CLIENT_DISCONNECT, farewell=payload.NOOP)
+
+    def finish_leaving(self) -> None:
+        self.drop(DisconnectReason.CLIENT_DISCONNECT)
 
     # Output
 
-    async def send(self, pkt: Any) -> None:
-        """The library's way to send: an `engineio.packet.Packet`. Never waits."""
-        self.write(EncodedPacket.from_library(pkt))
-
     def write(self, packet: EncodedPacket) -> None:
-        """Send one packet, in order; a client that does not take what is sent to it is dropped."""
-        if self.closing or (self.cursor is not None and self.cursor.hold(packet)):
+        """Send one packet, in order. A client that does not take its output is dropped."""
+        if self.stage >= Stage.CLOSING or (self.subscription is not None and self.subscription.defer(packet)):
             return
         self._write_now(packet)
 
     def offer(self, packets: list[EncodedPacket]) -> bool:
-        """Send what comes from the log; False if it waits, and the cursor will be told when it is taken."""
+        """Send entries of the log. False if they wait: the subscription is told when the client took them."""
         if self.websocket is not None:
             return self.websocket.offer(b"".join([packet.frame for packet in packets]))
         for packet in packets:
@@ -156,161 +206,166 @@ class Connection(Intake):
         return False
 
     def output_moved(self, *, all_taken: bool) -> None:
-        """The client took some of what waited for it, or all."""
-        if self.cursor is not None and self.cursor.is_stalled:
-            self.cursor.moved(all_taken=all_taken)
+        """The client took some of the waiting output, or all of it."""
+        if self.subscription is not None:
+            self.subscription.output_moved(all_taken=all_taken)
 
     def _write_now(self, packet: EncodedPacket) -> None:
         if self.websocket is not None:
             self.websocket.send(packet.frame)
-        elif self.outbox is not None:
-            self.outbox.add(packet)
-            if self.outbox.is_full:
-                self.refuse("output not taken")
+        elif self.poll_queue is not None:
+            self.poll_queue.put(packet)
+            if self.poll_queue.is_full:
+                self.refuse(OUTPUT_NOT_TAKEN)
             elif self.stage is Stage.POLLING:
-                self.outbox.release()
+                self.poll_queue.release()
 
     @property
     def is_flushed(self) -> bool:
-        """Nothing waits for the client, neither here nor in the log that it follows."""
-        if self.cursor is not None and not self.cursor.is_level:
+        """No output waits for the client, neither here nor in the log that it follows."""
+        if self.subscription is not None and not self.subscription.is_caught_up:
             return False
         if self.websocket is not None:
             return not self.websocket.pending_output_bytes
-        return self.outbox is None or self.outbox.is_empty
+        return self.poll_queue is None or self.poll_queue.is_empty
 
     @property
     def is_writable_now(self) -> bool:
-        """A packet that is sent now goes out at once: to a WebSocket, or as the answer to a GET that waits."""
+        """A packet that is sent now goes out at once: to a WebSocket, or as the answer to a waiting GET."""
         if self.websocket is not None:
             return True
-        return self.stage is Stage.POLLING and self.outbox is not None and self.outbox.is_polled
+        return self.stage is Stage.POLLING and self.poll_queue is not None and self.poll_queue.is_polled
+
+    def unacknowledged_bytes(self) -> int:
+        """The output that the kernel holds for the client's; 0 while the client polls."""
+        return 0 if self.websocket is None else self.websocket.unacknowledged_bytes()
 
     def ping(self) -> None:
-        self._write_now(payload.PING)  # goes before all that waits in the log for who reads slowly
+        self._write_now(payload.PING)  # before all entries of the log that wait for a slow client
+
+    def ping_timed_out(self) -> None:
+        self.drop(DisconnectReason.PING_TIMEOUT)
 
     async def poll(self) -> list[EncodedPacket]:
-        """What a GET is answered with, as soon as there is something. Raises SessionClosed."""
-        outbox, reason = self.outbox, self.server.reason
-        if self.server.heartbeat.is_overdue(self) and not self.is_paused:
-            self.drop(reason.PING_TIMEOUT)
-        if self.server.leaving.discard(self):
-            self.drop(reason.CLIENT_DISCONNECT)
+        """The answer to a GET, as soon as there is one. Raises SessionClosed."""
+        queue, heartbeat = self.poll_queue, self._host.heartbeat
+        if heartbeat.is_overdue(self) and not self.is_paused:
+            self.ping_timed_out()
+        if heartbeat.leaving.discard(self):
+            self.finish_leaving()
             return [payload.NOOP]
-        if outbox is not None and outbox.is_polled:
-            self.refuse("two GETs at once")
-        if self.closing or outbox is None:
+        if queue is not None and queue.is_polled:
+            self.refuse(protocol_violation("two GETs at once"))
+        if self.closing or queue is None:
             raise SessionClosed
-        farewell = await outbox.until_released() if self.stage is Stage.POLLING else None
+        farewell = await queue.until_released() if self.stage is Stage.POLLING else None
         if farewell is not None:
             return [farewell]
         if self.stage is not Stage.POLLING:
             return [payload.NOOP]
-        packets = outbox.take()
+        packets = queue.take_all()
         self.output_moved(all_taken=True)
         return packets
 
-    # The way to a WebSocket
+    # Upgrade
 
     def begin_upgrade(self) -> None:
-        """A WebSocket was probed: let the GET that waits go, so that the client can stop polling."""
+        """A WebSocket was probed: answer the waiting GET, so that the client can stop polling."""
         self.stage = Stage.UPGRADING
-        if self.outbox is not None:
-            self.outbox.release(payload.NOOP)
+        if self.poll_queue is not None:
+            self.poll_queue.release(payload.NOOP)
 
-    def upgrade_failed(self, upgrade: "Upgrade") -> None:
-        """Back to polling, with all that has waited since."""
+    def upgrade_failed(self, upgrade: PendingUpgrade) -> None:
+        """Go back to polling, with all output that has waited since."""
         if self.upgrade is not upgrade:
             return
         self.upgrade = None
         if self.stage is Stage.UPGRADING:
             self.stage = Stage.POLLING
 
-    def use_websocket(self, websocket: "WebSocket") -> None:
-        """From now on this connection is `websocket`: send on it what was waiting."""
-        waiting = self.outbox.take() if self.outbox is not None else []
-        self.websocket, self.upgrade, self.outbox = websocket, None, None
+    def use_websocket(self, websocket: WebSocket) -> None:
+        """From now on this connection is `websocket`: send the waiting output on it."""
+        waiting = self.poll_queue.take_all() if self.poll_queue is not None else []
+        self.websocket, self.upgrade, self.poll_queue = websocket, None, None
         self.stage = Stage.WEBSOCKET
-        websocket.owner = self
+        websocket.listener = self
         for packet in waiting:
             self._write_now(packet)
         self.output_moved(all_taken=True)
 
-    # The end
+    # Close
 
-    def connection_lost(self, broken_rule: str | None) -> None:
+    def connection_lost(self, reason: CloseReason | None) -> None:
         """The WebSocket is gone."""
-        reason = self.server.reason
-        if broken_rule is not None and not self.closing:
-            self.server.refused(self.address, broken_rule)
-        self.drop(reason.TRANSPORT_CLOSE if broken_rule is None else reason.TRANSPORT_ERROR)
+        if reason is not None and not self.closing:
+            self._host.refused(self.address, reason)
+        self.drop(DisconnectReason.TRANSPORT_CLOSE if reason is None else DisconnectReason.TRANSPORT_ERROR)
 
-    def refuse(self, rule: str) -> None:
-        """Close for something the client did."""
+    def refuse(self, reason: CloseReason) -> None:
+        """Close the connection for something that the client did."""
         if not self.closing:
-            self.server.refused(self.address, rule)
-            self.drop(self.server.reason.TRANSPORT_ERROR, code=PROTOCOL_ERROR, drain_input=False)
+            self._host.refused(self.address, reason)
+            self.drop(DisconnectReason.TRANSPORT_ERROR, code=reason.code, drain_input=False)
 
     async def close(self, wait: bool = True, abort: bool = False, reason: str | None = None) -> None:
-        """The library's way to close: returns when the disconnect handlers have run.
+        """The library's way to close: return when the disconnect handlers have run.
 
-        Never waits for the client, nor for the very handler that calls it.
+        Never waits for the client, nor for the handler that calls it.
         """
-        finished = self.begin_close(reason or self.server.reason.SERVER_DISCONNECT)
+        finished = self.begin_close(reason or DisconnectReason.SERVER_DISCONNECT)
         if finished is not None and wait:
             await asyncio.shield(finished)
 
     def begin_close(self, reason: str) -> "asyncio.Task[None] | None":
-        """Close, without hearing out the client; the task to wait for, if the caller may wait."""
+        """Close without handling the client's waiting input. Returns the task to wait for, if the caller may."""
         finished = self.drop(reason, drain_input=False)
-        is_own_handler = self.inbox is not None and asyncio.current_task() is self.inbox.worker
+        is_own_handler = self.received.worker is not None and asyncio.current_task() is self.received.worker
         return None if is_own_handler else finished
 
     def drop(
         self, reason: str, *, code: int = NORMAL, farewell: EncodedPacket = payload.CLOSE, drain_input: bool = True
     ) -> "asyncio.Task[None] | None":
-        """Close the transport now, with `code` or `farewell` to a waiting GET; then tell the application.
+        """Close the transport now, with `code`, or `farewell` to a waiting GET; then tell the application.
 
-        `drain_input`: what the client sent before it left is handled first; else only what is begun is finished.
-        Answers the task that tells it, or None if the connection was closed before.
+        `drain_input`: the messages that the client sent before are handled first; else only the one that is begun.
+        Returns the task that tells the application, or None if the connection was closed before.
         """
         if self.closing:
             return None
         self.stage = Stage.CLOSING
-        if self.inbox is not None and not drain_input:
-            self.inbox.clear()
-        self._let_go(code, farewell)
-        return self.server.spawn(self._finish(reason))
+        if not drain_input:
+            self.received.clear()
+        self._close_transport(code, farewell)
+        return self._host.spawn(self._finish(reason))
 
     def abort(self) -> None:
-        """Close for good and at once: what waits is lost, and the client's TCP is not asked."""
+        """Close at once: waiting output is lost, and the client's TCP is not asked."""
         if self.websocket is not None:
             self.websocket.reset()
-        self.drop(self.server.reason.TRANSPORT_ERROR, drain_input=False)
+        self.drop(DisconnectReason.TRANSPORT_ERROR, drain_input=False)
 
     def discard(self) -> None:
-        """Close without a word to the application, for which this connection was never open."""
+        """Close without telling the application, for which this connection was never open."""
         self.stage = Stage.CLOSED
-        self._let_go(NORMAL, payload.CLOSE)
-        self.server.forget(self)
+        self._close_transport(NORMAL, payload.CLOSE)
+        self._host.forget(self)
 
-    def _let_go(self, code: int, farewell: EncodedPacket) -> None:
-        self.server.forget_timers(self)
-        self.stop_intake()
+    def _close_transport(self, code: int, farewell: EncodedPacket) -> None:
+        self._host.heartbeat.stop(self)
         if self.upgrade is not None:
             self.upgrade.abandon()
         if self.websocket is not None:
             self.websocket.close(code)
-        if self.outbox is not None:
-            self.outbox.release(farewell)
-            self.outbox = None
-        self.resume_if_room()
+        if self.poll_queue is not None:
+            self.poll_queue.release(farewell)
+            self.poll_queue = None
+        self.received.close()
 
     async def _finish(self, reason: str) -> None:
         try:
-            if self.inbox is not None:
-                await asyncio.wait([self.inbox.worker])
-            await self.server.disconnected(self, reason)
+            if self.received.worker is not None:
+                await asyncio.wait([self.received.worker])
+            await self._host.disconnected(self, reason)
         finally:
             self.stage = Stage.CLOSED
-            self.server.forget(self)
+            self._host.forget(self)

@@ -1,104 +1,114 @@
-"""The end of a server that others are connected to: everybody is let go, in no order, a few at a time.
+"""Drain: a stopping server lets its connections go, in random order, a few at a time.
 
-Clients come back at once, and all of them at the same moment would be a storm for the next server. They go without
-a DISCONNECT packet, which would keep them from coming back. Nobody goes before having what is there for them.
+Clients come back at once, and all of them at the same moment would be a storm for the next server. They are closed
+without a DISCONNECT packet, which would keep them from coming back. No connection goes before its client has taken
+the output that waits for it.
 """
 
 import asyncio
 import random
-from typing import TYPE_CHECKING, Final, Protocol
+from collections.abc import Mapping, Sized
+from typing import Final, Protocol
 
+from chatio.realtime.close_reasons import GOING_AWAY
 from chatio.realtime.engineio import payload
-from chatio.realtime.websocket.frames import GOING_AWAY
+from chatio.realtime.engineio.connection import Connection
+from chatio.realtime.library import DisconnectReason
+from chatio.server.lifecycle import Lifecycle
 
-if TYPE_CHECKING:
-    from chatio.realtime.engineio.connection import Connection
-    from chatio.realtime.engineio.server import EngineServer
-
-# A connect costs about a millisecond: so many leave half of the next server's time for the chat.
+# A connect costs about a millisecond: so many closes leave half of the next server's time for the chat.
 CLOSES_PER_SECOND: Final = 200
-GRAIN_SECONDS: Final = 0.01
-# A polling client that was given everything has so long to come for the goodbye.
+TICK_SECONDS: Final = 0.01
+# A polling client that was given everything has so long to come for the CLOSE.
 UNHEARD_SECONDS: Final = 1.0
-# Of the time that is left, for closing handshakes: a WebSocket waits for its peer's FIN.
+# Share of the time that is left for closing handshakes: a WebSocket waits for its client's FIN.
 CLOSING_SHARE: Final = 0.15
 
 
 class Handover(Protocol):
-    """Of the port to another process, which has it too."""
+    """The hand-over of the port to another process, which has it too."""
 
     def close_port(self) -> None: ...
-    def may_bring_somebody(self) -> bool:
-        """Whether somebody may still come, on a connection that was open when the port was closed."""
+    def may_bring_clients(self) -> bool:
+        """Whether a client may still come, on a connection that was open when the port was closed."""
+
+
+class DrainHost(Protocol):
+    @property
+    def sockets(self) -> Mapping[str, Connection]: ...
+    @property
+    def lingering(self) -> Sized: ...
+    @property
+    def lifecycle(self) -> Lifecycle: ...
 
 
 class Drain:
-    """Lets the clients of one server go. Event loop only."""
+    """Closes the connections of one server. Event loop only."""
 
-    def __init__(self, engine: "EngineServer") -> None:
-        self._engine = engine
-        self._due: dict[Connection, float] = {}  # who is to go, and since when
+    def __init__(self, host: DrainHost) -> None:
+        self._host = host
+        self._due: dict[Connection, float] = {}  # connections that are to go, and since when
 
-    def hurry(self, connection: "Connection") -> None:
-        """Let `connection` go now, or as soon as it has taken what is there for it."""
+    def drain_now(self, connection: Connection) -> None:
+        """Close `connection` now, or as soon as its client has taken its output."""
         self._due.setdefault(connection, asyncio.get_running_loop().time())
-        self._let_go_if_ready(connection)
+        self._close_if_ready(connection)
 
-    async def run(self, seconds: float, handover: Handover | None = None) -> None:
-        """Let everybody go within `seconds`; who has not taken everything by then loses the rest of it.
+    async def drain(self, seconds: float, handover: Handover | None = None) -> None:
+        """Close all connections within `seconds`; a client that has not taken its output by then loses the rest.
 
-        Handshakes are refused meanwhile. With a `handover` nobody is: those who poll go first, all at once, since
-        each of their polls may be a new connection, and then, or after `UNHEARD_SECONDS`, the port is closed. Who
-        comes on a connection that was open by then is welcomed, and let go with the others.
+        Handshakes are refused meanwhile. With a `handover` none is: polling clients go first, all at once, since
+        each of their polls may be a new connection, and then, or after `UNHEARD_SECONDS`, the port is closed. A
+        client that comes on a connection that was open by then is admitted, and closed with the others.
         """
         loop = asyncio.get_running_loop()
         began = loop.time()
         closing_seconds = min(1.0, seconds * CLOSING_SHARE)
         ends = began + seconds - closing_seconds
         if handover is None:
-            self._engine.accepting = False
+            self._host.lifecycle.drain()
         else:
-            self._engine.is_handing_over = True
-            await self._let_go_who_polls(min(ends, began + UNHEARD_SECONDS))
+            self._host.lifecycle.hand_over()
+            await self._close_polling(min(ends, began + UNHEARD_SECONDS))
             handover.close_port()
-        waiting = list(self._engine.sockets.values())
+        waiting = list(self._host.sockets.values())
         random.shuffle(waiting)
         count = len(waiting)
         spread = min(count / CLOSES_PER_SECOND, ends - began)
-        while (self._engine.sockets or (handover and handover.may_bring_somebody())) and loop.time() < ends:
+        while (self._host.sockets or (handover and handover.may_bring_clients())) and loop.time() < ends:
             share = (loop.time() - began) / spread if spread else 1.0
             while waiting and count - len(waiting) < count * share:
-                self.hurry(waiting.pop())
-            if not waiting:  # who came in since is not among them
-                for connection in list(self._engine.sockets.values()):
-                    self.hurry(connection)
-            self._let_go_who_is_ready()
-            await asyncio.sleep(GRAIN_SECONDS)
-        await self._close_the_rest(ends + closing_seconds)
+                self.drain_now(waiting.pop())
+            if not waiting:  # connections that were opened since are not among them
+                for connection in list(self._host.sockets.values()):
+                    self.drain_now(connection)
+            self._close_ready()
+            await asyncio.sleep(TICK_SECONDS)
+        await self._close_rest(ends + closing_seconds)
 
-    async def _let_go_who_polls(self, ends: float) -> None:
+    async def _close_polling(self, ends: float) -> None:
         loop = asyncio.get_running_loop()
         while loop.time() < ends:
-            polling = [connection for connection in self._engine.sockets.values() if not connection.upgraded]
+            polling = [connection for connection in self._host.sockets.values() if not connection.upgraded]
             if not polling:
                 return
             for connection in polling:
-                self.hurry(connection)
-            self._let_go_who_is_ready()
-            await asyncio.sleep(GRAIN_SECONDS)
+                self.drain_now(connection)
+            self._close_ready()
+            await asyncio.sleep(TICK_SECONDS)
 
-    def _let_go_who_is_ready(self) -> None:
+    def _close_ready(self) -> None:
         for connection in list(self._due):
-            self._let_go_if_ready(connection)
+            self._close_if_ready(connection)
 
-    async def _close_the_rest(self, ends: float) -> None:
+    async def _close_rest(self, ends: float) -> None:
         loop = asyncio.get_running_loop()
-        while (self._engine.sockets or len(self._engine.lingering)) and loop.time() < ends:
-            for connection in list(self._engine.sockets.values()):
-                _let_go(connection)
-            await asyncio.sleep(GRAIN_SECONDS)
+        while (self._host.sockets or len(self._host.lingering)) and loop.time() < ends:
+            for connection in list(self._host.sockets.values()):
+                disconnect(connection)
+            await asyncio.sleep(TICK_SECONDS)
 
-    def _let_go_if_ready(self, connection: "Connection") -> None:
+    def _close_if_ready(self, connection: Connection) -> None:
         if connection.closing:
             self._due.pop(connection, None)
         elif connection.is_flushed and (
@@ -106,10 +116,9 @@ class Drain:
             or asyncio.get_running_loop().time() - self._due[connection] > UNHEARD_SECONDS
         ):
             del self._due[connection]
-            _let_go(connection)
+            disconnect(connection)
 
 
-def _let_go(connection: "Connection") -> None:
-    # What it sent and was not begun is not heard out: nothing is accepted any more.
-    reason = connection.server.reason.SERVER_DISCONNECT
-    connection.drop(reason, code=GOING_AWAY, farewell=payload.CLOSE, drain_input=False)
+def disconnect(connection: Connection) -> None:
+    """Close `connection` without handling its waiting input: a draining server accepts nothing more."""
+    connection.drop(DisconnectReason.SERVER_DISCONNECT, code=GOING_AWAY, farewell=payload.CLOSE, drain_input=False)

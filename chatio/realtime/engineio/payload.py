@@ -1,41 +1,29 @@
-"""One Engine.IO packet on its way out, encoded once however many connections it goes to."""
+"""Encoded packet: one Engine.IO packet on its way out, encoded once however many connections it goes to."""
 
 import base64
-from typing import Any
+from typing import Final, NamedTuple
 
-from chatio.realtime.socketio.packets import SEPARATOR, Engine
+from chatio.realtime.engineio.packets import SEPARATOR
 from chatio.realtime.websocket.frames import message_frame
 
 
-class EncodedPacket:
-    """An encoded packet: `frame` is its WebSocket form; for polling see `encode_payload`."""
-
-    __slots__ = ("_frame", "encoded")
-
-    def __init__(self, encoded: str | bytes) -> None:
-        """`encoded`: type and data as text, or the bytes of a binary message."""
-        self.encoded = encoded
-        self._frame: bytes | None = None
-
-    @classmethod
-    def message(cls, data: str | bytes) -> "EncodedPacket":
-        return cls(data if isinstance(data, bytes) else f"{int(Engine.MESSAGE)}{data}")
-
-    @classmethod
-    def from_library(cls, packet: Any) -> "EncodedPacket":
-        """The same packet as an `engineio.packet.Packet`."""
-        encoded = packet.encode()
-        return cls(encoded if isinstance(encoded, str) else bytes(encoded))
-
-    @property
-    def frame(self) -> bytes:
-        if self._frame is None:
-            self._frame = message_frame(self.encoded)
-        return self._frame
+class EncodedPacket(NamedTuple):
+    encoded: str | bytes  # type and data as text, or the bytes of a binary message; for polling
+    frame: bytes  # for a WebSocket
 
     @property
     def size_bytes(self) -> int:
         return len(self.encoded)
+
+
+def encode(packet: str | bytes) -> EncodedPacket:
+    """`packet`: type and data as text, or the bytes of a binary message."""
+    return EncodedPacket(packet, message_frame(packet))
+
+
+def encode_message(data: str | bytes) -> EncodedPacket:
+    """The packet of one message: text, or bytes as they are."""
+    return encode(data if isinstance(data, bytes) else f"4{data}")
 
 
 def encode_payload(packets: list[EncodedPacket]) -> bytes:
@@ -46,7 +34,7 @@ def encode_payload(packets: list[EncodedPacket]) -> bytes:
     ).encode()
 
 
-CLOSE = EncodedPacket(str(int(Engine.CLOSE)))
-PING = EncodedPacket(str(int(Engine.PING)))
-NOOP = EncodedPacket(str(int(Engine.NOOP)))
-PROBE_ANSWER = EncodedPacket(f"{int(Engine.PONG)}probe")
+CLOSE: Final = encode("1")
+PING: Final = encode("2")
+NOOP: Final = encode("6")
+PROBE_ANSWER: Final = encode("3probe")

@@ -1,6 +1,6 @@
-"""What a polling session has to send, and the GET that waits for it.
+"""Poll queue: the output of a polling session, and the GET that waits for it.
 
-Gone once the connection is a WebSocket.
+A connection that is a WebSocket has none.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ from chatio.realtime.engineio.payload import EncodedPacket
 from chatio.realtime.limits import PENDING_OUTPUT_BYTES
 
 
-class Outbox:
+class PollQueue:
     """A bounded list and a future; the library's queue costs 1.5 KiB and bounds nothing. Event loop only."""
 
     __slots__ = ("_bytes", "_packets", "_waiting")
@@ -32,17 +32,17 @@ class Outbox:
     def is_full(self) -> bool:
         return self._bytes > PENDING_OUTPUT_BYTES
 
-    def add(self, packet: EncodedPacket) -> None:
+    def put(self, packet: EncodedPacket) -> None:
         self._packets.append(packet)
         self._bytes += packet.size_bytes
 
-    def take(self) -> list[EncodedPacket]:
-        """All that waits to be sent, which is no longer here."""
+    def take_all(self) -> list[EncodedPacket]:
+        """Remove and return all waiting packets."""
         packets, self._packets, self._bytes = self._packets, [], 0
         return packets
 
     async def until_released(self) -> EncodedPacket | None:
-        """Wait for `release`, and answer what it was given; at once None if there is something to send."""
+        """Wait for `release`, and return its argument; None at once if packets are waiting."""
         if self._packets:
             return None
         self._waiting = asyncio.get_running_loop().create_future()
@@ -52,6 +52,6 @@ class Outbox:
             self._waiting = None
 
     def release(self, farewell: EncodedPacket | None = None) -> None:
-        """Let the waiting GET be answered: with `farewell`, or with what there is to send."""
+        """Let the waiting GET be answered: with `farewell` alone, or with the waiting packets."""
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(farewell)

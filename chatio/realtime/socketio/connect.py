@@ -1,119 +1,130 @@
-"""Coming into a namespace and leaving it: CONNECT and DISCONNECT.
+"""CONNECT and DISCONNECT: how a client enters a namespace and leaves it.
 
 The library tells a client that is being decided upon what happens in the namespace already, sends its CONNECT
-answer after what its connect handler sent, keeps it for ever if it leaves meanwhile or the handler raises,
-and keeps the connection of one it refused. Here what is sent to it waits for the answer, and whatever happens
-the tables end as they began.
+answer after the packets of its connect handler, keeps it for ever if it leaves meanwhile or the handler raises,
+and keeps the connection of a client that it refused. Here packets to the client wait for the answer, and in each
+case the tables end as they began.
 """
 
 import asyncio
+from collections.abc import Collection
 from typing import Any
 
-from socketio.exceptions import ConnectionRefusedError as Refusal
-from socketio.packet import CONNECT, CONNECT_ERROR, DISCONNECT
+from socketio.exceptions import ConnectionRefusedError as ConnectRefused
 
-from chatio.realtime.broadcast.fanout import Fanout
-from chatio.realtime.engineio.connection import Connection
-from chatio.realtime.limits import CONNECT_GAP_SECONDS, MAX_NAMESPACES, MAX_REFUSED_CONNECTS
-from chatio.realtime.log import report
-from chatio.realtime.socketio.attachments import Assembly
-from chatio.realtime.socketio.dispatch import (
-    INTERNAL_ERROR,
-    Connecting,
-    Dispatcher,
-    TemporarilyUnavailable,
-    raise_if_cancelled,
+from chatio.realtime.close_reasons import CONNECT_TIMEOUT, TRY_AGAIN_LATER, CloseReason
+from chatio.realtime.engineio.packets import ProtocolError
+from chatio.realtime.engineio.server import EngineServer
+from chatio.realtime.library import DisconnectReason
+from chatio.realtime.limits import (
+    CONNECT_GAP_SECONDS,
+    LATER_SECONDS,
+    MAX_NAMESPACES,
+    MAX_REFUSED_CONNECTS,
+    REFUSED_SECONDS,
 )
-from chatio.realtime.socketio.packets import ProtocolError
+from chatio.realtime.log import report
+from chatio.realtime.socketio.dispatch import INTERNAL_ERROR, Dispatcher, raise_if_cancelled
+from chatio.realtime.socketio.manager import Manager
+from chatio.realtime.socketio.packets import PacketType, encode
+from chatio.realtime.socketio.peer import Connecting, Following, LogStart, Peer
 from chatio.realtime.websocket.timeouts import TimeoutQueue
 
 
-class Joining(Dispatcher):
-    """The part of the server that says who is in a namespace. Event loop only."""
+class TemporarilyUnavailable(Exception):
+    """Raised by a connect handler: this client cannot enter now, and is to come back by itself.
 
-    _assembly: Assembly
-    manager_initialized: bool
-    _unconnected: TimeoutQueue[str]
-    _refused: TimeoutQueue[str]
-    _later: TimeoutQueue[str]
-    _fanouts: dict[str, Fanout]
+    It gets no answer, since a CONNECT_ERROR would keep it away for good; after a while its connection is closed
+    (1013, "try again later"), which it takes for a lost one.
+    """
+
+    def __init__(self, reason: CloseReason) -> None:
+        super().__init__(reason.text)
+        self.reason = reason
+
+
+class Connector:
+    """Decides which client is in which namespace. Event loop only."""
+
+    def __init__(
+        self,
+        engine: EngineServer,
+        manager: Manager,
+        dispatcher: Dispatcher,
+        *,
+        namespaces: Collection[str],
+        environ: dict[str, dict[str, Any]],
+        connect_timeout: float,
+    ) -> None:
+        """`namespaces`: that clients may enter beside those with handlers. `environ`: by eio_sid."""
+        self._engine = engine
+        self._manager = manager
+        self._dispatcher = dispatcher
+        self._namespaces = namespaces
+        self._environ = environ
+        self.peers: dict[str, Peer] = {}  # by eio_sid
+        # Connections in no namespace; with a refused CONNECT; to be closed for a while.
+        self.unconnected: TimeoutQueue[Peer] = TimeoutQueue(
+            connect_timeout, lambda peer: peer.connection.refuse(CONNECT_TIMEOUT)
+        )
+        self.refused: TimeoutQueue[Peer] = TimeoutQueue(REFUSED_SECONDS, _drop_if_idle)
+        self.later: TimeoutQueue[Peer] = TimeoutQueue(
+            LATER_SECONDS, lambda peer: _drop_if_idle(peer, TRY_AGAIN_LATER)
+        )
 
     # CONNECT
 
-    async def _handle_connect(self, eio_sid: str, namespace: str, data: Any) -> None:
-        connection = self.eio.sockets[eio_sid]
-        if connection.refused_connects >= MAX_REFUSED_CONNECTS:
+    async def connect(self, peer: Peer, namespace: str, auth: Any) -> None:
+        """Answer a CONNECT. Raises ProtocolError."""
+        connection = peer.connection
+        if peer.refused_connects >= MAX_REFUSED_CONNECTS:
             raise ProtocolError("CONNECT refused too often")
-        if not self._serves(namespace):
-            self._refuse(connection, namespace, {"message": "Invalid namespace"})
+        if namespace not in self._namespaces and not self._dispatcher.serves(namespace):
+            self._refuse(peer, namespace, {"message": "Invalid namespace"})
             return
-        if len(connection.namespaces) >= MAX_NAMESPACES:
+        if len(peer.namespaces) >= MAX_NAMESPACES:
             raise ProtocolError("namespaces")
-        sid = await self.manager.pre_connect(eio_sid, namespace)
+        sid = self._manager.begin_connect(connection.sid, namespace)
         if sid is None:
             raise ProtocolError("CONNECT twice")
-        self._release(eio_sid, self._connecting.get(eio_sid))  # of a namespace that was joined a moment ago
-        connecting = self._connecting[eio_sid] = Connecting(namespace)
-        if self.always_connect:
-            self._answer(eio_sid, CONNECT, namespace, {"sid": sid})
-            await self._join(connection, namespace, sid)
-            self._release_soon(eio_sid, connecting)
+        self._release(peer, peer.connecting)  # of a namespace that the client entered a moment ago
+        connecting = peer.connecting = Connecting(namespace)
         refusal: Any = {"message": INTERNAL_ERROR}
         try:
-            refusal = await self._decide(eio_sid, namespace, sid, data)
+            refusal = await self._decide(connection.sid, namespace, sid, auth)
         finally:
             if refusal is not None:
-                self._leave(connection, namespace)
-                await self.manager.disconnect(sid, namespace, ignore_queue=True)
-            elif not self.always_connect:
-                await self._join(connection, namespace, sid)
+                self.leave(peer, namespace, sid)
         if refusal is not None:
-            self._connecting.pop(eio_sid, None)
-            self._refuse(connection, namespace, refusal)
-        elif not self.always_connect:
-            answer = {"sid": sid}
-            if connecting.follows is not None:
-                answer["pid"] = connecting.follows.pid
-            self._answer(eio_sid, CONNECT, namespace, answer)
-            if connecting.held:
-                self._release_soon(eio_sid, connecting)
-            else:
-                self._release(eio_sid, connecting)
-
-    def _release_soon(self, eio_sid: str, connecting: Connecting) -> None:
-        asyncio.get_running_loop().call_later(
-            CONNECT_GAP_SECONDS,
-            self._release,
-            eio_sid,
-            connecting,
-        )
-
-    def _release(self, eio_sid: str, connecting: Connecting | None) -> None:
-        """Send what was held behind a CONNECT answer, unless that was done."""
-        if connecting is None or self._connecting.get(eio_sid) is not connecting:
+            peer.connecting = None
+            self._refuse(peer, namespace, refusal)
             return
-        del self._connecting[eio_sid]
-        connection = self.eio.sockets.get(eio_sid)
-        if connection is not None:
-            for packet in connecting.held:
-                connection.write(packet)
-            is_still_in = connecting.namespace in connection.namespaces and not connection.closing
-            if connecting.follows is not None and is_still_in:
-                connecting.follows.fanout.join(connection, connecting.follows.after)
+        self._manager.finish_connect(sid)
+        peer.namespaces = (*peer.namespaces, namespace)
+        connection.received.max_bytes = self._engine.max_http_buffer_size
+        self.unconnected.discard(peer)
+        answer = {"sid": sid}
+        if connecting.log_start is not None:
+            answer["pid"] = connecting.log_start.pid
+        _answer(peer, PacketType.CONNECT, namespace, answer)
+        if connecting.deferred:
+            asyncio.get_running_loop().call_later(CONNECT_GAP_SECONDS, self._release, peer, connecting)
+        else:
+            self._release(peer, connecting)
 
-    def _serves(self, namespace: str) -> bool:
-        return (
-            namespace in self.handlers
-            or namespace in self.namespace_handlers
-            or self.namespaces == "*"
-            or namespace in self.namespaces
-        )
+    def follow(self, peer: Peer, start: LogStart) -> None:
+        """For a connect handler: send the client a log from `start`, once its CONNECT is answered."""
+        if peer.connecting is not None:
+            peer.connecting.log_start = start
 
-    async def _decide(self, eio_sid: str, namespace: str, sid: str, data: Any) -> Any:
-        """Run the connect handler: None if it accepts, else what CONNECT_ERROR says, or a TryLater."""
+    async def _decide(self, eio_sid: str, namespace: str, sid: str, auth: Any) -> Any:
+        """Run the connect handler:
+
+        None if it accepts, else the data of CONNECT_ERROR, or TemporarilyUnavailable.
+        """
         try:
-            accepted = await self._trigger_event("connect", namespace, sid, self.environ[eio_sid], data or None)
-        except Refusal as refusal:
+            accepted = await self._dispatcher.call("connect", namespace, sid, self._environ[eio_sid], auth or None)
+        except ConnectRefused as refusal:
             return refusal.error_args
         except TemporarilyUnavailable as later:
             return later
@@ -125,77 +136,81 @@ class Joining(Dispatcher):
             return {"message": INTERNAL_ERROR}
         return {"message": "Connection rejected by server"} if accepted is False else None
 
-    async def _join(self, connection: Connection, namespace: str, sid: str) -> None:
-        await self.manager.connect(sid, namespace)
-        connection.namespaces = (*connection.namespaces, namespace)
-        connection.max_input_bytes = self.eio.max_http_buffer_size
-        self._unconnected.discard(connection.sid)
-
-    def _leave(self, connection: Connection, namespace: str) -> None:
-        """The connection is not in `namespace` any more.
-
-        If in none at all, it has the time of a new one to join.
-        """
-        connection.namespaces = tuple(name for name in connection.namespaces if name != namespace)
-        if (fanout := self._fanouts.get(namespace)) is not None:
-            fanout.leave(connection)
-        if not connection.namespaces and not connection.closing:
-            self._unconnected.add(connection.sid)
-
-    def _refuse(self, connection: Connection, namespace: str, refusal: Any) -> None:
-        """Answer a CONNECT with an error, once, and close the connection soon unless it is of other use."""
-        if isinstance(refusal, TemporarilyUnavailable):
-            self.eio.refused(connection.address, str(refusal))
-            self._later.add(connection.sid)
+    def _release(self, peer: Peer, connecting: Connecting | None) -> None:
+        """Send the packets that were deferred behind a CONNECT answer, unless that was done."""
+        if connecting is None or peer.connecting is not connecting:
             return
-        connection.refused_connects += 1
-        kind = DISCONNECT if self.always_connect and refusal != {"message": "Invalid namespace"} else CONNECT_ERROR
+        peer.connecting = None
+        connection, start = peer.connection, connecting.log_start
+        for packet in connecting.deferred:
+            connection.write(packet)
+        if start is not None and connecting.namespace in peer.namespaces and not connection.closing:
+            cursor = connection.subscription = start.fanout.join(connection, start.after)
+            peer.following = Following(connecting.namespace, start.fanout, cursor)
+
+    def _refuse(self, peer: Peer, namespace: str, refusal: Any) -> None:
+        """Answer a CONNECT with an error, once, and close the connection soon unless it is in a namespace."""
+        if isinstance(refusal, TemporarilyUnavailable):
+            self._engine.refused(peer.connection.address, refusal.reason)
+            self.later.add(peer)
+            return
+        peer.refused_connects += 1
         try:
-            self._answer(connection.sid, kind, namespace, refusal)
-        except Exception as error:  # what a handler gave its refusal to say was no JSON
+            _answer(peer, PacketType.CONNECT_ERROR, namespace, refusal)
+        except Exception as error:  # the data that the handler refused with has no JSON
             report("connect refusal", error)
-            self._answer(connection.sid, kind, namespace, {"message": INTERNAL_ERROR})
-        if not connection.namespaces and not connection.closing:
-            self._refused.add(connection.sid)
+            _answer(peer, PacketType.CONNECT_ERROR, namespace, {"message": INTERNAL_ERROR})
+        self.close_soon(peer)
+
+    def close_soon(self, peer: Peer) -> None:
+        """Close the connection after `REFUSED_SECONDS`, unless its client is in a namespace by then."""
+        if not peer.namespaces and not peer.connection.closing:
+            self.refused.add(peer)
 
     # DISCONNECT
 
-    async def _handle_disconnect(self, eio_sid: str, namespace: str, reason: str | None = None) -> None:
-        sid = self.manager.sid_from_eio_sid(eio_sid, namespace)
-        if sid is None or not self.manager.is_connected(sid, namespace):
+    async def disconnect(self, peer: Peer, namespace: str, reason: str, *, tells_client: bool = False) -> None:
+        """Take a client out of `namespace`, by its own wish or ours; without effect if it is not in there."""
+        sid = self._manager.connected_sid(peer.connection.sid, namespace)
+        if sid is None:
             return
-        self.manager.pre_disconnect(sid, namespace=namespace)
-        self._assembly.discard(eio_sid)
+        self._manager.begin_disconnect(sid)
+        peer.partial = None
+        if tells_client:
+            peer.write(namespace, encode(PacketType.DISCONNECT, namespace))
         try:
-            await self._trigger_event("disconnect", namespace, sid, reason or self.reason.CLIENT_DISCONNECT)
+            await self._dispatcher.call("disconnect", namespace, sid, reason)
+        except (Exception, asyncio.CancelledError) as error:
+            raise_if_cancelled(error)
+            report("disconnect handler", error)
         finally:
-            connection = self.eio.sockets.get(eio_sid)
-            if connection is not None:
-                self._leave(connection, namespace)
-            await self.manager.disconnect(sid, namespace, ignore_queue=True)
+            self.leave(peer, namespace, sid)
 
-    async def disconnect(self, sid: str, namespace: str | None = None, ignore_queue: bool = False) -> None:
-        """Disconnect a client from a namespace, as the library does.
+    def leave(self, peer: Peer, namespace: str, sid: str) -> None:
+        """The client is not in `namespace` any more. In none at all, it has the time of a new one to enter one."""
+        self._manager.basic_disconnect(sid, namespace)
+        peer.namespaces = tuple(name for name in peer.namespaces if name != namespace)
+        following = peer.following
+        if following is not None and following.namespace == namespace:
+            peer.following = peer.connection.subscription = None
+            following.fanout.leave(following.cursor)
+        if not peer.namespaces and not peer.connection.closing:
+            self.unconnected.add(peer)
 
-        Its connection stays open for a while.
-        """
-        namespace = namespace or "/"
-        eio_sid = self.manager.eio_sid_from_sid(sid, namespace)
-        await super().disconnect(sid, namespace=namespace, ignore_queue=ignore_queue)
-        if eio_sid is not None and self.manager.sid_from_eio_sid(eio_sid, namespace) is None:
-            connection = self.eio.sockets.get(eio_sid)
-            if connection is not None:
-                self._leave(connection, namespace)
+    async def connection_closed(self, peer: Peer, reason: str) -> None:
+        for queue in (self.unconnected, self.refused, self.later):
+            queue.discard(peer)
+        peer.connecting = None
+        for namespace in peer.namespaces:
+            await self.disconnect(peer, namespace, reason)
+        del self.peers[peer.connection.sid]
 
-    async def dismiss(self, sid: str, namespace: str, event: str, data: dict[str, Any]) -> None:
-        """Tell a client by `event` why it has to go, disconnect it, and close its connection soon after.
 
-        Never waits for the client: one that takes nothing is gone within the same time. It does not come back by
-        itself, since a DISCONNECT tells it not to. Without effect if `sid` is not connected.
-        """
-        eio_sid = self.manager.eio_sid_from_sid(sid, namespace)
-        await self.emit(event, data, to=sid, namespace=namespace)
-        await self.disconnect(sid, namespace=namespace)
-        connection = self.eio.sockets.get(eio_sid)
-        if connection is not None and not connection.namespaces and not connection.closing:
-            self._refused.add(eio_sid)
+def _answer(peer: Peer, kind: PacketType, namespace: str, data: Any) -> None:
+    for packet in encode(kind, namespace, data):
+        peer.connection.write(packet)
+
+
+def _drop_if_idle(peer: Peer, code: int = 1000) -> None:
+    if not peer.namespaces and peer.connecting is None:
+        peer.connection.drop(DisconnectReason.SERVER_DISCONNECT, code=code)

@@ -1,44 +1,26 @@
-"""What arrives, taken apart: Engine.IO 4 packets and Socket.IO 5 packets.
+"""Socket.IO 5 packets: decoded, checked, and encoded.
 
-Pure functions. Whatever the input, the answer is a value or a `ProtocolError`: nothing else is raised,
-nothing is logged, nothing is kept. They know no sockets and no server.
+Pure functions, but for the strict JSON underneath. Whatever the input, `decode` returns a value or raises
+`ProtocolError`: nothing is logged, nothing is kept. The library's decoders guess: `int()` of any character is a
+type, any digit of any script is an id, JSON goes as deep as the stack, and a wrong guess surfaces as any
+exception. Here a client that breaks the protocol is refused, as Node's socket.io-parser refuses it.
 
-The library's decoders guess: `int()` of any character is a type, any digit of any script is an id, base64 is
-lenient, JSON goes as deep as the stack, and a wrong answer surfaces as whatever exception comes by. A peer
-that breaks the protocol is closed here, as Node's socket.io-parser closes it.
-
-Protocols: https://socket.io/docs/v4/engine-io-protocol and https://socket.io/docs/v4/socket-io-protocol
+Protocol: https://socket.io/docs/v4/socket-io-protocol
 """
 
-import binascii
+import json
 from collections.abc import Callable
 from enum import IntEnum
 from typing import Any, NamedTuple
 
+from chatio.realtime.engineio.packets import ProtocolError
+from chatio.realtime.engineio.payload import EncodedPacket
 from chatio.realtime.limits import MAX_ACK_ID_DIGITS, MAX_ATTACHMENTS, MAX_NAMESPACE_CHARS
-
-SEPARATOR = "\x1e"  # between the packets of one polling body
-
-
-class ProtocolError(Exception):
-    """The peer broke the protocol. The text names the rule, never what was sent; it may be logged."""
+from chatio.realtime.strict_json import dumps, loads
+from chatio.realtime.websocket.frames import message_frame
 
 
-class Engine(IntEnum):
-    """Engine.IO packet types."""
-
-    OPEN = 0
-    CLOSE = 1
-    PING = 2
-    PONG = 3
-    MESSAGE = 4
-    UPGRADE = 5
-    NOOP = 6
-
-
-class Kind(IntEnum):
-    """Socket.IO packet types."""
-
+class PacketType(IntEnum):
     CONNECT = 0
     DISCONNECT = 1
     EVENT = 2
@@ -54,45 +36,29 @@ RESERVED_EVENTS = frozenset(
     {"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"}
 )
 
-ENGINE_TYPES = {str(int(kind)): kind for kind in Engine}
-KINDS = {str(int(kind)): kind for kind in Kind}
-
-
-def decode_engine(raw: str | bytes) -> tuple[Engine, str | bytes]:
-    """Type and data of one Engine.IO packet; bytes are always a message, and so is "b" with base64."""
-    if isinstance(raw, bytes):
-        return Engine.MESSAGE, raw
-    kind = ENGINE_TYPES.get(raw[:1])
-    if kind is not None:
-        return kind, raw[1:]
-    if raw[:1] == "b":
-        try:
-            return Engine.MESSAGE, binascii.a2b_base64(raw[1:], strict_mode=True)
-        except ValueError:
-            raise ProtocolError("base64") from None
-    raise ProtocolError("Engine.IO packet type")
+TYPES = {str(int(kind)): kind for kind in PacketType}
+_BINARY = {PacketType.EVENT: PacketType.BINARY_EVENT, PacketType.ACK: PacketType.BINARY_ACK}
 
 
 class Packet(NamedTuple):
-    """One Socket.IO packet. `data` is JSON, its binary parts still placeholders if `attachments` is not 0."""
+    """One packet. `data` is JSON, its binary parts still placeholders if `attachments` is not 0."""
 
-    kind: Kind
+    kind: PacketType
     namespace: str
     id: int | None
     data: Any
     attachments: int
 
 
-def decode_socket(text: str, loads: Callable[[str], Any]) -> Packet:
-    """One Socket.IO packet from its text.
-
-    `loads` reads the JSON, and may raise ValueError or RecursionError.
-    """
-    kind = KINDS.get(text[:1])
+def decode(text: str | bytes) -> Packet:
+    """One packet from its text, checked. Raises ProtocolError."""
+    if isinstance(text, bytes):
+        raise ProtocolError("attachment without an event")
+    kind = TYPES.get(text[:1])
     if kind is None:
         raise ProtocolError("Socket.IO packet type")
-    attachments, at = _attachments(text, kind)
-    namespace, at = _namespace(text, at)
+    attachments, at = _attachments(text) if kind in _BINARY.values() else (0, 1)
+    namespace, at = _namespace(text, at) if text[at : at + 1] == "/" else ("/", at)
     ack_id, at = _ack_id(text, at)
     data = None
     if at < len(text):
@@ -102,22 +68,21 @@ def decode_socket(text: str, loads: Callable[[str], Any]) -> Packet:
             raise ProtocolError("JSON") from None
         if data is None:
             raise ProtocolError("payload")  # "null" is no payload of any kind
-    return checked(Packet(kind, namespace, ack_id, data, attachments))
+    packet = Packet(kind, namespace, ack_id, data, attachments)
+    if not _PAYLOADS[kind](packet):
+        raise ProtocolError("payload")
+    return fill_placeholders(packet, []) if kind in _BINARY.values() and not attachments else packet
 
 
-def _attachments(text: str, kind: Kind) -> tuple[int, int]:
-    if kind not in (Kind.BINARY_EVENT, Kind.BINARY_ACK):
-        return 0, 1
+def _attachments(text: str) -> tuple[int, int]:
     dash = text.find("-", 1, 5)
     digits = text[1:dash] if dash > 1 else ""
-    if not _is_number(digits) or int(digits) > MAX_ATTACHMENTS:
+    if not (digits.isascii() and digits.isdigit()) or int(digits) > MAX_ATTACHMENTS:
         raise ProtocolError("attachments")
     return int(digits), dash + 1
 
 
 def _namespace(text: str, at: int) -> tuple[str, int]:
-    if text[at : at + 1] != "/":
-        return "/", at
     comma = text.find(",", at)
     end = len(text) if comma < 0 else comma
     if end - at > MAX_NAMESPACE_CHARS:
@@ -134,10 +99,6 @@ def _ack_id(text: str, at: int) -> tuple[int | None, int]:
     return (int(text[at:end]), end) if end > at else (None, at)
 
 
-def _is_number(digits: str) -> bool:
-    return digits.isascii() and digits.isdigit()
-
-
 def _is_event(packet: Packet) -> bool:
     data = packet.data
     if not isinstance(data, list) or not data:
@@ -151,24 +112,46 @@ def _is_ack(packet: Packet) -> bool:
     return isinstance(packet.data, list) and packet.id is not None
 
 
-# What may stand in a packet of each kind (socket.io-parser, isPayloadValid). A client never sends
+# The payload that a packet of each kind may have (socket.io-parser, isPayloadValid). A client never sends
 # CONNECT_ERROR.
-_PAYLOADS: dict[Kind, Callable[[Packet], bool]] = {
-    Kind.CONNECT: lambda packet: packet.data is None or isinstance(packet.data, dict),
-    Kind.DISCONNECT: lambda packet: packet.data is None,
-    Kind.EVENT: _is_event,
-    Kind.ACK: _is_ack,
-    Kind.CONNECT_ERROR: lambda packet: False,
-    Kind.BINARY_EVENT: _is_event,
-    Kind.BINARY_ACK: _is_ack,
+_PAYLOADS: dict[PacketType, Callable[[Packet], bool]] = {
+    PacketType.CONNECT: lambda packet: packet.data is None or isinstance(packet.data, dict),
+    PacketType.DISCONNECT: lambda packet: packet.data is None,
+    PacketType.EVENT: _is_event,
+    PacketType.ACK: _is_ack,
+    PacketType.CONNECT_ERROR: lambda packet: False,
+    PacketType.BINARY_EVENT: _is_event,
+    PacketType.BINARY_ACK: _is_ack,
 }
 
 
-def checked(packet: Packet) -> Packet:
-    """`packet` itself, if what it carries fits its kind."""
-    if not _PAYLOADS[packet.kind](packet):
-        raise ProtocolError("payload")
-    return packet
+def encode(kind: PacketType, namespace: str, data: Any = None, ack_id: int | None = None) -> list[EncodedPacket]:
+    """The Engine.IO messages that one packet consists of: itself, and an attachment for each bytes in `data`.
+
+    Raises ValueError for NaN and Infinity, TypeError for a value without JSON.
+    """
+    buffers: list[bytes] = []
+    try:
+        body = "" if data is None else dumps(data)
+    except TypeError:
+        body = _dumps_binary(data, buffers)
+    prefix = str(int(_BINARY.get(kind, kind) if buffers else kind))
+    if buffers:
+        prefix += f"{len(buffers)}-"
+    if namespace != "/":
+        prefix += f"{namespace},"
+    parts: list[str | bytes] = [f"4{prefix}{'' if ack_id is None else ack_id}{body}", *buffers]
+    return [EncodedPacket(part, message_frame(part)) for part in parts]
+
+
+def _dumps_binary(data: Any, buffers: list[bytes]) -> str:
+    def placeholder(value: Any) -> dict[str, Any]:
+        if not isinstance(value, bytes | bytearray):
+            raise TypeError(f"{type(value).__name__} has no JSON")
+        buffers.append(bytes(value))
+        return {"_placeholder": True, "num": len(buffers) - 1}
+
+    return json.dumps(data, separators=(",", ":"), allow_nan=False, default=placeholder)
 
 
 def fill_placeholders(packet: Packet, buffers: list[bytes]) -> Packet:

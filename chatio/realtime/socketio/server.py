@@ -1,204 +1,171 @@
-"""The Socket.IO server: what comes from below is checked, and given to the part that answers it.
+"""Socket.IO server: the library's API (`on`, `emit`, `call`, rooms, sessions, namespaces) on our own protocol.
 
-`socketio.AsyncServer` keeps the API (`on`, `emit`, `call`, rooms, sessions, namespaces). What comes from the
-wire goes through the strict decoders first (packets.py), and each failure has one answer: a peer that breaks
-the protocol is closed, a handler that raises is reported once and its client told so, and nothing is left in
-a table.
+`socketio.AsyncServer` keeps the API; its handling of packets is never called. Beside the API stand logs that
+clients follow, volatile events, and the ways in which a server closes its clients.
 """
 
 from collections.abc import Callable
 from typing import Any
 
-from chatio.realtime.broadcast.cursor import Log
+from chatio.realtime.broadcast.encoded_log import EncodedLog, Log
 from chatio.realtime.broadcast.fanout import Fanout
+from chatio.realtime.close_reasons import CloseReason
 from chatio.realtime.engineio.connection import Connection
 from chatio.realtime.engineio.drain import Drain, Handover
 from chatio.realtime.engineio.payload import EncodedPacket
-from chatio.realtime.engineio.server import EngineServer, F, quiet, unchanged
-from chatio.realtime.limits import BEFORE_CONNECT_BYTES, LATER_SECONDS, REFUSED_SECONDS
-from chatio.realtime.socketio.attachments import Assembly
-from chatio.realtime.socketio.connect import Joining
-from chatio.realtime.socketio.dispatch import Connecting, Follows
+from chatio.realtime.engineio.server import EngineServer, F, unchanged
+from chatio.realtime.library import DisconnectReason, SocketIOServer
+from chatio.realtime.limits import BEFORE_CONNECT_BYTES
+from chatio.realtime.log import library_logger
+from chatio.realtime.options import RealtimeOptions
+from chatio.realtime.socketio.connect import Connector
+from chatio.realtime.socketio.dispatch import Dispatcher
 from chatio.realtime.socketio.manager import Manager
-from chatio.realtime.socketio.packets import Kind, Packet, ProtocolError
-from chatio.realtime.socketio.serializer import packet_class
-from chatio.realtime.websocket.frames import TRY_AGAIN_LATER
-from chatio.realtime.websocket.timeouts import TimeoutQueue
+from chatio.realtime.socketio.packets import PacketType, encode
+from chatio.realtime.socketio.peer import LogStart, Peer
+from chatio.realtime.socketio.protocol import SocketIOProtocol
 
 
-class Server(Joining):
-    """A `socketio.AsyncServer` whose `eio` is an `EngineServer`.
+class Server(SocketIOServer):  # type: ignore[misc]
+    """A `socketio.AsyncServer` whose `eio` is an `EngineServer`. Event loop only, but for registering handlers."""
 
-    Event loop only, but for registering handlers.
-    """
+    eio: EngineServer
+    manager: Manager
 
-    def __init__(
-        self,
-        *,
-        connect_timeout: float = 45.0,
-        client_manager: Any = None,
-        serializer: Any = "default",
-        json: Any = None,
-        logger: Any = False,
-        engineio_logger: Any = False,
-        **options: Any,
-    ) -> None:
-        """`connect_timeout`.
-
-        Seconds within which a client has joined some namespace (Node's `connectTimeout`).
-        """
+    def __init__(self, options: RealtimeOptions) -> None:
+        self._options = options
         super().__init__(
-            client_manager=client_manager or Manager(),
-            serializer=packet_class(serializer, json),
-            logger=quiet(logger),
-            engineio_logger=quiet(engineio_logger),
-            first_input_bytes=BEFORE_CONNECT_BYTES,
-            **options,
+            client_manager=Manager(self._send), logger=library_logger, namespaces=list(options.namespaces)
         )
-        self._unconnected: TimeoutQueue[str] = TimeoutQueue(connect_timeout, self._connect_timed_out)
-        self._refused: TimeoutQueue[str] = TimeoutQueue(REFUSED_SECONDS, self._refused_stays)
-        self._later: TimeoutQueue[str] = TimeoutQueue(LATER_SECONDS, self._come_again)
-        self._connecting: dict[str, Connecting] = {}
+        dispatcher = Dispatcher(self.manager, self.handlers, self.namespace_handlers, self.not_handled)
+        self._connector = Connector(
+            self.eio,
+            self.manager,
+            dispatcher,
+            namespaces=options.namespaces,
+            environ=self.environ,
+            connect_timeout=options.connect_timeout,
+        )
+        self.eio.application = SocketIOProtocol(
+            self._connector, dispatcher, self.environ, options.max_http_buffer_size
+        )
         self._fanouts: dict[str, Fanout] = {}
-        self.is_leaving = False
-        self._departure = Drain(self.eio)
-        self._assembly = Assembly(self.packet_class, self.eio.max_http_buffer_size)
+        self._drain = Drain(self.eio)
+
+    def _engineio_server_class(self) -> Callable[..., EngineServer]:
+        return lambda **_options: EngineServer(self._options, first_input_bytes=BEFORE_CONNECT_BYTES)
 
     def on(self, event: str, handler: Any = None, namespace: str | None = None) -> Callable[[F], F]:
         """Register a handler, as the library does; a decorator without `handler`, and typed as one."""
         return super().on(event, handler, namespace) or unchanged
-
-    def _engineio_server_class(self) -> type[EngineServer]:
-        return EngineServer
 
     # Logs
 
     def create_fanout(
         self, namespace: str, log: Log, event: Callable[[Any], list[Any]], *, slow_client_seconds: float = 30.0
     ) -> Fanout:
-        """What delivers `log` to the clients of `namespace`: each entry as `event(entry)`, a name and arguments.
+        """The delivery of `log` to the clients of `namespace`: each entry as `event(entry)`, a name and arguments.
 
         One log a namespace, and one a connection. A client that takes nothing for `slow_client_seconds` while
-        there is something for it is dropped.
+        entries wait for it is dropped.
         """
 
-        def encode(entry: Any) -> EncodedPacket:
-            (packet,) = self.encoded(self.packet_class(namespace=namespace, data=event(entry)))
+        def encode_entry(entry: Any) -> EncodedPacket:
+            (packet,) = encode(PacketType.EVENT, namespace, event(entry))
             return packet
 
-        fanout = self._fanouts[namespace] = Fanout(log, encode, slow_seconds=slow_client_seconds)
+        fanout = self._fanouts[namespace] = Fanout(EncodedLog(log, encode_entry), slow_seconds=slow_client_seconds)
         return fanout
 
-    def aside(self, namespace: str, event: str, data: dict[str, Any], *, but: str | None = None) -> None:
-        """Send an event to all who follow the namespace's log and are up to date, but for the sid `but`.
-
-        Not of the log: who lags, or comes later, does without.
-        """
-        (packet,) = self.encoded(self.packet_class(namespace=namespace, data=[event, data]))
-        eio_sid = None if but is None else self.manager.eio_sid_from_sid(but, namespace)
-        self._fanouts[namespace].aside(packet, but=self.eio.sockets.get(eio_sid))
-
     def follow(self, sid: str, namespace: str, after: int, pid: str) -> None:
-        """Deliver the namespace's log to `sid` from behind entry number `after`, until it leaves the namespace.
+        """Send the namespace's log to `sid` from behind entry number `after`, until it leaves the namespace.
 
         For its connect handler: `pid` goes into the answer to its CONNECT, and the log follows that.
         """
-        connecting = self._connecting[self.manager.eio_sid_from_sid(sid, namespace)]
-        connecting.follows = Follows(self._fanouts[namespace], after, pid)
+        if (peer := self._peer(sid, namespace)) is not None:
+            self._connector.follow(peer, LogStart(self._fanouts[namespace], after, pid))
+
+    def send_volatile(self, namespace: str, event: str, data: dict[str, Any], *, but: str | None = None) -> None:
+        """Send an event to each client that follows the namespace's log and is caught up, but not to the sid
+        `but`.
+
+        Volatile (Socket.IO's word): not of the log, and lost for a client that lags or comes later.
+        """
+        (packet,) = encode(PacketType.EVENT, namespace, [event, data])
+        excepted = None if but is None else self._connection(but, namespace)
+        self._fanouts[namespace].send_volatile(packet, but=excepted)
+
+    # Clients
 
     def backlog(self, sid: str, namespace: str) -> int:
-        """How many messages have come from the connection of `sid` behind the one that is being handled."""
-        connection = self.eio.sockets.get(self.manager.eio_sid_from_sid(sid, namespace))
-        return 0 if connection is None or connection.inbox is None else len(connection.inbox)
+        """How many messages wait behind the one of the client `sid` that is being handled."""
+        connection = self._connection(sid, namespace)
+        return 0 if connection is None else len(connection.received)
 
-    def expel(self, sid: str, namespace: str, rule: str) -> None:
-        """Close the connection of `sid` for breaking `rule`, without a DISCONNECT packet: it may come back."""
-        eio_sid = self.manager.eio_sid_from_sid(sid, namespace)
-        if eio_sid is not None:
-            self._close(eio_sid, rule)
+    def close_connection(self, sid: str, namespace: str, reason: CloseReason) -> None:
+        """Close the connection of `sid` for `reason`, without a DISCONNECT packet: the client may come back."""
+        if (connection := self._connection(sid, namespace)) is not None:
+            connection.refuse(reason)
 
-    # Leaving
+    async def disconnect(self, sid: str, namespace: str | None = None, ignore_queue: bool = False) -> None:
+        """Disconnect a client from a namespace, as the library does. Its connection stays open for a while."""
+        namespace = namespace or "/"
+        if (peer := self._peer(sid, namespace)) is not None:
+            reason = DisconnectReason.SERVER_DISCONNECT
+            await self._connector.disconnect(peer, namespace, reason, tells_client=True)
+
+    async def dismiss(self, sid: str, namespace: str, event: str, data: dict[str, Any]) -> None:
+        """Tell a client by `event` why it is disconnected, disconnect it, and close its connection soon after.
+
+        Never waits for the client: one that takes nothing is closed within the same time. A client does not come
+        back by itself, since a DISCONNECT tells it not to. Without effect if `sid` is not connected.
+        """
+        peer = self._peer(sid, namespace)
+        if peer is None:
+            return
+        await self.emit(event, data, to=sid, namespace=namespace)
+        await self.disconnect(sid, namespace=namespace)
+        self._connector.close_soon(peer)
+
+    # Shutdown
 
     @property
     def connections(self) -> int:
         return len(self.eio.sockets)
 
-    async def leave(self, seconds: float, handover: Handover | None = None) -> None:
-        """Take nobody new, and let everybody go within `seconds`, so that they come back: see `Drain`.
+    async def shut_down(self, seconds: float, handover: Handover | None = None) -> None:
+        """Admit no new client, and close all connections within `seconds`, so that clients come back: see `Drain`.
 
-        Who is there is served until then; with a `handover` newcomers are too.
+        Connected clients are served until then; with a `handover` new clients are too.
         """
-        self.is_leaving = True
-        await self._departure.run(seconds, handover)
+        await self._drain.drain(seconds, handover)
 
-    def let_go(self, sid: str, namespace: str) -> None:
-        """Let one client go before its turn, while everybody leaves."""
-        connection = self.eio.sockets.get(self.manager.eio_sid_from_sid(sid, namespace))
-        if connection is not None:
-            self._departure.hurry(connection)
+    def drain_now(self, sid: str, namespace: str) -> None:
+        """Close one client's connection before its turn, while the server drains."""
+        if (connection := self._connection(sid, namespace)) is not None:
+            self._drain.drain_now(connection)
 
-    # The connection below
+    def table_sizes(self) -> dict[str, int]:
+        """How many entries each table has; all 0 when no client is connected."""
+        connector = self._connector
+        return {
+            **self.eio.table_sizes(),
+            **self.manager.table_sizes(),
+            "environ": len(self.environ),
+            "peers": len(connector.peers),
+            "connecting": sum(peer.connecting is not None for peer in connector.peers.values()),
+            "unconnected": len(connector.unconnected),
+            "refused": len(connector.refused),
+            "later": len(connector.later),
+        }
 
-    async def _handle_eio_connect(self, eio_sid: str, environ: dict[str, Any]) -> None:
-        if not self.manager_initialized:
-            self.manager_initialized = True
-            self.manager.initialize()
-        self.environ[eio_sid] = environ
-        self._unconnected.add(eio_sid)
+    def _peer(self, sid: str, namespace: str) -> Peer | None:
+        return self._connector.peers.get(self.manager.eio_sid_from_sid(sid, namespace) or "")
 
-    async def _handle_eio_disconnect(self, eio_sid: str, reason: str) -> None:
-        self._unconnected.discard(eio_sid)
-        self._refused.discard(eio_sid)
-        self._later.discard(eio_sid)
-        self._assembly.discard(eio_sid)
-        self._connecting.pop(eio_sid, None)
-        connection = self.eio.sockets.get(eio_sid)
-        for namespace in connection.namespaces if connection is not None else ():
-            await self._handle_disconnect(eio_sid, namespace, reason)
-        self.environ.pop(eio_sid, None)
+    def _connection(self, sid: str, namespace: str) -> Connection | None:
+        peer = self._peer(sid, namespace)
+        return None if peer is None else peer.connection
 
-    def _connect_timed_out(self, eio_sid: str) -> None:
-        self._close(eio_sid, "no CONNECT")
-
-    def _refused_stays(self, eio_sid: str) -> None:
-        connection = self.eio.sockets.get(eio_sid)
-        if connection is not None and not connection.namespaces and eio_sid not in self._connecting:
-            connection.drop(self.reason.SERVER_DISCONNECT)
-
-    def _come_again(self, eio_sid: str) -> None:
-        connection = self.eio.sockets.get(eio_sid)
-        if connection is not None and not connection.namespaces and eio_sid not in self._connecting:
-            connection.drop(self.reason.SERVER_DISCONNECT, code=TRY_AGAIN_LATER)
-
-    def _close(self, eio_sid: str, rule: str) -> None:
-        connection = self.eio.sockets.get(eio_sid)
-        if connection is not None:
-            connection.refuse(rule)
-
-    # What arrives
-
-    async def _handle_eio_message(self, eio_sid: str, data: str | bytes) -> None:
-        connection = self.eio.sockets.get(eio_sid)
-        if connection is None:
-            return
-        try:
-            packet = self._assembly.receive(eio_sid, data, connection.namespaces)
-            if packet is not None:
-                await self._dispatch(connection, packet)
-        except ProtocolError as error:
-            connection.refuse(f"Socket.IO: {error}")
-
-    async def _dispatch(self, connection: Connection, packet: Packet) -> None:
-        eio_sid, namespace = connection.sid, packet.namespace
-        if packet.kind is Kind.CONNECT:
-            await self._handle_connect(eio_sid, namespace, packet.data)
-        elif namespace not in connection.namespaces:
-            if eio_sid in self._refused:  # sent before it knew that it is not in there
-                return
-            raise ProtocolError("not connected")
-        elif packet.kind is Kind.DISCONNECT:
-            await self._handle_disconnect(eio_sid, namespace, self.reason.CLIENT_DISCONNECT)
-        elif packet.kind in (Kind.EVENT, Kind.BINARY_EVENT):
-            await self._handle_event(eio_sid, namespace, packet.id, packet.data)
-        else:
-            await self._handle_ack(eio_sid, namespace, packet.id, packet.data)
+    def _send(self, eio_sid: str, namespace: str, packets: list[EncodedPacket]) -> None:
+        if (peer := self._connector.peers.get(eio_sid)) is not None:
+            peer.write(namespace, packets)

@@ -1,6 +1,6 @@
 """WebSocket frames, server side (RFC 6455, section 5): bytes in, messages out, and the other way round.
 
-Pure: no sockets, no loop. No extension is ever negotiated, so every reserved bit is an error;
+Pure: no sockets, no loop. The server negotiates no extension, so every reserved bit is an error;
 permessage-deflate costs about 199 KB a connection instead of 42 and twice the CPU of a delivery, and Node has
 it off as well.
 """
@@ -8,12 +8,12 @@ it off as well.
 import struct
 from collections.abc import Iterator
 
+from chatio.realtime.close_reasons import INVALID_DATA, NORMAL, PROTOCOL_ERROR, TOO_BIG
+
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 _OPCODES = frozenset({CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG})
 _FIN, _RESERVED, _MASKED = 0x80, 0x70, 0x80
 
-# Close codes (RFC 6455, section 7.4.1; 1013 is in IANA's registry)
-NORMAL, GOING_AWAY, PROTOCOL_ERROR, INVALID_DATA, TOO_BIG, TRY_AGAIN_LATER = 1000, 1001, 1002, 1007, 1009, 1013
 _SENDABLE_CODES = frozenset({1000, 1001, 1002, 1003, *range(1007, 1015), *range(3000, 5000)})
 
 
@@ -75,7 +75,7 @@ def unmask(payload: bytes | bytearray, mask: bytes | bytearray) -> bytes:
 
 
 class FrameReader:
-    """Takes bytes as they come and gives whole messages. `idle` says that nothing half-read is left in it."""
+    """Turns received bytes into whole messages. `idle`: nothing half-read is left in it."""
 
     __slots__ = ("_buffer", "_message", "_opcode")
 
@@ -101,7 +101,7 @@ class FrameReader:
         buffer: bytes | bytearray = data
         if (
             self._buffer
-        ):  # appended to, not joined: a peer that drips bytes must not have a megabyte copied for each
+        ):  # appended to, not joined: a peer that drips bytes must not cost a megabyte's copy for each
             self._buffer += data
             buffer = self._buffer
         at = 0

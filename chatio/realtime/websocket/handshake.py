@@ -1,4 +1,4 @@
-"""The server's side of a WebSocket handshake (RFC 6455, section 4.2), and the socket it leaves behind."""
+"""WebSocket handshake, server side (RFC 6455, section 4.2), and the bare socket that is left after it."""
 
 import base64
 import binascii
@@ -27,16 +27,12 @@ def accept_value(headers: HTTPHeaders) -> str | None:
     return base64.b64encode(hashlib.sha1(key.encode() + _GUID).digest()).decode()  # noqa: S324 - RFC 6455 names it, and no secret is in it
 
 
-def switching_protocols(accept: str, cookie: str | None = None) -> bytes:
-    """The 101 answer; `cookie` is a Set-Cookie value."""
-    lines = [
-        "HTTP/1.1 101 Switching Protocols",
-        "Upgrade: websocket",
-        "Connection: Upgrade",
-        f"Sec-WebSocket-Accept: {accept}",
-        *([f"Set-Cookie: {cookie}"] if cookie is not None else []),
-    ]
-    return "\r\n".join([*lines, "", ""]).encode("latin-1")
+def switching_protocols(accept: str) -> bytes:
+    """The 101 answer."""
+    return (
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"Sec-WebSocket-Accept: {accept}\r\n\r\n"
+    ).encode()
 
 
 def take_socket(stream: IOStream) -> tuple[socket.socket, bytes]:

@@ -1,8 +1,8 @@
-"""Many equal deadlines on one timer.
+"""Timeout queue: many timeouts of one length on one timer.
 
-The library gives each connection a task that sleeps until its next ping. Here all waits of one length share
+The library gives each connection a task that sleeps until its next ping. Here all timeouts of one length share
 one dict and one timer: dicts keep the order of insertion, the length is constant, so the first entry is
-always the next one due. Adding and removing are a dict operation each, and what is removed leaves nothing
+always the next one due. Adding and removing a key are a dict operation each, and a removed key leaves nothing
 behind.
 """
 
@@ -32,7 +32,7 @@ class TimeoutQueue(Generic[K]):
         return len(self._due)
 
     def __iter__(self) -> Iterator[K]:
-        """Those that wait, the next one due first; may be changed meanwhile."""
+        """The waiting keys, the next one due first; the queue may change meanwhile."""
         return iter(list(self._due))
 
     def add(self, key: K) -> None:

@@ -8,7 +8,8 @@ import random
 import sys
 from typing import Any
 
-from chatio.realtime import TemporarilyUnavailable, create_server
+from chatio.realtime import RealtimeOptions, TemporarilyUnavailable, create_server
+from chatio.realtime.close_reasons import SERVER_FULL
 from tests.client.wire import (
     SOCKET_IO,
     Http,
@@ -25,14 +26,14 @@ from tests.client.wire import (
 
 def churn_server(**options: Any) -> tuple[Any, Any]:
     """A server whose connect handler accepts, refuses, fails or takes its time, as the client's auth says."""
-    server, handler = create_server(async_handlers=False, **options)
+    server, handler = create_server(RealtimeOptions(**options))
 
     @server.on("connect", namespace="/chat")
     async def connect(sid: str, environ: dict[str, Any], auth: Any) -> bool:
         if auth == {"wait": True}:
             await asyncio.sleep(0.01)
         if auth == {"later": True}:
-            raise TemporarilyUnavailable("too many")
+            raise TemporarilyUnavailable(SERVER_FULL)
         return bool(auth != {"refuse": True})
 
     @server.on("echo", namespace="/chat")

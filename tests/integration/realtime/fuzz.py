@@ -9,8 +9,9 @@ import random
 import sys
 from collections.abc import Callable
 
-from chatio.realtime.socketio.packets import ProtocolError, decode_engine, decode_socket, fill_placeholders
-from chatio.realtime.socketio.serializer import loads
+from chatio.realtime.engineio import packets as engine_packets
+from chatio.realtime.engineio.packets import ProtocolError
+from chatio.realtime.socketio.packets import decode, fill_placeholders
 from chatio.realtime.websocket.frames import FrameError, FrameReader
 from tests.client.wire import client_frame, join, leftovers, open_ws, serving, until
 from tests.integration.realtime.churn import churn_server, rss_kib
@@ -80,9 +81,9 @@ def fuzz_decoders(count: int, seed: int) -> None:
     reader = FrameReader()
     for _ in range(count):
         try:
-            _kind, data = decode_engine(packet(rng))
+            _kind, data = engine_packets.decode(packet(rng))
             if isinstance(data, str):
-                fill_placeholders(decode_socket(data, loads), [b"attachment"])
+                fill_placeholders(decode(data), [b"attachment"])
         except ProtocolError:
             pass
         try:
@@ -113,7 +114,7 @@ async def fuzz_connection(port: int, count: int, seed: int) -> None:
 
 async def fuzz_live(count: int, seed: int, say: Callable[[str], None] = lambda line: None) -> None:
     """Afterwards every table is empty."""
-    server, handler = churn_server(connect_timeout=5.0, namespaces=["/chat"])
+    server, handler = churn_server(connect_timeout=5.0, namespaces=("/chat",))
     async with serving(handler) as port:
         for part in range(0, count, 10_000):
             share = min(count - part, 10_000) // 4

@@ -1,4 +1,4 @@
-"""Past the gate nobody comes: seen on the wire, over each transport, and nothing is left of who was refused."""
+"""Admission on the wire, over each transport: nothing is left of a client that was refused."""
 
 import asyncio
 import json
@@ -6,8 +6,17 @@ from typing import Any
 
 import pytest
 
-from chatio.realtime import HandshakeRate, Pace, Refusal, TemporarilyUnavailable, create_server
+from chatio.realtime import (
+    HandshakeRate,
+    RealtimeOptions,
+    Refusal,
+    TemporarilyUnavailable,
+    create_engine,
+    create_server,
+)
+from chatio.realtime.close_reasons import DRAINING, OVERLOADED, SERVER_FULL
 from chatio.realtime.limits import HEAD_BYTES, MAX_REFUSED_CONNECTS
+from chatio.throttling.client_ip import parse_networks
 from chatio.throttling.rate_limiter import RateLimiter
 from tests.client.wire import (
     SOCKET_IO,
@@ -51,9 +60,9 @@ async def statuses(port: int) -> tuple[int, int]:
 
 async def test_refusal_is_a_503_that_a_page_may_read_and_says_when_to_come_back() -> None:
     shutter = Shutter()
-    server, handler = create_server(cors_allowed_origins=PAGE, gates=[shutter])
+    server, handler = create_server(RealtimeOptions(cors_allowed_origins=PAGE, admission_checks=(shutter,)))
     async with serving(handler) as port:
-        shutter.refusal = Refusal("shutting down", 7)
+        shutter.refusal = Refusal(DRAINING, 7)
         answer = await request(port, "GET", f"{SOCKET_IO}polling", Origin=PAGE)
         assert answer.status == 503
         assert answer.headers["retry-after"] == "7"
@@ -71,10 +80,10 @@ async def test_refusal_is_a_503_that_a_page_may_read_and_says_when_to_come_back(
 
 async def test_who_is_in_stays_in_and_may_upgrade_when_the_gate_is_shut() -> None:
     shutter = Shutter()
-    _server, handler = create_server(gates=[shutter])
+    _server, handler = create_server(RealtimeOptions(admission_checks=(shutter,)))
     async with serving(handler) as port:
         target = await open_polling(port)
-        shutter.refusal = Refusal("shut", 1)
+        shutter.refusal = Refusal(SERVER_FULL, 1)
         assert (await request(port, "POST", target, b"40")).status == 200
         assert (await request(port, "GET", target)).status == 200
         ws = await Ws.open(port, target.replace("polling", "websocket"))
@@ -86,11 +95,11 @@ async def test_who_is_in_stays_in_and_may_upgrade_when_the_gate_is_shut() -> Non
 async def test_reason_of_each_refusal_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "chatio.realtime")
     first, second = Shutter(), Shutter()
-    _server, handler = create_server(gates=[first, second], max_connections=1)
+    _server, handler = create_server(RealtimeOptions(admission_checks=(first, second), max_connections=1))
     async with serving(handler) as port:
-        second.refusal = Refusal("overloaded", 1)
+        second.refusal = Refusal(OVERLOADED, 1)
         await statuses(port)
-        first.refusal = Refusal("shutting down", 1)
+        first.refusal = Refusal(DRAINING, 1)
         await statuses(port)
         first.refusal = second.refusal = None
         ws = await open_ws(port)
@@ -104,7 +113,7 @@ async def test_reason_of_each_refusal_is_logged(caplog: pytest.LogCaptureFixture
 async def test_a_place_is_free_again_whichever_way_its_connection_ended(bound: str) -> None:
     """Not before: who is half-open, never joins, upgrades or was refused by the application has a place."""
     options: dict[str, Any] = {bound: 2}
-    server, handler = create_server(namespaces=["/chat"], **options)
+    server, handler = create_server(RealtimeOptions(namespaces=("/chat",), **options))
 
     @server.on("connect", namespace="/chat")
     async def connect(sid: str, environ: Any, auth: Any) -> bool:
@@ -135,40 +144,42 @@ async def test_a_place_is_free_again_whichever_way_its_connection_ended(bound: s
                 http = await Http.open(port)
                 http.send("GET", one)
                 await http.writer.drain()
-                await until(lambda: any(c.outbox and c.outbox.is_polled for c in server.eio.sockets.values()))
+                await until(lambda: any(c.is_writable_now for c in server.eio.sockets.values()))
                 http.cut()
             if kind != "cut":
                 two.close()
-            await until(lambda: len(server.eio.crowd) == 0)
+            await until(lambda: len(server.eio.connection_limit) == 0)
             assert await statuses(port) == (200, 101), kind
             await server.eio.disconnect()
-            await until(lambda: len(server.eio.crowd) == 0)
+            await until(lambda: len(server.eio.connection_limit) == 0)
         await until(lambda: not leftovers(server), 10)
 
 
 async def test_of_two_that_come_for_the_last_place_one_gets_it() -> None:
     """Even if the head of both was read before either had it, since a GET may have a body to wait for."""
-    server, handler = create_server(max_connections=1)
+    server, handler = create_server(RealtimeOptions(max_connections=1))
     async with serving(handler) as port:
         both = [await Http.open(port) for _ in range(2)]
         for http in both:
             http.send("GET", f"{SOCKET_IO}polling", b"", Content_Length="0")
         assert sorted([(await http.answer()).status for http in both]) == [200, 503]
-        assert server.eio.crowd.total == 1
+        assert server.eio.connection_limit.total == 1
 
 
 async def test_refusing_and_failing_connect_handlers_leave_nothing_counted() -> None:
-    server, handler = create_server(max_connections=1)
-    server.eio.on("connect", lambda sid, environ: False)
+    engine, handler = create_engine(RealtimeOptions(max_connections=1))
+    engine.on("connect", lambda sid, environ: False)
     async with serving(handler) as port:
         for _ in range(2):
             assert await statuses(port) == (401, 401)
-        assert not leftovers(server)
+        assert not leftovers(engine)
 
 
 async def test_handshakes_are_held_to_a_rate_for_each_address_and_line() -> None:
     rate = HandshakeRate(RateLimiter(1, 60, burst=2))
-    _server, handler = create_server(trusted_proxies=["127.0.0.1"], gates=[rate])
+    _server, handler = create_server(
+        RealtimeOptions(trusted_proxies=parse_networks(["127.0.0.1"]), admission_checks=(rate,))
+    )
     async with serving(handler) as port:
 
         async def status(address: str) -> tuple[int, str | None]:
@@ -183,13 +194,15 @@ async def test_handshakes_are_held_to_a_rate_for_each_address_and_line() -> None
 
 
 @pytest.mark.parametrize("polling", [False, True])
-async def test_who_is_to_come_later_gets_no_answer_and_is_closed_with_1013(polling: bool) -> None:
-    server, handler = create_server(namespaces=["/chat"])
-    server._later.seconds = 0.05
+async def test_client_that_is_to_come_later_gets_no_answer_and_is_closed_with_1013(
+    polling: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chatio.realtime.socketio.connect.LATER_SECONDS", 0.05)
+    server, handler = create_server(RealtimeOptions(namespaces=("/chat",)))
 
     @server.on("connect", namespace="/chat")
     async def connect(sid: str, environ: Any) -> None:
-        raise TemporarilyUnavailable("too many pages")
+        raise TemporarilyUnavailable(SERVER_FULL)
 
     async with serving(handler) as port:
         if polling:
@@ -204,25 +217,27 @@ async def test_who_is_to_come_later_gets_no_answer_and_is_closed_with_1013(polli
         await until(lambda: not leftovers(server))
 
 
-async def test_nothing_is_kept_of_who_is_to_come_later_and_goes_at_once() -> None:
-    server, handler = create_server(namespaces=["/chat"])
-    server._later.seconds = 60.0
+async def test_nothing_is_kept_of_a_client_that_is_to_come_later_and_leaves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("chatio.realtime.socketio.connect.LATER_SECONDS", 60.0)
+    server, handler = create_server(RealtimeOptions(namespaces=("/chat",)))
 
     @server.on("connect", namespace="/chat")
     async def connect(sid: str, environ: Any) -> None:
-        raise TemporarilyUnavailable("too many pages")
+        raise TemporarilyUnavailable(SERVER_FULL)
 
     async with serving(handler) as port:
         ws = await open_ws(port)
         ws.send("40/chat,")
-        await until(lambda: len(server._later) == 1)
+        await until(lambda: server.table_sizes()["later"] == 1)
         ws.cut()
         await until(lambda: not leftovers(server))
 
 
 @pytest.mark.parametrize("namespace", ["/chat", "/unknown"])
 async def test_who_is_refused_again_and_again_on_one_connection_is_closed(namespace: str) -> None:
-    server, handler = create_server(namespaces=["/chat"], async_handlers=False)
+    server, handler = create_server(RealtimeOptions(namespaces=("/chat",)))
     asked = 0
 
     async def refuse(*_: Any) -> bool:
@@ -244,15 +259,17 @@ async def test_who_is_refused_again_and_again_on_one_connection_is_closed(namesp
         await until(lambda: not leftovers(server))
 
 
-async def test_who_asks_again_while_it_is_to_come_later_may_have_a_place_by_then() -> None:
-    server, handler = create_server(namespaces=["/chat"])
-    server._later.seconds = 0.05
+async def test_client_that_asks_again_while_it_is_to_come_later_may_be_admitted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("chatio.realtime.socketio.connect.LATER_SECONDS", 0.05)
+    server, handler = create_server(RealtimeOptions(namespaces=("/chat",)))
     is_full = True
 
     @server.on("connect", namespace="/chat")
     async def connect(sid: str, environ: Any) -> None:
         if is_full:
-            raise TemporarilyUnavailable("too many pages")
+            raise TemporarilyUnavailable(SERVER_FULL)
 
     @server.on("echo", namespace="/chat")
     async def echo(sid: str) -> str:
@@ -261,11 +278,11 @@ async def test_who_asks_again_while_it_is_to_come_later_may_have_a_place_by_then
     async with serving(handler) as port:
         ws = await open_ws(port)
         ws.send("40/chat,")
-        await until(lambda: len(server._later) == 1)
+        await until(lambda: server.table_sizes()["later"] == 1)
         is_full = False
         ws.send("40/chat,")
         assert str(await ws.receive()).startswith("40/chat,")
-        await until(lambda: len(server._later) == 0)
+        await until(lambda: server.table_sizes()["later"] == 0)
         ws.send('42/chat,1["echo"]')
         assert await ws.receive() == '43/chat,1["here"]'
         ws.close()
@@ -277,7 +294,9 @@ async def test_who_asks_again_while_it_is_to_come_later_may_have_a_place_by_then
 def paced(**options: Any) -> tuple[Any, Any, list[int]]:
     """A server that reads 100 kB of each at once, and then 200 kB a second; what came in "count" events."""
     server, handler = create_server(
-        namespaces=["/chat"], async_handlers=False, input_pace=Pace(200_000, 100_000), **options
+        RealtimeOptions(
+            namespaces=("/chat",), input_bytes_per_second=200_000, input_burst_bytes=100_000, **options
+        )
     )
     server.on("connect", lambda sid, environ: None, namespace="/chat")
     counted: list[int] = []
@@ -342,12 +361,12 @@ async def test_head_of_a_polling_request_counts_too() -> None:
         target = await open_polling(port)
         (connection,) = server.eio.sockets.values()
         await request(port, "POST", target, b"40/chat,")
-        before = connection._paid_at
+        before = connection.received.paid_at
         await request(port, "POST", target, b"3")
         cost = (HEAD_BYTES + 1) / 200_000
         latest = max(before, asyncio.get_running_loop().time()) + cost  # it is counted from now on if all was paid
-        assert before + cost <= connection._paid_at + 1e-6
-        assert connection._paid_at <= latest
+        assert before + cost <= connection.received.paid_at + 1e-6
+        assert connection.received.paid_at <= latest
 
 
 async def test_answer_to_a_ping_that_waits_behind_too_much_is_no_timeout() -> None:
@@ -380,12 +399,11 @@ async def test_connection_that_is_not_read_may_be_closed() -> None:
         ws = await join(port, "/chat")
         ws.send(*events(200))
         (connection,) = server.eio.sockets.values()
-        await until(lambda: connection._held is not None)
-        timer = connection._held
+        await until(lambda: connection.received.is_rate_limited)
         closing = ws.closed()
         await soon(server.eio.disconnect())
         await soon(closing)
-        assert timer.cancelled()
+        assert not connection.received.is_rate_limited
         await until(lambda: not leftovers(server))
 
 
@@ -415,7 +433,7 @@ async def test_upgrade_of_a_connection_whose_messages_wait_to_be_handled_goes_th
         assert (await request(port, "GET", target)).status == 200
         posting = await Http.open(port)
         posting.send("POST", target, f'42/chat,["wait","{"x" * 80_000}"]'.encode())
-        await until(lambda: any(connection.is_full for connection in server.eio.sockets.values()))
+        await until(lambda: any(connection.received.is_full for connection in server.eio.sockets.values()))
         ws = await Ws.open(port, target.replace("polling", "websocket"))
         ws.send("2probe")
         assert await ws.receive() == "3probe"

@@ -11,7 +11,7 @@ import pytest
 
 from chatio.chat.message_log import Entry, MessageLog
 from chatio.chat.messages import Message
-from chatio.realtime import Server, create_server
+from chatio.realtime import RealtimeOptions, Server, create_server
 from tests.client.wire import Ws, join, leftovers, open_polling, open_ws, request, serving, until
 
 GOODBYE = '42["bye",{"reason":"late"}]'
@@ -21,9 +21,9 @@ DISCONNECT = "41"
 @contextlib.asynccontextmanager
 async def house(monkeypatch: pytest.MonkeyPatch, *, entries: int = 0) -> AsyncIterator[tuple[Server, int]]:
     """A server whose clients follow a log with so many messages of 10 kB; who is refused has 50 ms."""
-    monkeypatch.setattr("chatio.realtime.socketio.server.REFUSED_SECONDS", 0.05)
+    monkeypatch.setattr("chatio.realtime.socketio.connect.REFUSED_SECONDS", 0.05)
     monkeypatch.setattr("chatio.realtime.engineio.server.LINGER_SECONDS", 0.05)
-    server, handler = create_server(ping_interval=60.0, async_handlers=False)
+    server, handler = create_server(RealtimeOptions(ping_interval=60.0))
     log = MessageLog()
     for number in range(entries):
         log.append(Message(f"{number}", "x" * 10_000, "1", "Ann", "10:00", "2026-01-01T00:00:00.000Z"))
@@ -80,7 +80,7 @@ async def test_a_polling_client_is_told_in_one_answer(monkeypatch: pytest.Monkey
         await request(port, "POST", target, b"40")
         assert (await request(port, "GET", target)).text.startswith("40{")
         waiting = asyncio.ensure_future(request(port, "GET", target))
-        await until(lambda: next(iter(server.eio.sockets.values())).outbox.is_polled)
+        await until(lambda: next(iter(server.eio.sockets.values())).is_writable_now)
         await dismiss(server)
         assert (await waiting).text == f"{GOODBYE}\x1e{DISCONNECT}"
         assert (await request(port, "GET", target)).text == "1"
@@ -119,7 +119,7 @@ async def test_who_joins_again_on_the_same_connection_stays(monkeypatch: pytest.
         assert [await ws.receive(), await ws.receive()] == [GOODBYE, DISCONNECT]
         ws.send("40")
         assert json.loads(str(await ws.receive())[2:])["pid"] == "p"
-        await until(lambda: not len(server._refused))
+        await until(lambda: not server.table_sizes()["refused"])
         ws.send('421["echo",7]')
         assert await ws.receive() == "431[7]"
 

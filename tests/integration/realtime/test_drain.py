@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 from itertools import pairwise
 from typing import Any
 
-from chatio.realtime import Server, create_server
+from chatio.realtime import RealtimeOptions, Server, create_server
 from chatio.realtime.engineio.drain import CLOSES_PER_SECOND, UNHEARD_SECONDS
-from chatio.realtime.engineio.payload import EncodedPacket
+from chatio.realtime.engineio.payload import encode_message
 from tests.client.wire import (
     SOCKET_IO,
     Closed,
@@ -52,7 +52,7 @@ class Handover:
     def close_port(self) -> None:
         self.port_is_closed.set()
 
-    def may_bring_somebody(self) -> bool:
+    def may_bring_clients(self) -> bool:
         return self.may_come
 
 
@@ -79,7 +79,7 @@ class House:
 
 @asynccontextmanager
 async def house() -> AsyncIterator[House]:
-    server, handler = create_server(namespaces=["/chat"], async_handlers=False)
+    server, handler = create_server(RealtimeOptions(namespaces=("/chat",)))
     async with serving(handler) as port:
         yield House(server, port)
         await until(lambda: not leftovers(server))
@@ -111,7 +111,7 @@ async def test_nobody_goes_before_having_what_was_accepted() -> None:
         quick, slow = await join(home.port, "/chat"), await join(home.port, "/chat")
         read_slowly(slow)
         home.say(400)  # 20 MB, more than the kernel keeps for anybody
-        leaving = asyncio.ensure_future(home.server.leave(SECONDS))
+        leaving = asyncio.ensure_future(home.server.shut_down(SECONDS))
         assert await numbers_until_closed(quick) == (list(range(1, 401)), 1001)
         assert home.server.connections == 1
         read_on(slow)
@@ -126,7 +126,7 @@ async def test_who_never_takes_it_does_not_hold_it_up_for_ever() -> None:
         deaf = await join(home.port, "/chat")
         read_slowly(deaf)
         home.say(400)
-        await asyncio.wait_for(home.server.leave(0.5), SECONDS)
+        await asyncio.wait_for(home.server.shut_down(0.5), SECONDS)
         assert home.server.connections == 0
         deaf.cut()
 
@@ -138,7 +138,7 @@ async def test_a_polling_client_is_told_by_the_get_that_waits_and_has_its_messag
         http = await Http.open(home.port)
         assert '"sid"' in (await http.request("GET", target)).text
         home.say(2)
-        leaving = asyncio.ensure_future(home.server.leave(SECONDS))
+        leaving = asyncio.ensure_future(home.server.shut_down(SECONDS))
         await asyncio.sleep(0)  # it has begun
         assert (await request(home.port, "GET", f"{SOCKET_IO}polling")).status == 503
         assert (await http.request("GET", target)).text.count('"said"') == 2
@@ -152,17 +152,17 @@ async def test_a_session_that_does_not_poll_is_waited_for_and_then_closed() -> N
         target = await open_polling(home.port, SOCKET_IO)
         loop = asyncio.get_running_loop()
         began = loop.time()
-        await home.server.leave(SECONDS)
+        await home.server.shut_down(SECONDS)
         assert loop.time() - began >= UNHEARD_SECONDS
         assert (await request(home.port, "GET", target)).status == 400
 
 
-async def test_who_asks_on_an_open_connection_after_the_port_was_closed_is_welcomed_and_let_go() -> None:
+async def test_who_asks_on_an_open_connection_after_the_port_was_closed_is_welcomed_and_drain_now() -> None:
     async with house() as home:
         there = await join(home.port, "/chat")
         opened = [await Http.open(home.port) for _ in range(3)]
         handover = Handover()
-        leaving = asyncio.ensure_future(home.server.leave(SECONDS, handover))
+        leaving = asyncio.ensure_future(home.server.shut_down(SECONDS, handover))
         await handover.port_is_closed.wait()
         assert await there.closed() == 1001
         ws = await Ws.over(opened[0], f"{SOCKET_IO}websocket")
@@ -190,7 +190,7 @@ async def test_who_polls_may_use_the_same_connection_until_the_goodbye() -> None
         await request(home.port, "POST", target, b"40/chat,")
         http = await Http.open(home.port)
         handover = Handover()
-        leaving = asyncio.ensure_future(home.server.leave(SECONDS, handover))
+        leaving = asyncio.ensure_future(home.server.shut_down(SECONDS, handover))
         await asyncio.sleep(0)  # it has begun
         assert "connection" not in (await http.request("GET", target)).headers
         goodbye = await http.request("GET", target)
@@ -213,7 +213,7 @@ async def test_they_go_spread_over_time_and_in_another_order_than_they_came() ->
         watching = [asyncio.ensure_future(watch(number)) for number in range(60)]
         loop = asyncio.get_running_loop()
         began = loop.time()
-        await home.server.leave(SECONDS)
+        await home.server.shut_down(SECONDS)
         await asyncio.gather(*watching)
         assert loop.time() - began >= 59 / CLOSES_PER_SECOND
         assert sorted(order) == list(range(60))
@@ -225,8 +225,8 @@ async def test_who_is_let_go_at_once_gets_what_was_said_a_moment_ago() -> None:
     async with house() as home:
         ws = await join(home.port, "/chat")
         home.say(1)
-        home.server.let_go(home.sids[0], "/chat")  # in the same turn of the loop
-        leaving = asyncio.ensure_future(home.server.leave(SECONDS))
+        home.server.drain_now(home.sids[0], "/chat")  # in the same turn of the loop
+        leaving = asyncio.ensure_future(home.server.shut_down(SECONDS))
         assert await numbers_until_closed(ws) == ([1], 1001)
         ws.http.close()
         await leaving
@@ -235,7 +235,7 @@ async def test_who_is_let_go_at_once_gets_what_was_said_a_moment_ago() -> None:
 async def test_who_is_let_go_without_waiting_goes_before_anybody_leaves() -> None:
     async with house() as home:
         ws, other = await join(home.port, "/chat"), await join(home.port, "/chat")
-        home.server.let_go(home.sids[0], "/chat")
+        home.server.drain_now(home.sids[0], "/chat")
         assert await ws.closed() == 1001
         assert home.server.connections == 1
         other.close()
@@ -250,9 +250,9 @@ async def test_a_polling_client_that_is_let_go_gets_the_ack_of_a_moment_ago() ->
         (connection,) = home.server.eio.sockets.values()
         http.send("GET", target)
         await until(lambda: connection.is_writable_now)
-        connection.write(EncodedPacket.message("43/chat,1[]"))
-        home.server.let_go(home.sids[0], "/chat")  # in the same turn of the loop
-        leaving = asyncio.ensure_future(home.server.leave(SECONDS))
+        connection.write(encode_message("43/chat,1[]"))
+        home.server.drain_now(home.sids[0], "/chat")  # in the same turn of the loop
+        leaving = asyncio.ensure_future(home.server.shut_down(SECONDS))
         assert (await http.answer()).text == "443/chat,1[]"
         assert (await http.request("GET", target)).text == "1"
         await leaving

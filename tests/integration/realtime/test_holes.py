@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from chatio.realtime import Server, create_server
+from chatio.realtime import RealtimeOptions, Server, create_server
 from chatio.realtime.limits import PACKETS_PER_TURN
 from tests.client.wire import (
     SOCKET_IO,
@@ -46,7 +46,7 @@ class Doors:
 async def chat(**options: Any) -> AsyncIterator[tuple[Server, int, Doors]]:
     """A server whose namespace answers "echo", and a bystander who must be able to use it in the end."""
     doors = Doors()
-    server, handler = create_server(namespaces=["/chat"], **({"async_handlers": False} | options))
+    server, handler = create_server(RealtimeOptions(namespaces=("/chat",), **options))
 
     @server.on("connect", namespace="/chat")
     async def connect(sid: str, environ: Any, auth: Any) -> None:
@@ -64,7 +64,7 @@ async def chat(**options: Any) -> AsyncIterator[tuple[Server, int, Doors]]:
 
     async with serving(handler) as port:
         bystander = await join(port, "/chat")
-        await until(lambda: not server._connecting)
+        await until(lambda: not server.table_sizes()["connecting"])
         before = leftovers(server)
         yield server, port, doors
         await until(lambda: leftovers(server) == before)
@@ -203,8 +203,9 @@ async def test_stranger_holds_no_more_than_sixteen_kib_before_connect() -> None:
         ws.raw(b"\x82\xfe" + struct.pack(">H", 16_000) + b"mask")
         await until(lambda: any(c.is_paused for c in server.eio.sockets.values()))
         connection = next(c for c in server.eio.sockets.values() if c.is_paused)
-        assert connection.inbox is not None
-        assert connection.inbox._bytes <= 16 * 1024 + 16 * 1024 * 72 // 14  # one read of the smallest messages
+        assert (
+            connection.received.size_bytes <= 16 * 1024 + 16 * 1024 * 72 // 14
+        )  # one read of the smallest messages
         assert connection.websocket is not None
         assert connection.websocket.held_input_bytes < 16 * 1024
         doors.gate.set()
@@ -298,7 +299,7 @@ async def test_post_that_stalls_is_dropped(monkeypatch: pytest.MonkeyPatch) -> N
 async def test_client_that_does_not_read_is_dropped_and_its_backlog_with_it() -> None:
     async with chat() as (server, port, _doors):
         ws = await join(port, "/chat")
-        await until(lambda: not server._connecting)
+        await until(lambda: not server.table_sizes()["connecting"])
         connection = list(server.eio.sockets.values())[1]
         sid = list(server.manager.get_participants("/chat", None))[1][0]
         for _ in range(200):
@@ -312,9 +313,9 @@ async def test_client_that_reads_late_gets_all_of_it_in_order_and_then_the_close
     async with chat() as (server, port, _doors):
         ws = await join(port, "/chat")
         ws.http.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
-        await until(lambda: not server._connecting)
+        await until(lambda: not server.table_sizes()["connecting"])
         connection = list(server.eio.sockets.values())[1]
-        connection.websocket._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
+        connection.websocket.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
         sid = list(server.manager.get_participants("/chat", None))[1][0]
         for number in range(35):
             await server.emit("news", f"{number} " + "x" * 100_000, to=sid, namespace="/chat")
@@ -330,7 +331,7 @@ async def test_polling_client_that_does_not_poll_is_dropped() -> None:
         target = await open_polling(port)
         await request(port, "POST", target, b"40/chat,")
         await request(port, "GET", target)
-        await until(lambda: not server._connecting)
+        await until(lambda: not server.table_sizes()["connecting"])
         sid = list(server.manager.get_participants("/chat", None))[1][0]
         for _ in range(50):
             await server.emit("news", "x" * 100_000, namespace="/chat", room=sid)
@@ -395,7 +396,7 @@ async def test_raising_connect_handler_says_so_and_leaves_nothing(
     logs: ExpectedLogs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     logs.expect(r"^connect handler failed: KeyError at [a-z.]+\.test_holes:\d+ connect \(reference \w+\)$")
-    monkeypatch.setattr("chatio.realtime.socketio.server.REFUSED_SECONDS", 0.02)
+    monkeypatch.setattr("chatio.realtime.socketio.connect.REFUSED_SECONDS", 0.02)
     async with chat() as (server, port, _doors):
 
         async def connect(sid: str, environ: Any, auth: Any) -> None:
@@ -460,7 +461,7 @@ async def test_raising_disconnect_handler_and_ack_callback_are_only_reported(log
 
     async with chat() as (server, port, _doors):
         ws = await join(port, "/chat")
-        sid = list(server.manager._sids["/chat"].values())[1]
+        sid = list(server.manager.get_participants("/chat", None))[1][0]
         await server.emit("question", to=sid, namespace="/chat", callback=broken)
         await ws.receive()
         server.on("disconnect", broken, namespace="/chat")
@@ -471,7 +472,7 @@ async def test_raising_disconnect_handler_and_ack_callback_are_only_reported(log
 async def test_handler_that_raises_type_error_runs_once(
     logs: ExpectedLogs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chatio.realtime.socketio.server.REFUSED_SECONDS", 0.02)
+    monkeypatch.setattr("chatio.realtime.socketio.connect.REFUSED_SECONDS", 0.02)
     logs.expect("connect handler failed: TypeError")
     runs = 0
 

@@ -14,7 +14,7 @@ import pytest
 import socketio
 from socketio.exceptions import ConnectionRefusedError as LibraryRefusal
 
-from chatio.realtime import Server, create_server
+from chatio.realtime import RealtimeOptions, Server, create_server
 from tests.client.wire import join, leftovers, open_polling, open_ws, request, serving, soon, until
 from tests.conftest import ExpectedLogs
 
@@ -27,7 +27,7 @@ async def suite_server(**options: Any) -> AsyncIterator[tuple[Server, int]]:
 
     Auth, message and message-with-ack in "/" and "/custom".
     """
-    server, handler = create_server(**({"ping_interval": 60.0} | options))
+    server, handler = create_server(RealtimeOptions(**({"ping_interval": 60.0} | options)))
     for namespace in ("/", "/custom"):
 
         async def connect(sid: str, environ: Any, auth: Any, namespace: str = namespace) -> None:
@@ -73,14 +73,6 @@ async def test_connect_is_answered_with_a_sid_before_what_the_handler_sent(
         assert answer.startswith(prefix)
         assert list(json.loads(answer[len(prefix) :])) == ["sid"]
         assert await ws.receive() == event
-
-
-async def test_connect_answer_is_first_with_always_connect_too() -> None:
-    async with suite_server(always_connect=True) as (_server, port):
-        ws = await open_ws(port)
-        ws.send("40")
-        assert str(await ws.receive()).startswith("40{")
-        assert await ws.receive() == '42["auth",{}]'
 
 
 async def test_unknown_namespace_is_answered_with_an_error_object() -> None:
@@ -154,7 +146,7 @@ async def test_event_is_answered(sent: list[Any], answers: list[Any]) -> None:
 
 
 async def test_binary_events_go_over_polling() -> None:
-    async with suite_server(async_handlers=False) as (_server, port):
+    async with suite_server() as (_server, port):
         target = await open_polling(port)
         body = '40\x1e451-7["message-with-ack",{"_placeholder":true,"num":0}]\x1ebAQID'
         assert (await request(port, "POST", target, body.encode())).text == "ok"
@@ -166,7 +158,7 @@ async def test_binary_events_go_over_polling() -> None:
 
 async def test_events_of_one_client_are_handled_in_order() -> None:
     seen: list[int] = []
-    async with suite_server(async_handlers=False) as (server, port):
+    async with suite_server() as (server, port):
 
         async def number(sid: str, value: int) -> None:
             await asyncio.sleep(0.001 if value % 2 else 0)
@@ -176,23 +168,6 @@ async def test_events_of_one_client_are_handled_in_order() -> None:
         ws = await joined(port)
         ws.send(*(f'42["number",{value}]' for value in range(100)), '421["message-with-ack"]')
         assert await ws.receive() == "431[]"
-    assert seen == list(range(100))
-
-
-async def test_concurrent_handlers_start_in_order() -> None:
-    seen: list[int] = []
-    gate = asyncio.Event()
-    async with suite_server(async_handlers=True) as (server, port):
-
-        async def number(sid: str, value: int) -> None:
-            seen.append(value)
-            await gate.wait()
-
-        server.on("number", number)
-        ws = await joined(port)
-        ws.send(*(f'42["number",{value}]' for value in range(100)))
-        await until(lambda: len(seen) == 100)
-        gate.set()
     assert seen == list(range(100))
 
 
@@ -250,7 +225,14 @@ async def test_server_disconnect_tells_the_client_and_the_handler() -> None:
         await server.disconnect(next(iter(server.manager.get_participants("/", None)))[0])
         assert await ws.receive() == "41"
         assert reasons == ["server disconnect"]
-        assert set(leftovers(server)) == {"sockets", "crowd", "environ", "unconnected", "heartbeat"}
+        assert set(leftovers(server)) == {
+            "sockets",
+            "connection_limit",
+            "environ",
+            "peers",
+            "unconnected",
+            "heartbeat",
+        }
 
 
 @pytest.mark.parametrize(
@@ -265,7 +247,7 @@ async def test_server_disconnect_tells_the_client_and_the_handler() -> None:
 async def test_refused_connect_is_answered_once_and_then_closed(
     connect: Any, error: Any, monkeypatch: pytest.MonkeyPatch, logs: ExpectedLogs
 ) -> None:
-    monkeypatch.setattr("chatio.realtime.socketio.server.REFUSED_SECONDS", 0.05)
+    monkeypatch.setattr("chatio.realtime.socketio.connect.REFUSED_SECONDS", 0.05)
     if error["message"] == "Internal server error":
         logs.expect("connect refusal failed: ValueError")
 
@@ -282,18 +264,18 @@ async def test_refused_connect_is_answered_once_and_then_closed(
 
 
 async def test_refused_client_that_is_elsewhere_connected_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chatio.realtime.socketio.server.REFUSED_SECONDS", 0.02)
+    monkeypatch.setattr("chatio.realtime.socketio.connect.REFUSED_SECONDS", 0.02)
     async with suite_server() as (server, port):
         ws = await joined(port)
         ws.send("40/random")
         assert await ws.receive() == '44/random,{"message":"Invalid namespace"}'
-        await until(lambda: not len(server._refused))
+        await until(lambda: not server.table_sizes()["refused"])
         ws.send('421["message-with-ack"]')
         assert await ws.receive() == "431[]"
 
 
 async def test_refused_polling_client_is_closed_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chatio.realtime.socketio.server.REFUSED_SECONDS", 0.05)
+    monkeypatch.setattr("chatio.realtime.socketio.connect.REFUSED_SECONDS", 0.05)
     async with suite_server() as (server, port):
         target = await open_polling(port)
         await request(port, "POST", target, b"40/random")
@@ -340,18 +322,6 @@ async def test_class_based_namespace_works_and_answers_nothing_it_does_not_handl
         assert await ws.receive() == '42/class,["welcome"]'
         ws.send('42/class,1["unheard of"]', '42/class,2["twice",21]')
         assert await ws.receive() == "43/class,2[42]"
-
-
-async def test_catch_all_handlers_are_told_the_events_name() -> None:
-    async with suite_server() as (server, port):
-        server.on("*", lambda event, sid, *args: [event, *args], namespace="/star")
-        ws = await join(port, "/star")
-        ws.send('42/star,1["anything",5]', '42/star,2["*",6]', "42/star,3[7,8]")
-        assert [await ws.receive() for _ in range(3)] == [
-            '43/star,1[["anything",5]]',
-            '43/star,2[["*",6]]',
-            '43/star,3[["7",8]]',
-        ]
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])

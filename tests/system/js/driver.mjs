@@ -1,11 +1,14 @@
 // Drives official Socket.IO clients by commands from standard input and tells what they see, one JSON a line.
 //
+// One driver serves many tests. Every command and all that is told has the "test" as well, whose clients these are.
+//
 //   {"op": "open", "client": "ann", "url": "http://127.0.0.1:3000/chat", "version": "4.8", "options": {...}}
 //   {"op": "emit", "client": "ann", "args": ["send-message", {...}], "ack": "first"}    ack: told under this name
 //   {"op": "burst", "client": "ann", "messages": [...]}                      each emitted as send-message at once
 //   {"op": "cut", "client": "ann"}                       ends the transport without a word, as a lost network does
 //   {"op": "close", "client": "ann"}
 //   {"op": "chat" | "hush" | "heard", ...}               talk at a pace, stop, and tell what was sent, heard and when
+//   {"op": "end"}                                        close all clients of the test, and forget them
 //   {"op": "collect" | "say" | "collected", ...}         keep what is received, and tell it all at once when asked
 //
 // Told: {"client", "event": "connect" | "connect_error" | "disconnect" | "upgrade" | <any received>, "args": [...]}
@@ -18,46 +21,54 @@ import { io as io47 } from "socket.io-client-4.7";
 import { io as io40 } from "socket.io-client-4.0";
 
 const versions = { "4.8": io48, "4.7": io47, "4.0": io40 };
-const clients = new Map();
 
-function tell(client, event, ...args) {
-  process.stdout.write(JSON.stringify({ client, event, args }) + "\n");
-}
+/** The clients of one test, by name; the methods from `open` on are the operations. */
+class Test {
+  clients = new Map();
+  kept = new Map(); // what clients that collect have received, in its order
+  sentAt = new Map(); // of clients that chat: when each message was sent,
+  chats = new Map(); // and what each of them heard how many milliseconds later
 
-function tellReceived(client, key, event, ...args) {
-  process.stdout.write(JSON.stringify({ client, key, event, args }) + "\n");
-}
+  constructor(name) {
+    this.name = name;
+  }
 
-function open({ client, url, version = "4.8", options = {} }) {
-  const socket = versions[version](url, { forceNew: true, ...options });
-  clients.set(client, socket);
-  socket.on("connect", () => {
-    // 4.0 keeps no pid.
-    if (version !== "4.0") tellReceived(client, "connected", null, { sid: socket.id, pid: socket._pid });
-    tell(client, "connect", socket.id, socket.io.engine.transport.name, socket.recovered === true);
-  });
-  socket.on("connect_error", (error) => {
-    const { message, data } = error; // without data where no server has said it
-    if (data !== undefined) tellReceived(client, "connect-error", null, { message, data });
-    tell(client, "connect_error", message, data ?? null);
-  });
-  socket.io.on("open", () => {
-    socket.io.engine.on("upgrade", (transport) => tell(client, "upgrade", transport.name));
-  });
-  socket.io.on("close", (reason) => tell(client, "engine_close", reason));
-  socket.on("disconnect", (reason) => tell(client, "disconnect", reason));
-  socket.onAny((event, ...args) => tellReceived(client, `on.${event}`, event, ...args));
-}
+  tell(client, event, ...args) {
+    process.stdout.write(JSON.stringify({ test: this.name, client, event, args }) + "\n");
+  }
 
-// Messages of clients that collect are kept here, in their order, until they are asked for.
-const collected = new Map();
+  tellReceived(client, key, event, ...args) {
+    process.stdout.write(JSON.stringify({ test: this.name, client, key, event, args }) + "\n");
+  }
 
-// Ordinary people: when each message was sent, and what each of them heard how many milliseconds later.
-const sentAt = new Map();
-const chats = new Map();
+  closeAll() {
+    for (const { timer } of this.chats.values()) clearInterval(timer);
+    for (const socket of this.clients.values()) socket.close();
+  }
 
-const operations = {
-  chat: ({ client, everyMs }) => {
+  open({ client, url, version = "4.8", options = {} }) {
+    const socket = versions[version](url, { forceNew: true, ...options });
+    this.clients.set(client, socket);
+    socket.on("connect", () => {
+      // 4.0 keeps no pid.
+      if (version !== "4.0") this.tellReceived(client, "connected", null, { sid: socket.id, pid: socket._pid });
+      this.tell(client, "connect", socket.id, socket.io.engine.transport.name, socket.recovered === true);
+    });
+    socket.on("connect_error", (error) => {
+      const { message, data } = error; // without data where no server has said it
+      if (data !== undefined) this.tellReceived(client, "connect-error", null, { message, data });
+      this.tell(client, "connect_error", message, data ?? null);
+    });
+    socket.io.on("open", () => {
+      socket.io.engine.on("upgrade", (transport) => this.tell(client, "upgrade", transport.name));
+    });
+    socket.io.on("close", (reason) => this.tell(client, "engine_close", reason));
+    socket.on("disconnect", (reason) => this.tell(client, "disconnect", reason));
+    socket.onAny((event, ...args) => this.tellReceived(client, `on.${event}`, event, ...args));
+  }
+
+  chat({ client, everyMs }) {
+    const { clients, chats, sentAt } = this;
     const chat = chats.get(client) ?? { sent: 0, acked: [], heard: [], lateMs: [], losses: 0 };
     if (!chats.has(client)) {
       chats.set(client, chat);
@@ -78,45 +89,68 @@ const operations = {
       });
     };
     chat.timer = setTimeout(() => (chat.timer = setInterval(speak, everyMs)), Math.random() * everyMs);
-  },
-  hush: ({ client }) => clearInterval(chats.get(client).timer),
-  heard: ({ client }) => {
-    const { sent, acked, heard, lateMs, losses } = chats.get(client);
-    tell(client, "heard", { sent, acked, heard, lateMs, losses });
-    chats.get(client).lateMs = [];
-  },
-  collect: ({ client }) => {
+  }
+
+  hush({ client }) {
+    clearInterval(this.chats.get(client).timer);
+  }
+
+  heard({ client }) {
+    const { sent, acked, heard, lateMs, losses } = this.chats.get(client);
+    this.tell(client, "heard", { sent, acked, heard, lateMs, losses });
+    this.chats.get(client).lateMs = [];
+  }
+
+  collect({ client }) {
     const ids = [];
-    const acked = [];
-    const offsets = [];
-    collected.set(client, { ids, acked, offsets });
-    clients.get(client).offAny();
-    clients.get(client).on("receive-message", (message) => ids.push(message.id));
-  },
-  say: ({ client, id, content }) => {
-    clients.get(client).emit("send-message", { id, content }, (error, ack) => {
+    this.kept.set(client, { ids, acked: [], offsets: [] });
+    this.clients.get(client).offAny();
+    this.clients.get(client).on("receive-message", (message) => ids.push(message.id));
+  }
+
+  say({ client, id, content }) {
+    this.clients.get(client).emit("send-message", { id, content }, (error, ack) => {
       if (error || !ack.ok) return;
-      collected.get(client).acked.push(ack.id);
-      collected.get(client).offsets.push(ack.offset);
+      this.kept.get(client).acked.push(ack.id);
+      this.kept.get(client).offsets.push(ack.offset);
     });
-  },
-  collected: ({ client }) => tell(client, "collected", collected.get(client)),
-  open,
-  emit: ({ client, args, ack }) => {
-    const callbacks = ack === undefined ? [] : [(...answer) => tell(client, `ack:${ack}`, ...answer)];
-    clients.get(client).emit(...args, ...callbacks);
-  },
-  burst: ({ client, messages }) => messages.forEach((message) => clients.get(client).emit("send-message", message)),
-  cut: ({ client }) => {
-    const transport = clients.get(client).io.engine.transport;
+  }
+
+  collected({ client }) {
+    this.tell(client, "collected", this.kept.get(client));
+  }
+
+  emit({ client, args, ack }) {
+    const callbacks = ack === undefined ? [] : [(...answer) => this.tell(client, `ack:${ack}`, ...answer)];
+    this.clients.get(client).emit(...args, ...callbacks);
+  }
+
+  burst({ client, messages }) {
+    messages.forEach((message) => this.clients.get(client).emit("send-message", message));
+  }
+
+  cut({ client }) {
+    const transport = this.clients.get(client).io.engine.transport;
     (transport.ws?._socket ?? { destroy: () => transport.close() }).destroy();
-  },
-  close: ({ client }) => clients.get(client).close(),
-};
+  }
+
+  close({ client }) {
+    this.clients.get(client).close();
+  }
+
+  end({ client }) {
+    this.closeAll();
+    tests.delete(this.name);
+    this.tell(client, "ended");
+  }
+}
+
+const tests = new Map();
 
 for await (const line of createInterface({ input: process.stdin })) {
-  const command = JSON.parse(line);
-  operations[command.op](command);
+  const { test, op, ...command } = JSON.parse(line);
+  if (!tests.has(test)) tests.set(test, new Test(test));
+  tests.get(test)[op](command);
 }
-for (const socket of clients.values()) socket.close();
+for (const test of tests.values()) test.closeAll();
 process.exit(0); // a request that hangs in a stalled network would keep Node alive

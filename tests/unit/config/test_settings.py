@@ -10,6 +10,7 @@ from chatio.config.loader import InvalidSettings, load, unknown_names
 from chatio.config.settings import Settings, table
 from chatio.throttling.client_ip import parse_networks
 from tests.paths import ROOT
+from tools.settings_table import TARGET, document
 
 
 # A cell of a table, or a comment before a line, without its marks.
@@ -303,10 +304,6 @@ def test_env_example_says_what_the_code_says() -> None:
     assert written == {setting.name: (setting.default, spoken(setting.description)) for setting in table()}
 
 
-def test_the_table_of_the_readme_says_what_the_code_says() -> None:
-    written = []
-    for line in (ROOT / "README.md").read_text("utf-8").splitlines():
-        cells = [spoken(cell) for cell in line.strip().strip("|").split("|")]
-        if line.lstrip().startswith("|") and len(cells) == 3 and re.fullmatch(r"[A-Z][A-Z0-9_]+", cells[0]):
-            written.append(tuple(cells))
-    assert written == [(setting.name, setting.default, spoken(setting.description)) for setting in table()]
+def test_the_page_of_settings_says_what_the_code_says() -> None:
+    """When it fails: `.venv/bin/python -m tools.settings_table` writes the page anew."""
+    assert TARGET.read_text("utf-8") == document()

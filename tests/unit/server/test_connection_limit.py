@@ -14,16 +14,17 @@ from tests.client.wire import SOCKET_IO, Http, Ws, soon, until
 @asynccontextmanager
 async def serving(most: int, *proxies: str) -> AsyncIterator[tuple[LimitedHTTPServer, int]]:
     realtime, handler = create_server()
+    refused: list[str] = []
     application = Application([("/socket.io/", handler)], log_function=lambda _: None)
     server = LimitedHTTPServer(
-        application, most_per_address=most, refused=realtime.eio.refused, trusted=parse_networks(proxies)
+        application, most_per_address=most, refused=refused.append, trusted=parse_networks(proxies)
     )
     server.listen(0, address="127.0.0.1")
     try:
         yield server, next(iter(server._sockets.values())).getsockname()[1]
     finally:
         server.stop()
-        await soon(realtime.eio.drop_all())
+        await soon(realtime.eio.disconnect())
         await until(lambda: not len(realtime.eio.lingering))
         await server.close_all_connections()
 

@@ -13,7 +13,7 @@ from tornado.netutil import bind_sockets
 from tornado.web import Application
 
 from chatio.errors import ANSWERS, ShuttingDown
-from chatio.server.lifecycle import Lifecycle
+from chatio.server.lifecycle import Lifecycle, Phase
 from chatio.server.serve import HTTP_SERVER_OPTIONS, serve
 from chatio.server.shutdown import Handover, shut_down
 from chatio.server.signals import STOPPING as STOPPING_SIGNALS
@@ -75,8 +75,8 @@ class Leaving:
         self.lifecycle = lifecycle
         self.begun, self.no_client_polls, self.all_gone = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
-    async def leave(self, seconds: float, handover: Handover | None = None) -> None:
-        assert self.lifecycle.is_handing_over == (handover is not None)
+    async def shut_down(self, seconds: float, handover: Handover | None = None) -> None:
+        assert (self.lifecycle.phase is Phase.HANDING_OVER) == (handover is not None)
         self.begun.set()
         if handover is not None:
             await self.no_client_polls.wait()
@@ -125,10 +125,10 @@ class Server:
     def connections(self) -> int:
         return 7
 
-    async def leave(self, seconds: float, handover: Handover | None = None) -> None:
+    async def shut_down(self, seconds: float, handover: Handover | None = None) -> None:
         """What the chat does when it is told to."""
         assert seconds < self._grace_seconds
-        assert self._rest.lifecycle.is_draining
+        assert self._rest.lifecycle.phase is Phase.DRAINING
         await self.all_gone.wait()
         self.happened.append("gone")
 

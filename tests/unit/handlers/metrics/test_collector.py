@@ -16,6 +16,7 @@ from chatio.chat.message_log import MessageLog
 from chatio.chat.message_rates import MessageRateLimits, Rates
 from chatio.chat.messages import Message
 from chatio.realtime import RealtimeOptions, create_server
+from chatio.server.lifecycle import Lifecycle
 from chatio.telemetry.counters import LabelledCounter
 from chatio.telemetry.log_handler import ERRORS
 from chatio.throttling.load_shedding import LoopLagMonitor
@@ -38,6 +39,7 @@ def measures() -> Iterator[MetricsCollector]:
     hasher = PasswordHasher(memory_kib=8, iterations=1)
     chat = ChatNamespace(
         realtime,
+        lifecycle=Lifecycle(),
         sessions=SessionExpiry(realtime, NAMESPACE, Tokens("k" * 32, ttl_seconds=60)),
         log=log,
         presence=None,

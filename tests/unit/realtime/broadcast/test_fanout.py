@@ -15,9 +15,11 @@ from tornado.ioloop import IOLoop
 from chatio.chat.message_log import Entry, MessageLog
 from chatio.chat.messages import Message
 from chatio.realtime import create_server
+from chatio.realtime.broadcast.cursor import Cursor
+from chatio.realtime.broadcast.encoded_log import EncodedLog
 from chatio.realtime.broadcast.fanout import Fanout
 from chatio.realtime.engineio.connection import Connection
-from chatio.realtime.engineio.payload import EncodedPacket
+from chatio.realtime.engineio.payload import EncodedPacket, encode_message
 from chatio.realtime.websocket.transport import WebSocket
 
 
@@ -26,7 +28,7 @@ def message(number: int, size: int = 10) -> Message:
 
 
 def encode(entry: Entry) -> EncodedPacket:
-    return EncodedPacket.message(json.dumps([entry.sequence, entry.message.content]))
+    return encode_message(json.dumps([entry.sequence, entry.message.content]))
 
 
 def payloads(data: bytearray) -> Iterator[str]:
@@ -48,6 +50,7 @@ class Client:
 
     sock: socket.socket
     connection: Connection
+    cursor: Cursor
     start: int
     reads: bool = True
     numbers: list[int] = field(default_factory=list)
@@ -76,9 +79,9 @@ class House:
     """A log, its fan-out, and any number of clients on socket pairs with small buffers."""
 
     def __init__(self, *, max_messages: int = 10_000, slow_seconds: float = 30.0) -> None:
-        self.server, _ = create_server(async_handlers=False)
+        self.server, _ = create_server()
         self.log = MessageLog(max_messages=max_messages)
-        self.fanout = Fanout(self.log, encode, slow_seconds=slow_seconds)
+        self.fanout = Fanout(EncodedLog(self.log, encode), slow_seconds=slow_seconds)
         self.clients: list[Client] = []
 
     def append(self, count: int = 1, size: int = 10) -> None:
@@ -92,22 +95,23 @@ class House:
             sock.setblocking(False)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         start = max(self.log.head - back, self.log.tail)
-        connection = self.server.eio.new_connection("192.0.2.1")
+        connection = self.server.eio.admit("192.0.2.1")
         connection.use_websocket(_UnixWebSocket(ours, connection, self.server.eio.lingering))
-        client = Client(theirs, connection, start)
+        cursor = connection.subscription = self.fanout.join(connection, self.log.head - back)
+        client = Client(theirs, connection, cursor, start)
         self.clients.append(client)
-        self.fanout.join(connection, self.log.head - back)
         return client
 
     def leave(self, client: Client) -> None:
-        self.fanout.leave(client.connection)
-        client.connection.abort()
+        """The client leaves the namespace; its connection stays open."""
+        client.connection.subscription = None
+        self.fanout.leave(client.cursor)
 
     def say(self, client: Client, value: int) -> None:
         """Something for this client alone."""
-        if not client.connection.closing and client.connection.cursor is not None:
+        if not client.connection.closing and not client.cursor.is_closed:
             client.expected_own.append((value, self.log.head))
-            client.connection.write(EncodedPacket.message(json.dumps(["own", value])))
+            client.connection.write(encode_message(json.dumps(["own", value])))
 
     async def settle(self, seconds: float = 10.0) -> None:
         """Until everybody who reads has all there is."""
@@ -118,7 +122,7 @@ class House:
 
     def _is_settled(self, client: Client) -> bool:
         client.read()
-        if not client.reads or client.connection.cursor is None:
+        if not client.reads or client.cursor.is_closed:
             return True
         everything = client.start + len(client.numbers) == self.log.head
         return everything and len(client.own) == len(client.expected_own)
@@ -126,14 +130,15 @@ class House:
     def close(self) -> None:
         for client in self.clients:
             self.leave(client)
+            client.connection.abort()
             client.sock.close()
 
 
 class _UnixWebSocket(WebSocket):
     """A pair of Unix sockets has no Nagle to turn off, and small buffers that stay small."""
 
-    def __init__(self, sock: socket.socket, owner: Any, lingering: Any) -> None:
-        super().__init__(_Plain(sock), owner, lingering)  # type: ignore[arg-type]
+    def __init__(self, sock: socket.socket, listener: Any, lingering: Any) -> None:
+        super().__init__(_Plain(sock), listener, lingering)  # type: ignore[arg-type]
 
 
 class _Plain:
@@ -195,11 +200,11 @@ def test_every_client_reads_one_gapless_run(steps: list[tuple[str, int, int]], m
         for client in house.clients:
             first, count = client.start + 1, len(client.numbers)
             assert client.numbers == list(range(first, first + count))
-            if client.connection.cursor is not None:  # neither left nor dropped
+            if not client.cursor.is_closed:  # neither left nor dropped
                 assert first + count - 1 == house.log.head
                 assert client.own == client.expected_own
         house.close()
-        await house.server.eio.drop_all()
+        await house.server.eio.disconnect()
         return house
 
     try:
@@ -214,7 +219,7 @@ async def _until(condition: Callable[[], bool]) -> None:
         await asyncio.sleep(0)
 
 
-async def test_entries_of_one_turn_are_one_send(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_entries_of_one_tick_are_one_send(monkeypatch: pytest.MonkeyPatch) -> None:
     house = House()
     client = house.join()
     await asyncio.sleep(0)
@@ -233,7 +238,7 @@ async def test_entries_of_one_turn_are_one_send(monkeypatch: pytest.MonkeyPatch)
     house.close()
 
 
-async def test_an_aside_goes_to_who_is_level_and_to_nobody_who_lags() -> None:
+async def test_volatile_packet_goes_to_caught_up_clients_alone() -> None:
     house = House()
     quick, slow, left_out = house.join(), house.join(), house.join()
     await house.settle()
@@ -241,7 +246,7 @@ async def test_an_aside_goes_to_who_is_level_and_to_nobody_who_lags() -> None:
     house.append(30, size=5000)
     await house.settle()
     quick.expected_own.append((7, 31))
-    house.fanout.aside(EncodedPacket.message(json.dumps(["own", 7])), but=left_out.connection)
+    house.fanout.send_volatile(encode_message(json.dumps(["own", 7])), but=left_out.connection)
     house.append(1)
     slow.reads = True
     await house.settle()
@@ -292,7 +297,7 @@ async def test_client_that_reads_slowly_is_kept() -> None:
     house.close()
 
 
-async def test_slow_client_holds_no_more_than_one_piece() -> None:
+async def test_slow_client_holds_no_more_than_one_chunk() -> None:
     house = House()
     slow = house.join()
     slow.reads = False
@@ -307,8 +312,8 @@ async def test_slow_client_holds_no_more_than_one_piece() -> None:
     house.close()
 
 
-async def test_turn_ends_in_time_and_goes_on_in_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chatio.realtime.broadcast.fanout.TURN_SECONDS", 0.0)
+async def test_tick_ends_in_time_and_goes_on_in_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chatio.realtime.broadcast.fanout.TICK_SECONDS", 0.0)
     house = House()
     clients = [house.join() for _ in range(200)]
     await asyncio.sleep(0)
@@ -324,7 +329,7 @@ async def test_turn_ends_in_time_and_goes_on_in_the_next(monkeypatch: pytest.Mon
     house.close()
 
 
-async def test_deliveries_are_those_of_who_is_here_and_of_who_has_left() -> None:
+async def test_deliveries_count_connections_that_have_left_too() -> None:
     house = House()
     house.append(10)
     early = house.join(back=4)
@@ -343,7 +348,7 @@ async def test_deliveries_are_those_of_who_is_here_and_of_who_has_left() -> None
 async def test_each_entry_has_one_time_from_its_waking_to_the_last_socket(monkeypatch: pytest.MonkeyPatch) -> None:
     house = House()
     house.join()
-    house.append(40, size=5000)  # four rounds
+    house.append(40, size=5000)  # four broadcasts
     await house.settle()
     house.append(2)
     await house.settle()
@@ -358,4 +363,30 @@ async def test_each_entry_has_one_time_from_its_waking_to_the_last_socket(monkey
     assert times[-1] == (float("inf"), 43)
     assert times[-2] == (10.0, 42)
     assert 60 < house.fanout.times.sum < 120
+    house.close()
+
+
+async def test_client_that_leaves_during_a_broadcast_gets_no_more_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor is it closed as slow for entries that it was never to get."""
+    monkeypatch.setattr("chatio.realtime.broadcast.fanout.TICK_SECONDS", 0.0)
+    house = House(slow_seconds=0.05)
+    clients = [house.join() for _ in range(100)]
+    full, last = clients[-2:]
+    full.reads = False
+    while full.connection.offer([encode_message("x" * 10_000)]):  # its socket takes no more
+        pass
+    house.append(1)
+    await asyncio.sleep(0)  # the first 32 are served, and the tick is over
+    assert 0 < sum(bool(client.cursor.sequence) for client in clients) < 98
+    for client in (full, last):
+        house.leave(client)
+    assert house.fanout.deliveries < 98
+    house.append(1)
+    await house.settle()
+    assert house.fanout.deliveries == 2 * 98
+    last.read()
+    assert last.numbers == []
+    with pytest.raises(TimeoutError):  # twice the time after which a slow client is dropped
+        await asyncio.wait_for(_until(lambda: full.connection.closing), 0.1)
+    assert house.fanout.dropped.total() == 0
     house.close()

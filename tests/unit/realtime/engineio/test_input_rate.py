@@ -1,39 +1,80 @@
-"""How long a connection that sends too fast is not read."""
+"""Input rate and receive queue: how long a connection that sends too fast is not read."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
 
 import pytest
 
-from chatio.realtime.engineio.input_rate import BEHIND_SECONDS, Pace
+from chatio.realtime.engineio.input_rate import BEHIND_SECONDS, InputRate
+from chatio.realtime.engineio.receive_queue import ReceiveQueue
 
 
-def test_a_burst_is_read_at_once_and_what_follows_at_the_rate() -> None:
-    pace = Pace(bytes_per_second=1000, burst_bytes=10_000)
-    assert pace.burst_seconds == 10
-    paid_at = pace.after(0.0, 10_000, now=50.0)
-    assert paid_at == 60
-    paid_at = pace.after(paid_at, 500, now=50.0)
-    assert paid_at == pytest.approx(60.5)
-    assert pace.after(paid_at, 10_000, now=100.0) == 110
+class Receiver:
+    """A connection whose messages need no handling."""
+
+    is_paused = False
+
+    async def handle(self, message: str | bytes) -> None: ...
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        return asyncio.get_running_loop().create_task(coroutine)
+
+    def pause_reading(self) -> None:
+        self.is_paused = True
+
+    def resume_reading(self) -> None:
+        self.is_paused = False
 
 
-def test_who_was_slowed_down_is_behind_for_a_while_and_who_never_was_is_not() -> None:
-    pace = Pace(bytes_per_second=1000, burst_bytes=10_000)
-    assert not pace.is_behind(0.0, now=50.0)
-    assert not pace.is_behind(pace.after(0.0, 1000, now=50.0), now=50.0)
-    paid_at = pace.after(0.0, 11_000, now=50.0)
-    assert pace.is_behind(paid_at, now=51.0)
-    assert pace.is_behind(paid_at, now=51.0 + BEHIND_SECONDS - 0.1)
-    assert not pace.is_behind(paid_at, now=51.0 + BEHIND_SECONDS + 0.1)
+def states(queue: ReceiveQueue, receiver: Receiver) -> tuple[bool, bool]:
+    return queue.is_rate_limited, receiver.is_paused
 
 
-def test_with_a_small_burst_nobody_is_behind_who_sends_nothing() -> None:
-    pace = Pace(bytes_per_second=1000, burst_bytes=10)
-    paid_at = pace.after(0.0, 500, now=50.0)
-    assert pace.is_behind(paid_at, now=50.4)
-    assert not pace.is_behind(paid_at, now=50.6)
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch, io_loop: Any) -> list[float]:
+    """The loop's time."""
+    time = [50.0]
+    monkeypatch.setattr(io_loop.asyncio_loop, "time", lambda: time[0])
+    return time
 
 
-def test_without_figures_nobody_waits() -> None:
-    pace = Pace()
-    paid_at = pace.after(0.0, 10**12, now=50.0)
-    assert paid_at - 50.0 <= pace.burst_seconds
-    assert not pace.is_behind(paid_at, now=50.0)
+async def test_burst_is_read_at_once_and_more_at_the_rate(now: list[float]) -> None:
+    receiver = Receiver()
+    queue = ReceiveQueue(receiver, InputRate(bytes_per_second=1000, burst_bytes=10_000), 1000)
+    queue.charge(10_000)
+    assert queue.paid_at == 60
+    assert states(queue, receiver) == (False, False)
+    queue.charge(500)
+    assert queue.paid_at == pytest.approx(60.5)
+    assert states(queue, receiver) == (True, True)
+    queue.close()
+    assert states(queue, receiver) == (False, False)
+    now[0] = 100.0
+    queue.charge(10_000)
+    assert queue.paid_at == 110
+
+
+async def test_without_figures_no_connection_waits(now: list[float]) -> None:
+    queue = ReceiveQueue(Receiver(), InputRate(), 1000)
+    queue.charge(10**12)
+    assert not queue.is_rate_limited
+    assert not queue.is_behind
+
+
+@pytest.mark.parametrize(
+    ("burst_bytes", "paid_at", "now", "is_behind"),
+    [
+        (10_000, 0.0, 50.0, False),
+        (10_000, 51.0, 50.0, False),
+        (10_000, 61.0, 51.0, True),
+        (10_000, 61.0, 51.0 + BEHIND_SECONDS - 0.1, True),
+        (10_000, 61.0, 51.0 + BEHIND_SECONDS + 0.1, False),
+        (10, 50.5, 50.4, True),
+        (10, 50.5, 50.6, False),
+    ],
+)
+def test_connection_that_was_slowed_down_is_behind_for_a_while(
+    burst_bytes: int, paid_at: float, now: float, is_behind: bool
+) -> None:
+    assert InputRate(1000, burst_bytes).is_behind(paid_at, now) is is_behind

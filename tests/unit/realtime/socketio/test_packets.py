@@ -1,6 +1,5 @@
-"""The decoders, against the two protocol documents, row by row."""
+"""Socket.IO packets, against the protocol document, row by row."""
 
-import base64
 import json
 from typing import Any
 
@@ -8,64 +7,34 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chatio.realtime.engineio.packets import PacketType as EnginePacketType
+from chatio.realtime.engineio.packets import ProtocolError
+from chatio.realtime.engineio.packets import decode as decode_engine
 from chatio.realtime.limits import MAX_ATTACHMENTS, MAX_JSON_VALUES, MAX_NAMESPACE_CHARS
 from chatio.realtime.socketio.packets import (
     RESERVED_EVENTS,
-    Engine,
-    Kind,
     Packet,
-    ProtocolError,
-    decode_engine,
-    decode_socket,
+    PacketType,
+    decode,
+    encode,
     fill_placeholders,
 )
-from chatio.realtime.socketio.serializer import loads
-
-
-def decode(text: str) -> Packet:
-    return decode_socket(text, loads)
-
-
-@pytest.mark.parametrize(
-    ("raw", "packet"),
-    [
-        ("0{}", (Engine.OPEN, "{}")),
-        ("1", (Engine.CLOSE, "")),
-        ("2probe", (Engine.PING, "probe")),
-        ("3", (Engine.PONG, "")),
-        ("4", (Engine.MESSAGE, "")),
-        ("4hello", (Engine.MESSAGE, "hello")),
-        ("5", (Engine.UPGRADE, "")),
-        ("6", (Engine.NOOP, "")),
-        ("bAQIDBA==", (Engine.MESSAGE, b"\x01\x02\x03\x04")),
-        (b"\x01\x02", (Engine.MESSAGE, b"\x01\x02")),
-        (b"", (Engine.MESSAGE, b"")),
-    ],
-)
-def test_engine_packet_is_read(raw: str | bytes, packet: tuple[Engine, str | bytes]) -> None:
-    assert decode_engine(raw) == packet
-
-
-@pytest.mark.parametrize("raw", ["", "7", "abc", "-1", "²", "٤hello", "b***", "bAQ", "bA Q==", " 4"])
-def test_engine_packet_that_is_none_is_refused(raw: str) -> None:
-    with pytest.raises(ProtocolError):
-        decode_engine(raw)
 
 
 @pytest.mark.parametrize(
     ("text", "packet"),
     [
-        ("0", Packet(Kind.CONNECT, "/", None, None, 0)),
-        ('0{"token":"x"}', Packet(Kind.CONNECT, "/", None, {"token": "x"}, 0)),
-        ("0/chat,", Packet(Kind.CONNECT, "/chat", None, None, 0)),
-        ("0/chat", Packet(Kind.CONNECT, "/chat", None, None, 0)),
-        ("0/chat?a=b,{}", Packet(Kind.CONNECT, "/chat", None, {}, 0)),
-        ("1/chat,", Packet(Kind.DISCONNECT, "/chat", None, None, 0)),
-        ('2["hi",1]', Packet(Kind.EVENT, "/", None, ["hi", 1], 0)),
-        ('2[7,"x"]', Packet(Kind.EVENT, "/", None, [7, "x"], 0)),
-        ('212["hi"]', Packet(Kind.EVENT, "/", 12, ["hi"], 0)),
-        ('2/chat,0["hi"]', Packet(Kind.EVENT, "/chat", 0, ["hi"], 0)),
-        ("3/chat,12[]", Packet(Kind.ACK, "/chat", 12, [], 0)),
+        ("0", Packet(PacketType.CONNECT, "/", None, None, 0)),
+        ('0{"token":"x"}', Packet(PacketType.CONNECT, "/", None, {"token": "x"}, 0)),
+        ("0/chat,", Packet(PacketType.CONNECT, "/chat", None, None, 0)),
+        ("0/chat", Packet(PacketType.CONNECT, "/chat", None, None, 0)),
+        ("0/chat?a=b,{}", Packet(PacketType.CONNECT, "/chat", None, {}, 0)),
+        ("1/chat,", Packet(PacketType.DISCONNECT, "/chat", None, None, 0)),
+        ('2["hi",1]', Packet(PacketType.EVENT, "/", None, ["hi", 1], 0)),
+        ('2[7,"x"]', Packet(PacketType.EVENT, "/", None, [7, "x"], 0)),
+        ('212["hi"]', Packet(PacketType.EVENT, "/", 12, ["hi"], 0)),
+        ('2/chat,0["hi"]', Packet(PacketType.EVENT, "/chat", 0, ["hi"], 0)),
+        ("3/chat,12[]", Packet(PacketType.ACK, "/chat", 12, [], 0)),
         ('51-["hi",{"_placeholder":true,"num":0}]', None),
         ('61-/chat,9[{"_placeholder":true,"num":0}]', None),
     ],
@@ -136,7 +105,7 @@ def test_socket_packet_that_is_none_is_refused(text: str) -> None:
 
 def test_depth_of_thirty_two_passes_and_one_more_does_not() -> None:
     inside = "[" * 31 + "]" * 31
-    assert decode(f'2["x",{inside}]').kind is Kind.EVENT
+    assert decode(f'2["x",{inside}]').kind is PacketType.EVENT
     with pytest.raises(ProtocolError):
         decode(f'2["x",[{inside}]]')
 
@@ -188,7 +157,7 @@ def answers_or_refuses(text: str) -> Any:
     """The decoders' whole promise: a value or a ProtocolError."""
     try:
         kind, data = decode_engine(text)
-        if kind is Engine.MESSAGE and isinstance(data, str):
+        if kind is EnginePacketType.MESSAGE and isinstance(data, str):
             return fill_placeholders(decode(data), [b"0", b"1"])
     except ProtocolError:
         return None
@@ -218,6 +187,38 @@ def test_decoders_answer_or_refuse_whatever_comes(text: str) -> None:
     answers_or_refuses("4" + text)
 
 
-@given(st.binary(max_size=64))
-def test_base64_packets_come_back_as_they_were(data: bytes) -> None:
-    assert decode_engine("b" + base64.b64encode(data).decode()) == (Engine.MESSAGE, data)
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        ((PacketType.CONNECT, "/chat", {"sid": "x"}), ['40/chat,{"sid":"x"}']),
+        ((PacketType.DISCONNECT, "/chat"), ["41/chat,"]),
+        ((PacketType.EVENT, "/", ["hi", 1]), ['42["hi",1]']),
+        ((PacketType.EVENT, "/chat", ["é\ud83d"], 12), ['42/chat,12["\\u00e9\\ud83d"]']),
+        ((PacketType.ACK, "/", [], 0), ["430[]"]),
+        (
+            (PacketType.EVENT, "/", ["x", b"a", {"deep": bytearray(b"b")}]),
+            ['452-["x",{"_placeholder":true,"num":0},{"deep":{"_placeholder":true,"num":1}}]', b"a", b"b"],
+        ),
+        ((PacketType.ACK, "/chat", [b"a"], 7), ['461-/chat,7[{"_placeholder":true,"num":0}]', b"a"]),
+    ],
+)
+def test_packet_is_encoded_for_both_transports(arguments: Any, parts: list[str | bytes]) -> None:
+    packets = encode(*arguments)
+    assert [packet.encoded for packet in packets] == parts
+    assert [packet.frame[2:] for packet in packets] == [
+        part if isinstance(part, bytes) else part.encode() for part in parts
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "error"), [(float("nan"), ValueError), (object(), TypeError), ({1, 2}, TypeError)]
+)
+def test_value_without_json_is_not_encoded(value: object, error: type[Exception]) -> None:
+    for data in (["x", value], ["x", b"a", value]):
+        with pytest.raises(error):
+            encode(PacketType.EVENT, "/", data)
+
+
+def test_placeholder_in_an_event_without_attachments_is_refused() -> None:
+    with pytest.raises(ProtocolError):
+        decode('50-["x",{"_placeholder":true,"num":0}]')

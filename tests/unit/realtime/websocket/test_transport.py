@@ -1,8 +1,10 @@
-"""Output that a WebSocket's peer does not take at once, on a real pair of sockets."""
+"""Output that a WebSocket's client does not take at once, on a real pair of sockets."""
 
 import asyncio
 import socket
+import tracemalloc
 
+from chatio.realtime.close_reasons import CloseReason
 from chatio.realtime.websocket.frames import PING, PONG, frame
 from chatio.realtime.websocket.timeouts import TimeoutQueue
 from chatio.realtime.websocket.transport import WebSocket
@@ -10,13 +12,12 @@ from tests.client.wire import client_frame, soon
 
 
 class Listener:
-    """Hears what happens, and does nothing about it."""
+    """Ignores all events but the end of waiting output."""
 
     def __init__(self) -> None:
         self.all_taken = asyncio.Event()
 
-    def input_limit(self) -> int:
-        return 1 << 20
+    max_input_bytes = 1 << 20
 
     def message_received(self, message: str | bytes) -> None: ...
 
@@ -26,7 +27,7 @@ class Listener:
         if all_taken:
             self.all_taken.set()
 
-    def connection_lost(self, broken_rule: str | None) -> None: ...
+    def connection_lost(self, reason: CloseReason | None) -> None: ...
 
 
 def pair() -> tuple[WebSocket, Listener, socket.socket]:
@@ -71,9 +72,13 @@ async def test_answers_to_pings_that_wait_are_not_joined_to_a_copy_each() -> Non
     websocket, _, peer = pair()
     with peer:
         await fill(websocket)
-        websocket.send(frame(1, b"first"))
-        waiting, size = websocket._pending, websocket.pending_output_bytes
+        websocket.send(frame(1, bytes(1 << 20)))
+        websocket.send(frame(1, b"joined to it"))
+        size = websocket.pending_output_bytes
+        tracemalloc.start()
         websocket.start(client_frame(PING, b"") * 100)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
         assert websocket.pending_output_bytes == size + 100 * len(frame(PONG, b""))
-        assert websocket._pending is waiting
+        assert peak < size / 2
         websocket.abort()

@@ -1,0 +1,52 @@
+"""Close reasons: why a client was refused or its connection closed, as one value for metric, log line and close
+frame.
+
+The label is one of a few, known beforehand: most reasons are rules of the protocol, and a graph needs to say only
+that it was one of them. The text is ours, never what a client sent. The code is the WebSocket's (RFC 6455, section
+7.4.1; 1013 is in IANA's registry).
+"""
+
+from typing import Final, NamedTuple
+
+NORMAL, GOING_AWAY, PROTOCOL_ERROR, INVALID_DATA, TOO_BIG, TRY_AGAIN_LATER = 1000, 1001, 1002, 1007, 1009, 1013
+
+
+class CloseReason(NamedTuple):
+    label: str
+    text: str
+    code: int = PROTOCOL_ERROR
+
+
+def protocol_violation(text: str, code: int = PROTOCOL_ERROR) -> CloseReason:
+    """The reason for a client that broke a rule of WebSocket, Engine.IO or Socket.IO; `text` names the rule."""
+    return CloseReason("protocol", text, code)
+
+
+DRAINING: Final = CloseReason("leaving", "Shutting down")
+OVERLOADED: Final = CloseReason("overloaded", "Overloaded")
+SERVER_FULL: Final = CloseReason("full", "Too many connections")
+ADDRESS_FULL: Final = CloseReason("address_full", "Too many connections from one address")
+HANDSHAKE_RATE: Final = CloseReason("address_rate", "Too many handshakes from one address")
+ORIGIN_FORBIDDEN: Final = CloseReason("origin", "Forbidden")
+SESSION_UNKNOWN: Final = CloseReason("unknown_session", "Session ID unknown")
+CONNECT_TIMEOUT: Final = CloseReason("silent", "no CONNECT")
+OUTPUT_NOT_TAKEN: Final = CloseReason("slow", "output not taken")
+
+# Every label that the seam counts by itself.
+LABELS: Final = (
+    *(
+        reason.label
+        for reason in (
+            DRAINING,
+            OVERLOADED,
+            SERVER_FULL,
+            ADDRESS_FULL,
+            HANDSHAKE_RATE,
+            ORIGIN_FORBIDDEN,
+            SESSION_UNKNOWN,
+            CONNECT_TIMEOUT,
+            OUTPUT_NOT_TAKEN,
+        )
+    ),
+    protocol_violation("").label,
+)

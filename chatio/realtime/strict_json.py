@@ -1,0 +1,82 @@
+"""Strict JSON: no NaN or Infinity in either direction, a bounded depth, bounded integers.
+
+The library writes NaN as `NaN`, at which every JavaScript client disconnects with "parse error", and reads JSON as
+deep as the interpreter's stack.
+"""
+
+import json
+import math
+from typing import Any
+
+from chatio.realtime.limits import MAX_INTEGER_DIGITS, MAX_JSON_DEPTH, MAX_JSON_VALUES
+
+
+def _constant(name: str) -> Any:
+    raise ValueError(name)
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > MAX_INTEGER_DIGITS:
+        raise ValueError("integer")
+    return int(digits)
+
+
+def _float(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):  # "1e999"
+        raise ValueError("float")
+    return number
+
+
+_DECODER = json.JSONDecoder(parse_constant=_constant, parse_int=_integer, parse_float=_float)
+_ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
+
+
+def loads(text: str) -> Any:
+    """The value of a JSON text.
+
+    Raises ValueError or RecursionError for a text that is no JSON or breaks a limit.
+    """
+    _check_size(text)
+    value = _DECODER.decode(text)
+    _check_depth(text, value)
+    return value
+
+
+# The shortest JSON text of a value, in ASCII, so that half a surrogate pair survives. Raises ValueError for NaN
+# and Infinity, TypeError for what has no JSON, bytes among it.
+dumps = _ENCODER.encode
+
+
+def _check_size(text: str) -> None:
+    """Refuse more values than a message may have, before they are made.
+
+    Each value but the first has one of `[{,` before it; an empty list or object has two, and counts twice.
+    """
+    if len(text) < MAX_JSON_VALUES or _marks(text) < MAX_JSON_VALUES:
+        return
+    # The marks may stand within strings. Every second piece between quotation marks is outside of a string, once
+    # escaped quotation marks are gone: 1 MB costs 4 to 15 ms.
+    pieces = text.replace("\\\\", "").replace('\\"', "").split('"')
+    if _marks("".join(pieces[::2])) >= MAX_JSON_VALUES:
+        raise ValueError("values")
+
+
+def _marks(text: str) -> int:
+    return text.count(",") + text.count("[") + text.count("{")
+
+
+def _check_depth(text: str, value: Any) -> None:
+    if text.count("[") + text.count("{") <= MAX_JSON_DEPTH:
+        return
+    level = [value]
+    for _ in range(MAX_JSON_DEPTH):
+        level = [
+            child
+            for node in level
+            for child in (node.values() if isinstance(node, dict) else node)
+            if isinstance(child, dict | list)
+        ]
+        if not level:
+            return
+    raise ValueError("depth")
