@@ -19,8 +19,7 @@ from chatio.telemetry.counters import LabelledCounter
 from chatio.throttling.client_ip import Network
 from chatio.throttling.load_shedding import LoopLagMonitor
 from handlers import limits
-from handlers.chat.namespace import NAMESPACE, USER_FULL, ChatNamespace
-from handlers.chat.rate_limits import FLOOD, JOIN_RATE
+from handlers.chat.namespace import CLOSE_REASONS, NAMESPACE, ChatNamespace
 from handlers.chat.session_expiry import SessionExpiry
 from handlers.cors import Cors, socket_origins
 from handlers.docs.asyncapi import asyncapi_document
@@ -89,8 +88,8 @@ def build_chat(settings: Settings, core: Core) -> Chat:
         trusted_proxies=core.trusted_proxies,
         ping_interval=settings.ping_interval_seconds,
         ping_timeout=settings.ping_timeout_seconds,
-        admission_checks=(LoadShedding(core.load.retry_after_seconds),),
-        close_reasons=(USER_FULL, JOIN_RATE, FLOOD),
+        admission_checks=(LoadShedding(core.load),),
+        close_reasons=CLOSE_REASONS,
         lifecycle=core.lifecycle,
     )
     server, socket_handler = create_server(limits.with_connection_limits(options, settings))
@@ -112,7 +111,7 @@ def build_chat(settings: Settings, core: Core) -> Chat:
 
 def build_rest(settings: Settings, core: Core, chat: Chat, *, page_folder: Path) -> Rest:
     """Raises what `make_application` raises, and OSError for a page that cannot be read."""
-    requests = InFlightRequests(core.lifecycle, overloaded_seconds=core.load.retry_after_seconds)
+    requests = InFlightRequests(core.lifecycle, core.load)
     services = Services(
         lifecycle=core.lifecycle,
         requests=requests,

@@ -56,7 +56,8 @@ class MessageLog:
         self._max_messages = max_messages
         self._max_bytes = max_bytes
         self._bytes = 0
-        self._head = 0
+        self.head = 0  # the sequence of the newest entry; 0 before the first one
+        self.tail = 0  # the sequence of the newest entry that was dropped; entries after it are kept
 
     def __len__(self) -> int:
         """The number of entries that are kept."""
@@ -66,16 +67,6 @@ class MessageLog:
     def size_bytes(self) -> int:
         """The memory that the kept entries take."""
         return self._bytes
-
-    @property
-    def head(self) -> int:
-        """The sequence of the newest entry; 0 before the first one."""
-        return self._head
-
-    @property
-    def tail(self) -> int:
-        """The sequence of the newest entry that was dropped; entries after it are kept."""
-        return self._head - len(self._entries)
 
     def append(self, message: Message) -> Appended:
         """Add `message` at the head, unless it is a duplicate.
@@ -89,8 +80,8 @@ class MessageLog:
         sent_id = message.id
         if sent_id in self._ids:
             message = msgspec.structs.replace(message, id=new_id())
-        self._head += 1
-        entry = Entry(self._head, self.offset_of(self._head), message, sent_id, _size(message))
+        self.head += 1
+        entry = Entry(self.head, self.offset_of(self.head), message, sent_id, _size(message))
         self._entries.append(entry)
         self._by_author[key] = entry
         self._ids.add(message.id)
@@ -106,7 +97,7 @@ class MessageLog:
         """The kept entries after the sequence `after`, oldest first, at most `limit` of them."""
         tail = self.tail
         start = max(after, tail)
-        stop = self._head if limit is None else min(self._head, start + limit)
+        stop = self.head if limit is None else min(self.head, start + limit)
         return [self._entries[index] for index in range(start - tail, stop - tail)]
 
     def offset_of(self, sequence: int) -> Offset:
@@ -122,7 +113,7 @@ class MessageLog:
             sequence = int(digits, 16)
         except ValueError:
             raise OffsetInvalid from None
-        if not 0 <= sequence <= self._head or self.offset_of(sequence) != offset:
+        if not 0 <= sequence <= self.head or self.offset_of(sequence) != offset:
             raise OffsetInvalid
         return sequence
 
@@ -141,6 +132,7 @@ class MessageLog:
             len(self._entries) > self._max_messages or self._bytes > self._max_bytes
         ):
             oldest = self._entries.popleft()
+            self.tail += 1
             self._bytes -= oldest.size_bytes
             del self._by_author[oldest.message.author_id, oldest.sent_id]
             self._ids.discard(oldest.message.id)

@@ -4,10 +4,13 @@ The library calls a handler, and if that raises TypeError calls it again with fe
 a bug of its own runs twice. Here the signature decides beforehand.
 """
 
+import asyncio
 import inspect
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
+
+INTERNAL_ERROR: Final = "Internal server error"  # what a client is told of a failed handler
 
 
 async def invoke(handler: Callable[..., Any], args: tuple[Any, ...], *, optional: bool = False) -> Any:
@@ -31,3 +34,10 @@ def takes(handler: Callable[..., Any], count: int) -> bool:
     except ValueError:  # a builtin without a signature
         return True
     return True
+
+
+def raise_if_cancelled(error: BaseException) -> None:
+    """A cancelled task ends; a handler that merely awaited something cancelled has failed."""
+    task = asyncio.current_task()
+    if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+        raise error

@@ -40,11 +40,12 @@ class LimitedHTTPServer(HTTPServer):
 
     def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
         key = _key_of(address)
-        if not self.connections.has_capacity(key) and not is_trusted(str(address[0]), self._trusted):
-            self._refused(key)
-            stream.close()
-            return
-        self.connections.acquire(key)
+        if not self.connections.acquire(key):
+            if not is_trusted(str(address[0]), self._trusted):
+                self._refused(key)
+                stream.close()
+                return
+            self.connections.acquire(key, always=True)
         super().handle_stream(stream, address)
 
     def on_close(self, server_conn: Any) -> None:

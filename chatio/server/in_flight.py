@@ -1,7 +1,6 @@
 """REST requests in flight: which are admitted, and how the server waits for them when it stops."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Final, Protocol
 
 from chatio.errors import Overloaded, ShuttingDown
@@ -11,6 +10,12 @@ from chatio.server.lifecycle import Lifecycle, Phase
 LATE_BODY_SECONDS: Final = 1.0
 # After this time another process is likely to listen.
 RETRY_AFTER_SECONDS: Final = 2
+
+
+class Load(Protocol):
+    @property
+    def retry_after_seconds(self) -> int:
+        """The seconds after which a client may register or log in; 0: now."""
 
 
 class Request(Protocol):
@@ -25,10 +30,9 @@ class Request(Protocol):
 class InFlightRequests:
     """Admits requests, and lets those in flight finish when the server stops. Event loop only."""
 
-    def __init__(self, lifecycle: Lifecycle, *, overloaded_seconds: Callable[[], int] = lambda: 0) -> None:
-        """`overloaded_seconds`: after how many seconds a client may register or log in; 0: now."""
+    def __init__(self, lifecycle: Lifecycle, load: Load | None = None) -> None:
         self._lifecycle = lifecycle
-        self._overloaded_seconds = overloaded_seconds
+        self._load = load
         self._in_flight: dict[Request, asyncio.TimerHandle | None] = {}  # with the timeout of an incomplete body
         self._answers: set[asyncio.Future[None]] = set()
         self._idle = asyncio.Event()
@@ -47,7 +51,7 @@ class InFlightRequests:
         """Raises `ShuttingDown` while the server drains, and `Overloaded` for a request that can wait."""
         if self._lifecycle.phase is Phase.DRAINING:
             raise ShuttingDown(retry_after_seconds=RETRY_AFTER_SECONDS)
-        if sheds_load and (wait := self._overloaded_seconds()):
+        if sheds_load and self._load is not None and (wait := self._load.retry_after_seconds):
             raise Overloaded(retry_after_seconds=wait)
 
     def end(self, request: Request) -> None:

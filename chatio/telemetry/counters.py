@@ -6,7 +6,7 @@ that an object has anyway, such as its open connections, is not counted twice.
 
 from bisect import bisect_left
 from collections.abc import Hashable, Iterable, Sequence
-from typing import Final, Generic, TypeVar
+from typing import Final, TypeVar
 
 Name = TypeVar("Name", bound=Hashable)
 
@@ -14,32 +14,19 @@ Name = TypeVar("Name", bound=Hashable)
 BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
-class LabelledCounter(Generic[Name]):
-    """Counts by label, out of a fixed set of labels. Event loop only.
+class LabelledCounter(dict[Name, int]):
+    """Counts by label, out of a fixed set of labels: `counter[label] += 1`. Event loop only.
 
-    The set is fixed, so that no input of a client makes it grow, and every label is there from the start with 0.
+    The set is fixed: another label raises KeyError, so that no input of a client makes it grow, and every label is
+    there from the start with 0.
     """
 
-    def __init__(self, names: Iterable[Name]) -> None:
-        self._counts = dict.fromkeys(names, 0)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._counts
-
-    def __getitem__(self, name: Name) -> int:
-        return self._counts[name]
-
-    def increment(self, name: Name) -> None:
-        """Count one more of `name`. Raises KeyError for a name that is not in the set."""
-        self._counts[name] += 1
-
-    def items(self) -> list[tuple[Name, int]]:
-        """Each label and its count."""
-        return list(self._counts.items())
+    def __init__(self, labels: Iterable[Name]) -> None:
+        super().__init__(dict.fromkeys(labels, 0))
 
     def total(self) -> int:
         """The sum of all counts."""
-        return sum(self._counts.values())
+        return sum(self.values())
 
 
 class Histogram:

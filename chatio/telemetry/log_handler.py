@@ -112,7 +112,7 @@ class LogHandler(logging.StreamHandler[TextIO]):
     def emit(self, record: logging.LogRecord) -> None:
         if record.levelno >= logging.ERROR:
             event = getattr(record, "event", "")
-            self.errors.increment(event if event in ERRORS else "other")
+            self.errors[event if event in ERRORS else "other"] += 1
         now = self._clock()
         kind = _kind_of(record)
         window = self._windows.get(kind)

@@ -23,9 +23,13 @@ class ConcurrencyLimit:
         """Whether the limit allows one more of `key`."""
         return self._most is None or self._counts.get(key, 0) < self._most
 
-    def acquire(self, key: str) -> None:
-        """Count one more of `key`, even past the limit: the caller asks `has_capacity` first."""
-        self._counts[key] = self._counts.get(key, 0) + 1
+    def acquire(self, key: str, *, always: bool = False) -> bool:
+        """Count one more of `key`. False past the limit, and nothing is counted, unless `always`."""
+        count = self._counts.get(key, 0)
+        if not always and self._most is not None and count >= self._most:
+            return False
+        self._counts[key] = count + 1
+        return True
 
     def release(self, key: str) -> None:
         """Count one fewer of `key`. Raises KeyError if none is open."""

@@ -38,6 +38,7 @@ class LoopLagMonitor:
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         self.is_on = False  # new clients have to wait now
+        self.retry_after_seconds = 0  # after which a new client should try again; 0 if it is accepted now
         self.lag_histogram = Histogram()
         self._threshold = lag_seconds
         self._clock = clock
@@ -50,10 +51,6 @@ class LoopLagMonitor:
         if len(self._recent) < LATE_TO_BEGIN:
             return 0.0
         return min(list(self._recent)[-LATE_TO_BEGIN:])
-
-    def retry_after_seconds(self) -> int:
-        """The seconds after which a new client should try again; 0 if it is accepted now."""
-        return RETRY_AFTER_SECONDS if self.is_on else 0
 
     async def watch(self) -> None:
         """Measure until cancelled."""
@@ -68,12 +65,12 @@ class LoopLagMonitor:
         if not self._threshold:
             return
         if not self.is_on and self.lag_seconds > self._threshold:
-            self.is_on = True
+            self.is_on, self.retry_after_seconds = True, RETRY_AFTER_SECONDS
             logger.warning(
                 "Overloaded: the event loop is %.2f s late; new clients have to wait",
                 self.lag_seconds,
                 extra={"event": "overload_began", "lag_seconds": self.lag_seconds},
             )
         elif self.is_on and len(self._recent) == CALM_TO_END and max(self._recent) < self._threshold * CALM:
-            self.is_on = False
+            self.is_on, self.retry_after_seconds = False, 0
             logger.info("No longer overloaded: new clients are accepted", extra={"event": "overload_ended"})

@@ -57,8 +57,13 @@ class RateLimiter:
         now = self._clock()
         wait = self._wait(key, cost, now)
         if not wait:
-            empty_at = max(self._empty_at.get(key, now), now) + cost * self._interval
-            self._empty_at.put(key, empty_at, now)
+            entries = self._empty_at
+            empty_at = max(entries.get(key, now), now) + cost * self._interval
+            if key in entries:
+                entries[key] = empty_at
+                entries.move_to_end(key)
+            else:
+                entries.put(key, empty_at, now)
         return wait
 
     def refund(self, key: str, cost: float = 1) -> None:

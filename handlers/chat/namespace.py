@@ -29,11 +29,12 @@ from chatio.throttling.concurrency import ConcurrencyLimit
 from handlers.chat import events
 from handlers.chat.presence_events import PresenceBroadcaster
 from handlers.chat.protocol import FROM_CLIENT
-from handlers.chat.rate_limits import RateLimitGuard
+from handlers.chat.rate_limits import FLOOD, JOIN_RATE, RateLimitGuard
 from handlers.chat.session_expiry import SessionExpiry
 
 NAMESPACE = "/chat"
 USER_FULL = CloseReason("person_full", "too many connections of one person")
+CLOSE_REASONS = (USER_FULL, JOIN_RATE, FLOOD)
 
 # "disconnect" is python-socketio's own event, which no client sends.
 _LIMITED_BY_HANDLER = frozenset(
@@ -110,7 +111,7 @@ class ChatNamespace(socketio.AsyncNamespace):
             self._sessions.add(sid, claims)
         except TokenError as error:
             answer = answer_to(error)
-            self.join_errors.increment(answer.code)
+            self.join_errors[answer.code] += 1
             raise socketio.exceptions.ConnectionRefusedError(
                 answer.socket_message, {"code": answer.code}
             ) from None
@@ -124,7 +125,7 @@ class ChatNamespace(socketio.AsyncNamespace):
         start = resume_point(self._log, auth.get("pid"), auth.get("offset"), history=self._history)
         self.server.follow(sid, NAMESPACE, after=start.after, pid=start.pid)
         is_back = auth.get("pid") is not None
-        self.joined.increment("recovered" if start.recovered else "not_recovered" if is_back else "new")
+        self.joined["recovered" if start.recovered else "not_recovered" if is_back else "new"] += 1
 
     async def on_disconnect(self, sid: str, reason: str) -> None:
         self._sessions.discard(sid)
@@ -179,7 +180,7 @@ class ChatNamespace(socketio.AsyncNamespace):
     async def _reject(self, sid: str, raw: object, error: ChatioError) -> Any:
         """Tell the sender only: in the ack if it asked for one, else by an event."""
         cause = events.cause(error)
-        self.message_rejections.increment(cause.code)
+        self.message_rejections[cause.code] += 1
         if ack_requested():
             return msgspec.to_builtins(events.Rejected(False, cause))
         rejected = events.MessageRejected(False, cause, fit_id(raw))
@@ -196,7 +197,7 @@ class ChatNamespace(socketio.AsyncNamespace):
         """
         error = ShuttingDown(retry_after_seconds=RETRY_AFTER_SECONDS)
         if ack_requested():
-            self.message_rejections.increment(answer_to(error).code)
+            self.message_rejections[answer_to(error).code] += 1
         else:
             await self._reject(sid, raw, error)
         self.server.drain_now(sid, NAMESPACE)

@@ -29,7 +29,7 @@ from handlers.chat.namespace import ChatNamespace
 from handlers.metrics.requests import RequestMetrics
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class MetricsCollector(Collector):
     """Collector for a registry of prometheus_client. Event loop only; 5 ms at 10,000 connections."""
 

@@ -44,4 +44,4 @@ class RequestMetrics:
         outcomes = self._by_route.get(route)
         if outcomes is not None and handler.request.method == "POST":
             outcome = getattr(handler, "outcome", OTHER)
-            outcomes.increment(outcome if outcome in outcomes else OTHER)
+            outcomes[outcome if outcome in outcomes else OTHER] += 1

@@ -3,6 +3,7 @@
 from chatio.realtime import LoadShedding, RealtimeOptions, create_server
 from tests.client.wire import SOCKET_IO, Ws, join, open_polling, request, serving
 from tests.system.server import ServerProcess, await_until
+from tests.unit.load import Load
 
 ORIGIN = {"Origin": "http://localhost:5173"}
 HANDSHAKE = "/socket.io/?EIO=4&transport=polling"
@@ -24,10 +25,8 @@ def test_an_overloaded_server_asks_newcomers_to_wait_and_serves_who_is_there() -
 
 
 async def test_who_is_in_goes_on_while_newcomers_wait_and_who_waited_comes_in() -> None:
-    wait = 0
-    server, handler = create_server(
-        RealtimeOptions(namespaces=("/chat",), admission_checks=(LoadShedding(lambda: wait),))
-    )
+    load = Load(0)
+    server, handler = create_server(RealtimeOptions(namespaces=("/chat",), admission_checks=(LoadShedding(load),)))
 
     async def echo(sid: str, text: str) -> str:
         return text
@@ -35,7 +34,7 @@ async def test_who_is_in_goes_on_while_newcomers_wait_and_who_waited_comes_in() 
     server.on("echo", echo, "/chat")
     async with serving(handler) as port:
         ws, polling = await join(port, "/chat"), await open_polling(port)
-        wait = 7
+        load.retry_after_seconds = 7
         answer = await request(port, "GET", f"{SOCKET_IO}polling")
         assert (answer.status, answer.headers["retry-after"]) == (503, "7")
         assert (await Ws.open(port, f"{SOCKET_IO}websocket")).status == 503
@@ -44,7 +43,7 @@ async def test_who_is_in_goes_on_while_newcomers_wait_and_who_waited_comes_in() 
         assert (await request(port, "POST", polling, b"40/chat,")).status == 200
         upgrade = await Ws.open(port, polling.replace("transport=polling", "transport=websocket"))
         assert upgrade.status == 101
-        wait = 0
+        load.retry_after_seconds = 0
         (await join(port, "/chat")).close()
         ws.close()
         upgrade.cut()

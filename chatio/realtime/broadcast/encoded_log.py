@@ -23,10 +23,13 @@ class Log(Protocol):
 class EncodedLog:
     """Event loop only."""
 
-    def __init__(self, log: Log, encode: Callable[[Any], EncodedPacket]) -> None:
-        """`encode`: an entry of the log as the packet that a client receives."""
+    def __init__(
+        self, log: Log, event: Callable[[Any], list[Any]], encode: Callable[[list[Any]], EncodedPacket]
+    ) -> None:
+        """`event`: an entry of the log as a name and arguments; `encode`: these as the packet for a client."""
         self.log = log
         self.head = log.head  # entries up to here are encoded, and may be sent
+        self._event = event
         self._encode = encode
         self._recent: dict[int, EncodedPacket] = {}  # by sequence; for clients that lag a little
         self._recent_bytes = 0
@@ -35,15 +38,21 @@ class EncodedLog:
         """The entries that the log has behind `head`, which moves to the log's."""
         packets = []
         for entry in self.log.read(self.head):
-            packet = self._recent[entry.sequence] = self._encode(entry)
-            self._recent_bytes += packet.size_bytes
+            packet = self._recent[entry.sequence] = self._encode(self._event(entry))
+            self._recent_bytes += len(packet.encoded)
             packets.append(packet)
         while self._recent_bytes > RECENT_BYTES:
-            self._recent_bytes -= self._recent.pop(next(iter(self._recent))).size_bytes
+            self._recent_bytes -= len(self._recent.pop(next(iter(self._recent))).encoded)
         self.head += len(packets)
         return packets
 
     def read(self, after: int) -> Iterator[tuple[int, EncodedPacket]]:
         """Sequence and packet of the entries after `after`, up to `head`; of at most `CHUNK_ENTRIES`."""
+        recent = self._recent.get(after + 1)
+        if recent is not None and after + 1 == self.head:  # nearly every read: one entry, which is encoded
+            return iter([(self.head, recent)])
+        return self._read(after)
+
+    def _read(self, after: int) -> Iterator[tuple[int, EncodedPacket]]:
         for entry in self.log.read(after, limit=min(CHUNK_ENTRIES, self.head - after)):
-            yield entry.sequence, self._recent.get(entry.sequence) or self._encode(entry)
+            yield entry.sequence, self._recent.get(entry.sequence) or self._encode(self._event(entry))

@@ -121,7 +121,7 @@ class Fanout:
         self.make_due(cursor)
 
     def drop(self, cursor: Cursor, kind: str) -> None:
-        self.dropped.increment(kind)
+        self.dropped[kind] += 1
         why = DROPS[kind].format(seconds=self._blocked.seconds)
         behind = self._log.log.head - cursor.sequence
         address = cursor.sink.address

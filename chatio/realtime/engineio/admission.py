@@ -6,7 +6,7 @@ CONNECT_ERROR: after one they stay away until the page is loaded again.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final, Protocol
 
 from tornado.httputil import HTTPServerRequest
@@ -32,7 +32,7 @@ TRANSPORTS: Final = ("polling", "websocket")
 
 
 class ConnectionLimit:
-    """Connection limit, in all and per address (IPv6: per /64); itself the first check. None: no limit.
+    """Connection limit, in all and per address (IPv6: per /64). None: no limit.
 
     A connection counts from its handshake until the server forgets it, whether or not its user ever signs in.
     """
@@ -51,16 +51,22 @@ class ConnectionLimit:
         """How many connections and addresses are counted: 0 when there is no connection."""
         return self.total + len(self._per_address)
 
-    def admit(self, address: str) -> Refusal | None:
-        if self.is_full:
-            return Refusal(SERVER_FULL, FULL_RETRY_SECONDS)
-        if not self._per_address.has_capacity(rate_limit_key(address)):
-            return Refusal(ADDRESS_FULL, FULL_RETRY_SECONDS)
-        return None
+    def admit(self, address: str, checks: Iterable[AdmissionCheck] = ()) -> Refusal | None:
+        """Count one connection more of `address`, unless a limit is reached, or one of `checks` refuses.
 
-    def acquire(self, address: str) -> None:
+        The first refusal is returned; the checks behind it are not asked, and count nothing.
+        """
+        if self.most is not None and self.total >= self.most:
+            return Refusal(SERVER_FULL, FULL_RETRY_SECONDS)
+        key = rate_limit_key(address)
+        if not self._per_address.acquire(key):
+            return Refusal(ADDRESS_FULL, FULL_RETRY_SECONDS)
+        for check in checks:
+            if (refusal := check.admit(address)) is not None:
+                self._per_address.release(key)
+                return refusal
         self.total += 1
-        self._per_address.acquire(rate_limit_key(address))
+        return None
 
     def release(self, address: str) -> None:
         self.total -= 1
@@ -78,20 +84,21 @@ class HandshakeRate:
         return Refusal(HANDSHAKE_RATE, math.ceil(wait)) if wait else None
 
 
-class LoadShedding:
-    """Load shedding: new connections wait for as many seconds as `wait` returns; 0: they are admitted."""
+class Load(Protocol):
+    @property
+    def retry_after_seconds(self) -> int:
+        """The seconds after which a new client should try again; 0 if it is admitted now."""
 
-    def __init__(self, wait: Callable[[], int]) -> None:
-        self._wait = wait
+
+class LoadShedding:
+    """Load shedding: new connections wait while the server is overloaded."""
+
+    def __init__(self, load: Load) -> None:
+        self._load = load
 
     def admit(self, address: str) -> Refusal | None:
-        wait = self._wait()
+        wait = self._load.retry_after_seconds
         return Refusal(OVERLOADED, wait) if wait else None
-
-
-def first_refusal(checks: Iterable[AdmissionCheck], address: str) -> Refusal | None:
-    """The refusal of the first check that refuses; the checks behind it are not asked, and count nothing."""
-    return next((refusal for check in checks if (refusal := check.admit(address)) is not None), None)
 
 
 class Sessions(Protocol):
@@ -103,25 +110,29 @@ class Sessions(Protocol):
     def lifecycle(self) -> Lifecycle: ...
 
 
-def find_session(sessions: Sessions, request: HTTPServerRequest) -> Connection | None:
-    """The session that a GET or POST belongs to, None for a handshake. Raises HandshakeError."""
+def find_session(sessions: Sessions, request: HTTPServerRequest) -> tuple[Connection | None, bool]:
+    """The session that a GET or POST belongs to, None for a handshake, and whether it asks for a WebSocket.
+
+    Raises HandshakeError.
+    """
     transport, sid = argument(request, "transport"), argument(request, "sid")
     if transport not in TRANSPORTS:
         raise http_errors.unknown_transport()
     if request.method not in ("GET", "POST"):
         raise http_errors.bad_method()
     is_jsonp = argument(request, "j")  # which IE 9 needed
-    if (transport == "websocket") != is_upgrade(request) or is_jsonp:
+    is_websocket = request.headers.get("Upgrade", "").lower() == "websocket"
+    if (transport == "websocket") != is_websocket or is_jsonp:
         raise http_errors.bad_request()
     if sid:
-        return _session(sessions, sid, transport)
+        return _session(sessions, sid, transport), is_websocket
     if argument(request, "EIO") != "4":
         raise http_errors.unsupported_version()
     if request.method != "GET":
         raise http_errors.bad_method()
     if sessions.lifecycle.phase is Phase.DRAINING:
         raise http_errors.draining()
-    return None
+    return None, is_websocket
 
 
 def _session(sessions: Sessions, sid: str, transport: str) -> Connection:
@@ -148,10 +159,6 @@ def argument(request: HTTPServerRequest, name: str) -> str:
     """The first value of a query argument, "" if there is none."""
     values = request.query_arguments.get(name)
     return values[0].decode("latin-1") if values else ""
-
-
-def is_upgrade(request: HTTPServerRequest) -> bool:
-    return request.headers.get("Upgrade", "").lower() == "websocket"
 
 
 def announced_bytes(request: HTTPServerRequest) -> int:

@@ -36,16 +36,29 @@ class SessionClosed(Exception):
     """This connection answers no more requests."""
 
 
+class Application(Protocol):
+    """The protocol above. No method may raise."""
+
+    async def connected(self, connection: "Connection", environ: dict[str, Any]) -> bool:
+        """A client opened `connection`. False: refuse it."""
+
+    async def receive(self, connection: "Connection", data: str | bytes) -> None:
+        """The client sent a message; the next one is handed over when this returns."""
+
+    async def disconnected(self, connection: "Connection", reason: str) -> None:
+        """The connection has ended."""
+
+
 class Host(Protocol):
     """The server, as its connections know it."""
 
+    @property
+    def application(self) -> Application: ...
     @property
     def heartbeat(self) -> Heartbeat: ...
     @property
     def input_rate(self) -> InputRate: ...
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> "asyncio.Task[None]": ...
-    async def receive(self, connection: "Connection", data: str | bytes) -> None: ...
-    async def disconnected(self, connection: "Connection", reason: str) -> None: ...
     def forget(self, connection: "Connection") -> None: ...
     def refused(self, address: str, reason: CloseReason) -> None: ...
 
@@ -75,6 +88,7 @@ class Connection:
         "_host",
         "_session",
         "address",
+        "max_input_bytes",
         "poll_queue",
         "posting",
         "received",
@@ -90,12 +104,13 @@ class Connection:
         self._host = host
         self.sid = sid
         self.address = address  # of the client
+        self.max_input_bytes = max_input_bytes  # of one message, and of all that wait to be handled
         self.stage = Stage.POLLING
         self.websocket: WebSocket | None = None
         self.upgrade: PendingUpgrade | None = None
         self.subscription: Subscription | None = None
-        self.received = ReceiveQueue(self, host.input_rate, max_input_bytes)
-        self.poll_queue: PollQueue | None = PollQueue()
+        self.received = ReceiveQueue(self, host.application, host.input_rate)
+        self.poll_queue: PollQueue | None = None  # made when a polling session has output or is polled
         self.posting = False  # the client is sending a POST
         self._session: dict[str, Any] | None = None
 
@@ -125,10 +140,6 @@ class Connection:
 
     # Input
 
-    @property
-    def max_input_bytes(self) -> int:
-        return self.received.max_bytes
-
     def message_received(self, message: str | bytes) -> None:
         """The client sent a packet on its WebSocket."""
         try:
@@ -157,12 +168,6 @@ class Connection:
         if self.stage < Stage.CLOSING:
             self.received.charge(size_bytes)
 
-    async def handle(self, message: str | bytes) -> None:
-        await self._host.receive(self, message)
-
-    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
-        return self._host.spawn(coroutine)
-
     def pause_reading(self) -> None:
         if self.websocket is not None:
             self.websocket.pause_reading()
@@ -181,7 +186,7 @@ class Connection:
         return self.websocket.is_paused
 
     def _client_leaves(self) -> None:
-        if self.poll_queue is not None and not self.poll_queue.is_polled:
+        if self.websocket is None and not self.is_polled:
             self._host.heartbeat.leaving.add(self)  # its GET may be on another connection, which is read later
         else:
             self.drop(DisconnectReason.CLIENT_DISCONNECT, farewell=payload.NOOP)
@@ -213,12 +218,23 @@ class Connection:
     def _write_now(self, packet: EncodedPacket) -> None:
         if self.websocket is not None:
             self.websocket.send(packet.frame)
-        elif self.poll_queue is not None:
-            self.poll_queue.put(packet)
-            if self.poll_queue.is_full:
+        elif self.stage < Stage.CLOSING:
+            queue = self._polling()
+            queue.put(packet)
+            if queue.is_full:
                 self.refuse(OUTPUT_NOT_TAKEN)
             elif self.stage is Stage.POLLING:
-                self.poll_queue.release()
+                queue.release()
+
+    def _polling(self) -> PollQueue:
+        if self.poll_queue is None:
+            self.poll_queue = PollQueue()
+        return self.poll_queue
+
+    @property
+    def is_polled(self) -> bool:
+        """A GET is waiting."""
+        return self.poll_queue is not None and self.poll_queue.is_polled
 
     @property
     def is_flushed(self) -> bool:
@@ -234,7 +250,7 @@ class Connection:
         """A packet that is sent now goes out at once: to a WebSocket, or as the answer to a waiting GET."""
         if self.websocket is not None:
             return True
-        return self.stage is Stage.POLLING and self.poll_queue is not None and self.poll_queue.is_polled
+        return self.stage is Stage.POLLING and self.is_polled
 
     def unacknowledged_bytes(self) -> int:
         """The output that the kernel holds for the client's; 0 while the client polls."""
@@ -248,16 +264,17 @@ class Connection:
 
     async def poll(self) -> list[EncodedPacket]:
         """The answer to a GET, as soon as there is one. Raises SessionClosed."""
-        queue, heartbeat = self.poll_queue, self._host.heartbeat
+        heartbeat = self._host.heartbeat
         if heartbeat.is_overdue(self) and not self.is_paused:
             self.ping_timed_out()
         if heartbeat.leaving.discard(self):
             self.finish_leaving()
             return [payload.NOOP]
-        if queue is not None and queue.is_polled:
+        if self.is_polled:
             self.refuse(protocol_violation("two GETs at once"))
-        if self.closing or queue is None:
+        if self.stage not in (Stage.POLLING, Stage.UPGRADING):
             raise SessionClosed
+        queue = self._polling()
         farewell = await queue.until_released() if self.stage is Stage.POLLING else None
         if farewell is not None:
             return [farewell]
@@ -283,15 +300,18 @@ class Connection:
         if self.stage is Stage.UPGRADING:
             self.stage = Stage.POLLING
 
-    def use_websocket(self, websocket: WebSocket) -> None:
-        """From now on this connection is `websocket`: send the waiting output on it."""
-        waiting = self.poll_queue.take_all() if self.poll_queue is not None else []
+    def use_websocket(self, websocket: WebSocket, greeting: bytes = b"") -> None:
+        """From now on this connection is `websocket`: send `greeting` and the waiting output on it."""
+        queue = self.poll_queue
         self.websocket, self.upgrade, self.poll_queue = websocket, None, None
         self.stage = Stage.WEBSOCKET
         websocket.listener = self
-        for packet in waiting:
+        if greeting:
+            websocket.send(greeting)
+        for packet in () if queue is None else queue.take_all():
             self._write_now(packet)
-        self.output_moved(all_taken=True)
+        if self.subscription is not None:
+            self.subscription.output_moved(all_taken=True)
 
     # Close
 
@@ -365,7 +385,7 @@ class Connection:
         try:
             if self.received.worker is not None:
                 await asyncio.wait([self.received.worker])
-            await self._host.disconnected(self, reason)
+            await self._host.application.disconnected(self, reason)
         finally:
             self.stage = Stage.CLOSED
             self._host.forget(self)

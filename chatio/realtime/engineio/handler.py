@@ -6,15 +6,16 @@ alone takes 100 MB before it asks).
 
 import asyncio
 import json
-from typing import Any, ClassVar
+import sys
+from typing import Any, ClassVar, Final
 
+from tornado.httputil import HTTPServerRequest
 from tornado.iostream import IOStream, SSLIOStream, StreamClosedError
 from tornado.web import HTTPError
 
 from chatio.realtime.close_reasons import protocol_violation
 from chatio.realtime.engineio import admission, http_errors, payload
 from chatio.realtime.engineio.connection import Connection, SessionClosed
-from chatio.realtime.engineio.environ import build_environ
 from chatio.realtime.engineio.http_errors import BAD_REQUEST_CODE, HandshakeError
 from chatio.realtime.engineio.packets import SEPARATOR, ProtocolError
 from chatio.realtime.engineio.payload import EncodedPacket, encode, encode_payload
@@ -29,6 +30,23 @@ from chatio.realtime.websocket.transport import WebSocket, WebSocketListener
 from chatio.server.http_handler import BoundedBodyHandler
 from chatio.server.lifecycle import Phase
 from chatio.throttling.client_ip import client_address
+
+# Headers that matter to the handshake only.
+_NOT_KEPT: Final = frozenset(
+    f"HTTP_{name}"
+    for name in (
+        "CONNECTION",
+        "CONTENT_LENGTH",
+        "CONTENT_TYPE",
+        "KEEP_ALIVE",
+        "SEC_WEBSOCKET_EXTENSIONS",
+        "SEC_WEBSOCKET_KEY",
+        "SEC_WEBSOCKET_PROTOCOL",
+        "SEC_WEBSOCKET_VERSION",
+        "TRANSFER_ENCODING",
+        "UPGRADE",
+    )
+)
 
 
 class RealtimeHandler(BoundedBodyHandler):
@@ -51,35 +69,37 @@ class RealtimeHandler(BoundedBodyHandler):
 
     async def prepare(self) -> None:
         request, engine = self.request, self.engine
-        forwarded = request.headers.get("X-Forwarded-For", "")
-        address = client_address(request.remote_ip or "", forwarded, engine.trusted_proxies)
-        self.environ = build_environ(request, address)
+        address = request.remote_ip or ""
+        if engine.trusted_proxies:
+            address = client_address(address, request.headers.get("X-Forwarded-For", ""), engine.trusted_proxies)
+        self.environ = _environ_of(request, address)
         if "HTTP_ORIGIN" in self.environ or request.method == "OPTIONS":
             self.cors_headers = engine._cors_headers(self.environ)
-        self.bound_body(timeout_seconds=BODY_SECONDS)
         if request.method == "OPTIONS":
             return
         try:
-            self._check_origin()
-            self.session = admission.find_session(engine, request)
+            if "HTTP_ORIGIN" in self.environ:
+                self._check_origin()
+            self.session, is_websocket = admission.find_session(engine, request)
+            if is_websocket:
+                await self._open_websocket()
+                return
             if request.method == "POST" and self.session is not None:
                 admission.begin_post(self.session, request)
                 self.owned = self.session
-            elif admission.is_upgrade(request):
-                await self._open_websocket()
+            self.bound_body(timeout_seconds=BODY_SECONDS)
         except HandshakeError as refusal:
             self._refuse(refusal)
 
     def _check_origin(self) -> None:
-        origin = self.environ.get("HTTP_ORIGIN")
-        if origin is None or self.engine.cors_allowed_origins == []:
-            return
-        allowed = self.engine._cors_allowed_origins(self.environ)
-        if allowed is not None and origin not in allowed:
-            raise http_errors.forbidden()
+        if self.engine.cors_allowed_origins != []:
+            allowed = self.engine._cors_allowed_origins(self.environ)
+            if allowed is not None and self.environ["HTTP_ORIGIN"] not in allowed:
+                raise http_errors.forbidden()
 
     def _refuse(self, refusal: HandshakeError) -> None:
         """Refuse; the answer goes out when the body has arrived, unless that is too much to discard."""
+        self.bound_body(timeout_seconds=BODY_SECONDS)
         self.refusal = refusal
         self.discard_body()
         self.engine.refused(self.environ["REMOTE_ADDR"], refusal.reason)
@@ -162,10 +182,11 @@ class RealtimeHandler(BoundedBodyHandler):
         self.owned = connection = engine.admit(self.environ["REMOTE_ADDR"])
         await engine.open_session(connection, self.environ)
         self.owned = None
-        if connection.poll_queue is None:
+        if connection.closing:
             raise SessionClosed
-        engine.opened.increment("polling")
-        return [encode(engine.greeting(connection.sid, may_upgrade=True)), *connection.poll_queue.take_all()]
+        engine.opened["polling"] += 1
+        greeting = encode(engine.greeting(connection.sid, may_upgrade=True))
+        return [greeting, *(connection.poll_queue.take_all() if connection.poll_queue is not None else ())]
 
     async def _poll(self, connection: Connection) -> list[EncodedPacket]:
         self.owned = connection
@@ -188,7 +209,7 @@ class RealtimeHandler(BoundedBodyHandler):
 
     async def _open_websocket(self) -> None:
         accept, session, engine = accept_value(self.request.headers), self.session, self.engine
-        if accept is None or isinstance(self._stream, SSLIOStream):  # TLS ends at a proxy
+        if accept is None or isinstance(self.http.stream, SSLIOStream):  # TLS ends at a proxy
             raise http_errors.bad_request()
         if session is not None:
             upgrade = Upgrade(engine, session)
@@ -203,9 +224,10 @@ class RealtimeHandler(BoundedBodyHandler):
         if websocket is None:
             connection.drop(DisconnectReason.TRANSPORT_CLOSE)
             return
-        engine.opened.increment("websocket")
-        websocket.send(switching_protocols(accept) + message_frame(engine.greeting(connection.sid)))
-        connection.use_websocket(websocket)
+        engine.opened["websocket"] += 1
+        connection.use_websocket(
+            websocket, switching_protocols(accept) + message_frame(engine.greeting(connection.sid))
+        )
         websocket.start(early)
 
     def _detached(self, listener: WebSocketListener) -> tuple[WebSocket | None, bytes]:
@@ -255,14 +277,8 @@ class RealtimeHandler(BoundedBodyHandler):
             self.set_header("Vary", "Origin")
 
     @property
-    def _stream(self) -> IOStream:
-        connection: Any = self.request.connection
-        stream: IOStream = connection.stream
-        return stream
-
-    @property
     def _is_client_gone(self) -> bool:
-        return self._stream.closed()
+        return self.http.stream.closed()
 
     def check_xsrf_cookie(self) -> None:
         """Not needed: a session is named by its sid, which no other site can know."""
@@ -279,6 +295,27 @@ class RealtimeHandler(BoundedBodyHandler):
         """Not in Tornado's access log: the query holds the sid, which is as good as a password."""
         if "log_function" in self.application.settings:  # how the application counts requests is its own affair
             super()._log()
+
+
+def _environ_of(request: HTTPServerRequest, client_address: str) -> dict[str, Any]:
+    """The handshake as a WSGI environ, for connect handlers and `get_environ`: headers are HTTP_NAME.
+
+    The library keeps some thirty entries for each connection, the Tornado handler among them. Here strings that
+    many clients share are kept once, and headers that only matter to the handshake are left out.
+    """
+    intern = sys.intern  # an interned string lives as long as some object refers to it, and no longer
+    environ: dict[str, Any] = {
+        "wsgi.url_scheme": intern(request.headers.get("X-Forwarded-Proto", request.protocol)),
+        "REQUEST_METHOD": intern(request.method or "GET"),
+        "QUERY_STRING": intern(request.query),
+        "PATH_INFO": intern(request.path),
+        "REMOTE_ADDR": intern(client_address),
+    }
+    for name, value in request.headers.items():
+        key = "HTTP_" + name.upper().replace("-", "_")
+        if key not in _NOT_KEPT:
+            environ[intern(key)] = intern(value)
+    return environ
 
 
 def handler_for(engine: EngineServer) -> type[RealtimeHandler]:

@@ -6,8 +6,7 @@ than its input rate. Its output then backs up in TCP, or the answer to its POST 
 
 import asyncio
 from collections import deque
-from collections.abc import Coroutine
-from typing import Any, Final, Protocol
+from typing import Final, Generic, Protocol, TypeVar
 
 from chatio.realtime.engineio.input_rate import InputRate
 from chatio.realtime.limits import MESSAGE_OVERHEAD_BYTES, RECEIVE_QUEUE_BYTES
@@ -18,21 +17,28 @@ YIELD_EVERY: Final = 32  # messages, so that a burst does not hold up other conn
 class Receiver(Protocol):
     """The connection that a queue belongs to."""
 
-    async def handle(self, message: str | bytes) -> None:
-        """Hand one message to the application. Must not raise."""
-
-    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> "asyncio.Task[None]": ...
+    @property
+    def max_input_bytes(self) -> int: ...
     def pause_reading(self) -> None: ...
     def resume_reading(self) -> None: ...
 
 
-class ReceiveQueue:
-    """Hands messages to the receiver one after the other, in one task for each burst. Event loop only.
+R = TypeVar("R", bound=Receiver, contravariant=True)
+
+
+class Application(Protocol[R]):
+    async def receive(self, connection: R, data: str | bytes) -> None:
+        """Handle one message. Must not raise."""
+
+
+class ReceiveQueue(Generic[R]):
+    """Hands messages to the application one after the other, in one task for each burst. Event loop only.
 
     An idle queue has no task and no deque.
     """
 
     __slots__ = (
+        "_application",
         "_bytes",
         "_has_paused",
         "_messages",
@@ -40,20 +46,19 @@ class ReceiveQueue:
         "_receiver",
         "_room",
         "_timer",
-        "max_bytes",
         "paid_at",
         "worker",
     )
 
-    def __init__(self, receiver: Receiver, rate: InputRate, max_bytes: int) -> None:
-        self.max_bytes = max_bytes
+    def __init__(self, receiver: R, application: Application[R], rate: InputRate) -> None:
         self.worker: asyncio.Task[None] | None = None  # while there are messages
+        self.paid_at = 0.0  # the loop's time at which all input is paid for, see InputRate
         self._receiver = receiver
+        self._application = application
         self._rate = rate
+        self._has_paused = False  # the receiver, and not resumed it yet
         self._messages: deque[str | bytes] | None = None
         self._bytes = 0  # of the waiting messages and of the one that is being handled
-        self._has_paused = False  # the receiver, and not resumed it yet
-        self.paid_at = 0.0  # the loop's time at which all input is paid for, see InputRate
         self._timer: asyncio.TimerHandle | None = None  # while the connection is not read because of its rate
         self._room: asyncio.Future[None] | None = None
 
@@ -73,7 +78,7 @@ class ReceiveQueue:
 
     @property
     def is_full(self) -> bool:
-        return self._timer is not None or self._bytes >= min(RECEIVE_QUEUE_BYTES, self.max_bytes)
+        return self._timer is not None or self._bytes >= min(RECEIVE_QUEUE_BYTES, self._receiver.max_input_bytes)
 
     @property
     def is_behind(self) -> bool:
@@ -83,7 +88,7 @@ class ReceiveQueue:
     def put(self, message: str | bytes) -> None:
         if self._messages is None:
             self._messages = deque()
-            self.worker = self._receiver.spawn(self._work(self._messages))
+            self.worker = asyncio.get_running_loop().create_task(self._work(self._messages))
         self._messages.append(message)
         self._bytes += len(message) + MESSAGE_OVERHEAD_BYTES
         if self.is_full:
@@ -143,7 +148,7 @@ class ReceiveQueue:
         try:
             while messages:
                 message = messages.popleft()
-                await self._receiver.handle(message)
+                await self._application.receive(self._receiver, message)
                 self._bytes -= len(message) + MESSAGE_OVERHEAD_BYTES
                 self._resume_if_room()
                 handled += 1

@@ -8,11 +8,11 @@ patched.
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from chatio.realtime.close_reasons import LABELS, CloseReason
-from chatio.realtime.engineio.admission import ConnectionLimit, first_refusal
-from chatio.realtime.engineio.connection import Connection
+from chatio.realtime.engineio.admission import ConnectionLimit
+from chatio.realtime.engineio.connection import Application, Connection, Stage
 from chatio.realtime.engineio.heartbeat import Heartbeat
 from chatio.realtime.engineio.http_errors import HandshakeError, unauthorized
 from chatio.realtime.engineio.input_rate import InputRate
@@ -22,7 +22,7 @@ from chatio.realtime.invoke import invoke
 from chatio.realtime.library import DisconnectReason, EngineIOServer
 from chatio.realtime.limits import LINGER_SECONDS, SESSION_ID_BYTES, UPGRADE_SECONDS
 from chatio.realtime.log import library_logger, log_refusal, report
-from chatio.realtime.options import AdmissionCheck, RealtimeOptions
+from chatio.realtime.options import RealtimeOptions
 from chatio.realtime.strict_json import dumps
 from chatio.realtime.websocket.timeouts import TimeoutQueue
 from chatio.realtime.websocket.transport import WebSocket
@@ -31,24 +31,11 @@ from chatio.telemetry.counters import LabelledCounter
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Application(Protocol):
-    """The protocol above. No method may raise."""
-
-    async def connected(self, connection: Connection, environ: dict[str, Any]) -> bool:
-        """A client opened `connection`. False: refuse it."""
-
-    async def receive(self, connection: Connection, data: str | bytes) -> None:
-        """The client sent a message; the next one is handed over when this returns."""
-
-    async def disconnected(self, connection: Connection, reason: str) -> None:
-        """The connection has ended."""
-
-
 class EngineServer(EngineIOServer):  # type: ignore[misc]
     """An `engineio.AsyncServer` for the handler of handler.py. Event loop only, all but `on`."""
 
     def __init__(self, options: RealtimeOptions, *, first_input_bytes: int | None = None) -> None:
-        """`first_input_bytes`: a connection may send so many before the application raises `max_bytes`."""
+        """`first_input_bytes`: a connection may send so many before the application raises `max_input_bytes`."""
         super().__init__(
             async_mode="tornado",
             async_handlers=False,
@@ -70,7 +57,7 @@ class EngineServer(EngineIOServer):  # type: ignore[misc]
         self.heartbeat = Heartbeat(options.ping_interval, options.ping_timeout)
         self.upgrades: TimeoutQueue[Upgrade] = TimeoutQueue(UPGRADE_SECONDS, Upgrade.abandon)
         self.lingering: TimeoutQueue[WebSocket] = TimeoutQueue(LINGER_SECONDS, WebSocket.abort)
-        self._checks: tuple[AdmissionCheck, ...] = (self.connection_limit, *options.admission_checks)
+        self._checks = options.admission_checks
         self._first_input_bytes = min(self.max_http_buffer_size, first_input_bytes or self.max_http_buffer_size)
         times = {
             "pingInterval": round(options.ping_interval * 1000),
@@ -102,12 +89,11 @@ class EngineServer(EngineIOServer):  # type: ignore[misc]
 
         Checked and counted in one step: of two clients that come for the last place one gets it.
         """
-        refusal = first_refusal(self._checks, address)
+        refusal = self.connection_limit.admit(address, self._checks)
         if refusal is not None:
             raise HandshakeError.of(refusal)
-        connection = Connection(self, self.generate_id(), address, self._first_input_bytes)
-        self.sockets[connection.sid] = connection
-        self.connection_limit.acquire(address)
+        sid = secrets.token_urlsafe(SESSION_ID_BYTES)
+        connection = self.sockets[sid] = Connection(self, sid, address, self._first_input_bytes)
         return connection
 
     async def open_session(self, connection: Connection, environ: dict[str, Any]) -> None:
@@ -120,7 +106,7 @@ class EngineServer(EngineIOServer):  # type: ignore[misc]
         if not accepted:
             connection.discard()
             raise unauthorized()
-        if not connection.closing:
+        if connection.stage < Stage.CLOSING:
             self.heartbeat.pings.add(connection)
 
     def greeting(self, sid: str, *, may_upgrade: bool = False) -> str:
@@ -133,17 +119,11 @@ class EngineServer(EngineIOServer):  # type: ignore[misc]
         if self.sockets.pop(connection.sid, None) is not None:
             self.connection_limit.release(connection.address)
 
-    async def receive(self, connection: Connection, data: str | bytes) -> None:
-        await self.application.receive(connection, data)
-
-    async def disconnected(self, connection: Connection, reason: str) -> None:
-        await self.application.disconnected(connection, reason)
-
     # Telemetry
 
     def refused(self, address: str, reason: CloseReason) -> None:
         """Count and log that a client at `address` was refused or its connection closed."""
-        self.refusals.increment(reason.label)
+        self.refusals[reason.label] += 1
         log_refusal(address, reason.text)
 
     def open_by_transport(self) -> dict[str, int]:

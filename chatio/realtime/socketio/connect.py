@@ -7,14 +7,17 @@ case the tables end as they began.
 """
 
 import asyncio
-from collections.abc import Collection
+import secrets
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from socketio.exceptions import ConnectionRefusedError as ConnectRefused
 
 from chatio.realtime.close_reasons import CONNECT_TIMEOUT, TRY_AGAIN_LATER, CloseReason
+from chatio.realtime.engineio.connection import Stage
 from chatio.realtime.engineio.packets import ProtocolError
 from chatio.realtime.engineio.server import EngineServer
+from chatio.realtime.invoke import INTERNAL_ERROR, raise_if_cancelled
 from chatio.realtime.library import DisconnectReason
 from chatio.realtime.limits import (
     CONNECT_GAP_SECONDS,
@@ -22,13 +25,15 @@ from chatio.realtime.limits import (
     MAX_NAMESPACES,
     MAX_REFUSED_CONNECTS,
     REFUSED_SECONDS,
+    SESSION_ID_BYTES,
 )
 from chatio.realtime.log import report
-from chatio.realtime.socketio.dispatch import INTERNAL_ERROR, Dispatcher, raise_if_cancelled
-from chatio.realtime.socketio.manager import Manager
+from chatio.realtime.socketio.manager import Manager, Peer
 from chatio.realtime.socketio.packets import PacketType, encode
-from chatio.realtime.socketio.peer import Connecting, Following, LogStart, Peer
 from chatio.realtime.websocket.timeouts import TimeoutQueue
+
+# The call of a handler: event, namespace, arguments.
+Call = Callable[..., Awaitable[Any]]
 
 
 class TemporarilyUnavailable(Exception):
@@ -50,19 +55,16 @@ class Connector:
         self,
         engine: EngineServer,
         manager: Manager,
-        dispatcher: Dispatcher,
+        call: Call,
         *,
-        namespaces: Collection[str],
         environ: dict[str, dict[str, Any]],
         connect_timeout: float,
     ) -> None:
-        """`namespaces`: that clients may enter beside those with handlers. `environ`: by eio_sid."""
+        """`call` runs the handlers of "connect" and "disconnect". `environ`: by eio_sid."""
         self._engine = engine
         self._manager = manager
-        self._dispatcher = dispatcher
-        self._namespaces = namespaces
+        self._call = call
         self._environ = environ
-        self.peers: dict[str, Peer] = {}  # by eio_sid
         # Connections in no namespace; with a refused CONNECT; to be closed for a while.
         self.unconnected: TimeoutQueue[Peer] = TimeoutQueue(
             connect_timeout, lambda peer: peer.connection.refuse(CONNECT_TIMEOUT)
@@ -74,79 +76,61 @@ class Connector:
 
     # CONNECT
 
-    async def connect(self, peer: Peer, namespace: str, auth: Any) -> None:
+    async def connect(self, peer: Peer, namespace: str, auth: Any, *, is_served: bool) -> None:
         """Answer a CONNECT. Raises ProtocolError."""
-        connection = peer.connection
+        connection, manager = peer.connection, self._manager
         if peer.refused_connects >= MAX_REFUSED_CONNECTS:
             raise ProtocolError("CONNECT refused too often")
-        if namespace not in self._namespaces and not self._dispatcher.serves(namespace):
+        if not is_served:
             self._refuse(peer, namespace, {"message": "Invalid namespace"})
             return
-        if len(peer.namespaces) >= MAX_NAMESPACES:
-            raise ProtocolError("namespaces")
-        sid = self._manager.begin_connect(connection.sid, namespace)
-        if sid is None:
+        if namespace in peer.sids:
             raise ProtocolError("CONNECT twice")
-        self._release(peer, peer.connecting)  # of a namespace that the client entered a moment ago
-        connecting = peer.connecting = Connecting(namespace)
+        if len(peer.sids) >= MAX_NAMESPACES:
+            raise ProtocolError("namespaces")
+        if peer.connecting is not None:
+            self._release(peer, peer.connecting)  # of a namespace that the client entered a moment ago
+        sid = secrets.token_urlsafe(SESSION_ID_BYTES)
+        manager.basic_enter_room(sid, namespace, None, eio_sid=connection.sid)
+        peer.connecting = namespace
         refusal: Any = {"message": INTERNAL_ERROR}
         try:
-            refusal = await self._decide(connection.sid, namespace, sid, auth)
+            accepted = await self._call("connect", namespace, sid, self._environ[connection.sid], auth or None)
+            refusal = {"message": "Connection rejected by server"} if accepted is False else None
+        except (Exception, asyncio.CancelledError) as error:
+            refusal = _refusal_of(error)
         finally:
             if refusal is not None:
-                self.leave(peer, namespace, sid)
+                peer.connecting = peer.log_start = None
+                peer.deferred.clear()
+                self._leave(peer, namespace, sid)
         if refusal is not None:
-            peer.connecting = None
             self._refuse(peer, namespace, refusal)
             return
-        self._manager.finish_connect(sid)
-        peer.namespaces = (*peer.namespaces, namespace)
-        connection.received.max_bytes = self._engine.max_http_buffer_size
+        peer.sids[namespace] = sid
+        connection.max_input_bytes = self._engine.max_http_buffer_size
         self.unconnected.discard(peer)
-        answer = {"sid": sid}
-        if connecting.log_start is not None:
-            answer["pid"] = connecting.log_start.pid
-        _answer(peer, PacketType.CONNECT, namespace, answer)
-        if connecting.deferred:
-            asyncio.get_running_loop().call_later(CONNECT_GAP_SECONDS, self._release, peer, connecting)
-        else:
-            self._release(peer, connecting)
-
-    def follow(self, peer: Peer, start: LogStart) -> None:
-        """For a connect handler: send the client a log from `start`, once its CONNECT is answered."""
-        if peer.connecting is not None:
-            peer.connecting.log_start = start
-
-    async def _decide(self, eio_sid: str, namespace: str, sid: str, auth: Any) -> Any:
-        """Run the connect handler:
-
-        None if it accepts, else the data of CONNECT_ERROR, or TemporarilyUnavailable.
-        """
-        try:
-            accepted = await self._dispatcher.call("connect", namespace, sid, self._environ[eio_sid], auth or None)
-        except ConnectRefused as refusal:
-            return refusal.error_args
-        except TemporarilyUnavailable as later:
-            return later
-        except ConnectionRefusedError:
-            return {"message": "Connection refused by server"}
-        except (Exception, asyncio.CancelledError) as error:
-            raise_if_cancelled(error)
-            report("connect handler", error)
-            return {"message": INTERNAL_ERROR}
-        return {"message": "Connection rejected by server"} if accepted is False else None
-
-    def _release(self, peer: Peer, connecting: Connecting | None) -> None:
-        """Send the packets that were deferred behind a CONNECT answer, unless that was done."""
-        if connecting is None or peer.connecting is not connecting:
-            return
-        peer.connecting = None
-        connection, start = peer.connection, connecting.log_start
-        for packet in connecting.deferred:
+        answer = {"sid": sid} if peer.log_start is None else {"sid": sid, "pid": peer.log_start.pid}
+        for packet in encode(PacketType.CONNECT, namespace, answer):
             connection.write(packet)
-        if start is not None and connecting.namespace in peer.namespaces and not connection.closing:
+        if peer.deferred:
+            asyncio.get_running_loop().call_later(CONNECT_GAP_SECONDS, self._release, peer, namespace)
+        else:
+            self._release(peer, namespace)
+
+    def _release(self, peer: Peer, namespace: str) -> None:
+        """Send the packets that were deferred behind a CONNECT answer, and then the log, unless that was done."""
+        if peer.connecting != namespace:
+            return
+        connection, start, deferred = peer.connection, peer.log_start, peer.deferred
+        peer.connecting, peer.log_start = None, None
+        if deferred:
+            peer.deferred = []
+            for packet in deferred:
+                connection.write(packet)
+        if start is not None and namespace in peer.sids and connection.stage < Stage.CLOSING:
             cursor = connection.subscription = start.fanout.join(connection, start.after)
-            peer.following = Following(connecting.namespace, start.fanout, cursor)
+            peer.following = namespace, start.fanout, cursor
 
     def _refuse(self, peer: Peer, namespace: str, refusal: Any) -> None:
         """Answer a CONNECT with an error, once, and close the connection soon unless it is in a namespace."""
@@ -156,61 +140,71 @@ class Connector:
             return
         peer.refused_connects += 1
         try:
-            _answer(peer, PacketType.CONNECT_ERROR, namespace, refusal)
+            packets = encode(PacketType.CONNECT_ERROR, namespace, refusal)
         except Exception as error:  # the data that the handler refused with has no JSON
             report("connect refusal", error)
-            _answer(peer, PacketType.CONNECT_ERROR, namespace, {"message": INTERNAL_ERROR})
+            packets = encode(PacketType.CONNECT_ERROR, namespace, {"message": INTERNAL_ERROR})
+        for packet in packets:
+            peer.connection.write(packet)
         self.close_soon(peer)
 
     def close_soon(self, peer: Peer) -> None:
         """Close the connection after `REFUSED_SECONDS`, unless its client is in a namespace by then."""
-        if not peer.namespaces and not peer.connection.closing:
+        if not peer.sids and not peer.connection.closing:
             self.refused.add(peer)
 
     # DISCONNECT
 
     async def disconnect(self, peer: Peer, namespace: str, reason: str, *, tells_client: bool = False) -> None:
-        """Take a client out of `namespace`, by its own wish or ours; without effect if it is not in there."""
-        sid = self._manager.connected_sid(peer.connection.sid, namespace)
+        """Take a client out of `namespace`, by its own wish or ours; without effect if it is not in there.
+
+        The disconnect handler still finds the client's rooms and session.
+        """
+        sid = peer.sids.pop(namespace, None)
         if sid is None:
             return
-        self._manager.begin_disconnect(sid)
         peer.partial = None
         if tells_client:
             peer.write(namespace, encode(PacketType.DISCONNECT, namespace))
         try:
-            await self._dispatcher.call("disconnect", namespace, sid, reason)
+            await self._call("disconnect", namespace, sid, reason)
         except (Exception, asyncio.CancelledError) as error:
             raise_if_cancelled(error)
             report("disconnect handler", error)
         finally:
-            self.leave(peer, namespace, sid)
+            self._leave(peer, namespace, sid)
 
-    def leave(self, peer: Peer, namespace: str, sid: str) -> None:
+    def _leave(self, peer: Peer, namespace: str, sid: str) -> None:
         """The client is not in `namespace` any more. In none at all, it has the time of a new one to enter one."""
         self._manager.basic_disconnect(sid, namespace)
-        peer.namespaces = tuple(name for name in peer.namespaces if name != namespace)
-        following = peer.following
-        if following is not None and following.namespace == namespace:
+        if peer.following is not None and peer.following[0] == namespace:
+            _, fanout, cursor = peer.following
             peer.following = peer.connection.subscription = None
-            following.fanout.leave(following.cursor)
-        if not peer.namespaces and not peer.connection.closing:
+            fanout.leave(cursor)
+        if not peer.sids and not peer.connection.closing:
             self.unconnected.add(peer)
 
     async def connection_closed(self, peer: Peer, reason: str) -> None:
         for queue in (self.unconnected, self.refused, self.later):
             queue.discard(peer)
         peer.connecting = None
-        for namespace in peer.namespaces:
+        for namespace in list(peer.sids):
             await self.disconnect(peer, namespace, reason)
-        del self.peers[peer.connection.sid]
 
 
-def _answer(peer: Peer, kind: PacketType, namespace: str, data: Any) -> None:
-    for packet in encode(kind, namespace, data):
-        peer.connection.write(packet)
+def _refusal_of(error: BaseException) -> Any:
+    """The data of the CONNECT_ERROR for what a connect handler raised, or the TemporarilyUnavailable."""
+    raise_if_cancelled(error)
+    if isinstance(error, ConnectRefused):
+        return error.error_args
+    if isinstance(error, TemporarilyUnavailable):
+        return error
+    if isinstance(error, ConnectionRefusedError):
+        return {"message": "Connection refused by server"}
+    report("connect handler", error)
+    return {"message": INTERNAL_ERROR}
 
 
 def _drop_if_idle(peer: Peer, code: int = 1000) -> None:
-    if not peer.namespaces and peer.connecting is None:
+    if not peer.sids and peer.connecting is None:
         peer.connection.drop(DisconnectReason.SERVER_DISCONNECT, code=code)

@@ -1,23 +1,27 @@
-"""Dispatch: which of the application's handlers is called, with what, and what the client is told when it fails.
+"""Dispatch: from a message of a client to the handler that answers it.
 
+Each message is decoded, checked, and given to one handler. Each failure has one answer: a client that breaks the
+protocol is closed, a handler that raises is reported once and its client told so, and nothing is left in a table.
 Measured on the library: a raising connect handler sends no frame at all, a raising event handler no ack, and
-an event that has no handler is acknowledged as if it were a success. Here every handler passes one guard.
+an event that has no handler is acknowledged as if it were a success.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextvars import ContextVar
-from typing import Any, Final
+from typing import Any
 
-from chatio.realtime.invoke import invoke
-from chatio.realtime.library import SocketIONamespace
+from chatio.realtime.close_reasons import protocol_violation
+from chatio.realtime.engineio.connection import Connection
+from chatio.realtime.engineio.packets import ProtocolError
+from chatio.realtime.engineio.server import EngineServer
+from chatio.realtime.invoke import INTERNAL_ERROR, invoke, raise_if_cancelled
+from chatio.realtime.library import DisconnectReason, SocketIONamespace
 from chatio.realtime.log import report
-from chatio.realtime.socketio.manager import Manager
-from chatio.realtime.socketio.packets import Packet, PacketType, encode
-from chatio.realtime.socketio.peer import Peer
-
-INTERNAL_ERROR: Final = "Internal server error"
-_LIFECYCLE_EVENTS: Final = ("connect", "disconnect")  # connect may do without auth, disconnect without a reason
+from chatio.realtime.socketio.attachments import PartialPacket
+from chatio.realtime.socketio.connect import Connector
+from chatio.realtime.socketio.manager import Manager, Peer
+from chatio.realtime.socketio.packets import EVENTS, Packet, PacketType, decode, encode
 
 _ack_requested: ContextVar[bool] = ContextVar("ack_requested", default=False)
 
@@ -27,78 +31,135 @@ def ack_requested() -> bool:
     return _ack_requested.get()
 
 
-class Dispatcher:
-    """Event loop only."""
+class Handlers:
+    """The application's handlers: the library's own registers, and the namespaces that need none."""
 
     def __init__(
         self,
-        manager: Manager,
-        handlers: dict[str, dict[str, Callable[..., Any]]],
+        functions: dict[str, dict[str, Callable[..., Any]]],
         namespaces: dict[str, Any],
+        open_namespaces: Collection[str],
         not_handled: object,
     ) -> None:
-        """`handlers` and `namespaces` (class-based handlers), by namespace: the library's own registers."""
+        """`functions` by namespace and event, class-based `namespaces` by name."""
+        self.functions = functions
+        self.namespaces = namespaces
+        self.open_namespaces = open_namespaces
+        self.not_handled = not_handled
+
+
+class Dispatcher:
+    """The application of an `EngineServer`. Event loop only."""
+
+    def __init__(
+        self,
+        engine: EngineServer,
+        manager: Manager,
+        handlers: Handlers,
+        *,
+        environ: dict[str, dict[str, Any]],
+        connect_timeout: float,
+    ) -> None:
+        """`environ`: of each open connection, by eio_sid."""
+        self._engine = engine
         self._manager = manager
         self._handlers = handlers
-        self._namespaces = namespaces
-        self._not_handled = not_handled
+        self._environ = environ
+        self.connector = Connector(engine, manager, self._call, environ=environ, connect_timeout=connect_timeout)
 
-    def serves(self, namespace: str) -> bool:
-        return namespace in self._handlers or namespace in self._namespaces
+    # Called by the engine
 
-    async def event(self, peer: Peer, packet: Packet) -> None:
-        """Run the handler of an event and send its ack. An exception is reported, and acknowledged as one."""
-        sid = self._manager.connected_sid(peer.connection.sid, packet.namespace)
-        if sid is None:
-            return
-        _ack_requested.set(packet.id is not None)
+    async def connected(self, connection: Connection, environ: dict[str, Any]) -> bool:
+        self._environ[connection.sid] = environ
+        peer = self._manager.peers[connection.sid] = Peer(connection)
+        self.connector.unconnected.add(peer)
+        return True
+
+    async def disconnected(self, connection: Connection, reason: str) -> None:
+        peer = self._manager.peers.get(connection.sid)
+        if peer is not None:
+            await self.connector.connection_closed(peer, reason)
+            del self._manager.peers[connection.sid]
+            del self._environ[connection.sid]
+
+    async def receive(self, connection: Connection, data: str | bytes) -> None:
+        peer = self._manager.peers[connection.sid]
         try:
-            result = await self.call(str(packet.data[0]), packet.namespace, sid, *packet.data[1:])
-            if packet.id is None or result is self._not_handled:
+            packet = decode(data) if peer.partial is None else peer.partial.attach(data)
+            if packet is None:
+                return
+            peer.partial = None
+            kind, namespace = packet.kind, packet.namespace
+            if kind is PacketType.CONNECT:
+                await self.connector.connect(peer, namespace, packet.data, is_served=self._serves(namespace))
+            elif namespace not in peer.sids:
+                if peer not in self.connector.refused:  # else sent before the client knew that it is refused
+                    connection.refuse(protocol_violation("Socket.IO: not connected"))
+            elif packet.attachments:
+                peer.partial = PartialPacket(packet, self._engine.max_http_buffer_size)
+            elif kind in EVENTS:
+                await self._event(peer, packet)
+            elif kind is PacketType.DISCONNECT:
+                await self.connector.disconnect(peer, namespace, DisconnectReason.CLIENT_DISCONNECT)
+            else:
+                await self._ack(peer, packet)
+        except ProtocolError as error:
+            connection.refuse(protocol_violation(f"Socket.IO: {error}"))
+
+    # Handlers
+
+    def _serves(self, namespace: str) -> bool:
+        handlers = self._handlers
+        return (
+            namespace in handlers.namespaces
+            or namespace in handlers.functions
+            or namespace in handlers.open_namespaces
+        )
+
+    async def _event(self, peer: Peer, packet: Packet) -> None:
+        """Run the handler of an event and send its ack. An exception is reported, and acknowledged as one."""
+        namespace, ack_id = packet.namespace, packet.id
+        _ack_requested.set(ack_id is not None)
+        try:
+            result = await self._call(str(packet.data[0]), namespace, peer.sids[namespace], *packet.data[1:])
+            if ack_id is None or result is self._handlers.not_handled:
                 return
             values = list(result) if isinstance(result, tuple) else [] if result is None else [result]
-            ack = encode(PacketType.ACK, packet.namespace, values, packet.id)
+            ack = encode(PacketType.ACK, namespace, values, ack_id)
         except (Exception, asyncio.CancelledError) as error:
             raise_if_cancelled(error)
             reference = report("event handler", error)
-            if packet.id is None:
+            if ack_id is None:
                 return
             failure = {"code": "internal_error", "message": INTERNAL_ERROR, "reference": reference}
-            ack = encode(PacketType.ACK, packet.namespace, [{"ok": False, "error": failure}], packet.id)
-        if peer.connecting is None:
-            for part in ack:
-                peer.connection.write(part)
-        else:
-            peer.write(packet.namespace, ack)
+            ack = encode(PacketType.ACK, namespace, [{"ok": False, "error": failure}], ack_id)
+        if peer.connecting == namespace:
+            peer.write(namespace, ack)
+            return
+        for part in ack:
+            peer.connection.write(part)
 
-    async def ack(self, peer: Peer, packet: Packet) -> None:
+    async def _ack(self, peer: Peer, packet: Packet) -> None:
         """Run the callback that waits for this ack."""
         if packet.id == 0:  # our ids begin at 1; the library keeps its counter at 0, and would give it away
             return
-        sid = self._manager.sid_from_eio_sid(peer.connection.sid, packet.namespace)
         try:
-            await self._manager.trigger_callback(sid, packet.id, packet.data)
+            await self._manager.trigger_callback(peer.sids[packet.namespace], packet.id, packet.data)
         except (Exception, asyncio.CancelledError) as error:
             raise_if_cancelled(error)
             report("ack callback", error)
 
-    async def call(self, event: str, namespace: str, *args: Any) -> Any:
+    async def _call(self, event: str, namespace: str, *args: Any) -> Any:
         """The result of an event's handler, or `not_handled`. Raises what the handler raises."""
-        handler = self._handlers.get(namespace, {}).get(event)
+        handler = self._handlers.functions.get(namespace, {}).get(event)
         if handler is None:
-            instance = self._namespaces.get(namespace)
+            instance = self._handlers.namespaces.get(namespace)
             if instance is None:
-                return self._not_handled
+                return self._handlers.not_handled
             if type(instance).trigger_event is not SocketIONamespace.trigger_event:
                 return await instance.trigger_event(event, *args)  # the namespace dispatches by rules of its own
             handler = getattr(instance, f"on_{event}", None)
             if handler is None:
-                return self._not_handled
-        return await invoke(handler, args, optional=event in _LIFECYCLE_EVENTS)
-
-
-def raise_if_cancelled(error: BaseException) -> None:
-    """A cancelled task ends; a handler that merely awaited something cancelled has failed."""
-    task = asyncio.current_task()
-    if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
-        raise error
+                return self._handlers.not_handled
+        # connect may do without auth, disconnect without a reason
+        return await invoke(handler, args, optional=event in ("connect", "disconnect"))

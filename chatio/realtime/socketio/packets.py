@@ -9,9 +9,8 @@ Protocol: https://socket.io/docs/v4/socket-io-protocol
 """
 
 import json
-from collections.abc import Callable
 from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from chatio.realtime.engineio.packets import ProtocolError
 from chatio.realtime.engineio.payload import EncodedPacket
@@ -37,7 +36,17 @@ RESERVED_EVENTS = frozenset(
 )
 
 TYPES = {str(int(kind)): kind for kind in PacketType}
+EVENTS = (PacketType.EVENT, PacketType.BINARY_EVENT)
+ACKS = (PacketType.ACK, PacketType.BINARY_ACK)
+_WITH_ATTACHMENTS = (PacketType.BINARY_EVENT, PacketType.BINARY_ACK)
 _BINARY = {PacketType.EVENT: PacketType.BINARY_EVENT, PacketType.ACK: PacketType.BINARY_ACK}
+# The payload of a packet of each kind (socket.io-parser, isPayloadValid). A client never sends CONNECT_ERROR.
+_PAYLOADS: dict[PacketType, type | tuple[type, ...]] = {
+    PacketType.CONNECT: (dict, type(None)),
+    PacketType.DISCONNECT: type(None),
+    PacketType.CONNECT_ERROR: (),
+    **dict.fromkeys((*EVENTS, *ACKS), list),
+}
 
 
 class Packet(NamedTuple):
@@ -57,10 +66,16 @@ def decode(text: str | bytes) -> Packet:
     kind = TYPES.get(text[:1])
     if kind is None:
         raise ProtocolError("Socket.IO packet type")
-    attachments, at = _attachments(text) if kind in _BINARY.values() else (0, 1)
-    namespace, at = _namespace(text, at) if text[at : at + 1] == "/" else ("/", at)
+    attachments, at = _attachments(text) if kind in _WITH_ATTACHMENTS else (0, 1)
+    namespace = "/"
+    if text[at : at + 1] == "/":
+        comma = text.find(",", at)
+        end = len(text) if comma < 0 else comma
+        if end - at > MAX_NAMESPACE_CHARS:
+            raise ProtocolError("namespace")
+        namespace, at = text[at:end].partition("?")[0], end + 1
     ack_id, at = _ack_id(text, at)
-    data = None
+    data: Any = None
     if at < len(text):
         try:
             data = loads(text[at:])
@@ -68,10 +83,14 @@ def decode(text: str | bytes) -> Packet:
             raise ProtocolError("JSON") from None
         if data is None:
             raise ProtocolError("payload")  # "null" is no payload of any kind
-    packet = Packet(kind, namespace, ack_id, data, attachments)
-    if not _PAYLOADS[kind](packet):
+    if not isinstance(data, _PAYLOADS[kind]) or (kind in ACKS and ack_id is None):
         raise ProtocolError("payload")
-    return fill_placeholders(packet, []) if kind in _BINARY.values() and not attachments else packet
+    if kind in EVENTS:
+        name: Any = cast(list[Any], data)[0] if data else None  # which the JS parser lets be a number too
+        if name in RESERVED_EVENTS if isinstance(name, str) else type(name) not in (int, float):
+            raise ProtocolError("payload")
+    packet = Packet(kind, namespace, ack_id, data, attachments)
+    return fill_placeholders(packet, []) if kind in _WITH_ATTACHMENTS and not attachments else packet
 
 
 def _attachments(text: str) -> tuple[int, int]:
@@ -82,14 +101,6 @@ def _attachments(text: str) -> tuple[int, int]:
     return int(digits), dash + 1
 
 
-def _namespace(text: str, at: int) -> tuple[str, int]:
-    comma = text.find(",", at)
-    end = len(text) if comma < 0 else comma
-    if end - at > MAX_NAMESPACE_CHARS:
-        raise ProtocolError("namespace")
-    return text[at:end].partition("?")[0], min(end + 1, len(text))
-
-
 def _ack_id(text: str, at: int) -> tuple[int | None, int]:
     end = at
     while text[end : end + 1].isascii() and text[end : end + 1].isdigit():
@@ -97,32 +108,6 @@ def _ack_id(text: str, at: int) -> tuple[int | None, int]:
         if end - at > MAX_ACK_ID_DIGITS:
             raise ProtocolError("ack id")
     return (int(text[at:end]), end) if end > at else (None, at)
-
-
-def _is_event(packet: Packet) -> bool:
-    data = packet.data
-    if not isinstance(data, list) or not data:
-        return False
-    name = data[0]
-    # The JS parser lets numbers be names too.
-    return name not in RESERVED_EVENTS if isinstance(name, str) else type(name) in (int, float)
-
-
-def _is_ack(packet: Packet) -> bool:
-    return isinstance(packet.data, list) and packet.id is not None
-
-
-# The payload that a packet of each kind may have (socket.io-parser, isPayloadValid). A client never sends
-# CONNECT_ERROR.
-_PAYLOADS: dict[PacketType, Callable[[Packet], bool]] = {
-    PacketType.CONNECT: lambda packet: packet.data is None or isinstance(packet.data, dict),
-    PacketType.DISCONNECT: lambda packet: packet.data is None,
-    PacketType.EVENT: _is_event,
-    PacketType.ACK: _is_ack,
-    PacketType.CONNECT_ERROR: lambda packet: False,
-    PacketType.BINARY_EVENT: _is_event,
-    PacketType.BINARY_ACK: _is_ack,
-}
 
 
 def encode(kind: PacketType, namespace: str, data: Any = None, ack_id: int | None = None) -> list[EncodedPacket]:
@@ -142,6 +127,12 @@ def encode(kind: PacketType, namespace: str, data: Any = None, ack_id: int | Non
         prefix += f"{namespace},"
     parts: list[str | bytes] = [f"4{prefix}{'' if ack_id is None else ack_id}{body}", *buffers]
     return [EncodedPacket(part, message_frame(part)) for part in parts]
+
+
+def encode_event(namespace: str, event: list[Any]) -> EncodedPacket:
+    """The one packet of an event (its name and arguments) without attachments."""
+    (packet,) = encode(PacketType.EVENT, namespace, event)
+    return packet
 
 
 def _dumps_binary(data: Any, buffers: list[bytes]) -> str:

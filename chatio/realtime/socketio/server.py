@@ -5,25 +5,21 @@ clients follow, volatile events, and the ways in which a server closes its clien
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from chatio.realtime.broadcast.encoded_log import EncodedLog, Log
 from chatio.realtime.broadcast.fanout import Fanout
 from chatio.realtime.close_reasons import CloseReason
-from chatio.realtime.engineio.connection import Connection
 from chatio.realtime.engineio.drain import Drain, Handover
-from chatio.realtime.engineio.payload import EncodedPacket
 from chatio.realtime.engineio.server import EngineServer, F, unchanged
 from chatio.realtime.library import DisconnectReason, SocketIOServer
 from chatio.realtime.limits import BEFORE_CONNECT_BYTES
 from chatio.realtime.log import library_logger
 from chatio.realtime.options import RealtimeOptions
-from chatio.realtime.socketio.connect import Connector
-from chatio.realtime.socketio.dispatch import Dispatcher
-from chatio.realtime.socketio.manager import Manager
-from chatio.realtime.socketio.packets import PacketType, encode
-from chatio.realtime.socketio.peer import LogStart, Peer
-from chatio.realtime.socketio.protocol import SocketIOProtocol
+from chatio.realtime.socketio.dispatch import Dispatcher, Handlers
+from chatio.realtime.socketio.manager import LogStart, Manager
+from chatio.realtime.socketio.packets import encode_event
 
 
 class Server(SocketIOServer):  # type: ignore[misc]
@@ -34,21 +30,15 @@ class Server(SocketIOServer):  # type: ignore[misc]
 
     def __init__(self, options: RealtimeOptions) -> None:
         self._options = options
-        super().__init__(
-            client_manager=Manager(self._send), logger=library_logger, namespaces=list(options.namespaces)
-        )
-        dispatcher = Dispatcher(self.manager, self.handlers, self.namespace_handlers, self.not_handled)
-        self._connector = Connector(
+        super().__init__(client_manager=Manager(), logger=library_logger, namespaces=list(options.namespaces))
+        dispatcher = self.eio.application = Dispatcher(
             self.eio,
             self.manager,
-            dispatcher,
-            namespaces=options.namespaces,
+            Handlers(self.handlers, self.namespace_handlers, options.namespaces, self.not_handled),
             environ=self.environ,
             connect_timeout=options.connect_timeout,
         )
-        self.eio.application = SocketIOProtocol(
-            self._connector, dispatcher, self.environ, options.max_http_buffer_size
-        )
+        self._connector = dispatcher.connector
         self._fanouts: dict[str, Fanout] = {}
         self._drain = Drain(self.eio)
 
@@ -70,11 +60,8 @@ class Server(SocketIOServer):  # type: ignore[misc]
         entries wait for it is dropped.
         """
 
-        def encode_entry(entry: Any) -> EncodedPacket:
-            (packet,) = encode(PacketType.EVENT, namespace, event(entry))
-            return packet
-
-        fanout = self._fanouts[namespace] = Fanout(EncodedLog(log, encode_entry), slow_seconds=slow_client_seconds)
+        encoded = EncodedLog(log, event, partial(encode_event, namespace))
+        fanout = self._fanouts[namespace] = Fanout(encoded, slow_seconds=slow_client_seconds)
         return fanout
 
     def follow(self, sid: str, namespace: str, after: int, pid: str) -> None:
@@ -82,8 +69,9 @@ class Server(SocketIOServer):  # type: ignore[misc]
 
         For its connect handler: `pid` goes into the answer to its CONNECT, and the log follows that.
         """
-        if (peer := self._peer(sid, namespace)) is not None:
-            self._connector.follow(peer, LogStart(self._fanouts[namespace], after, pid))
+        peer = self.manager.peers.get(self.manager.rooms[namespace][None][sid])
+        if peer is not None:
+            peer.log_start = LogStart(self._fanouts[namespace], after, pid)
 
     def send_volatile(self, namespace: str, event: str, data: dict[str, Any], *, but: str | None = None) -> None:
         """Send an event to each client that follows the namespace's log and is caught up, but not to the sid
@@ -91,26 +79,26 @@ class Server(SocketIOServer):  # type: ignore[misc]
 
         Volatile (Socket.IO's word): not of the log, and lost for a client that lags or comes later.
         """
-        (packet,) = encode(PacketType.EVENT, namespace, [event, data])
-        excepted = None if but is None else self._connection(but, namespace)
-        self._fanouts[namespace].send_volatile(packet, but=excepted)
+        excepted = None if but is None else self.manager.peer_of(but, namespace)
+        packet = encode_event(namespace, [event, data])
+        self._fanouts[namespace].send_volatile(packet, but=None if excepted is None else excepted.connection)
 
     # Clients
 
     def backlog(self, sid: str, namespace: str) -> int:
         """How many messages wait behind the one of the client `sid` that is being handled."""
-        connection = self._connection(sid, namespace)
-        return 0 if connection is None else len(connection.received)
+        peer = self.manager.peer_of(sid, namespace)
+        return 0 if peer is None else len(peer.connection.received)
 
     def close_connection(self, sid: str, namespace: str, reason: CloseReason) -> None:
         """Close the connection of `sid` for `reason`, without a DISCONNECT packet: the client may come back."""
-        if (connection := self._connection(sid, namespace)) is not None:
-            connection.refuse(reason)
+        if (peer := self.manager.peer_of(sid, namespace)) is not None:
+            peer.connection.refuse(reason)
 
     async def disconnect(self, sid: str, namespace: str | None = None, ignore_queue: bool = False) -> None:
         """Disconnect a client from a namespace, as the library does. Its connection stays open for a while."""
         namespace = namespace or "/"
-        if (peer := self._peer(sid, namespace)) is not None:
+        if (peer := self.manager.peer_of(sid, namespace)) is not None:
             reason = DisconnectReason.SERVER_DISCONNECT
             await self._connector.disconnect(peer, namespace, reason, tells_client=True)
 
@@ -120,7 +108,7 @@ class Server(SocketIOServer):  # type: ignore[misc]
         Never waits for the client: one that takes nothing is closed within the same time. A client does not come
         back by itself, since a DISCONNECT tells it not to. Without effect if `sid` is not connected.
         """
-        peer = self._peer(sid, namespace)
+        peer = self.manager.peer_of(sid, namespace)
         if peer is None:
             return
         await self.emit(event, data, to=sid, namespace=namespace)
@@ -142,8 +130,8 @@ class Server(SocketIOServer):  # type: ignore[misc]
 
     def drain_now(self, sid: str, namespace: str) -> None:
         """Close one client's connection before its turn, while the server drains."""
-        if (connection := self._connection(sid, namespace)) is not None:
-            self._drain.drain_now(connection)
+        if (peer := self.manager.peer_of(sid, namespace)) is not None:
+            self._drain.drain_now(peer.connection)
 
     def table_sizes(self) -> dict[str, int]:
         """How many entries each table has; all 0 when no client is connected."""
@@ -152,20 +140,7 @@ class Server(SocketIOServer):  # type: ignore[misc]
             **self.eio.table_sizes(),
             **self.manager.table_sizes(),
             "environ": len(self.environ),
-            "peers": len(connector.peers),
-            "connecting": sum(peer.connecting is not None for peer in connector.peers.values()),
             "unconnected": len(connector.unconnected),
             "refused": len(connector.refused),
             "later": len(connector.later),
         }
-
-    def _peer(self, sid: str, namespace: str) -> Peer | None:
-        return self._connector.peers.get(self.manager.eio_sid_from_sid(sid, namespace) or "")
-
-    def _connection(self, sid: str, namespace: str) -> Connection | None:
-        peer = self._peer(sid, namespace)
-        return None if peer is None else peer.connection
-
-    def _send(self, eio_sid: str, namespace: str, packets: list[EncodedPacket]) -> None:
-        if (peer := self._connector.peers.get(eio_sid)) is not None:
-            peer.write(namespace, packets)

@@ -30,6 +30,7 @@ from handlers.rest.page import Page
 from handlers.routes import make_application
 from handlers.services import Services
 from tests.documents import Doors
+from tests.unit.load import Load
 
 PASSWORD = "12345678"
 KEY = "the key of these tests, 32 bytes or more"
@@ -96,7 +97,7 @@ class Rest:
         *,
         hash_queue_max: int = 256,
         origins: tuple[str, ...] = (ORIGIN,),
-        overloaded_seconds: Callable[[], int] = lambda: 0,
+        load: Load | None = None,
     ) -> None:
         self.hasher = PasswordHasher(max_waiting=hash_queue_max, memory_kib=8, iterations=1)
         self.registry = UserRegistry(MemoryUserStore(), self.hasher)
@@ -109,7 +110,7 @@ class Rest:
         self.ended: list[tuple[str, Reason]] = []  # whose sockets were to be closed, and why
         self.trusted_proxies: tuple[Network, ...] = ()
         self.lifecycle = Lifecycle()
-        self.requests = InFlightRequests(self.lifecycle, overloaded_seconds=overloaded_seconds)
+        self.requests = InFlightRequests(self.lifecycle, load)
         self.logins = LoginThrottle(is_on=False)
         self.registrations = RateLimiter(1, 1, is_on=False)
         self.metrics = RequestMetrics()

@@ -7,6 +7,7 @@ import pytest
 from chatio.errors import Overloaded, ShuttingDown
 from chatio.server.in_flight import InFlightRequests
 from chatio.server.lifecycle import Lifecycle
+from tests.unit.load import Load
 
 
 class Request:
@@ -27,7 +28,7 @@ class Request:
 
 
 def test_overload_is_answered_to_requests_that_can_wait_and_to_no_other() -> None:
-    requests = InFlightRequests(Lifecycle(), overloaded_seconds=lambda: 7)
+    requests = InFlightRequests(Lifecycle(), Load(7))
     requests.admit(sheds_load=False)
     with pytest.raises(Overloaded) as caught:
         requests.admit(sheds_load=True)

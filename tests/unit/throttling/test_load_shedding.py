@@ -46,15 +46,15 @@ async def play(monitor: LoopLagMonitor, loop: Loop, *lateness: float) -> None:
 
 
 async def test_a_loop_in_time_accepts_new_clients(monitor: LoopLagMonitor, loop: Loop) -> None:
-    assert (monitor.retry_after_seconds(), monitor.lag_seconds) == (0, 0.0)
+    assert (monitor.retry_after_seconds, monitor.lag_seconds) == (0, 0.0)
     await play(monitor, loop, *[IN_TIME] * 50)
-    assert monitor.retry_after_seconds() == 0
+    assert monitor.retry_after_seconds == 0
     assert monitor.lag_seconds == pytest.approx(IN_TIME)
 
 
 async def test_a_single_pause_however_long_keeps_no_client_waiting(monitor: LoopLagMonitor, loop: Loop) -> None:
     await play(monitor, loop, *[IN_TIME, IN_TIME, 30.0] * 20)
-    assert monitor.retry_after_seconds() == 0
+    assert monitor.retry_after_seconds == 0
     assert monitor.lag_seconds == pytest.approx(IN_TIME)
 
 
@@ -62,10 +62,10 @@ async def test_a_standing_lag_keeps_new_clients_waiting_and_is_logged_once(
     monitor: LoopLagMonitor, loop: Loop, logs: ExpectedLogs
 ) -> None:
     await play(monitor, loop, *[LATE] * (LATE_TO_BEGIN - 1))
-    assert monitor.retry_after_seconds() == 0
+    assert monitor.retry_after_seconds == 0
     logs.expect(BEGINS)
     await play(monitor, loop, *[LATE] * 20)
-    assert monitor.retry_after_seconds() == RETRY_AFTER_SECONDS
+    assert monitor.retry_after_seconds == RETRY_AFTER_SECONDS
     assert monitor.lag_seconds == pytest.approx(LATE)
     assert len(logs.records) == 1
     assert vars(logs.records[0])["event"] == "overload_began"
@@ -86,7 +86,7 @@ async def test_overload_ends_only_after_a_second_well_below_the_threshold(
     await play(monitor, loop, *[IN_TIME] * (CALM_TO_END - 1))
     assert monitor.is_on
     await play(monitor, loop, IN_TIME)
-    assert monitor.retry_after_seconds() == 0
+    assert monitor.retry_after_seconds == 0
 
 
 async def test_overload_begins_again_after_its_end(
@@ -101,7 +101,7 @@ async def test_overload_begins_again_after_its_end(
 async def test_a_threshold_of_zero_measures_and_keeps_no_client_waiting(loop: Loop) -> None:
     monitor = LoopLagMonitor(0.0, clock=loop.clock, sleep=loop.sleep)
     await play(monitor, loop, *[LATE] * 20)
-    assert monitor.retry_after_seconds() == 0
+    assert monitor.retry_after_seconds == 0
     assert monitor.lag_seconds == pytest.approx(LATE)
 
 

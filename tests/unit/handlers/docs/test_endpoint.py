@@ -114,7 +114,7 @@ def test_every_event_that_the_chat_emits_or_handles_is_in_the_document() -> None
     emitted: set[str] = set()
     for path in (ROOT / "handlers").rglob("*.py"):
         for call in (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)):
-            if isinstance(call.func, ast.Attribute) and call.func.attr in ("emit", "aside", "dismiss"):
+            if isinstance(call.func, ast.Attribute) and call.func.attr in ("emit", "send_volatile", "dismiss"):
                 texts = [part.value for part in call.args if isinstance(part, ast.Constant)]
                 emitted.update(f"on.{text}" for text in texts if isinstance(text, str))
     assert len(emitted) >= 5

@@ -5,7 +5,6 @@ from chatio.realtime.engineio.admission import (
     FULL_RETRY_SECONDS,
     ConnectionLimit,
     HandshakeRate,
-    first_refusal,
 )
 from chatio.realtime.options import Refusal
 from chatio.throttling.rate_limiter import RateLimiter
@@ -30,9 +29,9 @@ class Shut:
 
 def test_connections_are_limited_in_all() -> None:
     limit = ConnectionLimit(most=2)
-    limit.acquire(ANN)
+    assert limit.admit(ANN) is None
     assert limit.admit(BOB) is None
-    limit.acquire(BOB)
+    assert limit.is_full
     assert limit.admit(OTHER_64) == Refusal(SERVER_FULL, FULL_RETRY_SECONDS)
     limit.release(ANN)
     assert limit.admit(OTHER_64) is None
@@ -40,7 +39,7 @@ def test_connections_are_limited_in_all() -> None:
 
 def test_connections_are_limited_per_address() -> None:
     limit = ConnectionLimit(most_per_address=1)
-    limit.acquire(ANN)
+    assert limit.admit(ANN) is None
     assert limit.admit(ANN) == Refusal(ADDRESS_FULL, FULL_RETRY_SECONDS)
     assert limit.admit(BOB) is None
 
@@ -49,15 +48,14 @@ def test_ipv6_addresses_are_limited_per_64() -> None:
     limit = ConnectionLimit(most_per_address=2)
     rate = HandshakeRate(RateLimiter(2, 60))
     for address in SAME_64[:2]:
-        limit.acquire(address)
-        assert rate.admit(address) is None
+        assert limit.admit(address, [rate]) is None
     assert limit.admit(SAME_64[2]) is not None
     assert rate.admit(SAME_64[2]) is not None
-    assert limit.admit(OTHER_64) is None
-    assert rate.admit(OTHER_64) is None
+    assert limit.admit(OTHER_64, [rate]) is None
     limit.release(SAME_64[1])
     assert limit.admit(SAME_64[2]) is None
-    limit.release(SAME_64[0])
+    for address in (SAME_64[0], SAME_64[2], OTHER_64):
+        limit.release(address)
     assert len(limit) == 0
 
 
@@ -73,9 +71,10 @@ def test_handshake_rate_names_whole_seconds_to_wait() -> None:
 
 
 def test_first_check_that_refuses_answers_and_the_others_count_nothing() -> None:
-    first, second, rate = Shut(), Shut(), HandshakeRate(RateLimiter(1, 60))
+    limit, first, second, rate = ConnectionLimit(most=1), Shut(), Shut(), HandshakeRate(RateLimiter(1, 60))
     for _ in range(3):
-        assert first_refusal([first, second, rate], ANN) == Refusal(SHUT, 3)
-    assert (first.asked, second.asked) == (3, 0)
-    assert first_refusal([rate], ANN) is None
-    assert first_refusal([], ANN) is None
+        assert limit.admit(ANN, [first, second, rate]) == Refusal(SHUT, 3)
+    assert (first.asked, second.asked, len(limit)) == (3, 0, 0)
+    assert limit.admit(ANN, [rate]) is None
+    assert limit.admit(BOB, [first]) == Refusal(SERVER_FULL, FULL_RETRY_SECONDS)
+    assert first.asked == 3

@@ -1,7 +1,5 @@
 """Input rate and receive queue: how long a connection that sends too fast is not read."""
 
-import asyncio
-from collections.abc import Coroutine
 from typing import Any
 
 import pytest
@@ -14,11 +12,9 @@ class Receiver:
     """A connection whose messages need no handling."""
 
     is_paused = False
+    max_input_bytes = 1000
 
-    async def handle(self, message: str | bytes) -> None: ...
-
-    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
-        return asyncio.get_running_loop().create_task(coroutine)
+    async def receive(self, connection: "Receiver", data: str | bytes) -> None: ...
 
     def pause_reading(self) -> None:
         self.is_paused = True
@@ -27,7 +23,7 @@ class Receiver:
         self.is_paused = False
 
 
-def states(queue: ReceiveQueue, receiver: Receiver) -> tuple[bool, bool]:
+def states(queue: ReceiveQueue[Receiver], receiver: Receiver) -> tuple[bool, bool]:
     return queue.is_rate_limited, receiver.is_paused
 
 
@@ -41,7 +37,7 @@ def now(monkeypatch: pytest.MonkeyPatch, io_loop: Any) -> list[float]:
 
 async def test_burst_is_read_at_once_and_more_at_the_rate(now: list[float]) -> None:
     receiver = Receiver()
-    queue = ReceiveQueue(receiver, InputRate(bytes_per_second=1000, burst_bytes=10_000), 1000)
+    queue = ReceiveQueue(receiver, receiver, InputRate(bytes_per_second=1000, burst_bytes=10_000))
     queue.charge(10_000)
     assert queue.paid_at == 60
     assert states(queue, receiver) == (False, False)
@@ -56,7 +52,7 @@ async def test_burst_is_read_at_once_and_more_at_the_rate(now: list[float]) -> N
 
 
 async def test_without_figures_no_connection_waits(now: list[float]) -> None:
-    queue = ReceiveQueue(Receiver(), InputRate(), 1000)
+    queue = ReceiveQueue(Receiver(), Receiver(), InputRate())
     queue.charge(10**12)
     assert not queue.is_rate_limited
     assert not queue.is_behind

