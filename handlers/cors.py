@@ -4,7 +4,7 @@ import ipaddress
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from chatio.config.settings import ANY_ORIGIN
 
@@ -12,17 +12,19 @@ ALLOWED_HEADERS = "content-type, authorization"
 PREFLIGHT_SECONDS = 7200  # Chromium's most
 
 
-class Cors(NamedTuple):
+class Cors:
     """The origins whose pages may read the answers."""
 
-    origins: Sequence[str]
+    def __init__(self, origins: Sequence[str]) -> None:
+        self.origins = origins
+        self.default_headers = self.headers(None)  # of the answer to a request without an origin
 
     def headers(self, origin: str | None) -> dict[str, str]:
         """The headers of every answer to a request from `origin`; another origin is told an allowed one."""
         if ANY_ORIGIN in self.origins:
             return {"Access-Control-Allow-Origin": ANY_ORIGIN}
-        allowed = origin if origin in self.origins else self.origins[0]
-        return {"Access-Control-Allow-Origin": str(allowed), "Vary": "Origin"}
+        allowed = origin if origin is not None and origin in self.origins else self.origins[0]
+        return {"Access-Control-Allow-Origin": allowed, "Vary": "Origin"}
 
     def preflight_headers(self, methods: Sequence[str]) -> dict[str, str]:
         return {

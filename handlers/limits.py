@@ -14,7 +14,7 @@ from chatio.accounts.login_throttle import LoginThrottle
 from chatio.chat.message_rates import MessageRateLimits, Rates
 from chatio.config.settings import Settings
 from chatio.realtime import CloseReason, HandshakeRate, RealtimeOptions
-from chatio.server.connection_limit import CONNECTIONS_PER_CLIENT, LimitedHTTPServer
+from chatio.server.accept import CONNECTIONS_PER_CLIENT, LimitedHTTPServer
 from chatio.throttling.client_ip import Network
 from chatio.throttling.open_files import capacity
 from chatio.throttling.rate_limiter import RateLimiter

@@ -30,39 +30,24 @@ class SocketSession(msgspec.Struct, frozen=True, gc=False):
     expires_at: int
 
 
-class SocketSessions:
-    """The sessions of the open sockets, by sid. Event loop only."""
+class SocketSessions(dict[str, SocketSession]):
+    """The sessions of the open sockets, by sid. Event loop only.
 
-    def __init__(self) -> None:
-        self._by_sid: dict[str, SocketSession] = {}
-        self._next_due: float = math.inf  # or earlier, after a session was discarded
+    A session that is set must lower `next_due` to its own expiry.
+    """
 
-    def __len__(self) -> int:
-        return len(self._by_sid)
-
-    def get(self, sid: str) -> SocketSession | None:
-        """The session of `sid`, if it has one."""
-        return self._by_sid.get(sid)
-
-    def put(self, sid: str, session: SocketSession) -> None:
-        """Set the session of `sid`, or replace it by a renewed one."""
-        self._by_sid[sid] = session
-        self._next_due = min(self._next_due, session.expires_at)
-
-    def discard(self, sid: str) -> None:
-        """Remove the session of `sid`, if it has one."""
-        self._by_sid.pop(sid, None)
+    next_due: float = math.inf  # or earlier, after a session was discarded
 
     def where(self, holds: Callable[[SocketSession], bool]) -> list[str]:
         """The sids of the sessions for which `holds` is true."""
-        return [sid for sid, session in self._by_sid.items() if holds(session)]
+        return [sid for sid, session in self.items() if holds(session)]
 
     def due(self, now: float) -> list[str]:
         """The sids whose token has expired at `now`."""
-        if now < self._next_due:
+        if now < self.next_due:
             return []
-        due = [sid for sid, session in self._by_sid.items() if session.expires_at <= now]
-        later = (session.expires_at for session in self._by_sid.values() if session.expires_at > now)
+        due = [sid for sid, session in self.items() if session.expires_at <= now]
+        later = (session.expires_at for session in self.values() if session.expires_at > now)
         # A session that is due and not discarded is found by the next call.
-        self._next_due = now if due else min(later, default=math.inf)
+        self.next_due = now if due else min(later, default=math.inf)
         return due

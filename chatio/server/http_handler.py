@@ -5,11 +5,10 @@ tests/unit/server/test_tornado_pins.py.
 """
 
 from types import TracebackType
-from typing import Any, ClassVar, Final, cast
+from typing import ClassVar, Final, cast
 
 from tornado.http1connection import HTTP1Connection
-from tornado.httputil import HTTPServerRequest
-from tornado.web import Application, RequestHandler, stream_request_body
+from tornado.web import RequestHandler, stream_request_body
 
 from chatio.throttling.client_ip import Network, client_address
 
@@ -31,12 +30,9 @@ class BoundedBodyHandler(RequestHandler):
 
     MAX_DISCARDED_BYTES: ClassVar[int] = 1024 * 1024  # of one body in all
 
+    body: bytes | bytearray = b""  # never longer than `body_limit_bytes`
     body_bytes: int = 0  # arrived so far
     is_body_too_large: bool = False
-
-    def __init__(self, application: Application, request: HTTPServerRequest, **kwargs: Any) -> None:
-        self.body = bytearray()  # never longer than `body_limit_bytes`
-        super().__init__(application, request, **kwargs)
 
     @classmethod
     def methods(cls) -> list[str]:
@@ -50,8 +46,12 @@ class BoundedBodyHandler(RequestHandler):
 
     def client_address(self, trusted: tuple[Network, ...]) -> str:
         """The client's address; X-Forwarded-For counts only as far as `trusted` proxies have written it."""
-        forwarded = self.request.headers.get("X-Forwarded-For", "")
-        return client_address(self.request.remote_ip or "", forwarded, trusted)
+        address = self.request.remote_ip or ""
+        return (
+            client_address(address, self.request.headers.get("X-Forwarded-For", ""), trusted)
+            if trusted
+            else address
+        )
 
     # The body
 
@@ -90,12 +90,14 @@ class BoundedBodyHandler(RequestHandler):
     def discard_body(self) -> None:
         """Hold nothing of the body, from now on."""
         self.is_body_too_large = True
-        self.body.clear()
+        self.body = b""
 
     def data_received(self, chunk: bytes) -> None:
         self.body_bytes += len(chunk)
         if not self.is_body_too_large:
             if self.body_bytes <= self.body_limit_bytes():
+                if not self.body:
+                    self.body = bytearray()
                 self.body += chunk
                 return
             self.discard_body()

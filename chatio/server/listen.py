@@ -2,51 +2,19 @@
 
 import contextlib
 import errno
-import logging
 import os
 import resource
 import socket
 from collections.abc import Sequence
 from typing import Any
 
-from tornado.ioloop import IOLoop
 from tornado.netutil import bind_sockets
 
-logger = logging.getLogger("chatio")
-
-# Errors of an accept when the process or the system has no resources for another connection. The server then
-# accepts no connection for this long, as asyncio's own servers do (ACCEPT_RETRY_DELAY).
-_NO_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-_PAUSE_SECONDS = 1.0
+from chatio.server.accept import Listener
 
 
 class CannotListen(Exception):
     """The server cannot listen on the address; the text says why, for operators."""
-
-
-class Listener(socket.socket):
-    """A listening socket that pauses where Tornado's loop would spin, with a traceback at each turn."""
-
-    def accept(self) -> tuple[socket.socket, Any]:
-        try:
-            return super().accept()
-        except OSError as error:
-            if error.errno not in _NO_RESOURCES:
-                raise
-            logger.error(  # noqa: TRY400
-                "No connection is accepted for %g s: %s",
-                _PAUSE_SECONDS,
-                error.strerror,
-                extra={"event": "no_room", "seconds": _PAUSE_SECONDS, "reason": error.strerror},
-            )
-            loop = IOLoop.current()
-            loop.update_handler(self, 0)
-            loop.call_later(_PAUSE_SECONDS, self._accept_again)
-            raise BlockingIOError from None  # to Tornado: no connection is waiting
-
-    def _accept_again(self) -> None:
-        if self.fileno() >= 0:
-            IOLoop.current().update_handler(self, IOLoop.READ)
 
 
 def listen(host: str, port: int, *, handed_over: Sequence[int] = ()) -> list[Listener]:

@@ -1,10 +1,9 @@
 """Payloads of the chat's events besides messages, as types: handlers send them, the document is made from them."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 
-from chatio.chat.message_log import Entry
 from chatio.chat.messages import SentAt
 from chatio.chat.socket_sessions import Reason as EndReason
 from chatio.errors import ChatioError, Temporary, answer_to
@@ -95,17 +94,6 @@ class SessionEnded(msgspec.Struct, frozen=True):
     """The token of the socket has expired or was revoked."""
 
     reason: EndReason
-
-
-def receive_message(entry: Entry) -> list[object]:
-    """The event that delivers an entry of the log: its name, the message, and the offset."""
-    return ["receive-message", msgspec.to_builtins(entry.message), entry.offset]
-
-
-def accepted(entry: Entry) -> Any:
-    """The ack of a message that is in the log."""
-    ack = Accepted(True, entry.message.id, entry.offset, entry.message.sent_at)
-    return msgspec.structs.asdict(ack)  # flat: 0.2 µs, `to_builtins` takes 0.5
 
 
 def cause(error: ChatioError) -> Cause:

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import socketio
 
-from chatio.chat.message_log import MessageLog
+from chatio.chat.message_log import Entry, MessageLog
 from chatio.chat.message_rates import MessageRateLimits
 from chatio.chat.messages import Author, fit_id, stamp
 from chatio.chat.presence import Presence
@@ -42,6 +42,17 @@ _LIMITED_BY_HANDLER = frozenset(
 )
 
 
+def receive_message(entry: Entry) -> list[object]:
+    """The event that delivers an entry of the log: its name, the message, and the offset."""
+    return ["receive-message", msgspec.to_builtins(entry.message), entry.offset]
+
+
+def _accepted(entry: Entry) -> Any:
+    """The ack of a message that is in the log."""
+    ack = events.Accepted(True, entry.message.id, entry.offset, entry.message.sent_at)
+    return msgspec.structs.asdict(ack)  # flat: 0.2 µs, `to_builtins` takes 0.5
+
+
 class ChatNamespace(socketio.AsyncNamespace):
     """Handles the events of clients. Called by python-socketio, on the event loop."""
 
@@ -64,7 +75,7 @@ class ChatNamespace(socketio.AsyncNamespace):
         super().__init__(NAMESPACE)
         server.register_namespace(self)
         self.fanout = server.create_fanout(
-            NAMESPACE, log, events.receive_message, slow_client_seconds=slow_client_seconds
+            NAMESPACE, log, receive_message, slow_client_seconds=slow_client_seconds
         )
         self._lifecycle = lifecycle
         self._sessions = sessions
@@ -72,6 +83,7 @@ class ChatNamespace(socketio.AsyncNamespace):
         self._message_max_chars = message_max_chars
         self._history = history_on_connect
         self._presence = None if presence is None else PresenceBroadcaster(server, NAMESPACE, presence)
+        self._rates = limits
         self._limits = RateLimitGuard(server, NAMESPACE, limits)
         self._authors: dict[str, Author] = {}
         self._connections = ConcurrencyLimit(max_connections_per_person)
@@ -104,28 +116,26 @@ class ChatNamespace(socketio.AsyncNamespace):
         try:
             claims = self._sessions.verify(auth)
             author = Author(claims.subject, claims.name)
-            if not self._limits.try_join(sid, author):
+            if not self._rates.joining(author.id):
+                self.server.close_connection(sid, NAMESPACE, JOIN_RATE)
                 raise socketio.exceptions.ConnectionRefusedError  # unheard: the connection is closed already
-            if not self._connections.has_capacity(author.id):
+            if not self._connections.acquire(author.id):
                 raise TemporarilyUnavailable(USER_FULL)
-            self._sessions.add(sid, claims)
         except TokenError as error:
             answer = answer_to(error)
             self.join_errors[answer.code] += 1
             raise socketio.exceptions.ConnectionRefusedError(
                 answer.socket_message, {"code": answer.code}
             ) from None
-        self._connections.acquire(author.id)
+        self._sessions.add(sid, claims)
         self._authors[sid] = author
-        self._resume(sid, auth if isinstance(auth, dict) else {})
+        given = auth if isinstance(auth, dict) else {}
+        start = resume_point(self._log, given.get("pid"), given.get("offset"), history=self._history)
+        self.server.follow(sid, NAMESPACE, after=start.after, pid=start.pid)
+        is_back = given.get("pid") is not None
+        self.joined["recovered" if start.recovered else "not_recovered" if is_back else "new"] += 1
         if self._presence is not None:
             self._presence.connected(author)
-
-    def _resume(self, sid: str, auth: Mapping[str, Any]) -> None:
-        start = resume_point(self._log, auth.get("pid"), auth.get("offset"), history=self._history)
-        self.server.follow(sid, NAMESPACE, after=start.after, pid=start.pid)
-        is_back = auth.get("pid") is not None
-        self.joined["recovered" if start.recovered else "not_recovered" if is_back else "new"] += 1
 
     async def on_disconnect(self, sid: str, reason: str) -> None:
         self._sessions.discard(sid)
@@ -142,24 +152,25 @@ class ChatNamespace(socketio.AsyncNamespace):
             # Acknowledged even past the rate limit: the client would take the message for lost.
             self._limits.try_event(sid, author)
             self.repeated += 1
-            return events.accepted(sent)
-        if self._is_stopping():
+            return _accepted(sent)
+        if self._lifecycle.phase is not Phase.SERVING:
             return await self._turn_away(sid, raw)
         try:
-            await self._limits.acquire_message(sid, author)
-            if sid not in self._authors:  # the client disconnected while its message waited
-                return None
+            if wait := self._rates.message(sid, author.id):
+                await self._limits.wait_for_message(sid, author, wait)
+                if sid not in self._authors:  # the client disconnected while its message waited
+                    return None
+                if self._is_stopping():
+                    return await self._turn_away(sid, raw)
             message = stamp(raw, author, max_chars=self._message_max_chars)
         except (MessageRejected, RateLimited) as error:
             return await self._reject(sid, raw, error)
-        if self._is_stopping():  # draining began while the message waited
-            return await self._turn_away(sid, raw)
         entry, is_new = self._log.append(message)
         if is_new:
             self.fanout.wake()
         else:
             self.repeated += 1
-        return events.accepted(entry)
+        return _accepted(entry)
 
     async def on_typing(self, sid: str, *_: object) -> None:
         if self._presence is not None:

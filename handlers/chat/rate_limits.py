@@ -30,19 +30,22 @@ class RateLimitGuard:
         self._namespace = namespace
         self._limits = limits
 
-    async def acquire_message(self, sid: str, author: Author) -> None:
-        """Return when a message of `author` at `sid` may be accepted. Raises `RateLimited`.
+    async def wait_for_message(self, sid: str, author: Author, wait: float) -> None:
+        """Return when the message of `author` at `sid`, which is `wait` seconds too early, is counted.
+
+        Raises `RateLimited`.
 
         A client that waits for the ack before it sends its next message waits for a moment, instead of an error:
         the official clients with `retries` do so, and take an error for an ack and go on to the next message.
         """
         until = asyncio.get_running_loop().time() + MAX_WAIT_SECONDS
-        while wait := self._limits.message(sid, author.id):
+        while wait:
             is_in_step = ack_requested() and self._server.backlog(sid, self._namespace) <= MAX_BACKLOG
             if not is_in_step or asyncio.get_running_loop().time() + wait > until:
                 self._count_refused(sid, author)
                 raise RateLimited(retry_after_seconds=math.ceil(wait))
             await asyncio.sleep(wait)
+            wait = self._limits.message(sid, author.id)
 
     def try_event(self, sid: str, author: Author) -> bool:
         """Whether an event that is no new message may be handled; counts it."""
@@ -55,13 +58,6 @@ class RateLimitGuard:
         """Count an event that has an answer. Raises `RateLimited`."""
         if not self.try_event(sid, author):
             raise RateLimited(retry_after_seconds=RETRY_AFTER_SECONDS)
-
-    def try_join(self, sid: str, author: Author) -> bool:
-        """Whether `sid` may join the namespace; if not, its connection is closed already."""
-        if self._limits.joining(author.id):
-            return True
-        self._server.close_connection(sid, self._namespace, JOIN_RATE)
-        return False
 
     def _count_refused(self, sid: str, author: Author) -> None:
         if self._limits.refused(sid, author.id):

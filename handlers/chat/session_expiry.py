@@ -12,7 +12,7 @@ from typing import Final
 
 from chatio.accounts.tokens import Claims, Tokens
 from chatio.chat.socket_sessions import Reason, SocketSession, SocketSessions
-from chatio.errors import MissingToken, TokenMalformed, TokenOfAnother, TokenRevoked
+from chatio.errors import MissingToken, TokenMalformed, TokenOfAnother
 from chatio.realtime import Server
 from chatio.telemetry.error_report import report
 
@@ -47,20 +47,18 @@ class SessionExpiry:
         return self._tokens.verify(token)
 
     def add(self, sid: str, claims: Claims) -> None:
-        """End `sid` when its token ends. Raises `TokenRevoked` if that happened since the token was verified.
+        """End `sid` when its token ends, which `verify` returned in the same turn of the loop.
 
         For the connect handler, which must neither await nor refuse from here on: a socket that does not join
         after all would stay in the table.
         """
-        session = _session(claims)
-        if self._is_revoked(session):
-            raise TokenRevoked
-        self._sessions.put(sid, session)
+        self._sessions[sid] = _session(claims)
+        self._sessions.next_due = min(self._sessions.next_due, claims.expires_at)
         if self._timer is None:
             self._schedule()
 
     def discard(self, sid: str) -> None:
-        self._sessions.discard(sid)
+        self._sessions.pop(sid, None)
 
     def renew(self, sid: str, raw: object) -> int:
         """Move `sid` to the token in `raw`; return when that expires. Raises `TokenError`, and changes nothing."""
@@ -68,7 +66,8 @@ class SessionExpiry:
         old = self._sessions.get(sid)
         if old is None or session.subject != old.subject:
             raise TokenOfAnother
-        self._sessions.put(sid, session)
+        self._sessions[sid] = session
+        self._sessions.next_due = min(self._sessions.next_due, session.expires_at)
         return session.expires_at
 
     async def end_revoked(self, subject: str, reason: Reason) -> None:
@@ -92,7 +91,7 @@ class SessionExpiry:
             session = self._sessions.get(sid)
             if session is None or not is_over(session):  # disconnected, or renewed meanwhile
                 continue
-            self._sessions.discard(sid)
+            self._sessions.pop(sid, None)
             await self._server.dismiss(sid, self._namespace, "session-ended", {"reason": reason.value})
             count += 1
             if count % ENDED_PER_TURN == 0:

@@ -102,7 +102,7 @@ class PageHandler(BaseHandler):
             self.set_header(name, value)
         self.set_header("Content-Type", file.content_type)
         self.set_header("Etag", file.etag)
-        varies = self.services.cors.headers(None).get("Vary")
+        varies = self.services.cors.default_headers.get("Vary")
         self.set_header("Vary", f"{varies}, Accept-Encoding" if varies else "Accept-Encoding")
         if self.check_etag_header():
             self.set_status(304)

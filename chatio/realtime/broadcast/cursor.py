@@ -1,6 +1,7 @@
 """Cursor: how far one connection has read a log, and what of its own it must be sent on the way."""
 
 from collections import deque
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from chatio.realtime.broadcast.encoded_log import EncodedLog
@@ -45,35 +46,21 @@ class Scheduler(Protocol):
         """Close the connection of a slow client; `kind` is one of `fanout.DROPS`."""
 
 
+@dataclass(slots=True, eq=False)
 class Cursor:
     """The place of one connection in a log. Event loop only."""
 
-    __slots__ = (
-        "_deferred_bytes",
-        "_log",
-        "_scheduler",
-        "deferred",
-        "in_kernel",
-        "is_blocked",
-        "is_due",
-        "sequence",
-        "sink",
-        "started_at",
-    )
-
-    def __init__(self, sink: Sink, log: EncodedLog, scheduler: Scheduler, sequence: int) -> None:
-        self.sink = sink
-        self.started_at = sequence  # every entry behind it, up to `sequence`, was one delivery
-        self.sequence = sequence  # of the last entry that it was given; CLOSED when it has left
-        self.deferred: deque[tuple[int, EncodedPacket]] | None = (
-            None  # each goes behind the entry of that sequence
-        )
-        self.is_blocked = False  # the client has not taken all it was given
-        self.in_kernel = 0  # bytes for the client there, when the fan-out last looked
-        self.is_due = False  # its next chunk is due
-        self._log = log
-        self._scheduler = scheduler
-        self._deferred_bytes = 0
+    sink: Sink
+    log: EncodedLog
+    scheduler: Scheduler
+    sequence: int  # of the last entry that the connection was given; CLOSED when it has left
+    started_at: int  # every entry behind it, up to `sequence`, was one delivery
+    # The connection's own packets, each with the sequence of the entry behind which it goes.
+    deferred: deque[tuple[int, EncodedPacket]] | None = None
+    deferred_bytes: int = 0
+    is_blocked: bool = False  # the client has not taken all it was given
+    in_kernel: int = 0  # bytes for the client there, when the fan-out last looked
+    is_due: bool = False  # its next chunk is due
 
     @property
     def is_closed(self) -> bool:
@@ -82,20 +69,11 @@ class Cursor:
     @property
     def is_caught_up(self) -> bool:
         """The client took every entry, and every packet of its own."""
-        return self.sequence >= self._log.head and not self.is_blocked and self.deferred is None
-
-    @property
-    def has_more(self) -> bool:
-        return self.sequence < self._log.head or self.deferred is not None
-
-    @property
-    def has_fallen_off(self) -> bool:
-        """The log has forgotten entries that the client was not given yet."""
-        return self.sequence < self._log.log.tail
+        return self.sequence >= self.log.head and not self.is_blocked and self.deferred is None
 
     def defer(self, packet: EncodedPacket) -> bool:
         """Take `packet`, which is for this client alone, if entries go before it. False: send it now."""
-        if self.deferred is None and self.sequence >= self._log.head and not self.is_blocked:
+        if self.deferred is None and self.sequence >= self.log.head and not self.is_blocked:
             return False
         self.append(packet)
         return True
@@ -104,12 +82,12 @@ class Cursor:
         """Send `packet` behind every entry that is encoded by now."""
         if self.deferred is None:
             self.deferred = deque()
-        self.deferred.append((self._log.head, packet))
-        self._deferred_bytes += packet.size_bytes
-        if self._deferred_bytes > PENDING_OUTPUT_BYTES:
-            self._scheduler.drop(self, "own_packets")
+        self.deferred.append((self.log.head, packet))
+        self.deferred_bytes += len(packet.encoded)
+        if self.deferred_bytes > PENDING_OUTPUT_BYTES:
+            self.scheduler.drop(self, "own_packets")
         elif not self.is_blocked:
-            self._scheduler.make_due(self)
+            self.scheduler.make_due(self)
 
     def output_moved(self, *, all_taken: bool) -> None:
         """The client took some of the waiting output, or all of it."""
@@ -117,7 +95,7 @@ class Cursor:
             return
         if all_taken:
             self.is_blocked = False
-            self._scheduler.unblocked(self)
+            self.scheduler.unblocked(self)
         else:
             self.block()
 
@@ -125,13 +103,24 @@ class Cursor:
         """The client has not taken all it was given: nothing more is given to it until it has."""
         self.is_blocked = True
         self.in_kernel = self.sink.unacknowledged_bytes()
-        self._scheduler.blocked(self)
+        self.scheduler.blocked(self)
 
     def give_chunk(self) -> None:
         """Give the client its next entries and packets, of at most about `CHUNK_BYTES`."""
         packets = self._next_chunk()
-        if packets and not self.sink.offer(packets) and not self.is_closed:
+        if not packets:
+            return
+        websocket = self.sink.websocket
+        if websocket is None:
+            taken = self.sink.offer(packets)
+        else:
+            taken = websocket.offer(b"".join([packet.frame for packet in packets]))
+        if self.sequence == CLOSED:
+            return
+        if not taken:
             self.block()
+        elif self.sequence < self.log.head or self.deferred is not None:
+            self.scheduler.make_due(self)
 
     def close(self) -> list[EncodedPacket]:
         """End the delivery of entries, also of a broadcast under way.
@@ -145,17 +134,17 @@ class Cursor:
     def _next_chunk(self) -> list[EncodedPacket]:
         packets: list[EncodedPacket] = []
         size = 0
-        entries = self._log.read(self.sequence)
+        entries = self.log.read(self.sequence)
         while size < CHUNK_BYTES:
             if self.deferred and self.deferred[0][0] <= self.sequence:
                 _, packet = self.deferred.popleft()
-                self._deferred_bytes -= packet.size_bytes
+                self.deferred_bytes -= len(packet.encoded)
             elif (entry := next(entries, None)) is not None:
                 self.sequence, packet = entry
             else:
                 break
             packets.append(packet)
-            size += packet.size_bytes
+            size += len(packet.encoded)
         if not self.deferred:
             self.deferred = None
         return packets

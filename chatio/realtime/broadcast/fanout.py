@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from chatio.realtime.broadcast.cursor import Cursor, Sink
+from chatio.realtime.broadcast.cursor import CLOSED, Cursor, Sink
 from chatio.realtime.broadcast.encoded_log import EncodedLog
 from chatio.realtime.engineio.payload import EncodedPacket
 from chatio.realtime.limits import CHUNK_BYTES
@@ -29,6 +29,7 @@ from chatio.realtime.websocket.timeouts import TimeoutQueue
 from chatio.telemetry.counters import Histogram, LabelledCounter
 
 TICK_SECONDS: Final = 0.008
+MAX_UNOBSERVED: Final = 1000
 
 # Why a slow client is dropped: the label of the metric, and the text of the log line.
 DROPS: Final = {
@@ -43,7 +44,8 @@ class Fanout:
 
     def __init__(self, log: EncodedLog, *, slow_seconds: float) -> None:
         self.dropped = LabelledCounter(DROPS)  # slow clients
-        self.times = Histogram()  # of each entry, from `wake` to the last client that keeps up
+        self._times = Histogram()
+        self._unobserved: list[float] = []  # counted later: 0.03 µs an entry instead of 0.15
         self._log = log
         self._deliveries = 0  # to connections that have left
         self._cursors: dict[Cursor, None] = {}
@@ -66,7 +68,8 @@ class Fanout:
 
     def join(self, sink: Sink, after: int) -> Cursor:
         """From now on `sink` receives each entry after number `after` that the log still has, in order."""
-        cursor = Cursor(sink, self._log, self, max(after, self._log.log.tail))
+        start = max(after, self._log.log.tail)
+        cursor = Cursor(sink, self._log, self, sequence=start, started_at=start)
         self._cursors[cursor] = None
         if cursor.sequence != self._end or self._fresh:  # else the next broadcast begins where the cursor stands
             self.make_due(cursor)
@@ -89,8 +92,11 @@ class Fanout:
         """
         packets = self._log.encode_new()
         self._fresh += packets
-        self._fresh_since += [asyncio.get_running_loop().time()] * len(packets)
-        self._schedule()
+        loop = asyncio.get_running_loop()
+        self._fresh_since += [loop.time()] * len(packets)
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            loop.call_soon(self._tick)
 
     def send_volatile(self, packet: EncodedPacket, *, but: Sink | None = None) -> None:
         """Send `packet`, which is not of the log, to each caught-up client in its next send, but not to `but`."""
@@ -104,6 +110,17 @@ class Fanout:
         Every cursor knows how many it was given: nothing is counted at a delivery. 0.6 ms at 10,000 connections.
         """
         return self._deliveries + sum(cursor.sequence - cursor.started_at for cursor in self._cursors)
+
+    @property
+    def times(self) -> Histogram:
+        """The time of each entry from `wake` to the last client that keeps up."""
+        self._observe()
+        return self._times
+
+    def _observe(self) -> None:
+        for seconds in self._unobserved:
+            self._times.observe(seconds)
+        self._unobserved.clear()
 
     # Called by cursors
 
@@ -172,8 +189,9 @@ class Fanout:
                     return False
             self._begin, self._broadcast = end, None
             now = clock()
-            for since in self._since:
-                self.times.observe(now - since)
+            self._unobserved += [now - since for since in self._since]
+            if len(self._unobserved) > MAX_UNOBSERVED:
+                self._observe()
         return True
 
     def _give_chunks(self, clock: Callable[[], float], ends: float) -> bool:
@@ -183,14 +201,12 @@ class Fanout:
                 return False
             cursor = self._due.popleft()
             cursor.is_due = False
-            if cursor.is_closed or cursor.is_blocked:
+            if cursor.sequence == CLOSED or cursor.is_blocked:
                 continue
-            if cursor.has_fallen_off:
+            if cursor.sequence < self._log.log.tail:
                 self.drop(cursor, "fell_off_log")
-                continue
-            cursor.give_chunk()
-            if not cursor.is_closed and not cursor.is_blocked and cursor.has_more:
-                self.make_due(cursor)
+            else:
+                cursor.give_chunk()
         return True
 
     def _begin_broadcast(self) -> bool:
@@ -209,8 +225,8 @@ class Fanout:
         self._end = self._begin + len(frames)
         self._run = b"".join([*frames, *(packet.frame for packet, _ in self._extra)])
         self._broadcast = iter(list(self._cursors))
-        for cursor in self._blocked:
-            if cursor.has_fallen_off:
+        for cursor in list(self._blocked):
+            if cursor.sequence < self._log.log.tail:
                 self.drop(cursor, "fell_off_log")
         return True
 

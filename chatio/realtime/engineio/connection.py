@@ -203,9 +203,7 @@ class Connection:
         self._write_now(packet)
 
     def offer(self, packets: list[EncodedPacket]) -> bool:
-        """Send entries of the log. False if they wait: the subscription is told when the client took them."""
-        if self.websocket is not None:
-            return self.websocket.offer(b"".join([packet.frame for packet in packets]))
+        """Send entries of the log to a polling client. False: the subscription is told when it took them."""
         for packet in packets:
             self._write_now(packet)
         return False

@@ -144,11 +144,12 @@ class RealtimeHandler(BoundedBodyHandler):
         if self._was_refused() or connection is None:
             return
         try:
-            for count, raw in enumerate(bytes(self.body).decode().split(SEPARATOR), 1):
+            body = bytes(self.body)
+            for count, raw in enumerate(body.decode().split(SEPARATOR), 1):
                 connection.receive(raw)
                 if count % PACKETS_PER_TURN == 0:
                     await asyncio.sleep(0)
-            connection.input_read(len(self.body) + HEAD_BYTES)
+            connection.input_read(len(body) + HEAD_BYTES)
             if connection.received.is_full and not connection.closing:
                 await connection.received.until_room()
         except (ProtocolError, UnicodeDecodeError):
@@ -209,7 +210,8 @@ class RealtimeHandler(BoundedBodyHandler):
 
     async def _open_websocket(self) -> None:
         accept, session, engine = accept_value(self.request.headers), self.session, self.engine
-        if accept is None or isinstance(self.http.stream, SSLIOStream):  # TLS ends at a proxy
+        http: Any = self.request.connection
+        if accept is None or isinstance(http.stream, SSLIOStream):  # TLS ends at a proxy
             raise http_errors.bad_request()
         if session is not None:
             upgrade = Upgrade(engine, session)

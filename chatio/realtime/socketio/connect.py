@@ -13,6 +13,7 @@ from typing import Any
 
 from socketio.exceptions import ConnectionRefusedError as ConnectRefused
 
+from chatio.realtime.broadcast.fanout import Fanout
 from chatio.realtime.close_reasons import CONNECT_TIMEOUT, TRY_AGAIN_LATER, CloseReason
 from chatio.realtime.engineio.connection import Stage
 from chatio.realtime.engineio.packets import ProtocolError
@@ -28,7 +29,7 @@ from chatio.realtime.limits import (
     SESSION_ID_BYTES,
 )
 from chatio.realtime.log import report
-from chatio.realtime.socketio.manager import Manager, Peer
+from chatio.realtime.socketio.manager import LogStart, Manager, Peer
 from chatio.realtime.socketio.packets import PacketType, encode
 from chatio.realtime.websocket.timeouts import TimeoutQueue
 
@@ -65,6 +66,7 @@ class Connector:
         self._manager = manager
         self._call = call
         self._environ = environ
+        self.fanouts: dict[str, Fanout] = {}  # by namespace
         # Connections in no namespace; with a refused CONNECT; to be closed for a while.
         self.unconnected: TimeoutQueue[Peer] = TimeoutQueue(
             connect_timeout, lambda peer: peer.connection.refuse(CONNECT_TIMEOUT)
@@ -115,19 +117,28 @@ class Connector:
             connection.write(packet)
         if peer.deferred:
             asyncio.get_running_loop().call_later(CONNECT_GAP_SECONDS, self._release, peer, namespace)
-        else:
-            self._release(peer, namespace)
+            return
+        peer.connecting = None
+        self._follow(peer, namespace)
+
+    def follow(self, sid: str, namespace: str, after: int, pid: str) -> None:
+        """See `Server.follow`."""
+        peer = self._manager.peers.get(self._manager.rooms[namespace][None][sid])
+        if peer is not None:
+            peer.log_start = LogStart(self.fanouts[namespace], after, pid)
 
     def _release(self, peer: Peer, namespace: str) -> None:
         """Send the packets that were deferred behind a CONNECT answer, and then the log, unless that was done."""
         if peer.connecting != namespace:
             return
-        connection, start, deferred = peer.connection, peer.log_start, peer.deferred
-        peer.connecting, peer.log_start = None, None
-        if deferred:
-            peer.deferred = []
-            for packet in deferred:
-                connection.write(packet)
+        deferred, peer.deferred = peer.deferred, []
+        peer.connecting = None
+        for packet in deferred:
+            peer.connection.write(packet)
+        self._follow(peer, namespace)
+
+    def _follow(self, peer: Peer, namespace: str) -> None:
+        connection, start, peer.log_start = peer.connection, peer.log_start, None
         if start is not None and namespace in peer.sids and connection.stage < Stage.CLOSING:
             cursor = connection.subscription = start.fanout.join(connection, start.after)
             peer.following = namespace, start.fanout, cursor

@@ -9,7 +9,7 @@ an event that has no handler is acknowledged as if it were a success.
 import asyncio
 from collections.abc import Callable, Collection
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, NamedTuple
 
 from chatio.realtime.close_reasons import protocol_violation
 from chatio.realtime.engineio.connection import Connection
@@ -31,21 +31,13 @@ def ack_requested() -> bool:
     return _ack_requested.get()
 
 
-class Handlers:
-    """The application's handlers: the library's own registers, and the namespaces that need none."""
+class Handlers(NamedTuple):
+    """The application's handlers, in the library's own registers."""
 
-    def __init__(
-        self,
-        functions: dict[str, dict[str, Callable[..., Any]]],
-        namespaces: dict[str, Any],
-        open_namespaces: Collection[str],
-        not_handled: object,
-    ) -> None:
-        """`functions` by namespace and event, class-based `namespaces` by name."""
-        self.functions = functions
-        self.namespaces = namespaces
-        self.open_namespaces = open_namespaces
-        self.not_handled = not_handled
+    functions: dict[str, dict[str, Callable[..., Any]]]  # by namespace and event
+    namespaces: dict[str, Any]  # class-based, by name
+    open_namespaces: Collection[str]  # that need no handler
+    not_handled: object
 
 
 class Dispatcher:
@@ -91,7 +83,9 @@ class Dispatcher:
             peer.partial = None
             kind, namespace = packet.kind, packet.namespace
             if kind is PacketType.CONNECT:
-                await self.connector.connect(peer, namespace, packet.data, is_served=self._serves(namespace))
+                functions, namespaces, open_namespaces, _ = self._handlers
+                is_served = namespace in namespaces or namespace in functions or namespace in open_namespaces
+                await self.connector.connect(peer, namespace, packet.data, is_served=is_served)
             elif namespace not in peer.sids:
                 if peer not in self.connector.refused:  # else sent before the client knew that it is refused
                     connection.refuse(protocol_violation("Socket.IO: not connected"))
@@ -107,14 +101,6 @@ class Dispatcher:
             connection.refuse(protocol_violation(f"Socket.IO: {error}"))
 
     # Handlers
-
-    def _serves(self, namespace: str) -> bool:
-        handlers = self._handlers
-        return (
-            namespace in handlers.namespaces
-            or namespace in handlers.functions
-            or namespace in handlers.open_namespaces
-        )
 
     async def _event(self, peer: Peer, packet: Packet) -> None:
         """Run the handler of an event and send its ack. An exception is reported, and acknowledged as one."""

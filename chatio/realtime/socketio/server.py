@@ -18,7 +18,7 @@ from chatio.realtime.limits import BEFORE_CONNECT_BYTES
 from chatio.realtime.log import library_logger
 from chatio.realtime.options import RealtimeOptions
 from chatio.realtime.socketio.dispatch import Dispatcher, Handlers
-from chatio.realtime.socketio.manager import LogStart, Manager
+from chatio.realtime.socketio.manager import Manager
 from chatio.realtime.socketio.packets import encode_event
 
 
@@ -39,7 +39,9 @@ class Server(SocketIOServer):  # type: ignore[misc]
             connect_timeout=options.connect_timeout,
         )
         self._connector = dispatcher.connector
-        self._fanouts: dict[str, Fanout] = {}
+        # follow(sid, namespace, after, pid): send the namespace's log to `sid` from behind entry number `after`,
+        # until the client leaves the namespace. For its connect handler; `pid` goes into the CONNECT answer.
+        self.follow = self._connector.follow
         self._drain = Drain(self.eio)
 
     def _engineio_server_class(self) -> Callable[..., EngineServer]:
@@ -61,17 +63,8 @@ class Server(SocketIOServer):  # type: ignore[misc]
         """
 
         encoded = EncodedLog(log, event, partial(encode_event, namespace))
-        fanout = self._fanouts[namespace] = Fanout(encoded, slow_seconds=slow_client_seconds)
+        fanout = self._connector.fanouts[namespace] = Fanout(encoded, slow_seconds=slow_client_seconds)
         return fanout
-
-    def follow(self, sid: str, namespace: str, after: int, pid: str) -> None:
-        """Send the namespace's log to `sid` from behind entry number `after`, until it leaves the namespace.
-
-        For its connect handler: `pid` goes into the answer to its CONNECT, and the log follows that.
-        """
-        peer = self.manager.peers.get(self.manager.rooms[namespace][None][sid])
-        if peer is not None:
-            peer.log_start = LogStart(self._fanouts[namespace], after, pid)
 
     def send_volatile(self, namespace: str, event: str, data: dict[str, Any], *, but: str | None = None) -> None:
         """Send an event to each client that follows the namespace's log and is caught up, but not to the sid
@@ -81,7 +74,9 @@ class Server(SocketIOServer):  # type: ignore[misc]
         """
         excepted = None if but is None else self.manager.peer_of(but, namespace)
         packet = encode_event(namespace, [event, data])
-        self._fanouts[namespace].send_volatile(packet, but=None if excepted is None else excepted.connection)
+        self._connector.fanouts[namespace].send_volatile(
+            packet, but=None if excepted is None else excepted.connection
+        )
 
     # Clients
 

@@ -245,21 +245,28 @@ class WebSocket:
             self._feed(data)
 
     def _feed(self, data: bytes) -> None:
-        reader = self._reader or FrameReader()
+        reader, listener = self._reader or FrameReader(), self.listener
         try:
-            for opcode, payload in reader.feed(data, self.listener.max_input_bytes):
-                self._handle(opcode, payload)
+            for opcode, payload in reader.feed(data, listener.max_input_bytes):
+                if opcode == TEXT:
+                    listener.message_received(payload.decode())
+                elif opcode != PONG:
+                    self._handle(opcode, payload)
                 if self._state is not State.OPEN:
                     return
+        except UnicodeDecodeError:
+            self._fail(protocol_violation("WebSocket: UTF-8", INVALID_DATA))
         except FrameError as error:
             self._fail(protocol_violation(f"WebSocket: {error}", error.code))
-            return
         except Exception as error:
             report("reading a WebSocket", error)
             self._lose(protocol_violation("internal error"))
-            return
-        self._reader = None if reader.idle else reader
-        self.listener.input_read(len(data))
+        else:
+            if reader.error is not None:
+                self._fail(protocol_violation(f"WebSocket: {reader.error}", reader.error.code))
+                return
+            self._reader = None if reader.is_idle else reader
+            listener.input_read(len(data))
 
     def _handle(self, opcode: int, payload: bytes) -> None:
         if opcode == PING:
@@ -267,13 +274,7 @@ class WebSocket:
         elif opcode == CLOSE:
             self.close(close_code(payload))
             self.listener.connection_lost(None)
-        elif opcode == TEXT:
-            try:
-                text = payload.decode()
-            except UnicodeDecodeError:
-                raise FrameError(INVALID_DATA, "UTF-8") from None
-            self.listener.message_received(text)
-        elif opcode != PONG:
+        else:
             self.listener.message_received(payload)
 
     def _fail(self, reason: CloseReason) -> None:

@@ -11,7 +11,8 @@ import pytest
 from tornado.netutil import bind_sockets
 
 import chatio.server.listen as listen_module
-from chatio.server.listen import CannotListen, Listener, listen, shown
+from chatio.server.accept import Listener
+from chatio.server.listen import CannotListen, listen, shown
 
 # Tornado does not close the socket that it could not bind; a process that cannot listen ends anyway.
 left_to_the_garbage_collector = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")

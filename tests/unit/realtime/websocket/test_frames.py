@@ -23,7 +23,11 @@ LIMIT = 70_000
 
 
 def read(data: bytes, limit: int = LIMIT) -> list[tuple[int, bytes]]:
-    return list(FrameReader().feed(data, limit))
+    reader = FrameReader()
+    messages = reader.feed(data, limit)
+    if reader.error is not None:
+        raise reader.error
+    return messages
 
 
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 65_535, 65_536])
@@ -62,19 +66,19 @@ def test_bytes_may_come_in_any_pieces(cuts: list[int]) -> None:
     )
     reader, got, at = FrameReader(), [], 0
     for cut in [*cuts, len(data)]:
-        got += list(reader.feed(data[at : at + cut], LIMIT))
+        got += reader.feed(data[at : at + cut], LIMIT)
         at += cut
     assert got == [(1, b"one"), (2, b"2" * 200), (1, b"three")]
-    assert reader.idle
+    assert reader.is_idle
 
 
 def test_reader_is_idle_only_between_messages() -> None:
     reader: Any = FrameReader()
-    assert reader.idle
-    list(reader.feed(client_frame(1, b"a", fin=False), LIMIT))
-    assert not reader.idle
-    list(reader.feed(client_frame(0, b"b") + b"\x81", LIMIT))
-    assert not reader.idle
+    assert reader.is_idle
+    reader.feed(client_frame(1, b"a", fin=False), LIMIT)
+    assert not reader.is_idle
+    reader.feed(client_frame(0, b"b") + b"\x81", LIMIT)
+    assert not reader.is_idle
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,17 @@
-"""TCP connection limit per client address, for HTTP; a WebSocket counts as a chat connection, and not here.
+"""Accepting TCP connections, within the resources of the process and the limit per client address.
 
 Each connection takes a file descriptor. Without the limit, one client that opens connections and sends nothing
-would take all of them, and no other client could connect.
+would take all of them, and no other client could connect. A WebSocket counts as a chat connection, and not here.
 """
 
+import errno
+import logging
+import socket
 from collections.abc import Callable
 from typing import Any
 
 from tornado.httpserver import HTTPServer
+from tornado.ioloop import IOLoop
 from tornado.iostream import IOStream
 
 from chatio.throttling.client_ip import Network, is_trusted, rate_limit_key
@@ -15,6 +19,39 @@ from chatio.throttling.concurrency import ConcurrencyLimit
 
 # A polling client has one for its GET and one for its POST, and its page one for REST.
 CONNECTIONS_PER_CLIENT = 3
+
+
+logger = logging.getLogger("chatio")
+
+# Errors of an accept when the process or the system has no resources for another connection. The server then
+# accepts no connection for this long, as asyncio's own servers do (ACCEPT_RETRY_DELAY).
+_NO_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_PAUSE_SECONDS = 1.0
+
+
+class Listener(socket.socket):
+    """A listening socket that pauses where Tornado's loop would spin, with a traceback at each turn."""
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        try:
+            return super().accept()
+        except OSError as error:
+            if error.errno not in _NO_RESOURCES:
+                raise
+            logger.error(  # noqa: TRY400
+                "No connection is accepted for %g s: %s",
+                _PAUSE_SECONDS,
+                error.strerror,
+                extra={"event": "no_room", "seconds": _PAUSE_SECONDS, "reason": error.strerror},
+            )
+            loop = IOLoop.current()
+            loop.update_handler(self, 0)
+            loop.call_later(_PAUSE_SECONDS, self._accept_again)
+            raise BlockingIOError from None  # to Tornado: no connection is waiting
+
+    def _accept_again(self) -> None:
+        if self.fileno() >= 0:
+            IOLoop.current().update_handler(self, IOLoop.READ)
 
 
 class LimitedHTTPServer(HTTPServer):

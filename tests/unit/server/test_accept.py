@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from tornado.web import Application
 
 from chatio.realtime import create_server
-from chatio.server.connection_limit import LimitedHTTPServer
+from chatio.server.accept import LimitedHTTPServer
 from chatio.throttling.client_ip import parse_networks
 from tests.client.wire import SOCKET_IO, Http, Ws, soon, until
 
