@@ -11,7 +11,8 @@ import socket
 import time
 from collections.abc import Callable
 
-from benchmarks.load.wire import PONG, MessageFrames, sequence_of
+from benchmarks.load.wire import MessageFrames, sequence_of
+from tests.client.protocol import PONG
 
 _BUFFER_BYTES = 1 << 16  # more than arrives between two sweeps, less than a socket holds
 _SWEEP_SECONDS = 0.02

@@ -5,18 +5,39 @@ it.
 """
 
 import asyncio
-import base64
 import json
-import os
 import struct
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple, TypeVar
 
 from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
 from chatio.server.serve import HTTP_SERVER_OPTIONS
+from tests.client.protocol import ENGINE_IO, SOCKET_IO, client_frame, http_request, text, websocket_request
+
+__all__ = [
+    "ENGINE_IO",
+    "PATIENCE_SECONDS",
+    "SOCKET_IO",
+    "Answer",
+    "Closed",
+    "Http",
+    "Ws",
+    "client_frame",
+    "cut_all",
+    "join",
+    "leftovers",
+    "open_polling",
+    "open_ws",
+    "request",
+    "serving",
+    "soon",
+    "text",
+    "until",
+]
 
 T = TypeVar("T")
 PATIENCE_SECONDS = 5.0
@@ -31,10 +52,10 @@ async def soon(awaitable: Awaitable[T], seconds: float = PATIENCE_SECONDS) -> T:
 async def serving(handler: type[RequestHandler], path: str = "/socket.io/") -> AsyncIterator[int]:
     """A real server on a real port, which is yielded."""
     server = HTTPServer(Application([(path, handler)]), **HTTP_SERVER_OPTIONS)
-    server.listen(0, address="127.0.0.1")
-    port = next(iter(server._sockets.values())).getsockname()[1]
+    sockets = bind_sockets(0, "127.0.0.1")
+    server.add_sockets(sockets)
     try:
-        yield port
+        yield sockets[0].getsockname()[1]
     finally:
         server.stop()
         cut_all()
@@ -46,15 +67,30 @@ async def serving(handler: type[RequestHandler], path: str = "/socket.io/") -> A
 
 
 class Answer(NamedTuple):
-    """An HTTP answer."""
+    """An HTTP answer; the names of its headers, which are in `fields` as they came, are in lower case."""
 
     status: int
-    headers: dict[str, str]
+    fields: list[tuple[str, str]]
     body: bytes
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return dict(self.fields)
+
+    def header(self, name: str) -> str | None:
+        """The one value of a header; two of one name are a defect wherever this is asked."""
+        values = [value for other, value in self.fields if other == name]
+        assert len(values) <= 1, f"{name} stands there {len(values)} times"
+        return values[0] if values else None
 
     @property
     def text(self) -> str:
         return self.body.decode()
+
+    @property
+    def json(self) -> Any:
+        assert self.header("content-type") == "application/json; charset=utf-8"
+        return json.loads(self.body)
 
 
 _OPENED: "set[Http]" = set()
@@ -83,19 +119,14 @@ class Http:
         return cls(*await soon(asyncio.open_connection("127.0.0.1", port)))
 
     def send(self, method: str, target: str, body: bytes | None = None, **headers: str) -> None:
-        lines = [f"{method} {target} HTTP/1.1", "Host: localhost"]
-        lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
-        if body is not None and "Content_Length" not in headers and "Transfer_Encoding" not in headers:
-            lines.append(f"Content-Length: {len(body)}")
-        self.writer.write("\r\n".join([*lines, "", ""]).encode() + (body or b""))
+        self.writer.write(http_request(method, target, body, **headers))
 
-    async def answer(self) -> Answer:
-        head = (await soon(self.reader.readuntil(b"\r\n\r\n"))).decode().split("\r\n")
-        headers = {
-            name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:] if line)
-        }
-        body = await soon(self.reader.readexactly(int(headers.get("content-length", "0"))))
-        return Answer(int(head[0].split()[1]), headers, body)
+    async def answer(self, *, to_head: bool = False) -> Answer:
+        """The next answer. One to HEAD has the length of a body, and none."""
+        first, *lines = (await soon(self.reader.readuntil(b"\r\n\r\n"))).decode("latin-1").split("\r\n")[:-2]
+        fields = [(name.lower(), value.strip()) for name, _, value in (line.partition(":") for line in lines)]
+        length = 0 if to_head else int(dict(fields).get("content-length", "0"))
+        return Answer(int(first.split()[1]), fields, await soon(self.reader.readexactly(length)))
 
     async def request(self, method: str, target: str, body: bytes | None = None, **headers: str) -> Answer:
         self.send(method, target, body, **headers)
@@ -127,28 +158,6 @@ async def request(port: int, method: str, target: str, body: bytes | None = None
         http.close()
 
 
-def client_frame(
-    opcode: int, payload: bytes, *, fin: bool = True, masked: bool = True, reserved: int = 0
-) -> bytes:
-    """A frame as a client sends it, or, on purpose, as it must not."""
-    first = (0x80 if fin else 0) | reserved << 4 | opcode
-    size, bit = len(payload), 0x80 if masked else 0
-    if size < 126:
-        head = bytes((first, bit | size))
-    elif size < 1 << 16:
-        head = struct.pack(">BBH", first, bit | 126, size)
-    else:
-        head = struct.pack(">BBQ", first, bit | 127, size)
-    if not masked:
-        return head + payload
-    mask = int.from_bytes((b"mask" * (size // 4 + 1))[:size])
-    return head + b"mask" + (int.from_bytes(payload) ^ mask).to_bytes(size)
-
-
-def text(message: str) -> bytes:
-    return client_frame(1, message.encode())
-
-
 class Closed(Exception):
     """The server closed the WebSocket, with `code` if it said one."""
 
@@ -171,14 +180,7 @@ class Ws:
     @classmethod
     async def over(cls, http: Http, target: str, early: bytes = b"", **headers: str) -> "Ws":
         """The same on a connection that is open."""
-        key = base64.b64encode(os.urandom(16)).decode()
-        wanted = {
-            "Upgrade": "websocket",
-            "Connection": "Upgrade",
-            "Sec_WebSocket_Key": key,
-            "Sec_WebSocket_Version": "13",
-        } | headers
-        http.send("GET", target, None, **wanted)
+        http.writer.write(websocket_request(target, **headers))
         if early:
             http.writer.write(early)
         status = int((await soon(http.reader.readuntil(b"\r\n\r\n"))).split()[1])
@@ -240,10 +242,6 @@ class Ws:
         """The well-behaved end."""
         self.raw(client_frame(8, struct.pack(">H", 1000)))
         self.http.close()
-
-
-SOCKET_IO = "/socket.io/?EIO=4&transport="
-ENGINE_IO = "/engine.io/?EIO=4&transport="
 
 
 async def open_ws(port: int, base: str = SOCKET_IO) -> Ws:

@@ -17,7 +17,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from itertools import count
 from typing import Any, NamedTuple
 
-from benchmarks.load.wire import token
+from tests.client.protocol import token
 from tests.system.people import Person
 from tests.system.server import SECRET, ServerProcess
 
@@ -52,7 +52,7 @@ class ProbedServer(ServerProcess):
 @asynccontextmanager
 async def crowd(size: int, port: Port) -> AsyncIterator[list[Person]]:
     """`size` people, who are all in the chat."""
-    people = [Person(token(SECRET, number), port, port.is_open) for number in range(size)]
+    people = [Person(token(SECRET, str(number)), port, port.is_open) for number in range(size)]
     living = []
     for person in people:
         living.append(asyncio.create_task(person.live()))

@@ -6,7 +6,7 @@ import random
 import re
 from collections.abc import Callable
 
-from benchmarks.load.wire import PONG, frame, websocket_request
+from tests.client.protocol import PONG, connect_packet, plain_frame, websocket_request
 
 _ID = re.compile(rb'"id":"([^"]+)"')
 _RECEIVE = b'42/chat,["receive-message"'
@@ -121,8 +121,7 @@ class Person(asyncio.Protocol):
         elif payload == b"2":
             self._write(PONG)
         elif payload[:2] == b"0{":
-            auth = {"token": self._token, **self._memory}
-            self._write(frame(b"40/chat," + json.dumps(auth).encode()))
+            self._write(plain_frame(connect_packet(self._token, **self._memory)))
         elif payload.startswith(_CONNECTED):
             self._memory["pid"] = json.loads(payload[len(_CONNECTED) :])["pid"]
             self.joins += 1
@@ -147,7 +146,7 @@ class Person(asyncio.Protocol):
         self._next_ack += 1
         self._in_flight[self._next_ack] = message_id
         event = ["send-message", {"id": message_id, "content": self._unacked[message_id]}]
-        self._write(frame(f"42/chat,{self._next_ack}{json.dumps(event)}".encode()))
+        self._write(plain_frame(f"42/chat,{self._next_ack}{json.dumps(event)}".encode()))
 
     def _write(self, data: bytes) -> None:
         if self._transport is not None:

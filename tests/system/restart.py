@@ -14,8 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jwt
-
+from tests.client.protocol import token
 from tests.system.js import JsClients
 from tests.system.server import PATIENCE_SECONDS, await_until
 
@@ -49,7 +48,7 @@ def run(url: str, key: str, restart: Callable[[], object], *, clients: int, newc
     with JsClients() as js:
         names = [f"client {number}" for number in range(clients)]
         for number, name in enumerate(names):
-            js.open(name, url, _token(name, key), transports=TRANSPORTS[number % 3], **OPTIONS)
+            js.open(name, url, token(key, name), transports=TRANSPORTS[number % 3], **OPTIONS)
         for name in names:
             js.expect(name, "connect")
             js.collect(name)
@@ -59,7 +58,7 @@ def run(url: str, key: str, restart: Callable[[], object], *, clients: int, newc
         restarting.start()
         fresh = [f"new {number}" for number in range(newcomers)]
         for number, name in enumerate(fresh):
-            js.open(name, url, _token(name, key), transports=TRANSPORTS[number % 3], **OPTIONS)
+            js.open(name, url, token(key, name), transports=TRANSPORTS[number % 3], **OPTIONS)
             sent = _speak(js, BEATS_MEANWHILE // newcomers, sent)
         restarting.join()
         for name in names:
@@ -94,11 +93,6 @@ def _speak(js: JsClients, beats: int, sent: int) -> int:
         js.say("client 0", str(uuid.uuid4()), f"message {number}")
         time.sleep(BEAT_SECONDS)
     return sent + beats
-
-
-def _token(name: str, key: str) -> str:
-    claims = {"id": name, "sub": name, "name": name, "email": f"{name}@chat.test", "iat": 1, "exp": 4_000_000_000}
-    return jwt.encode(claims, key)
 
 
 if __name__ == "__main__":

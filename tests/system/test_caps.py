@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.client.protocol import websocket_request
 from tests.system.js import JsClients
 from tests.system.server import REAL_COMMAND, ServerProcess
 from tests.system.test_chat import page_message, transports
@@ -20,11 +21,7 @@ HANDSHAKE = "/socket.io/?EIO=4&transport=polling"
 def websocket(port: int) -> Iterator[None]:
     """A connection that is never heard of again."""
     with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
-        connection.sendall(
-            b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
-            b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-            b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
-        )
+        connection.sendall(websocket_request())
         assert connection.recv(64).startswith(b"HTTP/1.1 101")
         yield
 

@@ -25,7 +25,8 @@ from chatio.realtime import RealtimeOptions, Server, create_server
 from chatio.server.lifecycle import Phase
 from handlers.chat.namespace import NAMESPACE, ChatNamespace
 from handlers.chat.session_expiry import SessionExpiry
-from tests.client.wire import Ws, client_frame, join, serving, text
+from tests.client.protocol import client_frame, text, websocket_request
+from tests.client.wire import Ws, join, serving
 from tests.paths import ROOT
 from tests.system.js import JsClients
 from tests.system.leaving import restart, storm
@@ -39,10 +40,6 @@ QUICKLY: dict[str, Any] = {"reconnectionDelay": 20, "reconnectionDelayMax": 50, 
 WAYS = pytest.mark.parametrize("transports", [["websocket"], ["polling"], ["polling", "websocket"]], ids="-".join)
 GRACE_SECONDS = 10
 LENGTH_100 = b"Host: x\r\nContent-Length: 100\r\n\r\n"
-WEBSOCKET = (
-    b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
-    b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
-)
 HANDSHAKE = "/socket.io/?EIO=4&transport=polling"
 
 
@@ -128,7 +125,7 @@ def test_while_it_leaves_who_comes_is_answered_503_and_who_is_there_is_served(gr
             assert answer.headers["Retry-After"] == "2"
             assert answer.headers["Access-Control-Allow-Origin"] == "http://localhost:5173"
         with socket.create_connection(("127.0.0.1", graceful.port), timeout=10) as connection:
-            connection.sendall(WEBSOCKET)
+            connection.sendall(websocket_request())
             assert connection.recv(4096).startswith(b"HTTP/1.1 503")
         assert get_text(graceful, f"{HANDSHAKE}&sid={sid}") == "1"  # the goodbye, to who was there
 
@@ -294,7 +291,7 @@ def test_whatever_strangers_do_it_ends_in_time(graceful: ServerProcess, js: JsCl
             connect(f"POST {HANDSHAKE}&sid={polling_session(graceful)} HTTP/1.1\r\n".encode() + LENGTH_100 + b"4")
             half = connect(b"GET /user HTTP/1.1\r\nHost: x\r\n\r\n")
             half.shutdown(socket.SHUT_WR)
-            connect(WEBSOCKET)  # never reads, never says goodbye
+            connect(websocket_request())  # never reads, never says goodbye
         body = b'{"email":"ann@chat.test","password":"wrong"}'
         for _ in range(40):
             connect(b"POST /login HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.client.protocol import websocket_request
 from tests.paths import ROOT
 from tests.system import restart
 from tests.system.js import JsClients
@@ -41,8 +42,7 @@ os.execv(sys.argv[1], sys.argv[1:])
 
 
 REQUESTS = [
-    b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
-    b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n",
+    websocket_request(),
     b"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: x\r\n\r\n",
     b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n",
     b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n",

@@ -1,13 +1,13 @@
 """Sockets end with their tokens: official clients against `python main.py`."""
 
 import time
-import uuid
 from collections.abc import Iterator
 from typing import Any
 
 import jwt
 import pytest
 
+from tests.client.protocol import token
 from tests.system.js import JsClients
 from tests.system.server import SECRET, ServerProcess
 from tests.system.test_chat import claims_of, page_message, transports
@@ -34,10 +34,8 @@ def lasting() -> Iterator[ServerProcess]:
 
 
 def token_of(name: str, *, seconds: int = 3600, **claims: Any) -> str:
-    """A token of somebody whom no server has registered."""
-    now = int(time.time())
-    sound = {"id": name, "sub": name, "name": name, "email": f"{name}@chat.test", "jti": uuid.uuid4().hex}
-    return jwt.encode({**sound, "iat": now, "exp": now + seconds, **claims}, SECRET)
+    """A token of a user whom no server has registered."""
+    return token(SECRET, name, **{"exp": int(time.time()) + seconds, **claims})
 
 
 def bearer(token: str) -> dict[str, str]:

@@ -3,11 +3,10 @@
 import asyncio
 import json
 import re
-import time
 
-import jwt
 import pytest
 
+from tests.client.protocol import token
 from tests.client.wire import Ws, join, until
 from tests.system.server import SECRET, ServerProcess
 
@@ -15,14 +14,8 @@ SLOW, QUICK, MESSAGES, CHARS = 40, 5, 1250, 9600  # more than the kernel keeps f
 MOST_GROWTH_BYTES = 16 * 2**20
 
 
-def token(number: int) -> str:
-    now = int(time.time())
-    claims = {"id": str(number), "sub": str(number), "name": f"P{number}", "email": f"p{number}@chat.test"}
-    return jwt.encode({**claims, "iat": now, "exp": now + 3600}, SECRET)
-
-
 async def connect(server: ServerProcess, number: int) -> Ws:
-    return await join(server.port, "/chat", {"token": token(number)})
+    return await join(server.port, "/chat", {"token": token(SECRET, str(number))})
 
 
 async def read_contents(ws: Ws, count: int) -> list[str]:

@@ -1,14 +1,13 @@
 """Limits on a running server: who guesses and who floods, and everybody else beside them."""
 
 import json
-import time
 import uuid
 from collections.abc import Iterator
 from typing import Any
 
-import jwt
 import pytest
 
+from tests.client.protocol import token
 from tests.client.wire import open_ws
 from tests.system.js import JsClients
 from tests.system.server import SECRET, ServerProcess
@@ -38,16 +37,9 @@ def contents(received: list[list[Any]]) -> list[str]:
     return [message["content"] for message, _ in received]
 
 
-def token_of(name: str) -> str:
-    """Signed as the server's own, for who need not be registered."""
-    now = int(time.time())
-    claims = {"id": name, "sub": name, "name": name, "email": f"{name}@chat.test", "iat": now, "exp": now + 3600}
-    return jwt.encode(claims, SECRET)
-
-
 def join(js: JsClients, server: ServerProcess, *names: str, **options: Any) -> None:
     for name in names:
-        js.open(name, server.url, token_of(name.partition(" ")[0]), **{**WEBSOCKET, **options})
+        js.open(name, server.url, token(SECRET, name.partition(" ")[0]), **{**WEBSOCKET, **options})
         js.expect(name, "connect")
 
 
@@ -131,10 +123,10 @@ def test_two_hundred_messages_with_retries_are_slowed_down_and_none_is_lost(
 ) -> None:
     """`retries` takes a refusal for an answer, so whoever waits for each ack is not refused."""
     with ServerProcess(RATE_LIMITS="on", MESSAGES_PER_SECOND="50", PERSON_MESSAGES_PER_SECOND="60") as server:
-        js.open("bob", server.url, token_of("bob"), **WEBSOCKET)
+        js.open("bob", server.url, token(SECRET, "bob"), **WEBSOCKET)
         js.expect("bob", "connect")
         options: dict[str, Any] = {"transports": transports, "retries": 3, "ackTimeout": 5000}
-        js.open("ann", server.url, token_of("ann"), **options)
+        js.open("ann", server.url, token(SECRET, "ann"), **options)
         messages = spoken(200)
         js.collect("ann")
         for message in messages:  # before it is connected: they wait with the client
@@ -167,7 +159,7 @@ def test_no_event_is_free(limited: ServerProcess, js: JsClients, event: list[Any
     for _ in range(1000):
         js.emit("eve", *event, nonsense=event[0] == "no such event")
     assert js.expect("eve", "disconnect")[0][0] in ("transport close", "transport error")
-    js.open("ann", limited.url, token_of("ann"), **WEBSOCKET)
+    js.open("ann", limited.url, token(SECRET, "ann"), **WEBSOCKET)
     js.expect("ann", "connect")
 
 
@@ -178,7 +170,7 @@ def test_a_renewal_beyond_the_pace_is_refused_aloud(js: JsClients, *, has_ack: b
         join(js, server, "ann")
         asked = [f"renewal {n}" for n in range(100)]  # 10 are taken at once, and coming in was 5 of them
         for ack in asked:
-            js.emit("ann", "renew", {"token": token_of("ann")}, ack=ack if has_ack else None)
+            js.emit("ann", "renew", {"token": token(SECRET, "ann")}, ack=ack if has_ack else None)
         if has_ack:
             answers = [js.expect("ann", f"ack:{ack}")[0][0] for ack in asked]
         else:
@@ -192,7 +184,7 @@ def test_a_renewal_beyond_the_pace_is_refused_aloud(js: JsClients, *, has_ack: b
 @pytest.mark.direct("a WebSocket of its own making")
 async def test_who_leaves_and_comes_in_over_and_over_is_closed_without_a_word(limited: ServerProcess) -> None:
     """Each time a token is checked and messages are sent. Never a CONNECT_ERROR: a page would stay dead."""
-    coming_in = "40/chat," + json.dumps({"token": token_of("eve")})
+    coming_in = "40/chat," + json.dumps({"token": token(SECRET, "eve")})
     ws = await open_ws(limited.port)
     ws.send(*[coming_in, "41/chat,"] * 100)
     answers = []

@@ -9,11 +9,11 @@ import asyncio
 import sys
 import time
 
+from tests.client.protocol import token
 from tests.system.attack.abuses import ABUSES, Abuse, Scene
 from tests.system.attack.ordinary import Heard, Ordinary
-from tests.system.chaos import token
 from tests.system.js import JsClients
-from tests.system.server import ServerProcess
+from tests.system.server import SECRET, ServerProcess
 
 ABUSERS = 60
 
@@ -23,7 +23,7 @@ def run(seconds: float, abuses: tuple[Abuse, ...] = ABUSES) -> dict[str, Heard]:
     times: dict[str, Heard] = {}
     with ServerProcess(RATE_LIMITS="on", TRUSTED_PROXIES="127.0.0.1") as server, JsClients() as js:
         people = Ordinary(server, js)
-        tokens = [token(f"abuser {number}") for number in range(ABUSERS)]
+        tokens = [token(SECRET, f"abuser {number}") for number in range(ABUSERS)]
         scene = Scene(server.port, tokens, "person0@chat.test", seconds)
         people.begin()
         time.sleep(1.0)  # they come into their stride
