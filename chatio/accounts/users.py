@@ -36,22 +36,22 @@ class UserRegistry:
         self._hasher = hasher
 
     async def register(self, name: str, email: str, password: str) -> User:
-        """Add a user. Raises `InvalidInput` with every field that is wrong, `EmailAlreadyUsed`, `Overloaded`."""
+        """Add a user. Raises `InvalidInput` with every invalid field, `EmailAlreadyUsed`, `Overloaded`."""
         name, email = _checked(name, email, password)
         email_key = _email_key(email)
         if await self._store.get_by_email_key(email_key) is not None:
-            raise EmailAlreadyUsed  # spares the hash; of two at the same instant, `add` tells who was first
+            raise EmailAlreadyUsed  # without a hash; of two registrations at once `add` refuses one
         password_hash = await self._hasher.hash(password)
         user = User(str(uuid.uuid4()), name, email, email_key, password_hash)
         await self._store.add(user)
         return user
 
     async def authenticate(self, email: str, password: str) -> User:
-        """Who has these credentials. Raises `InvalidInput` when one is empty, `BadCredentials`, `Overloaded`.
+        """The user with these credentials. Raises `InvalidInput` if one is empty, `BadCredentials`, `Overloaded`.
 
-        An unknown address is refused with the same error, and after the same work, as a wrong password.
+        An unknown address raises the same error as a wrong password, and takes as long.
         """
-        # Eight spaces are a password that `register` takes.
+        # Eight spaces are a valid password.
         empty = [name for name, text in (("email", email.strip()), ("password", password)) if not text]
         if empty:
             raise InvalidInput(*(FieldError(name, "This must not be empty.") for name in empty))
@@ -114,7 +114,7 @@ def account_key(email: str) -> str:
 
 
 def _checked(name: str, email: str, password: str) -> tuple[str, str]:
-    """The name and the address as they will be kept. Raises `InvalidInput` with all that is wrong."""
+    """The name and the address as they will be stored. Raises `InvalidInput` with every invalid field."""
     errors: list[FieldError] = []
     name = name.strip()
     if fault := _name_fault(name):
@@ -141,7 +141,7 @@ def _name_fault(name: str) -> str | None:
 
 
 def password_fault(password: str) -> str | None:
-    """What is wrong with a new password; None if it may be used."""
+    """A sentence that says why `password` cannot be a new password; None if it can."""
     if len(password) not in PASSWORD_CHARS:
         return f"A password has {PASSWORD_CHARS.start} to {PASSWORD_CHARS.stop - 1} characters."
     return None

@@ -42,7 +42,7 @@ class ConnectErrorData(msgspec.Struct, frozen=True):
 
 
 class ConnectError(msgspec.Struct, frozen=True):
-    """The CONNECT_ERROR, which is final: a temporary refusal has another answer. The connection is closed soon."""
+    """The CONNECT_ERROR, for good: a temporary refusal is answered otherwise. The server closes soon after."""
 
     message: str
     data: ConnectErrorData

@@ -42,7 +42,7 @@ def _header(description: str, **schema: Any) -> Json:
 _HEADERS: Final[Json] = {
     "Access-Control-Allow-Origin": _header("The origin whose pages may read the answer, or `*`."),
     "Cache-Control": _header("Answers are not cached.", const="no-store"),
-    "X-Content-Type-Options": _header("Content-Type is to be believed.", const="nosniff"),
+    "X-Content-Type-Options": _header("Browsers must not guess another Content-Type.", const="nosniff"),
     "Retry-After": _header("Seconds after which to try again.", pattern="^[1-9][0-9]*$"),
     "WWW-Authenticate": _header("RFC 6750.", enum=["Bearer", 'Bearer error="invalid_token"']),
     "Allow": _header("The methods of this path."),

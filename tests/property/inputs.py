@@ -1,4 +1,4 @@
-"""What strangers may send, for Hypothesis to choose from, and how far it may go."""
+"""Strategies for the input of clients, and the settings of property tests."""
 
 import json
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-# One server serves all the examples of a test, and is meant to: what one leaves behind is the next one's input.
+# One server serves all examples of a test on purpose: the state that one example leaves is part of the next.
 bounded = settings(
     max_examples=150,
     deadline=None,
@@ -14,7 +14,7 @@ bounded = settings(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 
-# Half surrogate pairs too: JSON can spell them.
+# Halves of surrogate pairs too: JSON can contain them.
 any_text = st.text(st.characters(exclude_categories=()), max_size=40)
 awkward_text = st.sampled_from(
     [

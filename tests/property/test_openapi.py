@@ -1,4 +1,4 @@
-"""Schemathesis makes requests of the OpenAPI document, sound and unsound, and the server answers as it says."""
+"""Schemathesis makes valid and invalid requests of the OpenAPI document, and the answers must match it."""
 
 import time
 import uuid
@@ -18,7 +18,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from tests.documents import closed
 from tests.system.server import SECRET, ServerProcess
 
-EXAMPLES = 30  # of each operation, sound and unsound
+EXAMPLES = 30  # of each operation, valid and invalid
 
 OPERATIONS = [
     ("POST", "/register"),
@@ -33,7 +33,7 @@ OPERATIONS = [
 
 
 class Member:
-    """Somebody who has registered, and does so again under another name when they are gone."""
+    """A registered user, who registers again under another name after the account is deleted."""
 
     def __init__(self, server: ServerProcess) -> None:
         self._server = server
@@ -45,7 +45,7 @@ class Member:
         self._claims = jwt.decode(self._server.sign_up(self.name), SECRET, ["HS256"])
 
     def token(self) -> str:
-        """A new one: what ends another does not end it."""
+        """A new token, which the revocation of another does not end."""
         return jwt.encode({**self._claims, "jti": str(uuid.uuid4()), "iat": time.time()}, SECRET)
 
 
@@ -70,7 +70,7 @@ def test_the_document_is_sound(document: dict[str, Any]) -> None:
     validate(document)
 
 
-def test_all_of_the_document_is_tried(document: dict[str, Any]) -> None:
+def test_every_operation_of_the_document_is_tried(document: dict[str, Any]) -> None:
     described = [(method.upper(), path) for path, item in document["paths"].items() for method in item]
     assert sorted(described) == sorted([*OPERATIONS, *{("OPTIONS", path) for _, path in OPERATIONS}])
 
@@ -104,7 +104,7 @@ def test_every_answer_is_in_the_document(
 
 
 def schema_of(document: dict[str, Any], server: ServerProcess) -> Any:
-    """The document, strict in what is answered: more fields than it names are too many."""
+    """The document, in which an answer may have no fields but those that it names."""
     load_all_checks()
     taken = frozenset({"Registration", "Credentials", "PasswordChange", "Confirmation"})
     components = {**document["components"], "schemas": closed(document["components"]["schemas"], but=taken)}

@@ -1,9 +1,7 @@
-"""Nothing that anybody sends to the REST doors is answered with a 5xx, or in words that are not ours."""
+"""Any input of a client to a REST endpoint gets an answer in JSON, and never a 5xx."""
 
 import string
-from collections.abc import Iterator
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tornado.ioloop import IOLoop
@@ -18,18 +16,6 @@ likely_addresses = st.from_regex(r"[a-zA-Z0-9]{1,9}@(chat\.test|printer\.local|e
 any_bytes = st.binary(max_size=400) | st.builds(
     bytes.__mul__, st.binary(min_size=2, max_size=9), st.integers(1500, 9000)
 )
-
-
-@pytest.fixture
-def rest(io_loop: IOLoop) -> Iterator[Rest]:
-    async def make() -> Rest:
-        rest = Rest()
-        rest.start()
-        return rest
-
-    rest = io_loop.run_sync(make)
-    yield rest
-    io_loop.run_sync(rest.close)
 
 
 def check(answer: Answer, expected: set[int]) -> None:
@@ -62,7 +48,7 @@ def test_any_values_of_the_right_names_are_answered(io_loop: IOLoop, rest: Rest,
 
 @bounded
 @given(st.fixed_dictionaries({"email": addresses, "password": texts}))
-def test_any_texts_sign_nobody_in(io_loop: IOLoop, rest: Rest, body: dict[str, str]) -> None:
+def test_any_texts_are_no_credentials(io_loop: IOLoop, rest: Rest, body: dict[str, str]) -> None:
     check(io_loop.run_sync(lambda: rest.call("POST", "/login", encoded(body))), {400, 404})
 
 
@@ -76,7 +62,9 @@ def test_any_texts_sign_nobody_in(io_loop: IOLoop, rest: Rest, body: dict[str, s
         }
     )
 )
-def test_who_registers_can_sign_in_and_is_who_they_said(io_loop: IOLoop, rest: Rest, body: dict[str, str]) -> None:
+def test_a_registered_user_can_log_in_and_has_the_name_that_was_sent(
+    io_loop: IOLoop, rest: Rest, body: dict[str, str]
+) -> None:
     registered = io_loop.run_sync(lambda: rest.call("POST", "/register", encoded(body)))
     check(registered, {201, 400, 409, 413})
     if registered.status != 201:
@@ -89,7 +77,7 @@ def test_who_registers_can_sign_in_and_is_who_they_said(io_loop: IOLoop, rest: R
     assert user.json["name"] == body["name"].strip()
 
 
-# No line ends: behind one stands another header, or another request.
+# No line ends: after one follows another header, or another request.
 header_values = st.binary(max_size=200).map(
     lambda data: data.replace(b"\r", b"").replace(b"\n", b"").decode("latin-1")
 )
@@ -108,7 +96,7 @@ def test_any_authorization_is_401_or_no_header_at_all(io_loop: IOLoop, rest: Res
     answer = io_loop.run_sync(lambda: rest.call("GET", "/user", Authorization=header))
     if answer.body:
         check(answer, {401})
-    else:  # control characters, which Tornado refuses before any handler (RFC 9110, 5.5)
+    else:  # control characters, which Tornado rejects before any handler (RFC 9110, 5.5)
         assert answer.status == 400
         assert any(char < " " or char == "\x7f" for char in header)
 

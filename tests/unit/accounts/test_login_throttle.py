@@ -30,10 +30,10 @@ def log_in(throttle: LoginThrottle, account: str = ACCOUNT, address: str = OWNER
         pass
 
 
-def checked(throttle: LoginThrottle, most: int = 1000, **who: str) -> int:
+def checked(throttle: LoginThrottle, most: int = 1000, **at: str) -> int:
     """The number of wrong passwords that are checked in a row."""
     for count in range(most):
-        if fail(throttle, **who):
+        if fail(throttle, **at):
             return count
     return most
 

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import threading
-from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -11,16 +11,9 @@ from passlib.context import CryptContext
 
 from chatio.accounts.passwords import HASHING_NICENESS, PasswordHasher
 from chatio.errors import Overloaded
+from tests.unit.accounts.conftest import MakeHasher
 
 PASSWORD = "correct horse battery staple"
-
-
-@pytest.fixture
-def hasher() -> Iterator[PasswordHasher]:
-    """A hasher with the cheapest parameters."""
-    hasher = PasswordHasher(memory_kib=8, iterations=1)
-    yield hasher
-    hasher.close()
 
 
 class Spy:
@@ -42,14 +35,11 @@ class Spy:
 
 
 async def test_the_real_parameters_are_argon2id_as_owasp_has_them() -> None:
-    hasher = PasswordHasher()
-    try:
+    with closing(PasswordHasher()) as hasher:
         stored = await hasher.hash(PASSWORD)
         assert stored.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
         assert await hasher.verify(PASSWORD, stored) == (True, None)
         assert await hasher.verify("something else", stored) == (False, None)
-    finally:
-        hasher.close()
 
 
 async def test_the_same_password_has_another_hash_each_time(hasher: PasswordHasher) -> None:
@@ -83,10 +73,11 @@ async def test_different_halves_of_pairs_are_different_passwords(hasher: Passwor
     assert not (await hasher.verify("?" * 8, stored)).matches
 
 
-async def test_a_hash_of_older_parameters_is_renewed_by_the_right_password(hasher: PasswordHasher) -> None:
-    older = PasswordHasher(memory_kib=16, iterations=2)
+async def test_a_hash_of_older_parameters_is_renewed_by_the_right_password(
+    hasher: PasswordHasher, make_hasher: MakeHasher
+) -> None:
+    older = make_hasher(memory_kib=16, iterations=2)
     stored = await older.hash(PASSWORD)
-    older.close()
     matches, renewed = await hasher.verify(PASSWORD, stored)
     assert matches
     assert renewed is not None
@@ -94,10 +85,11 @@ async def test_a_hash_of_older_parameters_is_renewed_by_the_right_password(hashe
     assert await hasher.verify(PASSWORD, renewed) == (True, None)
 
 
-async def test_a_hash_of_older_parameters_is_not_renewed_by_a_wrong_password(hasher: PasswordHasher) -> None:
-    older = PasswordHasher(memory_kib=16, iterations=2)
+async def test_a_hash_of_older_parameters_is_not_renewed_by_a_wrong_password(
+    hasher: PasswordHasher, make_hasher: MakeHasher
+) -> None:
+    older = make_hasher(memory_kib=16, iterations=2)
     stored = await older.hash(PASSWORD)
-    older.close()
     assert await hasher.verify("something else", stored) == (False, None)
 
 
@@ -133,23 +125,22 @@ async def test_hashing_runs_on_threads_that_give_way_to_the_loop(
 
 
 async def test_hashing_works_on_a_system_that_forbids_to_set_the_niceness(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, make_hasher: MakeHasher
 ) -> None:
     def forbid(*_: int) -> None:
         raise PermissionError  # what Linux answers to a process that already is nicer
 
     monkeypatch.setattr(os, "setpriority", forbid)
-    hasher = PasswordHasher(memory_kib=8, iterations=1)
-    try:
-        assert (await hasher.verify(PASSWORD, await hasher.hash(PASSWORD))).matches
-    finally:
-        hasher.close()
+    hasher = make_hasher()
+    assert (await hasher.verify(PASSWORD, await hasher.hash(PASSWORD))).matches
 
 
-async def test_as_many_threads_as_cores_hash_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_as_many_threads_as_cores_hash_by_default(
+    monkeypatch: pytest.MonkeyPatch, make_hasher: MakeHasher
+) -> None:
     """Each hash waits for all the others: with fewer threads none would end."""
     monkeypatch.setattr(os, "cpu_count", lambda: 3)
-    hasher = PasswordHasher(memory_kib=8, iterations=1)
+    hasher = make_hasher()
     meeting = threading.Barrier(3, timeout=30)
     original = CryptContext.hash
 
@@ -158,55 +149,45 @@ async def test_as_many_threads_as_cores_hash_by_default(monkeypatch: pytest.Monk
         return str(original(context, *args))
 
     monkeypatch.setattr(CryptContext, "hash", meet)
-    try:
-        assert len(await asyncio.gather(*(hasher.hash(PASSWORD) for _ in range(3)))) == 3
-    finally:
-        hasher.close()
+    assert len(await asyncio.gather(*(hasher.hash(PASSWORD) for _ in range(3)))) == 3
 
 
 # Tasks that `gather` starts all reach the queue in one tick of the event loop, before any hash is done.
-async def test_a_password_past_the_bound_is_overloaded_at_once_and_the_others_are_hashed() -> None:
-    hasher = PasswordHasher(max_waiting=4, threads=2, memory_kib=8, iterations=1)
-    try:
-        stored = await hasher.hash(PASSWORD)
-        work = [hasher.hash(PASSWORD), hasher.verify(PASSWORD, stored), hasher.verify(PASSWORD, None)]
-        outcomes = await asyncio.gather(*work, *(hasher.hash(PASSWORD) for _ in range(3)), return_exceptions=True)
-        refused = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
-        assert [type(outcome) for outcome in refused] == [Overloaded, Overloaded]
-        assert outcomes[4:] == refused
-        assert await hasher.hash(PASSWORD)  # and the queue is empty again
-    finally:
-        hasher.close()
+async def test_a_password_past_the_bound_is_overloaded_at_once_and_the_others_are_hashed(
+    make_hasher: MakeHasher,
+) -> None:
+    hasher = make_hasher(max_waiting=4, threads=2)
+    stored = await hasher.hash(PASSWORD)
+    work = [hasher.hash(PASSWORD), hasher.verify(PASSWORD, stored), hasher.verify(PASSWORD, None)]
+    outcomes = await asyncio.gather(*work, *(hasher.hash(PASSWORD) for _ in range(3)), return_exceptions=True)
+    refused = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+    assert [type(outcome) for outcome in refused] == [Overloaded, Overloaded]
+    assert outcomes[4:] == refused
+    assert await hasher.hash(PASSWORD)  # and the queue is empty again
 
 
 @pytest.mark.parametrize(("threads", "waiting", "seconds"), [(1, 1, 1), (1, 20, 2), (1, 60, 4), (3, 60, 2)])
 async def test_an_overloaded_hasher_says_when_its_queue_will_be_shorter(
-    threads: int, waiting: int, seconds: int
+    threads: int, waiting: int, seconds: int, make_hasher: MakeHasher
 ) -> None:
-    hasher = PasswordHasher(max_waiting=waiting, threads=threads, memory_kib=8, iterations=1)
-    try:
-        work = (hasher.hash(PASSWORD) for _ in range(waiting + 1))
-        outcomes = await asyncio.gather(*work, return_exceptions=True)
-        (refused,) = (outcome for outcome in outcomes if isinstance(outcome, Overloaded))
-        assert refused.retry_after_seconds == seconds
-    finally:
-        hasher.close()
+    hasher = make_hasher(max_waiting=waiting, threads=threads)
+    work = (hasher.hash(PASSWORD) for _ in range(waiting + 1))
+    outcomes = await asyncio.gather(*work, return_exceptions=True)
+    (refused,) = (outcome for outcome in outcomes if isinstance(outcome, Overloaded))
+    assert refused.retry_after_seconds == seconds
 
 
-async def test_a_hash_that_fails_no_longer_counts(hasher: PasswordHasher, monkeypatch: pytest.MonkeyPatch) -> None:
-    one_at_a_time = PasswordHasher(max_waiting=1, memory_kib=8, iterations=1)
-    try:
-        with pytest.raises(ValueError, match="hash"):
-            await one_at_a_time.verify(PASSWORD, "no hash at all")
-        assert await one_at_a_time.hash(PASSWORD)
-    finally:
-        one_at_a_time.close()
+async def test_a_hash_that_fails_no_longer_counts(make_hasher: MakeHasher) -> None:
+    one_at_a_time = make_hasher(max_waiting=1)
+    with pytest.raises(ValueError, match="hash"):
+        await one_at_a_time.verify(PASSWORD, "no hash at all")
+    assert await one_at_a_time.hash(PASSWORD)
 
 
 async def test_closing_waits_for_the_hash_that_runs_and_drops_those_that_wait(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, make_hasher: MakeHasher
 ) -> None:
-    hasher = PasswordHasher(threads=1, memory_kib=8, iterations=1)
+    hasher = make_hasher(threads=1)
     started, go_on, finished = threading.Event(), threading.Event(), threading.Event()
     original = CryptContext.hash
 

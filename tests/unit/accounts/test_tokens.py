@@ -29,6 +29,17 @@ OTHER_KEY = "another key that is 32 bytes long or more"
 THIRD_KEY = "a third key that is 32 bytes long or more"
 HS256 = {"alg": "HS256", "typ": "JWT"}
 LATER = 2**40
+HALF_A_PAIR = "half a pair \ud83d"
+ODD_CLAIMS: dict[str, list[Any]] = {  # None: the claim is missing
+    "sub": [None, 7, ["7"], HALF_A_PAIR],
+    "name": [None, 7, {"first": "Ada"}, HALF_A_PAIR],
+    "email": [None, True, HALF_A_PAIR],
+    "jti": [7],
+    "exp": [None, "soon", str(LATER), [], math.inf, math.nan, LATER + 0.5],
+    "iat": [None, "1", LATER, math.inf, math.nan, 10**400, {}, True],
+    "nbf": [LATER, []],
+    "aud": ["another service"],
+}
 
 
 def segment(content: object) -> str:
@@ -201,44 +212,16 @@ def test_a_token_with_an_odd_header_is_malformed(tokens: Tokens, header: object)
         pytest.param(b"\xff\xfe", id="no UTF-8"),
         pytest.param(b"[" * 3000, id="deep"),
         pytest.param(b'{"exp":' + b"9" * 5000 + b"}", id="digits"),
-        pytest.param(claims(exp=None), id="no exp"),
-        pytest.param(claims(iat=None), id="no iat"),
-        pytest.param(claims(sub=None), id="no sub"),
-        pytest.param(claims(name=None), id="no name"),
-        pytest.param(claims(email=None), id="no email"),
-        pytest.param(claims(sub=7), id="sub number"),
-        pytest.param(claims(sub=["7"]), id="sub array"),
-        pytest.param(claims(name=7), id="name number"),
-        pytest.param(claims(name={"first": "Ada"}), id="name object"),
-        pytest.param(claims(email=True), id="email bool"),
-        pytest.param(claims(jti=7), id="jti number"),
-        pytest.param(claims(exp="soon"), id="exp text"),
-        pytest.param(claims(exp=str(LATER)), id="exp digits in text"),
-        pytest.param(claims(iat="1"), id="iat digits in text"),
-        pytest.param(claims(exp=[]), id="exp array"),
-        pytest.param(claims(exp=float("inf")), id="exp infinite"),
-        pytest.param(claims(exp=float("nan")), id="exp NaN"),
-        pytest.param(claims(exp=LATER + 0.5), id="exp fraction"),
-        pytest.param(claims(iat=LATER), id="iat future"),
-        pytest.param(claims(iat=float("inf")), id="iat infinite"),
-        pytest.param(claims(iat=float("nan")), id="iat NaN"),
-        pytest.param(claims(iat=10**400), id="iat huge"),
-        pytest.param(claims(iat={}), id="iat object"),
-        pytest.param(claims(iat=True), id="iat bool"),
-        pytest.param(claims(nbf=LATER), id="nbf future"),
-        pytest.param(claims(nbf=[]), id="nbf array"),
-        pytest.param(claims(aud="another service"), id="aud"),
+        *(
+            pytest.param(claims(**{name: value}), id=f"{name} {value!a:.20}")
+            for name, values in ODD_CLAIMS.items()
+            for value in values
+        ),
     ],
 )
 def test_a_signed_token_with_odd_claims_is_malformed(tokens: Tokens, payload: object) -> None:
     with pytest.raises(TokenMalformed):
         tokens.verify(forge(payload))
-
-
-@pytest.mark.parametrize("name", ["sub", "name", "email"])
-def test_a_signed_token_whose_claim_is_no_unicode_text_is_malformed(tokens: Tokens, name: str) -> None:
-    with pytest.raises(TokenMalformed):
-        tokens.verify(forge(claims(**{name: "half a pair \ud83d"})))
 
 
 @pytest.mark.parametrize(

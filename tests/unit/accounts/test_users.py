@@ -1,7 +1,6 @@
-"""The rules of registering and signing in, over the in-memory store and cheap hashes."""
+"""UserRegistry: the rules of registration and login, with the store in memory and cheap hashes."""
 
 import asyncio
-from collections.abc import Iterator
 
 import pytest
 
@@ -10,16 +9,10 @@ from chatio.accounts.users import UserRegistry
 from chatio.errors import BadCredentials, EmailAlreadyUsed, InvalidInput, Overloaded, UserUnknown
 from chatio.stores.base import User
 from chatio.stores.memory import MemoryUserStore
+from tests.unit.accounts.conftest import MakeHasher
 
 PASSWORD = "correct horse battery staple"
 ADA = ("Ada", "ada@chat.test", PASSWORD)
-
-
-@pytest.fixture
-def hasher() -> Iterator[PasswordHasher]:
-    hasher = PasswordHasher(memory_kib=8, iterations=1)
-    yield hasher
-    hasher.close()
 
 
 @pytest.fixture
@@ -34,10 +27,10 @@ async def wrong_fields(registry: UserRegistry, *, name: str, email: str, passwor
     return [error.field for error in caught.value.errors]
 
 
-# --- registering
+# --- registration
 
 
-async def test_who_registers_is_somebody_with_an_id_and_no_password(registry: UserRegistry) -> None:
+async def test_a_registered_user_has_an_id_and_a_hash_instead_of_a_password(registry: UserRegistry) -> None:
     user = await registry.register(*ADA)
     assert (user.name, user.email) == ("Ada", "ada@chat.test")
     assert len(user.id) == 36
@@ -46,12 +39,12 @@ async def test_who_registers_is_somebody_with_an_id_and_no_password(registry: Us
     assert await registry.get(user.id) == user
 
 
-async def test_no_two_people_have_the_same_id(registry: UserRegistry) -> None:
+async def test_no_two_users_have_the_same_id(registry: UserRegistry) -> None:
     users = [await registry.register("Ada", f"{n}@chat.test", PASSWORD) for n in range(3)]
     assert len({user.id for user in users}) == 3
 
 
-async def test_somebody_who_is_not_there_is_unknown(registry: UserRegistry) -> None:
+async def test_get_of_an_unknown_id_raises(registry: UserRegistry) -> None:
     with pytest.raises(UserUnknown):
         await registry.get("nobody")
 
@@ -139,7 +132,7 @@ async def test_an_address_is_kept_as_it_was_written(registry: UserRegistry, writ
         f"ada@{'x.' * 2000}test",
     ],
 )
-async def test_what_is_no_address_is_refused(registry: UserRegistry, email: str) -> None:
+async def test_a_text_that_is_no_address_is_refused(registry: UserRegistry, email: str) -> None:
     assert await wrong_fields(registry, name="Ada", email=email, password=PASSWORD) == ["email"]
 
 
@@ -152,12 +145,12 @@ async def test_a_password_of_another_length_is_refused(registry: UserRegistry, p
     "password",
     ["x" * 8, "x" * 128, "\U0001f600" * 128, " " * 8, " leading", "nul\x00nul\x00", "\ud83d" * 8, "\u200b" * 8],
 )
-async def test_with_every_password_that_registers_one_can_sign_in(registry: UserRegistry, password: str) -> None:
+async def test_every_password_that_registers_also_logs_in(registry: UserRegistry, password: str) -> None:
     user = await registry.register("Ada", "ada@chat.test", password)
     assert await registry.authenticate("ada@chat.test", password) == user
 
 
-async def test_everything_wrong_is_told_at_once(registry: UserRegistry) -> None:
+async def test_all_invalid_fields_are_reported_together(registry: UserRegistry) -> None:
     assert await wrong_fields(registry, name="", email="", password="") == ["name", "email", "password"]
 
 
@@ -168,7 +161,7 @@ async def test_an_address_is_used_once_whatever_its_case(registry: UserRegistry,
         await registry.register("Somebody else", again, PASSWORD)
 
 
-async def test_of_two_registrations_at_once_one_is_taken_and_one_is_told(registry: UserRegistry) -> None:
+async def test_of_two_registrations_at_once_one_succeeds_and_one_raises(registry: UserRegistry) -> None:
     outcomes = await asyncio.gather(
         registry.register(*ADA),
         registry.register("Eve", "ADA@chat.test", PASSWORD),
@@ -180,30 +173,25 @@ async def test_of_two_registrations_at_once_one_is_taken_and_one_is_told(registr
     assert await registry.authenticate("ada@chat.test", PASSWORD) == user
 
 
-async def test_a_registration_that_is_refused_costs_no_hash_and_leaves_nothing() -> None:
-    """A hasher that takes nobody would say so, had it been asked."""
-    no_hasher = PasswordHasher(max_waiting=0, memory_kib=8, iterations=1)
+async def test_a_registration_that_is_refused_costs_no_hash_and_leaves_nothing(make_hasher: MakeHasher) -> None:
+    """A hasher without capacity would raise if it were called."""
+    no_hasher = make_hasher(max_waiting=0)
     store = MemoryUserStore()
     registry = UserRegistry(store, no_hasher)
-    try:
-        await wrong_fields(registry, name="", email="ada@chat.test", password=PASSWORD)
-        with pytest.raises(Overloaded):
-            await registry.register(*ADA)
-        assert await store.get_by_email_key("ada@chat.test") is None
-        await store.add(User("1", "Ada", "ada@chat.test", "ada@chat.test", "hash"))
-        with pytest.raises(EmailAlreadyUsed):
-            await registry.register(*ADA)
-    finally:
-        no_hasher.close()
+    await wrong_fields(registry, name="", email="ada@chat.test", password=PASSWORD)
+    with pytest.raises(Overloaded):
+        await registry.register(*ADA)
+    assert await store.get_by_email_key("ada@chat.test") is None
+    await store.add(User("1", "Ada", "ada@chat.test", "ada@chat.test", "hash"))
+    with pytest.raises(EmailAlreadyUsed):
+        await registry.register(*ADA)
 
 
-# --- signing in
+# --- login
 
 
 @pytest.mark.parametrize("email", ["ada@chat.test", "ADA@chat.test", " ada@CHAT.test "])
-async def test_the_right_password_signs_in_whatever_the_case_of_the_address(
-    registry: UserRegistry, email: str
-) -> None:
+async def test_the_right_password_logs_in_in_any_case_of_the_address(registry: UserRegistry, email: str) -> None:
     user = await registry.register(*ADA)
     assert await registry.authenticate(email, PASSWORD) == user
 
@@ -223,7 +211,7 @@ async def test_the_right_password_signs_in_whatever_the_case_of_the_address(
         ("eve@chat.test", "x" * 16_000),
     ],
 )
-async def test_wrong_credentials_are_all_told_the_same(
+async def test_all_wrong_credentials_raise_the_same_error(
     registry: UserRegistry, credentials: tuple[str, str]
 ) -> None:
     await registry.register(*ADA)
@@ -242,16 +230,13 @@ async def test_a_password_is_compared_to_its_end(registry: UserRegistry, wrong: 
 
 
 @pytest.mark.parametrize("email", ["ada@chat.test", "eve@chat.test", "no address"])
-async def test_who_is_unknown_waits_in_the_same_queue_as_who_is_known(email: str) -> None:
-    """With a queue that takes nobody, whoever is not checked against a hash is found out."""
-    no_hasher = PasswordHasher(max_waiting=0, memory_kib=8, iterations=1)
+async def test_unknown_users_wait_in_the_same_queue_as_known_ones(email: str, make_hasher: MakeHasher) -> None:
+    """With a queue without capacity, only a check without a hash would not raise."""
+    no_hasher = make_hasher(max_waiting=0)
     store = MemoryUserStore()
-    try:
-        await store.add(User("1", "Ada", "ada@chat.test", "ada@chat.test", "$argon2id$"))
-        with pytest.raises(Overloaded):
-            await UserRegistry(store, no_hasher).authenticate(email, PASSWORD)
-    finally:
-        no_hasher.close()
+    await store.add(User("1", "Ada", "ada@chat.test", "ada@chat.test", "$argon2id$"))
+    with pytest.raises(Overloaded):
+        await UserRegistry(store, no_hasher).authenticate(email, PASSWORD)
 
 
 @pytest.mark.parametrize(
@@ -271,11 +256,12 @@ async def test_empty_credentials_are_invalid(
     assert [error.field for error in caught.value.errors] == fields
 
 
-async def test_a_hash_of_older_parameters_is_renewed_when_its_owner_signs_in(hasher: PasswordHasher) -> None:
+async def test_a_hash_of_older_parameters_is_renewed_at_a_login(
+    hasher: PasswordHasher, make_hasher: MakeHasher
+) -> None:
     store = MemoryUserStore()
-    older = PasswordHasher(memory_kib=16, iterations=2)
+    older = make_hasher(memory_kib=16, iterations=2)
     user = await UserRegistry(store, older).register(*ADA)
-    older.close()
     registry = UserRegistry(store, hasher)
 
     with pytest.raises(BadCredentials):
