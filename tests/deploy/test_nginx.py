@@ -160,8 +160,7 @@ def test_clients_come_back_to_a_server_that_was_away_behind_a_living_nginx(
         token = server.sign_up("ann")
         for transports in ways:
             name = "-".join(transports)
-            js.open(name, nginx.url, token, transports=transports, reconnectionDelay=50, reconnectionDelayMax=100)
-            js.expect(name, "connect")
+            js.join(name, nginx.url, token, transports=transports, reconnectionDelay=50, reconnectionDelayMax=100)
         server.stop()
         for transports in ways:
             js.expect("-".join(transports), "connect_error", 2)  # nginx says 502

@@ -45,13 +45,11 @@ def run(seconds: float, seed: int) -> Outcome:
         server = stack.enter_context(ServerProcess(HISTORY_ON_CONNECT="0", PRESENCE="off"))
         proxies = {name: stack.enter_context(CuttingProxy(server.port)) for name in names}
         js = stack.enter_context(JsClients())
-        js.open("witness", server.url, token(SECRET, "witness"), transports=["websocket"])
-        js.expect("witness", "connect")
+        js.join("witness", server.url, token(SECRET, "witness"), transports=["websocket"])
         js.collect("witness")
         for number, name in enumerate(names):
             transports = TRANSPORTS[number % len(TRANSPORTS)]
-            js.open(name, proxies[name].url, token(SECRET, name), transports=transports, **OPTIONS)
-            js.expect(name, "connect")
+            js.join(name, proxies[name].url, token(SECRET, name), transports=transports, **OPTIONS)
             js.collect(name)
         sent, faults = _storm(chance, seconds, names, proxies, js)
         for proxy in proxies.values():

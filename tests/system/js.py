@@ -134,6 +134,11 @@ class JsClients:
             op="open", client=client, url=f"{url}{namespace}", version=version, options={"auth": auth, **options}
         )
 
+    def join(self, client: str, url: str, token: str | None, **options: Any) -> None:
+        """As `open`, and wait until the client is in the chat."""
+        self.open(client, url, token, **options)
+        self.expect(client, "connect")
+
     def emit(self, client: str, event: str, *args: Any, ack: str | None = None, nonsense: bool = False) -> None:
         """`nonsense`: the document does not know this, and the server is to bear it."""
         self._sends(f"emit.{event}", list(args), nonsense=nonsense)

@@ -55,8 +55,7 @@ def test_a_client_of_the_document_shows_everything_once_and_in_order(js: JsClien
         CuttingProxy(server.port) as proxy,
     ):
         server.request("POST", "/register", {"name": "Ann", **ANN})
-        js.open("bob", server.url, server.sign_up("bob"))
-        js.expect("bob", "connect")
+        js.join("bob", server.url, server.sign_up("bob"))
         with running(language, proxy.url) as client:
             first = [line.partition(", at ")[0] for line in lines(client, 3 if language == "js" else 2)]
             assert sorted(first) == sorted(["Ann: Hello!", "sent", *(["connected"] if language == "js" else [])])

@@ -13,7 +13,6 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
-from typing import Any
 
 import pytest
 
@@ -31,13 +30,13 @@ from tests.paths import ROOT
 from tests.system.js import JsClients
 from tests.system.leaving import restart, storm
 from tests.system.server import SECRET, ServerProcess, await_until
+from tests.system.test_chat import transports
+from tests.system.test_recovery import QUICKLY
 
 pytestmark = pytest.mark.direct(
     "how the process itself ends: half requests, bare sockets, who is refused meanwhile"
 )
 
-QUICKLY: dict[str, Any] = {"reconnectionDelay": 20, "reconnectionDelayMax": 50, "timeout": 3000}
-WAYS = pytest.mark.parametrize("transports", [["websocket"], ["polling"], ["polling", "websocket"]], ids="-".join)
 GRACE_SECONDS = 10
 LENGTH_100 = b"Host: x\r\nContent-Length: 100\r\n\r\n"
 HANDSHAKE = "/socket.io/?EIO=4&transport=polling"
@@ -81,12 +80,11 @@ def graceful() -> Iterator[ServerProcess]:
         yield server
 
 
-@WAYS
+@transports
 def test_clients_are_let_go_and_join_the_next_server(
     graceful: ServerProcess, js: JsClients, transports: list[str]
 ) -> None:
-    js.open("ann", graceful.url, graceful.sign_up("ann"), transports=transports, **QUICKLY)
-    js.expect("ann", "connect")
+    js.join("ann", graceful.url, graceful.sign_up("ann"), transports=transports, **QUICKLY)
     if len(transports) == 2:
         js.expect("ann", "upgrade")
     port = graceful.port
@@ -146,7 +144,7 @@ def get_text(server: ServerProcess, path: str) -> str:
     return body.decode()
 
 
-@WAYS
+@transports
 def test_messages_sent_while_it_leaves_are_neither_acked_nor_lost(
     graceful: ServerProcess, js: JsClients, transports: list[str]
 ) -> None:
@@ -155,8 +153,7 @@ def test_messages_sent_while_it_leaves_are_neither_acked_nor_lost(
     token = graceful.sign_up("ann")
     names = [f"client {number}" for number in range(6)]
     for name in names:
-        js.open(name, graceful.url, token, transports=transports, **options)
-        js.expect(name, "connect")
+        js.join(name, graceful.url, token, transports=transports, **options)
         js.collect(name)
     port = graceful.port
     sent = [str(uuid.uuid4()) for _ in range(300 if transports == ["polling"] else 1200)]
@@ -274,8 +271,7 @@ def rejection_of(message_id: str) -> dict[str, object]:
 def test_whatever_strangers_do_it_ends_in_time(graceful: ServerProcess, js: JsClients) -> None:
     """Idle and half-open sockets, bodies never finished, answers never read, hashes under way, deaf WebSockets."""
     token = graceful.sign_up("ann")
-    js.open("ann", graceful.url, token, transports=["websocket"], reconnection=False)
-    js.expect("ann", "connect")
+    js.join("ann", graceful.url, token, transports=["websocket"], reconnection=False)
     with ExitStack() as stack:
 
         def connect(data: bytes) -> socket.socket:

@@ -76,8 +76,7 @@ def test_who_is_signed_in_stays_so_while_the_previous_key_is_accepted_and_no_lon
     (etc / "jwt_secret_key").write_text(f"{SECRET}\n")
     with start() as server:
         token, port = server.sign_up("ann"), server.port
-        js.open("ann", server.url, token, transports=transports, reconnectionDelay=50, reconnectionDelayMax=50)
-        js.expect("ann", "connect")
+        js.join("ann", server.url, token, transports=transports, reconnectionDelay=50, reconnectionDelayMax=50)
     follow(0, etc)
     assert {path.stat().st_mode & 0o777 for path in etc.iterdir()} == {0o600}
     with start(port) as server:
@@ -98,10 +97,8 @@ def test_who_is_signed_in_stays_so_while_the_previous_key_is_accepted_and_no_lon
 def test_a_socket_on_a_token_of_the_previous_key_ends_with_it(rotated: ResumePoint, js: JsClients) -> None:
     token = token_of("ann")
     with rotated() as server:
-        js.open("ann", server.url, token)
-        js.open("bob", server.url, token_of("bob", seconds=4))
-        js.expect("ann", "connect")
-        js.expect("bob", "connect")
+        js.join("ann", server.url, token)
+        js.join("bob", server.url, token_of("bob", seconds=4))
         sign_out(server, token)
         assert_ended(js, "ann", "signed_out")
         assert server.request("GET", "/users/online", headers=bearer(token)).status == 401
@@ -115,8 +112,7 @@ def test_a_socket_renews_a_token_of_the_previous_key_with_one_of_the_new(
         old = token_of("ann", seconds=4)
         later = claims_of(old) | {"exp": int(time.time()) + 3600, "jti": uuid.uuid4().hex}
         for name in ("ann", "clock"):
-            js.open(name, server.url, old)
-            js.expect(name, "connect")
+            js.join(name, server.url, old)
         js.emit("ann", "renew", {"token": jwt.encode(later, NEW)}, ack="renewed")
         assert js.expect("ann", "ack:renewed") == [[{"ok": True, "expires_at": later["exp"]}]]
         assert_ended(js, "clock", "expired")

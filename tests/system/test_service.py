@@ -76,8 +76,7 @@ def test_the_manager_hears_of_the_start_of_the_people_and_of_the_end(
     with ServerProcess(command=REAL_COMMAND, NOTIFY_SOCKET=manager.getsockname(), WATCHDOG_USEC="20000") as server:
         assert manager.recv(4096) == b"READY=1"
         hear(manager, "STATUS=0 people online\nWATCHDOG=1")
-        js.open("ann", server.url, server.sign_up("ann"))
-        js.expect("ann", "connect")
+        js.join("ann", server.url, server.sign_up("ann"))
         hear(manager, "STATUS=1 people online\nWATCHDOG=1")
         assert server.stop() == 0
         hear(manager, "STOPPING=1")
@@ -141,8 +140,7 @@ def test_what_is_handed_over_is_listened_on_and_the_settings_are_not(
         command=REAL_COMMAND, listener=listener, SERVER_HOST="203.0.113.1", SERVER_PORT="1"
     ) as server:
         assert server.url == f"http://127.0.0.1:{listener.getsockname()[1]}"
-        js.open("ann", server.url, server.sign_up("ann"))
-        js.expect("ann", "connect")
+        js.join("ann", server.url, server.sign_up("ann"))
         assert server.stop() == 0
 
 

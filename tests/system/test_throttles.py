@@ -1,7 +1,6 @@
 """Limits on a running server: who guesses and who floods, and everybody else beside them."""
 
 import json
-import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +10,8 @@ from tests.client.protocol import token
 from tests.client.wire import open_ws
 from tests.system.js import JsClients
 from tests.system.server import SECRET, ServerProcess
+from tests.system.test_chat import transports
+from tests.system.test_recovery import contents, spoken
 
 WEBSOCKET: dict[str, Any] = {"transports": ["websocket"]}
 QUICKLY: dict[str, Any] = {**WEBSOCKET, "reconnectionDelay": 20, "reconnectionDelayMax": 50}
@@ -29,18 +30,9 @@ def unforgiving() -> Iterator[ServerProcess]:
         yield process
 
 
-def spoken(count: int) -> list[dict[str, Any]]:
-    return [{"id": str(uuid.uuid4()), "content": f"message {number}"} for number in range(count)]
-
-
-def contents(received: list[list[Any]]) -> list[str]:
-    return [message["content"] for message, _ in received]
-
-
 def join(js: JsClients, server: ServerProcess, *names: str, **options: Any) -> None:
     for name in names:
-        js.open(name, server.url, token(SECRET, name.partition(" ")[0]), **{**WEBSOCKET, **options})
-        js.expect(name, "connect")
+        js.join(name, server.url, token(SECRET, name.partition(" ")[0]), **{**WEBSOCKET, **options})
 
 
 def test_forty_wrong_passwords_on_one_account_and_then_its_owner_signs_in(limited: ServerProcess) -> None:
@@ -62,7 +54,7 @@ def test_forty_wrong_passwords_on_one_account_and_then_its_owner_signs_in(limite
     assert not any("guess" in line or "ada@" in line or "good password" in line for line in limited.lines)
 
 
-@pytest.mark.parametrize("transports", [["websocket"], ["polling"], ["polling", "websocket"]], ids="-".join)
+@transports
 def test_the_pages_burst_of_50_passes(limited: ServerProcess, js: JsClients, transports: list[str]) -> None:
     join(js, limited, "ann", "bob", transports=transports)
     messages = spoken(50)
@@ -123,8 +115,7 @@ def test_two_hundred_messages_with_retries_are_slowed_down_and_none_is_lost(
 ) -> None:
     """`retries` takes a refusal for an answer, so whoever waits for each ack is not refused."""
     with ServerProcess(RATE_LIMITS="on", MESSAGES_PER_SECOND="50", PERSON_MESSAGES_PER_SECOND="60") as server:
-        js.open("bob", server.url, token(SECRET, "bob"), **WEBSOCKET)
-        js.expect("bob", "connect")
+        js.join("bob", server.url, token(SECRET, "bob"), **WEBSOCKET)
         options: dict[str, Any] = {"transports": transports, "retries": 3, "ackTimeout": 5000}
         js.open("ann", server.url, token(SECRET, "ann"), **options)
         messages = spoken(200)
@@ -159,8 +150,7 @@ def test_no_event_is_free(limited: ServerProcess, js: JsClients, event: list[Any
     for _ in range(1000):
         js.emit("eve", *event, nonsense=event[0] == "no such event")
     assert js.expect("eve", "disconnect")[0][0] in ("transport close", "transport error")
-    js.open("ann", limited.url, token(SECRET, "ann"), **WEBSOCKET)
-    js.expect("ann", "connect")
+    js.join("ann", limited.url, token(SECRET, "ann"), **WEBSOCKET)
 
 
 @pytest.mark.parametrize("has_ack", [True, False])

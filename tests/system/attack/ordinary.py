@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 from tests.system.js import JsClients
 from tests.system.server import ServerProcess, await_until
+from tests.system.test_chat import TRANSPORTS
 
 PEOPLE = 10
 EVERY_MS = 500.0
-TRANSPORTS = (["websocket"], ["polling", "websocket"], ["polling"])
 
 
 class Heard(NamedTuple):
@@ -30,8 +30,7 @@ class Ordinary:
             address = {"X-Forwarded-For": f"203.0.113.{number + 1}"}
             token = server.sign_up(name.replace(" ", ""), address)
             transports = TRANSPORTS[number % len(TRANSPORTS)]
-            js.open(name, server.url, token, transports=transports, extraHeaders=address)
-            js.expect(name, "connect")
+            js.join(name, server.url, token, transports=transports, extraHeaders=address)
 
     def begin(self) -> None:
         for name in self.names:
