@@ -22,7 +22,7 @@ _PING = ord("2")
 
 
 class LostError(Exception):
-    """A client was closed, or a server did what it should not: the visit is worthless."""
+    """A client was closed, or a server broke the protocol: the figures of the visit are void."""
 
 
 class Client:

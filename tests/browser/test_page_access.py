@@ -138,7 +138,7 @@ def test_a_screen_reader_finds_its_way(server: ServerProcess, meet: Meet, js: Js
     expect(announcer).to_have_text("Bob: Hello Bob: again")
     js.burst("bob", [{"content": str(number)} for number in range(20)])
     expect(announcer).to_have_text("20 new messages")
-    # Who comes in is not read the whole history, and nobody hears their own words.
+    # A screen reader reads neither the whole history to a new user, nor their own messages.
     ann.page.reload()
     ann.is_connected()
     expect(ann.contents).to_have_count(22)

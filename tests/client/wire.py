@@ -1,7 +1,6 @@
-"""A client that can do what well-behaved ones do not: it writes bytes, and reads what comes.
+"""The wire client: it writes and reads bytes, and so can misbehave as no official client does.
 
-Everything it waits for has a deadline, so that a server which never answers fails a test instead of hanging
-it.
+Every wait has a deadline, so that a server without an answer fails a test instead of hanging it.
 """
 
 import asyncio
@@ -50,7 +49,7 @@ async def soon(awaitable: Awaitable[T], seconds: float = PATIENCE_SECONDS) -> T:
 
 @asynccontextmanager
 async def serving(handler: type[RequestHandler], path: str = "/socket.io/") -> AsyncIterator[int]:
-    """A real server on a real port, which is yielded."""
+    """A real server; yields its port."""
     server = HTTPServer(Application([(path, handler)]), **HTTP_SERVER_OPTIONS)
     sockets = bind_sockets(0, "127.0.0.1")
     server.add_sockets(sockets)
@@ -97,7 +96,7 @@ _OPENED: "set[Http]" = set()
 
 
 def cut_all() -> None:
-    """Cut what is still open of all that was opened here."""
+    """Cut all connections of this module that are still open."""
     for http in list(_OPENED):
         http.cut()
 
@@ -111,7 +110,7 @@ class Http:
 
     @property
     def port(self) -> int:
-        """The server's."""
+        """The server's port."""
         return int(self.writer.get_extra_info("peername")[1])
 
     @classmethod
@@ -133,14 +132,14 @@ class Http:
         return await self.answer()
 
     async def closed(self) -> bytes:
-        """What still comes until the server closes the connection."""
+        """The bytes that arrive until the server closes the connection."""
         try:
             return await soon(self.reader.read(-1))
         except ConnectionError:
             return b""
 
     def cut(self) -> None:
-        """Go without a word (RST)."""
+        """Abort the connection (RST)."""
         _OPENED.discard(self)
         self.writer.transport.abort()
 
@@ -174,12 +173,12 @@ class Ws:
 
     @classmethod
     async def open(cls, port: int, target: str, early: bytes = b"", **headers: str) -> "Ws":
-        """A handshake, and `early` right behind it; `status` says how it was answered."""
+        """Send a handshake, and `early` right behind it; `status` is that of the answer."""
         return await cls.over(await Http.open(port), target, early, **headers)
 
     @classmethod
     async def over(cls, http: Http, target: str, early: bytes = b"", **headers: str) -> "Ws":
-        """The same on a connection that is open."""
+        """As `open`, on a connection that is open."""
         http.writer.write(websocket_request(target, **headers))
         if early:
             http.writer.write(early)
@@ -219,7 +218,7 @@ class Ws:
                 return payload
 
     async def receive_or_end(self, *, short: bool = False) -> str:
-        """The next message, or how the connection ended, in words; `short`: only that there was a message."""
+        """The next message, or the end of the connection in words; `short`: "answers" for any message."""
         try:
             message = await self.receive()
         except Closed as end:
@@ -227,7 +226,7 @@ class Ws:
         return "answers" if short else str(message)
 
     async def closed(self) -> int | None:
-        """Wait for the server to close; the code it gave."""
+        """Wait for the server to close the WebSocket. Returns its close code."""
         try:
             while True:
                 await self.receive()
@@ -239,7 +238,7 @@ class Ws:
         self.http.cut()
 
     def close(self) -> None:
-        """The well-behaved end."""
+        """End the WebSocket with a close frame."""
         self.raw(client_frame(8, struct.pack(">H", 1000)))
         self.http.close()
 

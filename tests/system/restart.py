@@ -1,4 +1,4 @@
-"""A restart with everybody there: clients on every transport, a message every 50 ms, and new clients coming.
+"""A restart under traffic: clients on every transport, a message every 50 ms, and new clients.
 
     python -m tests.system.restart URL KEY_FILE COMMAND...
 
@@ -36,15 +36,15 @@ class Outcome(NamedTuple):
     clients: int
     sent: int
     acknowledged: int
-    failed_connects: int  # of those who came back, and of those who came new
-    lost: dict[str, int]  # by transport: acknowledged by the old server, when everybody was connected
-    missed: int  # acknowledged by the new one, to whom the client came too late even for its history
+    failed_connects: int  # of returning and of new clients
+    lost: dict[str, int]  # by transport: acknowledged by the old server, when all clients were connected
+    missed: int  # acknowledged by the new server, before a client came back too late even for the history
     doubled: int
     seconds_away: float  # from the restart to the last client's return
 
 
 def run(url: str, key: str, restart: Callable[[], object], *, clients: int, newcomers: int = 20) -> Outcome:
-    """Play it. `restart` is called in a thread of its own."""
+    """Play the restart. A thread of its own calls `restart`."""
     with JsClients() as js:
         names = [f"client {number}" for number in range(clients)]
         for number, name in enumerate(names):

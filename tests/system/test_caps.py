@@ -1,4 +1,4 @@
-"""Full: what the official clients see of each bound, and that they come in by themselves when there is room."""
+"""Connection limits: what official clients see of each, and that they join by themselves once there is room."""
 
 import http.client
 import socket
@@ -19,7 +19,7 @@ HANDSHAKE = "/socket.io/?EIO=4&transport=polling"
 
 @contextmanager
 def websocket(port: int) -> Iterator[None]:
-    """A connection that is never heard of again."""
+    """A connection that stays silent."""
     with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
         connection.sendall(websocket_request())
         assert connection.recv(64).startswith(b"HTTP/1.1 101")

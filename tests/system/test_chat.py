@@ -1,4 +1,4 @@
-"""The official JavaScript clients chatting through `python main.py`: what the wire contract says of sockets."""
+"""The wire contract of sockets, with the official JavaScript clients."""
 
 import re
 import uuid
@@ -16,7 +16,7 @@ versions = pytest.mark.parametrize("version", ["4.8", "4.7", "4.0"])
 
 
 def page_message(content: str, **fields: Any) -> dict[str, Any]:
-    """What the page sends."""
+    """A message with all fields that the page sends."""
     return {
         "id": str(uuid.uuid4()),
         "content": content,

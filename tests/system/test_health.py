@@ -1,4 +1,4 @@
-"""Whether a whole server says that it takes new people, and why not."""
+"""Readiness of a whole server, and the reason when it is not ready."""
 
 import json
 import signal

@@ -1,4 +1,4 @@
-"""SIGTERM while people chat: nothing acked is missing, everybody comes back, and the process ends in time."""
+"""SIGTERM under traffic: no acked message is lost, clients reconnect, the process ends in time."""
 
 import asyncio
 import json
@@ -44,9 +44,9 @@ HANDSHAKE = "/socket.io/?EIO=4&transport=polling"
 
 @contextmanager
 def leaving(server: ServerProcess) -> Iterator[None]:
-    """The server has begun to leave; at the end of the block it has left, in time and with exit 0.
+    """The server drains during the block, and has ended at its end, in time and with exit 0.
 
-    Who does not come for the goodbye makes it last: 200 sessions that do not poll, about two seconds.
+    Polling sessions that do not poll make the drain last: 200 of them, about two seconds.
     """
     for _ in range(200):
         polling_session(server)
@@ -148,7 +148,7 @@ def get_text(server: ServerProcess, path: str) -> str:
 def test_messages_sent_while_it_leaves_are_neither_acked_nor_lost(
     graceful: ServerProcess, js: JsClients, transports: list[str]
 ) -> None:
-    """What the old server did not ack is sent again to the new one; what it did ack reached everybody."""
+    """Messages without an ack go to the new server again; acked ones have reached all clients."""
     options = {"retries": 100, "ackTimeout": 300, **QUICKLY}
     token = graceful.sign_up("ann")
     names = [f"client {number}" for number in range(6)]
@@ -178,7 +178,7 @@ def test_messages_sent_while_it_leaves_are_neither_acked_nor_lost(
 
 @asynccontextmanager
 async def chat(**rates: int) -> AsyncIterator[tuple[Server, MessageLog, ChatNamespace, Ws]]:
-    """The namespace as `main.run` makes it, and somebody who has joined."""
+    """The namespace as the server makes it, and a client that has joined."""
     server, handler = create_server(RealtimeOptions(namespaces=(NAMESPACE,)))
     tokens, log = Tokens(SECRET, ttl_seconds=60), MessageLog()
     namespace = ChatNamespace(
@@ -269,7 +269,7 @@ def rejection_of(message_id: str) -> dict[str, object]:
 
 
 def test_whatever_strangers_do_it_ends_in_time(graceful: ServerProcess, js: JsClients) -> None:
-    """Idle and half-open sockets, bodies never finished, answers never read, hashes under way, deaf WebSockets."""
+    """Idle and half-open sockets, unfinished bodies, unread answers, pending hashes, silent WebSockets."""
     token = graceful.sign_up("ann")
     js.join("ann", graceful.url, token, transports=["websocket"], reconnection=False)
     with ExitStack() as stack:

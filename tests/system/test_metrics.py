@@ -1,4 +1,4 @@
-"""What a scrape says after a run in which everything is known."""
+"""A scrape after a run with known counts."""
 
 import re
 import time
@@ -37,7 +37,7 @@ def scrape(server: ServerProcess) -> Samples:
 
 
 def counted(samples: Samples) -> dict[str, float]:
-    """The counters of ours that are not 0, and of histograms how many there were, written as in a query."""
+    """The product's counters that are not 0, and the counts of its histograms, written as in a query."""
     return {
         name + (f"{{{','.join(f'{key}={value}' for key, value in labels)}}}" if labels else ""): value
         for (name, labels), value in samples.items()

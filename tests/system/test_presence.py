@@ -1,4 +1,4 @@
-"""Who comes, goes and types, as official clients hear of it."""
+"""Presence and typing, as official clients receive them."""
 
 from tests.system.js import JsClients
 from tests.system.server import ServerProcess
@@ -52,7 +52,7 @@ def test_typing_and_presence_can_be_turned_off(js: JsClients) -> None:
 
 
 def test_who_recovers_is_not_led_astray_by_other_events(server: ServerProcess, js: JsClients) -> None:
-    """A client takes the last text argument of any event for its offset."""
+    """A client takes the last text argument of any event as its offset."""
     js.join("ann", server.url, server.sign_up("ann"), transports=["websocket"], reconnectionDelay=20)
     js.join("bob", server.url, server.sign_up("bob"), transports=["websocket"])
     js.emit("bob", "send-message", {"content": "first"})

@@ -1,4 +1,4 @@
-"""`python main.py` as an operator sees it: start, check, stop, and what it prints."""
+"""`python main.py` as an operator sees it: start, check, stop, output."""
 
 import resource
 import signal

@@ -1,4 +1,4 @@
-"""Nothing lost: official clients whose connection is cut, over a proxy of bytes, while others speak."""
+"""Recovery: official clients whose connection is cut by a proxy while others send."""
 
 import uuid
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ def contents(received: list[list[Any]]) -> list[str]:
 
 @pytest.fixture
 def server() -> Iterator[ServerProcess]:
-    """A session that a cut has left behind would keep the server for its usual grace of ten seconds."""
+    """A server with a short grace: a session that a cut has left behind would use up ten seconds."""
     with ServerProcess(SHUTDOWN_GRACE_SECONDS="1") as process:
         yield process
 
@@ -108,7 +108,7 @@ def test_client_behind_a_black_hole_recovers_after_its_ping_timeout(js: JsClient
 
 
 def test_client_cut_in_the_middle_of_its_upgrade_recovers(js: JsClients) -> None:
-    """A client whose WebSocket dies between its probe and its upgrade stops polling, and notices by the ping."""
+    """A client whose WebSocket dies between probe and upgrade stops polling; the ping timeout tells it."""
     with (
         ServerProcess(PING_INTERVAL_SECONDS="0.5", PING_TIMEOUT_SECONDS="0.5") as server,
         CuttingProxy(server.port) as proxy,

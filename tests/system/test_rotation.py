@@ -1,4 +1,4 @@
-"""A new key, and nobody signed out: official clients through the restarts that docs/operations.md tells of."""
+"""Key rotation without signing users out: official clients through the restarts of docs/operations.md."""
 
 import os
 import re
@@ -25,7 +25,7 @@ ResumePoint = Callable[..., ServerProcess]
 
 @pytest.fixture
 def etc(tmp_path: Path) -> Path:
-    """In the place of /etc/chatio."""
+    """A folder in the place of /etc/chatio."""
     folder = tmp_path / "etc"
     folder.mkdir()
     return folder
@@ -33,7 +33,7 @@ def etc(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def start(etc: Path) -> ResumePoint:
-    """Makes a server with the keys that stand in `etc`, as the unit does: a previous one need not be there."""
+    """Make a server with the keys in `etc`, as the unit does: the previous key may be missing."""
 
     def make(port: int = 0) -> ServerProcess:
         previous = etc / "jwt_secret_key_previous"
@@ -50,14 +50,14 @@ def start(etc: Path) -> ResumePoint:
 
 @pytest.fixture
 def rotated(etc: Path, start: ResumePoint) -> ResumePoint:
-    """`start`, with a new key and the tests' own as the previous one."""
+    """`start`, with a new key, and the tests' own key as the previous one."""
     (etc / "jwt_secret_key").write_text(f"{NEW}\n")
     (etc / "jwt_secret_key_previous").write_text(f"{SECRET}\n")
     return start
 
 
 def follow(number: int, etc: Path) -> None:
-    """Do step `number` of the document, with `etc` for /etc/chatio; the restart is left to the test."""
+    """Do step `number` of the document, with `etc` for /etc/chatio; the test does the restart."""
     (section,) = re.findall(r"## A new key, .*?(?=\n## )", OPERATIONS.read_text("utf-8"), re.DOTALL)
     step = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)[number]
     tools = etc.parent / "bin"

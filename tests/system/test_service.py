@@ -1,4 +1,4 @@
-"""`python main.py` as a service manager runs it: what it is told, the watchdog, and sockets handed over."""
+"""`python main.py` under a service manager: notifications, watchdog, and sockets handed over."""
 
 import asyncio
 import os
@@ -170,7 +170,7 @@ def test_a_restart_refuses_nobody_and_loses_nothing_that_was_acknowledged(listen
 
 
 async def test_a_restart_refuses_no_connection_whenever_it_is_opened(listener: socket.socket) -> None:
-    """Forty strangers come again and again, and ask at once, or a moment later, as the signal may fall between."""
+    """Forty clients connect again and again, and send a request at once or a moment later."""
     with ExitStack() as stack:
         server = stack.enter_context(ServerProcess(command=REAL_COMMAND, listener=listener))
         answers: list[str] = []

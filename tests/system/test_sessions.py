@@ -28,7 +28,7 @@ ENDINGS = [
 
 @pytest.fixture(scope="module")
 def lasting() -> Iterator[ServerProcess]:
-    """One server for the tests whose people are their own."""
+    """One server for all tests that have users of their own."""
     with ServerProcess() as process:
         yield process
 
@@ -231,7 +231,7 @@ def test_a_token_that_renews_nothing_leaves_the_session_as_it_was(
 
 
 def test_signing_out_while_connecting_leaves_nobody_in(lasting: ServerProcess, js: JsClients) -> None:
-    """Whichever comes first: the CONNECT is refused, or let in and ended."""
+    """The CONNECT is refused, or accepted and ended, depending on which comes first."""
     outcomes = set()
     for number in range(30):
         token = token_of(f"ann-{number}")

@@ -1,4 +1,4 @@
-"""Forty clients that never read: nobody else notices, and the server does not remember what they missed."""
+"""Forty clients that never read: no other client notices, and the server keeps no copy of their messages."""
 
 import asyncio
 import json
@@ -43,7 +43,7 @@ async def test_clients_that_never_read_are_dropped_and_nobody_else_notices() -> 
                 text = f"{number:05}".ljust(CHARS, ".")
                 quick[0].send("42/chat," + json.dumps(["send-message", {"content": text}]))
                 await quick[0].http.writer.drain()
-                await asyncio.sleep(0)  # or those who read have no turn, and are slow themselves
+                await asyncio.sleep(0)  # else the reading clients get no turn, and are slow themselves
 
         speaking = asyncio.create_task(speak())
         read = await asyncio.gather(*(read_contents(ws, MESSAGES) for ws in quick))

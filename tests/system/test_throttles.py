@@ -1,4 +1,4 @@
-"""Limits on a running server: who guesses and who floods, and everybody else beside them."""
+"""Rate limits on a running server: clients that guess or flood, and the other clients beside them."""
 
 import json
 from collections.abc import Iterator
@@ -113,7 +113,7 @@ def test_a_flood_that_is_borne_is_refused_message_by_message(unforgiving: Server
 def test_two_hundred_messages_with_retries_are_slowed_down_and_none_is_lost(
     js: JsClients, transports: list[str]
 ) -> None:
-    """`retries` takes a refusal for an answer, so whoever waits for each ack is not refused."""
+    """A client's `retries` takes a refusal for an answer, so a client that waits for each ack is not refused."""
     with ServerProcess(RATE_LIMITS="on", MESSAGES_PER_SECOND="50", PERSON_MESSAGES_PER_SECOND="60") as server:
         js.join("bob", server.url, token(SECRET, "bob"), **WEBSOCKET)
         options: dict[str, Any] = {"transports": transports, "retries": 3, "ackTimeout": 5000}
@@ -145,7 +145,7 @@ def test_a_message_sent_again_has_its_ack_whatever_the_pace(unforgiving: ServerP
     "event", [["typing"], ["no such event", 1], ["send-message", {"id": "7", "content": "x"}]]
 )
 def test_no_event_is_free(limited: ServerProcess, js: JsClients, event: list[Any]) -> None:
-    """200 at once, then 300 in vain, then the door: also for a message that is sent again."""
+    """200 events at once, then 300 refusals, then the end of the connection: for a repeated message too."""
     join(js, limited, "eve", reconnection=False)
     for _ in range(1000):
         js.emit("eve", *event, nonsense=event[0] == "no such event")
@@ -155,7 +155,7 @@ def test_no_event_is_free(limited: ServerProcess, js: JsClients, event: list[Any
 
 @pytest.mark.parametrize("has_ack", [True, False])
 def test_a_renewal_beyond_the_pace_is_refused_aloud(js: JsClients, *, has_ack: bool) -> None:
-    """Who is told nothing takes the renewal for done, or waits for it, until the socket ends."""
+    """A client without an answer takes the renewal for done, or waits for it, until the socket ends."""
     with ServerProcess(RATE_LIMITS="on", OTHER_EVENTS_PER_SECOND="1") as server:
         join(js, server, "ann")
         asked = [f"renewal {n}" for n in range(100)]  # 10 are taken at once, and coming in was 5 of them
