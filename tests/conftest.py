@@ -1,4 +1,4 @@
-"""What every test stands on: an event loop of its own, and no log record that nobody expected."""
+"""Fixtures of every test: an event loop of its own, and no unexpected log record."""
 
 import asyncio
 import inspect
@@ -26,7 +26,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 @pytest.fixture
 def io_loop() -> Iterator[IOLoop]:
-    """A fresh loop for one test; what the test left running is cancelled before it closes.
+    """A fresh loop for one test; tasks that the test left running are cancelled before it closes.
 
     Replaces pytest-tornasync's fixture of the same name, which makes its loop the current one in a way that
     Python 3.12 deprecates.
@@ -72,7 +72,7 @@ class ExpectedLogs(logging.Handler):
 
 @pytest.fixture
 def logging_as_before() -> Iterator[None]:
-    """Takes back what `chatio.logs.configure` did to the process."""
+    """Undo the changes of `log_handler.configure` to the process."""
     loggers = [logging.getLogger(), logging.getLogger("tornado.general")]
     levels = [logger.level for logger in loggers]
     handlers = list(loggers[0].handlers)
@@ -88,7 +88,7 @@ def logging_as_before() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def logs() -> Iterator[ExpectedLogs]:
-    """Fails the test on a WARNING or worse that it did not announce with `logs.expect(...)`."""
+    """Fail the test on a WARNING or worse that it did not announce with `logs.expect(...)`."""
     handler = ExpectedLogs()
     root = logging.getLogger()
     root.addHandler(handler)

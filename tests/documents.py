@@ -1,4 +1,4 @@
-"""The server's documents, read strictly: what goes over the wire is in them, and nothing else is."""
+"""The server's documents, read strictly: no field may be on the wire that they do not name."""
 
 import json
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ _OPEN: Final = frozenset({"ConnectAuth", "Draft", "Renewal"})
 
 
 def chat_document() -> Json:
-    """What /asyncapi.json is by default."""
+    """The default /asyncapi.json."""
     return asyncapi_document(namespace=NAMESPACE, message_max_chars=10_000, has_presence=True)
 
 
@@ -47,7 +47,7 @@ class Wire:
         }
 
     def fault(self, key: str, arguments: object) -> str | None:
-        """What is wrong with a message of this key; None if it is as the document says."""
+        """The fault of a message of this key; None if it conforms to the document."""
         validator = self._validators.get(key)
         if validator is None:
             return f"{key} is not in the document"
@@ -55,7 +55,7 @@ class Wire:
         return f"{key}: {'; '.join(errors)} in {json.dumps(arguments)[:500]}" if errors else None
 
     def fault_of_reply(self, key: str, arguments: object) -> str | None:
-        """What is wrong with these arguments as the ack of a message of this key."""
+        """The fault of these arguments as the ack of a message of this key."""
         faults = [self.fault(reply, arguments) for reply in self._replies.get(key, [])]
         if not faults:
             return f"{key} has no reply in the document"
@@ -70,7 +70,7 @@ class Doors:
         self._validators: dict[tuple[str, str, str], jsonschema_rs.Draft202012Validator] = {}
 
     def fault(self, method: str, path: str, status: int, headers: Mapping[str, str], body: bytes) -> str | None:
-        """What is wrong with an answer; None for one as the document says, and where it says nothing.
+        """The fault of an answer; None if it conforms to the document, or the document does not describe it.
 
         The names of `headers` are in lower case.
         """

@@ -8,8 +8,9 @@ import json
 import socket
 from collections.abc import Iterable, Iterator
 
-from benchmarks.load import wire
 from benchmarks.load.swarm import Client, LostError
+from benchmarks.load.wire import polling_request, user_token
+from tests.client.protocol import SOCKET_IO, connect_packet, plain_frame, websocket_request
 
 WAVE = 64
 _TIMEOUT_SECONDS = 30.0
@@ -73,17 +74,17 @@ def waves(numbers: Iterable[int]) -> Iterator[list[int]]:
 
 def connect_wave(port: int, secret: str, numbers: list[int], upgraded: bool) -> list[Client]:
     """Connect these users to `/chat` at 127.0.0.1:`port` and sign them in. LostError, OSError."""
-    tokens = [wire.token(secret, number) for number in numbers]
+    tokens = [user_token(secret, number) for number in numbers]
     if upgraded:
         return _by_polling(port, tokens)
     streams = [Stream(port) for _ in tokens]
     for stream in streams:
-        stream.sock.sendall(wire.websocket_request())
+        stream.sock.sendall(websocket_request())
     for stream in streams:
         stream.head(101)
         _expect(stream.frame(), b"0{")
     for stream, token in zip(streams, tokens, strict=True):
-        stream.sock.sendall(wire.frame(wire.connect_packet(token)))
+        stream.sock.sendall(plain_frame(connect_packet(token)))
     for stream in streams:
         _expect(stream.frame(), b"40/chat,{")
     return [Client(stream.sock, stream.ahead) for stream in streams]
@@ -92,13 +93,13 @@ def connect_wave(port: int, secret: str, numbers: list[int], upgraded: bool) -> 
 def _by_polling(port: int, tokens: list[str]) -> list[Client]:
     polling = [Stream(port) for _ in tokens]
     for stream in polling:
-        stream.sock.sendall(wire.request("GET", ""))
+        stream.sock.sendall(polling_request("GET", ""))
     queries = ["&sid=" + json.loads(stream.body()[1:])["sid"] for stream in polling]
     for stream, query, token in zip(polling, queries, tokens, strict=True):
-        stream.sock.sendall(wire.request("POST", query, wire.connect_packet(token)))
+        stream.sock.sendall(polling_request("POST", query, connect_packet(token)))
     for stream, query in zip(polling, queries, strict=True):
         stream.body()
-        stream.sock.sendall(wire.request("GET", query))
+        stream.sock.sendall(polling_request("GET", query))
     for stream, query in zip(polling, queries, strict=True):
         _await_connected(stream, query)
     return _upgrade(port, polling, queries)
@@ -108,20 +109,20 @@ def _await_connected(stream: Stream, query: str) -> None:
     for _ in range(_POLLS):
         if stream.body().startswith(b"40/chat,{"):
             return
-        stream.sock.sendall(wire.request("GET", query))
+        stream.sock.sendall(polling_request("GET", query))
     raise LostError("CONNECT was not answered")
 
 
 def _upgrade(port: int, polling: list[Stream], queries: list[str]) -> list[Client]:
     streams = [Stream(port) for _ in queries]
     for stream, query in zip(streams, queries, strict=True):
-        stream.sock.sendall(wire.websocket_request(query))
+        stream.sock.sendall(websocket_request(f"{SOCKET_IO}websocket{query}"))
     for stream in streams:
         stream.head(101)
-        stream.sock.sendall(wire.frame(b"2probe"))
+        stream.sock.sendall(plain_frame(b"2probe"))
     for stream in streams:
         _expect(stream.frame(), b"3probe")
-        stream.sock.sendall(wire.frame(b"5"))
+        stream.sock.sendall(plain_frame(b"5"))
     for stream in polling:
         stream.sock.close()
     return [Client(stream.sock, stream.ahead) for stream in streams]

@@ -59,7 +59,7 @@ class Session:
         self._base: tuple[int, int] | None = None  # clients and KiB before the first idle step
 
     def run(self, step: Step) -> Figures:
-        """LostError, when a client was lost, or a message did not reach everybody within a minute."""
+        """Run one step. Raises LostError if a client was lost, or a message did not reach all within a minute."""
         if step.action == "idle":
             return self._idle(step)
         self._connect(step.clients)

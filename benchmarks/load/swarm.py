@@ -11,7 +11,8 @@ import socket
 import time
 from collections.abc import Callable
 
-from benchmarks.load.wire import PONG, MessageFrames, sequence_of
+from benchmarks.load.wire import MessageFrames, sequence_of
+from tests.client.protocol import PONG
 
 _BUFFER_BYTES = 1 << 16  # more than arrives between two sweeps, less than a socket holds
 _SWEEP_SECONDS = 0.02
@@ -21,7 +22,7 @@ _PING = ord("2")
 
 
 class LostError(Exception):
-    """A client was closed, or a server did what it should not: the visit is worthless."""
+    """A client was closed, or a server broke the protocol: the figures of the visit are void."""
 
 
 class Client:

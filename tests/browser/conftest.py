@@ -1,4 +1,4 @@
-"""Debian's Chromium, people in it, and the same parts as in the system tests."""
+"""Fixtures: Debian's Chromium, users in it, and those of the system tests."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -36,7 +36,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def meet(browser: Browser) -> Iterator[Callable[..., Person]]:
-    """Makes people, each with a browser of their own; nothing may go wrong in their pages unnoticed."""
+    """Make users, each with a browser of their own. An error in one of their pages fails the test."""
     people: list[Person] = []
 
     def make(url: str, **options: Any) -> Person:
@@ -52,7 +52,7 @@ def meet(browser: Browser) -> Iterator[Callable[..., Person]]:
 
 @pytest.fixture
 def shots() -> Path:
-    """Where pictures of the page go, for people to look at; git does not keep them."""
+    """The folder of screenshots, for developers to look at; git ignores it."""
     folder = ROOT / "tests/browser/shots"
     folder.mkdir(exist_ok=True)
     return folder

@@ -1,4 +1,4 @@
-"""Somebody at the page, who finds things as people do: by what they are called."""
+"""A user at the page, who finds elements by their labels."""
 
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
@@ -6,7 +6,7 @@ PATIENCE_MS = 20_000
 
 expect.set_options(timeout=PATIENCE_MS)
 
-# What a browser itself says in the console of an answer that the page deals with.
+# The browser's own console lines about answers that the page handles.
 _DEALT_WITH = ("Failed to load resource", "WebSocket connection to")
 
 
@@ -15,7 +15,7 @@ def password_of(name: str) -> str:
 
 
 class Person:
-    """One browser, and in it one tab at first. `problems` are errors in the console, and exceptions."""
+    """One browser with one tab at first. `problems`: errors in the console, and exceptions."""
 
     def __init__(self, context: BrowserContext, url: str) -> None:
         self.context = context
@@ -59,7 +59,7 @@ class Person:
 
     @property
     def contents(self) -> Locator:
-        """What was said, as far as it is shown."""
+        """The contents of the messages that are shown."""
         return self.page.locator("#messages .content")
 
     @property
@@ -71,7 +71,7 @@ class Person:
         self.draft.press("Enter")
 
     def sees(self, *texts: str) -> None:
-        """Wait until exactly `texts` were said, in order, and all of one's own are sent."""
+        """Wait until exactly `texts` are shown, in order, and no own message is pending."""
         expect(self.contents).to_have_text(list(texts), use_inner_text=True)
         expect(self.pending).to_have_count(0)
 

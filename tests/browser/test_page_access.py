@@ -131,15 +131,14 @@ def test_a_screen_reader_finds_its_way(server: ServerProcess, meet: Meet, js: Js
     ann.sign_up("Ann")
     for role, name in [("banner", ""), ("main", "Chat"), ("complementary", "Online"), ("log", "Messages")]:
         expect(ann.page.get_by_role(role, name=name)).to_have_count(1)  # type: ignore[arg-type]
-    js.open("bob", server.url, server.sign_up("Bob"))
-    js.expect("bob", "connect")
+    js.join("bob", server.url, server.sign_up("Bob"))
     announcer = ann.page.locator("#announcer[aria-live=polite]")
     ann.page.wait_for_timeout(1000)  # what comes in the first second is history
     js.burst("bob", [{"content": "Hello"}, {"content": "again"}])
     expect(announcer).to_have_text("Bob: Hello Bob: again")
     js.burst("bob", [{"content": str(number)} for number in range(20)])
     expect(announcer).to_have_text("20 new messages")
-    # Who comes in is not read the whole history, and nobody hears their own words.
+    # A screen reader reads neither the whole history to a new user, nor their own messages.
     ann.page.reload()
     ann.is_connected()
     expect(ann.contents).to_have_count(22)

@@ -113,8 +113,7 @@ def test_older_messages_load_on_scrolling_up_and_nothing_jumps(
     server: ServerProcess, meet: Meet, js: JsClients
 ) -> None:
     texts = [f"message {number}" for number in range(200)]
-    js.open("bob", server.url, server.sign_up("Bob"))
-    js.expect("bob", "connect")
+    js.join("bob", server.url, server.sign_up("Bob"))
     js.burst("bob", [{"content": text} for text in texts])
     js.expect("bob", "receive-message", len(texts))
     ann = meet(server.url)
@@ -122,7 +121,7 @@ def test_older_messages_load_on_scrolling_up_and_nothing_jumps(
     expect(ann.contents.last).to_be_in_viewport()
     shown = ann.contents.count()
     assert shown < 200
-    # The message that is at the top of what is in sight stays there while the older ones come in above it.
+    # The topmost visible message stays in place while older ones are added above it.
     jump = ann.page.evaluate(
         """async () => {
           const box = document.querySelector("#scroller");

@@ -28,8 +28,7 @@ def bob_says(js: JsClients, first: int, last: int) -> list[str]:
 
 def test_ten_seconds_cut_while_thirty_messages_go_by_lose_nothing(meet: Meet, js: JsClients) -> None:
     with ServerProcess() as server, CuttingProxy(server.port) as proxy:
-        js.open("bob", server.url, server.sign_up("bob"))
-        js.expect("bob", "connect")
+        js.join("bob", server.url, server.sign_up("bob"))
         ann = meet(proxy.url)
         ann.sign_up("Ann")
         texts = bob_says(js, 0, 5)
@@ -51,8 +50,7 @@ def test_ten_seconds_cut_while_thirty_messages_go_by_lose_nothing(meet: Meet, js
 
 def test_what_the_log_has_forgotten_is_said_to_be_gone(meet: Meet, js: JsClients) -> None:
     with ServerProcess(LOG_MAX_MESSAGES="10") as server, CuttingProxy(server.port) as proxy:
-        js.open("bob", server.url, server.sign_up("bob"))
-        js.expect("bob", "connect")
+        js.join("bob", server.url, server.sign_up("bob"))
         ann = meet(proxy.url)
         ann.sign_up("Ann")
         texts = bob_says(js, 0, 5)

@@ -49,8 +49,7 @@ def tell(capsys: pytest.CaptureFixture[str], what: str, times: list[float]) -> N
 
 def test_five_thousand_messages_scroll(meet: Meet, js: JsClients, capsys: pytest.CaptureFixture[str]) -> None:
     with ServerProcess(HISTORY_ON_CONNECT=str(COUNT)) as server:
-        js.open("bob", server.url, server.sign_up("Bob"))
-        js.expect("bob", "connect")
+        js.join("bob", server.url, server.sign_up("Bob"))
         for start in range(0, COUNT, 1000):
             js.burst("bob", [{"content": content(number)} for number in range(start, start + 1000)])
             js.expect("bob", "receive-message", 1000)

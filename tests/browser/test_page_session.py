@@ -67,7 +67,7 @@ def test_two_tabs_of_one_person_are_in_step(server: ServerProcess, meet: Meet) -
     bob.say("from Bob")
     expect(other.locator("#messages .content")).to_have_text(["from the first tab", "from Bob"])
     expect(other.locator("#messages .own .content")).to_have_text(["from the first tab"])
-    # Slowly: of what one person types the others are told once a second.
+    # Slowly: the server reports a user as typing once a second.
     other.get_by_label("Message", exact=True).press_sequentially("from the second tab", delay=200)
     expect(bob.page.locator("#typing")).to_contain_text("Ann")
     assert ann.page.locator("#typing").text_content() == ""

@@ -67,8 +67,7 @@ def test_reload_shows_the_history_and_three_seconds_offline_lose_nothing(
     browser: Browser, origin: str, js: JsClients
 ) -> None:
     with ServerProcess(CLIENT_URL=origin) as server, CuttingProxy(server.port) as proxy:
-        js.open("bob", server.url, server.sign_up("bob"))
-        js.expect("bob", "connect")
+        js.join("bob", server.url, server.sign_up("bob"))
         context = browser.new_context()
         page = context.new_page()
         address = f"{proxy.url} {server.sign_up('ann')}"

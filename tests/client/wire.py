@@ -1,22 +1,42 @@
-"""A client that can do what well-behaved ones do not: it writes bytes, and reads what comes.
+"""The wire client: it writes and reads bytes, and so can misbehave as no official client does.
 
-Everything it waits for has a deadline, so that a server which never answers fails a test instead of hanging
-it.
+Every wait has a deadline, so that a server without an answer fails a test instead of hanging it.
 """
 
 import asyncio
-import base64
 import json
-import os
 import struct
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple, TypeVar
 
 from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
 from chatio.server.serve import HTTP_SERVER_OPTIONS
+from tests.client.protocol import ENGINE_IO, SOCKET_IO, client_frame, http_request, text, websocket_request
+
+__all__ = [
+    "ENGINE_IO",
+    "PATIENCE_SECONDS",
+    "SOCKET_IO",
+    "Answer",
+    "Closed",
+    "Http",
+    "Ws",
+    "client_frame",
+    "cut_all",
+    "join",
+    "leftovers",
+    "open_polling",
+    "open_ws",
+    "request",
+    "serving",
+    "soon",
+    "text",
+    "until",
+]
 
 T = TypeVar("T")
 PATIENCE_SECONDS = 5.0
@@ -29,12 +49,12 @@ async def soon(awaitable: Awaitable[T], seconds: float = PATIENCE_SECONDS) -> T:
 
 @asynccontextmanager
 async def serving(handler: type[RequestHandler], path: str = "/socket.io/") -> AsyncIterator[int]:
-    """A real server on a real port, which is yielded."""
+    """A real server; yields its port."""
     server = HTTPServer(Application([(path, handler)]), **HTTP_SERVER_OPTIONS)
-    server.listen(0, address="127.0.0.1")
-    port = next(iter(server._sockets.values())).getsockname()[1]
+    sockets = bind_sockets(0, "127.0.0.1")
+    server.add_sockets(sockets)
     try:
-        yield port
+        yield sockets[0].getsockname()[1]
     finally:
         server.stop()
         cut_all()
@@ -46,22 +66,37 @@ async def serving(handler: type[RequestHandler], path: str = "/socket.io/") -> A
 
 
 class Answer(NamedTuple):
-    """An HTTP answer."""
+    """An HTTP answer; the names of its headers, which are in `fields` as they came, are in lower case."""
 
     status: int
-    headers: dict[str, str]
+    fields: list[tuple[str, str]]
     body: bytes
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return dict(self.fields)
+
+    def header(self, name: str) -> str | None:
+        """The one value of a header; two of one name are a defect wherever this is asked."""
+        values = [value for other, value in self.fields if other == name]
+        assert len(values) <= 1, f"{name} stands there {len(values)} times"
+        return values[0] if values else None
 
     @property
     def text(self) -> str:
         return self.body.decode()
+
+    @property
+    def json(self) -> Any:
+        assert self.header("content-type") == "application/json; charset=utf-8"
+        return json.loads(self.body)
 
 
 _OPENED: "set[Http]" = set()
 
 
 def cut_all() -> None:
-    """Cut what is still open of all that was opened here."""
+    """Cut all connections of this module that are still open."""
     for http in list(_OPENED):
         http.cut()
 
@@ -75,7 +110,7 @@ class Http:
 
     @property
     def port(self) -> int:
-        """The server's."""
+        """The server's port."""
         return int(self.writer.get_extra_info("peername")[1])
 
     @classmethod
@@ -83,33 +118,28 @@ class Http:
         return cls(*await soon(asyncio.open_connection("127.0.0.1", port)))
 
     def send(self, method: str, target: str, body: bytes | None = None, **headers: str) -> None:
-        lines = [f"{method} {target} HTTP/1.1", "Host: localhost"]
-        lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
-        if body is not None and "Content_Length" not in headers and "Transfer_Encoding" not in headers:
-            lines.append(f"Content-Length: {len(body)}")
-        self.writer.write("\r\n".join([*lines, "", ""]).encode() + (body or b""))
+        self.writer.write(http_request(method, target, body, **headers))
 
-    async def answer(self) -> Answer:
-        head = (await soon(self.reader.readuntil(b"\r\n\r\n"))).decode().split("\r\n")
-        headers = {
-            name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:] if line)
-        }
-        body = await soon(self.reader.readexactly(int(headers.get("content-length", "0"))))
-        return Answer(int(head[0].split()[1]), headers, body)
+    async def answer(self, *, to_head: bool = False) -> Answer:
+        """The next answer. One to HEAD has the length of a body, and none."""
+        first, *lines = (await soon(self.reader.readuntil(b"\r\n\r\n"))).decode("latin-1").split("\r\n")[:-2]
+        fields = [(name.lower(), value.strip()) for name, _, value in (line.partition(":") for line in lines)]
+        length = 0 if to_head else int(dict(fields).get("content-length", "0"))
+        return Answer(int(first.split()[1]), fields, await soon(self.reader.readexactly(length)))
 
     async def request(self, method: str, target: str, body: bytes | None = None, **headers: str) -> Answer:
         self.send(method, target, body, **headers)
         return await self.answer()
 
     async def closed(self) -> bytes:
-        """What still comes until the server closes the connection."""
+        """The bytes that arrive until the server closes the connection."""
         try:
             return await soon(self.reader.read(-1))
         except ConnectionError:
             return b""
 
     def cut(self) -> None:
-        """Go without a word (RST)."""
+        """Abort the connection (RST)."""
         _OPENED.discard(self)
         self.writer.transport.abort()
 
@@ -125,28 +155,6 @@ async def request(port: int, method: str, target: str, body: bytes | None = None
         return await http.request(method, target, body, **headers)
     finally:
         http.close()
-
-
-def client_frame(
-    opcode: int, payload: bytes, *, fin: bool = True, masked: bool = True, reserved: int = 0
-) -> bytes:
-    """A frame as a client sends it, or, on purpose, as it must not."""
-    first = (0x80 if fin else 0) | reserved << 4 | opcode
-    size, bit = len(payload), 0x80 if masked else 0
-    if size < 126:
-        head = bytes((first, bit | size))
-    elif size < 1 << 16:
-        head = struct.pack(">BBH", first, bit | 126, size)
-    else:
-        head = struct.pack(">BBQ", first, bit | 127, size)
-    if not masked:
-        return head + payload
-    mask = int.from_bytes((b"mask" * (size // 4 + 1))[:size])
-    return head + b"mask" + (int.from_bytes(payload) ^ mask).to_bytes(size)
-
-
-def text(message: str) -> bytes:
-    return client_frame(1, message.encode())
 
 
 class Closed(Exception):
@@ -165,20 +173,13 @@ class Ws:
 
     @classmethod
     async def open(cls, port: int, target: str, early: bytes = b"", **headers: str) -> "Ws":
-        """A handshake, and `early` right behind it; `status` says how it was answered."""
+        """Send a handshake, and `early` right behind it; `status` is that of the answer."""
         return await cls.over(await Http.open(port), target, early, **headers)
 
     @classmethod
     async def over(cls, http: Http, target: str, early: bytes = b"", **headers: str) -> "Ws":
-        """The same on a connection that is open."""
-        key = base64.b64encode(os.urandom(16)).decode()
-        wanted = {
-            "Upgrade": "websocket",
-            "Connection": "Upgrade",
-            "Sec_WebSocket_Key": key,
-            "Sec_WebSocket_Version": "13",
-        } | headers
-        http.send("GET", target, None, **wanted)
+        """As `open`, on a connection that is open."""
+        http.writer.write(websocket_request(target, **headers))
         if early:
             http.writer.write(early)
         status = int((await soon(http.reader.readuntil(b"\r\n\r\n"))).split()[1])
@@ -217,7 +218,7 @@ class Ws:
                 return payload
 
     async def receive_or_end(self, *, short: bool = False) -> str:
-        """The next message, or how the connection ended, in words; `short`: only that there was a message."""
+        """The next message, or the end of the connection in words; `short`: "answers" for any message."""
         try:
             message = await self.receive()
         except Closed as end:
@@ -225,7 +226,7 @@ class Ws:
         return "answers" if short else str(message)
 
     async def closed(self) -> int | None:
-        """Wait for the server to close; the code it gave."""
+        """Wait for the server to close the WebSocket. Returns its close code."""
         try:
             while True:
                 await self.receive()
@@ -237,13 +238,9 @@ class Ws:
         self.http.cut()
 
     def close(self) -> None:
-        """The well-behaved end."""
+        """End the WebSocket with a close frame."""
         self.raw(client_frame(8, struct.pack(">H", 1000)))
         self.http.close()
-
-
-SOCKET_IO = "/socket.io/?EIO=4&transport="
-ENGINE_IO = "/engine.io/?EIO=4&transport="
 
 
 async def open_ws(port: int, base: str = SOCKET_IO) -> Ws:

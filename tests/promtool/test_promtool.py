@@ -1,4 +1,4 @@
-"""What Prometheus' own tool says of the rules, and of what a server answers. `make test-metrics` fetches it."""
+"""promtool's verdict on the alert rules and on a server's metrics. `make test-metrics` fetches promtool."""
 
 import re
 import subprocess
@@ -11,7 +11,7 @@ DEPLOY = ROOT / "deploy"
 
 
 def promtool(*arguments: str, text: str | None = None) -> str:
-    """What it says, on both streams. Fails unless it finds all well."""
+    """The output of promtool, on both streams. Fails if promtool finds a fault."""
     done = subprocess.run(
         ["promtool", *arguments], cwd=DEPLOY, input=text, capture_output=True, text=True, timeout=PATIENCE_SECONDS
     )

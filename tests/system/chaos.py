@@ -12,8 +12,7 @@ import time
 from contextlib import ExitStack
 from typing import Any, NamedTuple
 
-import jwt
-
+from tests.client.protocol import token
 from tests.system.js import JsClients
 from tests.system.proxy import CuttingProxy
 from tests.system.server import SECRET, ServerProcess, await_until
@@ -38,11 +37,6 @@ class Outcome(NamedTuple):
     fresh_starts: int
 
 
-def token(name: str) -> str:
-    claims = {"id": name, "sub": name, "name": name, "email": f"{name}@chat.test", "iat": 1, "exp": 4_000_000_000}
-    return jwt.encode(claims, SECRET)
-
-
 def run(seconds: float, seed: int) -> Outcome:
     """Play it; AssertionError if anything was lost, doubled or out of order."""
     chance = random.Random(seed)
@@ -51,13 +45,11 @@ def run(seconds: float, seed: int) -> Outcome:
         server = stack.enter_context(ServerProcess(HISTORY_ON_CONNECT="0", PRESENCE="off"))
         proxies = {name: stack.enter_context(CuttingProxy(server.port)) for name in names}
         js = stack.enter_context(JsClients())
-        js.open("witness", server.url, token("witness"), transports=["websocket"])
-        js.expect("witness", "connect")
+        js.join("witness", server.url, token(SECRET, "witness"), transports=["websocket"])
         js.collect("witness")
         for number, name in enumerate(names):
             transports = TRANSPORTS[number % len(TRANSPORTS)]
-            js.open(name, proxies[name].url, token(name), transports=transports, **OPTIONS)
-            js.expect(name, "connect")
+            js.join(name, proxies[name].url, token(SECRET, name), transports=transports, **OPTIONS)
             js.collect(name)
         sent, faults = _storm(chance, seconds, names, proxies, js)
         for proxy in proxies.values():

@@ -1,4 +1,4 @@
-"""A running server and official clients for the tests that want them."""
+"""Fixtures: a running server, and official clients."""
 
 import asyncio
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ def js() -> Iterator[JsClients]:
 
 @pytest.fixture(autouse=True)
 def nothing_stays_open(io_loop: IOLoop) -> Iterator[None]:
-    """What a test opened by `wire` and left open is cut before its loop is closed."""
+    """Cut the connections that a test has left open, before its loop is closed."""
     yield
 
     async def cut() -> None:
@@ -40,7 +40,7 @@ DIRECT = pytest.StashKey[list[str]]()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where nginx stands before all servers, leave out what is about the server's own socket."""
+    """Behind nginx, leave out the tests of the server's own socket."""
     if not STANDS_BEFORE_ALL:
         return
     left_out = {item: mark.args[0] for item in items if (mark := item.get_closest_marker("direct"))}

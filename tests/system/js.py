@@ -1,6 +1,6 @@
-"""Official Socket.IO clients under Node, driven from a test. See `js/driver.mjs` for what they can be told.
+"""Official Socket.IO clients under Node, driven from a test. `js/driver.mjs` lists the commands.
 
-All that they send and are sent is held against the AsyncAPI document; nonsense that a test sends it announces.
+Every event of theirs, sent or received, is checked against the AsyncAPI document; a test announces nonsense.
 """
 
 import atexit
@@ -134,8 +134,13 @@ class JsClients:
             op="open", client=client, url=f"{url}{namespace}", version=version, options={"auth": auth, **options}
         )
 
+    def join(self, client: str, url: str, token: str | None, **options: Any) -> None:
+        """As `open`, and wait until the client is in the chat."""
+        self.open(client, url, token, **options)
+        self.expect(client, "connect")
+
     def emit(self, client: str, event: str, *args: Any, ack: str | None = None, nonsense: bool = False) -> None:
-        """`nonsense`: the document does not know this, and the server is to bear it."""
+        """`nonsense`: the document does not allow this event, and the server must survive it."""
         self._sends(f"emit.{event}", list(args), nonsense=nonsense)
         if ack is not None:
             self._asked[ack] = f"emit.{event}"
@@ -147,11 +152,11 @@ class JsClients:
         self._tell(op="burst", client=client, messages=messages)
 
     def collect(self, client: str) -> None:
-        """From now on keep the ids of what `client` receives, and tell none of it."""
+        """Keep the ids of the messages that `client` receives from now on, instead of telling them."""
         self._tell(op="collect", client=client)
 
     def say(self, client: str, message_id: str, content: str) -> None:
-        """Send, with the client's own retries; what is acknowledged is kept."""
+        """Send a message, with the client's own retries; the driver keeps the ack."""
         self._tell(op="say", client=client, id=message_id, content=content)
 
     def collected(self, client: str) -> tuple[list[str], list[str]]:
@@ -161,20 +166,20 @@ class JsClients:
         return kept["ids"], kept["acked"]
 
     def acknowledged(self, client: str) -> list[tuple[str, str]]:
-        """Id and offset of what `client` said and was acknowledged, in the order of the acks."""
+        """Id and offset of each acknowledged message of `client`, in the order of the acks."""
         self._tell(op="collected", client=client)
         ((kept,),) = self.expect(client, "collected")
         return list(zip(kept["acked"], kept["offsets"], strict=True))
 
     def chat(self, client: str, every_ms: float) -> None:
-        """From now on `client` says something at that pace, until `hush`."""
+        """Let `client` send at that pace, until `hush`."""
         self._tell(op="chat", client=client, everyMs=every_ms)
 
     def hush(self, client: str) -> None:
         self._tell(op="hush", client=client)
 
     def heard(self, client: str) -> dict[str, Any]:
-        """Of who chats: sent (number), acked and heard (ids, in order), losses, lateMs (since the last call)."""
+        """The record of `chat`: sent (number), acked and heard (ids), losses, and lateMs since the last call."""
         self._tell(op="heard", client=client)
         ((heard,),) = self.expect(client, "heard")
         return dict(heard)
@@ -186,7 +191,7 @@ class JsClients:
         self._tell(op="close", client=client)
 
     def expect(self, client: str, event: str, count: int = 1) -> list[list[Any]]:
-        """The arguments of the next `count` times that `client` tells of `event`; what else comes is kept."""
+        """The arguments of the next `count` events of this name from `client`; other events are kept."""
         found: list[list[Any]] = []
         kept, self._kept = self._kept, []
         for told in kept:
@@ -211,7 +216,7 @@ class JsClients:
         return found
 
     def story(self, client: str, *last: str) -> list[Told]:
-        """All that `client` has told and nobody expected yet, in order, up to the first of `last`."""
+        """All kept events of `client`, in order, up to the first of `last`."""
         kept, self._kept = self._kept, []
         story: list[Told] = []
         while not story or story[-1].event not in last:
@@ -225,7 +230,7 @@ class JsClients:
         return story
 
     def kept(self, client: str, event: str) -> list[list[Any]]:
-        """What `client` has told of `event` so far and nobody expected yet."""
+        """The arguments of the kept events of this name from `client`."""
         while not self._told.empty():
             if (told := self._told.get()) is not None:
                 self._kept.append(told)
@@ -239,7 +244,7 @@ class JsClients:
             assert not fault, fault
 
     def _fault_of(self, told: dict[str, Any]) -> str | None:
-        """What the document has against what a client was sent, if it tells of that."""
+        """The fault that the document finds in a received event; None for a sound one, and for other news."""
         if "key" in told:
             return self._wire.fault(told["key"], told["args"])
         kind, _, ack = told["event"].partition(":")

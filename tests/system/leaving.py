@@ -1,11 +1,10 @@
-"""What a restart does to people who chat.
+"""The effect of a restart on clients that chat.
 
     python -m tests.system.leaving restart [CLIENTS] [MESSAGES A SECOND]
     python -m tests.system.leaving storm [CLIENTS]
 
-`restart`: SIGTERM to a server through which messages go, with acks; another, with a log of its own, is started
-meanwhile and takes the port over for everybody who comes. `storm`: the server is killed, and everybody comes back
-to the next one at the same moment.
+`restart`: a server under traffic gets SIGTERM. Meanwhile another server with a log of its own starts, and clients
+that reconnect find it. `storm`: the server is killed, and all clients reconnect to the next one at once.
 """
 
 import asyncio
@@ -17,7 +16,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from itertools import count
 from typing import Any, NamedTuple
 
-from benchmarks.load.wire import token
+from tests.client.protocol import token
 from tests.system.people import Person
 from tests.system.server import SECRET, ServerProcess
 
@@ -26,7 +25,7 @@ SECONDS = 5.0
 
 
 class Port:
-    """Where a client finds the server: stands for the address of a load balancer."""
+    """The port at which clients find the server, in place of a load balancer."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -38,7 +37,7 @@ class Port:
 
 
 class ProbedServer(ServerProcess):
-    """Says on its end how long its loop stood still at the longest."""
+    """A server that prints the longest stall of its event loop when it ends."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(command=(sys.executable, "-m", "benchmarks.probed_server"), **settings)
@@ -51,8 +50,8 @@ class ProbedServer(ServerProcess):
 
 @asynccontextmanager
 async def crowd(size: int, port: Port) -> AsyncIterator[list[Person]]:
-    """`size` people, who are all in the chat."""
-    people = [Person(token(SECRET, number), port, port.is_open) for number in range(size)]
+    """`size` clients that are all in the chat."""
+    people = [Person(token(SECRET, str(number)), port, port.is_open) for number in range(size)]
     living = []
     for person in people:
         living.append(asyncio.create_task(person.live()))
@@ -77,7 +76,7 @@ async def all_joined(people: list[Person]) -> None:
 
 
 async def until(condition: Callable[[], bool]) -> bool:
-    """Whether it came to hold, in time."""
+    """Return whether `condition` came to hold in time."""
     with suppress(TimeoutError):
         async with asyncio.timeout(SETTLE_SECONDS):
             while not condition():  # noqa: ASYNC110 - what is waited for has no event
@@ -91,9 +90,9 @@ class Restart(NamedTuple):
     acked_by_old: int
     acked_by_new: int
     never_acked: int
-    missing_of_old: int  # deliveries of what the old server acked, over all clients who were connected
+    missing_of_old: int  # deliveries of what the old server acked, over all clients that were connected
     missing_of_new: int  # deliveries of what the new server acked, over all clients
-    in_both_logs: int  # accepted by the old one, whose ack did not arrive: sent again, and accepted again
+    in_both_logs: int  # accepted by the old server, without an ack that arrived: sent and accepted again
     received_twice_of_one_log: int
     refused_with_503: int
     exit_code: int
@@ -107,9 +106,9 @@ class Restart(NamedTuple):
 
 
 async def restart(clients: int, rate: float, seconds: float) -> Restart:
-    """Play it: people talk for `seconds` before the signal, and for `seconds` after everybody is back.
+    """Play a restart: clients send for `seconds` before the signal, and for `seconds` after all are back.
 
-    The old server's log ends with it: who was away at the signal misses what was said meanwhile.
+    The old server's log ends with it: a client that was away at the signal misses the messages of that time.
     """
     async with AsyncExitStack() as stack:
         old = stack.enter_context(ServerProcess())
@@ -167,7 +166,7 @@ class Storm(NamedTuple):
     clients: int
     all_chat_seconds: float  # from the moment the new server listens
     attempts: int
-    unreachable: int  # nobody listened yet
+    unreachable: int  # no server listened yet
     refused_with_503: int
     errors: int
     longest_stall_ms: float
@@ -178,7 +177,7 @@ class Storm(NamedTuple):
 
 
 async def storm(clients: int, **settings: str) -> Storm:
-    """Kill the server, start the next on its port, and wait until everybody has joined and heard everybody."""
+    """Kill the server, start the next one, and wait until all clients have joined and received a message."""
     async with AsyncExitStack() as stack:
         old = stack.enter_context(ServerProcess())
         port = Port(old.port)

@@ -1,4 +1,4 @@
-"""The real nginx with the configuration that is in deploy/, on free ports and with a certificate made for it."""
+"""A real nginx with the configuration of deploy/, on free ports and with a certificate of its own."""
 
 import functools
 import os
@@ -21,7 +21,7 @@ STANDS_BEFORE_ALL = os.environ.get("CHATIO_TESTS_NGINX") == "1"
 
 
 class Certificate:
-    """Self-signed, for 127.0.0.1; whoever trusts `path` trusts it."""
+    """A self-signed certificate for 127.0.0.1; a client that trusts `path` trusts it."""
 
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="chatio-tls-")
@@ -40,7 +40,7 @@ class Certificate:
 
 @functools.cache
 def certificate() -> Certificate:
-    """One for the whole run."""
+    """The certificate of the whole run."""
     return Certificate()
 
 

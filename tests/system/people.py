@@ -1,4 +1,4 @@
-"""Many light Socket.IO clients in one process, which come back, recover and send again as the official ones do."""
+"""Light Socket.IO clients, many in one process. They reconnect, recover and repeat as the official ones do."""
 
 import asyncio
 import json
@@ -6,7 +6,7 @@ import random
 import re
 from collections.abc import Callable
 
-from benchmarks.load.wire import PONG, frame, websocket_request
+from tests.client.protocol import PONG, connect_packet, plain_frame, websocket_request
 
 _ID = re.compile(rb'"id":"([^"]+)"')
 _RECEIVE = b'42/chat,["receive-message"'
@@ -16,10 +16,10 @@ _FIRST_OFFSET_BYTES = 25  # an offset is the last string of an event
 
 
 class Person(asyncio.Protocol):
-    """One client. What it receives and what is acked is kept, as pairs of a message's id and its offset.
+    """One client. It keeps received and acknowledged messages, as pairs of id and offset.
 
-    `port` is asked before each attempt, which waits for `may_try`. It comes back after 0.5 to 1.5 s, doubled with
-    each attempt that fails, up to 5 s: the official client's defaults.
+    Each attempt waits for `may_try`, then asks `port`. The client reconnects after 0.5 to 1.5 s, doubled with each
+    attempt that fails, up to 5 s: the official client's defaults.
     """
 
     def __init__(self, token: str, port: Callable[[], int], may_try: asyncio.Event) -> None:
@@ -39,7 +39,7 @@ class Person(asyncio.Protocol):
         self._is_upgraded = False
 
     async def live(self) -> None:
-        """Connect, and come back whenever the connection is lost, until cancelled."""
+        """Connect, and reconnect whenever the connection is lost, until cancelled."""
         tries = 0
         while True:
             self._lost.clear()
@@ -58,7 +58,7 @@ class Person(asyncio.Protocol):
             await asyncio.sleep(min(5.0, random.uniform(0.5, 1.5) * 2 ** min(tries, 10)))
 
     def say(self, message_id: str, content: str) -> None:
-        """Send it, again after each reconnect, until it is acked."""
+        """Send a message, and again after each reconnect, until it is acknowledged."""
         self._unacked[message_id] = content
         if self.joined.is_set():
             self._send(message_id)
@@ -103,7 +103,7 @@ class Person(asyncio.Protocol):
         return {126: 4, 127: 10}.get(self._buffer[1], 2)
 
     def _frame_bytes(self) -> int | None:
-        """The length of the first frame; None if it is not there yet."""
+        """The length of the first frame; None if it is incomplete."""
         if len(self._buffer) < 2 or len(self._buffer) < (head := self._head_bytes()):
             return None
         length = self._buffer[1] if head == 2 else int.from_bytes(self._buffer[2:head])
@@ -121,8 +121,7 @@ class Person(asyncio.Protocol):
         elif payload == b"2":
             self._write(PONG)
         elif payload[:2] == b"0{":
-            auth = {"token": self._token, **self._memory}
-            self._write(frame(b"40/chat," + json.dumps(auth).encode()))
+            self._write(plain_frame(connect_packet(self._token, **self._memory)))
         elif payload.startswith(_CONNECTED):
             self._memory["pid"] = json.loads(payload[len(_CONNECTED) :])["pid"]
             self.joins += 1
@@ -147,7 +146,7 @@ class Person(asyncio.Protocol):
         self._next_ack += 1
         self._in_flight[self._next_ack] = message_id
         event = ["send-message", {"id": message_id, "content": self._unacked[message_id]}]
-        self._write(frame(f"42/chat,{self._next_ack}{json.dumps(event)}".encode()))
+        self._write(plain_frame(f"42/chat,{self._next_ack}{json.dumps(event)}".encode()))
 
     def _write(self, data: bytes) -> None:
         if self._transport is not None:

@@ -1,4 +1,4 @@
-"""A proxy of bytes that can be cut like a bad network: reset, black hole, answers lost."""
+"""A TCP proxy that fails like a bad network: reset, black hole, lost answers."""
 
 import contextlib
 import socket
@@ -16,7 +16,7 @@ _RESET = struct.pack("ii", 1, 0)
 
 
 class CuttingProxy:
-    """Passes bytes between a port of its own and `port`, until it is told otherwise."""
+    """Pass bytes between a port of its own and `port`, until a method says otherwise."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -58,7 +58,7 @@ class CuttingProxy:
             self._end(pair)
 
     def cut_answers(self) -> None:
-        """As `cut`; what the client sent has gone through, what it was answered may be lost."""
+        """As `cut`, but requests have gone through, and only answers may be lost."""
         self._swallows = True
         self.cut()
 
@@ -67,7 +67,7 @@ class CuttingProxy:
         self._swallows = True
 
     def stall(self) -> None:
-        """Pass nothing on until `mend`; what comes meanwhile is not lost."""
+        """Pass nothing on until `mend`; bytes that arrive meanwhile are not lost."""
         self._may_pass.clear()
 
     def mend(self) -> None:
@@ -122,5 +122,5 @@ class CuttingProxy:
 def _reset(end: socket.socket) -> None:
     with contextlib.suppress(OSError):
         end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-        end.shutdown(socket.SHUT_RDWR)  # wakes whoever waits in recv
+        end.shutdown(socket.SHUT_RDWR)  # wakes a thread that waits in recv
     end.close()

@@ -1,4 +1,4 @@
-"""A restart with everybody there: clients on every transport, a message every 50 ms, and new clients coming.
+"""A restart under traffic: clients on every transport, a message every 50 ms, and new clients.
 
     python -m tests.system.restart URL KEY_FILE COMMAND...
 
@@ -14,8 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jwt
-
+from tests.client.protocol import token
 from tests.system.js import JsClients
 from tests.system.server import PATIENCE_SECONDS, await_until
 
@@ -37,19 +36,19 @@ class Outcome(NamedTuple):
     clients: int
     sent: int
     acknowledged: int
-    failed_connects: int  # of those who came back, and of those who came new
-    lost: dict[str, int]  # by transport: acknowledged by the old server, when everybody was connected
-    missed: int  # acknowledged by the new one, to whom the client came too late even for its history
+    failed_connects: int  # of returning and of new clients
+    lost: dict[str, int]  # by transport: acknowledged by the old server, when all clients were connected
+    missed: int  # acknowledged by the new server, before a client came back too late even for the history
     doubled: int
     seconds_away: float  # from the restart to the last client's return
 
 
 def run(url: str, key: str, restart: Callable[[], object], *, clients: int, newcomers: int = 20) -> Outcome:
-    """Play it. `restart` is called in a thread of its own."""
+    """Play the restart. A thread of its own calls `restart`."""
     with JsClients() as js:
         names = [f"client {number}" for number in range(clients)]
         for number, name in enumerate(names):
-            js.open(name, url, _token(name, key), transports=TRANSPORTS[number % 3], **OPTIONS)
+            js.open(name, url, token(key, name), transports=TRANSPORTS[number % 3], **OPTIONS)
         for name in names:
             js.expect(name, "connect")
             js.collect(name)
@@ -59,7 +58,7 @@ def run(url: str, key: str, restart: Callable[[], object], *, clients: int, newc
         restarting.start()
         fresh = [f"new {number}" for number in range(newcomers)]
         for number, name in enumerate(fresh):
-            js.open(name, url, _token(name, key), transports=TRANSPORTS[number % 3], **OPTIONS)
+            js.open(name, url, token(key, name), transports=TRANSPORTS[number % 3], **OPTIONS)
             sent = _speak(js, BEATS_MEANWHILE // newcomers, sent)
         restarting.join()
         for name in names:
@@ -94,11 +93,6 @@ def _speak(js: JsClients, beats: int, sent: int) -> int:
         js.say("client 0", str(uuid.uuid4()), f"message {number}")
         time.sleep(BEAT_SECONDS)
     return sent + beats
-
-
-def _token(name: str, key: str) -> str:
-    claims = {"id": name, "sub": name, "name": name, "email": f"{name}@chat.test", "iat": 1, "exp": 4_000_000_000}
-    return jwt.encode(claims, key)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Full: what the official clients see of each bound, and that they come in by themselves when there is room."""
+"""Connection limits: what official clients see of each, and that they join by themselves once there is room."""
 
 import http.client
 import socket
@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.client.protocol import websocket_request
 from tests.system.js import JsClients
 from tests.system.server import REAL_COMMAND, ServerProcess
 from tests.system.test_chat import page_message, transports
@@ -18,13 +19,9 @@ HANDSHAKE = "/socket.io/?EIO=4&transport=polling"
 
 @contextmanager
 def websocket(port: int) -> Iterator[None]:
-    """A connection that is never heard of again."""
+    """A connection that stays silent."""
     with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
-        connection.sendall(
-            b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
-            b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-            b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
-        )
+        connection.sendall(websocket_request())
         assert connection.recv(64).startswith(b"HTTP/1.1 101")
         yield
 
@@ -40,8 +37,7 @@ def test_who_finds_no_place_is_told_503_and_comes_in_when_one_is_free(
 ) -> None:
     with limited(**{setting: "2"}) as server:
         for name in ("ann", "bob"):
-            js.open(name, server.url, server.sign_up(name), transports=transports)
-            js.expect(name, "connect")
+            js.join(name, server.url, server.sign_up(name), transports=transports)
         js.open("eve", server.url, server.sign_up("eve"), transports=transports, reconnectionDelay=50)
         ((text, data),) = js.expect("eve", "connect_error")
         assert (text, data) == (f"{'xhr poll' if transports[0] == 'polling' else 'websocket'} error", None)
@@ -76,16 +72,14 @@ def test_one_page_too_many_waits_while_the_others_go_on(js: JsClients, transport
         js.expect("three", "connect")
         assert js.kept("three", "connect_error") == []
         assert js.kept("two", "disconnect") == []
-        js.open("bob", server.url, server.sign_up("bob"), transports=transports)
-        js.expect("bob", "connect")
+        js.join("bob", server.url, server.sign_up("bob"), transports=transports)
 
 
 def test_handshakes_past_the_burst_get_in_at_the_rate(js: JsClients) -> None:
     with limited(MAX_CONNECTIONS_PER_ADDRESS="3", CONNECTS_PER_MINUTE="30") as server:
         token = server.sign_up("ann")
         for count in range(3):
-            js.open(f"{count}", server.url, token, reconnectionDelay=50)
-            js.expect(f"{count}", "connect")
+            js.join(f"{count}", server.url, token, reconnectionDelay=50)
         js.close("0")
         js.open("late", server.url, token, reconnectionDelay=50)
         js.expect("late", "connect_error")
@@ -115,10 +109,8 @@ def test_ipv6_addresses_of_one_line_share_its_places() -> None:
 
 def test_page_that_sends_more_than_its_burst_is_slowed_down_and_loses_nothing(js: JsClients) -> None:
     with limited(INPUT_BURST_BYTES="100000", INPUT_BYTES_PER_SECOND="100000") as server:
-        js.open("ann", server.url, server.sign_up("ann"))
-        js.open("bob", server.url, server.sign_up("bob"))
-        js.expect("ann", "connect")
-        js.expect("bob", "connect")
+        js.join("ann", server.url, server.sign_up("ann"))
+        js.join("bob", server.url, server.sign_up("bob"))
         began = time.monotonic()
         sent: list[dict[str, Any]] = [page_message(f"{number} {'x' * 9_000}") for number in range(40)]
         js.burst("ann", sent)
@@ -142,8 +134,7 @@ def test_rate_limits_off_leaves_only_the_bound_in_all(js: JsClients) -> None:
     ) as server:
         token = server.sign_up("ann")
         for page in ("one", "two", "three"):
-            js.open(page, server.url, token)
-            js.expect(page, "connect")
+            js.join(page, server.url, token)
         js.emit("one", "send-message", page_message("x" * 10_000))
         js.emit("one", "send-message", page_message("y" * 10_000))
         js.expect("two", "receive-message", 2)

@@ -1,4 +1,4 @@
-"""The official JavaScript clients chatting through `python main.py`: what the wire contract says of sockets."""
+"""The wire contract of sockets, with the official JavaScript clients."""
 
 import re
 import uuid
@@ -16,7 +16,7 @@ versions = pytest.mark.parametrize("version", ["4.8", "4.7", "4.0"])
 
 
 def page_message(content: str, **fields: Any) -> dict[str, Any]:
-    """What the page sends."""
+    """A message with all fields that the page sends."""
     return {
         "id": str(uuid.uuid4()),
         "content": content,
@@ -38,9 +38,7 @@ def test_burst_of_50_reaches_all_three_in_order(
     server: ServerProcess, js: JsClients, transports: list[str], version: str
 ) -> None:
     for name in ("ann", "bob", "eve"):
-        js.open(name, server.url, server.sign_up(name), version=version, transports=transports)
-    for name in ("ann", "bob", "eve"):
-        js.expect(name, "connect")
+        js.join(name, server.url, server.sign_up(name), version=version, transports=transports)
     contents = [f"message {number}" for number in range(50)]
     js.burst("bob", [page_message(content) for content in contents])
     for name in ("ann", "bob", "eve"):
@@ -52,8 +50,7 @@ def test_burst_of_50_reaches_all_three_in_order(
 
 def test_message_is_stamped_with_the_tokens_identity(server: ServerProcess, js: JsClients) -> None:
     token = server.sign_up("ann")
-    js.open("ann", server.url, token)
-    js.expect("ann", "connect")
+    js.join("ann", server.url, token)
     sent = page_message("it <b>is</b> me & you", author_name="The Boss", author_id="1", extra="no", status="read")
     js.emit("ann", "send-message", sent)
     ((message, offset),) = js.expect("ann", "receive-message")
@@ -72,8 +69,7 @@ def test_message_is_stamped_with_the_tokens_identity(server: ServerProcess, js: 
 
 
 def test_ack_of_an_accepted_message_bears_its_id_offset_and_time(server: ServerProcess, js: JsClients) -> None:
-    js.open("ann", server.url, server.sign_up("ann"))
-    js.expect("ann", "connect")
+    js.join("ann", server.url, server.sign_up("ann"))
     sent = page_message("hello")
     js.emit("ann", "send-message", sent, ack="sent")
     ((message, offset),) = js.expect("ann", "receive-message")
@@ -96,8 +92,7 @@ def test_refused_message_is_told_to_the_sender_alone(
     server: ServerProcess, js: JsClients, raw: object, code: str
 ) -> None:
     for name in ("ann", "bob"):
-        js.open(name, server.url, server.sign_up(name))
-        js.expect(name, "connect")
+        js.join(name, server.url, server.sign_up(name))
     js.emit("ann", "send-message", raw, ack="refused", nonsense=True)
     ((ack,),) = js.expect("ann", "ack:refused")
     assert ack["ok"] is False
@@ -115,8 +110,7 @@ def test_refused_message_is_told_to_the_sender_alone(
 
 def test_same_message_sent_twice_arrives_once(server: ServerProcess, js: JsClients) -> None:
     for name in ("ann", "bob"):
-        js.open(name, server.url, server.sign_up(name))
-        js.expect(name, "connect")
+        js.join(name, server.url, server.sign_up(name))
     once = page_message("once")
     js.emit("ann", "send-message", once, ack="first")
     js.emit("ann", "send-message", once, ack="second")
@@ -163,8 +157,7 @@ def test_no_other_namespace_lets_anybody_in(server: ServerProcess, js: JsClients
 
 def test_token_of_a_user_this_server_does_not_know_is_let_in(server: ServerProcess, js: JsClients) -> None:
     claims = {"id": "9", "sub": "9", "name": "Old", "email": "o@b.test", "iat": 1, "exp": 4_000_000_000}
-    js.open("old", server.url, jwt.encode(claims, SECRET))
-    js.expect("old", "connect")
+    js.join("old", server.url, jwt.encode(claims, SECRET))
 
 
 @transports
@@ -172,8 +165,7 @@ def test_clients_come_back_by_themselves_after_a_restart(js: JsClients, transpor
     with ServerProcess() as first:
         token = first.sign_up("ann")
         port = first.port
-        js.open("ann", first.url, token, transports=transports, reconnectionDelay=50, reconnectionDelayMax=100)
-        js.expect("ann", "connect")
+        js.join("ann", first.url, token, transports=transports, reconnectionDelay=50, reconnectionDelayMax=100)
         assert first.stop() == 0
     ((reason, *_),) = js.expect("ann", "disconnect")
     assert reason in ("transport close", "transport error")  # after "io server disconnect" the page stays dead

@@ -1,4 +1,4 @@
-"""The clients of docs/clients.md, as they stand there, over a line that is cut."""
+"""The clients of docs/clients.md, verbatim, over a connection that is cut."""
 
 import re
 import subprocess
@@ -49,14 +49,13 @@ def lines(process: subprocess.Popen[str], count: int) -> list[str]:
 @pytest.mark.direct("the clients of the document trust no certificate made for a test")
 @pytest.mark.parametrize("language", INTERPRETERS)
 def test_a_client_of_the_document_shows_everything_once_and_in_order(js: JsClients, language: str) -> None:
-    """270 messages while it is away, and then 2, where the server sends the newest 5 to somebody new."""
+    """The client misses 270 messages, then 2; the server sends the newest 5 to a new client."""
     with (
         ServerProcess(HISTORY_ON_CONNECT="5") as server,
         CuttingProxy(server.port) as proxy,
     ):
         server.request("POST", "/register", {"name": "Ann", **ANN})
-        js.open("bob", server.url, server.sign_up("bob"))
-        js.expect("bob", "connect")
+        js.join("bob", server.url, server.sign_up("bob"))
         with running(language, proxy.url) as client:
             first = [line.partition(", at ")[0] for line in lines(client, 3 if language == "js" else 2)]
             assert sorted(first) == sorted(["Ann: Hello!", "sent", *(["connected"] if language == "js" else [])])

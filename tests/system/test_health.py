@@ -1,4 +1,4 @@
-"""Whether a whole server says that it takes new people, and why not."""
+"""Readiness of a whole server, and the reason when it is not ready."""
 
 import json
 import signal
@@ -23,8 +23,7 @@ def test_a_server_is_ready_until_it_is_full_and_again_when_somebody_has_left(js:
     with ServerProcess(MAX_CONNECTIONS="1") as server:
         assert ready(server) is None
         token = server.sign_up("ann")
-        js.open("ann", server.url, token, transports=["websocket"])
-        js.expect("ann", "connect")
+        js.join("ann", server.url, token, transports=["websocket"])
         assert ready(server) == "full"
         assert server.request("GET", "/healthz").status == 200
         js.close("ann")

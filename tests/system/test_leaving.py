@@ -1,4 +1,4 @@
-"""SIGTERM while people chat: nothing acked is missing, everybody comes back, and the process ends in time."""
+"""SIGTERM under traffic: no acked message is lost, clients reconnect, the process ends in time."""
 
 import asyncio
 import json
@@ -13,7 +13,6 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
-from typing import Any
 
 import pytest
 
@@ -25,32 +24,29 @@ from chatio.realtime import RealtimeOptions, Server, create_server
 from chatio.server.lifecycle import Phase
 from handlers.chat.namespace import NAMESPACE, ChatNamespace
 from handlers.chat.session_expiry import SessionExpiry
-from tests.client.wire import Ws, client_frame, join, serving, text
+from tests.client.protocol import client_frame, text, websocket_request
+from tests.client.wire import Ws, join, serving
 from tests.paths import ROOT
 from tests.system.js import JsClients
 from tests.system.leaving import restart, storm
 from tests.system.server import SECRET, ServerProcess, await_until
+from tests.system.test_chat import transports
+from tests.system.test_recovery import QUICKLY
 
 pytestmark = pytest.mark.direct(
     "how the process itself ends: half requests, bare sockets, who is refused meanwhile"
 )
 
-QUICKLY: dict[str, Any] = {"reconnectionDelay": 20, "reconnectionDelayMax": 50, "timeout": 3000}
-WAYS = pytest.mark.parametrize("transports", [["websocket"], ["polling"], ["polling", "websocket"]], ids="-".join)
 GRACE_SECONDS = 10
 LENGTH_100 = b"Host: x\r\nContent-Length: 100\r\n\r\n"
-WEBSOCKET = (
-    b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
-    b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
-)
 HANDSHAKE = "/socket.io/?EIO=4&transport=polling"
 
 
 @contextmanager
 def leaving(server: ServerProcess) -> Iterator[None]:
-    """The server has begun to leave; at the end of the block it has left, in time and with exit 0.
+    """The server drains during the block, and has ended at its end, in time and with exit 0.
 
-    Who does not come for the goodbye makes it last: 200 sessions that do not poll, about two seconds.
+    Polling sessions that do not poll make the drain last: 200 of them, about two seconds.
     """
     for _ in range(200):
         polling_session(server)
@@ -84,12 +80,11 @@ def graceful() -> Iterator[ServerProcess]:
         yield server
 
 
-@WAYS
+@transports
 def test_clients_are_let_go_and_join_the_next_server(
     graceful: ServerProcess, js: JsClients, transports: list[str]
 ) -> None:
-    js.open("ann", graceful.url, graceful.sign_up("ann"), transports=transports, **QUICKLY)
-    js.expect("ann", "connect")
+    js.join("ann", graceful.url, graceful.sign_up("ann"), transports=transports, **QUICKLY)
     if len(transports) == 2:
         js.expect("ann", "upgrade")
     port = graceful.port
@@ -128,7 +123,7 @@ def test_while_it_leaves_who_comes_is_answered_503_and_who_is_there_is_served(gr
             assert answer.headers["Retry-After"] == "2"
             assert answer.headers["Access-Control-Allow-Origin"] == "http://localhost:5173"
         with socket.create_connection(("127.0.0.1", graceful.port), timeout=10) as connection:
-            connection.sendall(WEBSOCKET)
+            connection.sendall(websocket_request())
             assert connection.recv(4096).startswith(b"HTTP/1.1 503")
         assert get_text(graceful, f"{HANDSHAKE}&sid={sid}") == "1"  # the goodbye, to who was there
 
@@ -149,17 +144,16 @@ def get_text(server: ServerProcess, path: str) -> str:
     return body.decode()
 
 
-@WAYS
+@transports
 def test_messages_sent_while_it_leaves_are_neither_acked_nor_lost(
     graceful: ServerProcess, js: JsClients, transports: list[str]
 ) -> None:
-    """What the old server did not ack is sent again to the new one; what it did ack reached everybody."""
+    """Messages without an ack go to the new server again; acked ones have reached all clients."""
     options = {"retries": 100, "ackTimeout": 300, **QUICKLY}
     token = graceful.sign_up("ann")
     names = [f"client {number}" for number in range(6)]
     for name in names:
-        js.open(name, graceful.url, token, transports=transports, **options)
-        js.expect(name, "connect")
+        js.join(name, graceful.url, token, transports=transports, **options)
         js.collect(name)
     port = graceful.port
     sent = [str(uuid.uuid4()) for _ in range(300 if transports == ["polling"] else 1200)]
@@ -184,7 +178,7 @@ def test_messages_sent_while_it_leaves_are_neither_acked_nor_lost(
 
 @asynccontextmanager
 async def chat(**rates: int) -> AsyncIterator[tuple[Server, MessageLog, ChatNamespace, Ws]]:
-    """The namespace as `main.run` makes it, and somebody who has joined."""
+    """The namespace as the server makes it, and a client that has joined."""
     server, handler = create_server(RealtimeOptions(namespaces=(NAMESPACE,)))
     tokens, log = Tokens(SECRET, ttl_seconds=60), MessageLog()
     namespace = ChatNamespace(
@@ -275,10 +269,9 @@ def rejection_of(message_id: str) -> dict[str, object]:
 
 
 def test_whatever_strangers_do_it_ends_in_time(graceful: ServerProcess, js: JsClients) -> None:
-    """Idle and half-open sockets, bodies never finished, answers never read, hashes under way, deaf WebSockets."""
+    """Idle and half-open sockets, unfinished bodies, unread answers, pending hashes, silent WebSockets."""
     token = graceful.sign_up("ann")
-    js.open("ann", graceful.url, token, transports=["websocket"], reconnection=False)
-    js.expect("ann", "connect")
+    js.join("ann", graceful.url, token, transports=["websocket"], reconnection=False)
     with ExitStack() as stack:
 
         def connect(data: bytes) -> socket.socket:
@@ -294,7 +287,7 @@ def test_whatever_strangers_do_it_ends_in_time(graceful: ServerProcess, js: JsCl
             connect(f"POST {HANDSHAKE}&sid={polling_session(graceful)} HTTP/1.1\r\n".encode() + LENGTH_100 + b"4")
             half = connect(b"GET /user HTTP/1.1\r\nHost: x\r\n\r\n")
             half.shutdown(socket.SHUT_WR)
-            connect(WEBSOCKET)  # never reads, never says goodbye
+            connect(websocket_request())  # never reads, never says goodbye
         body = b'{"email":"ann@chat.test","password":"wrong"}'
         for _ in range(40):
             connect(b"POST /login HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body)

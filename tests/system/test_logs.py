@@ -1,4 +1,4 @@
-"""What a whole server writes while strangers send it what they like: events, and nothing that is anybody's."""
+"""The log of a whole server under hostile input: it has events, and no user's data."""
 
 import json
 import re
@@ -22,7 +22,7 @@ def send_raw(server: ServerProcess, request: bytes) -> bytes:
 
 
 def play(server: ServerProcess, js: JsClients) -> list[str]:
-    """A day of people and strangers; everything of it that must not be written."""
+    """Play the day of a server. Returns all texts of it that must not be in the log."""
     token = server.sign_up("ann")
     credentials = {"email": "evil@chat.test", "password": "evil's own password"}
     assert server.request("POST", "/register", {"name": HARM, **credentials}).status in (201, 400)

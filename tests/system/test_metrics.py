@@ -1,4 +1,4 @@
-"""What a scrape says after a run in which everything is known."""
+"""A scrape after a run with known counts."""
 
 import re
 import time
@@ -37,7 +37,7 @@ def scrape(server: ServerProcess) -> Samples:
 
 
 def counted(samples: Samples) -> dict[str, float]:
-    """The counters of ours that are not 0, and of histograms how many there were, written as in a query."""
+    """The product's counters that are not 0, and the counts of its histograms, written as in a query."""
     return {
         name + (f"{{{','.join(f'{key}={value}' for key, value in labels)}}}" if labels else ""): value
         for (name, labels), value in samples.items()
@@ -63,13 +63,10 @@ def play(server: ServerProcess, js: JsClients) -> None:
     assert server.request("GET", "/what/somebody/typed").status == 404
     assert server.request("GET", "/socket.io/?EIO=4&transport=polling&sid=none").status == 400
 
-    js.open("ann", server.url, ann, transports=WEBSOCKET)
-    js.expect("ann", "connect")
-    js.open("bob", server.url, bob)
-    js.expect("bob", "connect")
+    js.join("ann", server.url, ann, transports=WEBSOCKET)
+    js.join("bob", server.url, bob)
     js.expect("bob", "upgrade")
-    js.open("eve", server.url, ann, transports=POLLING)
-    js.expect("eve", "connect")
+    js.join("eve", server.url, ann, transports=POLLING)
     for name, token in (("none", None), ("odd", "odd"), ("forged", ann[:-6] + "AAAAAA")):
         js.open(name, server.url, token, transports=WEBSOCKET, nonsense=token is None)
         js.expect(name, "connect_error")
@@ -148,8 +145,7 @@ def test_who_is_refused_is_counted_by_the_reason(js: JsClients) -> None:
         METRICS_PORT="0", RATE_LIMITS="on", MAX_CONNECTIONS="2", MAX_CONNECTIONS_PER_PERSON="1"
     ) as server:
         token = server.sign_up("ann")
-        js.open("ann", server.url, token, transports=WEBSOCKET)
-        js.expect("ann", "connect")
+        js.join("ann", server.url, token, transports=WEBSOCKET)
         js.open("again", server.url, token, transports=WEBSOCKET, reconnection=False)
         person_full = "chatio_connections_refused_total", (("reason", "person_full"),)
         await_until(lambda: scrape(server)[person_full] == 1, "it is refused")

@@ -1,4 +1,4 @@
-"""Pages of other origins are kept out, and no answer names the server: `python main.py`, on the wire."""
+"""Origins: pages of others are refused. Headers: no answer names the server."""
 
 import json
 from collections.abc import Iterator
@@ -55,7 +55,7 @@ async def is_joined(port: int, target: str) -> bool:
     return (await request(port, "GET", target)).text.startswith("44/chat,")
 
 
-# --- who may come
+# --- origins that are let in
 
 
 @pytest.mark.parametrize("origin", [PAGE, SECOND_PAGE, None])
@@ -126,7 +126,7 @@ async def test_a_preflight_lets_the_pages_of_client_url_and_no_other(
     assert (answer.headers["access-control-allow-origin"] == origin) is (origin in (PAGE, SECOND_PAGE))
 
 
-# --- what every answer says, and does not
+# --- headers of every answer
 
 
 async def raw(port: int, data: bytes) -> bytes:

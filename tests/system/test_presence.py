@@ -1,4 +1,4 @@
-"""Who comes, goes and types, as official clients hear of it."""
+"""Presence and typing, as official clients receive them."""
 
 from tests.system.js import JsClients
 from tests.system.server import ServerProcess
@@ -6,13 +6,11 @@ from tests.system.server import ServerProcess
 
 def test_people_are_told_who_came_and_left_as_people(server: ServerProcess, js: JsClients) -> None:
     ann, bob = server.sign_up("ann"), server.sign_up("bob")
-    js.open("ann", server.url, ann)
-    js.expect("ann", "connect")
+    js.join("ann", server.url, ann)
     ((alone,),) = js.expect("ann", "presence")
     assert (alone["online"], [person["name"] for person in alone["came"]], alone["left"]) == (1, ["ann"], [])
     for page in ("bob 1", "bob 2"):
-        js.open(page, server.url, bob)
-        js.expect(page, "connect")
+        js.join(page, server.url, bob)
     ((both,),) = js.expect("ann", "presence")
     assert (both["online"], [person["name"] for person in both["came"]]) == (2, ["bob"])
     online = server.request("GET", "/users/online", headers={"Authorization": f"Bearer {ann}"}).body
@@ -27,8 +25,7 @@ def test_people_are_told_who_came_and_left_as_people(server: ServerProcess, js: 
 
 def test_typing_is_told_to_the_others_once_a_second(server: ServerProcess, js: JsClients) -> None:
     for name, transports in (("ann", ["websocket"]), ("bob", ["websocket"]), ("eve", ["polling"])):
-        js.open(name, server.url, server.sign_up(name), transports=transports)
-        js.expect(name, "connect")
+        js.join(name, server.url, server.sign_up(name), transports=transports)
     for _ in range(5):
         js.emit("ann", "typing")
     js.emit("ann", "send-message", {"content": "typed"})
@@ -45,8 +42,7 @@ def test_typing_and_presence_can_be_turned_off(js: JsClients) -> None:
     with ServerProcess(PRESENCE="off") as server:
         token = server.sign_up("ann")
         for name in ("ann", "bob"):
-            js.open(name, server.url, token)
-            js.expect(name, "connect")
+            js.join(name, server.url, token)
         js.emit("ann", "typing")
         js.emit("ann", "send-message", {"content": "typed"})
         js.expect("bob", "receive-message")
@@ -56,11 +52,9 @@ def test_typing_and_presence_can_be_turned_off(js: JsClients) -> None:
 
 
 def test_who_recovers_is_not_led_astray_by_other_events(server: ServerProcess, js: JsClients) -> None:
-    """A client takes the last text argument of any event for its offset."""
-    js.open("ann", server.url, server.sign_up("ann"), transports=["websocket"], reconnectionDelay=20)
-    js.open("bob", server.url, server.sign_up("bob"), transports=["websocket"])
-    js.expect("ann", "connect")
-    js.expect("bob", "connect")
+    """A client takes the last text argument of any event as its offset."""
+    js.join("ann", server.url, server.sign_up("ann"), transports=["websocket"], reconnectionDelay=20)
+    js.join("bob", server.url, server.sign_up("bob"), transports=["websocket"])
     js.emit("bob", "send-message", {"content": "first"})
     js.expect("ann", "receive-message")
     js.emit("bob", "typing")

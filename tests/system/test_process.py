@@ -1,4 +1,4 @@
-"""`python main.py` as an operator sees it: start, check, stop, and what it prints."""
+"""`python main.py` as an operator sees it: start, check, stop, output."""
 
 import resource
 import signal
@@ -119,10 +119,8 @@ def test_port_of_metrics_in_use_is_one_line_and_exit_2(server: ServerProcess) ->
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signal_stops_the_server_with_exit_0(server: ServerProcess, js: JsClients, number: signal.Signals) -> None:
-    js.open("ann", server.url, server.sign_up("ann"))
-    js.open("bob", server.url, server.sign_up("bob"), transports=["polling"])
-    js.expect("ann", "connect")
-    js.expect("bob", "connect")
+    js.join("ann", server.url, server.sign_up("ann"))
+    js.join("bob", server.url, server.sign_up("bob"), transports=["polling"])
     assert server.stop(number) == 0
     assert [line for line in server.lines if "WARNING" in line or "ERROR" in line or "Traceback" in line] == []
 
@@ -149,8 +147,7 @@ def test_request_under_way_is_finished_when_the_server_stops(server: ServerProce
 def test_nothing_that_is_secret_is_printed(js: JsClients) -> None:
     with ServerProcess(command=REAL_COMMAND, LOG_LEVEL="DEBUG") as server:
         token = server.sign_up("ann")
-        js.open("ann", server.url, token)
-        js.expect("ann", "connect")
+        js.join("ann", server.url, token)
         js.emit("ann", "send-message", {"content": "between us"})
         js.expect("ann", "receive-message")
         server.request("GET", "/user", headers={"Authorization": "Bearer " + token[:-4]})

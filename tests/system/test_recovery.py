@@ -1,4 +1,4 @@
-"""Nothing lost: official clients whose connection is cut, over a proxy of bytes, while others speak."""
+"""Recovery: official clients whose connection is cut by a proxy while others send."""
 
 import uuid
 from collections.abc import Iterator
@@ -9,9 +9,9 @@ import pytest
 from tests.system.js import JsClients
 from tests.system.proxy import CuttingProxy
 from tests.system.server import ServerProcess, await_until
+from tests.system.test_chat import transports
 
 QUICKLY: dict[str, Any] = {"reconnectionDelay": 20, "reconnectionDelayMax": 50, "timeout": 3000}
-WAYS = pytest.mark.parametrize("transports", [["websocket"], ["polling"], ["polling", "websocket"]], ids="-".join)
 
 
 def spoken(count: int, prefix: str = "message") -> list[dict[str, Any]]:
@@ -24,7 +24,7 @@ def contents(received: list[list[Any]]) -> list[str]:
 
 @pytest.fixture
 def server() -> Iterator[ServerProcess]:
-    """A session that a cut has left behind would keep the server for its usual grace of ten seconds."""
+    """A server with a short grace: a session that a cut has left behind would use up ten seconds."""
     with ServerProcess(SHUTDOWN_GRACE_SECONDS="1") as process:
         yield process
 
@@ -40,7 +40,7 @@ def settle_transport(js: JsClients, transports: list[str]) -> None:
         assert js.expect("ann", "upgrade") == [["websocket"]]
 
 
-@WAYS
+@transports
 @pytest.mark.parametrize("count", [5, 200, 5000])
 def test_cut_client_recovers_all_that_was_said_in_order_and_once(
     server: ServerProcess, proxy: CuttingProxy, js: JsClients, transports: list[str], count: int
@@ -68,14 +68,12 @@ def test_cut_client_recovers_all_that_was_said_in_order_and_once(
     assert contents(js.expect("ann", "receive-message")) == ["after"]
 
 
-@WAYS
+@transports
 def test_client_that_has_seen_no_event_yet_recovers_too(
     server: ServerProcess, proxy: CuttingProxy, js: JsClients, transports: list[str]
 ) -> None:
-    js.open("bob", server.url, server.sign_up("bob"), transports=["websocket"])
-    js.expect("bob", "connect")
-    js.open("ann", proxy.url, server.sign_up("ann"), transports=transports, **QUICKLY)
-    js.expect("ann", "connect")
+    js.join("bob", server.url, server.sign_up("bob"), transports=["websocket"])
+    js.join("ann", proxy.url, server.sign_up("ann"), transports=transports, **QUICKLY)
     settle_transport(js, transports)
     proxy.cut()
     js.expect("ann", "disconnect")
@@ -87,7 +85,7 @@ def test_client_that_has_seen_no_event_yet_recovers_too(
     assert contents(js.expect("ann", "receive-message", 5)) == [m["content"] for m in messages]
 
 
-@WAYS
+@transports
 def test_client_behind_a_black_hole_recovers_after_its_ping_timeout(js: JsClients, transports: list[str]) -> None:
     with (
         ServerProcess(PING_INTERVAL_SECONDS="0.5", PING_TIMEOUT_SECONDS="0.5") as server,
@@ -110,15 +108,13 @@ def test_client_behind_a_black_hole_recovers_after_its_ping_timeout(js: JsClient
 
 
 def test_client_cut_in_the_middle_of_its_upgrade_recovers(js: JsClients) -> None:
-    """A client whose WebSocket dies between its probe and its upgrade stops polling, and notices by the ping."""
+    """A client whose WebSocket dies between probe and upgrade stops polling; the ping timeout tells it."""
     with (
         ServerProcess(PING_INTERVAL_SECONDS="0.5", PING_TIMEOUT_SECONDS="0.5") as server,
         CuttingProxy(server.port) as proxy,
     ):
-        js.open("bob", server.url, server.sign_up("bob"), transports=["websocket"])
-        js.expect("bob", "connect")
-        js.open("ann", proxy.url, server.sign_up("ann"), **QUICKLY)
-        js.expect("ann", "connect")
+        js.join("bob", server.url, server.sign_up("bob"), transports=["websocket"])
+        js.join("ann", proxy.url, server.sign_up("ann"), **QUICKLY)
         for round_number in range(10):
             proxy.cut()
             js.expect("ann", "disconnect")
@@ -133,10 +129,8 @@ def test_client_cut_in_the_middle_of_its_upgrade_recovers(js: JsClients) -> None
 
 def test_slow_client_that_was_dropped_recovers(js: JsClients) -> None:
     with ServerProcess(SLOW_CLIENT_SECONDS="0.5") as server, CuttingProxy(server.port) as proxy:
-        js.open("ann", proxy.url, server.sign_up("ann"), transports=["websocket"], **QUICKLY)
-        js.open("bob", server.url, server.sign_up("bob"), transports=["websocket"])
-        js.expect("ann", "connect")
-        js.expect("bob", "connect")
+        js.join("ann", proxy.url, server.sign_up("ann"), transports=["websocket"], **QUICKLY)
+        js.join("bob", server.url, server.sign_up("bob"), transports=["websocket"])
         before = server.open_files()
         proxy.stall()
         messages = [{"content": f"{number}".ljust(4000, ".")} for number in range(3000)]
@@ -152,8 +146,7 @@ def test_slow_client_that_was_dropped_recovers(js: JsClients) -> None:
 def test_what_was_acknowledged_before_a_stop_has_reached_who_was_connected(js: JsClients) -> None:
     with ServerProcess() as server:
         for name in ("ann", "bob"):
-            js.open(name, server.url, server.sign_up(name), transports=["websocket"], reconnection=False)
-            js.expect(name, "connect")
+            js.join(name, server.url, server.sign_up(name), transports=["websocket"], reconnection=False)
         for number in range(200):
             js.emit("ann", "send-message", {"content": f"message {number}"}, ack="stored")
         js.expect("ann", "ack:stored", 50)
@@ -166,23 +159,19 @@ def test_what_was_acknowledged_before_a_stop_has_reached_who_was_connected(js: J
 
 def test_who_joins_receives_the_newest_messages(js: JsClients) -> None:
     with ServerProcess(HISTORY_ON_CONNECT="3") as server:
-        js.open("bob", server.url, server.sign_up("bob"))
-        js.expect("bob", "connect")
+        js.join("bob", server.url, server.sign_up("bob"))
         js.burst("bob", spoken(5))
         js.expect("bob", "receive-message", 5)
-        js.open("ann", server.url, server.sign_up("ann"))
-        js.expect("ann", "connect")
+        js.join("ann", server.url, server.sign_up("ann"))
         assert contents(js.expect("ann", "receive-message", 3)) == ["message 2", "message 3", "message 4"]
 
 
 def test_without_history_who_joins_hears_only_what_is_said_from_then_on(js: JsClients) -> None:
     with ServerProcess(HISTORY_ON_CONNECT="0") as server:
-        js.open("bob", server.url, server.sign_up("bob"))
-        js.expect("bob", "connect")
+        js.join("bob", server.url, server.sign_up("bob"))
         js.burst("bob", spoken(5))
         js.expect("bob", "receive-message", 5)
-        js.open("ann", server.url, server.sign_up("ann"))
-        js.expect("ann", "connect")
+        js.join("ann", server.url, server.sign_up("ann"))
         js.emit("bob", "send-message", {"content": "now"})
         assert contents(js.expect("ann", "receive-message")) == ["now"]
 
@@ -190,8 +179,7 @@ def test_without_history_who_joins_hears_only_what_is_said_from_then_on(js: JsCl
 def test_after_a_restart_nobody_is_told_that_nothing_was_lost(js: JsClients) -> None:
     with ServerProcess() as first:
         port, token = first.port, first.sign_up("ann")
-        js.open("ann", first.url, token, **QUICKLY)
-        js.expect("ann", "connect")
+        js.join("ann", first.url, token, **QUICKLY)
         js.emit("ann", "send-message", {"content": "old"})
         js.expect("ann", "receive-message")
         assert first.stop() == 0
@@ -205,10 +193,8 @@ def test_after_a_restart_nobody_is_told_that_nothing_was_lost(js: JsClients) -> 
 
 def test_what_was_forgotten_is_not_claimed_and_what_is_left_arrives(js: JsClients) -> None:
     with ServerProcess(LOG_MAX_MESSAGES="10") as server, CuttingProxy(server.port) as proxy:
-        js.open("ann", proxy.url, server.sign_up("ann"), transports=["websocket"], **QUICKLY)
-        js.open("bob", server.url, server.sign_up("bob"), transports=["websocket"])
-        js.expect("ann", "connect")
-        js.expect("bob", "connect")
+        js.join("ann", proxy.url, server.sign_up("ann"), transports=["websocket"], **QUICKLY)
+        js.join("bob", server.url, server.sign_up("bob"), transports=["websocket"])
         js.emit("bob", "send-message", {"content": "seen"})
         js.expect("ann", "receive-message")
         proxy.cut()
@@ -224,10 +210,8 @@ def test_retries_over_a_connection_that_is_cut_bring_each_message_once(
     server: ServerProcess, proxy: CuttingProxy, js: JsClients
 ) -> None:
     options = {"transports": ["websocket"], "retries": 20, "ackTimeout": 300, **QUICKLY}
-    js.open("ann", proxy.url, server.sign_up("ann"), **options)
-    js.open("bob", server.url, server.sign_up("bob"), transports=["websocket"])
-    js.expect("ann", "connect")
-    js.expect("bob", "connect")
+    js.join("ann", proxy.url, server.sign_up("ann"), **options)
+    js.join("bob", server.url, server.sign_up("bob"), transports=["websocket"])
     messages = spoken(60)
     js.burst("ann", messages)
     for number in range(0, 60, 10):

@@ -1,4 +1,4 @@
-"""A new key, and nobody signed out: official clients through the restarts that docs/operations.md tells of."""
+"""Key rotation without signing users out: official clients through the restarts of docs/operations.md."""
 
 import os
 import re
@@ -25,7 +25,7 @@ ResumePoint = Callable[..., ServerProcess]
 
 @pytest.fixture
 def etc(tmp_path: Path) -> Path:
-    """In the place of /etc/chatio."""
+    """A folder in the place of /etc/chatio."""
     folder = tmp_path / "etc"
     folder.mkdir()
     return folder
@@ -33,7 +33,7 @@ def etc(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def start(etc: Path) -> ResumePoint:
-    """Makes a server with the keys that stand in `etc`, as the unit does: a previous one need not be there."""
+    """Make a server with the keys in `etc`, as the unit does: the previous key may be missing."""
 
     def make(port: int = 0) -> ServerProcess:
         previous = etc / "jwt_secret_key_previous"
@@ -50,14 +50,14 @@ def start(etc: Path) -> ResumePoint:
 
 @pytest.fixture
 def rotated(etc: Path, start: ResumePoint) -> ResumePoint:
-    """`start`, with a new key and the tests' own as the previous one."""
+    """`start`, with a new key, and the tests' own key as the previous one."""
     (etc / "jwt_secret_key").write_text(f"{NEW}\n")
     (etc / "jwt_secret_key_previous").write_text(f"{SECRET}\n")
     return start
 
 
 def follow(number: int, etc: Path) -> None:
-    """Do step `number` of the document, with `etc` for /etc/chatio; the restart is left to the test."""
+    """Do step `number` of the document, with `etc` for /etc/chatio; the test does the restart."""
     (section,) = re.findall(r"## A new key, .*?(?=\n## )", OPERATIONS.read_text("utf-8"), re.DOTALL)
     step = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)[number]
     tools = etc.parent / "bin"
@@ -76,8 +76,7 @@ def test_who_is_signed_in_stays_so_while_the_previous_key_is_accepted_and_no_lon
     (etc / "jwt_secret_key").write_text(f"{SECRET}\n")
     with start() as server:
         token, port = server.sign_up("ann"), server.port
-        js.open("ann", server.url, token, transports=transports, reconnectionDelay=50, reconnectionDelayMax=50)
-        js.expect("ann", "connect")
+        js.join("ann", server.url, token, transports=transports, reconnectionDelay=50, reconnectionDelayMax=50)
     follow(0, etc)
     assert {path.stat().st_mode & 0o777 for path in etc.iterdir()} == {0o600}
     with start(port) as server:
@@ -98,10 +97,8 @@ def test_who_is_signed_in_stays_so_while_the_previous_key_is_accepted_and_no_lon
 def test_a_socket_on_a_token_of_the_previous_key_ends_with_it(rotated: ResumePoint, js: JsClients) -> None:
     token = token_of("ann")
     with rotated() as server:
-        js.open("ann", server.url, token)
-        js.open("bob", server.url, token_of("bob", seconds=4))
-        js.expect("ann", "connect")
-        js.expect("bob", "connect")
+        js.join("ann", server.url, token)
+        js.join("bob", server.url, token_of("bob", seconds=4))
         sign_out(server, token)
         assert_ended(js, "ann", "signed_out")
         assert server.request("GET", "/users/online", headers=bearer(token)).status == 401
@@ -115,8 +112,7 @@ def test_a_socket_renews_a_token_of_the_previous_key_with_one_of_the_new(
         old = token_of("ann", seconds=4)
         later = claims_of(old) | {"exp": int(time.time()) + 3600, "jti": uuid.uuid4().hex}
         for name in ("ann", "clock"):
-            js.open(name, server.url, old)
-            js.expect(name, "connect")
+            js.join(name, server.url, old)
         js.emit("ann", "renew", {"token": jwt.encode(later, NEW)}, ack="renewed")
         assert js.expect("ann", "ack:renewed") == [[{"ok": True, "expires_at": later["exp"]}]]
         assert_ended(js, "clock", "expired")

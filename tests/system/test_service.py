@@ -1,4 +1,4 @@
-"""`python main.py` as a service manager runs it: what it is told, the watchdog, and sockets handed over."""
+"""`python main.py` under a service manager: notifications, watchdog, and sockets handed over."""
 
 import asyncio
 import os
@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.client.protocol import websocket_request
 from tests.paths import ROOT
 from tests.system import restart
 from tests.system.js import JsClients
@@ -41,8 +42,7 @@ os.execv(sys.argv[1], sys.argv[1:])
 
 
 REQUESTS = [
-    b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
-    b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n",
+    websocket_request(),
     b"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: x\r\n\r\n",
     b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n",
     b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n",
@@ -76,8 +76,7 @@ def test_the_manager_hears_of_the_start_of_the_people_and_of_the_end(
     with ServerProcess(command=REAL_COMMAND, NOTIFY_SOCKET=manager.getsockname(), WATCHDOG_USEC="20000") as server:
         assert manager.recv(4096) == b"READY=1"
         hear(manager, "STATUS=0 people online\nWATCHDOG=1")
-        js.open("ann", server.url, server.sign_up("ann"))
-        js.expect("ann", "connect")
+        js.join("ann", server.url, server.sign_up("ann"))
         hear(manager, "STATUS=1 people online\nWATCHDOG=1")
         assert server.stop() == 0
         hear(manager, "STOPPING=1")
@@ -141,8 +140,7 @@ def test_what_is_handed_over_is_listened_on_and_the_settings_are_not(
         command=REAL_COMMAND, listener=listener, SERVER_HOST="203.0.113.1", SERVER_PORT="1"
     ) as server:
         assert server.url == f"http://127.0.0.1:{listener.getsockname()[1]}"
-        js.open("ann", server.url, server.sign_up("ann"))
-        js.expect("ann", "connect")
+        js.join("ann", server.url, server.sign_up("ann"))
         assert server.stop() == 0
 
 
@@ -172,7 +170,7 @@ def test_a_restart_refuses_nobody_and_loses_nothing_that_was_acknowledged(listen
 
 
 async def test_a_restart_refuses_no_connection_whenever_it_is_opened(listener: socket.socket) -> None:
-    """Forty strangers come again and again, and ask at once, or a moment later, as the signal may fall between."""
+    """Forty clients connect again and again, and send a request at once or a moment later."""
     with ExitStack() as stack:
         server = stack.enter_context(ServerProcess(command=REAL_COMMAND, listener=listener))
         answers: list[str] = []

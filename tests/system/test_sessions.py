@@ -1,13 +1,13 @@
 """Sockets end with their tokens: official clients against `python main.py`."""
 
 import time
-import uuid
 from collections.abc import Iterator
 from typing import Any
 
 import jwt
 import pytest
 
+from tests.client.protocol import token
 from tests.system.js import JsClients
 from tests.system.server import SECRET, ServerProcess
 from tests.system.test_chat import claims_of, page_message, transports
@@ -28,16 +28,14 @@ ENDINGS = [
 
 @pytest.fixture(scope="module")
 def lasting() -> Iterator[ServerProcess]:
-    """One server for the tests whose people are their own."""
+    """One server for all tests that have users of their own."""
     with ServerProcess() as process:
         yield process
 
 
 def token_of(name: str, *, seconds: int = 3600, **claims: Any) -> str:
-    """A token of somebody whom no server has registered."""
-    now = int(time.time())
-    sound = {"id": name, "sub": name, "name": name, "email": f"{name}@chat.test", "jti": uuid.uuid4().hex}
-    return jwt.encode({**sound, "iat": now, "exp": now + seconds, **claims}, SECRET)
+    """A token of a user whom no server has registered."""
+    return token(SECRET, name, **{"exp": int(time.time()) + seconds, **claims})
 
 
 def bearer(token: str) -> dict[str, str]:
@@ -83,8 +81,7 @@ def test_a_socket_ends_when_its_token_expires(
 
 def test_a_token_that_the_server_issued_lasts_as_long_as_it_is_told_to(js: JsClients) -> None:
     with ServerProcess(JWT_TTL_SECONDS="2") as server:
-        js.open("ann", server.url, server.sign_up("ann"))
-        js.expect("ann", "connect")
+        js.join("ann", server.url, server.sign_up("ann"))
         assert_ended(js, "ann", "expired")
 
 
@@ -105,8 +102,7 @@ def test_what_ends_a_token_ends_its_sockets_and_no_others(
     credentials = {"email": "ann@chat.test", "password": "ann's password"}
     other = server.request("POST", "/login", credentials).body["token"]
     for name, whose in (("ann", token), ("tab", token), ("phone", other), ("eve", eve)):
-        js.open(name, server.url, whose, transports=transports, version=version)
-        js.expect(name, "connect")
+        js.join(name, server.url, whose, transports=transports, version=version)
     assert server.request(method, path, body, bearer(token)).status == 204
     for name in ("ann", "tab"):
         assert_ended(js, name, reason)
@@ -127,15 +123,13 @@ def test_who_changed_the_password_signs_in_and_chats_at_once(server: ServerProce
     body = {"old_password": "ann's password", "new_password": "a new one"}
     assert server.request("POST", "/user/password", body, bearer(token)).status == 204
     answer = server.request("POST", "/login", {"email": "ann@chat.test", "password": "a new one"})
-    js.open("ann", server.url, answer.body["token"])
-    js.expect("ann", "connect")
+    js.join("ann", server.url, answer.body["token"])
     assert_chats(js, "ann")
 
 
 def test_what_a_deleted_person_said_stays(server: ServerProcess, js: JsClients) -> None:
     token = server.sign_up("ann")
-    js.open("ann", server.url, token)
-    js.expect("ann", "connect")
+    js.join("ann", server.url, token)
     assert_chats(js, "ann")
     assert server.request("DELETE", "/user", {"password": "ann's password"}, bearer(token)).status == 204
     js.open("bob", server.url, server.sign_up("bob"))
@@ -147,8 +141,7 @@ def test_presence_and_others_see_who_was_signed_out_leave(server: ServerProcess,
     token = server.sign_up("ann")
     bob = server.sign_up("bob")
     for name, whose in (("ann", token), ("bob", bob)):
-        js.open(name, server.url, whose)
-        js.expect(name, "connect")
+        js.join(name, server.url, whose)
     sign_out(server, token)
     assert_ended(js, "ann", "signed_out")
     online = server.request("GET", "/users/online", headers=bearer(bob)).body
@@ -164,8 +157,7 @@ def test_a_socket_that_renewed_outlives_its_old_token(
     lasting: ServerProcess, js: JsClients, transports: list[str], version: str
 ) -> None:
     new = token_of("ann")
-    js.open("ann", lasting.url, token_of("ann", seconds=3), transports=transports, version=version)
-    js.expect("ann", "connect")
+    js.join("ann", lasting.url, token_of("ann", seconds=3), transports=transports, version=version)
     js.emit("ann", "renew", {"token": new}, ack="renewed")
     assert js.expect("ann", "ack:renewed") == [[{"ok": True, "expires_at": claims_of(new)["exp"]}]]
     js.open("clock", lasting.url, token_of("clock", seconds=3), transports=transports, version=version)
@@ -176,8 +168,7 @@ def test_a_socket_that_renewed_outlives_its_old_token(
 
 def test_a_socket_that_renewed_ends_with_its_new_token_only(lasting: ServerProcess, js: JsClients) -> None:
     old, new = token_of("ann"), token_of("ann")
-    js.open("ann", lasting.url, old)
-    js.expect("ann", "connect")
+    js.join("ann", lasting.url, old)
     js.emit("ann", "renew", {"token": new}, ack="renewed")
     js.expect("ann", "ack:renewed")
     sign_out(lasting, old)
@@ -188,8 +179,7 @@ def test_a_socket_that_renewed_ends_with_its_new_token_only(lasting: ServerProce
 
 
 def test_a_socket_that_renewed_for_a_shorter_time_ends_with_it(lasting: ServerProcess, js: JsClients) -> None:
-    js.open("ann", lasting.url, token_of("ann"))
-    js.expect("ann", "connect")
+    js.join("ann", lasting.url, token_of("ann"))
     js.emit("ann", "renew", {"token": token_of("ann", seconds=2)}, ack="renewed")
     js.expect("ann", "ack:renewed")
     assert_ended(js, "ann", "expired")
@@ -225,8 +215,7 @@ def test_a_token_that_renews_nothing_leaves_the_session_as_it_was(
         "revoked": {"token": revoked},
     }[kind]
     token = token_of(ann)
-    js.open("ann", lasting.url, token)
-    js.expect("ann", "connect")
+    js.join("ann", lasting.url, token)
     refusal = {"ok": False, "error": {"code": code, "message": message}}
     is_nonsense = kind in ("number", "none", "nothing")
     js.emit("ann", "renew", raw, ack="refused", nonsense=is_nonsense)
@@ -242,7 +231,7 @@ def test_a_token_that_renews_nothing_leaves_the_session_as_it_was(
 
 
 def test_signing_out_while_connecting_leaves_nobody_in(lasting: ServerProcess, js: JsClients) -> None:
-    """Whichever comes first: the CONNECT is refused, or let in and ended."""
+    """The CONNECT is refused, or accepted and ended, depending on which comes first."""
     outcomes = set()
     for number in range(30):
         token = token_of(f"ann-{number}")
@@ -265,8 +254,7 @@ def test_a_token_without_an_id_signs_out_all_that_are_not_younger(lasting: Serve
     old, token = (token_of("jim", iat=now - age, jti="") for age in (20, 10))
     young = token_of("jim", iat=now - 5)
     for name, whose in (("old", old), ("this", token), ("young", young)):
-        js.open(name, lasting.url, whose)
-        js.expect(name, "connect")
+        js.join(name, lasting.url, whose)
     sign_out(lasting, token)
     for name in ("old", "this"):
         assert_ended(js, name, "signed_out")
@@ -278,8 +266,7 @@ def test_a_message_that_waits_for_its_turn_is_not_said_once_its_author_is_signed
     with ServerProcess(RATE_LIMITS="on", MESSAGE_BURST="1", MESSAGES_PER_SECOND="1.25") as server:
         token, bob = token_of("ann"), token_of("bob")
         for name, whose in (("ann", token), ("bob", bob)):
-            js.open(name, server.url, whose)
-            js.expect(name, "connect")
+            js.join(name, server.url, whose)
             js.emit(name, "send-message", page_message("said at once"), ack="first")
             js.expect(name, "ack:first")
         js.emit("ann", "send-message", page_message("waits"), ack="second")

@@ -1,13 +1,12 @@
-"""Forty clients that never read: nobody else notices, and the server does not remember what they missed."""
+"""Forty clients that never read: no other client notices, and the server keeps no copy of their messages."""
 
 import asyncio
 import json
 import re
-import time
 
-import jwt
 import pytest
 
+from tests.client.protocol import token
 from tests.client.wire import Ws, join, until
 from tests.system.server import SECRET, ServerProcess
 
@@ -15,14 +14,8 @@ SLOW, QUICK, MESSAGES, CHARS = 40, 5, 1250, 9600  # more than the kernel keeps f
 MOST_GROWTH_BYTES = 16 * 2**20
 
 
-def token(number: int) -> str:
-    now = int(time.time())
-    claims = {"id": str(number), "sub": str(number), "name": f"P{number}", "email": f"p{number}@chat.test"}
-    return jwt.encode({**claims, "iat": now, "exp": now + 3600}, SECRET)
-
-
 async def connect(server: ServerProcess, number: int) -> Ws:
-    return await join(server.port, "/chat", {"token": token(number)})
+    return await join(server.port, "/chat", {"token": token(SECRET, str(number))})
 
 
 async def read_contents(ws: Ws, count: int) -> list[str]:
@@ -50,7 +43,7 @@ async def test_clients_that_never_read_are_dropped_and_nobody_else_notices() -> 
                 text = f"{number:05}".ljust(CHARS, ".")
                 quick[0].send("42/chat," + json.dumps(["send-message", {"content": text}]))
                 await quick[0].http.writer.drain()
-                await asyncio.sleep(0)  # or those who read have no turn, and are slow themselves
+                await asyncio.sleep(0)  # else the reading clients get no turn, and are slow themselves
 
         speaking = asyncio.create_task(speak())
         read = await asyncio.gather(*(read_contents(ws, MESSAGES) for ws in quick))

@@ -1,17 +1,17 @@
-"""Limits on a running server: who guesses and who floods, and everybody else beside them."""
+"""Rate limits on a running server: clients that guess or flood, and the other clients beside them."""
 
 import json
-import time
-import uuid
 from collections.abc import Iterator
 from typing import Any
 
-import jwt
 import pytest
 
+from tests.client.protocol import token
 from tests.client.wire import open_ws
 from tests.system.js import JsClients
 from tests.system.server import SECRET, ServerProcess
+from tests.system.test_chat import transports
+from tests.system.test_recovery import contents, spoken
 
 WEBSOCKET: dict[str, Any] = {"transports": ["websocket"]}
 QUICKLY: dict[str, Any] = {**WEBSOCKET, "reconnectionDelay": 20, "reconnectionDelayMax": 50}
@@ -30,25 +30,9 @@ def unforgiving() -> Iterator[ServerProcess]:
         yield process
 
 
-def spoken(count: int) -> list[dict[str, Any]]:
-    return [{"id": str(uuid.uuid4()), "content": f"message {number}"} for number in range(count)]
-
-
-def contents(received: list[list[Any]]) -> list[str]:
-    return [message["content"] for message, _ in received]
-
-
-def token_of(name: str) -> str:
-    """Signed as the server's own, for who need not be registered."""
-    now = int(time.time())
-    claims = {"id": name, "sub": name, "name": name, "email": f"{name}@chat.test", "iat": now, "exp": now + 3600}
-    return jwt.encode(claims, SECRET)
-
-
 def join(js: JsClients, server: ServerProcess, *names: str, **options: Any) -> None:
     for name in names:
-        js.open(name, server.url, token_of(name.partition(" ")[0]), **{**WEBSOCKET, **options})
-        js.expect(name, "connect")
+        js.join(name, server.url, token(SECRET, name.partition(" ")[0]), **{**WEBSOCKET, **options})
 
 
 def test_forty_wrong_passwords_on_one_account_and_then_its_owner_signs_in(limited: ServerProcess) -> None:
@@ -70,7 +54,7 @@ def test_forty_wrong_passwords_on_one_account_and_then_its_owner_signs_in(limite
     assert not any("guess" in line or "ada@" in line or "good password" in line for line in limited.lines)
 
 
-@pytest.mark.parametrize("transports", [["websocket"], ["polling"], ["polling", "websocket"]], ids="-".join)
+@transports
 def test_the_pages_burst_of_50_passes(limited: ServerProcess, js: JsClients, transports: list[str]) -> None:
     join(js, limited, "ann", "bob", transports=transports)
     messages = spoken(50)
@@ -129,12 +113,11 @@ def test_a_flood_that_is_borne_is_refused_message_by_message(unforgiving: Server
 def test_two_hundred_messages_with_retries_are_slowed_down_and_none_is_lost(
     js: JsClients, transports: list[str]
 ) -> None:
-    """`retries` takes a refusal for an answer, so whoever waits for each ack is not refused."""
+    """A client's `retries` takes a refusal for an answer, so a client that waits for each ack is not refused."""
     with ServerProcess(RATE_LIMITS="on", MESSAGES_PER_SECOND="50", PERSON_MESSAGES_PER_SECOND="60") as server:
-        js.open("bob", server.url, token_of("bob"), **WEBSOCKET)
-        js.expect("bob", "connect")
+        js.join("bob", server.url, token(SECRET, "bob"), **WEBSOCKET)
         options: dict[str, Any] = {"transports": transports, "retries": 3, "ackTimeout": 5000}
-        js.open("ann", server.url, token_of("ann"), **options)
+        js.open("ann", server.url, token(SECRET, "ann"), **options)
         messages = spoken(200)
         js.collect("ann")
         for message in messages:  # before it is connected: they wait with the client
@@ -162,23 +145,22 @@ def test_a_message_sent_again_has_its_ack_whatever_the_pace(unforgiving: ServerP
     "event", [["typing"], ["no such event", 1], ["send-message", {"id": "7", "content": "x"}]]
 )
 def test_no_event_is_free(limited: ServerProcess, js: JsClients, event: list[Any]) -> None:
-    """200 at once, then 300 in vain, then the door: also for a message that is sent again."""
+    """200 events at once, then 300 refusals, then the end of the connection: for a repeated message too."""
     join(js, limited, "eve", reconnection=False)
     for _ in range(1000):
         js.emit("eve", *event, nonsense=event[0] == "no such event")
     assert js.expect("eve", "disconnect")[0][0] in ("transport close", "transport error")
-    js.open("ann", limited.url, token_of("ann"), **WEBSOCKET)
-    js.expect("ann", "connect")
+    js.join("ann", limited.url, token(SECRET, "ann"), **WEBSOCKET)
 
 
 @pytest.mark.parametrize("has_ack", [True, False])
 def test_a_renewal_beyond_the_pace_is_refused_aloud(js: JsClients, *, has_ack: bool) -> None:
-    """Who is told nothing takes the renewal for done, or waits for it, until the socket ends."""
+    """A client without an answer takes the renewal for done, or waits for it, until the socket ends."""
     with ServerProcess(RATE_LIMITS="on", OTHER_EVENTS_PER_SECOND="1") as server:
         join(js, server, "ann")
         asked = [f"renewal {n}" for n in range(100)]  # 10 are taken at once, and coming in was 5 of them
         for ack in asked:
-            js.emit("ann", "renew", {"token": token_of("ann")}, ack=ack if has_ack else None)
+            js.emit("ann", "renew", {"token": token(SECRET, "ann")}, ack=ack if has_ack else None)
         if has_ack:
             answers = [js.expect("ann", f"ack:{ack}")[0][0] for ack in asked]
         else:
@@ -192,7 +174,7 @@ def test_a_renewal_beyond_the_pace_is_refused_aloud(js: JsClients, *, has_ack: b
 @pytest.mark.direct("a WebSocket of its own making")
 async def test_who_leaves_and_comes_in_over_and_over_is_closed_without_a_word(limited: ServerProcess) -> None:
     """Each time a token is checked and messages are sent. Never a CONNECT_ERROR: a page would stay dead."""
-    coming_in = "40/chat," + json.dumps({"token": token_of("eve")})
+    coming_in = "40/chat," + json.dumps({"token": token(SECRET, "eve")})
     ws = await open_ws(limited.port)
     ws.send(*[coming_in, "41/chat,"] * 100)
     answers = []

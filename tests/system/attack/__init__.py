@@ -1,1 +1,1 @@
-"""What strangers and members may try on a running server, while ordinary people chat."""
+"""Abuse of a running server, while ordinary users chat."""

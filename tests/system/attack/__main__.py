@@ -1,32 +1,32 @@
-"""Plays every abuse while ten people chat, and prints what they noticed, beside quiet times before and after.
+"""Play every abuse while ten users chat, and print their delays, beside quiet times before and after.
 
     python -m tests.system.attack [SECONDS] [ABUSE ...]
 
-The people's clients are official ones; nothing may be lost, refused or out of order for them, or the run fails.
+The users have official clients; the run fails if one of their messages is lost, refused or out of order.
 """
 
 import asyncio
 import sys
 import time
 
+from tests.client.protocol import token
 from tests.system.attack.abuses import ABUSES, Abuse, Scene
 from tests.system.attack.ordinary import Heard, Ordinary
-from tests.system.chaos import token
 from tests.system.js import JsClients
-from tests.system.server import ServerProcess
+from tests.system.server import SECRET, ServerProcess
 
 ABUSERS = 60
 
 
 def run(seconds: float, abuses: tuple[Abuse, ...] = ABUSES) -> dict[str, Heard]:
-    """AssertionError if the ordinary lost anything; else the times of each stretch, by its name."""
+    """Return the times of each stretch by name. Raises AssertionError if a user lost a message."""
     times: dict[str, Heard] = {}
     with ServerProcess(RATE_LIMITS="on", TRUSTED_PROXIES="127.0.0.1") as server, JsClients() as js:
         people = Ordinary(server, js)
-        tokens = [token(f"abuser {number}") for number in range(ABUSERS)]
+        tokens = [token(SECRET, f"abuser {number}") for number in range(ABUSERS)]
         scene = Scene(server.port, tokens, "person0@chat.test", seconds)
         people.begin()
-        time.sleep(1.0)  # they come into their stride
+        time.sleep(1.0)  # for the users to settle
         _quiet(people, times, "quiet before", seconds)
         for abuse in abuses:
             people.forget_times()

@@ -1,4 +1,4 @@
-"""Each abuse for so long, from addresses and accounts of its own; answers what came of it, counted.
+"""The abuses. Each runs for a time, from addresses and accounts of its own, and returns its outcomes, counted.
 
 An abuse does as much as one process can in a loop that waits for nothing but the server, and no more than its
 bound of steps.
@@ -15,14 +15,14 @@ from tests.client.wire import SOCKET_IO, Closed, Http, Ws
 
 STEPS = 20_000
 STEP_SECONDS = 5.0
-PAUSE_SECONDS = 0.01  # between two batches of a flood, else it is over before anybody has said anything
+PAUSE_SECONDS = 0.01  # between two batches of a flood, else the flood is over before any user has sent a message
 STRANGER = "198.51.100.7"
 
 Outcome = Counter[str]
 
 
 class Scene(NamedTuple):
-    """`tokens` are of 60 accounts that belong to the abusers; `victim` is somebody's address of mail."""
+    """`tokens` belong to 60 accounts of the abusers; `victim` is a user's email address."""
 
     port: int
     tokens: list[str]
@@ -201,7 +201,7 @@ ABUSES: tuple[Abuse, ...] = (
 )
 
 
-# --- what they are made of
+# --- helpers
 
 
 def _address(number: int) -> str:
@@ -251,7 +251,7 @@ async def _join(scene: Scene, token: str, address: str) -> Ws:
 
 
 async def _flood(scene: Scene, tokens: list[str], packet: Callable[[int], str], *, batch: int = 50) -> Outcome:
-    """Each token's connection sends without a pause, reads what comes, and comes back when it is closed."""
+    """One connection per token sends without a pause, reads, and reconnects when it is closed."""
     outcome: Outcome = Counter()
     ends = time.monotonic() + scene.seconds
 

@@ -1,4 +1,4 @@
-"""Ten people who chat with official clients, and what they notice of what others do."""
+"""Ten users with official clients, and the delays and losses that they notice."""
 
 import statistics
 import time
@@ -6,14 +6,14 @@ from typing import NamedTuple
 
 from tests.system.js import JsClients
 from tests.system.server import ServerProcess, await_until
+from tests.system.test_chat import TRANSPORTS
 
 PEOPLE = 10
 EVERY_MS = 500.0
-TRANSPORTS = (["websocket"], ["polling", "websocket"], ["polling"])
 
 
 class Heard(NamedTuple):
-    """Of one stretch of time: deliveries, and how long they took."""
+    """Deliveries of one stretch of time, and their delays."""
 
     deliveries: int
     p50_ms: float
@@ -21,7 +21,7 @@ class Heard(NamedTuple):
 
 
 class Ordinary:
-    """Signs ten people up, each from an address of their own (the server must trust 127.0.0.1 as a proxy)."""
+    """Ten users, each with an address of their own (the server must trust 127.0.0.1 as a proxy)."""
 
     def __init__(self, server: ServerProcess, js: JsClients) -> None:
         self._js = js
@@ -30,8 +30,7 @@ class Ordinary:
             address = {"X-Forwarded-For": f"203.0.113.{number + 1}"}
             token = server.sign_up(name.replace(" ", ""), address)
             transports = TRANSPORTS[number % len(TRANSPORTS)]
-            js.open(name, server.url, token, transports=transports, extraHeaders=address)
-            js.expect(name, "connect")
+            js.join(name, server.url, token, transports=transports, extraHeaders=address)
 
     def begin(self) -> None:
         for name in self.names:
@@ -42,13 +41,13 @@ class Ordinary:
             self._js.heard(name)
 
     def times(self) -> Heard:
-        """Since the last time that was asked."""
+        """The deliveries since the last call."""
         late = [ms for name in self.names for ms in self._js.heard(name)["lateMs"]]
         percentiles = statistics.quantiles(late, n=100)
         return Heard(len(late), percentiles[49], percentiles[98])
 
     def end(self) -> int:
-        """Stop, and see that nobody lost anything: how many messages there were."""
+        """Stop, and check that no user lost a message. Returns the number of messages."""
         for name in self.names:
             self._js.hush(name)
         time.sleep(EVERY_MS / 1000)  # a timer that had fired already

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable
-from typing import Any, NamedTuple, Self
+from typing import Self
 
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
@@ -29,8 +29,12 @@ from handlers.metrics.requests import RequestMetrics
 from handlers.rest.page import Page
 from handlers.routes import make_application
 from handlers.services import Services
+from tests.client.protocol import http_request
+from tests.client.wire import Answer, Http
 from tests.documents import Doors
 from tests.unit.load import Load
+
+__all__ = ["KEY", "ORIGIN", "PASSWORD", "PATIENCE_SECONDS", "Answer", "Connection", "Rest", "request"]
 
 PASSWORD = "12345678"
 KEY = "the key of these tests, 32 bytes or more"
@@ -38,53 +42,29 @@ ORIGIN = "http://localhost:5173"
 PATIENCE_SECONDS = 30.0
 
 
-class Answer(NamedTuple):
-    status: int
-    headers: list[tuple[str, str]]  # names in lower case
-    body: bytes
-
-    def header(self, name: str) -> str | None:
-        """The one value of a header; two of one name are a defect wherever this is asked."""
-        values = [value for other, value in self.headers if other == name]
-        assert len(values) <= 1, f"{name} stands there {len(values)} times"
-        return values[0] if values else None
-
-    @property
-    def json(self) -> Any:
-        assert self.header("content-type") == "application/json; charset=utf-8"
-        return json.loads(self.body)
-
-
 class Connection:
     """One connection to the server. What is sent is what was written, byte by byte."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
+        self._http = Http(reader, writer)
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._writer.close()
+        self._http.close()
 
     async def send(self, data: bytes) -> None:
-        self._writer.write(data)
-        await asyncio.wait_for(self._writer.drain(), PATIENCE_SECONDS)
+        self._http.writer.write(data)
+        await asyncio.wait_for(self._http.writer.drain(), PATIENCE_SECONDS)
 
     async def receive(self, *, to_head: bool = False) -> Answer:
-        """The next answer. One to HEAD has the length of a body, and none."""
-        head = await asyncio.wait_for(self._reader.readuntil(b"\r\n\r\n"), PATIENCE_SECONDS)
-        first, *lines = head.decode("latin-1").split("\r\n")[:-2]
-        headers = [(line.partition(":")[0].lower(), line.partition(":")[2].strip()) for line in lines]
-        length = 0 if to_head else int(dict(headers).get("content-length", "0"))
-        body = await asyncio.wait_for(self._reader.readexactly(length), PATIENCE_SECONDS)
-        return Answer(int(first.split(" ")[1]), headers, body)
+        return await self._http.answer(to_head=to_head)
 
     async def ends(self) -> bool:
         """Whether the server closes the connection without another byte. Waits for it to say one or the other."""
         try:
-            return await asyncio.wait_for(self._reader.read(1), PATIENCE_SECONDS) == b""
+            return await asyncio.wait_for(self._http.reader.read(1), PATIENCE_SECONDS) == b""
         except ConnectionResetError:
             return True
 
@@ -190,7 +170,7 @@ class Rest:
             await connection.send(request(method, path, body, **headers))
             answer = await connection.receive(to_head=method == "HEAD")
         if self._doors is not None and self.port == self._product_port:
-            fault = self._doors.fault(method, path, answer.status, dict(answer.headers), answer.body)
+            fault = self._doors.fault(method, path, answer.status, answer.headers, answer.body)
             assert fault is None, fault
         return answer
 
@@ -204,10 +184,5 @@ class Rest:
 
 
 def request(method: str, path: str, body: object = None, **headers: str) -> bytes:
-    lines = [f"{method} {path} HTTP/1.1", "Host: localhost", f"Origin: {ORIGIN}"]
-    content = b""
-    if body is not None:
-        content = body if isinstance(body, bytes) else json.dumps(body).encode()
-        lines.append(f"Content-Length: {len(content)}")
-    lines.extend(f"{name.replace('_', '-')}: {value}" for name, value in headers.items())
-    return "\r\n".join([*lines, "", ""]).encode("latin-1") + content
+    content = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+    return http_request(method, path, content, Origin=ORIGIN, **headers)
