@@ -245,11 +245,11 @@ class WebSocket:
             self._feed(data)
 
     def _feed(self, data: bytes) -> None:
-        reader, listener = self._reader or FrameReader(), self.listener
+        reader = self._reader or FrameReader()
         try:
-            for opcode, payload in reader.feed(data, listener.max_input_bytes):
+            for opcode, payload in reader.feed(data, self.listener.max_input_bytes):
                 if opcode == TEXT:
-                    listener.message_received(payload.decode())
+                    self.listener.message_received(payload.decode())  # an upgrade changes the listener
                 elif opcode != PONG:
                     self._handle(opcode, payload)
                 if self._state is not State.OPEN:
@@ -266,7 +266,7 @@ class WebSocket:
                 self._fail(protocol_violation(f"WebSocket: {reader.error}", reader.error.code))
                 return
             self._reader = None if reader.is_idle else reader
-            listener.input_read(len(data))
+            self.listener.input_read(len(data))
 
     def _handle(self, opcode: int, payload: bytes) -> None:
         if opcode == PING:
