@@ -17,7 +17,7 @@ from chatio.server.lifecycle import Lifecycle, Phase
 from chatio.stores.memory import MemoryUserStore
 from chatio.telemetry.counters import LabelledCounter
 from chatio.throttling.client_ip import Network
-from chatio.throttling.load_shedding import LoopLagMonitor
+from chatio.throttling.loop_lag import LoopLagMonitor
 from handlers import limits
 from handlers.chat.namespace import CLOSE_REASONS, NAMESPACE, ChatNamespace
 from handlers.chat.session_expiry import SessionExpiry

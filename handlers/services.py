@@ -8,7 +8,7 @@ from chatio.accounts.tokens import Tokens
 from chatio.accounts.users import UserRegistry
 from chatio.chat.message_log import MessageLog
 from chatio.chat.presence import Presence
-from chatio.chat.socket_sessions import Reason
+from chatio.chat.socket_sessions import EndReason
 from chatio.server.in_flight import InFlightRequests
 from chatio.server.lifecycle import Lifecycle
 from chatio.throttling.client_ip import Network
@@ -16,7 +16,7 @@ from chatio.throttling.rate_limiter import RateLimiter
 from handlers.cors import Cors
 
 # Closes the sockets of a user whose tokens were just ended.
-EndSockets = Callable[[str, Reason], Awaitable[None]]
+EndSockets = Callable[[str, EndReason], Awaitable[None]]
 # Each reason for which the server is not ready, and whether it holds now. /readyz tells the first that does.
 ReadinessChecks = Mapping[str, Callable[[], bool]]
 

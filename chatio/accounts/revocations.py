@@ -9,7 +9,7 @@ No revoked token becomes valid before it expires:
 
     too many tokens of one user     become "all that were issued up to the youngest of them", which revokes more
                                     tokens of that user, never fewer
-    no capacity for one more user   `require_room` raises beforehand, and then no token is revoked
+    no capacity for one more user   `require_capacity` raises beforehand, and then no token is revoked
     an entry that has expired       leaves its moment as a floor for all users: our own tokens of that age have
                                     expired, and a token of another issuer that lives longer stays revoked
 """
@@ -62,7 +62,7 @@ class Revocations:
             return issued_at <= self._floor
         return issued_at <= max(revoked.before, self._floor) or token_id in revoked.tokens
 
-    def require_room(self, subject: str) -> None:
+    def require_capacity(self, subject: str) -> None:
         """Raise `Overloaded` if no token of `subject` can be revoked now.
 
         Call it before an action that must revoke tokens. Actions that passed it meanwhile may take a few entries

@@ -127,13 +127,13 @@ class Tokens:
         """Whether a token that was verified has been revoked since."""
         return self._revocations.is_revoked(subject, token_id, issued_at)
 
-    def require_room(self, subject: str) -> None:
+    def require_capacity(self, subject: str) -> None:
         """Raise `Overloaded` if no token of `subject` can be revoked now: call it before `revoke_all`."""
-        self._revocations.require_room(subject)
+        self._revocations.require_capacity(subject)
 
     def revoke(self, claims: Claims) -> None:
         """Revoke one token; without a `jti`, all of its user that are not younger. Raises `Overloaded`."""
-        self.require_room(claims.subject)
+        self.require_capacity(claims.subject)
         self._revocations.revoke(
             claims.subject,
             claims.token_id,

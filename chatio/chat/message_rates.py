@@ -45,7 +45,7 @@ class MessageRateLimits:
         self._messages = limiter(rates.messages, rates.message_burst)
         self._persons = limiter(rates.person_messages, rates.person_message_burst)
         self._others = limiter(rates.other_events, rates.other_events * OTHERS_BURST_SECONDS)
-        self._refused = limiter(1, rates.flood_events)
+        self._limited = limiter(1, rates.flood_events)
         self._silenced = RateLimiter(1, SILENCE_SECONDS, is_on=is_on, clock=clock)
 
     def message(self, sid: str, author_id: str) -> float:
@@ -66,10 +66,10 @@ class MessageRateLimits:
         """Count a connection that joins the chat: whether it may."""
         return not self._others.wait_after(author_id, JOINING_COST)
 
-    def refused(self, sid: str, author_id: str) -> bool:
+    def count_limited(self, sid: str, author_id: str) -> bool:
         """Count an event that was rate limited: whether it is one too many, and the connection must be closed."""
         cost = COST_IN_SILENCE if self._silenced.wait(author_id) else 1
-        if not self._refused.wait_after(sid, cost):
+        if not self._limited.wait_after(sid, cost):
             return False
         self._silenced.wait_after(author_id)
         return True

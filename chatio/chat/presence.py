@@ -41,7 +41,7 @@ class Presence:
         """Whether a user came or left since the last `take_change`."""
         return bool(self._came or self._left)
 
-    def enter(self, author: Author) -> None:
+    def connected(self, author: Author) -> None:
         """Count one more connection of `author`."""
         is_first = author.id not in self._connections
         self._connections.acquire(author.id)
@@ -50,7 +50,7 @@ class Presence:
             if self._left.pop(author.id, None) is None:
                 self._came[author.id] = author
 
-    def leave(self, author: Author) -> None:
+    def disconnected(self, author: Author) -> None:
         """Count one connection of `author` fewer."""
         self._connections.release(author.id)
         if author.id not in self._connections:

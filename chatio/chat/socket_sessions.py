@@ -12,7 +12,7 @@ from enum import StrEnum
 import msgspec
 
 
-class Reason(StrEnum):
+class EndReason(StrEnum):
     """Why the server ends a session, as its client is told."""
 
     EXPIRED = "expired"

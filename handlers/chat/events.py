@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 
 from chatio.chat.messages import SentAt
-from chatio.chat.socket_sessions import Reason as EndReason
+from chatio.chat.socket_sessions import EndReason
 from chatio.errors import ChatioError, Temporary, answer_to
 from handlers.responses import Offset
 

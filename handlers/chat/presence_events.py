@@ -28,12 +28,12 @@ class PresenceBroadcaster:
 
     def connected(self, author: Author) -> None:
         """`author` has one connection more."""
-        self._presence.enter(author)
+        self._presence.connected(author)
         self._schedule()
 
     def disconnected(self, author: Author) -> None:
         """`author` has one connection less."""
-        self._presence.leave(author)
+        self._presence.disconnected(author)
         self._schedule()
 
     def typing(self, author: Author, sid: str) -> None:

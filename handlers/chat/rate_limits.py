@@ -60,7 +60,7 @@ class RateLimitGuard:
             raise RateLimited(retry_after_seconds=RETRY_AFTER_SECONDS)
 
     def _count_refused(self, sid: str, author: Author) -> None:
-        if self._limits.refused(sid, author.id):
+        if self._limits.count_limited(sid, author.id):
             self._server.close_connection(sid, self._namespace, FLOOD)
             logger.info(
                 "Rate limited: a connection of user %s was closed for a flood of events",

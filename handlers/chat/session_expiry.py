@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from chatio.accounts.tokens import Claims, Tokens
-from chatio.chat.socket_sessions import Reason, SocketSession, SocketSessions
+from chatio.chat.socket_sessions import EndReason, SocketSession, SocketSessions
 from chatio.errors import MissingToken, TokenMalformed, TokenOfAnother
 from chatio.realtime import Server
 from chatio.telemetry.error_report import report
@@ -70,14 +70,14 @@ class SessionExpiry:
         self._sessions.next_due = min(self._sessions.next_due, session.expires_at)
         return session.expires_at
 
-    async def end_revoked(self, subject: str, reason: Reason) -> None:
+    async def end_revoked(self, subject: str, reason: EndReason) -> None:
         """Close the sockets of `subject` whose tokens were just revoked; returns when the clients are told."""
         theirs = self._sessions.where(lambda session: session.subject == subject)
         await self._end(theirs, reason, self._is_revoked)
 
     async def _end_due(self) -> None:
         try:
-            await self._end(self._sessions.due(self._clock()), Reason.EXPIRED, self._is_due)
+            await self._end(self._sessions.due(self._clock()), EndReason.EXPIRED, self._is_due)
         except Exception as error:
             report(logger, "ending sessions", error)
         finally:
@@ -85,7 +85,7 @@ class SessionExpiry:
             if len(self._sessions):
                 self._schedule()
 
-    async def _end(self, sids: Iterable[str], reason: Reason, is_over: Callable[[SocketSession], bool]) -> None:
+    async def _end(self, sids: Iterable[str], reason: EndReason, is_over: Callable[[SocketSession], bool]) -> None:
         count = 0
         for sid in sids:
             session = self._sessions.get(sid)

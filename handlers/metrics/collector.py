@@ -24,7 +24,7 @@ from chatio.accounts.passwords import PasswordHasher
 from chatio.chat.message_log import MessageLog
 from chatio.realtime import EngineServer
 from chatio.telemetry.counters import Histogram, LabelledCounter
-from chatio.throttling.load_shedding import LoopLagMonitor
+from chatio.throttling.loop_lag import LoopLagMonitor
 from handlers.chat.namespace import ChatNamespace
 from handlers.metrics.requests import RequestMetrics
 

@@ -3,7 +3,7 @@
 from typing import Final
 
 from chatio.accounts.users import password_fault
-from chatio.chat.socket_sessions import Reason
+from chatio.chat.socket_sessions import EndReason
 from chatio.errors import (
     FieldError,
     InvalidInput,
@@ -30,13 +30,13 @@ class _LoggedInHandler(BaseHandler):
 
         Raises `UserUnknown`, `WrongPassword`, `RateLimited` and `Overloaded`, also when no token can be revoked.
         """
-        self.tokens.require_room(self.claims.subject)
+        self.tokens.require_capacity(self.claims.subject)
         user = await self.services.registry.get(self.claims.subject)
         with self.services.logins.attempt(user.email_key, self.rate_limit_key, failure=WrongPassword):
             await self.services.registry.confirm(user, password)
         return user
 
-    async def answer_ended(self, reason: Reason) -> None:
+    async def answer_ended(self, reason: EndReason) -> None:
         """Close the sockets whose tokens have been revoked, and answer 204."""
         await self.services.end_sockets(self.claims.subject, reason)
         self.set_status(204)
@@ -49,7 +49,7 @@ class LogoutHandler(_LoggedInHandler):
     async def post(self) -> None:
         """Revoke this token, here and on every socket."""
         self.tokens.revoke(self.claims)
-        await self.answer_ended(Reason.SIGNED_OUT)
+        await self.answer_ended(EndReason.SIGNED_OUT)
 
 
 class PasswordHandler(_LoggedInHandler):
@@ -63,7 +63,7 @@ class PasswordHandler(_LoggedInHandler):
         user = await self.confirmed(body.old_password)
         await self.services.registry.change_password(user, body.new_password)
         self.tokens.revoke_all(user.id)
-        await self.answer_ended(Reason.PASSWORD_CHANGED)
+        await self.answer_ended(EndReason.PASSWORD_CHANGED)
 
 
 class UserHandler(_LoggedInHandler):
@@ -81,4 +81,4 @@ class UserHandler(_LoggedInHandler):
         user = await self.confirmed(self.body_as(Confirmation).password)
         await self.services.registry.remove(user)
         self.tokens.revoke_all(user.id)
-        await self.answer_ended(Reason.ACCOUNT_DELETED)
+        await self.answer_ended(EndReason.ACCOUNT_DELETED)

@@ -65,7 +65,7 @@ def test_a_token_without_an_id_that_lives_longer_than_ours_stays_revoked(
 ) -> None:
     revocations.revoke("ada", "", issued_at=9_500.0, expires_at=99_999.0, until=11_000.0)
     clock.now = 50_000.0
-    revocations.require_room("zoe")
+    revocations.require_capacity("zoe")
     assert revocations.is_revoked("ada", "", 9_500.0)
     assert not revocations.is_revoked("eve", "", 9_500.0)
 
@@ -81,10 +81,10 @@ def test_entries_are_removed_when_their_tokens_have_expired(revocations: Revocat
     revoke_all(revocations, subject="eve")
     assert len(revocations) == 3
     clock.now += LIFE - 1
-    revocations.require_room("zoe")
+    revocations.require_capacity("zoe")
     assert len(revocations) == 3
     clock.now += 1
-    revocations.require_room("zoe")
+    revocations.require_capacity("zoe")
     assert len(revocations) == 0
 
 
@@ -92,10 +92,10 @@ def test_an_entry_is_kept_until_its_last_token_has_expired(revocations: Revocati
     revoke(revocations, "a", issued_at=10_000.0)
     revoke(revocations, "b", issued_at=10_500.0)
     clock.now = 11_100.0
-    revocations.require_room("zoe")
+    revocations.require_capacity("zoe")
     assert revocations.is_revoked("ada", "b", 10_500.0)
     clock.now = 11_500.0
-    revocations.require_room("zoe")
+    revocations.require_capacity("zoe")
     assert len(revocations) == 0
 
 
@@ -104,7 +104,7 @@ def test_a_removed_moment_is_a_floor_for_tokens_that_live_longer_than_ours(
 ) -> None:
     revoke_all(revocations, before=10_000.0)
     clock.now += LIFE
-    revocations.require_room("zoe")
+    revocations.require_capacity("zoe")
     assert len(revocations) == 0
     assert revocations.is_revoked("ada", "foreign", 9_000.0)
     assert revocations.is_revoked("eve", "foreign", 9_000.0)
@@ -142,22 +142,22 @@ def test_past_the_bound_a_new_user_is_overloaded_and_no_entry_is_removed(clock: 
     revoke(revocations, "a")
     revoke(revocations, "e", subject="eve")
     with pytest.raises(Overloaded) as caught:
-        revocations.require_room("zoe")
+        revocations.require_capacity("zoe")
     assert caught.value.retry_after_seconds >= 1
-    revocations.require_room("ada")
+    revocations.require_capacity("ada")
     revoke(revocations, "b")
     assert len(revocations) == 3
     assert all(revocations.is_revoked("ada", token_id, 10_000.0) for token_id in "ab")
     assert revocations.is_revoked("eve", "e", 10_000.0)
     clock.now += LIFE
-    revocations.require_room("zoe")
+    revocations.require_capacity("zoe")
 
 
 def test_users_who_passed_the_check_can_revoke_past_the_bound(clock: Clock) -> None:
     clock.now = 10_000.0
     revocations = Revocations(max_entries=1, clock=clock)
-    revocations.require_room("ada")
-    revocations.require_room("eve")
+    revocations.require_capacity("ada")
+    revocations.require_capacity("eve")
     revoke_all(revocations)
     revoke_all(revocations, subject="eve")
     assert revocations.is_revoked("ada", "a", 10_000.0)
@@ -189,7 +189,7 @@ def test_no_revoked_token_becomes_valid_before_it_expires(
             clock.now += number
             continue
         try:
-            revocations.require_room(subject)
+            revocations.require_capacity(subject)
         except Overloaded:
             continue
         issued_at = clock.now - number

@@ -429,4 +429,4 @@ def test_revoke_without_capacity_raises_and_the_token_stays_valid(clock: Clock) 
         full.revoke(full.verify(token))
     full.verify(token)
     clock.now += 3601
-    full.require_room("7")
+    full.require_capacity("7")

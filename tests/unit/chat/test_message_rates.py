@@ -60,18 +60,18 @@ def test_messages_and_other_events_are_counted_apart(limits: MessageRateLimits) 
 def test_past_three_hundred_limited_events_at_once_a_connection_must_be_closed(
     limits: MessageRateLimits, clock: Clock
 ) -> None:
-    assert not any(limits.refused("a", "ada") for _ in range(300))
+    assert not any(limits.count_limited("a", "ada") for _ in range(300))
     clock.now += 10
-    assert [limits.refused("a", "ada") for _ in range(11)] == [False] * 10 + [True]
+    assert [limits.count_limited("a", "ada") for _ in range(11)] == [False] * 10 + [True]
 
 
 def test_a_flood_silences_its_user_for_a_minute_in_which_limited_events_weigh_ten(
     limits: MessageRateLimits, clock: Clock
 ) -> None:
-    while not limits.refused("a", "ada"):
+    while not limits.count_limited("a", "ada"):
         pass
     assert limits.message("new", "ada") == pytest.approx(60)
-    assert [limits.refused("new", "ada") for _ in range(31)] == [False] * 30 + [True]
+    assert [limits.count_limited("new", "ada") for _ in range(31)] == [False] * 30 + [True]
     assert limits.message("b", "eve") == 0
     clock.now += 60
     assert accepted(limits, "new") == 60
@@ -80,5 +80,5 @@ def test_a_flood_silences_its_user_for_a_minute_in_which_limited_events_weigh_te
 def test_limits_that_are_off_count_nothing(clock: Clock) -> None:
     limits = MessageRateLimits(Rates(), is_on=False, clock=clock)
     assert accepted(limits, "a", most=10_000) == 10_000
-    assert not any(limits.refused("a", "ada") for _ in range(10_000))
+    assert not any(limits.count_limited("a", "ada") for _ in range(10_000))
     assert all(limits.other("ada") and limits.joining("ada") for _ in range(10_000))

@@ -9,46 +9,46 @@ ANN, BOB = Author("1", "Ann"), Author("2", "Bob")
 def test_a_user_with_several_connections_counts_once() -> None:
     presence = Presence()
     for _ in range(3):
-        presence.enter(ANN)
-    presence.enter(BOB)
+        presence.connected(ANN)
+    presence.connected(BOB)
     assert len(presence) == 2
     presence.take_change()
-    presence.enter(BOB)
-    presence.leave(BOB)
+    presence.connected(BOB)
+    presence.disconnected(BOB)
     assert not presence.has_changed
     assert presence.online() == [ANN, BOB]
-    presence.leave(ANN)
-    presence.leave(ANN)
+    presence.disconnected(ANN)
+    presence.disconnected(ANN)
     assert presence.online() == [ANN, BOB]
-    presence.leave(ANN)
+    presence.disconnected(ANN)
     assert presence.online() == [BOB]
 
 
 def test_a_change_is_taken_once() -> None:
     presence = Presence()
-    presence.enter(ANN)
+    presence.connected(ANN)
     assert presence.take_change() == Change(1, [ANN], [], 0)
     assert not presence.has_changed
-    presence.leave(ANN)
+    presence.disconnected(ANN)
     assert presence.take_change() == Change(0, [], [ANN], 0)
 
 
 def test_a_user_who_is_back_before_the_change_is_taken_is_no_change() -> None:
     presence = Presence()
-    presence.enter(ANN)
+    presence.connected(ANN)
     presence.take_change()
-    presence.leave(ANN)
-    presence.enter(ANN)
+    presence.disconnected(ANN)
+    presence.connected(ANN)
     assert not presence.has_changed
-    presence.enter(BOB)
-    presence.leave(BOB)
+    presence.connected(BOB)
+    presence.disconnected(BOB)
     assert not presence.has_changed
 
 
 def test_a_change_of_many_users_names_some_and_counts_the_others() -> None:
     presence = Presence()
     for number in range(1000):
-        presence.enter(Author(str(number), f"P{number}"))
+        presence.connected(Author(str(number), f"P{number}"))
     change = presence.take_change()
     assert change.online == 1000
     assert len(change.came) == MOST_NAMED

@@ -16,7 +16,7 @@ from chatio.accounts.tokens import Tokens
 from chatio.accounts.users import UserRegistry
 from chatio.chat.message_log import MessageLog
 from chatio.chat.presence import Presence
-from chatio.chat.socket_sessions import Reason
+from chatio.chat.socket_sessions import EndReason
 from chatio.server.in_flight import InFlightRequests
 from chatio.server.lifecycle import Lifecycle
 from chatio.server.serve import HTTP_SERVER_OPTIONS
@@ -87,7 +87,7 @@ class Rest:
         self.presence = Presence()
         self.asyncapi = asyncapi_document(namespace="/chat", message_max_chars=10_000, has_presence=True)
         self.page: Page | None = None
-        self.ended: list[tuple[str, Reason]] = []  # whose sockets were to be closed, and why
+        self.ended: list[tuple[str, EndReason]] = []  # whose sockets were to be closed, and why
         self.trusted_proxies: tuple[Network, ...] = ()
         self.lifecycle = Lifecycle()
         self.requests = InFlightRequests(self.lifecycle, load)
@@ -138,7 +138,7 @@ class Rest:
         self._product_port = self.listen(application)
         return self._product_port
 
-    async def end_sockets(self, subject: str, reason: Reason) -> None:
+    async def end_sockets(self, subject: str, reason: EndReason) -> None:
         self.ended.append((subject, reason))
 
     def listen(self, application: Application) -> int:

@@ -8,7 +8,7 @@ import pytest
 from tornado.ioloop import IOLoop
 
 from chatio.accounts.tokens import Claims, Tokens
-from chatio.chat.socket_sessions import Reason
+from chatio.chat.socket_sessions import EndReason
 from chatio.errors import TokenRevoked
 from chatio.realtime import Server
 from handlers.chat.session_expiry import ENDED_PER_TURN, SessionExpiry
@@ -66,8 +66,8 @@ async def test_a_socket_that_has_disconnected_is_not_ended(
     enter(sessions, tokens, "a", "b")
     sessions.discard("a")
     tokens.revoke_all("ada")
-    await sessions.end_revoked("ada", Reason.PASSWORD_CHANGED)
-    await sessions.end_revoked("ada", Reason.PASSWORD_CHANGED)
+    await sessions.end_revoked("ada", EndReason.PASSWORD_CHANGED)
+    await sessions.end_revoked("ada", EndReason.PASSWORD_CHANGED)
     assert server.dismissed == ["b"]
 
 
@@ -79,7 +79,7 @@ async def test_a_socket_that_renews_or_disconnects_while_others_are_ended_is_not
     enter(sessions, tokens, *sids)
     enter(sessions, tokens, "other", subject="eve")
     tokens.revoke_all("ada")
-    ending = asyncio.ensure_future(sessions.end_revoked("ada", Reason.PASSWORD_CHANGED))
+    ending = asyncio.ensure_future(sessions.end_revoked("ada", EndReason.PASSWORD_CHANGED))
     await asyncio.sleep(0)
     assert server.dismissed == sids[:ENDED_PER_TURN]
     renewed, left, stays = sids[ENDED_PER_TURN:]

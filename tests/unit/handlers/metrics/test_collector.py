@@ -19,7 +19,7 @@ from chatio.realtime import RealtimeOptions, create_server
 from chatio.server.lifecycle import Lifecycle
 from chatio.telemetry.counters import LabelledCounter
 from chatio.telemetry.log_handler import ERRORS
-from chatio.throttling.load_shedding import LoopLagMonitor
+from chatio.throttling.loop_lag import LoopLagMonitor
 from handlers.chat.namespace import CLOSE_REASONS, NAMESPACE, ChatNamespace
 from handlers.chat.session_expiry import SessionExpiry
 from handlers.metrics.collector import MetricsCollector

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from passlib.context import CryptContext
 
-from chatio.chat.socket_sessions import Reason
+from chatio.chat.socket_sessions import EndReason
 from chatio.errors import Overloaded
 from tests.unit.handlers.rest_server import PASSWORD, Answer, Rest
 
@@ -72,7 +72,7 @@ async def test_signing_out_ends_that_token_and_no_other(rest: Rest) -> None:
     ada = subject(rest, token)
     answer = await call(rest, "POST", "/logout", token)
     assert (answer.status, answer.body) == (204, b"")
-    assert rest.ended == [(ada, Reason.SIGNED_OUT)]
+    assert rest.ended == [(ada, EndReason.SIGNED_OUT)]
     answer = await call(rest, "GET", "/user", token)
     assert (answer.status, answer.json) == (401, {"message": "Token invalid"})
     assert await user(rest, other) == 200
@@ -95,7 +95,7 @@ async def test_a_new_password_ends_every_token_and_only_it_signs_in(rest: Rest) 
     ada = subject(rest, token)
     answer = await call(rest, "POST", "/user/password", token, CHANGE)
     assert (answer.status, answer.body) == (204, b"")
-    assert rest.ended == [(ada, Reason.PASSWORD_CHANGED)]
+    assert rest.ended == [(ada, EndReason.PASSWORD_CHANGED)]
     assert [await user(rest, token), await user(rest, other)] == [401, 401]
     assert await log_in(rest, PASSWORD) == 404
     assert await user(rest, await rest.token(password=NEW_PASSWORD)) == 200
@@ -203,7 +203,7 @@ async def test_a_deleted_account_is_gone_with_its_tokens_and_its_address_is_free
     ada = subject(rest, token)
     answer = await call(rest, "DELETE", "/user", token, {"password": PASSWORD})
     assert (answer.status, answer.body) == (204, b"")
-    assert rest.ended == [(ada, Reason.ACCOUNT_DELETED)]
+    assert rest.ended == [(ada, EndReason.ACCOUNT_DELETED)]
     assert [await user(rest, token), await user(rest, other)] == [401, 401]
     assert await log_in(rest, PASSWORD) == 404
     assert (await rest.register("Eve")).status == 201
@@ -279,7 +279,7 @@ async def test_when_no_token_can_be_ended_nothing_is_changed(
     def full(_subject: str) -> None:
         raise Overloaded(retry_after_seconds=60)
 
-    monkeypatch.setattr(rest.tokens, "require_room", full)
+    monkeypatch.setattr(rest.tokens, "require_capacity", full)
     answer = await call(rest, method, path, token, body)
     assert (answer.status, answer.header("retry-after")) == (503, "60")
     assert await user(rest, token) == 200

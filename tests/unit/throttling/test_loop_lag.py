@@ -2,7 +2,7 @@
 
 import pytest
 
-from chatio.throttling.load_shedding import CALM_TO_END, LATE_TO_BEGIN, RETRY_AFTER_SECONDS, LoopLagMonitor
+from chatio.throttling.loop_lag import CALM_TO_END, LATE_TO_BEGIN, RETRY_AFTER_SECONDS, LoopLagMonitor
 from tests.conftest import ExpectedLogs
 
 LATE, IN_TIME = 0.3, 0.01
