@@ -30,6 +30,7 @@ suite: $(VENV)/.dev $(CLIENTS)
 
 test-browser: $(VENV)/.browser $(CLIENTS) $(AXE)
 	sh tools/need-chromium.sh
+	$(VENV)/bin/mypy $(wildcard tests/browser/*.py)
 	$(PYTHON) -m pytest tests/browser
 
 # Tests deploy/, then runs every system test through a real nginx.

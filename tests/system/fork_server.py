@@ -90,7 +90,9 @@ def serve(control: socket.socket) -> Request | None:
                     _report_end(selector, key)
                     continue
                 packet, descriptors, *_ = socket.recv_fds(control, MOST_BYTES, 3)
-                if not packet:
+                if not packet:  # the tests have ended, or were killed: no server outlives them
+                    for child in filter(None, (each.data for each in selector.get_map().values())):
+                        os.kill(child[0], signal.SIGKILL)
                     return None
                 output, report, *listeners = descriptors
                 if not (pid := os.fork()):
