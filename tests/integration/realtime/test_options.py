@@ -174,18 +174,18 @@ async def test_idle_connection_has_no_task_no_queue_and_no_parser() -> None:
 
 
 async def test_churn_of_every_kind_leaves_nothing() -> None:
-    server, handler = churn_server(connect_timeout=0.3)
+    server, handler = churn_server(connect_timeout=2.0)
     async with serving(handler) as port:
         await churn(port, 200, seed=1)
-        await until(lambda: not leftovers(server))
+        await until(lambda: not leftovers(server), 20)
 
 
 def test_seam_works_on_uvloop_too() -> None:
     async def main() -> None:
-        server, handler = churn_server(connect_timeout=0.3)
+        server, handler = churn_server(connect_timeout=2.0)
         async with serving(handler) as port:
             await churn(port, 100, seed=2)
-            await until(lambda: not leftovers(server))
+            await until(lambda: not leftovers(server), 20)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(main())
