@@ -29,8 +29,10 @@ export function withLinks(text) {
   return parts.filter((part) => part !== "");
 }
 
-/** The address without the end of its sentence: "(see https://chat.example/a_(b).)" links
- *  "https://chat.example/a_(b)". */
+/**
+ * The address without the end of its sentence: "(see https://chat.example/a_(b).)" links
+ * "https://chat.example/a_(b)".
+ */
 function trimmed(address) {
   for (;;) {
     const shorter = address.replace(CLOSING, "");
