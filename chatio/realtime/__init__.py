@@ -5,6 +5,7 @@ from tornado.web import RequestHandler
 from chatio.realtime.broadcast.fanout import Fanout
 from chatio.realtime.close_reasons import CloseReason
 from chatio.realtime.engineio.admission import HandshakeRate, LoadShedding
+from chatio.realtime.engineio.connection import Application, Connection
 from chatio.realtime.engineio.handler import handler_for
 from chatio.realtime.engineio.server import EngineServer
 from chatio.realtime.options import AdmissionCheck, RealtimeOptions, Refusal
@@ -14,7 +15,9 @@ from chatio.realtime.socketio.server import Server
 
 __all__ = [
     "AdmissionCheck",
+    "Application",
     "CloseReason",
+    "Connection",
     "EngineServer",
     "Fanout",
     "HandshakeRate",
@@ -35,7 +38,10 @@ def create_server(options: RealtimeOptions | None = None) -> tuple[Server, type[
     return server, handler_for(server.eio)
 
 
-def create_engine(options: RealtimeOptions | None = None) -> tuple[EngineServer, type[RequestHandler]]:
-    """An Engine.IO server, and the Tornado handler class to mount at "/engine.io/"."""
+def create_engine(
+    application: Application, options: RealtimeOptions | None = None
+) -> tuple[EngineServer, type[RequestHandler]]:
+    """An Engine.IO server for `application` alone, and the Tornado handler class to mount at "/engine.io/"."""
     engine = EngineServer(options or RealtimeOptions())
+    engine.application = application
     return engine, handler_for(engine)

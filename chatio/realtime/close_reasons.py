@@ -34,19 +34,6 @@ OUTPUT_NOT_TAKEN: Final = CloseReason("slow", "output not taken")
 
 # Every label that the seam counts by itself.
 LABELS: Final = (
-    *(
-        reason.label
-        for reason in (
-            DRAINING,
-            OVERLOADED,
-            SERVER_FULL,
-            ADDRESS_FULL,
-            HANDSHAKE_RATE,
-            ORIGIN_FORBIDDEN,
-            SESSION_UNKNOWN,
-            CONNECT_TIMEOUT,
-            OUTPUT_NOT_TAKEN,
-        )
-    ),
-    protocol_violation("").label,
+    *("leaving", "overloaded", "full", "address_full", "address_rate", "origin"),
+    *("unknown_session", "silent", "slow", "protocol"),
 )

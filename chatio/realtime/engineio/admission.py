@@ -20,6 +20,7 @@ from chatio.realtime.close_reasons import (
 )
 from chatio.realtime.engineio import http_errors
 from chatio.realtime.engineio.connection import Connection
+from chatio.realtime.engineio.http_errors import HandshakeError
 from chatio.realtime.options import AdmissionCheck, Refusal
 from chatio.server.lifecycle import Lifecycle, Phase
 from chatio.throttling.client_ip import rate_limit_key
@@ -101,57 +102,50 @@ class LoadShedding:
         return Refusal(OVERLOADED, wait) if wait else None
 
 
-class Sessions(Protocol):
-    """The server, as admission knows it."""
-
-    @property
-    def sockets(self) -> Mapping[str, Connection]: ...
-    @property
-    def lifecycle(self) -> Lifecycle: ...
-
-
-def find_session(sessions: Sessions, request: HTTPServerRequest) -> tuple[Connection | None, bool]:
+def find_session(
+    request: HTTPServerRequest, sessions: Mapping[str, Connection], lifecycle: Lifecycle
+) -> tuple[Connection | None, bool]:
     """The session that a GET or POST belongs to, None for a handshake, and whether it asks for a WebSocket.
 
     Raises HandshakeError.
     """
     transport, sid = argument(request, "transport"), argument(request, "sid")
     if transport not in TRANSPORTS:
-        raise http_errors.unknown_transport()
+        raise HandshakeError(http_errors.UNKNOWN_TRANSPORT)
     if request.method not in ("GET", "POST"):
-        raise http_errors.bad_method()
+        raise HandshakeError(http_errors.BAD_METHOD)
     is_jsonp = argument(request, "j")  # which IE 9 needed
     is_websocket = request.headers.get("Upgrade", "").lower() == "websocket"
     if (transport == "websocket") != is_websocket or is_jsonp:
-        raise http_errors.bad_request()
+        raise HandshakeError(http_errors.BAD_REQUEST)
     if sid:
         return _session(sessions, sid, transport), is_websocket
     if argument(request, "EIO") != "4":
-        raise http_errors.unsupported_version()
+        raise HandshakeError(http_errors.UNSUPPORTED_VERSION)
     if request.method != "GET":
-        raise http_errors.bad_method()
-    if sessions.lifecycle.phase is Phase.DRAINING:
-        raise http_errors.draining()
+        raise HandshakeError(http_errors.BAD_METHOD)
+    if lifecycle.phase is Phase.DRAINING:
+        raise HandshakeError(http_errors.SHUTTING_DOWN)
     return None, is_websocket
 
 
-def _session(sessions: Sessions, sid: str, transport: str) -> Connection:
-    connection = sessions.sockets.get(sid)
+def _session(sessions: Mapping[str, Connection], sid: str, transport: str) -> Connection:
+    connection = sessions.get(sid)
     if connection is None or connection.closing:
-        raise http_errors.unknown_session()
+        raise HandshakeError(http_errors.UNKNOWN_SESSION)
     if transport == "polling" and connection.websocket is not None:
-        raise http_errors.bad_request()
+        raise HandshakeError(http_errors.BAD_REQUEST)
     return connection
 
 
-def begin_post(connection: Connection, request: HTTPServerRequest) -> None:
+def begin_post(connection: Connection, announced_bytes: int) -> None:
     """Begin to receive a polling body: one at a time, and of an admitted length. Raises HandshakeError."""
     if connection.posting:
         connection.refuse(protocol_violation("two POSTs at once"))
-        raise http_errors.bad_request()
-    if announced_bytes(request) > connection.max_input_bytes:
+        raise HandshakeError(http_errors.BAD_REQUEST)
+    if announced_bytes > connection.max_input_bytes:
         connection.refuse(protocol_violation("polling body size"))
-        raise http_errors.too_large()
+        raise HandshakeError(http_errors.TOO_LARGE)
     connection.posting = True
 
 
@@ -159,9 +153,3 @@ def argument(request: HTTPServerRequest, name: str) -> str:
     """The first value of a query argument, "" if there is none."""
     values = request.query_arguments.get(name)
     return values[0].decode("latin-1") if values else ""
-
-
-def announced_bytes(request: HTTPServerRequest) -> int:
-    """The length that a body is announced with; 0 for a chunked one."""
-    length = request.headers.get("Content-Length", "0")
-    return int(length[:20]) if length.isascii() and length.isdigit() else 0

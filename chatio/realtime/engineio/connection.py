@@ -7,17 +7,17 @@ run in a task, one for each burst, in order. An idle connection on a WebSocket h
 
 import asyncio
 from collections.abc import Coroutine
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, Protocol
 
 from chatio.realtime.close_reasons import NORMAL, OUTPUT_NOT_TAKEN, CloseReason, protocol_violation
 from chatio.realtime.engineio import payload
 from chatio.realtime.engineio.heartbeat import Heartbeat
-from chatio.realtime.engineio.input_rate import InputRate
 from chatio.realtime.engineio.packets import PacketType, ProtocolError, decode
 from chatio.realtime.engineio.payload import EncodedPacket
 from chatio.realtime.engineio.poll_queue import PollQueue
-from chatio.realtime.engineio.receive_queue import ReceiveQueue
+from chatio.realtime.engineio.receive_queue import InputRate, ReceiveQueue
 from chatio.realtime.library import DisconnectReason
 from chatio.realtime.websocket.transport import WebSocket
 
@@ -81,38 +81,28 @@ class PendingUpgrade(Protocol):
     def abandon(self) -> None: ...
 
 
+@dataclass(slots=True, eq=False)
 class Connection:
-    """One client's Engine.IO session. Event loop only; only `poll` and `close` wait."""
+    """One client's Engine.IO session: polling, until `use_websocket` makes it a WebSocket.
 
-    __slots__ = (
-        "_host",
-        "_session",
-        "address",
-        "max_input_bytes",
-        "poll_queue",
-        "posting",
-        "received",
-        "sid",
-        "stage",
-        "subscription",
-        "upgrade",
-        "websocket",
-    )
+    Event loop only; only `poll` waits.
+    """
 
-    def __init__(self, host: Host, sid: str, address: str, max_input_bytes: int) -> None:
-        """A polling session; `use_websocket` makes it a WebSocket."""
-        self._host = host
-        self.sid = sid
-        self.address = address  # of the client
-        self.max_input_bytes = max_input_bytes  # of one message, and of all that wait to be handled
-        self.stage = Stage.POLLING
-        self.websocket: WebSocket | None = None
-        self.upgrade: PendingUpgrade | None = None
-        self.subscription: Subscription | None = None
-        self.received = ReceiveQueue(self, host.application, host.input_rate)
-        self.poll_queue: PollQueue | None = None  # made when a polling session has output or is polled
-        self.posting = False  # the client is sending a POST
-        self._session: dict[str, Any] | None = None
+    host: Host
+    sid: str
+    address: str  # of the client
+    max_input_bytes: int  # of one message, and of all that wait to be handled
+    stage: Stage = Stage.POLLING
+    websocket: WebSocket | None = None
+    upgrade: PendingUpgrade | None = None
+    subscription: Subscription | None = None
+    poll_queue: PollQueue | None = None  # made when a polling session has output or is polled
+    posting: bool = False  # the client is sending a POST
+    session: dict[str, Any] = field(default_factory=dict)  # of the application
+    received: "ReceiveQueue[Connection]" = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.received = ReceiveQueue(self, self.host.application, self.host.input_rate)
 
     # Read by the library
 
@@ -127,16 +117,6 @@ class Connection:
     @property
     def closed(self) -> bool:
         return self.stage is Stage.CLOSED
-
-    @property
-    def session(self) -> dict[str, Any]:
-        if self._session is None:
-            self._session = {}
-        return self._session
-
-    @session.setter
-    def session(self, session: dict[str, Any]) -> None:
-        self._session = session
 
     # Input
 
@@ -158,7 +138,7 @@ class Connection:
         if kind is PacketType.MESSAGE:
             self.received.put(data)
         elif kind is PacketType.PONG:
-            self._host.heartbeat.beat(self)
+            self.host.heartbeat.beat(self)
         elif kind is PacketType.CLOSE:
             self._client_leaves()
         else:
@@ -187,7 +167,7 @@ class Connection:
 
     def _client_leaves(self) -> None:
         if self.websocket is None and not self.is_polled:
-            self._host.heartbeat.leaving.add(self)  # its GET may be on another connection, which is read later
+            self.host.heartbeat.leaving.add(self)  # its GET may be on another connection, which is read later
         else:
             self.drop(DisconnectReason.CLIENT_DISCONNECT, farewell=payload.NOOP)
 
@@ -262,7 +242,7 @@ class Connection:
 
     async def poll(self) -> list[EncodedPacket]:
         """The answer to a GET, as soon as there is one. Raises SessionClosed."""
-        heartbeat = self._host.heartbeat
+        heartbeat = self.host.heartbeat
         if heartbeat.is_overdue(self) and not self.is_paused:
             self.ping_timed_out()
         if heartbeat.leaving.discard(self):
@@ -316,23 +296,14 @@ class Connection:
     def connection_lost(self, reason: CloseReason | None) -> None:
         """The WebSocket is gone."""
         if reason is not None and not self.closing:
-            self._host.refused(self.address, reason)
+            self.host.refused(self.address, reason)
         self.drop(DisconnectReason.TRANSPORT_CLOSE if reason is None else DisconnectReason.TRANSPORT_ERROR)
 
     def refuse(self, reason: CloseReason) -> None:
         """Close the connection for something that the client did."""
         if not self.closing:
-            self._host.refused(self.address, reason)
+            self.host.refused(self.address, reason)
             self.drop(DisconnectReason.TRANSPORT_ERROR, code=reason.code, drain_input=False)
-
-    async def close(self, wait: bool = True, abort: bool = False, reason: str | None = None) -> None:
-        """The library's way to close: return when the disconnect handlers have run.
-
-        Never waits for the client, nor for the handler that calls it.
-        """
-        finished = self.begin_close(reason or DisconnectReason.SERVER_DISCONNECT)
-        if finished is not None and wait:
-            await asyncio.shield(finished)
 
     def begin_close(self, reason: str) -> "asyncio.Task[None] | None":
         """Close without handling the client's waiting input. Returns the task to wait for, if the caller may."""
@@ -354,7 +325,7 @@ class Connection:
         if not drain_input:
             self.received.clear()
         self._close_transport(code, farewell)
-        return self._host.spawn(self._finish(reason))
+        return self.host.spawn(self._finish(reason))
 
     def abort(self) -> None:
         """Close at once: waiting output is lost, and the client's TCP is not asked."""
@@ -366,10 +337,10 @@ class Connection:
         """Close without telling the application, for which this connection was never open."""
         self.stage = Stage.CLOSED
         self._close_transport(NORMAL, payload.CLOSE)
-        self._host.forget(self)
+        self.host.forget(self)
 
     def _close_transport(self, code: int, farewell: EncodedPacket) -> None:
-        self._host.heartbeat.stop(self)
+        self.host.heartbeat.stop(self)
         if self.upgrade is not None:
             self.upgrade.abandon()
         if self.websocket is not None:
@@ -383,7 +354,7 @@ class Connection:
         try:
             if self.received.worker is not None:
                 await asyncio.wait([self.received.worker])
-            await self._host.application.disconnected(self, reason)
+            await self.host.application.disconnected(self, reason)
         finally:
             self.stage = Stage.CLOSED
-            self._host.forget(self)
+            self.host.forget(self)

@@ -7,14 +7,13 @@ the output that waits for it.
 
 import asyncio
 import random
-from collections.abc import Mapping, Sized
 from typing import Final, Protocol
 
 from chatio.realtime.close_reasons import GOING_AWAY
 from chatio.realtime.engineio import payload
 from chatio.realtime.engineio.connection import Connection
+from chatio.realtime.engineio.server import EngineServer
 from chatio.realtime.library import DisconnectReason
-from chatio.server.lifecycle import Lifecycle
 
 # A connect costs about a millisecond: so many closes leave half of the next server's time for the chat.
 CLOSES_PER_SECOND: Final = 200
@@ -33,20 +32,11 @@ class Handover(Protocol):
         """Whether a client may still come, on a connection that was open when the port was closed."""
 
 
-class DrainHost(Protocol):
-    @property
-    def sockets(self) -> Mapping[str, Connection]: ...
-    @property
-    def lingering(self) -> Sized: ...
-    @property
-    def lifecycle(self) -> Lifecycle: ...
-
-
 class Drain:
     """Closes the connections of one server. Event loop only."""
 
-    def __init__(self, host: DrainHost) -> None:
-        self._host = host
+    def __init__(self, engine: EngineServer) -> None:
+        self._engine = engine
         self._due: dict[Connection, float] = {}  # connections that are to go, and since when
 
     def drain_now(self, connection: Connection) -> None:
@@ -66,21 +56,21 @@ class Drain:
         closing_seconds = min(1.0, seconds * CLOSING_SHARE)
         ends = began + seconds - closing_seconds
         if handover is None:
-            self._host.lifecycle.drain()
+            self._engine.lifecycle.drain()
         else:
-            self._host.lifecycle.hand_over()
+            self._engine.lifecycle.hand_over()
             await self._close_polling(min(ends, began + UNHEARD_SECONDS))
             handover.close_port()
-        waiting = list(self._host.sockets.values())
+        waiting = list(self._engine.sockets.values())
         random.shuffle(waiting)
         count = len(waiting)
         spread = min(count / CLOSES_PER_SECOND, ends - began)
-        while (self._host.sockets or (handover and handover.may_bring_clients())) and loop.time() < ends:
+        while (self._engine.sockets or (handover and handover.may_bring_clients())) and loop.time() < ends:
             share = (loop.time() - began) / spread if spread else 1.0
             while waiting and count - len(waiting) < count * share:
                 self.drain_now(waiting.pop())
             if not waiting:  # connections that were opened since are not among them
-                for connection in list(self._host.sockets.values()):
+                for connection in list(self._engine.sockets.values()):
                     self.drain_now(connection)
             self._close_ready()
             await asyncio.sleep(TICK_SECONDS)
@@ -89,7 +79,7 @@ class Drain:
     async def _close_polling(self, ends: float) -> None:
         loop = asyncio.get_running_loop()
         while loop.time() < ends:
-            polling = [connection for connection in self._host.sockets.values() if not connection.upgraded]
+            polling = [connection for connection in self._engine.sockets.values() if not connection.upgraded]
             if not polling:
                 return
             for connection in polling:
@@ -103,8 +93,8 @@ class Drain:
 
     async def _close_rest(self, ends: float) -> None:
         loop = asyncio.get_running_loop()
-        while (self._host.sockets or len(self._host.lingering)) and loop.time() < ends:
-            for connection in list(self._host.sockets.values()):
+        while (self._engine.sockets or len(self._engine.lingering)) and loop.time() < ends:
+            for connection in list(self._engine.sockets.values()):
                 disconnect(connection)
             await asyncio.sleep(TICK_SECONDS)
 

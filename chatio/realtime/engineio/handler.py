@@ -16,7 +16,7 @@ from tornado.web import HTTPError
 from chatio.realtime.close_reasons import protocol_violation
 from chatio.realtime.engineio import admission, http_errors, payload
 from chatio.realtime.engineio.connection import Connection, SessionClosed
-from chatio.realtime.engineio.http_errors import BAD_REQUEST_CODE, HandshakeError
+from chatio.realtime.engineio.http_errors import BAD_REQUEST_CODE, HandshakeError, HttpError
 from chatio.realtime.engineio.packets import SEPARATOR, ProtocolError
 from chatio.realtime.engineio.payload import EncodedPacket, encode, encode_payload
 from chatio.realtime.engineio.server import EngineServer
@@ -60,7 +60,7 @@ class RealtimeHandler(BoundedBodyHandler):
         self.cors_headers: list[tuple[str, str]] = []
         self.session: Connection | None = None  # that the request belongs to
         self.owned: Connection | None = None  # ends if its client leaves before the answer
-        self.refusal: HandshakeError | None = None
+        self.refusal: HttpError | None = None
 
     def set_default_headers(self) -> None:
         """None yet: the 101 of a WebSocket has none of them, and `_send` sets them for each other answer."""
@@ -80,24 +80,24 @@ class RealtimeHandler(BoundedBodyHandler):
         try:
             if "HTTP_ORIGIN" in self.environ:
                 self._check_origin()
-            self.session, is_websocket = admission.find_session(engine, request)
+            self.session, is_websocket = admission.find_session(request, engine.sockets, engine.lifecycle)
             if is_websocket:
                 await self._open_websocket()
                 return
             if request.method == "POST" and self.session is not None:
-                admission.begin_post(self.session, request)
+                admission.begin_post(self.session, self.announced_body_bytes)
                 self.owned = self.session
             self.bound_body(timeout_seconds=BODY_SECONDS)
         except HandshakeError as refusal:
-            self._refuse(refusal)
+            self._refuse(refusal.error)
 
     def _check_origin(self) -> None:
         if self.engine.cors_allowed_origins != []:
             allowed = self.engine._cors_allowed_origins(self.environ)
             if allowed is not None and self.environ["HTTP_ORIGIN"] not in allowed:
-                raise http_errors.forbidden()
+                raise HandshakeError(http_errors.FORBIDDEN)
 
-    def _refuse(self, refusal: HandshakeError) -> None:
+    def _refuse(self, refusal: HttpError) -> None:
         """Refuse; the answer goes out when the body has arrived, unless that is too much to discard."""
         self.bound_body(timeout_seconds=BODY_SECONDS)
         self.refusal = refusal
@@ -113,10 +113,10 @@ class RealtimeHandler(BoundedBodyHandler):
 
     def body_too_large(self) -> None:
         if self.owned is None:
-            self._refuse(http_errors.bad_request())
+            self._refuse(http_errors.BAD_REQUEST)
         else:
             self.owned.refuse(protocol_violation("polling body size"))
-            self._refuse(http_errors.too_large())
+            self._refuse(http_errors.TOO_LARGE)
 
     def body_too_large_to_discard(self) -> None:
         """Answer before the body has arrived; Tornado closes the connection then."""
@@ -132,9 +132,9 @@ class RealtimeHandler(BoundedBodyHandler):
         try:
             packets = await (self._open_polling() if self.session is None else self._poll(self.session))
         except SessionClosed:
-            self._answer(http_errors.unknown_session())
+            self._answer(http_errors.UNKNOWN_SESSION)
         except HandshakeError as refusal:
-            self._refuse(refusal)
+            self._refuse(refusal.error)
             self._was_refused()
         else:
             self._send(200, "text/plain; charset=UTF-8", encode_payload(packets))
@@ -154,7 +154,7 @@ class RealtimeHandler(BoundedBodyHandler):
                 await connection.received.until_room()
         except (ProtocolError, UnicodeDecodeError):
             connection.refuse(protocol_violation("polling body"))
-            self._answer(http_errors.bad_request())
+            self._answer(http_errors.BAD_REQUEST)
         else:
             self._send(200, "text/html", b"ok")
         finally:
@@ -212,7 +212,7 @@ class RealtimeHandler(BoundedBodyHandler):
         accept, session, engine = accept_value(self.request.headers), self.session, self.engine
         http: Any = self.request.connection
         if accept is None or isinstance(http.stream, SSLIOStream):  # TLS ends at a proxy
-            raise http_errors.bad_request()
+            raise HandshakeError(http_errors.BAD_REQUEST)
         if session is not None:
             upgrade = Upgrade(engine, session)
             websocket, early = self._detached(upgrade)
@@ -255,7 +255,7 @@ class RealtimeHandler(BoundedBodyHandler):
             self._answer(self.refusal)
         return True
 
-    def _answer(self, refusal: HandshakeError) -> None:
+    def _answer(self, refusal: HttpError) -> None:
         body = json.dumps({"code": refusal.code, "message": refusal.reason.text}).encode()
         if refusal.retry_after_seconds:
             self.set_header("Retry-After", str(refusal.retry_after_seconds))
@@ -291,7 +291,7 @@ class RealtimeHandler(BoundedBodyHandler):
             report("realtime request", value)
 
     def write_error(self, status_code: int, **_details: Any) -> None:
-        self._answer(HandshakeError(status_code, BAD_REQUEST_CODE, protocol_violation(self._reason)))
+        self._answer(HttpError(status_code, BAD_REQUEST_CODE, protocol_violation(self._reason)))
 
     def _log(self) -> None:
         """Not in Tornado's access log: the query holds the sid, which is as good as a password."""

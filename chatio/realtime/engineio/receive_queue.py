@@ -6,11 +6,13 @@ than its input rate. Its output then backs up in TCP, or the answer to its POST 
 
 import asyncio
 from collections import deque
+from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeVar
 
-from chatio.realtime.engineio.input_rate import InputRate
 from chatio.realtime.limits import MESSAGE_OVERHEAD_BYTES, RECEIVE_QUEUE_BYTES
 
+# A connection that was slowed down may have a pong on its way, behind its earlier output, for so long.
+BEHIND_SECONDS: Final = 5.0
 YIELD_EVERY: Final = 32  # messages, so that a burst does not hold up other connections
 
 
@@ -31,45 +33,47 @@ class Application(Protocol[R]):
         """Handle one message. Must not raise."""
 
 
+class InputRate:
+    """Input rate: `burst_bytes` of one connection at once, and then `bytes_per_second`. One object for all.
+
+    A connection that sends faster is read more slowly: its output backs up in TCP, it loses nothing, and it costs
+    the other clients no more than any connection may. Therefore no connection is closed for its rate. Each
+    connection keeps one number, the loop's time at which its input will be paid for (GCRA, as in
+    chatio/throttling/rate_limiter.py): 24 bytes.
+    """
+
+    __slots__ = ("burst_seconds", "seconds_per_byte")
+
+    def __init__(self, bytes_per_second: float = float("inf"), burst_bytes: int = 0) -> None:
+        self.seconds_per_byte = 1 / bytes_per_second
+        self.burst_seconds = burst_bytes / bytes_per_second  # a connection that owes more is not read
+
+    def is_behind(self, paid_at: float, now: float) -> bool:
+        """Whether a connection whose input is paid for at `paid_at` is slowed down, or was a moment ago."""
+        return paid_at - now > max(0.0, self.burst_seconds - BEHIND_SECONDS)
+
+
+@dataclass(slots=True, eq=False)
 class ReceiveQueue(Generic[R]):
     """Hands messages to the application one after the other, in one task for each burst. Event loop only.
 
     An idle queue has no task and no deque.
     """
 
-    __slots__ = (
-        "_application",
-        "_bytes",
-        "_has_paused",
-        "_messages",
-        "_rate",
-        "_receiver",
-        "_room",
-        "_timer",
-        "paid_at",
-        "worker",
-    )
-
-    def __init__(self, receiver: R, application: Application[R], rate: InputRate) -> None:
-        self.worker: asyncio.Task[None] | None = None  # while there are messages
-        self.paid_at = 0.0  # the loop's time at which all input is paid for, see InputRate
-        self._receiver = receiver
-        self._application = application
-        self._rate = rate
-        self._has_paused = False  # the receiver, and not resumed it yet
-        self._messages: deque[str | bytes] | None = None
-        self._bytes = 0  # of the waiting messages and of the one that is being handled
-        self._timer: asyncio.TimerHandle | None = None  # while the connection is not read because of its rate
-        self._room: asyncio.Future[None] | None = None
+    receiver: R
+    application: Application[R]
+    rate: InputRate
+    paid_at: float = 0.0  # the loop's time at which all input is paid for
+    worker: "asyncio.Task[None] | None" = None  # while there are messages
+    size_bytes: int = 0  # of the unhandled messages and the one that is being handled, with an overhead for each
+    _has_paused: bool = False  # the receiver, and not resumed it yet
+    _messages: "deque[str | bytes] | None" = None
+    _timer: asyncio.TimerHandle | None = None  # while the connection is not read because of its rate
+    _room: "asyncio.Future[None] | None" = None
 
     def __len__(self) -> int:
         """The number of messages behind the one that is being handled."""
         return 0 if self._messages is None else len(self._messages)
-
-    @property
-    def size_bytes(self) -> int:
-        """The unhandled input, with an overhead for each message."""
-        return self._bytes
 
     @property
     def is_rate_limited(self) -> bool:
@@ -78,25 +82,26 @@ class ReceiveQueue(Generic[R]):
 
     @property
     def is_full(self) -> bool:
-        return self._timer is not None or self._bytes >= min(RECEIVE_QUEUE_BYTES, self._receiver.max_input_bytes)
+        limit = min(RECEIVE_QUEUE_BYTES, self.receiver.max_input_bytes)
+        return self._timer is not None or self.size_bytes >= limit
 
     @property
     def is_behind(self) -> bool:
         """The client is slowed down, or was a moment ago: its answer to a ping may be on its way."""
-        return self._rate.is_behind(self.paid_at, asyncio.get_running_loop().time())
+        return self.rate.is_behind(self.paid_at, asyncio.get_running_loop().time())
 
     def put(self, message: str | bytes) -> None:
         if self._messages is None:
             self._messages = deque()
             self.worker = asyncio.get_running_loop().create_task(self._work(self._messages))
         self._messages.append(message)
-        self._bytes += len(message) + MESSAGE_OVERHEAD_BYTES
+        self.size_bytes += len(message) + MESSAGE_OVERHEAD_BYTES
         if self.is_full:
             self._pause()
 
     def charge(self, size_bytes: int) -> None:
         """The server read so many bytes from the client: it reads no more for now if that was too fast."""
-        loop, rate = asyncio.get_running_loop(), self._rate
+        loop, rate = asyncio.get_running_loop(), self.rate
         now = loop.time()
         self.paid_at = max(self.paid_at, now) + size_bytes * rate.seconds_per_byte
         wait = self.paid_at - now - rate.burst_seconds  # all of it takes 0.5 µs; a message 22 until it is handled
@@ -133,7 +138,7 @@ class ReceiveQueue(Generic[R]):
 
     def _pause(self) -> None:
         self._has_paused = True
-        self._receiver.pause_reading()
+        self.receiver.pause_reading()
 
     def _resume(self) -> None:
         if self._room is not None:
@@ -141,20 +146,20 @@ class ReceiveQueue(Generic[R]):
             self._room = None
         if self._has_paused:
             self._has_paused = False
-            self._receiver.resume_reading()
+            self.receiver.resume_reading()
 
     async def _work(self, messages: deque[str | bytes]) -> None:
         handled = 0
         try:
             while messages:
                 message = messages.popleft()
-                await self._application.receive(self._receiver, message)
-                self._bytes -= len(message) + MESSAGE_OVERHEAD_BYTES
+                await self.application.receive(self.receiver, message)
+                self.size_bytes -= len(message) + MESSAGE_OVERHEAD_BYTES
                 self._resume_if_room()
                 handled += 1
                 if handled % YIELD_EVERY == 0:
                     await asyncio.sleep(0)
         finally:
             self._messages = self.worker = None
-            self._bytes = 0
+            self.size_bytes = 0
             self._resume_if_room()

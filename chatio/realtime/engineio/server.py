@@ -1,38 +1,35 @@
 """Engine.IO server: sessions, their heartbeat and their end.
 
-`engineio.AsyncServer` keeps the API (`on`, `send`, `disconnect`, sessions, CORS). Its request handling is never
-called: the Tornado handler (handler.py) calls the methods below instead. Nothing in the installed library is
-patched.
+`engineio.AsyncServer` keeps the API (`disconnect`, sessions, CORS). Its request handling is never called: the
+Tornado handler (handler.py) calls the methods below instead. Nothing in the installed library is patched.
 """
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Coroutine
+from typing import Any
 
 from chatio.realtime.close_reasons import LABELS, CloseReason
 from chatio.realtime.engineio.admission import ConnectionLimit
 from chatio.realtime.engineio.connection import Application, Connection, Stage
 from chatio.realtime.engineio.heartbeat import Heartbeat
-from chatio.realtime.engineio.http_errors import HandshakeError, unauthorized
-from chatio.realtime.engineio.input_rate import InputRate
-from chatio.realtime.engineio.payload import encode_message
+from chatio.realtime.engineio.http_errors import UNAUTHORIZED, HandshakeError, refused
+from chatio.realtime.engineio.receive_queue import InputRate
 from chatio.realtime.engineio.upgrade import Upgrade
-from chatio.realtime.invoke import invoke
 from chatio.realtime.library import DisconnectReason, EngineIOServer
 from chatio.realtime.limits import LINGER_SECONDS, SESSION_ID_BYTES, UPGRADE_SECONDS
-from chatio.realtime.log import library_logger, log_refusal, report
+from chatio.realtime.log import library_logger, log_refusal
 from chatio.realtime.options import RealtimeOptions
 from chatio.realtime.strict_json import dumps
 from chatio.realtime.websocket.timeouts import TimeoutQueue
 from chatio.realtime.websocket.transport import WebSocket
 from chatio.telemetry.counters import LabelledCounter
 
-F = TypeVar("F", bound=Callable[..., Any])
-
 
 class EngineServer(EngineIOServer):  # type: ignore[misc]
-    """An `engineio.AsyncServer` for the handler of handler.py. Event loop only, all but `on`."""
+    """An `engineio.AsyncServer` for the handler of handler.py. Event loop only."""
+
+    application: Application  # set before the first connection
 
     def __init__(self, options: RealtimeOptions, *, first_input_bytes: int | None = None) -> None:
         """`first_input_bytes`: a connection may send so many before the application raises `max_input_bytes`."""
@@ -46,7 +43,6 @@ class EngineServer(EngineIOServer):  # type: ignore[misc]
             max_http_buffer_size=options.max_http_buffer_size,
             cors_allowed_origins=options.cors_allowed_origins,
         )
-        self.application: Application = HandlerApplication(self.handlers)
         self.lifecycle = options.lifecycle
         self.trusted_proxies = options.trusted_proxies
         self.input_rate = InputRate(options.input_bytes_per_second, options.input_burst_bytes)
@@ -67,20 +63,12 @@ class EngineServer(EngineIOServer):  # type: ignore[misc]
         self._greeting_tail = dumps(times)[1:]
         self._tasks: set[asyncio.Task[Any]] = set()
 
-    def on(self, event: str, handler: Any = None) -> Callable[[F], F]:
-        """Register a handler, as the library does; a decorator without `handler`, and typed as one."""
-        return super().on(event, handler) or unchanged
-
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run `coroutine` in the background; the server holds the task until it is done."""
         task = asyncio.get_running_loop().create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
-
-    def generate_id(self) -> str:
-        """A session id: as good as a password while the session lasts."""
-        return secrets.token_urlsafe(SESSION_ID_BYTES)
 
     # The life of a session
 
@@ -91,7 +79,7 @@ class EngineServer(EngineIOServer):  # type: ignore[misc]
         """
         refusal = self.connection_limit.admit(address, self._checks)
         if refusal is not None:
-            raise HandshakeError.of(refusal)
+            raise refused(refusal)
         sid = secrets.token_urlsafe(SESSION_ID_BYTES)
         connection = self.sockets[sid] = Connection(self, sid, address, self._first_input_bytes)
         return connection
@@ -105,7 +93,7 @@ class EngineServer(EngineIOServer):  # type: ignore[misc]
             raise
         if not accepted:
             connection.discard()
-            raise unauthorized()
+            raise HandshakeError(UNAUTHORIZED)
         if connection.stage < Stage.CLOSING:
             self.heartbeat.pings.add(connection)
 
@@ -144,16 +132,6 @@ class EngineServer(EngineIOServer):  # type: ignore[misc]
 
     # The library's API
 
-    async def send(self, sid: str, data: Any) -> None:
-        """Send one message: text, bytes, or a dict or list as JSON. Without effect if the client is gone."""
-        if isinstance(data, bytearray):
-            data = bytes(data)
-        elif not isinstance(data, str | bytes):
-            data = dumps(data)
-        connection = self.sockets.get(sid)
-        if connection is not None:
-            connection.write(encode_message(data))
-
     async def disconnect(self, sid: str | None = None) -> None:
         """Close one connection, or all; return when the disconnect handlers have run."""
         chosen = list(self.sockets.values()) if sid is None else [self.sockets[sid]] if sid in self.sockets else []
@@ -162,35 +140,3 @@ class EngineServer(EngineIOServer):  # type: ignore[misc]
 
     async def handle_request(self, *args: Any, **kwargs: Any) -> Awaitable[Any]:
         raise NotImplementedError("mount the handler class that came with this server")
-
-
-class HandlerApplication:
-    """The handlers that were registered with `EngineServer.on`, as an application."""
-
-    def __init__(self, handlers: dict[str, Callable[..., Any]]) -> None:
-        self._handlers = handlers
-
-    async def connected(self, connection: Connection, environ: dict[str, Any]) -> bool:
-        answer = await self._call("connect", connection.sid, environ, failed=False)
-        return answer is None or answer is True
-
-    async def receive(self, connection: Connection, data: str | bytes) -> None:
-        await self._call("message", connection.sid, data)
-
-    async def disconnected(self, connection: Connection, reason: str) -> None:
-        await self._call("disconnect", connection.sid, reason)
-
-    async def _call(self, event: str, *args: Any, failed: Any = None) -> Any:
-        """The result of the handler of `event`; `failed` if it raises, which is only reported."""
-        handler = self._handlers.get(event)
-        if handler is None:
-            return None
-        try:
-            return await invoke(handler, args, optional=event == "disconnect")
-        except Exception as error:
-            report(f"Engine.IO {event} handler", error)
-            return failed
-
-
-def unchanged(handler: F) -> F:
-    return handler

@@ -6,13 +6,13 @@ clients follow, volatile events, and the ways in which a server closes its clien
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from chatio.realtime.broadcast.encoded_log import EncodedLog, Log
 from chatio.realtime.broadcast.fanout import Fanout
 from chatio.realtime.close_reasons import CloseReason
 from chatio.realtime.engineio.drain import Drain, Handover
-from chatio.realtime.engineio.server import EngineServer, F, unchanged
+from chatio.realtime.engineio.server import EngineServer
 from chatio.realtime.library import DisconnectReason, SocketIOServer
 from chatio.realtime.limits import BEFORE_CONNECT_BYTES
 from chatio.realtime.log import library_logger
@@ -20,6 +20,8 @@ from chatio.realtime.options import RealtimeOptions
 from chatio.realtime.socketio.dispatch import Dispatcher, Handlers
 from chatio.realtime.socketio.manager import Manager
 from chatio.realtime.socketio.packets import encode_event
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Server(SocketIOServer):  # type: ignore[misc]
@@ -49,7 +51,7 @@ class Server(SocketIOServer):  # type: ignore[misc]
 
     def on(self, event: str, handler: Any = None, namespace: str | None = None) -> Callable[[F], F]:
         """Register a handler, as the library does; a decorator without `handler`, and typed as one."""
-        return super().on(event, handler, namespace) or unchanged
+        return super().on(event, handler, namespace) or (lambda decorated: decorated)
 
     # Logs
 

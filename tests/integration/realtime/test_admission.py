@@ -11,7 +11,6 @@ from chatio.realtime import (
     RealtimeOptions,
     Refusal,
     TemporarilyUnavailable,
-    create_engine,
     create_server,
 )
 from chatio.realtime.close_reasons import DRAINING, OVERLOADED, SERVER_FULL
@@ -33,6 +32,7 @@ from tests.client.wire import (
     text,
     until,
 )
+from tests.integration.realtime.engine import Engine
 
 PAGE = "https://page.example"
 
@@ -167,9 +167,9 @@ async def test_of_two_that_come_for_the_last_place_one_gets_it() -> None:
 
 
 async def test_refusing_and_failing_connect_handlers_leave_nothing_counted() -> None:
-    engine, handler = create_engine(RealtimeOptions(max_connections=1))
+    engine = Engine(RealtimeOptions(max_connections=1))
     engine.on("connect", lambda sid, environ: False)
-    async with serving(handler) as port:
+    async with serving(engine.handler) as port:
         for _ in range(2):
             assert await statuses(port) == (401, 401)
         assert not leftovers(engine)
@@ -379,7 +379,7 @@ async def test_answer_to_a_ping_that_waits_behind_too_much_is_no_timeout() -> No
             if await ws.receive() == "2":
                 ws.send("3")
         await until(lambda: len(counted) == 200, 10)
-        await server.eio.sockets[next(iter(server.eio.sockets))].close()
+        await server.eio.disconnect()
         ws.http.close()
 
 

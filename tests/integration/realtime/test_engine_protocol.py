@@ -5,13 +5,10 @@ https://socket.io/docs/v4/engine-io-protocol
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
-from chatio.realtime import EngineServer, RealtimeOptions, create_engine
 from tests.client.wire import (
     ENGINE_IO,
     Http,
@@ -19,22 +16,9 @@ from tests.client.wire import (
     open_polling,
     open_ws,
     request,
-    serving,
     until,
 )
-
-
-@asynccontextmanager
-async def echoing(**options: Any) -> AsyncIterator[tuple[EngineServer, int]]:
-    """An Engine.IO server that answers each message with itself."""
-    engine, handler = create_engine(RealtimeOptions(**({"ping_interval": 60.0, "ping_timeout": 20.0} | options)))
-
-    @engine.on("message")
-    async def message(sid: str, data: Any) -> None:
-        await engine.send(sid, data)
-
-    async with serving(handler, "/engine.io/") as port:
-        yield engine, port
+from tests.integration.realtime.engine import echoing
 
 
 async def polling(port: int) -> str:
@@ -68,7 +52,7 @@ async def test_handshake_over_websocket_offers_no_upgrade() -> None:
         assert ws.status == 101
         hello = json.loads(str(await ws.receive())[1:])
         assert hello["upgrades"] == []
-        assert engine.transport(hello["sid"]) == "websocket"
+        assert engine.server.transport(hello["sid"]) == "websocket"
 
 
 @pytest.mark.parametrize(
@@ -313,7 +297,7 @@ async def test_upgrade_frees_the_waiting_get_and_carries_on() -> None:
         ws.send("5", "4hello")
         assert await ws.receive() == "4while it was upgrading"
         assert await ws.receive() == "4hello"
-        assert engine.transport(sid) == "websocket"
+        assert engine.server.transport(sid) == "websocket"
 
 
 async def test_polling_is_over_once_upgraded() -> None:
@@ -352,7 +336,7 @@ async def test_failed_upgrade_is_dropped_and_the_session_goes_on_polling(message
         await ws.closed()
         assert (await request(port, "POST", target, b"4hello")).status == 200
         assert (await request(port, "GET", target)).text == "4hello"
-        assert len(engine.upgrades) == 0
+        assert len(engine.server.upgrades) == 0
 
 
 async def test_upgrade_that_stalls_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -398,11 +382,11 @@ async def test_disconnect_closes_and_waits_for_the_handlers() -> None:
 
         engine.on("disconnect", disconnect)
         ws = await websocket(port)
-        await engine.disconnect(next(iter(engine.sockets)))
+        await engine.server.disconnect(next(iter(engine.sockets)))
         assert reasons == ["server disconnect"]
         assert await ws.closed() == 1000
-        await engine.disconnect()
-        await engine.disconnect("unknown")
+        await engine.server.disconnect()
+        await engine.server.disconnect("unknown")
 
 
 async def test_session_data_is_kept_until_the_disconnect_handler_has_run() -> None:
@@ -410,11 +394,11 @@ async def test_session_data_is_kept_until_the_disconnect_handler_has_run() -> No
     async with echoing() as (engine, port):
 
         async def connect(sid: str, environ: Any) -> None:
-            async with engine.session(sid) as session:
+            async with engine.server.session(sid) as session:
                 session["name"] = "Ada"
 
-        async def disconnect(sid: str) -> None:
-            seen.append(await engine.get_session(sid))
+        async def disconnect(sid: str, reason: str) -> None:
+            seen.append(await engine.server.get_session(sid))
 
         engine.on("connect", connect)
         engine.on("disconnect", disconnect)

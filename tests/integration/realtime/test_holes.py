@@ -320,7 +320,7 @@ async def test_client_that_reads_late_gets_all_of_it_in_order_and_then_the_close
         for number in range(35):
             await server.emit("news", f"{number} " + "x" * 100_000, to=sid, namespace="/chat")
         assert connection.websocket.pending_output_bytes > 1_000_000
-        await connection.close()
+        connection.begin_close("server disconnect")
         for number in range(35):
             assert str(await ws.receive()).startswith(f'42/chat,["news","{number} x')
         assert await ws.closed() == 1000
@@ -492,7 +492,7 @@ async def test_handler_that_raises_type_error_runs_once(
 async def test_close_does_not_wait_for_a_peer_that_never_answers() -> None:
     async with chat() as (server, port, _doors):
         await join(port, "/chat")  # never reads, never closes
-        await soon(list(server.eio.sockets.values())[1].close(), 1.0)
+        await soon(server.eio.disconnect(list(server.eio.sockets)[1]), 1.0)
         assert len(server.eio.sockets) == 1
 
 

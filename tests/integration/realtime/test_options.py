@@ -10,7 +10,7 @@ import pytest
 import uvloop
 from tornado.httputil import HTTPServerRequest
 
-from chatio.realtime import RealtimeOptions, create_engine, create_server
+from chatio.realtime import RealtimeOptions, create_server
 from chatio.realtime.websocket.frames import FrameReader
 from chatio.throttling.client_ip import parse_networks
 from tests.client.wire import (
@@ -27,6 +27,7 @@ from tests.client.wire import (
 )
 from tests.conftest import ExpectedLogs
 from tests.integration.realtime.churn import churn, churn_server
+from tests.integration.realtime.engine import echoing
 
 PAGE = "https://page.example"
 
@@ -133,8 +134,7 @@ async def test_environ_holds_no_tornado_object_and_no_handshake_secrets() -> Non
 
 
 async def test_websocket_has_nagle_off_and_no_extension() -> None:
-    engine, handler = create_engine()
-    async with serving(handler, "/engine.io/") as port:
+    async with echoing() as (engine, port):
         http = await Http.open(port)
         http.close()
         ws = await Ws.open(port, f"{ENGINE_IO}websocket", Sec_WebSocket_Extensions="permessage-deflate")

@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from chatio.realtime.engineio.input_rate import BEHIND_SECONDS, InputRate
-from chatio.realtime.engineio.receive_queue import ReceiveQueue
+from chatio.realtime.engineio.receive_queue import BEHIND_SECONDS, InputRate, ReceiveQueue
 
 
 class Receiver:
