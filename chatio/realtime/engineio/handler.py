@@ -76,6 +76,7 @@ class RealtimeHandler(BoundedBodyHandler):
         if "HTTP_ORIGIN" in self.environ or request.method == "OPTIONS":
             self.cors_headers = engine._cors_headers(self.environ)
         if request.method == "OPTIONS":
+            self.bound_body(timeout_seconds=BODY_SECONDS)
             return
         try:
             if "HTTP_ORIGIN" in self.environ:
@@ -161,6 +162,8 @@ class RealtimeHandler(BoundedBodyHandler):
             connection.posting = False
 
     async def options(self) -> None:
+        if self._was_refused():
+            return
         self._set_headers()
         self.clear_header("Content-Type")
         self.set_status(204)

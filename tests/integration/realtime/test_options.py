@@ -83,6 +83,12 @@ async def test_preflight_is_answered() -> None:
     assert answer.headers["access-control-allow-headers"] == "content-type"
 
 
+async def test_preflight_with_a_body_is_refused() -> None:
+    _server, handler = create_server(RealtimeOptions(cors_allowed_origins=PAGE))
+    async with serving(handler) as port:
+        assert (await request(port, "OPTIONS", f"{SOCKET_IO}polling", b"a body", Origin=PAGE)).status == 400
+
+
 async def test_answers_are_not_stored_and_name_no_server() -> None:
     _server, handler = create_server()
     async with serving(handler) as port:

@@ -7,7 +7,7 @@ import importlib.metadata
 import inspect
 
 from tornado.http1connection import HTTP1Connection
-from tornado.httpserver import HTTPServer
+from tornado.httpserver import HTTPServer, _HTTPRequestContext
 from tornado.web import RequestHandler, _HandlerDelegate
 
 from chatio.server.http_handler import BoundedBodyHandler
@@ -55,3 +55,7 @@ def test_a_method_that_a_handler_does_not_have_is_tornados_own() -> None:
 def test_server_keeps_its_open_connections_in_one_set() -> None:
     assert "self._connections: set[HTTP1ServerConnection] = set()" in inspect.getsource(HTTPServer.initialize)
     assert "self._connections.remove(" in inspect.getsource(HTTPServer.on_close)
+
+
+def test_the_context_of_a_connection_has_the_peers_address() -> None:
+    assert "self.address = address" in inspect.getsource(_HTTPRequestContext.__init__)
