@@ -1,4 +1,4 @@
-"""Guards: who may call a handler's method. `handlers.routes` starts no server with an unmarked method."""
+"""Guards: which clients may call a handler's method. `handlers.routes` starts no server with an unmarked one."""
 
 import functools
 from collections.abc import Awaitable, Callable, Coroutine

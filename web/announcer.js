@@ -1,4 +1,4 @@
-/** Tells who does not see the page what came, in one sentence for what came within a second. */
+/** Announcer: reads new messages to users of a screen reader, those of one second in one sentence. */
 
 const GATHER_MS = 1000;
 const MOST_CHARS = 300;
@@ -24,7 +24,7 @@ export class Announcer {
     this.#timer = setTimeout(() => this.#tell(), GATHER_MS);
   }
 
-  /** Say a sentence of the page's own, at once. */
+  /** Announce a sentence of the page itself, at once. */
   say(text) {
     this.#region.textContent = text;
   }
@@ -38,7 +38,7 @@ export class Announcer {
     );
   }
 
-  /** The window's title counts what came while nobody looked. */
+  /** The window's title counts the messages that came while the page was hidden. */
   #entitle(unread) {
     this.#unread = unread;
     document.title = unread > 0 ? `(${unread}) Chat.io` : "Chat.io";

@@ -1,6 +1,6 @@
-/** The REST doors. Each call answers what the server said, or throws a `Refusal`. */
+/** REST calls. Each returns the server's answer, or throws a `Refusal`. */
 
-/** The server said no, or could not be reached (`status` 0). The message is a sentence for people. */
+/** The server refused, or could not be reached (`status` 0). The message is a sentence for users. */
 export class Refusal extends Error {
   /**
    * @param {number} status
@@ -24,7 +24,7 @@ export const logIn = async (email, password) =>
 
 export const logOut = (token) => call("POST", "/logout", { token });
 
-/** @returns {Promise<{messages: object[], before: string | null}>} newest last; `before` is what to ask for next */
+/** @returns {Promise<{messages: object[], before: string | null}>} newest last; `before` is the offset to ask for next */
 export const messagesBefore = (token, offset, limit = 50) =>
   call("GET", `/messages?${new URLSearchParams({ before: offset, limit: String(limit) })}`, { token });
 

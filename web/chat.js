@@ -1,4 +1,4 @@
-/** The chat of one person, from signing in until signing out; a lost connection or an ended token is in between. */
+/** The chat of one user, from signing in to signing out; it outlasts lost connections and ended tokens. */
 
 import { messagesBefore, online } from "./api.js";
 import { Connection } from "./connection.js";
@@ -7,8 +7,8 @@ import { Outbox } from "./outbox.js";
 import { People, Typing } from "./people.js";
 import { Timeline } from "./timeline.js";
 
-const GATHER_MS = 10; // messages that come in a row are shown in one go
-const JOINING_MS = 1000; // what comes within it is history, which nobody wants to have read aloud
+const GATHER_MS = 10; // messages that arrive in a row are shown together
+const JOINING_MS = 1000; // messages within it are history, which the announcer does not read
 
 const WHOLE = "Back, nothing missed.";
 const GONE = "Back, some messages are gone.";
@@ -28,7 +28,7 @@ export class Chat {
   /**
    * @param {import("./session.js").Session} session signed in
    * @param {object} page the parts that every chat uses: elements, status, scroller, announcer
-   * @param {(reason: string) => void} onEnded the token is no good any more
+   * @param {(reason: string) => void} onEnded the token is no longer valid
    */
   constructor(session, page, onEnded) {
     const { person } = session;
@@ -70,7 +70,7 @@ export class Chat {
     this.#page.beginning.textContent = "";
   }
 
-  // What the connection tells
+  // Called by the connection
 
   async onConnected(how) {
     this.people.load();
@@ -80,7 +80,7 @@ export class Chat {
       return this.#page.status.connected();
     }
     if (how === "recovered") return this.#page.status.back(WHOLE, true);
-    // What was acknowledged and never came stands where it was said, before the gap.
+    // Messages that were acknowledged and not sent back stand where the user sent them, before the gap.
     this.#flush();
     const { lastOffset } = this.timeline;
     this.timeline.append(this.outbox.takeAcknowledged());
@@ -106,8 +106,8 @@ export class Chat {
     this.people.apply(change);
   }
 
-  onTyping(who) {
-    this.typing.came(who);
+  onTyping(user) {
+    this.typing.came(user);
   }
 
   #flush() {
@@ -123,7 +123,7 @@ export class Chat {
     this.#page.announcer.messages(fresh.filter((message) => message.author_id !== this.#session.person?.id));
   }
 
-  /** A log that knows an offset has forgotten some of what came after it; one that does not is another. */
+  /** A log that knows the offset has dropped messages after it; a log that does not know it is a new one. */
   async #whyNotWhole(lastOffset) {
     if (lastOffset === null) return UNKNOWN;
     try {

@@ -1,4 +1,4 @@
-/** Where one writes. What is there stays there, whatever happens to the connection or the sign-in. */
+/** Composer: where the user writes. A draft stays when the connection or the sign-in ends. */
 
 const TYPING_MS = 2000;
 
@@ -6,7 +6,7 @@ const TYPING_MS = 2000;
  * @param {HTMLFormElement} form
  * @param {(text: string) => void} onSay
  * @param {() => void} onTyping at most once in two seconds
- * @returns {(text: string) => void} puts a text there, before what stands there already
+ * @returns {(text: string) => void} puts a text before the draft
  */
 export function compose(form, onSay, onTyping) {
   const draft = form.querySelector("textarea");
@@ -21,7 +21,7 @@ export function compose(form, onSay, onTyping) {
     draft.value = "";
     toldAt = 0;
   });
-  // Enter sends, and Shift+Enter is a new line; on a touch screen it is the button that sends.
+  // Enter sends, and Shift+Enter is a new line; on a touch screen only the button sends.
   draft.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || event.shiftKey || event.isComposing || !hasKeyboard.matches) return;
     event.preventDefault();

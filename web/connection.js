@@ -1,4 +1,4 @@
-/** The socket: what it tells, in the page's words, and the few things that can be said through it. */
+/** Connection: the socket's events in the page's words, and the events that the page sends. */
 
 import { io } from "./socket.io.js";
 
@@ -16,11 +16,11 @@ const AGAIN_MS = 2000;
 /**
  * @typedef {object} Listener
  * @property {(how: "first" | "recovered" | "gap") => void} onConnected
- * @property {(cause: "connecting" | "lost" | "busy" | "origin") => void} onWaiting it comes back by itself
- * @property {(reason: string) => void} onEnded the token is no good any more; `resume` with another one
+ * @property {(cause: "connecting" | "lost" | "busy" | "origin") => void} onWaiting the connection comes back by itself
+ * @property {(reason: string) => void} onEnded the token is no longer valid; `resume` with another one
  * @property {(message: object, offset: string) => void} onMessage
  * @property {(change: object) => void} onPresence
- * @property {(who: {id: string, name: string}) => void} onTyping
+ * @property {(user: {id: string, name: string}) => void} onTyping
  */
 
 export class Connection {
@@ -50,7 +50,7 @@ export class Connection {
     socket.on("session-ended", ({ reason }) => this.#end(listener, reason));
     socket.on("receive-message", (message, offset) => listener.onMessage(message, offset));
     socket.on("presence", (change) => listener.onPresence(change));
-    socket.on("typing", (who) => listener.onTyping(who));
+    socket.on("typing", (user) => listener.onTyping(user));
     listener.onWaiting("connecting");
     socket.connect();
   }
@@ -59,13 +59,13 @@ export class Connection {
     return this.#socket.connected;
   }
 
-  /** Give up the tries that are left, and every message that is not acknowledged. */
+  /** Disconnect, and give up every message that is not acknowledged. */
   close() {
     this.#hasEnded = true;
     this.#socket.disconnect();
   }
 
-  /** Go on with another token of the same person: within the connection, or by coming back with it. */
+  /** Go on with another token of the same user: within the connection, or with a new one. */
   resume(token) {
     this.#socket.auth = { token };
     this.#hasEnded = false;
@@ -79,7 +79,7 @@ export class Connection {
   }
 
   /**
-   * Resolves to the server's ack; rejects when it was asked again and again and none came.
+   * Send a message. Resolves to the server's ack; rejects when all retries had none.
    * @returns {Promise<{ok: boolean, error?: {code: string, message: string, retry_after_seconds?: number}}>}
    */
   send(message) {
@@ -88,7 +88,7 @@ export class Connection {
     });
   }
 
-  /** Tell the others, if that can be told right now. */
+  /** Tell the other users that this one is typing, if the socket is connected. */
   typing() {
     if (this.#socket.connected) this.#socket.volatile.emit("typing");
   }
@@ -101,7 +101,7 @@ export class Connection {
   }
 }
 
-/** Polling tells with which status the server refused. */
+/** The cause of an error; only polling knows the status of the server's answer. */
 function causeOf(error) {
   const status = error?.description;
   return status === 503 ? "busy" : status === 403 ? "origin" : "lost";

@@ -1,4 +1,4 @@
-/** Addresses in a text become links; everything else stays the text that it is. */
+/** Addresses in a text become links; all other text stays text. */
 
 import { element } from "./dom.js";
 
@@ -9,7 +9,7 @@ const CLOSING = /[.,;:!?'*_~]+$/;
 
 /**
  * @param {string} text
- * @returns {(string | HTMLAnchorElement)[]} what to append, in order
+ * @returns {(string | HTMLAnchorElement)[]} the parts to append, in order
  */
 export function withLinks(text) {
   const parts = [];
@@ -29,7 +29,10 @@ export function withLinks(text) {
   return parts.filter((part) => part !== "");
 }
 
-/** Without what ends the sentence around it: "(see https://chat.example/a_(b).)" links "https://chat.example/a_(b)". */
+/**
+ * The address without the end of its sentence: "(see https://chat.example/a_(b).)" links
+ * "https://chat.example/a_(b)".
+ */
 function trimmed(address) {
   for (;;) {
     const shorter = address.replace(CLOSING, "");

@@ -1,4 +1,4 @@
-/** Puts the page together: who is signed in, their chat, and the dialog in between. */
+/** Puts the page together: the signed-in user, the chat, and the dialog in between. */
 
 import { Announcer } from "./announcer.js";
 import { logOut } from "./api.js";
@@ -14,12 +14,12 @@ import { clock } from "./time.js";
 const ELSEWHERE = "You signed out in another tab.";
 const REASONS = {
   expired: "Your sign-in has ended. What you typed is still here.",
-  signed_out: ELSEWHERE, // here it would not be heard any more
+  signed_out: ELSEWHERE, // in this tab the page has left the chat already
   password_changed: "Your password was changed. Please sign in with the new one.",
   account_deleted: "This account was deleted.",
   refused: "The server does not know your sign-in any more. What you typed is still here.",
 };
-const STAYS = ["expired", "refused", "password_changed"]; // the same person signs in again and goes on
+const STAYS = ["expired", "refused", "password_changed"]; // the same user signs in again and goes on
 
 const page = {
   box: byId("scroller"),
@@ -48,7 +48,7 @@ page.toggle.addEventListener("keydown", (event) => event.key === "Escape" && sho
 if (session.person === null) leave("");
 else enter(session.person);
 
-/** The token is another one, or there is none any more; here, or in another tab. */
+/** The token was replaced or removed, in this tab or in another. */
 function changed(person, before, isOurs) {
   byId("ending").replaceChildren();
   if (person === null) leave(isOurs ? "" : ELSEWHERE);
@@ -82,11 +82,11 @@ function leave(notice) {
 
 function signOut() {
   const { token } = session;
-  if (token !== null) logOut(token).catch(() => {}); // it ends by itself; here it is forgotten in any case
+  if (token !== null) logOut(token).catch(() => {}); // the token expires by itself; this page forgets it in any case
   session.end();
 }
 
-/** The server let go of this token. */
+/** The server no longer accepts this token. */
 function ended(reason) {
   byId("ending").replaceChildren();
   page.status.signedOut();

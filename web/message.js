@@ -1,4 +1,4 @@
-/** One message as an element, the same for those that were said and those that are on their way. */
+/** One message as an element, the same for delivered messages and for messages under way. */
 
 import { element } from "./dom.js";
 import { withLinks } from "./links.js";
@@ -9,8 +9,8 @@ const HUES = 8; // as many as style.css has
 /**
  * @param {{author_id: string, author_name: string, content: string}} message
  * @param {boolean} isOwn
- * @param {Date} moment when it was said
- * @param {...Node} meta what stands beside the time
+ * @param {Date} moment when it was sent
+ * @param {...Node} meta stands beside the time
  */
 export function messageItem(message, isOwn, moment, ...meta) {
   const time = element("time", { datetime: moment.toISOString(), title: moment.toLocaleString() }, clock(moment));
@@ -24,7 +24,7 @@ export function messageItem(message, isOwn, moment, ...meta) {
 export const dayLine = (moment) =>
   element("p", { class: "day" }, element("time", { datetime: dayKey(moment) }, dayName(moment)));
 
-/** A circle with the first letter, of the same colour for one person everywhere. Only to look at. */
+/** A circle with the first letter, in the same colour for one user everywhere. Hidden from screen readers. */
 export function avatar(id, name) {
   let sum = 0;
   for (const char of id) sum = (sum * 31 + char.codePointAt(0)) >>> 0;

@@ -1,8 +1,8 @@
-/** Loads what was said before, whenever the beginning comes near. */
+/** Loads older messages when the user scrolls near the oldest one. */
 
 import { messagesBefore } from "./api.js";
 
-const AHEAD = "600px"; // begin before one gets there
+const AHEAD = "600px"; // load before the user gets there
 const AGAIN_MS = 3000;
 
 export class Older {
@@ -10,12 +10,12 @@ export class Older {
   #timeline;
   #token;
   #isLoading = false;
-  #beginning = null; // the offset before which there is nothing; the timeline may let go of it again
+  #beginning = null; // the offset before which the log has nothing; the timeline may drop it again
   #isStopped = false;
   #observer;
 
   /**
-   * @param {HTMLElement} box what scrolls
+   * @param {HTMLElement} box scrolls
    * @param {HTMLElement} sign stands above the first message, and says how far back it goes
    * @param {import("./timeline.js").Timeline} timeline
    * @param {() => string | null} token
@@ -63,7 +63,7 @@ export class Older {
     try {
       return await messagesBefore(this.#token(), offset);
     } catch (refusal) {
-      // 400: an offset of a log that is gone. What it had before is gone with it.
+      // 400: an offset of a log that is gone, with its older messages.
       if (refusal.status === 400) return { messages: [], before: null, reason: "Earlier messages are not kept." };
       this.#sign.textContent = "Earlier messages could not be loaded. Trying again…";
       const wait = (refusal.retryAfterSeconds ?? 0) * 1000 || AGAIN_MS;

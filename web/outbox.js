@@ -1,4 +1,4 @@
-/** One's own messages until they come back as everybody sees them: being sent, or refused and why. */
+/** Outbox: the user's own messages until the server sends them back: being sent, or refused and why. */
 
 import { element } from "./dom.js";
 import { messageItem } from "./message.js";
@@ -18,7 +18,7 @@ export class Outbox {
    * @param {HTMLElement} list
    * @param {import("./session.js").Person} me
    * @param {(message: object) => Promise<{ok: boolean, error?: object}>} send
-   * @param {(text: string) => void} onEdit to be written anew
+   * @param {(text: string) => void} onEdit puts the text back into the composer
    * @param {(problem: string | null) => void} onChange
    */
   constructor(list, me, send, onEdit, onChange) {
@@ -30,7 +30,7 @@ export class Outbox {
     list.replaceChildren();
   }
 
-  /** What comes of the messages that are under way is nobody's any more. */
+  /** Forget all messages; acks that come later are ignored. */
   close() {
     this.#entries.clear();
     this.#list.replaceChildren();
@@ -54,12 +54,12 @@ export class Outbox {
     this.#try(entry);
   }
 
-  /** These arrived: they are in the timeline now. */
+  /** Remove messages that arrived: they are in the timeline now. */
   arrived(messages) {
     for (const { id } of messages) this.#remove(id);
   }
 
-  /** Those that the server has and did not send back; they are here no longer. */
+  /** Remove and return the messages that the server acknowledged and did not send back. */
   takeAcknowledged() {
     const entries = [...this.#entries.values()].filter((entry) => entry.isAcknowledged);
     for (const { message } of entries) this.#remove(message.id);
@@ -79,7 +79,7 @@ export class Outbox {
     this.#show(entry, "sent", "Sent");
   }
 
-  /** Without `waitSeconds` it would be refused again, and has to be written otherwise. */
+  /** Without `waitSeconds` the same message would be refused again, and the user has to edit it. */
   #fail(entry, reason, waitSeconds) {
     const { id, content } = entry.message;
     if (!this.#entries.has(id)) return;
@@ -111,7 +111,7 @@ export class Outbox {
   }
 }
 
-/** Keep the button from being pressed until the server will listen, and say for how long. */
+/** Disable the button for `seconds`, until the server accepts the message, and show the time that is left. */
 function countDown(seconds, button) {
   const until = Date.now() + seconds * 1000;
   const tick = () => {

@@ -1,10 +1,10 @@
-/** Who is online, and who is typing. */
+/** The users that are online, and the users that are typing. */
 
 import { element } from "./dom.js";
 import { avatar } from "./message.js";
 
 const MOST_NAMED = 200;
-const TYPING_MS = 3500; // the server tells at most once a second while somebody types
+const TYPING_MS = 3500; // the server tells at most once a second while a user types
 
 export class People {
   #parts;
@@ -25,7 +25,7 @@ export class People {
     this.#fetch = fetch;
   }
 
-  /** Ask for the whole list. A server that tells nobody who is there answers 404: then there is no panel. */
+  /** Ask for the whole list. A server without presence answers 404: then there is no panel. */
   async load() {
     clearTimeout(this.#timer);
     try {
@@ -52,7 +52,7 @@ export class People {
     for (const { id } of left) this.#names.delete(id);
     for (const { id, name } of came) this.#names.set(id, name);
     this.#show();
-    // A change may be left out when this connection lags; not everybody asks at the same moment.
+    // The server leaves out a change when this connection lags. The delay is random, so that pages do not ask at once.
     if (more > 0 || online !== this.#names.size) {
       clearTimeout(this.#timer);
       this.#timer = setTimeout(() => this.load(), 1000 + Math.random() * 4000);
@@ -86,7 +86,7 @@ export class Typing {
     this.#show();
   }
 
-  /** @param {{id: string, name: string}} who */
+  /** @param {{id: string, name: string}} user */
   came({ id, name }) {
     if (id === this.#ownId) return; // in another tab
     this.stopped([id]);

@@ -1,4 +1,4 @@
-/** Where one reads: at the newest message, which is followed, or further up, where nothing may jump. */
+/** Scroller: follows the newest message, or keeps the place of a user who reads further up. */
 
 const NEAR_PIXELS = 60;
 
@@ -11,7 +11,7 @@ export class Scroller {
   /**
    * @param {HTMLElement} box
    * @param {HTMLElement} content grows and shrinks within `box`
-   * @param {HTMLElement} toNewest a button, shown when something new came and is not in sight
+   * @param {HTMLElement} toNewest a button, shown when a new message is out of sight
    */
   constructor(box, content, toNewest) {
     this.#box = box;
@@ -21,7 +21,7 @@ export class Scroller {
       this.follow();
       box.focus();
     });
-    // Images, fonts, a keyboard that comes up: whatever changes the sizes, who was at the newest message stays there.
+    // Images, fonts or a keyboard change the sizes: a user who was at the newest message stays there.
     const sizes = new ResizeObserver(() => this.#follows && this.#toEnd());
     sizes.observe(box);
     sizes.observe(content);

@@ -1,10 +1,10 @@
 /**
- * Who is signed in, in every tab of this browser.
+ * The user who is signed in, in every tab of this browser.
  *
- * The token lies in localStorage: a new tab is signed in at once, and the tabs hear of each other's changes by the
+ * The token lies in localStorage: a new tab is signed in at once, and the tabs learn of each other's changes by the
  * `storage` event. sessionStorage would make every tab a session of its own, and protect from nothing more: a script
- * that runs in this page reads either. What keeps such scripts out is the Content-Security-Policy. The cost is that
- * closing the browser does not sign out; the token's expiry does.
+ * that runs in this page reads either. The Content-Security-Policy keeps such scripts out. The cost is that closing the
+ * browser does not sign the user out; the token's expiry does.
  */
 
 const KEY = "chatio.token";
@@ -19,7 +19,7 @@ export class Session {
 
   /**
    * @param {(person: Person | null, before: Person | null, isOurs: boolean) => void} onChange `isOurs` is false when
-   *   another tab did it
+   *   another tab changed the token
    * @param {(person: Person) => void} onEnding the sign-in ends soon; this machine's clock may be wrong about that
    */
   constructor(onChange, onEnding) {
@@ -35,7 +35,7 @@ export class Session {
     return this.#token;
   }
 
-  /** @returns {Person | null} what the token says; only the server can tell whether it is true */
+  /** @returns {Person | null} the claims of the token; only the server can verify them */
   get person() {
     return personIn(this.#token);
   }
@@ -45,7 +45,7 @@ export class Session {
     this.#change(token, true);
   }
 
-  /** Forget this token; one that another tab has signed in with since is taken over instead. */
+  /** Forget this token, and take over the token of another tab that has signed in since. */
   end() {
     if (localStorage.getItem(KEY) === this.#token) localStorage.removeItem(KEY);
     this.#change(localStorage.getItem(KEY), true);

@@ -1,4 +1,4 @@
-/** The dialog: sign up, sign in, sign in again as the same person, and stay signed in. */
+/** The dialog: sign up, sign in, sign in again as the same user, and stay signed in. */
 
 import { logIn, register } from "./api.js";
 import { byId } from "./dom.js";
@@ -22,7 +22,7 @@ export class SignIn {
 
   /**
    * @param {(token: string) => void} onToken
-   * @param {() => void} onOther somebody else wants to sign in
+   * @param {() => void} onOther another user wants to sign in
    */
   constructor(onToken, onOther) {
     this.#onToken = onToken;
@@ -33,7 +33,7 @@ export class SignIn {
       this.#submit();
     });
     byId("sign-in-other").addEventListener("click", () => this.#other());
-    // Escape closes only what may wait.
+    // Escape closes only a dialog that may wait.
     this.#dialog.addEventListener("cancel", (event) => this.#mode === "renew" || event.preventDefault());
     this.#dialog.addEventListener("close", () => {
       if (this.#dialog.dataset.needed === "yes") this.#dialog.showModal();
@@ -42,8 +42,8 @@ export class SignIn {
 
   /**
    * @param {"in" | "up" | "again" | "renew"} mode
-   * @param {string} notice why it is asked
-   * @param {string} email of who signs in again
+   * @param {string} notice why the page asks
+   * @param {string} email of the user who signs in again
    */
   ask(mode, notice = "", email = "") {
     const { title, button, other } = MODES[mode];
@@ -96,7 +96,7 @@ export class SignIn {
     else this.ask(this.#mode === "in" ? "up" : "in");
   }
 
-  /** Beside each field what is wrong with it, and the first of them focused; else the whole in one sentence. */
+  /** Show each problem beside its field and focus the first of them; else show `text`. */
   #complain(problems, text) {
     let first = null;
     for (const field of FIELDS) {
@@ -115,7 +115,7 @@ export class SignIn {
   }
 }
 
-/** What a refusal means here. */
+/** The meaning of a refusal, in one sentence. */
 function sentence(refusal) {
   if (refusal.retryAfterSeconds) return `${refusal.message} (In ${refusal.retryAfterSeconds} s.)`;
   if (refusal.status === 404) return "E-mail or password is wrong.";

@@ -1,4 +1,4 @@
-/** The line that says how the connection is. */
+/** The line that shows the state of the connection. */
 
 const SHORTLY_MS = 8000;
 
@@ -26,7 +26,7 @@ export class Status {
     this.#say("Connected", "good");
   }
 
-  /** Back, with something to say about it for a while. */
+  /** The connection is back; `text` says for a while what was missed. */
   back(text, isWhole) {
     this.#say(text, isWhole ? "good" : "bad");
     this.#timer = setTimeout(() => this.connected(), isWhole ? SHORTLY_MS : SHORTLY_MS * 3);

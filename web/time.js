@@ -1,4 +1,4 @@
-/** Times as this person's own clock and language write them. */
+/** Times in the user's own time zone and language. */
 
 const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
 const DAY = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long", year: "numeric" });

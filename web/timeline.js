@@ -1,11 +1,11 @@
-/** What was said, oldest first: each message once, days apart, a person's messages in a row as one group. */
+/** Timeline: the messages, oldest first, each once; under the day, and grouped by author. */
 
 import { element } from "./dom.js";
 import { dayLine, messageItem } from "./message.js";
 import { dayKey } from "./time.js";
 
 const GROUP_MS = 5 * 60_000;
-const MOST_SHOWN = 6000; // older ones are let go while one reads the newest, and load again on scrolling up
+const MOST_SHOWN = 6000; // older ones are dropped while the user reads the newest, and load again on scrolling up
 
 /** @typedef {{id: string, content: string, author_id: string, author_name: string, sent_at: string, offset: string}} Message */
 
@@ -44,7 +44,7 @@ export class Timeline {
   /**
    * Add at the end.
    * @param {Message[]} messages
-   * @returns {Message[]} those that were not there yet
+   * @returns {Message[]} the messages that are new
    */
   append(messages) {
     const rows = this.#made(messages);
@@ -58,7 +58,7 @@ export class Timeline {
   }
 
   /**
-   * Add before the first; what is in sight stays where it is.
+   * Add before the first; the messages in sight stay where they are.
    * @param {Message[]} messages oldest first
    */
   prepend(messages) {
@@ -71,7 +71,7 @@ export class Timeline {
     });
   }
 
-  /** A line between what was said before and after. */
+  /** Add a line between the messages before and after. */
   note(text) {
     this.#list.append(element("li", { class: "note" }, text));
     this.#scroller.grew();
@@ -90,7 +90,7 @@ export class Timeline {
     return rows;
   }
 
-  /** Whether the row opens a day, and whether it goes on with the one above it. */
+  /** Mark whether the row opens a day, and whether it continues the group above it. */
   #settle(at) {
     const { message, moment, item } = this.#rows[at];
     const above = this.#rows[at - 1];

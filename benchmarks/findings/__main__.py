@@ -2,8 +2,8 @@
 
     python -m benchmarks.findings
 
-Each row is one probe, run against a fresh server of either kind on a real port. The probes only observe; the tests
-in tests/integration/realtime assert.
+Each row is one probe, run against a fresh server of either kind on a real port; plain python-socketio has the
+HTTP options of Tornado. The probes only observe; the tests in tests/integration/realtime assert.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ import socketio
 from benchmarks.findings import connections, engine_io, socket_io
 from benchmarks.findings.probe import Row, Subject
 from chatio.realtime import RealtimeOptions, create_server
+from chatio.server.serve import HTTP_SERVER_OPTIONS
 from tests.client.wire import Closed, serving
 
 PROBE_SECONDS = 10
@@ -41,7 +42,8 @@ async def observe(kind: str, row: Row) -> str:
     server.on("connect", lambda sid, environ, auth: None, namespace="/chat")
     server.on("say", lambda *args: calls.append(args), namespace="/chat")
     server.on("echo", lambda sid, *args: args, namespace="/chat")
-    async with serving(handler) as port:
+    http_options = HTTP_SERVER_OPTIONS if kind == "seam" else {}
+    async with serving(handler, http_options=http_options) as port:
         try:
             return await asyncio.wait_for(row.probe(Subject(server, port, calls)), PROBE_SECONDS)
         except (TimeoutError, Closed) as end:

@@ -6,7 +6,7 @@ Every wait has a deadline, so that a server without an answer fails a test inste
 import asyncio
 import json
 import struct
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple, TypeVar
 
@@ -48,9 +48,11 @@ async def soon(awaitable: Awaitable[T], seconds: float = PATIENCE_SECONDS) -> T:
 
 
 @asynccontextmanager
-async def serving(handler: type[RequestHandler], path: str = "/socket.io/") -> AsyncIterator[int]:
+async def serving(
+    handler: type[RequestHandler], path: str = "/socket.io/", http_options: Mapping[str, Any] = HTTP_SERVER_OPTIONS
+) -> AsyncIterator[int]:
     """A real server; yields its port."""
-    server = HTTPServer(Application([(path, handler)]), **HTTP_SERVER_OPTIONS)
+    server = HTTPServer(Application([(path, handler)]), **http_options)
     sockets = bind_sockets(0, "127.0.0.1")
     server.add_sockets(sockets)
     try:

@@ -24,8 +24,11 @@ def checkout() -> list[str]:
 
 
 def missing_modules(text: str, checkout: list[str]) -> set[str]:
-    """The Python files that `text` names, in full or by their last parts, and that do not exist."""
-    named = set(re.findall(r"(?<![\w/.])(?:\w+/)*\w+\.py\b", text))
+    """The Python files that `text` names, in full or by their last parts, and that do not exist.
+
+    A file that the reader saves is not of the checkout.
+    """
+    named = set(re.findall(r"(?<![\w/.])(?<!save this as `)(?:\w+/)*\w+\.py\b", text))
     return {name for name in named if not any(path.endswith(f"/{name}") for path in checkout)}
 
 
