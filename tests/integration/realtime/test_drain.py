@@ -10,18 +10,7 @@ from typing import Any
 from chatio.realtime import RealtimeOptions, Server, create_server
 from chatio.realtime.engineio.drain import CLOSES_PER_SECOND, UNHEARD_SECONDS
 from chatio.realtime.engineio.payload import encode_message
-from tests.client.wire import (
-    SOCKET_IO,
-    Closed,
-    Http,
-    Ws,
-    join,
-    leftovers,
-    open_polling,
-    request,
-    serving,
-    until,
-)
+from tests.client.wire import SOCKET_IO, Closed, Http, Ws, join, leftovers, open_polling, request, serving, until
 
 SECONDS = 4.0
 ENTRY_BYTES = 50_000

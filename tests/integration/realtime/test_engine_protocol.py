@@ -12,16 +12,7 @@ from typing import Any
 import pytest
 
 from chatio.realtime import EngineServer, RealtimeOptions, create_engine
-from tests.client.wire import (
-    ENGINE_IO,
-    Http,
-    Ws,
-    open_polling,
-    open_ws,
-    request,
-    serving,
-    until,
-)
+from tests.client.wire import ENGINE_IO, Http, Ws, open_polling, open_ws, request, serving, until
 
 
 @asynccontextmanager

@@ -514,11 +514,7 @@ async def test_each_refusal_is_one_line_without_what_the_client_sent(caplog: pyt
     assert lines == ["connection from 127.0.0.1 refused or closed: Session ID unknown"] * 3
     assert (
         vars(records[0]).items()
-        >= {
-            "event": "connection_refused",
-            "address": "127.0.0.1",
-            "reason": "Session ID unknown",
-        }.items()
+        >= {"event": "connection_refused", "address": "127.0.0.1", "reason": "Session ID unknown"}.items()
     )
 
 

@@ -13,18 +13,7 @@ from tornado.httputil import HTTPServerRequest
 from chatio.realtime import RealtimeOptions, create_engine, create_server
 from chatio.realtime.websocket.frames import FrameReader
 from chatio.throttling.client_ip import parse_networks
-from tests.client.wire import (
-    ENGINE_IO,
-    SOCKET_IO,
-    Http,
-    Ws,
-    join,
-    leftovers,
-    open_ws,
-    request,
-    serving,
-    until,
-)
+from tests.client.wire import ENGINE_IO, SOCKET_IO, Http, Ws, join, leftovers, open_ws, request, serving, until
 from tests.conftest import ExpectedLogs
 from tests.integration.realtime.churn import churn, churn_server
 

@@ -125,11 +125,7 @@ async def test_leaving_one_namespace_leaves_the_other() -> None:
         (['420["message-with-ack",1]'], ["430[1]"]),
         (
             ['452-["message",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]', b"123", b"456"],
-            [
-                '452-["message-back",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]',
-                b"123",
-                b"456",
-            ],
+            ['452-["message-back",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]', b"123", b"456"],
         ),
         (
             ['451-789["message-with-ack",{"_placeholder":true,"num":0}]', b"123"],

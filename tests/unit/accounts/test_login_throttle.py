@@ -79,9 +79,7 @@ def test_answers_to_an_unknown_address_do_not_depend_on_the_account(throttle: Lo
     assert 0 < answers[ACCOUNT].count(0) < 20
 
 
-def test_a_known_address_can_log_in_whatever_other_addresses_guess(
-    throttle: LoginThrottle,
-) -> None:
+def test_a_known_address_can_log_in_whatever_other_addresses_guess(throttle: LoginThrottle) -> None:
     log_in(throttle)
     assert checked(throttle) == 10
     log_in(throttle)

@@ -166,9 +166,7 @@ def test_users_who_passed_the_check_can_revoke_past_the_bound(clock: Clock) -> N
 
 calls = st.lists(
     st.tuples(
-        st.sampled_from(["token", "all", "wait"]),
-        st.sampled_from(["ada", "eve", "zoe"]),
-        st.integers(0, 200),
+        st.sampled_from(["token", "all", "wait"]), st.sampled_from(["ada", "eve", "zoe"]), st.integers(0, 200)
     ),
     max_size=60,
 )
@@ -176,9 +174,7 @@ calls = st.lists(
 
 @bounded
 @given(calls)
-def test_no_revoked_token_becomes_valid_before_it_expires(
-    calls: list[tuple[str, str, int]],
-) -> None:
+def test_no_revoked_token_becomes_valid_before_it_expires(calls: list[tuple[str, str, int]]) -> None:
     """Compared with a model that removes nothing."""
     clock = Clock()
     clock.now = 10_000.0

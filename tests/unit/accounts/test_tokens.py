@@ -14,14 +14,7 @@ from jwt.algorithms import HMACAlgorithm
 
 from chatio.accounts.revocations import Revocations
 from chatio.accounts.tokens import MAX_TOKEN_CHARS, Tokens
-from chatio.errors import (
-    Overloaded,
-    TokenError,
-    TokenExpired,
-    TokenMalformed,
-    TokenRevoked,
-    TokenSignatureInvalid,
-)
+from chatio.errors import Overloaded, TokenError, TokenExpired, TokenMalformed, TokenRevoked, TokenSignatureInvalid
 from tests.unit.clock import Clock
 
 KEY = "the key of these tests, 32 bytes or more"

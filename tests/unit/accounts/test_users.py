@@ -163,9 +163,7 @@ async def test_an_address_is_used_once_whatever_its_case(registry: UserRegistry,
 
 async def test_of_two_registrations_at_once_one_succeeds_and_one_raises(registry: UserRegistry) -> None:
     outcomes = await asyncio.gather(
-        registry.register(*ADA),
-        registry.register("Eve", "ADA@chat.test", PASSWORD),
-        return_exceptions=True,
+        registry.register(*ADA), registry.register("Eve", "ADA@chat.test", PASSWORD), return_exceptions=True
     )
     taken = [outcome for outcome in outcomes if isinstance(outcome, User)]
     assert [type(outcome) for outcome in outcomes if outcome not in taken] == [EmailAlreadyUsed]

@@ -247,12 +247,7 @@ class Model:
 
 
 @settings(database=None)
-@given(
-    st.lists(MESSAGES, max_size=25),
-    st.lists(READINGS, max_size=5),
-    st.integers(1, 8),
-    st.integers(1, 12_000),
-)
+@given(st.lists(MESSAGES, max_size=25), st.lists(READINGS, max_size=5), st.integers(1, 8), st.integers(1, 12_000))
 def test_the_log_does_what_a_list_does(
     messages: list[Message], readings: list[tuple[int, int | None]], max_messages: int, max_bytes: int
 ) -> None:

@@ -73,11 +73,7 @@ class Rest:
     """A server put together as `handlers.application` does, with hashes that cost next to nothing."""
 
     def __init__(
-        self,
-        *,
-        hash_queue_max: int = 256,
-        origins: tuple[str, ...] = (ORIGIN,),
-        load: Load | None = None,
+        self, *, hash_queue_max: int = 256, origins: tuple[str, ...] = (ORIGIN,), load: Load | None = None
     ) -> None:
         self.hasher = PasswordHasher(max_waiting=hash_queue_max, memory_kib=8, iterations=1)
         self.registry = UserRegistry(MemoryUserStore(), self.hasher)

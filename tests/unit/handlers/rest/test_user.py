@@ -174,8 +174,7 @@ async def test_a_change_that_was_overtaken_is_told_so(
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "body"),
-    [("POST", "/user/password", CHANGE), ("DELETE", "/user", {"password": PASSWORD})],
+    ("method", "path", "body"), [("POST", "/user/password", CHANGE), ("DELETE", "/user", {"password": PASSWORD})]
 )
 async def test_a_log_in_that_was_under_way_gets_no_token(
     rest: Rest, monkeypatch: pytest.MonkeyPatch, free_threads: list[Held], method: str, path: str, body: object
@@ -264,11 +263,7 @@ async def test_without_a_token_nothing_is_ended(rest: Rest, method: str, path: s
 
 @pytest.mark.parametrize(
     ("method", "path", "body"),
-    [
-        ("POST", "/logout", None),
-        ("POST", "/user/password", CHANGE),
-        ("DELETE", "/user", {"password": PASSWORD}),
-    ],
+    [("POST", "/logout", None), ("POST", "/user/password", CHANGE), ("DELETE", "/user", {"password": PASSWORD})],
 )
 async def test_when_no_token_can_be_ended_nothing_is_changed(
     rest: Rest, monkeypatch: pytest.MonkeyPatch, method: str, path: str, body: object

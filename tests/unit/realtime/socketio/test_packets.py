@@ -11,14 +11,7 @@ from chatio.realtime.engineio.packets import PacketType as EnginePacketType
 from chatio.realtime.engineio.packets import ProtocolError
 from chatio.realtime.engineio.packets import decode as decode_engine
 from chatio.realtime.limits import MAX_ATTACHMENTS, MAX_JSON_VALUES, MAX_NAMESPACE_CHARS
-from chatio.realtime.socketio.packets import (
-    RESERVED_EVENTS,
-    Packet,
-    PacketType,
-    decode,
-    encode,
-    fill_placeholders,
-)
+from chatio.realtime.socketio.packets import RESERVED_EVENTS, Packet, PacketType, decode, encode, fill_placeholders
 
 
 @pytest.mark.parametrize(
