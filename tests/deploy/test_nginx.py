@@ -100,9 +100,7 @@ def test_without_tls_one_is_sent_to_where_it_is(nginx: Nginx) -> None:
 
 
 @pytest.mark.parametrize(("length", "status"), [(16 * 1024, 400), (16 * 1024 + 1, 413), (1024 * 1024, 413)])
-def test_a_body_that_is_too_large_is_refused_in_the_servers_own_words(
-    nginx: Nginx, length: int, status: int
-) -> None:
+def test_body_that_is_too_large_is_refused_in_servers_own_words(nginx: Nginx, length: int, status: int) -> None:
     answer = ask(nginx, "POST", "/register", b" " * length)
     assert answer.status == status
     assert json.loads(answer.body)["message"]

@@ -96,9 +96,7 @@ def test_clients_are_let_go_and_join_the_next_server(
         assert js.expect("ann", "ack:sent")[0][0]["ok"] is True
 
 
-def test_a_client_in_the_middle_of_its_upgrade_comes_to_the_next_server(
-    graceful: ServerProcess, js: JsClients
-) -> None:
+def test_client_in_middle_of_its_upgrade_comes_to_the_next_server(graceful: ServerProcess, js: JsClients) -> None:
     """Ten of them, told to leave while they upgrade; each joins the next server well before a ping would tell."""
     names = [f"client {number}" for number in range(10)]
     token = graceful.sign_up("ann")

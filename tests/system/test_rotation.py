@@ -105,9 +105,7 @@ def test_a_socket_on_a_token_of_the_previous_key_ends_with_it(rotated: ResumePoi
         assert_ended(js, "bob", "expired")
 
 
-def test_a_socket_renews_a_token_of_the_previous_key_with_one_of_the_new(
-    rotated: ResumePoint, js: JsClients
-) -> None:
+def test_socket_renews_token_of_the_previous_key_with_one_of_the_new(rotated: ResumePoint, js: JsClients) -> None:
     with rotated() as server:
         old = token_of("ann", seconds=4)
         later = claims_of(old) | {"exp": int(time.time()) + 3600, "jti": uuid.uuid4().hex}

@@ -70,9 +70,7 @@ def hear(manager: socket.socket, text: str) -> None:
         pass
 
 
-def test_the_manager_hears_of_the_start_of_the_people_and_of_the_end(
-    manager: socket.socket, js: JsClients
-) -> None:
+def test_manager_hears_of_the_start_of_the_people_and_of_the_end(manager: socket.socket, js: JsClients) -> None:
     with ServerProcess(command=REAL_COMMAND, NOTIFY_SOCKET=manager.getsockname(), WATCHDOG_USEC="20000") as server:
         assert manager.recv(4096) == b"READY=1"
         hear(manager, "STATUS=0 people online\nWATCHDOG=1")
@@ -133,9 +131,7 @@ def test_a_stuck_loop_that_the_watchdog_aborts_says_where_it_was() -> None:
     assert "/" not in said.partition("CRITICAL")[2]
 
 
-def test_what_is_handed_over_is_listened_on_and_the_settings_are_not(
-    listener: socket.socket, js: JsClients
-) -> None:
+def test_what_is_handed_over_is_listened_on_and_settings_are_not(listener: socket.socket, js: JsClients) -> None:
     with ServerProcess(
         command=REAL_COMMAND, listener=listener, SERVER_HOST="203.0.113.1", SERVER_PORT="1"
     ) as server:

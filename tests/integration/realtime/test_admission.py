@@ -217,9 +217,7 @@ async def test_client_that_is_to_come_later_gets_no_answer_and_is_closed_with_10
         await until(lambda: not leftovers(server))
 
 
-async def test_nothing_is_kept_of_a_client_that_is_to_come_later_and_leaves(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_nothing_is_kept_of_client_that_is_to_come_later_and_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("chatio.realtime.socketio.connect.LATER_SECONDS", 60.0)
     server, handler = create_server(RealtimeOptions(namespaces=("/chat",)))
 

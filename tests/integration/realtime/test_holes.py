@@ -410,9 +410,7 @@ async def test_raising_connect_handler_says_so_and_leaves_nothing(
     assert not [record for record in logs.records if "hidden" in record.getMessage() or record.exc_info]
 
 
-async def test_raising_event_handler_is_acknowledged_as_failed_and_the_connection_lives(
-    logs: ExpectedLogs,
-) -> None:
+async def test_raising_event_handler_is_acknowledged_as_failed_and_connection_lives(logs: ExpectedLogs) -> None:
     logs.expect(r"^event handler failed: RuntimeError at .+ broken \(reference \w+\)$")
     async with chat() as (server, port, _doors):
 

@@ -63,9 +63,7 @@ async def joined(port: int) -> Any:
         ('40/custom,{"token":"abc"}', "40/custom,", '42/custom,["auth",{"token":"abc"}]'),
     ],
 )
-async def test_connect_is_answered_with_a_sid_before_what_the_handler_sent(
-    sent: str, prefix: str, event: str
-) -> None:
+async def test_connect_is_answered_with_sid_before_what_handler_sent(sent: str, prefix: str, event: str) -> None:
     async with suite_server() as (_server, port):
         ws = await open_ws(port)
         ws.send(sent)

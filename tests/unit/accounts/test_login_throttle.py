@@ -103,9 +103,7 @@ def test_another_account_does_not_make_an_address_known(throttle: LoginThrottle)
         log_in(throttle, address=STRANGER)
 
 
-def test_an_address_has_a_hundred_failures_in_an_hour_over_all_accounts(
-    throttle: LoginThrottle, clock: Clock
-) -> None:
+def test_address_has_hundred_failures_in_an_hour_over_all_accounts(throttle: LoginThrottle, clock: Clock) -> None:
     guesses = [fail(throttle, f"{number}@chat.test") for number in range(101)]
     assert guesses[:100] == [0] * 100
     assert guesses[100] == 36

@@ -153,9 +153,7 @@ async def test_as_many_threads_as_cores_hash_by_default(
 
 
 # Tasks that `gather` starts all reach the queue in one tick of the event loop, before any hash is done.
-async def test_a_password_past_the_bound_is_overloaded_at_once_and_the_others_are_hashed(
-    make_hasher: MakeHasher,
-) -> None:
+async def test_password_past_bound_is_overloaded_at_once_and_others_are_hashed(make_hasher: MakeHasher) -> None:
     hasher = make_hasher(max_waiting=4, threads=2)
     stored = await hasher.hash(PASSWORD)
     work = [hasher.hash(PASSWORD), hasher.verify(PASSWORD, stored), hasher.verify(PASSWORD, None)]

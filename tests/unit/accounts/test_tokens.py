@@ -157,9 +157,7 @@ def test_a_token_with_a_changed_segment_has_an_invalid_signature(tokens: Tokens,
         ({"typ": "JWT"}, "sha256"),
     ],
 )
-def test_a_token_of_another_algorithm_has_an_invalid_signature(
-    tokens: Tokens, header: object, digest: str
-) -> None:
+def test_token_of_another_algorithm_has_an_invalid_signature(tokens: Tokens, header: object, digest: str) -> None:
     with pytest.raises(TokenSignatureInvalid):
         tokens.verify(forge(claims(), header, digest=digest))
 

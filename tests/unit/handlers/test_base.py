@@ -120,9 +120,7 @@ async def test_a_client_that_expects_100_is_told_to_continue(rest: Rest) -> None
 
 
 @pytest.mark.parametrize("size", [MAX_BODY_BYTES + 1, MAX_DISCARDED_BYTES, MAX_DISCARDED_BYTES + 1])
-async def test_a_client_that_expects_100_is_told_not_to_send_a_body_that_is_too_large(
-    rest: Rest, size: int
-) -> None:
+async def test_client_that_expects_100_is_told_not_to_send_a_body_that_is_too_large(rest: Rest, size: int) -> None:
     async with await rest.connect() as connection:
         await connection.send(request("POST", "/register", Content_Length=str(size), Expect="100-continue"))
         assert_too_large(await connection.receive())

@@ -117,9 +117,7 @@ async def test_the_token_has_the_claims_and_the_algorithm_of_the_contract(rest: 
         {"email": "no address", "password": "12345678"},
     ],
 )
-async def test_wrong_password_and_unknown_address_answer_the_same_404(
-    rest: Rest, credentials: dict[str, str]
-) -> None:
+async def test_wrong_password_and_unknown_address_answer_same_404(rest: Rest, credentials: dict[str, str]) -> None:
     await rest.register()
     answer = await rest.call("POST", "/login", credentials)
     assert (answer.status, answer.json) == (404, {"message": "User not found."})

@@ -106,9 +106,7 @@ def test_nothing_else_is(io_loop: IOLoop, folder: Path, path: str) -> None:
 
 
 @pytest.mark.parametrize("accepted", ["gzip", "br, GZIP;q=0.5", "deflate , gzip"])
-def test_a_client_that_accepts_gzip_gets_gzip_under_the_same_etag(
-    io_loop: IOLoop, folder: Path, accepted: str
-) -> None:
+def test_client_that_accepts_gzip_gets_gzip_under_same_etag(io_loop: IOLoop, folder: Path, accepted: str) -> None:
     page = read_page(folder)
     plain = ask(io_loop, page, "GET", "/web/main.js", Accept_Encoding="gzip;q=0, br")
     packed = ask(io_loop, page, "GET", "/web/main.js", Accept_Encoding=accepted)
