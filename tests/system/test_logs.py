@@ -100,12 +100,7 @@ def test_the_life_of_a_server_is_four_events() -> None:
     lines = [json.loads(line) for line in server.lines]
     assert [line["event"] for line in lines] == ["starting", "started", "stopping", "stopped"]
     assert lines[0]["settings"] == [
-        "SERVER_PORT",
-        "SERVER_HOST",
-        "JWT_SECRET_KEY",
-        "SERVE_PAGE",
-        "RATE_LIMITS",
-        "OVERLOAD_LAG_SECONDS",
+        *("SERVER_PORT", "SERVER_HOST", "JWT_SECRET_KEY", "SERVE_PAGE", "RATE_LIMITS", "OVERLOAD_LAG_SECONDS"),
         "LOG_FORMAT",
     ]
     assert lines[1]["url"] == url

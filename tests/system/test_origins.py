@@ -13,15 +13,8 @@ pytestmark = pytest.mark.direct("plain HTTP, header by header; nginx says that i
 
 PAGE, SECOND_PAGE = "https://chat.example", "http://localhost:5173"
 STRANGERS = [
-    "https://other.example",
-    "https://chat.example.other.example",
-    "https://sub.chat.example",
-    "http://chat.example",
-    "https://chat.example:8443",
-    "http://127.0.0.1",
-    "null",
-    "*",
-    "",
+    *("https://other.example", "https://chat.example.other.example", "https://sub.chat.example"),
+    *("http://chat.example", "https://chat.example:8443", "http://127.0.0.1", "null", "*", ""),
     f"{PAGE}, https://other.example",
 ]
 

@@ -73,26 +73,11 @@ async def chat(**options: Any) -> AsyncIterator[tuple[Server, int, Doors]]:
 
 
 BEFORE_CONNECT = [
-    text("4abc"),
-    text("abc"),
-    text(""),
-    text("4"),
-    text("4[[[["),
-    text('42["echo"]'),
-    text('42/chat,["echo"]'),
-    text("41/chat,"),
-    text("43/chat,1[]"),
-    text('44/chat,{"message":"x"}'),
-    text('40/chat,"x"'),
-    text("40/chat,[1]"),
-    text("40/chat,true"),
-    text("40/chat,null"),
+    *map(text, ("4abc", "abc", "", "4", "4[[[[", "40/" + "n" * 5000, "bnonsense!", "2", "5")),
+    *map(text, ('40/chat,"x"', "40/chat,[1]", "40/chat,true", "40/chat,null", "41/chat,", "43/chat,1[]")),
+    *map(text, ('42["echo"]', '42/chat,["echo"]', '44/chat,{"message":"x"}')),
     text('451-/chat,["echo",{"_placeholder":true,"num":0}]'),
     text("40/chat,") + text("40/chat,"),
-    text("40/" + "n" * 5000),
-    text("bnonsense!"),
-    text("2"),
-    text("5"),
     client_frame(2, b"stray"),
     client_frame(1, b"\xff\xfe"),
     client_frame(1, b"\xed\xa0\x80"),  # half a surrogate pair in UTF-8
@@ -116,25 +101,12 @@ async def test_nonsense_before_connect_closes_the_connection(data: bytes) -> Non
 
 
 AFTER_CONNECT = [
-    '42/chat,["connect",{},{}]',
-    '42/chat,["disconnect"]',
-    '42/chat,["connect_error"]',
-    '42/chat,["newListener"]',
-    '42/chat,["echo",NaN]',
-    '42/chat,["echo",1e999]',
-    '42/chat,["echo",' + "9" * 5000 + "]",
-    '42/chat,["echo",' + "[" * 500 + "]" * 500 + "]",
-    '42/chat,["echo",' + "[" * 20_000,
-    '42/chat,12345678901234567890["echo"]',
-    '42/chat,{"echo":1}',
-    "42/chat,[]",
-    "42/chat,[null]",
-    '42/other,["echo"]',
-    "40/chat,",
-    "43/chat,[1]",
-    '459999999999-/chat,["echo"]',
-    '45-/chat,["echo"]',
-    "47",
+    *('42/chat,["connect",{},{}]', '42/chat,["disconnect"]', '42/chat,["connect_error"]'),
+    *('42/chat,["newListener"]', '42/chat,["echo",NaN]', '42/chat,["echo",1e999]'),
+    *('42/chat,["echo",' + "9" * 5000 + "]", '42/chat,["echo",' + "[" * 500 + "]" * 500 + "]"),
+    *('42/chat,["echo",' + "[" * 20_000, '42/chat,12345678901234567890["echo"]', '42/chat,{"echo":1}'),
+    *("42/chat,[]", "42/chat,[null]", '42/other,["echo"]', "40/chat,", "43/chat,[1]"),
+    *('459999999999-/chat,["echo"]', '45-/chat,["echo"]', "47"),
 ]
 
 

@@ -173,6 +173,11 @@ class Rest:
     async def register(self, name: str = "Ada", email: str = "ada@chat.test", password: str = PASSWORD) -> Answer:
         return await self.call("POST", "/register", {"name": name, "email": email, "password": password})
 
+    async def sign_up(self, name: str = "Ada", email: str = "ada@chat.test") -> str:
+        """A token of a new user."""
+        await self.register(name, email)
+        return await self.token(email)
+
     async def token(self, email: str = "ada@chat.test", password: str = PASSWORD) -> str:
         answer = await self.call("POST", "/login", {"email": email, "password": password})
         assert answer.status == 200
