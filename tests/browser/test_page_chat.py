@@ -105,9 +105,7 @@ def test_addresses_are_links_and_only_those_that_are_safe(server: ServerProcess,
     assert links.nth(2).get_attribute("href") == "https://up.example/"
 
 
-def test_older_messages_load_on_scrolling_up_and_nothing_jumps(
-    server: ServerProcess, meet: Meet, js: JsClients
-) -> None:
+def test_older_messages_load_on_scroll_without_a_jump(server: ServerProcess, meet: Meet, js: JsClients) -> None:
     texts = [f"message {number}" for number in range(200)]
     js.join("bob", server.url, server.sign_up("Bob"))
     js.burst("bob", [{"content": text} for text in texts])

@@ -107,7 +107,7 @@ def test_body_that_is_too_large_is_refused_in_servers_own_words(nginx: Nginx, le
 
 
 @pytest.mark.parametrize(("length", "status"), [(1_000_000, 200), (1_000_001, 413)])
-def test_a_polling_body_is_let_through_as_large_as_the_server_takes_it(
+def test_polling_body_passes_up_to_its_limit(
     server: ServerProcess, nginx: Nginx, length: int, status: int
 ) -> None:
     path = "/socket.io/?EIO=4&transport=polling"
@@ -150,9 +150,7 @@ def test_no_log_of_nginx_has_a_query(server: ServerProcess, nginx: Nginx) -> Non
         assert sid not in log.read_text()
 
 
-def test_clients_come_back_to_a_server_that_was_away_behind_a_living_nginx(
-    server: ServerProcess, nginx: Nginx
-) -> None:
+def test_clients_come_back_to_a_server_that_was_away_behind_nginx(server: ServerProcess, nginx: Nginx) -> None:
     ways: list[list[str]] = [["websocket"], ["polling"], ["polling", "websocket"]]
     with JsClients(trusted=certificate().path) as js:
         token = server.sign_up("ann")

@@ -81,9 +81,7 @@ def graceful() -> Iterator[ServerProcess]:
 
 
 @transports
-def test_clients_are_let_go_and_join_the_next_server(
-    graceful: ServerProcess, js: JsClients, transports: list[str]
-) -> None:
+def test_clients_join_the_next_server(graceful: ServerProcess, js: JsClients, transports: list[str]) -> None:
     js.join("ann", graceful.url, graceful.sign_up("ann"), transports=transports, **QUICKLY)
     if len(transports) == 2:
         js.expect("ann", "upgrade")
@@ -143,9 +141,7 @@ def get_text(server: ServerProcess, path: str) -> str:
 
 
 @transports
-def test_messages_sent_while_it_leaves_are_neither_acked_nor_lost(
-    graceful: ServerProcess, js: JsClients, transports: list[str]
-) -> None:
+def test_messages_during_a_drain_arrive(graceful: ServerProcess, js: JsClients, transports: list[str]) -> None:
     """Messages without an ack go to the new server again; acked ones have reached all clients."""
     options = {"retries": 100, "ackTimeout": 300, **QUICKLY}
     token = graceful.sign_up("ann")
@@ -240,9 +236,7 @@ async def test_a_message_that_waits_for_its_turn_when_the_leaving_begins_is_not_
 
 @pytest.mark.parametrize("version", ["4.8", "4.7", "4.0"])
 @pytest.mark.parametrize("transports", [["polling"], ["polling", "websocket"]], ids="-".join)
-async def test_who_comes_by_polling_while_the_port_is_handed_over_comes_again_without_an_error(
-    js: JsClients, version: str, transports: list[str]
-) -> None:
+async def test_polling_during_a_handover_is_no_error(js: JsClients, version: str, transports: list[str]) -> None:
     async with chat() as (server, _, _, ws):
         server.eio.lifecycle.hand_over()
         token = Tokens(SECRET, ttl_seconds=60).issue(subject="8", name="Bob", email="bob@chat.test")

@@ -199,9 +199,7 @@ def test_what_was_forgotten_is_not_claimed_and_what_is_left_arrives(js: JsClient
         assert contents(js.expect("ann", "receive-message", 10)) == [f"message {n}" for n in range(15, 25)]
 
 
-def test_retries_over_a_connection_that_is_cut_bring_each_message_once(
-    server: ServerProcess, proxy: CuttingProxy, js: JsClients
-) -> None:
+def test_retries_over_cut_connections_add_none(server: ServerProcess, proxy: CuttingProxy, js: JsClients) -> None:
     options = {"transports": ["websocket"], "retries": 20, "ackTimeout": 300, **QUICKLY}
     js.join("ann", proxy.url, server.sign_up("ann"), **options)
     js.join("bob", server.url, server.sign_up("bob"), transports=["websocket"])

@@ -63,9 +63,7 @@ def assert_chats(js: JsClients, client: str, ack: str = "chats") -> None:
 
 @pages
 @transports
-def test_a_socket_ends_when_its_token_expires(
-    lasting: ServerProcess, js: JsClients, transports: list[str], version: str
-) -> None:
+def test_socket_ends_by_token(lasting: ServerProcess, js: JsClients, transports: list[str], version: str) -> None:
     token = token_of("ann", seconds=2)
     expires_at = claims_of(token)["exp"]
     js.open("ann", lasting.url, token, transports=transports, version=version, reconnectionDelay=10)

@@ -194,9 +194,7 @@ async def test_handshakes_are_held_to_a_rate_for_each_address_and_line() -> None
 
 
 @pytest.mark.parametrize("polling", [False, True])
-async def test_client_that_is_to_come_later_gets_no_answer_and_is_closed_with_1013(
-    polling: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_client_of_a_full_server_is_closed_with_1013(polling: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("chatio.realtime.socketio.connect.LATER_SECONDS", 0.05)
     server, handler = create_server(RealtimeOptions(namespaces=("/chat",)))
 
@@ -257,9 +255,7 @@ async def test_who_is_refused_again_and_again_on_one_connection_is_closed(namesp
         await until(lambda: not leftovers(server))
 
 
-async def test_client_that_asks_again_while_it_is_to_come_later_may_be_admitted(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_client_that_asks_again_before_it_is_closed_may_be_admitted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("chatio.realtime.socketio.connect.LATER_SECONDS", 0.05)
     server, handler = create_server(RealtimeOptions(namespaces=("/chat",)))
     is_full = True

@@ -364,9 +364,7 @@ async def test_flood_of_small_messages_leaves_every_turn_of_the_loop_to_others()
         flood.cut()
 
 
-async def test_raising_connect_handler_says_so_and_leaves_nothing(
-    logs: ExpectedLogs, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_raising_connect_handler_leaves_nothing(logs: ExpectedLogs, monkeypatch: pytest.MonkeyPatch) -> None:
     logs.expect(r"^connect handler failed: KeyError at [a-z.]+\.test_holes:\d+ connect \(reference \w+\)$")
     monkeypatch.setattr("chatio.realtime.socketio.connect.REFUSED_SECONDS", 0.02)
     async with chat() as (server, port, _doors):

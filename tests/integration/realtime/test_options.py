@@ -90,9 +90,7 @@ async def test_answers_are_not_stored_and_name_no_server() -> None:
     ],
 )
 @pytest.mark.parametrize("transport", ["polling", "websocket"])
-async def test_handlers_are_told_the_callers_true_address(
-    proxies: list[str], forwarded: str, address: str, transport: str
-) -> None:
+async def test_handlers_get_true_address(proxies: list[str], forwarded: str, address: str, transport: str) -> None:
     seen: list[str] = []
     server, handler = create_server(RealtimeOptions(trusted_proxies=parse_networks(proxies)))
     server.on("connect", lambda sid, environ: seen.append(environ["REMOTE_ADDR"]))

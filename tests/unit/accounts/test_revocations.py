@@ -60,9 +60,7 @@ def test_a_token_without_an_id_is_revoked_with_those_that_are_not_younger(revoca
     assert not revocations.is_revoked("ada", "younger", 9_501.0)
 
 
-def test_a_token_without_an_id_that_lives_longer_than_ours_stays_revoked(
-    revocations: Revocations, clock: Clock
-) -> None:
+def test_token_without_an_id_that_outlives_ours_stays_revoked(revocations: Revocations, clock: Clock) -> None:
     revocations.revoke("ada", "", issued_at=9_500.0, expires_at=99_999.0, until=11_000.0)
     clock.now = 50_000.0
     revocations.require_room("zoe")
@@ -99,9 +97,7 @@ def test_an_entry_is_kept_until_its_last_token_has_expired(revocations: Revocati
     assert len(revocations) == 0
 
 
-def test_a_removed_moment_is_a_floor_for_tokens_that_live_longer_than_ours(
-    revocations: Revocations, clock: Clock
-) -> None:
+def test_removed_moment_is_a_floor_for_tokens_that_outlive_ours(revocations: Revocations, clock: Clock) -> None:
     revoke_all(revocations, before=10_000.0)
     clock.now += LIFE
     revocations.require_room("zoe")

@@ -183,9 +183,7 @@ async def test_the_right_password_logs_in_in_any_case_of_the_address(registry: U
         ("eve@chat.test", "x" * 16_000),
     ],
 )
-async def test_all_wrong_credentials_raise_the_same_error(
-    registry: UserRegistry, credentials: tuple[str, str]
-) -> None:
+async def test_wrong_credentials_raise_one_error(registry: UserRegistry, credentials: tuple[str, str]) -> None:
     await registry.register(*ADA)
     with pytest.raises(BadCredentials) as caught:
         await registry.authenticate(*credentials)
@@ -228,9 +226,7 @@ async def test_empty_credentials_are_invalid(
     assert [error.field for error in caught.value.errors] == fields
 
 
-async def test_a_hash_of_older_parameters_is_renewed_at_a_login(
-    hasher: PasswordHasher, make_hasher: MakeHasher
-) -> None:
+async def test_hash_of_old_parameters_is_renewed_at_login(hasher: PasswordHasher, make_hasher: MakeHasher) -> None:
     store = MemoryUserStore()
     older = make_hasher(memory_kib=16, iterations=2)
     user = await UserRegistry(store, older).register(*ADA)

@@ -205,9 +205,7 @@ def test_the_key_is_read_from_the_file_without_its_line_end(tmp_path: Path, text
         (b"hunter2\xff" * 8, "is not UTF-8 text"),
     ],
 )
-def test_a_file_without_a_valid_key_is_a_problem_that_does_not_quote_it(
-    tmp_path: Path, content: bytes | None, problem: str
-) -> None:
+def test_file_without_a_valid_key_is_not_quoted(tmp_path: Path, content: bytes | None, problem: str) -> None:
     if content is not None:
         (tmp_path / "key").write_bytes(content)
     with pytest.raises(InvalidSettings) as caught:

@@ -225,9 +225,7 @@ async def test_a_good_answer_is_sent_whole_to_a_client_with_a_cache(rest: Rest) 
 # --- failures
 
 
-async def test_an_unforeseen_failure_answers_a_fixed_text_and_a_reference_that_the_log_bears(
-    rest: Rest, logs: ExpectedLogs
-) -> None:
+async def test_unforeseen_failure_answers_the_reference_of_its_log_record(rest: Rest, logs: ExpectedLogs) -> None:
     logs.expect(r"^answering GET failed: RuntimeError at \S+test_base:\d+ get \(reference [0-9a-f]{12}\)$")
     answer = await answer_to_failure(rest, RuntimeError("hunter2 in /home/ada"))
     assert answer.status == 500
@@ -255,9 +253,7 @@ async def test_failures_of_different_places_have_references_of_their_own(rest: R
     assert len({answer.json["reference"] for answer in answers}) == 2
 
 
-async def test_a_rate_limited_request_is_one_line_with_its_reason(
-    rest: Rest, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_rate_limited_request_is_one_line_with_reason(rest: Rest, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "chatio.http")
     assert (await answer_to_failure(rest, RateLimited(retry_after_seconds=7))).status == 429
     (record,) = caplog.records

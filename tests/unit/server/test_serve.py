@@ -220,9 +220,7 @@ async def test_a_second_signal_cuts_it_short_and_says_what_is_skipped(rest: Rest
     [b"", b"GET / HTTP/1.1\r\nHost: a\r\nX-", b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{"],
     ids=["nothing", "half a head", "half a body"],
 )
-async def test_a_request_that_never_ends_ends(
-    rest: Rest, told: Told, monkeypatch: pytest.MonkeyPatch, begun: bytes
-) -> None:
+async def test_endless_request_ends(rest: Rest, told: Told, monkeypatch: pytest.MonkeyPatch, begun: bytes) -> None:
     monkeypatch.setitem(HTTP_SERVER_OPTIONS, "body_timeout", 0.1)
     monkeypatch.setitem(HTTP_SERVER_OPTIONS, "idle_connection_timeout", 0.1)
     server = Server(rest, told)

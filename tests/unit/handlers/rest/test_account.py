@@ -145,7 +145,7 @@ async def test_signing_in_without_credentials_is_invalid(rest: Rest, body: objec
 
 
 @pytest.mark.parametrize("path", ["/register", "/login"])
-async def test_when_too_much_waits_the_answer_is_503_and_when_to_come_back(
+async def test_full_hash_queue_is_answered_503(
     io_loop: IOLoop, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
     """One hash is held until the second caller has been answered."""

@@ -64,9 +64,7 @@ def ask(io_loop: IOLoop, page: Page | None, method: str, path: str, **headers: s
         ("/web/socket.io.js", "text/javascript; charset=utf-8", "export const io = null;"),
     ],
 )
-def test_a_file_of_the_page_is_served_with_its_type_and_policy(
-    io_loop: IOLoop, folder: Path, path: str, content_type: str, text: str
-) -> None:
+def test_file_has_type_and_policy(io_loop: IOLoop, folder: Path, path: str, content_type: str, text: str) -> None:
     answer = ask(io_loop, read_page(folder), "GET", path)
     assert (answer.status, answer.body.decode()) == (200, text)
     assert answer.header("content-type") == content_type
@@ -132,9 +130,7 @@ def test_the_page_is_only_read(io_loop: IOLoop, folder: Path, method: str) -> No
 
 
 @pytest.mark.parametrize(("gone", "name"), [(CLIENT_FILE, "socket.io-client"), ("index.html", "index.html")])
-def test_without_a_part_of_it_the_page_says_in_one_line_what_is_missing(
-    io_loop: IOLoop, folder: Path, gone: str, name: str
-) -> None:
+def test_page_without_a_part_names_the_missing_one(io_loop: IOLoop, folder: Path, gone: str, name: str) -> None:
     (folder / gone).unlink()
     answer = ask(io_loop, read_page(folder), "GET", "/")
     assert answer.status == 503

@@ -161,7 +161,7 @@ async def test_password_change_that_was_overtaken_is_answered_409(rest: Rest, ov
 
 
 @pytest.mark.parametrize(("method", "path", "body"), ENDINGS[1:])
-async def test_login_that_was_under_way_gets_no_token(
+async def test_late_login_gets_no_token(
     rest: Rest, overtake: Overtake, method: str, path: str, body: object
 ) -> None:
     token = await rest.sign_up()
@@ -201,9 +201,7 @@ async def test_second_of_two_deletions_at_once_is_answered_404(rest: Rest, overt
     assert (answer.status, answer.json) == (404, {"message": "There is no data."})
 
 
-async def test_deletion_by_a_password_that_was_changed_meanwhile_is_refused(
-    rest: Rest, overtake: Overtake
-) -> None:
+async def test_deletion_by_a_password_that_was_changed_is_refused(rest: Rest, overtake: Overtake) -> None:
     token = await rest.sign_up()
     late = call(rest, "DELETE", "/user", token, {"password": PASSWORD})
     answer = await overtake(late, call(rest, "POST", "/user/password", token, CHANGE))
@@ -249,9 +247,7 @@ async def test_when_no_token_can_be_ended_nothing_is_changed(
         ("POST", "/logout", None, 204),
     ],
 )
-async def test_no_answer_is_stored_or_guessed_at_or_names_the_server(
-    rest: Rest, method: str, path: str, body: object, status: int
-) -> None:
+async def test_answer_has_guarding_headers(rest: Rest, method: str, path: str, body: object, status: int) -> None:
     answer = await call(rest, method, path, await rest.sign_up(), body)
     assert answer.status == status
     assert answer.header("cache-control") == "no-store"
