@@ -162,7 +162,7 @@ def test_days_are_apart(server: ServerProcess, meet: Meet) -> None:
     assert lines == ["2026-02-28|a", "2026-03-02|b", "follows|c", "2026-03-03|d"]
 
 
-def test_one_sees_who_is_online_and_who_is_typing(server: ServerProcess, meet: Meet) -> None:
+def test_page_shows_the_users_online_and_typing(server: ServerProcess, meet: Meet) -> None:
     ann, bob = meet(server.url), meet(server.url)
     ann.sign_up("Ann")
     bob.sign_up("Bob")

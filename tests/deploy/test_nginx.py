@@ -119,7 +119,7 @@ def test_polling_body_passes_up_to_its_limit(
     assert answer.status == status
 
 
-def test_a_body_that_nobody_would_read_stops_at_nginx(nginx: Nginx) -> None:
+def test_body_that_the_server_would_not_read_stops_at_nginx(nginx: Nginx) -> None:
     answer = ask(nginx, "POST", "/register", b" " * 1_200_000)
     assert (answer.status, "<html>" in answer.body) == (413, True)
 

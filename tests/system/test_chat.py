@@ -145,7 +145,7 @@ def test_refused_connect_says_why_once_and_is_then_closed(
 
 
 @pytest.mark.parametrize("namespace", ["/", "/admin"])
-def test_no_other_namespace_lets_anybody_in(server: ServerProcess, js: JsClients, namespace: str) -> None:
+def test_other_namespace_refuses_each_client(server: ServerProcess, js: JsClients, namespace: str) -> None:
     js.open("ann", server.url, server.sign_up("ann"), namespace=namespace)
     assert js.expect("ann", "connect_error") == [["Invalid namespace", None]]
     js.expect("ann", "engine_close")

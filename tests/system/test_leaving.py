@@ -110,7 +110,7 @@ def test_client_in_middle_of_its_upgrade_comes_to_the_next_server(graceful: Serv
         assert_told_nothing_bad(following)
 
 
-def test_while_it_leaves_who_comes_is_answered_503_and_who_is_there_is_served(graceful: ServerProcess) -> None:
+def test_draining_server_answers_503_to_new_clients_and_serves_the_others(graceful: ServerProcess) -> None:
     sid = polling_session(graceful)
     with leaving(graceful):
         for path in (HANDSHAKE, "/user", "/messages"):
@@ -193,7 +193,7 @@ async def chat(**rates: int) -> AsyncIterator[tuple[Server, MessageLog, ChatName
         ws.http.close()
 
 
-async def test_who_speaks_while_it_leaves_is_told_and_let_go_at_once() -> None:
+async def test_message_without_ack_during_a_drain_is_rejected_and_its_client_closed() -> None:
     async with chat() as (server, log, _, ws):
         server.eio.lifecycle.drain()  # it leaves, and this one's turn is not yet
         ws.send(f"42/chat,{TOO_LATE}")
@@ -203,7 +203,7 @@ async def test_who_speaks_while_it_leaves_is_told_and_let_go_at_once() -> None:
         assert log.head == 0
 
 
-async def test_who_asks_for_an_ack_while_it_leaves_gets_none_also_if_much_waits_for_it() -> None:
+async def test_message_with_ack_during_a_drain_gets_no_ack_even_behind_a_backlog() -> None:
     async with chat() as (server, log, namespace, ws):
         ws.http.writer.transport.pause_reading()  # type: ignore[attr-defined]
         for number in range(400):  # 20 MB, more than the kernel keeps
@@ -343,6 +343,6 @@ async def test_a_restart_in_the_middle_of_a_conversation_loses_nothing_that_was_
     assert min(outcome.acked_by_old, outcome.acked_by_new) > 0, outcome
 
 
-async def test_everybody_comes_back_at_once_after_a_crash() -> None:
+async def test_all_clients_reconnect_at_once_after_a_crash() -> None:
     outcome = await storm(clients=200)
     assert outcome.is_as_promised, outcome

@@ -138,7 +138,7 @@ def test_slow_client_that_was_dropped_recovers(js: JsClients) -> None:
         assert_recovers(js, texts)
 
 
-def test_what_was_acknowledged_before_a_stop_has_reached_who_was_connected(js: JsClients) -> None:
+def test_message_acknowledged_before_a_stop_has_reached_the_others(js: JsClients) -> None:
     with ServerProcess() as server:
         for name in ("ann", "bob"):
             js.join(name, server.url, server.sign_up(name), transports=["websocket"], reconnection=False)
@@ -152,7 +152,7 @@ def test_what_was_acknowledged_before_a_stop_has_reached_who_was_connected(js: J
         assert len(js.kept("bob", "receive-message")) >= acknowledged
 
 
-def test_who_joins_receives_the_newest_messages(js: JsClients) -> None:
+def test_new_client_receives_the_newest_messages(js: JsClients) -> None:
     with ServerProcess(HISTORY_ON_CONNECT="3") as server:
         js.join("bob", server.url, server.sign_up("bob"))
         bob_says(js, 5)
@@ -160,7 +160,7 @@ def test_who_joins_receives_the_newest_messages(js: JsClients) -> None:
         assert contents(js.expect("ann", "receive-message", 3)) == ["message 2", "message 3", "message 4"]
 
 
-def test_without_history_who_joins_hears_only_what_is_said_from_then_on(js: JsClients) -> None:
+def test_without_history_a_new_client_receives_new_messages_only(js: JsClients) -> None:
     with ServerProcess(HISTORY_ON_CONNECT="0") as server:
         js.join("bob", server.url, server.sign_up("bob"))
         bob_says(js, 5)
@@ -169,7 +169,7 @@ def test_without_history_who_joins_hears_only_what_is_said_from_then_on(js: JsCl
         assert contents(js.expect("ann", "receive-message")) == ["now"]
 
 
-def test_after_a_restart_nobody_is_told_that_nothing_was_lost(js: JsClients) -> None:
+def test_after_a_restart_no_client_is_told_that_it_recovered(js: JsClients) -> None:
     with ServerProcess() as first:
         port, token = first.port, first.sign_up("ann")
         js.join("ann", first.url, token, **QUICKLY)

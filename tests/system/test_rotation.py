@@ -70,7 +70,7 @@ def follow(number: int, etc: Path) -> None:
 
 
 @transports
-def test_who_is_signed_in_stays_so_while_the_previous_key_is_accepted_and_no_longer(
+def test_session_lasts_while_the_previous_key_is_accepted(
     etc: Path, start: ResumePoint, js: JsClients, transports: list[str]
 ) -> None:
     (etc / "jwt_secret_key").write_text(f"{SECRET}\n")

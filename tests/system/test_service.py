@@ -140,7 +140,7 @@ def test_what_is_handed_over_is_listened_on_and_settings_are_not(listener: socke
         assert server.stop() == 0
 
 
-def test_who_comes_between_two_servers_waits_for_the_second(listener: socket.socket) -> None:
+def test_client_that_connects_between_two_servers_waits_for_the_second(listener: socket.socket) -> None:
     with ServerProcess(command=REAL_COMMAND, listener=listener) as first:
         first.stop()
     statuses: list[int] = []
@@ -151,7 +151,7 @@ def test_who_comes_between_two_servers_waits_for_the_second(listener: socket.soc
     assert statuses == [401]
 
 
-def test_a_restart_refuses_nobody_and_loses_nothing_that_was_acknowledged(listener: socket.socket) -> None:
+def test_restart_refuses_no_client_and_loses_nothing_acknowledged(listener: socket.socket) -> None:
     with ExitStack() as stack:
         first = stack.enter_context(ServerProcess(command=REAL_COMMAND, listener=listener))
 

@@ -168,7 +168,7 @@ def test_a_renewal_beyond_the_pace_is_refused_aloud(js: JsClients, *, has_ack: b
 
 
 @pytest.mark.direct("a WebSocket of its own making")
-async def test_who_leaves_and_comes_in_over_and_over_is_closed_without_a_word(limited: ServerProcess) -> None:
+async def test_client_that_joins_over_and_over_is_closed_without_an_error(limited: ServerProcess) -> None:
     """Each time a token is checked and messages are sent. Never a CONNECT_ERROR: a page would stay dead."""
     coming_in = "40/chat," + json.dumps({"token": token(SECRET, "eve")})
     ws = await open_ws(limited.port)

@@ -81,7 +81,7 @@ async def test_refusal_is_a_503_that_a_page_may_read_and_says_when_to_come_back(
         assert await statuses(port) == (200, 101)
 
 
-async def test_who_is_in_stays_in_and_may_upgrade_when_the_gate_is_shut() -> None:
+async def test_open_session_may_upgrade_when_the_gate_is_shut() -> None:
     shutter = Shutter()
     _server, handler = create_server(RealtimeOptions(admission_checks=(shutter,)))
     async with serving(handler) as port:
@@ -238,7 +238,7 @@ async def test_nothing_is_kept_of_client_that_is_to_come_later_and_leaves(monkey
 
 
 @pytest.mark.parametrize("namespace", ["/chat", "/unknown"])
-async def test_who_is_refused_again_and_again_on_one_connection_is_closed(namespace: str) -> None:
+async def test_connection_with_many_refused_connects_is_closed(namespace: str) -> None:
     server, handler = create_server(RealtimeOptions(namespaces=("/chat",)))
     asked = 0
 
@@ -308,7 +308,7 @@ def events(count: int, size: int = 5000) -> list[str]:
     return [f'42/chat,["count",{number},"{"x" * size}"]' for number in range(count)]
 
 
-async def test_who_sends_too_fast_is_read_slowly_and_loses_nothing() -> None:
+async def test_client_that_sends_too_fast_is_read_slowly_and_loses_nothing() -> None:
     async with paced() as (_server, port, counted):
         ws, other = await join(port, "/chat"), await join(port, "/chat")
         began = asyncio.get_running_loop().time()
@@ -371,7 +371,7 @@ async def test_answer_to_a_ping_that_waits_behind_too_much_is_no_timeout() -> No
         ws.http.close()
 
 
-async def test_who_sent_too_fast_and_is_gone_is_found_out_all_the_same() -> None:
+async def test_client_that_sent_too_fast_and_is_gone_times_out() -> None:
     async with paced(ping_interval=0.1, ping_timeout=0.2) as (server, port, counted):
         ws = await join(port, "/chat")
         ws.send(*events(40))

@@ -149,7 +149,7 @@ def test_past_the_bound_a_new_user_is_overloaded_and_no_entry_is_removed(clock: 
     revocations.require_room("zoe")
 
 
-def test_users_who_passed_the_check_can_revoke_past_the_bound(clock: Clock) -> None:
+def test_users_that_passed_the_check_can_revoke_past_the_bound(clock: Clock) -> None:
     clock.now = 10_000.0
     revocations = Revocations(max_entries=1, clock=clock)
     revocations.require_room("ada")

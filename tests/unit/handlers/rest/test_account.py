@@ -179,7 +179,7 @@ async def test_full_hash_queue_is_answered_503(
 # --- GET /user
 
 
-async def test_user_answers_200_and_who_the_token_names(rest: Rest) -> None:
+async def test_user_answers_200_and_the_user_of_the_token(rest: Rest) -> None:
     token = await rest.sign_up("Adä", "Ada@Chat.test")
     answer = await rest.call("GET", "/user", Authorization=f"Bearer {token}")
     subject = rest.tokens.verify(token).subject

@@ -82,7 +82,7 @@ async def test_signing_out_ends_that_token_and_no_other(rest: Rest) -> None:
     assert await user(rest, other) == 200
 
 
-async def test_a_user_who_has_logged_out_cannot_do_so_again_and_can_log_in(rest: Rest) -> None:
+async def test_user_that_has_logged_out_can_log_in_again_only(rest: Rest) -> None:
     token = await rest.sign_up()
     await call(rest, "POST", "/logout", token)
     assert (await call(rest, "POST", "/logout", token)).status == 401
