@@ -15,13 +15,8 @@ __all__ = ["browser", "js", "meet", "server", "shots"]
 
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync"),
 ]
 WIDE = {"width": 1200, "height": 760}
 

@@ -173,7 +173,7 @@ def test_on_a_phone_everything_fits_and_people_are_a_tap_away(server: ServerProc
     expect(ann.draft).to_have_value("a\n")
 
 
-def test_who_asked_for_less_motion_gets_none(browser: Browser, server: ServerProcess, meet: Meet) -> None:
+def test_user_that_asked_for_less_motion_gets_none(browser: Browser, server: ServerProcess, meet: Meet) -> None:
     for wish, count in (("reduce", 0), ("no-preference", 1)):
         ann = meet(server.url, reduced_motion=wish)
         expect(ann.page.get_by_role("dialog")).to_be_visible()

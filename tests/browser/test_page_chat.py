@@ -13,12 +13,8 @@ from tests.system.server import ServerProcess
 Meet = Callable[..., Person]
 
 ODD_TEXTS = [
-    "<img src=x onerror=alert(1)><b>bold?</b> &amp; <script>alert(1)</script>",
-    "x" * 10_000,
-    "שלום עולם, this way",
-    "👩‍👩‍👧 👋🏽 e\u0301",
-    "two\n\nparagraphs",
-    "  spaces   kept  ",
+    *("<img src=x onerror=alert(1)><b>bold?</b> &amp; <script>alert(1)</script>", "x" * 10_000),
+    *("שלום עולם, this way", "👩‍👩‍👧 👋🏽 e\u0301", "two\n\nparagraphs", "  spaces   kept  "),
     "' \" \\ \u202eturned\u202c",
 ]
 
@@ -109,9 +105,7 @@ def test_addresses_are_links_and_only_those_that_are_safe(server: ServerProcess,
     assert links.nth(2).get_attribute("href") == "https://up.example/"
 
 
-def test_older_messages_load_on_scrolling_up_and_nothing_jumps(
-    server: ServerProcess, meet: Meet, js: JsClients
-) -> None:
+def test_older_messages_load_on_scroll_without_a_jump(server: ServerProcess, meet: Meet, js: JsClients) -> None:
     texts = [f"message {number}" for number in range(200)]
     js.join("bob", server.url, server.sign_up("Bob"))
     js.burst("bob", [{"content": text} for text in texts])
@@ -168,7 +162,7 @@ def test_days_are_apart(server: ServerProcess, meet: Meet) -> None:
     assert lines == ["2026-02-28|a", "2026-03-02|b", "follows|c", "2026-03-03|d"]
 
 
-def test_one_sees_who_is_online_and_who_is_typing(server: ServerProcess, meet: Meet) -> None:
+def test_page_shows_the_users_online_and_typing(server: ServerProcess, meet: Meet) -> None:
     ann, bob = meet(server.url), meet(server.url)
     ann.sign_up("Ann")
     bob.sign_up("Bob")

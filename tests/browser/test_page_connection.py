@@ -104,7 +104,7 @@ def test_a_message_whose_acks_are_lost_arrives_once(meet: Meet) -> None:
         bob.sees(*texts)
 
 
-def test_a_message_that_nobody_answers_fails_and_is_sent_by_hand(meet: Meet) -> None:
+def test_message_without_an_answer_fails_and_is_sent_by_hand(meet: Meet) -> None:
     with ServerProcess() as server, CuttingProxy(server.port) as proxy:
         ann, bob = meet(proxy.url), meet(server.url)
         ann.page.clock.install()
@@ -151,7 +151,7 @@ def test_an_origin_that_the_server_does_not_take_is_told(meet: Meet) -> None:
         expect(ann.status).to_contain_text("its CLIENT_URL does not name it")
 
 
-def test_who_comes_to_a_full_server_is_told_and_comes_in_when_there_is_room(meet: Meet) -> None:
+def test_client_of_a_full_server_is_told_and_joins_when_there_is_room(meet: Meet) -> None:
     with ServerProcess(MAX_CONNECTIONS="1", RATE_LIMITS="on") as server:
         bob, ann = meet(server.url), meet(server.url)
         bob.sign_up("Bob")

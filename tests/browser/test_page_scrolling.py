@@ -42,8 +42,7 @@ def tell(capsys: pytest.CaptureFixture[str], what: str, times: list[float]) -> N
     p50, p95, p99 = (ordered[int(len(ordered) * part)] for part in (0.5, 0.95, 0.99))
     with capsys.disabled():
         print(  # noqa: T201
-            f"\n{what}: ms p50 {p50:.1f}, p95 {p95:.1f}, p99 {p99:.1f}, longest {ordered[-1]:.1f}",
-            end="",
+            f"\n{what}: ms p50 {p50:.1f}, p95 {p95:.1f}, p99 {p99:.1f}, longest {ordered[-1]:.1f}", end=""
         )
 
 

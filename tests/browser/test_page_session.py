@@ -107,7 +107,7 @@ def test_an_account_that_was_deleted_elsewhere_is_signed_out(server: ServerProce
     expect(ann.page.get_by_role("dialog", name="Sign in to Chat.io")).to_be_visible()
 
 
-def test_who_writes_too_fast_is_told_for_how_long_to_wait(meet: Meet) -> None:
+def test_user_that_writes_too_fast_is_told_how_long_to_wait(meet: Meet) -> None:
     with ServerProcess(RATE_LIMITS="on", MESSAGE_BURST="2", MESSAGES_PER_SECOND="0.5") as server:
         ann, bob = meet(server.url), meet(server.url)
         ann.sign_up("Ann")

@@ -63,9 +63,7 @@ def say(js: JsClients, first: int, last: int) -> list[str]:
     return texts
 
 
-def test_reload_shows_the_history_and_three_seconds_offline_lose_nothing(
-    browser: Browser, origin: str, js: JsClients
-) -> None:
+def test_reload_and_three_seconds_offline_lose_nothing(browser: Browser, origin: str, js: JsClients) -> None:
     with ServerProcess(CLIENT_URL=origin) as server, CuttingProxy(server.port) as proxy:
         js.join("bob", server.url, server.sign_up("bob"))
         context = browser.new_context()

@@ -43,13 +43,7 @@ def websocket_request(target: str = f"{SOCKET_IO}websocket", **headers: str) -> 
 
 
 def client_frame(
-    opcode: int,
-    payload: bytes,
-    *,
-    fin: bool = True,
-    masked: bool = True,
-    reserved: int = 0,
-    mask: bytes = b"mask",
+    opcode: int, payload: bytes, *, fin: bool = True, masked: bool = True, reserved: int = 0, mask: bytes = b"mask"
 ) -> bytes:
     """A frame as a client sends it, or, on purpose, as it must not."""
     first = (0x80 if fin else 0) | reserved << 4 | opcode

@@ -100,16 +100,14 @@ def test_without_tls_one_is_sent_to_where_it_is(nginx: Nginx) -> None:
 
 
 @pytest.mark.parametrize(("length", "status"), [(16 * 1024, 400), (16 * 1024 + 1, 413), (1024 * 1024, 413)])
-def test_a_body_that_is_too_large_is_refused_in_the_servers_own_words(
-    nginx: Nginx, length: int, status: int
-) -> None:
+def test_body_that_is_too_large_is_refused_in_servers_own_words(nginx: Nginx, length: int, status: int) -> None:
     answer = ask(nginx, "POST", "/register", b" " * length)
     assert answer.status == status
     assert json.loads(answer.body)["message"]
 
 
 @pytest.mark.parametrize(("length", "status"), [(1_000_000, 200), (1_000_001, 413)])
-def test_a_polling_body_is_let_through_as_large_as_the_server_takes_it(
+def test_polling_body_passes_up_to_its_limit(
     server: ServerProcess, nginx: Nginx, length: int, status: int
 ) -> None:
     path = "/socket.io/?EIO=4&transport=polling"
@@ -121,7 +119,7 @@ def test_a_polling_body_is_let_through_as_large_as_the_server_takes_it(
     assert answer.status == status
 
 
-def test_a_body_that_nobody_would_read_stops_at_nginx(nginx: Nginx) -> None:
+def test_body_that_the_server_would_not_read_stops_at_nginx(nginx: Nginx) -> None:
     answer = ask(nginx, "POST", "/register", b" " * 1_200_000)
     assert (answer.status, "<html>" in answer.body) == (413, True)
 
@@ -152,9 +150,7 @@ def test_no_log_of_nginx_has_a_query(server: ServerProcess, nginx: Nginx) -> Non
         assert sid not in log.read_text()
 
 
-def test_clients_come_back_to_a_server_that_was_away_behind_a_living_nginx(
-    server: ServerProcess, nginx: Nginx
-) -> None:
+def test_clients_come_back_to_a_server_that_was_away_behind_nginx(server: ServerProcess, nginx: Nginx) -> None:
     ways: list[list[str]] = [["websocket"], ["polling"], ["polling", "websocket"]]
     with JsClients(trusted=certificate().path) as js:
         token = server.sign_up("ann")

@@ -18,15 +18,7 @@ bounded = settings(
 any_text = st.text(st.characters(exclude_categories=()), max_size=40)
 awkward_text = st.sampled_from(
     [
-        "",
-        " ",
-        "\x00",
-        "\ud83d",
-        "\udc00\ud83d",
-        "\u202e",
-        "\U0001f600" * 65,
-        "x" * 129,
-        "x" * 5000,
+        *("", " ", "\x00", "\ud83d", "\udc00\ud83d", "\u202e", "\U0001f600" * 65, "x" * 129, "x" * 5000),
         "ada@chat.test",
     ]
 )

@@ -95,7 +95,7 @@ def test_every_answer_is_in_the_document(
             case.headers["Authorization"] = f"Bearer {member.token()}"
         answer = case.call_and_validate(
             # An e-mail address and a name have rules that no schema says.
-            excluded_checks=[positive_data_acceptance],
+            excluded_checks=[positive_data_acceptance]
         )
         if path.startswith("/user") and answer.status_code == 204:
             member.register()

@@ -62,9 +62,7 @@ def test_any_texts_are_no_credentials(io_loop: IOLoop, rest: Rest, body: dict[st
         }
     )
 )
-def test_a_registered_user_can_log_in_and_has_the_name_that_was_sent(
-    io_loop: IOLoop, rest: Rest, body: dict[str, str]
-) -> None:
+def test_registered_user_logs_in_and_has_the_name_sent(io_loop: IOLoop, rest: Rest, body: dict[str, str]) -> None:
     registered = io_loop.run_sync(lambda: rest.call("POST", "/register", encoded(body)))
     check(registered, {201, 400, 409, 413})
     if registered.status != 201:

@@ -74,11 +74,7 @@ def run(seconds: float, seed: int) -> Outcome:
 
 
 def _storm(
-    chance: random.Random,
-    seconds: float,
-    names: list[str],
-    proxies: dict[str, CuttingProxy],
-    js: JsClients,
+    chance: random.Random, seconds: float, names: list[str], proxies: dict[str, CuttingProxy], js: JsClients
 ) -> tuple[int, dict[str, int]]:
     """Faults and messages for so long; how many of each."""
     mending: dict[str, float] = {}

@@ -32,9 +32,7 @@ def limited(**settings: Any) -> ServerProcess:
 
 @transports
 @pytest.mark.parametrize("setting", ["MAX_CONNECTIONS", "MAX_CONNECTIONS_PER_ADDRESS"])
-def test_who_finds_no_place_is_told_503_and_comes_in_when_one_is_free(
-    js: JsClients, setting: str, transports: list[str]
-) -> None:
+def test_client_is_told_503_and_joins_a_free_place(js: JsClients, setting: str, transports: list[str]) -> None:
     with limited(**{setting: "2"}) as server:
         for name in ("ann", "bob"):
             js.join(name, server.url, server.sign_up(name), transports=transports)

@@ -50,10 +50,7 @@ def lines(process: subprocess.Popen[str], count: int) -> list[str]:
 @pytest.mark.parametrize("language", INTERPRETERS)
 def test_a_client_of_the_document_shows_everything_once_and_in_order(js: JsClients, language: str) -> None:
     """The client misses 270 messages, then 2; the server sends the newest 5 to a new client."""
-    with (
-        ServerProcess(HISTORY_ON_CONNECT="5") as server,
-        CuttingProxy(server.port) as proxy,
-    ):
+    with ServerProcess(HISTORY_ON_CONNECT="5") as server, CuttingProxy(server.port) as proxy:
         server.request("POST", "/register", {"name": "Ann", **ANN})
         js.join("bob", server.url, server.sign_up("bob"))
         with running(language, proxy.url) as client:

@@ -19,7 +19,7 @@ def ready(server: ServerProcess) -> object:
     return reply.body.get("reason")
 
 
-def test_a_server_is_ready_until_it_is_full_and_again_when_somebody_has_left(js: JsClients) -> None:
+def test_server_is_ready_until_it_is_full_and_again_when_a_client_has_left(js: JsClients) -> None:
     with ServerProcess(MAX_CONNECTIONS="1") as server:
         assert ready(server) is None
         token = server.sign_up("ann")

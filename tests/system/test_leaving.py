@@ -81,9 +81,7 @@ def graceful() -> Iterator[ServerProcess]:
 
 
 @transports
-def test_clients_are_let_go_and_join_the_next_server(
-    graceful: ServerProcess, js: JsClients, transports: list[str]
-) -> None:
+def test_clients_join_the_next_server(graceful: ServerProcess, js: JsClients, transports: list[str]) -> None:
     js.join("ann", graceful.url, graceful.sign_up("ann"), transports=transports, **QUICKLY)
     if len(transports) == 2:
         js.expect("ann", "upgrade")
@@ -96,9 +94,7 @@ def test_clients_are_let_go_and_join_the_next_server(
         assert js.expect("ann", "ack:sent")[0][0]["ok"] is True
 
 
-def test_a_client_in_the_middle_of_its_upgrade_comes_to_the_next_server(
-    graceful: ServerProcess, js: JsClients
-) -> None:
+def test_client_in_middle_of_its_upgrade_comes_to_the_next_server(graceful: ServerProcess, js: JsClients) -> None:
     """Ten of them, told to leave while they upgrade; each joins the next server well before a ping would tell."""
     names = [f"client {number}" for number in range(10)]
     token = graceful.sign_up("ann")
@@ -114,7 +110,7 @@ def test_a_client_in_the_middle_of_its_upgrade_comes_to_the_next_server(
         assert_told_nothing_bad(following)
 
 
-def test_while_it_leaves_who_comes_is_answered_503_and_who_is_there_is_served(graceful: ServerProcess) -> None:
+def test_draining_server_answers_503_to_new_clients_and_serves_the_others(graceful: ServerProcess) -> None:
     sid = polling_session(graceful)
     with leaving(graceful):
         for path in (HANDSHAKE, "/user", "/messages"):
@@ -145,9 +141,7 @@ def get_text(server: ServerProcess, path: str) -> str:
 
 
 @transports
-def test_messages_sent_while_it_leaves_are_neither_acked_nor_lost(
-    graceful: ServerProcess, js: JsClients, transports: list[str]
-) -> None:
+def test_messages_during_a_drain_arrive(graceful: ServerProcess, js: JsClients, transports: list[str]) -> None:
     """Messages without an ack go to the new server again; acked ones have reached all clients."""
     options = {"retries": 100, "ackTimeout": 300, **QUICKLY}
     token = graceful.sign_up("ann")
@@ -199,7 +193,7 @@ async def chat(**rates: int) -> AsyncIterator[tuple[Server, MessageLog, ChatName
         ws.http.close()
 
 
-async def test_who_speaks_while_it_leaves_is_told_and_let_go_at_once() -> None:
+async def test_message_without_ack_during_a_drain_is_rejected_and_its_client_closed() -> None:
     async with chat() as (server, log, _, ws):
         server.eio.lifecycle.drain()  # it leaves, and this one's turn is not yet
         ws.send(f"42/chat,{TOO_LATE}")
@@ -209,7 +203,7 @@ async def test_who_speaks_while_it_leaves_is_told_and_let_go_at_once() -> None:
         assert log.head == 0
 
 
-async def test_who_asks_for_an_ack_while_it_leaves_gets_none_also_if_much_waits_for_it() -> None:
+async def test_message_with_ack_during_a_drain_gets_no_ack_even_behind_a_backlog() -> None:
     async with chat() as (server, log, namespace, ws):
         ws.http.writer.transport.pause_reading()  # type: ignore[attr-defined]
         for number in range(400):  # 20 MB, more than the kernel keeps
@@ -242,9 +236,7 @@ async def test_a_message_that_waits_for_its_turn_when_the_leaving_begins_is_not_
 
 @pytest.mark.parametrize("version", ["4.8", "4.7", "4.0"])
 @pytest.mark.parametrize("transports", [["polling"], ["polling", "websocket"]], ids="-".join)
-async def test_who_comes_by_polling_while_the_port_is_handed_over_comes_again_without_an_error(
-    js: JsClients, version: str, transports: list[str]
-) -> None:
+async def test_polling_during_a_handover_is_no_error(js: JsClients, version: str, transports: list[str]) -> None:
     async with chat() as (server, _, _, ws):
         server.eio.lifecycle.hand_over()
         token = Tokens(SECRET, ttl_seconds=60).issue(subject="8", name="Bob", email="bob@chat.test")
@@ -351,6 +343,6 @@ async def test_a_restart_in_the_middle_of_a_conversation_loses_nothing_that_was_
     assert min(outcome.acked_by_old, outcome.acked_by_new) > 0, outcome
 
 
-async def test_everybody_comes_back_at_once_after_a_crash() -> None:
+async def test_all_clients_reconnect_at_once_after_a_crash() -> None:
     outcome = await storm(clients=200)
     assert outcome.is_as_promised, outcome

@@ -67,7 +67,7 @@ def forwarded_to_a_session_that_is_none(forwarded: str) -> bytes:
 
 @pytest.mark.direct("malformed heads; nginx passes none on")
 @pytest.mark.parametrize("form", ["text", "json"])
-def test_nothing_of_anybodys_is_written_and_every_line_has_its_form(js: JsClients, form: str) -> None:
+def test_log_holds_no_data_of_users_and_each_line_has_its_form(js: JsClients, form: str) -> None:
     with ServerProcess(LOG_FORMAT=form, LOG_LEVEL="DEBUG", TRUSTED_PROXIES="127.0.0.1") as server:
         private = play(server, js)
         assert server.stop() == 0
@@ -100,12 +100,7 @@ def test_the_life_of_a_server_is_four_events() -> None:
     lines = [json.loads(line) for line in server.lines]
     assert [line["event"] for line in lines] == ["starting", "started", "stopping", "stopped"]
     assert lines[0]["settings"] == [
-        "SERVER_PORT",
-        "SERVER_HOST",
-        "JWT_SECRET_KEY",
-        "SERVE_PAGE",
-        "RATE_LIMITS",
-        "OVERLOAD_LAG_SECONDS",
+        *("SERVER_PORT", "SERVER_HOST", "JWT_SECRET_KEY", "SERVE_PAGE", "RATE_LIMITS", "OVERLOAD_LAG_SECONDS"),
         "LOG_FORMAT",
     ]
     assert lines[1]["url"] == url

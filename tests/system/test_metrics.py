@@ -140,7 +140,7 @@ def test_counts_are_exactly_those_of_the_run(measured: ServerProcess, js: JsClie
     assert samples["process_open_fds", ()] > 4
 
 
-def test_who_is_refused_is_counted_by_the_reason(js: JsClients) -> None:
+def test_refused_clients_are_counted_by_reason(js: JsClients) -> None:
     with ServerProcess(
         METRICS_PORT="0", RATE_LIMITS="on", MAX_CONNECTIONS="2", MAX_CONNECTIONS_PER_PERSON="1"
     ) as server:

@@ -10,7 +10,7 @@ HANDSHAKE = "/socket.io/?EIO=4&transport=polling"
 ADA = {"name": "Ada", "email": "ada@chat.test", "password": "12345678"}
 
 
-def test_an_overloaded_server_asks_newcomers_to_wait_and_serves_who_is_there() -> None:
+def test_overloaded_server_lets_new_clients_wait_and_serves_the_others() -> None:
     """Any loop is late by more than a microsecond."""
     with ServerProcess(OVERLOAD_LAG_SECONDS="0.000001") as server:
         await_until(lambda: server.request("POST", "/login", ADA).status == 503, "it is overloaded")
@@ -24,7 +24,7 @@ def test_an_overloaded_server_asks_newcomers_to_wait_and_serves_who_is_there() -
     assert len([line for line in server.lines if "Overloaded: the event loop is" in line]) == 1
 
 
-async def test_who_is_in_goes_on_while_newcomers_wait_and_who_waited_comes_in() -> None:
+async def test_joined_clients_go_on_while_new_ones_wait_and_join_later() -> None:
     load = Load(0)
     server, handler = create_server(RealtimeOptions(namespaces=("/chat",), admission_checks=(LoadShedding(load),)))
 

@@ -4,7 +4,7 @@ from tests.system.js import JsClients
 from tests.system.server import ServerProcess
 
 
-def test_people_are_told_who_came_and_left_as_people(server: ServerProcess, js: JsClients) -> None:
+def test_users_are_told_which_users_came_and_left(server: ServerProcess, js: JsClients) -> None:
     ann, bob = server.sign_up("ann"), server.sign_up("bob")
     js.join("ann", server.url, ann)
     ((alone,),) = js.expect("ann", "presence")
@@ -51,7 +51,7 @@ def test_typing_and_presence_can_be_turned_off(js: JsClients) -> None:
         assert reply.status == 404
 
 
-def test_who_recovers_is_not_led_astray_by_other_events(server: ServerProcess, js: JsClients) -> None:
+def test_recovery_is_not_affected_by_other_events(server: ServerProcess, js: JsClients) -> None:
     """A client takes the last text argument of any event as its offset."""
     js.join("ann", server.url, server.sign_up("ann"), transports=["websocket"], reconnectionDelay=20)
     js.join("bob", server.url, server.sign_up("bob"), transports=["websocket"])

@@ -12,6 +12,7 @@ from tests.system.server import ServerProcess, await_until
 from tests.system.test_chat import transports
 
 QUICKLY: dict[str, Any] = {"reconnectionDelay": 20, "reconnectionDelayMax": 50, "timeout": 3000}
+PINGS_QUICKLY = {"PING_INTERVAL_SECONDS": "0.5", "PING_TIMEOUT_SECONDS": "0.5"}
 
 
 def spoken(count: int, prefix: str = "message") -> list[dict[str, Any]]:
@@ -35,6 +36,20 @@ def proxy(server: ServerProcess) -> Iterator[CuttingProxy]:
         yield running
 
 
+def bob_says(js: JsClients, count: int, prefix: str = "message") -> list[str]:
+    """Bob sends `count` messages, and hears them all; their contents."""
+    messages = spoken(count, prefix)
+    js.burst("bob", messages)
+    js.expect("bob", "receive-message", count)
+    return [message["content"] for message in messages]
+
+
+def assert_recovers(js: JsClients, texts: list[str]) -> None:
+    """Ann's client connects again, is told that it has missed nothing, and receives `texts`."""
+    assert js.expect("ann", "connect")[0][2] is True
+    assert contents(js.expect("ann", "receive-message", len(texts))) == texts
+
+
 def settle_transport(js: JsClients, transports: list[str]) -> None:
     if transports == ["polling", "websocket"]:
         assert js.expect("ann", "upgrade") == [["websocket"]]
@@ -56,14 +71,12 @@ def test_cut_client_recovers_all_that_was_said_in_order_and_once(
     js.expect("bob", "receive-message")
     proxy.cut()
     js.expect("ann", "disconnect")
-    messages = spoken(count)
-    js.burst("bob", messages)
-    js.expect("bob", "receive-message", count)
+    texts = bob_says(js, count)
     proxy.mend()
     ((second_id, _, recovered),) = js.expect("ann", "connect")
     assert recovered is True
     assert second_id != first_id
-    assert contents(js.expect("ann", "receive-message", count)) == [m["content"] for m in messages]
+    assert contents(js.expect("ann", "receive-message", count)) == texts
     js.emit("bob", "send-message", {"content": "after"})
     assert contents(js.expect("ann", "receive-message")) == ["after"]
 
@@ -77,54 +90,39 @@ def test_client_that_has_seen_no_event_yet_recovers_too(
     settle_transport(js, transports)
     proxy.cut()
     js.expect("ann", "disconnect")
-    messages = spoken(5)
-    js.burst("bob", messages)
-    js.expect("bob", "receive-message", 5)
+    texts = bob_says(js, 5)
     proxy.mend()
-    assert js.expect("ann", "connect")[0][2] is True
-    assert contents(js.expect("ann", "receive-message", 5)) == [m["content"] for m in messages]
+    assert_recovers(js, texts)
 
 
 @transports
 def test_client_behind_a_black_hole_recovers_after_its_ping_timeout(js: JsClients, transports: list[str]) -> None:
-    with (
-        ServerProcess(PING_INTERVAL_SECONDS="0.5", PING_TIMEOUT_SECONDS="0.5") as server,
-        CuttingProxy(server.port) as proxy,
-    ):
+    with ServerProcess(**PINGS_QUICKLY) as server, CuttingProxy(server.port) as proxy:
         js.open("ann", proxy.url, server.sign_up("ann"), transports=transports, **QUICKLY)
         js.open("bob", server.url, server.sign_up("bob"), transports=["websocket"])
         js.expect("ann", "connect")
         settle_transport(js, transports)
         js.expect("bob", "connect")
         proxy.swallow()
-        messages = spoken(200)
-        js.burst("bob", messages)
-        js.expect("bob", "receive-message", 200)
+        texts = bob_says(js, 200)
         js.expect("ann", "disconnect")
         proxy.cut()
         proxy.mend()
-        assert js.expect("ann", "connect")[0][2] is True
-        assert contents(js.expect("ann", "receive-message", 200)) == [m["content"] for m in messages]
+        assert_recovers(js, texts)
 
 
 def test_client_cut_in_the_middle_of_its_upgrade_recovers(js: JsClients) -> None:
     """A client whose WebSocket dies between probe and upgrade stops polling; the ping timeout tells it."""
-    with (
-        ServerProcess(PING_INTERVAL_SECONDS="0.5", PING_TIMEOUT_SECONDS="0.5") as server,
-        CuttingProxy(server.port) as proxy,
-    ):
+    with ServerProcess(**PINGS_QUICKLY) as server, CuttingProxy(server.port) as proxy:
         js.join("bob", server.url, server.sign_up("bob"), transports=["websocket"])
         js.join("ann", proxy.url, server.sign_up("ann"), **QUICKLY)
         for round_number in range(10):
             proxy.cut()
             js.expect("ann", "disconnect")
-            messages = spoken(3, f"round {round_number}")
-            js.burst("bob", messages)
-            js.expect("bob", "receive-message", 3)
+            texts = bob_says(js, 3, f"round {round_number}")
             proxy.mend()
             proxy.delay_seconds = 0.003 * round_number  # so that the next cut comes at another step of the upgrade
-            assert js.expect("ann", "connect")[0][2] is True
-            assert contents(js.expect("ann", "receive-message", 3)) == [m["content"] for m in messages]
+            assert_recovers(js, texts)
 
 
 def test_slow_client_that_was_dropped_recovers(js: JsClients) -> None:
@@ -133,17 +131,14 @@ def test_slow_client_that_was_dropped_recovers(js: JsClients) -> None:
         js.join("bob", server.url, server.sign_up("bob"), transports=["websocket"])
         before = server.open_files()
         proxy.stall()
-        messages = [{"content": f"{number}".ljust(4000, ".")} for number in range(3000)]
-        js.burst("bob", messages)
-        js.expect("bob", "receive-message", 3000)
+        texts = bob_says(js, 3000, "." * 4000)
         await_until(lambda: server.open_files() == before - 1, "ann is dropped")
         proxy.mend()
         js.expect("ann", "disconnect")
-        assert js.expect("ann", "connect")[0][2] is True
-        assert contents(js.expect("ann", "receive-message", 3000)) == [m["content"] for m in messages]
+        assert_recovers(js, texts)
 
 
-def test_what_was_acknowledged_before_a_stop_has_reached_who_was_connected(js: JsClients) -> None:
+def test_message_acknowledged_before_a_stop_has_reached_the_others(js: JsClients) -> None:
     with ServerProcess() as server:
         for name in ("ann", "bob"):
             js.join(name, server.url, server.sign_up(name), transports=["websocket"], reconnection=False)
@@ -157,26 +152,24 @@ def test_what_was_acknowledged_before_a_stop_has_reached_who_was_connected(js: J
         assert len(js.kept("bob", "receive-message")) >= acknowledged
 
 
-def test_who_joins_receives_the_newest_messages(js: JsClients) -> None:
+def test_new_client_receives_the_newest_messages(js: JsClients) -> None:
     with ServerProcess(HISTORY_ON_CONNECT="3") as server:
         js.join("bob", server.url, server.sign_up("bob"))
-        js.burst("bob", spoken(5))
-        js.expect("bob", "receive-message", 5)
+        bob_says(js, 5)
         js.join("ann", server.url, server.sign_up("ann"))
         assert contents(js.expect("ann", "receive-message", 3)) == ["message 2", "message 3", "message 4"]
 
 
-def test_without_history_who_joins_hears_only_what_is_said_from_then_on(js: JsClients) -> None:
+def test_without_history_a_new_client_receives_new_messages_only(js: JsClients) -> None:
     with ServerProcess(HISTORY_ON_CONNECT="0") as server:
         js.join("bob", server.url, server.sign_up("bob"))
-        js.burst("bob", spoken(5))
-        js.expect("bob", "receive-message", 5)
+        bob_says(js, 5)
         js.join("ann", server.url, server.sign_up("ann"))
         js.emit("bob", "send-message", {"content": "now"})
         assert contents(js.expect("ann", "receive-message")) == ["now"]
 
 
-def test_after_a_restart_nobody_is_told_that_nothing_was_lost(js: JsClients) -> None:
+def test_after_a_restart_no_client_is_told_that_it_recovered(js: JsClients) -> None:
     with ServerProcess() as first:
         port, token = first.port, first.sign_up("ann")
         js.join("ann", first.url, token, **QUICKLY)
@@ -196,19 +189,17 @@ def test_what_was_forgotten_is_not_claimed_and_what_is_left_arrives(js: JsClient
         js.join("ann", proxy.url, server.sign_up("ann"), transports=["websocket"], **QUICKLY)
         js.join("bob", server.url, server.sign_up("bob"), transports=["websocket"])
         js.emit("bob", "send-message", {"content": "seen"})
-        js.expect("ann", "receive-message")
+        for name in ("ann", "bob"):
+            js.expect(name, "receive-message")
         proxy.cut()
         js.expect("ann", "disconnect")
-        js.burst("bob", spoken(25))
-        js.expect("bob", "receive-message", 26)
+        bob_says(js, 25)
         proxy.mend()
         assert js.expect("ann", "connect")[0][2] is False
         assert contents(js.expect("ann", "receive-message", 10)) == [f"message {n}" for n in range(15, 25)]
 
 
-def test_retries_over_a_connection_that_is_cut_bring_each_message_once(
-    server: ServerProcess, proxy: CuttingProxy, js: JsClients
-) -> None:
+def test_retries_over_cut_connections_add_none(server: ServerProcess, proxy: CuttingProxy, js: JsClients) -> None:
     options = {"transports": ["websocket"], "retries": 20, "ackTimeout": 300, **QUICKLY}
     js.join("ann", proxy.url, server.sign_up("ann"), **options)
     js.join("bob", server.url, server.sign_up("bob"), transports=["websocket"])

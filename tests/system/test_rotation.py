@@ -70,7 +70,7 @@ def follow(number: int, etc: Path) -> None:
 
 
 @transports
-def test_who_is_signed_in_stays_so_while_the_previous_key_is_accepted_and_no_longer(
+def test_session_lasts_while_the_previous_key_is_accepted(
     etc: Path, start: ResumePoint, js: JsClients, transports: list[str]
 ) -> None:
     (etc / "jwt_secret_key").write_text(f"{SECRET}\n")
@@ -105,9 +105,7 @@ def test_a_socket_on_a_token_of_the_previous_key_ends_with_it(rotated: ResumePoi
         assert_ended(js, "bob", "expired")
 
 
-def test_a_socket_renews_a_token_of_the_previous_key_with_one_of_the_new(
-    rotated: ResumePoint, js: JsClients
-) -> None:
+def test_socket_renews_token_of_the_previous_key_with_one_of_the_new(rotated: ResumePoint, js: JsClients) -> None:
     with rotated() as server:
         old = token_of("ann", seconds=4)
         later = claims_of(old) | {"exp": int(time.time()) + 3600, "jti": uuid.uuid4().hex}

@@ -70,9 +70,7 @@ def hear(manager: socket.socket, text: str) -> None:
         pass
 
 
-def test_the_manager_hears_of_the_start_of_the_people_and_of_the_end(
-    manager: socket.socket, js: JsClients
-) -> None:
+def test_manager_hears_of_the_start_of_the_people_and_of_the_end(manager: socket.socket, js: JsClients) -> None:
     with ServerProcess(command=REAL_COMMAND, NOTIFY_SOCKET=manager.getsockname(), WATCHDOG_USEC="20000") as server:
         assert manager.recv(4096) == b"READY=1"
         hear(manager, "STATUS=0 people online\nWATCHDOG=1")
@@ -133,9 +131,7 @@ def test_a_stuck_loop_that_the_watchdog_aborts_says_where_it_was() -> None:
     assert "/" not in said.partition("CRITICAL")[2]
 
 
-def test_what_is_handed_over_is_listened_on_and_the_settings_are_not(
-    listener: socket.socket, js: JsClients
-) -> None:
+def test_what_is_handed_over_is_listened_on_and_settings_are_not(listener: socket.socket, js: JsClients) -> None:
     with ServerProcess(
         command=REAL_COMMAND, listener=listener, SERVER_HOST="203.0.113.1", SERVER_PORT="1"
     ) as server:
@@ -144,7 +140,7 @@ def test_what_is_handed_over_is_listened_on_and_the_settings_are_not(
         assert server.stop() == 0
 
 
-def test_who_comes_between_two_servers_waits_for_the_second(listener: socket.socket) -> None:
+def test_client_that_connects_between_two_servers_waits_for_the_second(listener: socket.socket) -> None:
     with ServerProcess(command=REAL_COMMAND, listener=listener) as first:
         first.stop()
     statuses: list[int] = []
@@ -155,7 +151,7 @@ def test_who_comes_between_two_servers_waits_for_the_second(listener: socket.soc
     assert statuses == [401]
 
 
-def test_a_restart_refuses_nobody_and_loses_nothing_that_was_acknowledged(listener: socket.socket) -> None:
+def test_restart_refuses_no_client_and_loses_nothing_acknowledged(listener: socket.socket) -> None:
     with ExitStack() as stack:
         first = stack.enter_context(ServerProcess(command=REAL_COMMAND, listener=listener))
 

@@ -63,9 +63,7 @@ def assert_chats(js: JsClients, client: str, ack: str = "chats") -> None:
 
 @pages
 @transports
-def test_a_socket_ends_when_its_token_expires(
-    lasting: ServerProcess, js: JsClients, transports: list[str], version: str
-) -> None:
+def test_socket_ends_by_token(lasting: ServerProcess, js: JsClients, transports: list[str], version: str) -> None:
     token = token_of("ann", seconds=2)
     expires_at = claims_of(token)["exp"]
     js.open("ann", lasting.url, token, transports=transports, version=version, reconnectionDelay=10)
@@ -118,7 +116,7 @@ def test_what_ends_a_token_ends_its_sockets_and_no_others(
     assert js.expect("again", "connect_error") == [["jwt revoked", {"code": "token_revoked"}]]
 
 
-def test_who_changed_the_password_signs_in_and_chats_at_once(server: ServerProcess, js: JsClients) -> None:
+def test_user_that_changed_the_password_logs_in_and_chats(server: ServerProcess, js: JsClients) -> None:
     token = server.sign_up("ann")
     body = {"old_password": "ann's password", "new_password": "a new one"}
     assert server.request("POST", "/user/password", body, bearer(token)).status == 204
@@ -137,7 +135,7 @@ def test_what_a_deleted_person_said_stays(server: ServerProcess, js: JsClients) 
     assert (message["content"], message["author_name"]) == ("still here", "ann")
 
 
-def test_presence_and_others_see_who_was_signed_out_leave(server: ServerProcess, js: JsClients) -> None:
+def test_presence_shows_that_a_logged_out_user_leaves(server: ServerProcess, js: JsClients) -> None:
     token = server.sign_up("ann")
     bob = server.sign_up("bob")
     for name, whose in (("ann", token), ("bob", bob)):
@@ -230,7 +228,7 @@ def test_a_token_that_renews_nothing_leaves_the_session_as_it_was(
 # --- races
 
 
-def test_signing_out_while_connecting_leaves_nobody_in(lasting: ServerProcess, js: JsClients) -> None:
+def test_logging_out_while_connecting_leaves_no_socket(lasting: ServerProcess, js: JsClients) -> None:
     """The CONNECT is refused, or accepted and ended, depending on which comes first."""
     outcomes = set()
     for number in range(30):

@@ -30,7 +30,7 @@ async def read_contents(ws: Ws, count: int) -> list[str]:
 
 
 @pytest.mark.direct("WebSockets of its own making, whose reading it stops")
-async def test_clients_that_never_read_are_dropped_and_nobody_else_notices() -> None:
+async def test_clients_that_never_read_are_dropped_and_the_others_go_on() -> None:
     with ServerProcess(SLOW_CLIENT_SECONDS="2") as server:
         slow = [await connect(server, number) for number in range(SLOW)]
         for ws in slow:

@@ -64,9 +64,7 @@ def test_the_pages_burst_of_50_passes(limited: ServerProcess, js: JsClients, tra
     assert js.kept("ann", "message-rejected") == []
 
 
-def test_a_flood_of_1000_is_refused_and_ended_and_others_lose_nothing(
-    unforgiving: ServerProcess, js: JsClients
-) -> None:
+def test_flood_of_1000_is_refused_and_others_lose_nothing(unforgiving: ServerProcess, js: JsClients) -> None:
     """300 refusals are told, message by message; the one that is too many closes the connection."""
     join(js, unforgiving, "eve", **QUICKLY)
     join(js, unforgiving, "ann", "bob")
@@ -110,9 +108,7 @@ def test_a_flood_that_is_borne_is_refused_message_by_message(unforgiving: Server
 
 
 @pytest.mark.parametrize("transports", [["websocket"], ["polling"]], ids="-".join)
-def test_two_hundred_messages_with_retries_are_slowed_down_and_none_is_lost(
-    js: JsClients, transports: list[str]
-) -> None:
+def test_messages_with_retries_are_slowed_down_and_none_is_lost(js: JsClients, transports: list[str]) -> None:
     """A client's `retries` takes a refusal for an answer, so a client that waits for each ack is not refused."""
     with ServerProcess(RATE_LIMITS="on", MESSAGES_PER_SECOND="50", PERSON_MESSAGES_PER_SECOND="60") as server:
         js.join("bob", server.url, token(SECRET, "bob"), **WEBSOCKET)
@@ -172,7 +168,7 @@ def test_a_renewal_beyond_the_pace_is_refused_aloud(js: JsClients, *, has_ack: b
 
 
 @pytest.mark.direct("a WebSocket of its own making")
-async def test_who_leaves_and_comes_in_over_and_over_is_closed_without_a_word(limited: ServerProcess) -> None:
+async def test_client_that_joins_over_and_over_is_closed_without_an_error(limited: ServerProcess) -> None:
     """Each time a token is checked and messages are sent. Never a CONNECT_ERROR: a page would stay dead."""
     coming_in = "40/chat," + json.dumps({"token": token(SECRET, "eve")})
     ws = await open_ws(limited.port)

@@ -43,6 +43,7 @@ def env_file(tmp_path: Path) -> Callable[..., list[str]]:
 
 
 Write = Callable[..., list[str]]
+Capture = pytest.CaptureFixture[str]
 
 
 @pytest.fixture
@@ -66,8 +67,8 @@ def stop_when_listening(caplog: pytest.LogCaptureFixture) -> Iterator[list[str]]
         signal.signal(number, previous)  # a server that has left ignores them
 
 
-def test_a_sound_configuration_is_said_to_be_and_exits_0_without_serving(
-    env_file: Write, capsys: pytest.CaptureFixture[str], stop_when_listening: list[str]
+def test_check_of_settings_does_not_serve(
+    env_file: Write, capsys: Capture, stop_when_listening: list[str]
 ) -> None:
     arguments = env_file("SERVER_PORT=0", "SERVER_HOST=127.0.0.1", f"JWT_SECRET_KEY={KEY}")
     assert program.main([*arguments, "--check"]) == 0
@@ -75,7 +76,7 @@ def test_a_sound_configuration_is_said_to_be_and_exits_0_without_serving(
     assert stop_when_listening == []
 
 
-def test_the_version_is_said_and_is_the_newest_of_the_changelog(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_version_is_said_and_is_the_newest_of_the_changelog(capsys: Capture) -> None:
     with pytest.raises(SystemExit) as ended:
         program.main(["--version"])
     assert ended.value.code == 0
@@ -84,26 +85,24 @@ def test_the_version_is_said_and_is_the_newest_of_the_changelog(capsys: pytest.C
     assert re.findall(r"^## (\S+)", changelog, re.MULTILINE)[0] == __version__
 
 
-def test_nothing_set_is_sound(env_file: Write, capsys: pytest.CaptureFixture[str]) -> None:
+def test_nothing_set_is_sound(env_file: Write, capsys: Capture) -> None:
     assert program.main([*env_file(), "--check"]) == 0
     assert capsys.readouterr().out == SOUND
 
 
-def test_a_folder_is_no_file_of_settings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_is_no_file_of_settings(tmp_path: Path, capsys: Capture) -> None:
     assert program.main(["--env-file", str(tmp_path), "--check"]) == 2
     assert capsys.readouterr().err == f"{tmp_path.name}: Is a directory\n"
 
 
-def test_a_value_is_taken_as_it_is_written(env_file: Write, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_value_is_taken_as_it_is_written(env_file: Write, capsys: Capture) -> None:
     secret = "a" * 16 + "${HOME_OF_NOBODY}"  # 33 bytes, and half of them if the name were looked up
     assert program.main([*env_file(f"\ufeffJWT_SECRET_KEY={secret}"), "--check"]) == 0
     assert capsys.readouterr().out == SOUND
 
 
 @pytest.mark.parametrize("options", [["--check"], []])
-def test_an_unsound_configuration_is_told_line_by_line_and_exits_2(
-    env_file: Write, capsys: pytest.CaptureFixture[str], options: list[str]
-) -> None:
+def test_unsound_configuration_is_told_line_by_line(env_file: Write, capsys: Capture, options: list[str]) -> None:
     arguments = [*env_file("SERVER_PORT=http", "JWT_SECRET_KEY=hunter2", "CLIENT_URL=nowhere"), *options]
     assert program.main(arguments) == 2
     out, err = capsys.readouterr()
@@ -113,9 +112,7 @@ def test_an_unsound_configuration_is_told_line_by_line_and_exits_2(
     assert "Traceback" not in err
 
 
-def test_the_environment_goes_before_the_file(
-    env_file: Write, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_environment_precedes_the_file(env_file: Write, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     arguments = [*env_file("SERVER_PORT=http"), "--check"]
     assert program.main(arguments) == 2
     monkeypatch.setenv("SERVER_PORT", "4000")
@@ -124,31 +121,23 @@ def test_the_environment_goes_before_the_file(
     assert program.main(arguments) == 2
 
 
-def test_a_typo_in_the_file_is_warned_of_and_does_not_stop(
-    env_file: Write, capsys: pytest.CaptureFixture[str], logs: ExpectedLogs
-) -> None:
+def test_typo_in_the_file_is_one_warning(env_file: Write, capsys: Capture, logs: ExpectedLogs) -> None:
     logs.expect(r"^settings\.env: SERVER_PROT is not a setting; did you mean SERVER_PORT\?$")
     assert program.main([*env_file("SERVER_PROT=1"), "--check"]) == 0
     assert capsys.readouterr().out == SOUND
 
 
-def test_a_name_of_the_environment_that_is_no_setting_is_ignored(
-    env_file: Write, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unknown_name_in_the_environment_is_ignored(env_file: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SERVER_PROT", "1")
     assert program.main([*env_file(), "--check"]) == 0
 
 
-def test_a_file_that_is_not_there_is_one_clear_line_and_exits_2(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_missing_file_is_one_clear_line_and_exits_2(tmp_path: Path, capsys: Capture) -> None:
     assert program.main(["--env-file", str(tmp_path / "typo.env"), "--check"]) == 2
     assert "typo.env" in capsys.readouterr().err
 
 
-def test_a_file_that_is_not_utf_8_is_one_clear_line_and_exits_2(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_file_that_is_not_utf_8_is_one_clear_line_and_exits_2(tmp_path: Path, capsys: Capture) -> None:
     path = tmp_path / "settings.env"
     path.write_bytes(b"JWT_SECRET_KEY=hunter2\xff\n")
     assert program.main(["--env-file", str(path), "--check"]) == 2
@@ -159,7 +148,7 @@ def test_a_file_that_is_not_utf_8_is_one_clear_line_and_exits_2(
 
 
 @pytest.mark.parametrize("option", ["--chek", "--help"])
-def test_an_option_that_is_none_exits_2_and_help_exits_0(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_option_that_is_none_exits_2_and_help_exits_0(option: str, capsys: Capture) -> None:
     with pytest.raises(SystemExit) as caught:
         program.main([option])
     out, err = capsys.readouterr()
@@ -184,7 +173,7 @@ def test_on_a_terminal_the_server_says_where_to_go_next(
     env_file: Write,
     stop_when_listening: list[str],
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    capsys: Capture,
     page: str,
     says: bool,
 ) -> None:
@@ -200,9 +189,7 @@ def test_on_a_terminal_the_server_says_where_to_go_next(
     assert (f"Open {url}/ to chat" in line) == says
 
 
-def test_what_the_loop_finds_wrong_is_ours_to_tell(
-    env_file: Write, monkeypatch: pytest.MonkeyPatch, logs: ExpectedLogs
-) -> None:
+def test_loop_problem_is_one_line(env_file: Write, monkeypatch: pytest.MonkeyPatch, logs: ExpectedLogs) -> None:
     async def serve(*_: object, **__: object) -> None:
         asyncio.get_running_loop().call_exception_handler({"message": "closing <coroutine hunter2>"})
 
@@ -211,9 +198,7 @@ def test_what_the_loop_finds_wrong_is_ours_to_tell(
     assert program.main(env_file(f"JWT_SECRET_KEY={KEY}")) == 0
 
 
-def test_without_a_key_one_is_made_and_one_warning_says_what_that_means(
-    env_file: Write, stop_when_listening: list[str], logs: ExpectedLogs
-) -> None:
+def test_missing_key_is_one_warning(env_file: Write, stop_when_listening: list[str], logs: ExpectedLogs) -> None:
     logs.expect("^JWT_SECRET_KEY is not set: .* all users are logged out when it ends$")
     assert program.main(env_file("SERVER_PORT=0", "SERVER_HOST=127.0.0.1")) == 0
     assert len(logs.records) == 1
@@ -221,9 +206,7 @@ def test_without_a_key_one_is_made_and_one_warning_says_what_that_means(
 
 # Tornado leaves the socket that it could not bind to the garbage collector.
 @pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
-def test_a_port_in_use_is_one_clear_line_and_exits_2(
-    env_file: Write, capsys: pytest.CaptureFixture[str], logs: ExpectedLogs
-) -> None:
+def test_port_in_use_is_one_clear_line_and_exits_2(env_file: Write, capsys: Capture, logs: ExpectedLogs) -> None:
     logs.expect("^Port [0-9]+ is already in use")
     (taken,) = bind_sockets(0, "127.0.0.1")
     with taken:

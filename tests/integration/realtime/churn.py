@@ -10,18 +10,7 @@ from typing import Any
 
 from chatio.realtime import RealtimeOptions, TemporarilyUnavailable, create_server
 from chatio.realtime.close_reasons import SERVER_FULL
-from tests.client.wire import (
-    SOCKET_IO,
-    Http,
-    Ws,
-    join,
-    leftovers,
-    open_polling,
-    open_ws,
-    request,
-    serving,
-    until,
-)
+from tests.client.wire import SOCKET_IO, Http, Ws, join, leftovers, open_polling, open_ws, request, serving, until
 
 
 def churn_server(**options: Any) -> tuple[Any, Any]:

@@ -17,39 +17,10 @@ from tests.client.wire import client_frame, join, leftovers, open_ws, serving, u
 from tests.integration.realtime.churn import churn_server, rss_kib
 
 PIECES = [
-    *(
-        "0",
-        "1",
-        "2",
-        "3",
-        "4",
-        "5",
-        "6",
-        "7",
-        "b",
-        "40",
-        "41",
-        "42",
-        "43",
-        "44",
-        "45",
-        "46",
-        "1-",
-        "2-",
-        "11-",
-    ),
+    *("0", "1", "2", "3", "4", "5", "6", "7", "b", "40", "41", "42", "43", "44", "45", "46", "1-", "2-", "11-"),
     *("/", "/chat", "/chat,", "?", ",", "12", "999999999999999999", "[", "]", "{", "}", '"', "\\", ":"),
     *('"echo"', '"connect"', '"disconnect"', '"*"', "NaN", "1e999", "null", "true", "-0", "1.5", '"\\ud800"'),
-    *(
-        '{"_placeholder":true,"num":0}',
-        '{"_placeholder":true,"num":9}',
-        "2probe",
-        "\x1e",
-        "\x00",
-        "é",
-        "²",
-        "٣",
-    ),
+    *('{"_placeholder":true,"num":0}', '{"_placeholder":true,"num":9}', "2probe", "\x1e", "\x00", "é", "²", "٣"),
 ]
 
 

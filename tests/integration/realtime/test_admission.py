@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ from chatio.realtime import (
     HandshakeRate,
     RealtimeOptions,
     Refusal,
+    Server,
     TemporarilyUnavailable,
     create_server,
 )
@@ -78,7 +81,7 @@ async def test_refusal_is_a_503_that_a_page_may_read_and_says_when_to_come_back(
         assert await statuses(port) == (200, 101)
 
 
-async def test_who_is_in_stays_in_and_may_upgrade_when_the_gate_is_shut() -> None:
+async def test_open_session_may_upgrade_when_the_gate_is_shut() -> None:
     shutter = Shutter()
     _server, handler = create_server(RealtimeOptions(admission_checks=(shutter,)))
     async with serving(handler) as port:
@@ -193,18 +196,25 @@ async def test_handshakes_are_held_to_a_rate_for_each_address_and_line() -> None
         assert await status("192.0.2.1") == (200, None)
 
 
-@pytest.mark.parametrize("polling", [False, True])
-async def test_client_that_is_to_come_later_gets_no_answer_and_is_closed_with_1013(
-    polling: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("chatio.realtime.socketio.connect.LATER_SECONDS", 0.05)
+@asynccontextmanager
+async def full_server() -> AsyncIterator[tuple[Server, int, asyncio.Event]]:
+    """A server whose connect handler tells each client to come later, until the event is set."""
     server, handler = create_server(RealtimeOptions(namespaces=("/chat",)))
+    has_room = asyncio.Event()
 
     @server.on("connect", namespace="/chat")
     async def connect(sid: str, environ: Any) -> None:
-        raise TemporarilyUnavailable(SERVER_FULL)
+        if not has_room.is_set():
+            raise TemporarilyUnavailable(SERVER_FULL)
 
     async with serving(handler) as port:
+        yield server, port, has_room
+
+
+@pytest.mark.parametrize("polling", [False, True])
+async def test_client_of_a_full_server_is_closed_with_1013(polling: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chatio.realtime.socketio.connect.LATER_SECONDS", 0.05)
+    async with full_server() as (server, port, _gate):
         if polling:
             target = await open_polling(port)
             await request(port, "POST", target, b"40/chat,")
@@ -217,17 +227,9 @@ async def test_client_that_is_to_come_later_gets_no_answer_and_is_closed_with_10
         await until(lambda: not leftovers(server))
 
 
-async def test_nothing_is_kept_of_a_client_that_is_to_come_later_and_leaves(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_nothing_is_kept_of_client_that_is_to_come_later_and_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("chatio.realtime.socketio.connect.LATER_SECONDS", 60.0)
-    server, handler = create_server(RealtimeOptions(namespaces=("/chat",)))
-
-    @server.on("connect", namespace="/chat")
-    async def connect(sid: str, environ: Any) -> None:
-        raise TemporarilyUnavailable(SERVER_FULL)
-
-    async with serving(handler) as port:
+    async with full_server() as (server, port, _gate):
         ws = await open_ws(port)
         ws.send("40/chat,")
         await until(lambda: server.table_sizes()["later"] == 1)
@@ -236,7 +238,7 @@ async def test_nothing_is_kept_of_a_client_that_is_to_come_later_and_leaves(
 
 
 @pytest.mark.parametrize("namespace", ["/chat", "/unknown"])
-async def test_who_is_refused_again_and_again_on_one_connection_is_closed(namespace: str) -> None:
+async def test_connection_with_many_refused_connects_is_closed(namespace: str) -> None:
     server, handler = create_server(RealtimeOptions(namespaces=("/chat",)))
     asked = 0
 
@@ -259,27 +261,14 @@ async def test_who_is_refused_again_and_again_on_one_connection_is_closed(namesp
         await until(lambda: not leftovers(server))
 
 
-async def test_client_that_asks_again_while_it_is_to_come_later_may_be_admitted(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_client_that_asks_again_before_it_is_closed_may_be_admitted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("chatio.realtime.socketio.connect.LATER_SECONDS", 0.05)
-    server, handler = create_server(RealtimeOptions(namespaces=("/chat",)))
-    is_full = True
-
-    @server.on("connect", namespace="/chat")
-    async def connect(sid: str, environ: Any) -> None:
-        if is_full:
-            raise TemporarilyUnavailable(SERVER_FULL)
-
-    @server.on("echo", namespace="/chat")
-    async def echo(sid: str) -> str:
-        return "here"
-
-    async with serving(handler) as port:
+    async with full_server() as (server, port, gate):
+        server.on("echo", lambda sid: "here", namespace="/chat")
         ws = await open_ws(port)
         ws.send("40/chat,")
         await until(lambda: server.table_sizes()["later"] == 1)
-        is_full = False
+        gate.set()
         ws.send("40/chat,")
         assert str(await ws.receive()).startswith("40/chat,")
         await until(lambda: server.table_sizes()["later"] == 0)
@@ -291,8 +280,12 @@ async def test_client_that_asks_again_while_it_is_to_come_later_may_be_admitted(
 # Bytes in
 
 
-def paced(**options: Any) -> tuple[Any, Any, list[int]]:
-    """A server that reads 100 kB of each at once, and then 200 kB a second; what came in "count" events."""
+@asynccontextmanager
+async def paced(**options: Any) -> AsyncIterator[tuple[Any, int, list[int]]]:
+    """A server that reads 100 kB of each at once, then 200 kB a second; the numbers of the "count" events.
+
+    In the end it must have forgotten all clients.
+    """
     server, handler = create_server(
         RealtimeOptions(
             namespaces=("/chat",), input_bytes_per_second=200_000, input_burst_bytes=100_000, **options
@@ -306,16 +299,17 @@ def paced(**options: Any) -> tuple[Any, Any, list[int]]:
         counted.append(number)
         return number
 
-    return server, handler, counted
+    async with serving(handler) as port:
+        yield server, port, counted
+        await until(lambda: not leftovers(server))
 
 
 def events(count: int, size: int = 5000) -> list[str]:
     return [f'42/chat,["count",{number},"{"x" * size}"]' for number in range(count)]
 
 
-async def test_who_sends_too_fast_is_read_slowly_and_loses_nothing() -> None:
-    server, handler, counted = paced()
-    async with serving(handler) as port:
+async def test_client_that_sends_too_fast_is_read_slowly_and_loses_nothing() -> None:
+    async with paced() as (_server, port, counted):
         ws, other = await join(port, "/chat"), await join(port, "/chat")
         began = asyncio.get_running_loop().time()
         ws.send(*events(100))
@@ -327,24 +321,20 @@ async def test_who_sends_too_fast_is_read_slowly_and_loses_nothing() -> None:
         assert asyncio.get_running_loop().time() - began > 1.9  # 500 kB, of which 400 kB at the rate
         ws.close()
         other.close()
-        await until(lambda: not leftovers(server))
 
 
 async def test_message_that_is_larger_than_the_burst_is_read_slowly_before_it_is_whole() -> None:
-    server, handler, counted = paced()
-    async with serving(handler) as port:
+    async with paced() as (_server, port, counted):
         ws = await join(port, "/chat")
         began = asyncio.get_running_loop().time()
         ws.send(*events(1, size=300_000))
         await until(lambda: counted == [0])
         assert asyncio.get_running_loop().time() - began > 0.95
         ws.close()
-        await until(lambda: not leftovers(server))
 
 
 async def test_polling_body_beyond_the_burst_is_answered_when_it_is_paid_for() -> None:
-    server, handler, counted = paced()
-    async with serving(handler) as port:
+    async with paced() as (_server, port, counted):
         target = await open_polling(port)
         await request(port, "POST", target, b"40/chat,")
         began = asyncio.get_running_loop().time()
@@ -352,12 +342,10 @@ async def test_polling_body_beyond_the_burst_is_answered_when_it_is_paid_for() -
         assert (answer.status, len(counted)) == (200, 60)
         assert asyncio.get_running_loop().time() - began > 0.95  # 300 kB, of which 200 kB at the rate
         await request(port, "POST", target, b"1")
-        await until(lambda: not leftovers(server))
 
 
 async def test_head_of_a_polling_request_counts_too() -> None:
-    server, handler, _counted = paced()
-    async with serving(handler) as port:
+    async with paced() as (server, port, _counted):
         target = await open_polling(port)
         (connection,) = server.eio.sockets.values()
         await request(port, "POST", target, b"40/chat,")
@@ -367,12 +355,12 @@ async def test_head_of_a_polling_request_counts_too() -> None:
         latest = max(before, asyncio.get_running_loop().time()) + cost  # it is counted from now on if all was paid
         assert before + cost <= connection.received.paid_at + 1e-6
         assert connection.received.paid_at <= latest
+        await request(port, "POST", target, b"1")
 
 
 async def test_answer_to_a_ping_that_waits_behind_too_much_is_no_timeout() -> None:
     """The pong is sent at once, behind 1 MB of which 900 kB wait for 4.5 s: fifteen times the timeout."""
-    server, handler, counted = paced(ping_interval=0.2, ping_timeout=0.3)
-    async with serving(handler) as port:
+    async with paced(ping_interval=0.2, ping_timeout=0.3) as (server, port, counted):
         ws = await join(port, "/chat")
         ws.send(*events(200))
         while len(counted) < 200:
@@ -383,9 +371,8 @@ async def test_answer_to_a_ping_that_waits_behind_too_much_is_no_timeout() -> No
         ws.http.close()
 
 
-async def test_who_sent_too_fast_and_is_gone_is_found_out_all_the_same() -> None:
-    server, handler, counted = paced(ping_interval=0.1, ping_timeout=0.2)
-    async with serving(handler) as port:
+async def test_client_that_sent_too_fast_and_is_gone_times_out() -> None:
+    async with paced(ping_interval=0.1, ping_timeout=0.2) as (server, port, counted):
         ws = await join(port, "/chat")
         ws.send(*events(40))
         await until(lambda: len(counted) == 40)
@@ -394,8 +381,7 @@ async def test_who_sent_too_fast_and_is_gone_is_found_out_all_the_same() -> None
 
 
 async def test_connection_that_is_not_read_may_be_closed() -> None:
-    server, handler, _counted = paced()
-    async with serving(handler) as port:
+    async with paced() as (server, port, _counted):
         ws = await join(port, "/chat")
         ws.send(*events(200))
         (connection,) = server.eio.sockets.values()
@@ -404,12 +390,10 @@ async def test_connection_that_is_not_read_may_be_closed() -> None:
         await soon(server.eio.disconnect())
         await soon(closing)
         assert not connection.received.is_rate_limited
-        await until(lambda: not leftovers(server))
 
 
 async def test_pings_of_a_websocket_count_even_on_an_upgrade_that_is_not_done() -> None:
-    server, handler, _counted = paced()
-    async with serving(handler) as port:
+    async with paced() as (server, port, _counted):
         target = await open_polling(port)
         ws = await Ws.open(port, target.replace("polling", "websocket"))
         ws.raw(client_frame(9, b"x" * 100) * 2000)
@@ -420,14 +404,13 @@ async def test_pings_of_a_websocket_count_even_on_an_upgrade_that_is_not_done() 
 
 
 async def test_upgrade_of_a_connection_whose_messages_wait_to_be_handled_goes_through() -> None:
-    server, handler, _counted = paced()
     may_go_on = asyncio.Event()
 
     async def wait(sid: str, _filling: str) -> None:
         await may_go_on.wait()
 
-    server.on("wait", wait, namespace="/chat")
-    async with serving(handler) as port:
+    async with paced() as (server, port, _counted):
+        server.on("wait", wait, namespace="/chat")
         target = await open_polling(port)
         await request(port, "POST", target, b"40/chat,")
         assert (await request(port, "GET", target)).status == 200
@@ -445,9 +428,7 @@ async def test_upgrade_of_a_connection_whose_messages_wait_to_be_handled_goes_th
 
 
 async def test_a_megabyte_of_empty_arrays_is_refused() -> None:
-    server, handler, _counted = paced()
-    async with serving(handler) as port:
+    async with paced() as (_server, port, _counted):
         ws = await join(port, "/chat")
         ws.raw(text(f'42/chat,["count",[{",".join(["[]"] * 30_000)}]]'))
         assert await ws.closed() == 1002
-        await until(lambda: not leftovers(server))

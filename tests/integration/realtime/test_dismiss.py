@@ -58,7 +58,7 @@ async def ends(ws: Ws) -> list[str | bytes]:
     return [*received, message]
 
 
-async def test_who_stays_is_told_disconnected_and_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_dismissed_client_is_told_disconnected_and_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     async with house(monkeypatch) as (server, port):
         ws = await join(port)
         await dismiss(server)
@@ -66,7 +66,7 @@ async def test_who_stays_is_told_disconnected_and_closed(monkeypatch: pytest.Mon
         await until(lambda: not leftovers(server))
 
 
-async def test_what_was_on_its_way_is_not_held_against_who_is_shown_out(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_dismissed_client_may_still_have_packets_on_their_way(monkeypatch: pytest.MonkeyPatch) -> None:
     async with house(monkeypatch) as (server, port):
         ws = await join(port)
         await dismiss(server)
@@ -112,7 +112,7 @@ async def test_a_client_that_reads_nothing_is_gone_all_the_same(monkeypatch: pyt
         ws.cut()
 
 
-async def test_who_joins_again_on_the_same_connection_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_client_that_joins_again_on_its_connection_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     async with house(monkeypatch) as (server, port):
         ws = await join(port)
         await dismiss(server)
@@ -124,7 +124,7 @@ async def test_who_joins_again_on_the_same_connection_stays(monkeypatch: pytest.
         assert await ws.receive() == "431[7]"
 
 
-async def test_who_is_gone_already_is_not_shown_out(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_client_that_has_left_is_not_dismissed(monkeypatch: pytest.MonkeyPatch) -> None:
     async with house(monkeypatch) as (server, port):
         ws = await join(port)
         ((sid, _),) = server.manager.get_participants("/", None)
@@ -135,7 +135,7 @@ async def test_who_is_gone_already_is_not_shown_out(monkeypatch: pytest.MonkeyPa
         assert not leftovers(server)
 
 
-async def test_who_is_shown_out_before_the_log_began_does_not_follow_it(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_client_dismissed_before_the_log_began_does_not_follow_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a connect handler sends holds the log back a moment, and the client is shown out in it."""
     async with house(monkeypatch, entries=3) as (server, port):
 

@@ -10,18 +10,7 @@ from typing import Any
 from chatio.realtime import RealtimeOptions, Server, create_server
 from chatio.realtime.engineio.drain import CLOSES_PER_SECOND, UNHEARD_SECONDS
 from chatio.realtime.engineio.payload import encode_message
-from tests.client.wire import (
-    SOCKET_IO,
-    Closed,
-    Http,
-    Ws,
-    join,
-    leftovers,
-    open_polling,
-    request,
-    serving,
-    until,
-)
+from tests.client.wire import SOCKET_IO, Closed, Http, Ws, join, leftovers, open_polling, request, serving, until
 
 SECONDS = 4.0
 ENTRY_BYTES = 50_000
@@ -106,7 +95,7 @@ def read_on(ws: Ws) -> None:
     ws.http.writer.transport.resume_reading()  # type: ignore[attr-defined]
 
 
-async def test_nobody_goes_before_having_what_was_accepted() -> None:
+async def test_client_leaves_after_all_that_was_accepted() -> None:
     async with house() as home:
         quick, slow = await join(home.port, "/chat"), await join(home.port, "/chat")
         read_slowly(slow)
@@ -121,7 +110,7 @@ async def test_nobody_goes_before_having_what_was_accepted() -> None:
         await leaving
 
 
-async def test_who_never_takes_it_does_not_hold_it_up_for_ever() -> None:
+async def test_client_that_reads_nothing_does_not_delay_the_end_for_ever() -> None:
     async with house() as home:
         deaf = await join(home.port, "/chat")
         read_slowly(deaf)
@@ -157,7 +146,7 @@ async def test_a_session_that_does_not_poll_is_waited_for_and_then_closed() -> N
         assert (await request(home.port, "GET", target)).status == 400
 
 
-async def test_who_asks_on_an_open_connection_after_the_port_was_closed_is_welcomed_and_drain_now() -> None:
+async def test_handshake_on_an_open_connection_after_the_port_was_closed_is_accepted_and_drained() -> None:
     async with house() as home:
         there = await join(home.port, "/chat")
         opened = [await Http.open(home.port) for _ in range(3)]
@@ -184,7 +173,7 @@ async def test_who_asks_on_an_open_connection_after_the_port_was_closed_is_welco
         opened[2].close()
 
 
-async def test_who_polls_may_use_the_same_connection_until_the_goodbye() -> None:
+async def test_polling_client_may_keep_its_connection_until_the_goodbye() -> None:
     async with house() as home:
         target = await open_polling(home.port, SOCKET_IO)
         await request(home.port, "POST", target, b"40/chat,")
@@ -221,7 +210,7 @@ async def test_they_go_spread_over_time_and_in_another_order_than_they_came() ->
         assert neighbours < 30  # of 59, were they to go as they came, or the other way round
 
 
-async def test_who_is_let_go_at_once_gets_what_was_said_a_moment_ago() -> None:
+async def test_client_that_is_drained_at_once_gets_the_last_message() -> None:
     async with house() as home:
         ws = await join(home.port, "/chat")
         home.say(1)
@@ -232,7 +221,7 @@ async def test_who_is_let_go_at_once_gets_what_was_said_a_moment_ago() -> None:
         await leaving
 
 
-async def test_who_is_let_go_without_waiting_goes_before_anybody_leaves() -> None:
+async def test_client_that_is_drained_at_once_leaves_before_the_others() -> None:
     async with house() as home:
         ws, other = await join(home.port, "/chat"), await join(home.port, "/chat")
         home.server.drain_now(home.sids[0], "/chat")

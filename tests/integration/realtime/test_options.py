@@ -13,18 +13,7 @@ from tornado.httputil import HTTPServerRequest
 from chatio.realtime import RealtimeOptions, create_server
 from chatio.realtime.websocket.frames import FrameReader
 from chatio.throttling.client_ip import parse_networks
-from tests.client.wire import (
-    ENGINE_IO,
-    SOCKET_IO,
-    Http,
-    Ws,
-    join,
-    leftovers,
-    open_ws,
-    request,
-    serving,
-    until,
-)
+from tests.client.wire import ENGINE_IO, SOCKET_IO, Http, Ws, join, leftovers, open_ws, request, serving, until
 from tests.conftest import ExpectedLogs
 from tests.integration.realtime.churn import churn, churn_server
 from tests.integration.realtime.engine import echoing
@@ -108,9 +97,7 @@ async def test_answers_are_not_stored_and_name_no_server() -> None:
     ],
 )
 @pytest.mark.parametrize("transport", ["polling", "websocket"])
-async def test_handlers_are_told_the_callers_true_address(
-    proxies: list[str], forwarded: str, address: str, transport: str
-) -> None:
+async def test_handlers_get_true_address(proxies: list[str], forwarded: str, address: str, transport: str) -> None:
     seen: list[str] = []
     server, handler = create_server(RealtimeOptions(trusted_proxies=parse_networks(proxies)))
     server.on("connect", lambda sid, environ: seen.append(environ["REMOTE_ADDR"]))

@@ -63,9 +63,7 @@ async def joined(port: int) -> Any:
         ('40/custom,{"token":"abc"}', "40/custom,", '42/custom,["auth",{"token":"abc"}]'),
     ],
 )
-async def test_connect_is_answered_with_a_sid_before_what_the_handler_sent(
-    sent: str, prefix: str, event: str
-) -> None:
+async def test_connect_is_answered_with_sid_before_what_handler_sent(sent: str, prefix: str, event: str) -> None:
     async with suite_server() as (_server, port):
         ws = await open_ws(port)
         ws.send(sent)
@@ -125,11 +123,7 @@ async def test_leaving_one_namespace_leaves_the_other() -> None:
         (['420["message-with-ack",1]'], ["430[1]"]),
         (
             ['452-["message",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]', b"123", b"456"],
-            [
-                '452-["message-back",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]',
-                b"123",
-                b"456",
-            ],
+            ['452-["message-back",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]', b"123", b"456"],
         ),
         (
             ['451-789["message-with-ack",{"_placeholder":true,"num":0}]', b"123"],

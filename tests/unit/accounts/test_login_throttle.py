@@ -79,9 +79,7 @@ def test_answers_to_an_unknown_address_do_not_depend_on_the_account(throttle: Lo
     assert 0 < answers[ACCOUNT].count(0) < 20
 
 
-def test_a_known_address_can_log_in_whatever_other_addresses_guess(
-    throttle: LoginThrottle,
-) -> None:
+def test_a_known_address_can_log_in_whatever_other_addresses_guess(throttle: LoginThrottle) -> None:
     log_in(throttle)
     assert checked(throttle) == 10
     log_in(throttle)
@@ -105,9 +103,7 @@ def test_another_account_does_not_make_an_address_known(throttle: LoginThrottle)
         log_in(throttle, address=STRANGER)
 
 
-def test_an_address_has_a_hundred_failures_in_an_hour_over_all_accounts(
-    throttle: LoginThrottle, clock: Clock
-) -> None:
+def test_address_has_hundred_failures_in_an_hour_over_all_accounts(throttle: LoginThrottle, clock: Clock) -> None:
     guesses = [fail(throttle, f"{number}@chat.test") for number in range(101)]
     assert guesses[:100] == [0] * 100
     assert guesses[100] == 36

@@ -49,11 +49,7 @@ async def test_the_same_password_has_another_hash_each_time(hasher: PasswordHash
 @pytest.mark.parametrize(
     "password",
     [
-        "pässwörd\U0001f600",
-        "\ud83d half a pair \udc00",
-        "nul \x00 inside",
-        " spaces around ",
-        "        ",
+        *("pässwörd\U0001f600", "\ud83d half a pair \udc00", "nul \x00 inside", " spaces around ", "        "),
         "\U0001f600" * 128,
     ],
 )
@@ -73,9 +69,7 @@ async def test_different_halves_of_pairs_are_different_passwords(hasher: Passwor
     assert not (await hasher.verify("?" * 8, stored)).matches
 
 
-async def test_a_hash_of_older_parameters_is_renewed_by_the_right_password(
-    hasher: PasswordHasher, make_hasher: MakeHasher
-) -> None:
+async def test_older_hash_is_renewed_by_its_password(hasher: PasswordHasher, make_hasher: MakeHasher) -> None:
     older = make_hasher(memory_kib=16, iterations=2)
     stored = await older.hash(PASSWORD)
     matches, renewed = await hasher.verify(PASSWORD, stored)
@@ -85,17 +79,13 @@ async def test_a_hash_of_older_parameters_is_renewed_by_the_right_password(
     assert await hasher.verify(PASSWORD, renewed) == (True, None)
 
 
-async def test_a_hash_of_older_parameters_is_not_renewed_by_a_wrong_password(
-    hasher: PasswordHasher, make_hasher: MakeHasher
-) -> None:
+async def test_older_hash_stays_for_a_wrong_password(hasher: PasswordHasher, make_hasher: MakeHasher) -> None:
     older = make_hasher(memory_kib=16, iterations=2)
     stored = await older.hash(PASSWORD)
     assert await hasher.verify("something else", stored) == (False, None)
 
 
-async def test_an_unknown_address_costs_a_verification_of_the_same_parameters(
-    hasher: PasswordHasher, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_unknown_address_is_verified_too(hasher: PasswordHasher, monkeypatch: pytest.MonkeyPatch) -> None:
     stored = await hasher.hash(PASSWORD)
     spy = Spy(monkeypatch, "verify_and_update")
     assert await hasher.verify(PASSWORD, stored) == (True, None)
@@ -104,16 +94,12 @@ async def test_an_unknown_address_costs_a_verification_of_the_same_parameters(
     assert known.rsplit("$", 2)[0] == unknown.rsplit("$", 2)[0]
 
 
-async def test_no_password_matches_an_unknown_address(
-    hasher: PasswordHasher, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_unknown_address_has_no_password(hasher: PasswordHasher, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(CryptContext, "verify_and_update", lambda *_: (True, "$renewed$"))
     assert await hasher.verify(PASSWORD, None) == (False, None)
 
 
-async def test_hashing_runs_on_threads_that_give_way_to_the_loop(
-    hasher: PasswordHasher, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_hashing_threads_yield_to_the_loop(hasher: PasswordHasher, monkeypatch: pytest.MonkeyPatch) -> None:
     hashing, verifying = Spy(monkeypatch, "hash"), Spy(monkeypatch, "verify_and_update")
     before = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
     await hasher.verify(PASSWORD, await hasher.hash(PASSWORD))
@@ -124,9 +110,7 @@ async def test_hashing_runs_on_threads_that_give_way_to_the_loop(
     assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == before
 
 
-async def test_hashing_works_on_a_system_that_forbids_to_set_the_niceness(
-    monkeypatch: pytest.MonkeyPatch, make_hasher: MakeHasher
-) -> None:
+async def test_hashing_works_without_niceness(monkeypatch: pytest.MonkeyPatch, make_hasher: MakeHasher) -> None:
     def forbid(*_: int) -> None:
         raise PermissionError  # what Linux answers to a process that already is nicer
 
@@ -135,9 +119,7 @@ async def test_hashing_works_on_a_system_that_forbids_to_set_the_niceness(
     assert (await hasher.verify(PASSWORD, await hasher.hash(PASSWORD))).matches
 
 
-async def test_as_many_threads_as_cores_hash_by_default(
-    monkeypatch: pytest.MonkeyPatch, make_hasher: MakeHasher
-) -> None:
+async def test_hashing_threads_are_the_cores(monkeypatch: pytest.MonkeyPatch, make_hasher: MakeHasher) -> None:
     """Each hash waits for all the others: with fewer threads none would end."""
     monkeypatch.setattr(os, "cpu_count", lambda: 3)
     hasher = make_hasher()
@@ -153,9 +135,7 @@ async def test_as_many_threads_as_cores_hash_by_default(
 
 
 # Tasks that `gather` starts all reach the queue in one tick of the event loop, before any hash is done.
-async def test_a_password_past_the_bound_is_overloaded_at_once_and_the_others_are_hashed(
-    make_hasher: MakeHasher,
-) -> None:
+async def test_password_past_bound_is_overloaded_at_once_and_others_are_hashed(make_hasher: MakeHasher) -> None:
     hasher = make_hasher(max_waiting=4, threads=2)
     stored = await hasher.hash(PASSWORD)
     work = [hasher.hash(PASSWORD), hasher.verify(PASSWORD, stored), hasher.verify(PASSWORD, None)]
@@ -167,7 +147,7 @@ async def test_a_password_past_the_bound_is_overloaded_at_once_and_the_others_ar
 
 
 @pytest.mark.parametrize(("threads", "waiting", "seconds"), [(1, 1, 1), (1, 20, 2), (1, 60, 4), (3, 60, 2)])
-async def test_an_overloaded_hasher_says_when_its_queue_will_be_shorter(
+async def test_overloaded_hasher_says_when_to_retry(
     threads: int, waiting: int, seconds: int, make_hasher: MakeHasher
 ) -> None:
     hasher = make_hasher(max_waiting=waiting, threads=threads)
@@ -184,9 +164,7 @@ async def test_a_hash_that_fails_no_longer_counts(make_hasher: MakeHasher) -> No
     assert await one_at_a_time.hash(PASSWORD)
 
 
-async def test_closing_waits_for_the_hash_that_runs_and_drops_those_that_wait(
-    monkeypatch: pytest.MonkeyPatch, make_hasher: MakeHasher
-) -> None:
+async def test_closing_drops_hashes_that_wait(monkeypatch: pytest.MonkeyPatch, make_hasher: MakeHasher) -> None:
     hasher = make_hasher(threads=1)
     started, go_on, finished = threading.Event(), threading.Event(), threading.Event()
     original = CryptContext.hash

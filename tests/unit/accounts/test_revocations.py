@@ -60,9 +60,7 @@ def test_a_token_without_an_id_is_revoked_with_those_that_are_not_younger(revoca
     assert not revocations.is_revoked("ada", "younger", 9_501.0)
 
 
-def test_a_token_without_an_id_that_lives_longer_than_ours_stays_revoked(
-    revocations: Revocations, clock: Clock
-) -> None:
+def test_token_without_an_id_that_outlives_ours_stays_revoked(revocations: Revocations, clock: Clock) -> None:
     revocations.revoke("ada", "", issued_at=9_500.0, expires_at=99_999.0, until=11_000.0)
     clock.now = 50_000.0
     revocations.require_capacity("zoe")
@@ -99,9 +97,7 @@ def test_an_entry_is_kept_until_its_last_token_has_expired(revocations: Revocati
     assert len(revocations) == 0
 
 
-def test_a_removed_moment_is_a_floor_for_tokens_that_live_longer_than_ours(
-    revocations: Revocations, clock: Clock
-) -> None:
+def test_removed_moment_is_a_floor_for_tokens_that_outlive_ours(revocations: Revocations, clock: Clock) -> None:
     revoke_all(revocations, before=10_000.0)
     clock.now += LIFE
     revocations.require_capacity("zoe")
@@ -153,7 +149,7 @@ def test_past_the_bound_a_new_user_is_overloaded_and_no_entry_is_removed(clock: 
     revocations.require_capacity("zoe")
 
 
-def test_users_who_passed_the_check_can_revoke_past_the_bound(clock: Clock) -> None:
+def test_users_that_passed_the_check_can_revoke_past_the_bound(clock: Clock) -> None:
     clock.now = 10_000.0
     revocations = Revocations(max_entries=1, clock=clock)
     revocations.require_capacity("ada")
@@ -166,9 +162,7 @@ def test_users_who_passed_the_check_can_revoke_past_the_bound(clock: Clock) -> N
 
 calls = st.lists(
     st.tuples(
-        st.sampled_from(["token", "all", "wait"]),
-        st.sampled_from(["ada", "eve", "zoe"]),
-        st.integers(0, 200),
+        st.sampled_from(["token", "all", "wait"]), st.sampled_from(["ada", "eve", "zoe"]), st.integers(0, 200)
     ),
     max_size=60,
 )
@@ -176,9 +170,7 @@ calls = st.lists(
 
 @bounded
 @given(calls)
-def test_no_revoked_token_becomes_valid_before_it_expires(
-    calls: list[tuple[str, str, int]],
-) -> None:
+def test_no_revoked_token_becomes_valid_before_it_expires(calls: list[tuple[str, str, int]]) -> None:
     """Compared with a model that removes nothing."""
     clock = Clock()
     clock.now = 10_000.0

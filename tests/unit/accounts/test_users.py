@@ -71,21 +71,8 @@ async def test_a_name_is_kept_without_the_space_around_it(registry: UserRegistry
 @pytest.mark.parametrize(
     "name",
     [
-        "",
-        "   ",
-        "x" * 65,
-        "A\x00da",
-        "A\nda",
-        "A\x7fda",
-        "A\x85da",
-        "A\ud83dda",
-        "A\u2028da",
-        "A\u2029da",
-        "A\u202eda",
-        "A\u2066da",
-        "\u200b",
-        "\u200d\ufe0f",
-        "\u0301",
+        *("", "   ", "x" * 65, "A\x00da", "A\nda", "A\x7fda", "A\x85da", "A\ud83dda", "A\u2028da", "A\u2029da"),
+        *("A\u202eda", "A\u2066da", "\u200b", "\u200d\ufe0f", "\u0301"),
     ],
 )
 async def test_a_name_that_cannot_be_shown_is_refused(registry: UserRegistry, name: str) -> None:
@@ -112,22 +99,9 @@ async def test_an_address_is_kept_as_it_was_written(registry: UserRegistry, writ
 @pytest.mark.parametrize(
     "email",
     [
-        "",
-        "ada",
-        "@chat.test",
-        "ada@",
-        "ada@@chat.test",
-        "ada@chat",
-        "ada@localhost",
-        "a da@chat.test",
-        "ada@ch at.test",
-        "ada@[127.0.0.1]",
-        '"ada"@chat.test',
-        "Ada <ada@chat.test>",
-        "ada@chat.test\x00",
-        "ada\ud83d@chat.test",
-        "ada@\ud83d.test",
-        "ada@-chat.test",
+        *("", "ada", "@chat.test", "ada@", "ada@@chat.test", "ada@chat", "ada@localhost", "a da@chat.test"),
+        *("ada@ch at.test", "ada@[127.0.0.1]", '"ada"@chat.test', "Ada <ada@chat.test>", "ada@chat.test\x00"),
+        *("ada\ud83d@chat.test", "ada@\ud83d.test", "ada@-chat.test"),
         f"ada@{'x' * 300}.test",
         f"ada@{'x.' * 2000}test",
     ],
@@ -163,9 +137,7 @@ async def test_an_address_is_used_once_whatever_its_case(registry: UserRegistry,
 
 async def test_of_two_registrations_at_once_one_succeeds_and_one_raises(registry: UserRegistry) -> None:
     outcomes = await asyncio.gather(
-        registry.register(*ADA),
-        registry.register("Eve", "ADA@chat.test", PASSWORD),
-        return_exceptions=True,
+        registry.register(*ADA), registry.register("Eve", "ADA@chat.test", PASSWORD), return_exceptions=True
     )
     taken = [outcome for outcome in outcomes if isinstance(outcome, User)]
     assert [type(outcome) for outcome in outcomes if outcome not in taken] == [EmailAlreadyUsed]
@@ -211,9 +183,7 @@ async def test_the_right_password_logs_in_in_any_case_of_the_address(registry: U
         ("eve@chat.test", "x" * 16_000),
     ],
 )
-async def test_all_wrong_credentials_raise_the_same_error(
-    registry: UserRegistry, credentials: tuple[str, str]
-) -> None:
+async def test_wrong_credentials_raise_one_error(registry: UserRegistry, credentials: tuple[str, str]) -> None:
     await registry.register(*ADA)
     with pytest.raises(BadCredentials) as caught:
         await registry.authenticate(*credentials)
@@ -256,9 +226,7 @@ async def test_empty_credentials_are_invalid(
     assert [error.field for error in caught.value.errors] == fields
 
 
-async def test_a_hash_of_older_parameters_is_renewed_at_a_login(
-    hasher: PasswordHasher, make_hasher: MakeHasher
-) -> None:
+async def test_hash_of_old_parameters_is_renewed_at_login(hasher: PasswordHasher, make_hasher: MakeHasher) -> None:
     store = MemoryUserStore()
     older = make_hasher(memory_kib=16, iterations=2)
     user = await UserRegistry(store, older).register(*ADA)

@@ -176,13 +176,7 @@ def test_offsets_of_a_later_log_differ_and_sort_after_those_of_an_earlier() -> N
         "",
         "b",
         "000000000c",  # after the head
-        "-000000001",
-        "+000000001",
-        "00000000 1",
-        "000000000A",
-        "000000000B",
-        "0000_00001",
-        "000000001\n",
+        *("-000000001", "+000000001", "00000000 1", "000000000A", "000000000B", "0000_00001", "000000001\n"),
         "\u0660" * 9 + "\u0661",
     ],
 )
@@ -247,12 +241,7 @@ class Model:
 
 
 @settings(database=None)
-@given(
-    st.lists(MESSAGES, max_size=25),
-    st.lists(READINGS, max_size=5),
-    st.integers(1, 8),
-    st.integers(1, 12_000),
-)
+@given(st.lists(MESSAGES, max_size=25), st.lists(READINGS, max_size=5), st.integers(1, 8), st.integers(1, 12_000))
 def test_the_log_does_what_a_list_does(
     messages: list[Message], readings: list[tuple[int, int | None]], max_messages: int, max_bytes: int
 ) -> None:

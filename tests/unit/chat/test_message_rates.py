@@ -33,9 +33,7 @@ def test_a_user_is_limited_over_all_connections(limits: MessageRateLimits, clock
     assert accepted(limits, "d", "eve") == 60
 
 
-def test_a_message_that_the_user_may_not_send_does_not_count_for_the_connection(
-    limits: MessageRateLimits, clock: Clock
-) -> None:
+def test_message_refused_to_the_user_counts_for_no_connection(limits: MessageRateLimits, clock: Clock) -> None:
     for sid in ("a", "b"):
         accepted(limits, sid)
     for _ in range(60):
@@ -57,17 +55,13 @@ def test_messages_and_other_events_are_counted_apart(limits: MessageRateLimits) 
     assert accepted(limits, "b") == 60
 
 
-def test_past_three_hundred_limited_events_at_once_a_connection_must_be_closed(
-    limits: MessageRateLimits, clock: Clock
-) -> None:
+def test_past_300_limited_events_at_once_a_connection_is_closed(limits: MessageRateLimits, clock: Clock) -> None:
     assert not any(limits.count_limited("a", "ada") for _ in range(300))
     clock.now += 10
     assert [limits.count_limited("a", "ada") for _ in range(11)] == [False] * 10 + [True]
 
 
-def test_a_flood_silences_its_user_for_a_minute_in_which_limited_events_weigh_ten(
-    limits: MessageRateLimits, clock: Clock
-) -> None:
+def test_flood_silences_its_user_and_limited_events_weigh_ten(limits: MessageRateLimits, clock: Clock) -> None:
     while not limits.count_limited("a", "ada"):
         pass
     assert limits.message("new", "ada") == pytest.approx(60)

@@ -110,15 +110,7 @@ def test_an_id_that_fits_is_kept(candidate: str) -> None:
 @pytest.mark.parametrize(
     "candidate",
     [
-        "",
-        "x" * 65,
-        "a\x00b",
-        "a\nb",
-        "\x7f",
-        "\x85",
-        "\ud83d",
-        "a\u200bb",
-        "a\u202eb",
+        *("", "x" * 65, "a\x00b", "a\nb", "\x7f", "\x85", "\ud83d", "a\u200bb", "a\u202eb"),
         None,
         7,
         0,

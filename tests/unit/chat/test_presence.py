@@ -33,7 +33,7 @@ def test_a_change_is_taken_once() -> None:
     assert presence.take_change() == Change(0, [], [ANN], 0)
 
 
-def test_a_user_who_is_back_before_the_change_is_taken_is_no_change() -> None:
+def test_user_that_is_back_before_the_change_is_taken_is_no_change() -> None:
     presence = Presence()
     presence.connected(ANN)
     presence.take_change()

@@ -29,9 +29,7 @@ def load_from(files: dict[str, str | Exception], **texts: str) -> Settings:
     ],
     ids=["settings", "setting and file", "files", "file and setting"],
 )
-def test_both_keys_are_read_from_their_settings_or_files(
-    files: dict[str, str | Exception], texts: dict[str, str]
-) -> None:
+def test_keys_are_read_from_settings_or_files(files: dict[str, str | Exception], texts: dict[str, str]) -> None:
     settings = load_from(files, **texts)
     assert (settings.jwt_secret_key, settings.jwt_secret_key_previous) == (KEY, BEFORE)
 
@@ -75,9 +73,7 @@ def test_an_empty_file_of_the_previous_key_means_that_there_is_none(content: str
         ({}, {"_PREVIOUS": BEFORE}, "JWT_SECRET_KEY_PREVIOUS: needs JWT_SECRET_KEY to be set"),
     ],
 )
-def test_a_problem_of_the_previous_key_does_not_quote_it(
-    files: dict[str, str | Exception], texts: dict[str, str], problem: str
-) -> None:
+def test_problem_quotes_no_key(files: dict[str, str | Exception], texts: dict[str, str], problem: str) -> None:
     with pytest.raises(InvalidSettings) as caught:
         load_from(files, **texts)
     assert caught.value.problems == [problem]

@@ -73,11 +73,7 @@ class Rest:
     """A server put together as `handlers.application` does, with hashes that cost next to nothing."""
 
     def __init__(
-        self,
-        *,
-        hash_queue_max: int = 256,
-        origins: tuple[str, ...] = (ORIGIN,),
-        load: Load | None = None,
+        self, *, hash_queue_max: int = 256, origins: tuple[str, ...] = (ORIGIN,), load: Load | None = None
     ) -> None:
         self.hasher = PasswordHasher(max_waiting=hash_queue_max, memory_kib=8, iterations=1)
         self.registry = UserRegistry(MemoryUserStore(), self.hasher)
@@ -176,6 +172,11 @@ class Rest:
 
     async def register(self, name: str = "Ada", email: str = "ada@chat.test", password: str = PASSWORD) -> Answer:
         return await self.call("POST", "/register", {"name": name, "email": email, "password": password})
+
+    async def sign_up(self, name: str = "Ada", email: str = "ada@chat.test") -> str:
+        """A token of a new user."""
+        await self.register(name, email)
+        return await self.token(email)
 
     async def token(self, email: str = "ada@chat.test", password: str = PASSWORD) -> str:
         answer = await self.call("POST", "/login", {"email": email, "password": password})

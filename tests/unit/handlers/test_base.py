@@ -37,6 +37,30 @@ def assert_too_large(answer: Answer) -> None:
     assert answer.header("access-control-allow-origin") == ORIGIN
 
 
+def listen(rest: Rest, handler: type[BaseHandler]) -> None:
+    """Listen with `handler` alone, at /."""
+    rest.listen(Application([(r"/", handler, {"services": rest.services})], log_function=lambda _: None))
+
+
+async def answer_to_failure(rest: Rest, error: Exception) -> Answer:
+    """How a GET is answered whose handler raises `error`."""
+
+    class Failing(BaseHandler):
+        @public
+        async def get(self) -> None:
+            raise error
+
+    listen(rest, Failing)
+    return await rest.call("GET", "/?secret")
+
+
+async def expect(rest: Rest, size: int) -> Connection:
+    """A connection whose client waits for permission to send a body of `size` bytes."""
+    connection = await rest.connect()
+    await connection.send(request("POST", "/register", Content_Length=str(size), Expect="100-continue"))
+    return connection
+
+
 async def assert_serves_another(connection: Connection) -> None:
     await connection.send(request("GET", "/user"))
     assert (await connection.receive()).status == 401
@@ -51,18 +75,30 @@ async def test_a_body_of_16_kib_is_taken_and_one_byte_more_is_not(rest: Rest) ->
     assert_too_large(await rest.call("POST", "/register", padded(MAX_BODY_BYTES + 1)))
 
 
-@pytest.mark.parametrize("size", [MAX_BODY_BYTES + 1, 200_000, MAX_DISCARDED_BYTES])
-async def test_a_body_that_is_too_large_is_read_so_that_its_sender_sees_the_413(rest: Rest, size: int) -> None:
+@pytest.mark.parametrize(
+    "sent",
+    [
+        *(request("POST", "/register", padded(n)) for n in (MAX_BODY_BYTES + 1, 200_000, MAX_DISCARDED_BYTES)),
+        CHUNKED_HEAD + chunk(padded(MAX_BODY_BYTES)) + chunk(b" ") + b"0\r\n\r\n",
+    ],
+)
+async def test_body_that_is_too_large_is_read_so_that_its_sender_sees_the_413(rest: Rest, sent: bytes) -> None:
     async with await rest.connect() as connection:
-        await connection.send(request("POST", "/register", padded(size)))
+        await connection.send(sent)
         assert_too_large(await connection.receive())
         await assert_serves_another(connection)
 
 
-@pytest.mark.parametrize("size", [MAX_DISCARDED_BYTES + 1, 2**40, 10**30])
-async def test_a_body_announced_far_too_large_is_not_waited_for(rest: Rest, size: int) -> None:
+@pytest.mark.parametrize(
+    "sent",
+    [
+        *(request("POST", "/register", Content_Length=str(n)) for n in (MAX_DISCARDED_BYTES + 1, 2**40, 10**30)),
+        CHUNKED_HEAD + chunk(b" " * MAX_DISCARDED_BYTES) + b"1\r\n ",  # and never ends
+    ],
+)
+async def test_body_that_is_far_too_large_is_not_waited_for(rest: Rest, sent: bytes) -> None:
     async with await rest.connect() as connection:
-        await connection.send(request("POST", "/register", Content_Length=str(size)))
+        await connection.send(sent)
         assert_too_large(await connection.receive())
         assert await connection.ends()
 
@@ -73,20 +109,6 @@ async def test_a_chunked_body_is_taken(rest: Rest) -> None:
     async with await rest.connect() as connection:
         await connection.send(CHUNKED_HEAD + pieces + b"0\r\n\r\n")
         assert (await connection.receive()).status == 201
-
-
-async def test_a_chunked_body_one_byte_too_large_is_answered_at_its_end(rest: Rest) -> None:
-    async with await rest.connect() as connection:
-        await connection.send(CHUNKED_HEAD + chunk(padded(MAX_BODY_BYTES)) + chunk(b" ") + b"0\r\n\r\n")
-        assert_too_large(await connection.receive())
-        await assert_serves_another(connection)
-
-
-async def test_a_chunked_body_that_never_ends_is_cut_off(rest: Rest) -> None:
-    async with await rest.connect() as connection:
-        await connection.send(CHUNKED_HEAD + chunk(b" " * MAX_DISCARDED_BYTES) + b"1\r\n ")
-        assert_too_large(await connection.receive())
-        assert await connection.ends()
 
 
 async def test_no_more_than_the_limit_is_held_of_a_body_that_is_too_large(rest: Rest) -> None:
@@ -101,7 +123,7 @@ async def test_no_more_than_the_limit_is_held_of_a_body_that_is_too_large(rest: 
         async def post(self) -> None:
             self.answer(200, {})
 
-    rest.listen(endpoint(rest, Watched))
+    listen(rest, Watched)
     await rest.call("POST", "/", b"x" * MAX_DISCARDED_BYTES)
     assert len(held) > 1
     assert max(held) <= MAX_BODY_BYTES
@@ -112,19 +134,15 @@ async def test_no_more_than_the_limit_is_held_of_a_body_that_is_too_large(rest: 
 
 async def test_a_client_that_expects_100_is_told_to_continue(rest: Rest) -> None:
     body = json.dumps(ADA).encode()
-    async with await rest.connect() as connection:
-        await connection.send(request("POST", "/register", Content_Length=str(len(body)), Expect="100-continue"))
+    async with await expect(rest, len(body)) as connection:
         assert (await connection.receive()).status == 100
         await connection.send(body)
         assert (await connection.receive()).status == 201
 
 
 @pytest.mark.parametrize("size", [MAX_BODY_BYTES + 1, MAX_DISCARDED_BYTES, MAX_DISCARDED_BYTES + 1])
-async def test_a_client_that_expects_100_is_told_not_to_send_a_body_that_is_too_large(
-    rest: Rest, size: int
-) -> None:
-    async with await rest.connect() as connection:
-        await connection.send(request("POST", "/register", Content_Length=str(size), Expect="100-continue"))
+async def test_client_that_expects_100_is_told_not_to_send_a_body_that_is_too_large(rest: Rest, size: int) -> None:
+    async with await expect(rest, size) as connection:
         assert_too_large(await connection.receive())
         assert await connection.ends()
 
@@ -135,30 +153,12 @@ async def test_a_client_that_expects_100_is_told_not_to_send_a_body_that_is_too_
 @pytest.mark.parametrize(
     "body",
     [
-        b"",
-        b" ",
-        b"{",
-        b"}",
-        b"{}{}",
-        b"{'name': 'Ada'}",
-        b'{"name": "Ada",}',
-        b'{"name": NaN}',
-        b'{"name": "A\nda"}',
-        b'{"name": "\xff"}',
-        b'{"name": "\\ud800"}',
-        b'{"name": 1e999}',
-        b"\xef\xbb\xbf{}",
-        b"\x00",
-        b"\xff\xfe{\x00}\x00",
-        b"name=Ada&email=ada%40chat.test&password=12345678",
+        *(b"", b" ", b"{", b"}", b"{}{}", b"{'name': 'Ada'}", b'{"name": "Ada",}', b'{"name": NaN}'),
+        *(b'{"name": "A\nda"}', b'{"name": "\xff"}', b'{"name": "\\ud800"}', b'{"name": 1e999}'),
+        *(b"\xef\xbb\xbf{}", b"\x00", b"\xff\xfe{\x00}\x00", b"name=Ada&email=ada%40chat.test&password=12345678"),
         b"[" * MAX_BODY_BYTES,
         b"[" * (MAX_BODY_BYTES // 2) + b"]" * (MAX_BODY_BYTES // 2),
-        b'{"name": ' + b"9" * 10_000 + b"}{",
-        b"null",
-        b"7",
-        b'"text"',
-        b"[]",
-        b"true",
+        *(b'{"name": ' + b"9" * 10_000 + b"}{", b"null", b"7", b'"text"', b"[]", b"true"),
     ],
 )
 @pytest.mark.parametrize("path", ["/register", "/login"])
@@ -217,7 +217,7 @@ async def test_a_good_answer_is_sent_whole_to_a_client_with_a_cache(rest: Rest) 
         async def get(self) -> None:
             self.answer(200, {"good": True})
 
-    rest.listen(endpoint(rest, Good))
+    listen(rest, Good)
     answer = await rest.call("GET", "/", If_None_Match="*")
     assert (answer.status, answer.json, answer.header("etag")) == (200, {"good": True}, None)
 
@@ -225,22 +225,9 @@ async def test_a_good_answer_is_sent_whole_to_a_client_with_a_cache(rest: Rest) 
 # --- failures
 
 
-def endpoint(rest: Rest, handler: type[BaseHandler]) -> Application:
-    """`handler` alone, at /."""
-    return Application([(r"/", handler, {"services": rest.services})], log_function=lambda _: None)
-
-
-async def test_an_unforeseen_failure_answers_a_fixed_text_and_a_reference_that_the_log_bears(
-    rest: Rest, logs: ExpectedLogs
-) -> None:
-    class Broken(BaseHandler):
-        @public
-        async def get(self) -> None:
-            raise RuntimeError("hunter2 in /home/somebody")
-
-    rest.listen(endpoint(rest, Broken))
+async def test_unforeseen_failure_answers_the_reference_of_its_log_record(rest: Rest, logs: ExpectedLogs) -> None:
     logs.expect(r"^answering GET failed: RuntimeError at \S+test_base:\d+ get \(reference [0-9a-f]{12}\)$")
-    answer = await rest.call("GET", "/")
+    answer = await answer_to_failure(rest, RuntimeError("hunter2 in /home/ada"))
     assert answer.status == 500
     assert answer.json == {"message": "Internal server error", "reference": answer.json["reference"]}
     assert answer.header("access-control-allow-origin") == ORIGIN
@@ -260,25 +247,17 @@ async def test_failures_of_different_places_have_references_of_their_own(rest: R
                 raise KeyError
             raise KeyError
 
-    rest.listen(endpoint(rest, Broken))
+    listen(rest, Broken)
     logs.expect("^answering POST failed: KeyError at [^ ]+test_base:[0-9]+ prepare ")
     answers = [await rest.call("POST", path, {}) for path in ("/", "/?x")]
     assert len({answer.json["reference"] for answer in answers}) == 2
 
 
-async def test_a_rate_limited_request_is_one_line_with_its_reason(
-    rest: Rest, caplog: pytest.LogCaptureFixture
-) -> None:
-    class LoadShedding(BaseHandler):
-        @public
-        async def get(self) -> None:
-            raise RateLimited(retry_after_seconds=7)
-
+async def test_rate_limited_request_is_one_line_with_reason(rest: Rest, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "chatio.http")
-    rest.listen(endpoint(rest, LoadShedding))
-    assert (await rest.call("GET", "/?secret")).status == 429
+    assert (await answer_to_failure(rest, RateLimited(retry_after_seconds=7))).status == 429
     (record,) = caplog.records
-    assert record.getMessage() == "Rate limited: request to loadshedding from 127.0.0.1 was refused"
+    assert record.getMessage() == "Rate limited: request to failing from 127.0.0.1 was refused"
     assert vars(record).items() >= {"event": "request_refused", "reason": "rate_limited"}.items()
 
 
@@ -288,36 +267,22 @@ async def test_a_request_that_a_stopping_server_gives_up_is_asked_again_later(re
         async def get(self) -> None:
             self.send_error(500)  # what Tornado does when its task is cancelled
 
-    rest.listen(endpoint(rest, Failing))
+    listen(rest, Failing)
     answer = await rest.call("GET", "/")
     assert (answer.status, answer.header("retry-after")) == (503, "2")
 
 
 async def test_tornados_own_failures_are_as_unforeseen_as_any(rest: Rest, logs: ExpectedLogs) -> None:
-    class Failing(BaseHandler):
-        @public
-        async def get(self) -> None:
-            raise HTTPError(503, "hunter2")
-
-    rest.listen(endpoint(rest, Failing))
     logs.expect("^answering GET failed: HTTPError at [^ ]+test_base:[0-9]+ get ")
-    answer = await rest.call("GET", "/")
+    answer = await answer_to_failure(rest, HTTPError(503, "hunter2"))
     assert (answer.status, answer.json["message"]) == (500, "Internal server error")
 
 
 @pytest.mark.parametrize(
     ("status", "answered"), [(400, 400), (403, 400), (404, 404), (405, 405), (418, 400), (499, 400)]
 )
-async def test_tornados_own_client_errors_are_answered_in_our_words(
-    rest: Rest, status: int, answered: int
-) -> None:
-    class Refusing(BaseHandler):
-        @public
-        async def get(self) -> None:
-            raise HTTPError(status, "hunter2", reason="hunter2")
-
-    rest.listen(endpoint(rest, Refusing))
-    answer = await rest.call("GET", "/")
+async def test_client_error_of_tornado_is_answered_in_our_words(rest: Rest, status: int, answered: int) -> None:
+    answer = await answer_to_failure(rest, HTTPError(status, "hunter2", reason="hunter2"))
     assert answer.status == answered
     assert "hunter2" not in answer.body.decode()
     if answered == 400:
@@ -332,7 +297,7 @@ async def test_a_foreseen_failure_is_no_log_record_and_loses_what_was_set_before
             self.write("half an answer")
             raise InvalidInput(FieldError("name", "No."))
 
-    rest.listen(endpoint(rest, Invalid))
+    listen(rest, Invalid)
     answer = await rest.call("GET", "/")
     assert (answer.status, answer.json["errors"]) == (400, [{"field": "name", "message": "No."}])
     assert answer.header("x-half-done") is None
@@ -347,7 +312,7 @@ async def test_a_body_is_taken_as_any_struct_by_the_names_on_the_wire(rest: Rest
         async def post(self) -> None:
             self.answer(200, {"text": self.body_as(Renamed).text})
 
-    rest.listen(endpoint(rest, Taking))
+    listen(rest, Taking)
     assert (await rest.call("POST", "/", {"longText": "x"})).json == {"text": "x"}
     assert (await rest.call("POST", "/", {"text": "x"})).json["errors"][0]["field"] == "longText"
 
@@ -363,9 +328,9 @@ async def idle_already(requests: InFlightRequests) -> bool:
     return done
 
 
-async def test_requests_are_in_flight_until_the_last_is_answered(rest: Rest) -> None:
-    begun: list[asyncio.Event] = [asyncio.Event(), asyncio.Event()]
-    answer_now: list[asyncio.Event] = [asyncio.Event(), asyncio.Event()]
+def listen_and_wait(rest: Rest) -> tuple[list[asyncio.Event], list[asyncio.Event]]:
+    """For the requests 0 and 1: an event of its beginning, and one that it waits for before it is answered."""
+    begun, answer_now = [asyncio.Event(), asyncio.Event()], [asyncio.Event(), asyncio.Event()]
 
     class Waiting(BaseHandler):
         @public
@@ -375,7 +340,12 @@ async def test_requests_are_in_flight_until_the_last_is_answered(rest: Rest) -> 
             await answer_now[number].wait()
             self.answer(200, {})
 
-    rest.listen(endpoint(rest, Waiting))
+    listen(rest, Waiting)
+    return begun, answer_now
+
+
+async def test_requests_are_in_flight_until_the_last_is_answered(rest: Rest) -> None:
+    begun, answer_now = listen_and_wait(rest)
     assert await idle_already(rest.requests)
     calls = [asyncio.ensure_future(rest.call("GET", "/", Number=str(number))) for number in range(2)]
     for event in begun:
@@ -388,8 +358,7 @@ async def test_requests_are_in_flight_until_the_last_is_answered(rest: Rest) -> 
 
 
 async def test_a_request_whose_client_leaves_in_the_middle_of_a_body_is_in_flight_no_more(rest: Rest) -> None:
-    async with await rest.connect() as connection:
-        await connection.send(request("POST", "/register", Content_Length="100", Expect="100-continue"))
+    async with await expect(rest, 100) as connection:
         assert (await connection.receive()).status == 100
         await connection.send(b"{")
         assert not await idle_already(rest.requests)
@@ -397,21 +366,13 @@ async def test_a_request_whose_client_leaves_in_the_middle_of_a_body_is_in_fligh
 
 
 async def test_a_request_whose_client_leaves_before_the_answer_is_in_flight_no_more(rest: Rest) -> None:
-    begun, answer_now = asyncio.Event(), asyncio.Event()
-
-    class Waiting(BaseHandler):
-        @public
-        async def get(self) -> None:
-            begun.set()
-            await answer_now.wait()
-
-    rest.listen(endpoint(rest, Waiting))
+    begun, answer_now = listen_and_wait(rest)
     async with await rest.connect() as connection:
-        await connection.send(request("GET", "/"))
-        await asyncio.wait_for(begun.wait(), PATIENCE_SECONDS)
+        await connection.send(request("GET", "/", Number="0"))
+        await asyncio.wait_for(begun[0].wait(), PATIENCE_SECONDS)
         assert not await idle_already(rest.requests)
     await asyncio.wait_for(rest.requests.wait_idle(), PATIENCE_SECONDS)
-    answer_now.set()
+    answer_now[0].set()
 
 
 @pytest.mark.parametrize(

@@ -72,9 +72,7 @@ async def test_options_answers_204_with_the_methods_on_every_path(rest: Rest, pa
         ("OPTIONS", "/user", None, 204),
     ],
 )
-async def test_every_answer_says_who_may_read_it(
-    rest: Rest, method: str, path: str, body: object, status: int
-) -> None:
+async def test_answer_names_its_origin(rest: Rest, method: str, path: str, body: object, status: int) -> None:
     answer = await rest.call(method, path, body)
     assert answer.status == status
     assert answer.header("access-control-allow-origin") == ORIGIN

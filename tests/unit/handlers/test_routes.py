@@ -31,7 +31,7 @@ def test_every_endpoint_of_the_product_has_a_guard() -> None:
     "handler", [RegisterHandler, LoginHandler, LogoutHandler, PasswordHandler, UserHandler, NotFoundHandler]
 )
 @pytest.mark.parametrize("method", ["get", "head", "post", "put", "patch", "delete"])
-def test_a_method_without_a_guard_stops_the_start(
+def test_unguarded_method_stops_the_start(
     monkeypatch: pytest.MonkeyPatch, handler: type[BaseHandler], method: str
 ) -> None:
     monkeypatch.setattr(handler, method, unguarded)

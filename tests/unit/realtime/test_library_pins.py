@@ -51,9 +51,7 @@ def test_version_is_the_one_that_was_read(name: str, version: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("owner", "name", "arguments"),
-    SIGNATURES,
-    ids=[f"{owner.__name__}.{name}" for owner, name, _ in SIGNATURES],
+    ("owner", "name", "arguments"), SIGNATURES, ids=[f"{owner.__name__}.{name}" for owner, name, _ in SIGNATURES]
 )
 def test_signature_is_the_one_that_is_leaned_on(owner: Any, name: str, arguments: list[str]) -> None:
     method = getattr(owner, name, None)

@@ -86,9 +86,7 @@ async def given_up(request: Request) -> None:
         await asyncio.sleep(0.001)
 
 
-async def test_while_the_port_is_handed_over_each_body_has_a_second_of_its_own(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_while_port_is_handed_over_each_body_has_second_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("chatio.server.in_flight.LATE_BODY_SECONDS", 0.05)
     lifecycle = Lifecycle()
     requests = InFlightRequests(lifecycle)

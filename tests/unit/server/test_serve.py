@@ -4,7 +4,8 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 
 import pytest
 from tornado.httpserver import HTTPServer
@@ -87,6 +88,8 @@ class Leaving:
 class Server:
     """`serve` as a task, with one endpoint that answers when it is told to."""
 
+    connections = 7
+
     def __init__(self, rest: Rest, told: Told, host: str = "127.0.0.1", grace_seconds: float = 30.0) -> None:
         self.happened: list[str] = []
         self.all_gone = asyncio.Event()
@@ -121,10 +124,6 @@ class Server:
             )
         )
 
-    @property
-    def connections(self) -> int:
-        return 7
-
     async def shut_down(self, seconds: float, handover: Handover | None = None) -> None:
         """What the chat does when it is told to."""
         assert seconds < self._grace_seconds
@@ -137,21 +136,31 @@ class Server:
         self._rest.port = int(line.rpartition(":")[2])
         return line
 
-    async def stopped(self) -> None:
+    async def stopped(self, number: signal.Signals | None = None) -> None:
+        """Wait for the end of `serve`, after sending the signal to this process."""
+        if number is not None:
+            os.kill(os.getpid(), number)
         await asyncio.wait_for(self.serving, PATIENCE_SECONDS)
 
 
+@asynccontextmanager
+async def request_under_way(server: Server, rest: Rest) -> AsyncIterator[Connection]:
+    """A connection whose request the server has begun to answer."""
+    await server.listening()
+    async with await rest.connect() as connection:
+        await connection.send(request("GET", "/"))
+        await asyncio.wait_for(server.begun.wait(), PATIENCE_SECONDS)
+        yield connection
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_a_signal_ends_it_in_order_and_every_step_is_one_line(
-    rest: Rest, told: Told, number: signal.Signals
-) -> None:
+async def test_signal_ends_it_and_each_step_is_one_line(rest: Rest, told: Told, number: signal.Signals) -> None:
     server = Server(rest, told)
     line = await server.listening()
     assert line == f"Chat.io is listening on http://127.0.0.1:{rest.port}"
     server.answer_now.set()
     assert (await rest.call("GET", "/")).status == 200
-    os.kill(os.getpid(), number)
-    await server.stopped()
+    await server.stopped(number)
     assert server.happened == ["answered", "gone"]
     assert told.lines == [line, STOPPING, "Stopped"]
     with pytest.raises(ConnectionRefusedError):
@@ -160,10 +169,7 @@ async def test_a_signal_ends_it_in_order_and_every_step_is_one_line(
 
 async def test_requests_in_flight_finish_and_new_ones_are_answered_503(rest: Rest, told: Told) -> None:
     server = Server(rest, told)
-    await server.listening()
-    async with await rest.connect() as connection, await rest.connect() as kept_alive:
-        await connection.send(request("GET", "/"))
-        await asyncio.wait_for(server.begun.wait(), PATIENCE_SECONDS)
+    async with request_under_way(server, rest) as connection, await rest.connect() as kept_alive:
         os.kill(os.getpid(), signal.SIGTERM)
         await told.line("Draining")
         for refused in (await rest.call("GET", "/"), await late(kept_alive)):
@@ -183,15 +189,10 @@ async def late(connection: Connection) -> Answer:
     return await connection.receive()
 
 
-async def test_what_does_not_finish_in_time_is_answered_503_and_told(
-    rest: Rest, told: Told, logs: ExpectedLogs
-) -> None:
+async def test_request_that_does_not_finish_is_answered_503(rest: Rest, told: Told, logs: ExpectedLogs) -> None:
     logs.expect("^Some requests did not finish within")
     server = Server(rest, told, grace_seconds=1)
-    await server.listening()
-    async with await rest.connect() as connection:
-        await connection.send(request("GET", "/"))
-        await asyncio.wait_for(server.begun.wait(), PATIENCE_SECONDS)
+    async with request_under_way(server, rest) as connection:
         os.kill(os.getpid(), signal.SIGTERM)
         answer = await connection.receive()
         assert (answer.status, answer.header("connection")) == (503, "close")
@@ -204,10 +205,7 @@ async def test_what_does_not_finish_in_time_is_answered_503_and_told(
 async def test_a_second_signal_cuts_it_short_and_says_what_is_skipped(rest: Rest, told: Told) -> None:
     server = Server(rest, told)
     server.all_gone.clear()
-    await server.listening()
-    async with await rest.connect() as connection:
-        await connection.send(request("GET", "/"))
-        await asyncio.wait_for(server.begun.wait(), PATIENCE_SECONDS)
+    async with request_under_way(server, rest) as connection:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGINT):
             os.kill(os.getpid(), number)
         await server.stopped()
@@ -222,9 +220,7 @@ async def test_a_second_signal_cuts_it_short_and_says_what_is_skipped(rest: Rest
     [b"", b"GET / HTTP/1.1\r\nHost: a\r\nX-", b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{"],
     ids=["nothing", "half a head", "half a body"],
 )
-async def test_a_request_that_never_ends_ends(
-    rest: Rest, told: Told, monkeypatch: pytest.MonkeyPatch, begun: bytes
-) -> None:
+async def test_endless_request_ends(rest: Rest, told: Told, monkeypatch: pytest.MonkeyPatch, begun: bytes) -> None:
     monkeypatch.setitem(HTTP_SERVER_OPTIONS, "body_timeout", 0.1)
     monkeypatch.setitem(HTTP_SERVER_OPTIONS, "idle_connection_timeout", 0.1)
     server = Server(rest, told)
@@ -232,15 +228,13 @@ async def test_a_request_that_never_ends_ends(
     async with await rest.connect() as connection:
         await connection.send(begun)
         assert await connection.ends()
-    os.kill(os.getpid(), signal.SIGTERM)
-    await server.stopped()
+    await server.stopped(signal.SIGTERM)
 
 
 async def test_signals_after_the_shutdown_change_nothing(rest: Rest, told: Told) -> None:
     server = Server(rest, told)
     await server.listening()
-    os.kill(os.getpid(), signal.SIGTERM)
-    await server.stopped()
+    await server.stopped(signal.SIGTERM)
     for number in (signal.SIGINT, signal.SIGTERM):
         os.kill(os.getpid(), number)  # ends this process, if it is not ignored
     await asyncio.sleep(0)
@@ -296,8 +290,7 @@ async def test_a_head_over_16_kib_is_refused_before_it_can_be_kept(rest: Rest, t
     async with await rest.connect() as connection:
         await connection.send(request("GET", "/", X="x" * 16_500))
         assert await connection.ends()
-    os.kill(os.getpid(), signal.SIGTERM)
-    await server.stopped()
+    await server.stopped(signal.SIGTERM)
 
 
 async def test_the_empty_host_is_every_interface_and_shown_as_one_to_open(rest: Rest, told: Told) -> None:
@@ -305,5 +298,4 @@ async def test_the_empty_host_is_every_interface_and_shown_as_one_to_open(rest: 
     assert await server.listening() == f"Chat.io is listening on http://localhost:{rest.port}"
     server.answer_now.set()
     assert (await rest.call("GET", "/")).status == 200
-    os.kill(os.getpid(), signal.SIGTERM)
-    await server.stopped()
+    await server.stopped(signal.SIGTERM)

@@ -118,9 +118,7 @@ async def test_without_a_manager_nothing_happens() -> None:
     notifier.close()
 
 
-async def test_a_manager_that_cannot_be_reached_is_one_warning_and_is_notified_again_later(
-    tmp_path: Path, logs: ExpectedLogs
-) -> None:
+async def test_unreachable_manager_is_a_warning_and_notified_later(tmp_path: Path, logs: ExpectedLogs) -> None:
     logs.expect("^Notifying the service manager of READY failed: No such file or directory$")
     notifier = SystemdNotifier(str(tmp_path / "late"), watchdog_seconds=0.01)
     notifier.ready(lambda: "well")
@@ -165,9 +163,7 @@ async def test_a_watchdog_without_a_pid_is_ours(manager: Manager) -> None:
         {"WATCHDOG_PID": "1"},
     ],
 )
-async def test_a_watchdog_of_another_process_or_of_none_is_not_notified(
-    manager: Manager, watchdog: dict[str, str]
-) -> None:
+async def test_watchdog_of_another_process_is_not_notified(manager: Manager, watchdog: dict[str, str]) -> None:
     heard = await told_by({"NOTIFY_SOCKET": manager.address, **watchdog}, manager)
     assert heard == ["READY=1", "STATUS=well"]
 

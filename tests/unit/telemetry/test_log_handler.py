@@ -109,13 +109,7 @@ def test_a_count_is_an_event_of_its_own(log: Log) -> None:
     line = json.loads(log.lines[-1])
     assert (
         line.items()
-        >= {
-            "level": "INFO",
-            "logger": "chatio.logs",
-            "event": "held_back",
-            "of": "refused",
-            "count": MORE,
-        }.items()
+        >= {"level": "INFO", "logger": "chatio.logs", "event": "held_back", "of": "refused", "count": MORE}.items()
     )
     assert line["reasons"] == {"late": MORE}
 

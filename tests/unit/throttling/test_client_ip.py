@@ -24,9 +24,7 @@ TRUSTED = parse_networks(["10.0.0.0/8", "192.0.2.1", "fd00::/8"])
         ("", "198.51.100.1", ""),
     ],
 )
-def test_client_address_is_the_rightmost_that_no_trusted_proxy_has(
-    peer: str, forwarded: str, address: str
-) -> None:
+def test_client_address_is_rightmost_that_no_trusted_proxy_has(peer: str, forwarded: str, address: str) -> None:
     assert client_address(peer, forwarded, TRUSTED) == address
 
 

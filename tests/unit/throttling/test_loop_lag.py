@@ -58,9 +58,7 @@ async def test_a_single_pause_however_long_keeps_no_client_waiting(monitor: Loop
     assert monitor.lag_seconds == pytest.approx(IN_TIME)
 
 
-async def test_a_standing_lag_keeps_new_clients_waiting_and_is_logged_once(
-    monitor: LoopLagMonitor, loop: Loop, logs: ExpectedLogs
-) -> None:
+async def test_standing_lag_sheds_load_once(monitor: LoopLagMonitor, loop: Loop, logs: ExpectedLogs) -> None:
     await play(monitor, loop, *[LATE] * (LATE_TO_BEGIN - 1))
     assert monitor.retry_after_seconds == 0
     logs.expect(BEGINS)
@@ -76,9 +74,7 @@ async def test_a_lag_just_below_the_threshold_keeps_no_client_waiting(monitor: L
     assert not monitor.is_on
 
 
-async def test_overload_ends_only_after_a_second_well_below_the_threshold(
-    monitor: LoopLagMonitor, loop: Loop, logs: ExpectedLogs
-) -> None:
+async def test_overload_ends_after_a_low_second(monitor: LoopLagMonitor, loop: Loop, logs: ExpectedLogs) -> None:
     logs.expect(BEGINS)
     await play(monitor, loop, *[LATE] * LATE_TO_BEGIN)
     await play(monitor, loop, *[0.13] * 100)  # below the threshold, and above the half of it
@@ -89,9 +85,7 @@ async def test_overload_ends_only_after_a_second_well_below_the_threshold(
     assert monitor.retry_after_seconds == 0
 
 
-async def test_overload_begins_again_after_its_end(
-    monitor: LoopLagMonitor, loop: Loop, logs: ExpectedLogs
-) -> None:
+async def test_overload_begins_again_after_an_end(monitor: LoopLagMonitor, loop: Loop, logs: ExpectedLogs) -> None:
     logs.expect(BEGINS)
     await play(monitor, loop, *[LATE] * LATE_TO_BEGIN, *[IN_TIME] * CALM_TO_END, *[LATE] * LATE_TO_BEGIN)
     assert monitor.is_on

@@ -60,9 +60,7 @@ async def test_a_token_that_was_revoked_opens_no_session(sessions: SessionExpiry
         sessions.verify(auth)
 
 
-async def test_a_socket_that_has_disconnected_is_not_ended(
-    sessions: SessionExpiry, tokens: Tokens, server: Dismissals
-) -> None:
+async def test_disconnected_socket_is_left(sessions: SessionExpiry, tokens: Tokens, server: Dismissals) -> None:
     enter(sessions, tokens, "a", "b")
     sessions.discard("a")
     tokens.revoke_all("ada")
@@ -71,7 +69,7 @@ async def test_a_socket_that_has_disconnected_is_not_ended(
     assert server.dismissed == ["b"]
 
 
-async def test_a_socket_that_renews_or_disconnects_while_others_are_ended_is_not_ended(
+async def test_socket_that_renews_meanwhile_is_not_ended(
     sessions: SessionExpiry, tokens: Tokens, server: Dismissals
 ) -> None:
     """They are shown out some at a time, and the loop turns between."""

@@ -56,9 +56,7 @@ async def test_metrics_are_those_of_the_collector_and_of_the_process(rest: Rest)
     ("method", "path", "status"),
     [("GET", "/", 404), ("POST", "/metrics/", 404), ("HEAD", "/nothing", 404), ("POST", "/metrics", 405)],
 )
-async def test_any_other_request_is_an_error_in_plain_text(
-    rest: Rest, method: str, path: str, status: int
-) -> None:
+async def test_any_other_request_is_error_in_plain_text(rest: Rest, method: str, path: str, status: int) -> None:
     answer = await ask(rest, method, path)
     assert (answer.status, answer.header("content-type")) == (status, "text/plain; charset=utf-8")
     assert answer.body == (b"" if method == "HEAD" else f"{status}\n".encode())

@@ -98,8 +98,7 @@ async def test_signing_in_answers_200_and_a_token(rest: Rest) -> None:
 
 
 async def test_the_token_has_the_claims_and_the_algorithm_of_the_contract(rest: Rest) -> None:
-    await rest.register()
-    header, payload = (await rest.token()).split(".")[:2]
+    header, payload = (await rest.sign_up()).split(".")[:2]
     claims = json.loads(base64.urlsafe_b64decode(payload + "=="))
     assert json.loads(base64.urlsafe_b64decode(header + "=="))["alg"] == "HS256"
     assert set(claims) == {"id", "name", "email", "sub", "iat", "exp", "jti"}
@@ -117,9 +116,7 @@ async def test_the_token_has_the_claims_and_the_algorithm_of_the_contract(rest: 
         {"email": "no address", "password": "12345678"},
     ],
 )
-async def test_wrong_password_and_unknown_address_answer_the_same_404(
-    rest: Rest, credentials: dict[str, str]
-) -> None:
+async def test_wrong_password_and_unknown_address_answer_same_404(rest: Rest, credentials: dict[str, str]) -> None:
     await rest.register()
     answer = await rest.call("POST", "/login", credentials)
     assert (answer.status, answer.json) == (404, {"message": "User not found."})
@@ -148,7 +145,7 @@ async def test_signing_in_without_credentials_is_invalid(rest: Rest, body: objec
 
 
 @pytest.mark.parametrize("path", ["/register", "/login"])
-async def test_when_too_much_waits_the_answer_is_503_and_when_to_come_back(
+async def test_full_hash_queue_is_answered_503(
     io_loop: IOLoop, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
     """One hash is held until the second caller has been answered."""
@@ -182,9 +179,8 @@ async def test_when_too_much_waits_the_answer_is_503_and_when_to_come_back(
 # --- GET /user
 
 
-async def test_user_answers_200_and_who_the_token_names(rest: Rest) -> None:
-    await rest.register(name="Adä", email="Ada@Chat.test")
-    token = await rest.token()
+async def test_user_answers_200_and_the_user_of_the_token(rest: Rest) -> None:
+    token = await rest.sign_up("Adä", "Ada@Chat.test")
     answer = await rest.call("GET", "/user", Authorization=f"Bearer {token}")
     subject = rest.tokens.verify(token).subject
     assert (answer.status, answer.json) == (200, {"id": subject, "name": "Adä", "email": "Ada@chat.test"})
@@ -192,8 +188,7 @@ async def test_user_answers_200_and_who_the_token_names(rest: Rest) -> None:
 
 @pytest.mark.parametrize(("name", "scheme"), [("authorization", "bearer"), ("AUTHORIZATION", "BEARER")])
 async def test_names_of_headers_and_schemes_are_taken_in_any_case(rest: Rest, name: str, scheme: str) -> None:
-    await rest.register()
-    answer = await rest.call("GET", "/user", **{name: f"{scheme} {await rest.token()}"})
+    answer = await rest.call("GET", "/user", **{name: f"{scheme} {await rest.sign_up()}"})
     assert answer.status == 200
 
 
@@ -205,21 +200,17 @@ async def test_without_a_token_the_answer_is_401_missing_token(rest: Rest, heade
 
 
 async def test_the_sound_token_under_another_scheme_is_missing(rest: Rest) -> None:
-    await rest.register()
-    answer = await rest.call("GET", "/user", Authorization=f"Basic {await rest.token()}")
+    answer = await rest.call("GET", "/user", Authorization=f"Basic {await rest.sign_up()}")
     assert (answer.status, answer.json) == (401, {"message": "Missing Token"})
 
 
+USER_7 = {"subject": "7", "name": "Ada", "email": "ada@chat.test"}
 BAD_TOKENS = {
     "garbage": "garbage",
     "latin-1": "gärb.äg.e",
     "long": "x" * 10_000,
-    "foreign": Tokens("another key that is 32 bytes long or more", ttl_seconds=60).issue(
-        subject="7", name="Ada", email="ada@chat.test"
-    ),
-    "expired": Tokens(KEY, ttl_seconds=60, clock=lambda: 1_000_000_000).issue(
-        subject="7", name="Ada", email="ada@chat.test"
-    ),
+    "foreign": Tokens("another key that is 32 bytes long or more", ttl_seconds=60).issue(**USER_7),
+    "expired": Tokens(KEY, ttl_seconds=60, clock=lambda: 1_000_000_000).issue(**USER_7),
 }
 
 
@@ -231,15 +222,14 @@ async def test_a_bad_token_answers_401_token_invalid(rest: Rest, token: str) -> 
 
 
 async def test_two_authorization_headers_are_no_token(rest: Rest) -> None:
-    await rest.register()
-    line = f"Authorization: Bearer {await rest.token()}\r\n".encode()
+    line = f"Authorization: Bearer {await rest.sign_up()}\r\n".encode()
     async with await rest.connect() as connection:
         await connection.send(b"GET /user HTTP/1.1\r\nHost: x\r\n" + line + line + b"\r\n")
         answer = await connection.receive()
     assert (answer.status, answer.json) == (401, {"message": "Token invalid"})
 
 
-async def test_a_sound_token_of_nobody_answers_404(rest: Rest) -> None:
-    token = rest.tokens.issue(subject="nobody", name="Ada", email="ada@chat.test")
+async def test_sound_token_of_an_unknown_user_answers_404(rest: Rest) -> None:
+    token = rest.tokens.issue(subject="unknown", name="Ada", email="ada@chat.test")
     answer = await rest.call("GET", "/user", Authorization=f"Bearer {token}")
     assert (answer.status, answer.json) == (404, {"message": "There is no data."})

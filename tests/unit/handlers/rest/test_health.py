@@ -29,9 +29,7 @@ async def test_readyz_tells_the_first_reason_that_holds_and_no_other(rest: Rest)
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
-async def test_health_answers_while_the_server_drains_and_logs_nothing(
-    rest: Rest, caplog: pytest.LogCaptureFixture, path: str
-) -> None:
+async def test_health_answers_during_a_drain(rest: Rest, caplog: pytest.LogCaptureFixture, path: str) -> None:
     caplog.set_level(logging.DEBUG, "chatio")
     rest.readiness["stopping"] = lambda: True
     rest.lifecycle.drain()

@@ -73,9 +73,7 @@ async def test_a_rate_limited_login_costs_no_hash(throttled: Rest, monkeypatch: 
     assert len(computed) == 10
 
 
-async def test_an_owner_logs_in_from_a_known_address_while_other_addresses_are_rate_limited(
-    throttled: Rest,
-) -> None:
+async def test_owner_logs_in_from_a_known_address_while_other_addresses_are_rate_limited(throttled: Rest) -> None:
     await register(throttled, "ada@chat.test")
     assert (await log_in(throttled, "12345678", address="192.0.2.1")).status == 200
     for number in range(20):

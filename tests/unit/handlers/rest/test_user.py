@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -14,6 +14,11 @@ from tests.unit.handlers.rest_server import PASSWORD, Answer, Rest
 
 NEW_PASSWORD = "another password"
 CHANGE = {"old_password": PASSWORD, "new_password": NEW_PASSWORD}
+ENDINGS = [
+    ("POST", "/logout", None),
+    ("POST", "/user/password", CHANGE),
+    ("DELETE", "/user", {"password": PASSWORD}),
+]
 
 
 async def call(rest: Rest, method: str, path: str, token: str, body: object = None) -> Answer:
@@ -34,41 +39,40 @@ def subject(rest: Rest, token: str) -> str:
     return rest.tokens.verify(token).subject
 
 
-class Held:
-    """The first hash that is verified waits for `go_on`; the others pass it by."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.under_way, self._go_on, self._first = asyncio.Event(), threading.Event(), threading.Lock()
-        loop = asyncio.get_running_loop()
-        original = CryptContext.verify_and_update
-
-        def verify(context: CryptContext, *args: Any) -> Any:
-            if self._first.acquire(blocking=False):
-                loop.call_soon_threadsafe(self.under_way.set)
-                assert self._go_on.wait(30)
-            return original(context, *args)
-
-        monkeypatch.setattr(CryptContext, "verify_and_update", verify)
-
-    def go_on(self) -> None:
-        self._go_on.set()
+Overtake = Callable[[Awaitable[Answer], Awaitable[Answer]], Awaitable[Answer]]
 
 
 @pytest.fixture
-def free_threads() -> Iterator[list[Held]]:
-    """Whoever is held here is let go in the end, or the pool of threads would never close."""
-    held: list[Held] = []
-    yield held
-    for one in held:
-        one.go_on()
+def overtake(monkeypatch: pytest.MonkeyPatch) -> Iterator[Overtake]:
+    """Waits with the first hash of one request until another is answered with 204; gives the first's answer."""
+    under_way, go_on, first = asyncio.Event(), threading.Event(), threading.Lock()
+    original = CryptContext.verify_and_update
+
+    async def overtaken(late: Awaitable[Answer], early: Awaitable[Answer]) -> Answer:
+        loop = asyncio.get_running_loop()
+
+        def verify(context: CryptContext, *args: Any) -> Any:
+            if first.acquire(blocking=False):
+                loop.call_soon_threadsafe(under_way.set)
+                assert go_on.wait(30)
+            return original(context, *args)
+
+        monkeypatch.setattr(CryptContext, "verify_and_update", verify)
+        answering = asyncio.ensure_future(late)
+        await asyncio.wait_for(under_way.wait(), 30)
+        assert (await early).status == 204
+        go_on.set()
+        return await answering
+
+    yield overtaken
+    go_on.set()  # or the pool of threads would never close
 
 
 # --- POST /logout
 
 
 async def test_signing_out_ends_that_token_and_no_other(rest: Rest) -> None:
-    await rest.register()
-    token, other = await rest.token(), await rest.token()
+    token, other = await rest.sign_up(), await rest.token()
     ada = subject(rest, token)
     answer = await call(rest, "POST", "/logout", token)
     assert (answer.status, answer.body) == (204, b"")
@@ -78,9 +82,8 @@ async def test_signing_out_ends_that_token_and_no_other(rest: Rest) -> None:
     assert await user(rest, other) == 200
 
 
-async def test_a_user_who_has_logged_out_cannot_do_so_again_and_can_log_in(rest: Rest) -> None:
-    await rest.register()
-    token = await rest.token()
+async def test_user_that_has_logged_out_can_log_in_again_only(rest: Rest) -> None:
+    token = await rest.sign_up()
     await call(rest, "POST", "/logout", token)
     assert (await call(rest, "POST", "/logout", token)).status == 401
     assert await user(rest, await rest.token()) == 200
@@ -90,8 +93,7 @@ async def test_a_user_who_has_logged_out_cannot_do_so_again_and_can_log_in(rest:
 
 
 async def test_a_new_password_ends_every_token_and_only_it_signs_in(rest: Rest) -> None:
-    await rest.register()
-    token, other = await rest.token(), await rest.token()
+    token, other = await rest.sign_up(), await rest.token()
     ada = subject(rest, token)
     answer = await call(rest, "POST", "/user/password", token, CHANGE)
     assert (answer.status, answer.body) == (204, b"")
@@ -102,16 +104,13 @@ async def test_a_new_password_ends_every_token_and_only_it_signs_in(rest: Rest) 
 
 
 async def test_the_tokens_of_others_live_on(rest: Rest) -> None:
-    await rest.register()
-    await rest.register("Eve", "eve@chat.test")
-    eve = await rest.token("eve@chat.test")
-    await call(rest, "POST", "/user/password", await rest.token(), CHANGE)
+    ada, eve = await rest.sign_up(), await rest.sign_up("Eve", "eve@chat.test")
+    await call(rest, "POST", "/user/password", ada, CHANGE)
     assert await user(rest, eve) == 200
 
 
 async def test_a_wrong_old_password_answers_403_and_changes_nothing(rest: Rest) -> None:
-    await rest.register()
-    token = await rest.token()
+    token = await rest.sign_up()
     answer = await call(rest, "POST", "/user/password", token, CHANGE | {"old_password": "87654321"})
     assert (answer.status, answer.json) == (403, {"message": "This is not your password."})
     assert answer.header("www-authenticate") is None
@@ -132,16 +131,14 @@ async def test_a_wrong_old_password_answers_403_and_changes_nothing(rest: Rest) 
     ],
 )
 async def test_what_is_no_change_of_password_is_told_so(rest: Rest, body: object, field: str) -> None:
-    await rest.register()
-    token = await rest.token()
+    token = await rest.sign_up()
     answer = await call(rest, "POST", "/user/password", token, body)
     assert (answer.status, [error["field"] for error in answer.json["errors"]]) == (400, [field])
     assert await user(rest, token) == 200
 
 
 async def test_of_two_changes_at_once_one_counts_and_is_told_so(rest: Rest) -> None:
-    await rest.register()
-    token = await rest.token()
+    token = await rest.sign_up()
     new = ["the first password", "the second password"]
     answers = await asyncio.gather(
         *(call(rest, "POST", "/user/password", token, CHANGE | {"new_password": text}) for text in new)
@@ -154,43 +151,22 @@ async def test_of_two_changes_at_once_one_counts_and_is_told_so(rest: Rest) -> N
     assert await log_in(rest, PASSWORD) == 404
 
 
-async def test_a_change_that_was_overtaken_is_told_so(
-    rest: Rest, monkeypatch: pytest.MonkeyPatch, free_threads: list[Held]
-) -> None:
-    await rest.register()
-    token = await rest.token()
-    held = Held(monkeypatch)
-    free_threads.append(held)
-    late = asyncio.ensure_future(
-        call(rest, "POST", "/user/password", token, CHANGE | {"new_password": "too late"})
-    )
-    await asyncio.wait_for(held.under_way.wait(), 30)
-    assert (await call(rest, "POST", "/user/password", token, CHANGE)).status == 204
-    held.go_on()
-    answer = await late
+async def test_password_change_that_was_overtaken_is_answered_409(rest: Rest, overtake: Overtake) -> None:
+    token = await rest.sign_up()
+    late = call(rest, "POST", "/user/password", token, CHANGE | {"new_password": "too late"})
+    answer = await overtake(late, call(rest, "POST", "/user/password", token, CHANGE))
     assert (answer.status, answer.json) == (409, {"message": "The password was changed in the meantime."})
     assert await log_in(rest, "too late") == 404
     assert await log_in(rest, NEW_PASSWORD) == 200
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "body"),
-    [("POST", "/user/password", CHANGE), ("DELETE", "/user", {"password": PASSWORD})],
-)
-async def test_a_log_in_that_was_under_way_gets_no_token(
-    rest: Rest, monkeypatch: pytest.MonkeyPatch, free_threads: list[Held], method: str, path: str, body: object
+@pytest.mark.parametrize(("method", "path", "body"), ENDINGS[1:])
+async def test_late_login_gets_no_token(
+    rest: Rest, overtake: Overtake, method: str, path: str, body: object
 ) -> None:
-    await rest.register()
-    token = await rest.token()
-    held = Held(monkeypatch)
-    free_threads.append(held)
-    logging_in = asyncio.ensure_future(
-        rest.call("POST", "/login", {"email": "ada@chat.test", "password": PASSWORD})
-    )
-    await asyncio.wait_for(held.under_way.wait(), 30)
-    assert (await call(rest, method, path, token, body)).status == 204
-    held.go_on()
-    answer = await logging_in
+    token = await rest.sign_up()
+    late = rest.call("POST", "/login", {"email": "ada@chat.test", "password": PASSWORD})
+    answer = await overtake(late, call(rest, method, path, token, body))
     assert (answer.status, answer.json) == (404, {"message": "User not found."})
 
 
@@ -198,8 +174,7 @@ async def test_a_log_in_that_was_under_way_gets_no_token(
 
 
 async def test_a_deleted_account_is_gone_with_its_tokens_and_its_address_is_free(rest: Rest) -> None:
-    await rest.register()
-    token, other = await rest.token(), await rest.token()
+    token, other = await rest.sign_up(), await rest.token()
     ada = subject(rest, token)
     answer = await call(rest, "DELETE", "/user", token, {"password": PASSWORD})
     assert (answer.status, answer.body) == (204, b"")
@@ -210,9 +185,8 @@ async def test_a_deleted_account_is_gone_with_its_tokens_and_its_address_is_free
     assert subject(rest, await rest.token()) != ada
 
 
-async def test_a_wrong_password_deletes_nobody(rest: Rest) -> None:
-    await rest.register()
-    token = await rest.token()
+async def test_wrong_password_deletes_no_account(rest: Rest) -> None:
+    token = await rest.sign_up()
     answer = await call(rest, "DELETE", "/user", token, {"password": "87654321"})
     assert (answer.status, answer.json) == (403, {"message": "This is not your password."})
     assert (await call(rest, "DELETE", "/user", token)).status == 400
@@ -220,61 +194,36 @@ async def test_a_wrong_password_deletes_nobody(rest: Rest) -> None:
     assert rest.ended == []
 
 
-async def test_of_two_deletions_at_once_one_counts(
-    rest: Rest, monkeypatch: pytest.MonkeyPatch, free_threads: list[Held]
-) -> None:
-    await rest.register()
-    token = await rest.token()
-    held = Held(monkeypatch)
-    free_threads.append(held)
-    late = asyncio.ensure_future(call(rest, "DELETE", "/user", token, {"password": PASSWORD}))
-    await asyncio.wait_for(held.under_way.wait(), 30)
-    assert (await call(rest, "DELETE", "/user", token, {"password": PASSWORD})).status == 204
-    held.go_on()
-    answer = await late
+async def test_second_of_two_deletions_at_once_is_answered_404(rest: Rest, overtake: Overtake) -> None:
+    token = await rest.sign_up()
+    late, early = (call(rest, "DELETE", "/user", token, {"password": PASSWORD}) for _ in range(2))
+    answer = await overtake(late, early)
     assert (answer.status, answer.json) == (404, {"message": "There is no data."})
 
 
-async def test_a_deletion_by_a_password_that_was_changed_meanwhile_deletes_nobody(
-    rest: Rest, monkeypatch: pytest.MonkeyPatch, free_threads: list[Held]
-) -> None:
-    await rest.register()
-    token = await rest.token()
-    held = Held(monkeypatch)
-    free_threads.append(held)
-    late = asyncio.ensure_future(call(rest, "DELETE", "/user", token, {"password": PASSWORD}))
-    await asyncio.wait_for(held.under_way.wait(), 30)
-    assert (await call(rest, "POST", "/user/password", token, CHANGE)).status == 204
-    held.go_on()
-    assert (await late).status == 409
+async def test_deletion_by_a_password_that_was_changed_is_refused(rest: Rest, overtake: Overtake) -> None:
+    token = await rest.sign_up()
+    late = call(rest, "DELETE", "/user", token, {"password": PASSWORD})
+    answer = await overtake(late, call(rest, "POST", "/user/password", token, CHANGE))
+    assert answer.status == 409
     assert await log_in(rest, NEW_PASSWORD) == 200
 
 
 # --- all of them
 
 
-@pytest.mark.parametrize(
-    ("method", "path"), [("POST", "/logout"), ("POST", "/user/password"), ("DELETE", "/user")]
-)
-async def test_without_a_token_nothing_is_ended(rest: Rest, method: str, path: str) -> None:
-    answer = await rest.call(method, path, CHANGE | {"password": PASSWORD})
+@pytest.mark.parametrize(("method", "path", "body"), ENDINGS)
+async def test_without_a_token_nothing_is_ended(rest: Rest, method: str, path: str, body: object) -> None:
+    answer = await rest.call(method, path, body)
     assert (answer.status, answer.json) == (401, {"message": "Missing Token"})
     assert rest.ended == []
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "body"),
-    [
-        ("POST", "/logout", None),
-        ("POST", "/user/password", CHANGE),
-        ("DELETE", "/user", {"password": PASSWORD}),
-    ],
-)
+@pytest.mark.parametrize(("method", "path", "body"), ENDINGS)
 async def test_when_no_token_can_be_ended_nothing_is_changed(
     rest: Rest, monkeypatch: pytest.MonkeyPatch, method: str, path: str, body: object
 ) -> None:
-    await rest.register()
-    token = await rest.token()
+    token = await rest.sign_up()
 
     def full(_subject: str) -> None:
         raise Overloaded(retry_after_seconds=60)
@@ -298,11 +247,8 @@ async def test_when_no_token_can_be_ended_nothing_is_changed(
         ("POST", "/logout", None, 204),
     ],
 )
-async def test_no_answer_is_stored_or_guessed_at_or_names_the_server(
-    rest: Rest, method: str, path: str, body: object, status: int
-) -> None:
-    await rest.register()
-    answer = await call(rest, method, path, await rest.token(), body)
+async def test_answer_has_guarding_headers(rest: Rest, method: str, path: str, body: object, status: int) -> None:
+    answer = await call(rest, method, path, await rest.sign_up(), body)
     assert answer.status == status
     assert answer.header("cache-control") == "no-store"
     assert answer.header("x-content-type-options") == "nosniff"

@@ -1,11 +1,7 @@
 """Admission checks: the connection limit, the handshake rate, and several checks in order."""
 
 from chatio.realtime.close_reasons import ADDRESS_FULL, HANDSHAKE_RATE, SERVER_FULL, CloseReason
-from chatio.realtime.engineio.admission import (
-    FULL_RETRY_SECONDS,
-    ConnectionLimit,
-    HandshakeRate,
-)
+from chatio.realtime.engineio.admission import FULL_RETRY_SECONDS, ConnectionLimit, HandshakeRate
 from chatio.realtime.options import Refusal
 from chatio.throttling.rate_limiter import RateLimiter
 from tests.unit.clock import Clock

@@ -69,7 +69,7 @@ async def test_without_figures_no_connection_waits(now: list[float]) -> None:
         (10, 50.5, 50.6, False),
     ],
 )
-def test_connection_that_was_slowed_down_is_behind_for_a_while(
+def test_slowed_connection_is_behind_a_while(
     burst_bytes: int, paid_at: float, now: float, is_behind: bool
 ) -> None:
     assert InputRate(1000, burst_bytes).is_behind(paid_at, now) is is_behind

@@ -11,14 +11,7 @@ from chatio.realtime.engineio.packets import PacketType as EnginePacketType
 from chatio.realtime.engineio.packets import ProtocolError
 from chatio.realtime.engineio.packets import decode as decode_engine
 from chatio.realtime.limits import MAX_ATTACHMENTS, MAX_JSON_VALUES, MAX_NAMESPACE_CHARS
-from chatio.realtime.socketio.packets import (
-    RESERVED_EVENTS,
-    Packet,
-    PacketType,
-    decode,
-    encode,
-    fill_placeholders,
-)
+from chatio.realtime.socketio.packets import RESERVED_EVENTS, Packet, PacketType, decode, encode, fill_placeholders
 
 
 @pytest.mark.parametrize(
@@ -59,41 +52,20 @@ def test_socket_packet_is_read(text: str, packet: Packet | None) -> None:
         "0true",
         "0null",
         "1{}",  # DISCONNECT carries nothing
-        "2",
-        "2{}",
-        "2[]",
-        "2[null]",
-        "2[true]",
-        "2[[]]",
-        "2[{}]",
-        'abc["x"]',
-        '2abc["x"]',
-        "2[",
-        "2[1",
+        *("2", "2{}", "2[]", "2[null]", "2[true]", "2[[]]", "2[{}]", 'abc["x"]', '2abc["x"]', "2[", "2[1"),
         "3[]",  # an ack of nothing
         "31",
         "31{}",
         '4{"message":"x"}',  # only servers say CONNECT_ERROR
-        '2["x",NaN]',
-        '2["x",Infinity]',
-        '2["x",-Infinity]',
-        '2["x",1e999]',
-        "5",
-        "5-",
-        '5["x"]',
-        '5a-["x"]',
+        *('2["x",NaN]', '2["x",Infinity]', '2["x",-Infinity]', '2["x",1e999]', "5", "5-", '5["x"]', '5a-["x"]'),
         '5-1-["x"]',
         f'5{MAX_ATTACHMENTS + 1}-["x"]',
         '5999999999-["x"]',
         '5²-["x"]',
         '2٣["x"]',
         "0/" + "n" * MAX_NAMESPACE_CHARS,
-        '2123456789012345678["x"]',
-        '2["x",' + "9" * 5000 + "]",
-        '2["x",' + "[" * 40 + "]" * 40 + "]",
-        '2["x",' + '{"a":' * 40 + "1" + "}" * 40 + "]",
-        "2" + "[" * 20_000,
-        '2["x"]trailing',
+        *('2123456789012345678["x"]', '2["x",' + "9" * 5000 + "]", '2["x",' + "[" * 40 + "]" * 40 + "]"),
+        *('2["x",' + '{"a":' * 40 + "1" + "}" * 40 + "]", "2" + "[" * 20_000, '2["x"]trailing'),
         *(f'2["{name}",1]' for name in sorted(RESERVED_EVENTS)),
         '51-["disconnect",{"_placeholder":true,"num":0}]',
     ],
