@@ -35,7 +35,10 @@ class Cors:
 
 
 def socket_origins(origins: Sequence[str], *, serves_page: bool) -> "Literal['*'] | list[str] | OwnOrigins":
-    """The origins whose pages may open a socket, for python-socketio's `cors_allowed_origins`."""
+    """The origins whose pages may open a socket, for python-socketio's `cors_allowed_origins`.
+
+    "*" if `origins` has it; else `origins`, and the server's own origin too while the server serves the page.
+    """
     if ANY_ORIGIN in origins:
         return "*"
     return OwnOrigins(origins) if serves_page else list(origins)

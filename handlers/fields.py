@@ -14,7 +14,10 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 
 def read_json(kind: type[T], body: bytes | bytearray) -> T:
-    """A JSON object as `kind`. Raises `InvalidInput` as `read_fields` does, and for anything but a JSON object."""
+    """The JSON object in a request's body, as a Struct of type `kind`.
+
+    Raises `InvalidInput` for a body that is no JSON object, and for its fields as `read_fields` does.
+    """
     try:
         raw = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

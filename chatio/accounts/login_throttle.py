@@ -116,7 +116,10 @@ class KnownAddresses:
         return self._known.get(account, {}).get(address, 0.0) > self._clock()
 
     def add(self, account: str, address: str) -> None:
-        """`account` has logged in from `address`."""
+        """Remember that a client logged in to `account` from `address`: the address is known from now on.
+
+        Past `KNOWN_ADDRESSES` the account forgets the address that was longest without a login.
+        """
         now = self._clock()
         addresses = {known: until for known, until in self._known.get(account, {}).items() if until > now}
         addresses.pop(address, None)  # the newest stands last

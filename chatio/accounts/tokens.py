@@ -128,7 +128,10 @@ class Tokens:
         return self._revocations.is_revoked(subject, token_id, issued_at)
 
     def require_capacity(self, subject: str) -> None:
-        """Raise `Overloaded` if no token of `subject` can be revoked now: call it before `revoke_all`."""
+        """Raise `Overloaded` if the table of revocations is full, and has no entry of the user `subject` yet.
+
+        Then no token of the user can be revoked. The caller of `revoke_all` calls this first.
+        """
         self._revocations.require_capacity(subject)
 
     def revoke(self, claims: Claims) -> None:

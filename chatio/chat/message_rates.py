@@ -59,7 +59,7 @@ class MessageRateLimits:
         return wait
 
     def other(self, author_id: str) -> bool:
-        """Count an event that is no new message: whether it may be handled."""
+        """Count an event of a user that is no new message: True if the server may handle it."""
         return not self._others.wait_after(author_id)
 
     def joining(self, author_id: str) -> bool:

@@ -38,9 +38,11 @@ class ResumePoint(NamedTuple):
 
 
 def resume_point(log: MessageLog, pid: object, offset: object, *, history: int) -> ResumePoint:
-    """Where a client starts that sends `pid` and `offset`, which may be anything. Never raises.
+    """The place in the log at which a client's new connection starts. Never raises.
 
-    `history`: the number of newest messages for a client without a `pid`.
+    `pid`, which names the client's earlier connection, and `offset`, of the last message it received, are what the
+    client sent in its CONNECT, and may be anything. `history`: the number of newest messages for a client without
+    a `pid`.
     """
     if pid is None:
         return _fresh(log, log.head - history, None)

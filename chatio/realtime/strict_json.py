@@ -33,9 +33,10 @@ _ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 
 
 def loads(text: str) -> Any:
-    """The value of a JSON text.
+    """The value of a JSON text that a client sent.
 
-    Raises ValueError or RecursionError for a text that is no JSON or breaks a limit.
+    Raises ValueError or RecursionError for a text that is no JSON, has NaN or Infinity, or breaks a limit: its
+    depth, the number of its values, the digits of an integer.
     """
     _check_size(text)
     value = _DECODER.decode(text)

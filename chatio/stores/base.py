@@ -33,7 +33,7 @@ class UserStore(Protocol):
         ...
 
     async def replace_password_hash(self, user_id: str, *, old: str, new: str) -> bool:
-        """Set the hash to `new` if it still is `old`; else change nothing, and return False."""
+        """Set the user's hash to `new` if it still is `old`. Else, or without such a user, False."""
         ...
 
     async def remove(self, user_id: str, *, password_hash: str) -> bool:

@@ -80,10 +80,11 @@ def is_ours(record: logging.LogRecord) -> bool:
 
 
 def harmless(text: str) -> str:
-    """`text` with unprintable characters escaped (`\\x1b`), and cut at `MAX_CHARS`.
+    """The first `MAX_CHARS` characters of `text`, and "…" for the rest; unprintable ones are escaped (`\\x1b`).
 
-    Unprintable are Unicode's categories "Other" and "Separator" without the space: control characters, separators
-    of lines and paragraphs, marks of the direction of writing, and halves of surrogate pairs.
+    The result is longer than `MAX_CHARS` where characters were escaped. Unprintable are Unicode's categories
+    "Other" and "Separator" without the space: control characters, separators of lines and paragraphs, marks of the
+    direction of writing, and halves of surrogate pairs.
     """
     if len(text) > MAX_CHARS:
         text = text[:MAX_CHARS] + "…"

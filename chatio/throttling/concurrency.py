@@ -24,7 +24,10 @@ class ConcurrencyLimit:
         return self._most is None or self._counts.get(key, 0) < self._most
 
     def acquire(self, key: str, *, always: bool = False) -> bool:
-        """Count one more of `key`. False past the limit, and nothing is counted, unless `always`."""
+        """Count one more of `key`, and return True. Past the limit count nothing, and return False.
+
+        `always`: count one more past the limit too.
+        """
         count = self._counts.get(key, 0)
         if not always and self._most is not None and count >= self._most:
             return False

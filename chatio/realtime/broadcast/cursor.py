@@ -123,9 +123,9 @@ class Cursor:
             self.scheduler.make_due(self)
 
     def close(self) -> list[EncodedPacket]:
-        """End the delivery of entries, also of a broadcast under way.
+        """End the delivery of entries to this client, also of a broadcast under way.
 
-        Returns the packets of its own that are left.
+        Returns the client's own packets that still wait: the fan-out sends them now.
         """
         self.sequence = CLOSED
         left, self.deferred = self.deferred, None

@@ -150,6 +150,6 @@ def begin_post(connection: Connection, announced_bytes: int) -> None:
 
 
 def argument(request: HTTPServerRequest, name: str) -> str:
-    """The first value of a query argument, "" if there is none."""
+    """The first value of a query argument, as Latin-1 so that no client's bytes raise; "" if there is none."""
     values = request.query_arguments.get(name)
     return values[0].decode("latin-1") if values else ""

@@ -63,7 +63,7 @@ class RealtimeHandler(BoundedBodyHandler):
         self.refusal: HttpError | None = None
 
     def set_default_headers(self) -> None:
-        """None yet: the 101 of a WebSocket has none of them, and `_send` sets them for each other answer."""
+        """Do nothing: `_set_headers` sets the headers of an answer, and a WebSocket's 101 has none of them."""
 
     # Before the body
 

@@ -61,9 +61,9 @@ class Upgrade:
         self.websocket: WebSocket | None = None
 
     def begin(self, websocket: WebSocket, early: bytes) -> None:
-        """Take over the session, unless another WebSocket already has, or is about to.
+        """Begin the exchange on `websocket`, whose client has its 101 already; `early`: what it sent behind that.
 
-        The 101 is sent before, as Node does.
+        The WebSocket is closed at once if the session has ended, or another WebSocket took it over or is about to.
         """
         self.websocket = websocket
         connection = self._connection

@@ -147,7 +147,7 @@ class Manager(SocketIOManager):  # type: ignore[misc]
         return [sid, *self._rooms_of.get(sid, ())]
 
     def get_participants(self, namespace: str, room: Room) -> Iterator[tuple[str, str]]:
-        """(sid, eio_sid) of each member of a room, or once each of several (a list or tuple of rooms)."""
+        """(sid, eio_sid) of each member of a room; of several rooms (a list or tuple), each member once."""
         rooms = self.rooms.get(namespace, {})
         everyone = rooms.get(None, {})
         members: dict[str, str] = {}
