@@ -12,7 +12,7 @@ from tests.system.server import ServerProcess, await_until
 from tests.system.test_chat import transports
 
 QUICKLY: dict[str, Any] = {"reconnectionDelay": 20, "reconnectionDelayMax": 50, "timeout": 3000}
-PINGS_QUICKLY = {"PING_INTERVAL_SECONDS": "0.5", "PING_TIMEOUT_SECONDS": "0.5"}
+PINGS_QUICKLY: Any = {"PING_INTERVAL_SECONDS": "0.5", "PING_TIMEOUT_SECONDS": "0.5"}
 
 
 def spoken(count: int, prefix: str = "message") -> list[dict[str, Any]]:

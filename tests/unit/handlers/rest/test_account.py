@@ -204,7 +204,7 @@ async def test_the_sound_token_under_another_scheme_is_missing(rest: Rest) -> No
     assert (answer.status, answer.json) == (401, {"message": "Missing Token"})
 
 
-USER_7 = {"subject": "7", "name": "Ada", "email": "ada@chat.test"}
+USER_7: Any = {"subject": "7", "name": "Ada", "email": "ada@chat.test"}
 BAD_TOKENS = {
     "garbage": "garbage",
     "latin-1": "gärb.äg.e",
