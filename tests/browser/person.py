@@ -1,4 +1,4 @@
-"""A user at the page, who finds elements by their labels."""
+"""A user at the page; the helper finds elements by their labels."""
 
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 

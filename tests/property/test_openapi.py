@@ -33,7 +33,7 @@ OPERATIONS = [
 
 
 class Member:
-    """A registered user, who registers again under another name after the account is deleted."""
+    """A registered user; the user registers again under another name after the account is deleted."""
 
     def __init__(self, server: ServerProcess) -> None:
         self._server = server
