@@ -118,6 +118,8 @@ def find_session(
     is_websocket = request.headers.get("Upgrade", "").lower() == "websocket"
     if (transport == "websocket") != is_websocket or is_jsonp:
         raise HandshakeError(http_errors.BAD_REQUEST)
+    if is_websocket and request.method != "GET":  # RFC 6455, section 4.1
+        raise HandshakeError(http_errors.BAD_REQUEST)
     if sid:
         return _session(sessions, sid, transport), is_websocket
     if argument(request, "EIO") != "4":

@@ -229,6 +229,9 @@ class RealtimeHandler(BoundedBodyHandler):
         if websocket is None:
             connection.drop(DisconnectReason.TRANSPORT_CLOSE)
             return
+        if connection.closing:  # closed by the application while it decided
+            websocket.abort()
+            return
         engine.opened["websocket"] += 1
         connection.use_websocket(
             websocket, switching_protocols(accept) + message_frame(engine.greeting(connection.sid))

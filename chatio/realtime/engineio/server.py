@@ -111,7 +111,7 @@ class EngineServer(EngineIOServer):  # type: ignore[misc]
 
     def refused(self, address: str, reason: CloseReason) -> None:
         """Count and log that a client at `address` was refused or its connection closed."""
-        self.refusals[reason.label] += 1
+        self.refusals[reason.label if reason.label in self.refusals else "protocol"] += 1
         log_refusal(address, reason.text)
 
     def open_by_transport(self) -> dict[str, int]:

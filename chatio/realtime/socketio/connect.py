@@ -90,8 +90,8 @@ class Connector:
             raise ProtocolError("CONNECT twice")
         if len(peer.sids) >= MAX_NAMESPACES:
             raise ProtocolError("namespaces")
-        if peer.connecting is not None:
-            self._release(peer, peer.connecting)  # of a namespace that the client entered a moment ago
+        if peer.connecting is not None:  # a namespace that the client entered a moment ago
+            self._release(peer, peer.connecting, peer.sids[peer.connecting])
         sid = secrets.token_urlsafe(SESSION_ID_BYTES)
         manager.basic_enter_room(sid, namespace, None, eio_sid=connection.sid)
         peer.connecting = namespace
@@ -103,8 +103,8 @@ class Connector:
             refusal = _refusal_of(error)
         finally:
             if refusal is not None:
-                peer.connecting = peer.log_start = None
-                peer.deferred.clear()
+                peer.take_deferred()
+                peer.log_start = None
                 self._leave(peer, namespace, sid)
         if refusal is not None:
             self._refuse(peer, namespace, refusal)
@@ -116,7 +116,7 @@ class Connector:
         for packet in encode(PacketType.CONNECT, namespace, answer):
             connection.write(packet)
         if peer.deferred:
-            asyncio.get_running_loop().call_later(CONNECT_GAP_SECONDS, self._release, peer, namespace)
+            asyncio.get_running_loop().call_later(CONNECT_GAP_SECONDS, self._release, peer, namespace, sid)
             return
         peer.connecting = None
         self._follow(peer, namespace)
@@ -127,15 +127,12 @@ class Connector:
         if peer is not None:
             peer.log_start = LogStart(self.fanouts[namespace], after, pid)
 
-    def _release(self, peer: Peer, namespace: str) -> None:
-        """Send the packets that were deferred behind a CONNECT answer, and then the log, unless that was done."""
-        if peer.connecting != namespace:
-            return
-        deferred, peer.deferred = peer.deferred, []
-        peer.connecting = None
-        for packet in deferred:
-            peer.connection.write(packet)
-        self._follow(peer, namespace)
+    def _release(self, peer: Peer, namespace: str, sid: str) -> None:
+        """Send the packets that were deferred behind the CONNECT answer to `sid`, and then the log, once."""
+        if peer.connecting == namespace and peer.sids.get(namespace) == sid:
+            for packet in peer.take_deferred():
+                peer.connection.write(packet)
+            self._follow(peer, namespace)
 
     def _follow(self, peer: Peer, namespace: str) -> None:
         connection, start, peer.log_start = peer.connection, peer.log_start, None
@@ -171,9 +168,10 @@ class Connector:
 
         The disconnect handler still finds the client's rooms and session.
         """
-        sid = peer.sids.pop(namespace, None)
-        if sid is None:
+        sid = peer.sids.get(namespace)
+        if sid is None or namespace in peer.leaving:
             return
+        peer.leaving = (*peer.leaving, namespace)
         peer.partial = None
         if tells_client:
             peer.write(namespace, encode(PacketType.DISCONNECT, namespace))
@@ -188,6 +186,11 @@ class Connector:
     def _leave(self, peer: Peer, namespace: str, sid: str) -> None:
         """The client is not in `namespace` any more. In none at all, it has the time of a new one to enter one."""
         self._manager.basic_disconnect(sid, namespace)
+        peer.sids.pop(namespace, None)
+        peer.leaving = tuple(name for name in peer.leaving if name != namespace)
+        if peer.connecting == namespace:
+            for packet in peer.take_deferred():
+                peer.connection.write(packet)
         if peer.following is not None and peer.following[0] == namespace:
             _, fanout, cursor = peer.following
             peer.following = peer.connection.subscription = None

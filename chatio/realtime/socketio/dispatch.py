@@ -89,6 +89,8 @@ class Dispatcher:
             elif namespace not in peer.sids:
                 if peer not in self.connector.refused:  # else sent before the client knew that it is refused
                     connection.refuse(protocol_violation("Socket.IO: not connected"))
+            elif namespace in peer.leaving:
+                return  # sent before the client knew that it has to leave
             elif packet.attachments:
                 peer.partial = PartialPacket(packet, self._engine.max_http_buffer_size)
             elif kind in EVENTS:

@@ -37,12 +37,14 @@ class Peer:
 
     connection: Connection
     sids: dict[str, str] = field(default_factory=dict)  # of the namespaces that it is connected to
+    leaving: tuple[str, ...] = ()  # those of them whose disconnect handler runs
     refused_connects: int = 0
     partial: PartialPacket | None = None
     following: tuple[str, Fanout, Cursor] | None = None  # namespace, and the place in its log
     # While a CONNECT is decided: its namespace, and the packets that wait for the answer.
     connecting: str | None = None
     deferred: list[EncodedPacket] = field(default_factory=list)
+    deferred_bytes: int = 0
     log_start: LogStart | None = None
 
     def write(self, namespace: str, packets: list[EncodedPacket]) -> None:
@@ -52,9 +54,15 @@ class Peer:
                 self.connection.write(packet)
             return
         self.deferred += packets
-        if sum(packet.size_bytes for packet in self.deferred) > PENDING_OUTPUT_BYTES:
-            self.deferred.clear()
+        self.deferred_bytes += sum(packet.size_bytes for packet in packets)
+        if self.deferred_bytes > PENDING_OUTPUT_BYTES:
+            self.take_deferred()
             self.connection.refuse(OUTPUT_NOT_TAKEN)
+
+    def take_deferred(self) -> list[EncodedPacket]:
+        """End the wait for the answer to CONNECT: the packets that waited, which are no longer here."""
+        deferred, self.deferred, self.deferred_bytes, self.connecting = self.deferred, [], 0, None
+        return deferred
 
 
 class Manager(SocketIOManager):  # type: ignore[misc]
@@ -85,7 +93,7 @@ class Manager(SocketIOManager):  # type: ignore[misc]
     def is_connected(self, sid: str, namespace: str) -> bool:
         """Whether `sid` is in `namespace`, and neither being connected nor disconnected."""
         peer = self.peer_of(sid, namespace)
-        return peer is not None and peer.sids.get(namespace) == sid
+        return peer is not None and peer.sids.get(namespace) == sid and namespace not in peer.leaving
 
     def sid_from_eio_sid(self, eio_sid: str, namespace: str) -> str | None:
         peer = self.peers.get(eio_sid)

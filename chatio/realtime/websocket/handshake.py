@@ -6,7 +6,7 @@ import hashlib
 import socket
 
 from tornado.httputil import HTTPHeaders
-from tornado.iostream import IOStream
+from tornado.iostream import IOStream, StreamClosedError
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # section 1.3
 _VERSION = "13"
@@ -41,6 +41,8 @@ def take_socket(stream: IOStream) -> tuple[socket.socket, bytes]:
     Closes the stream, whose objects are free afterwards. Raises OSError (StreamClosedError is one) if the
     connection is gone.
     """
+    if stream.closed():
+        raise StreamClosedError
     early = bytes(stream._read_buffer)  # `read_bytes` would ask the kernel for more, 3 % of a connect
     own: socket.socket = stream.socket.dup()
     own.setblocking(False)
