@@ -6,7 +6,7 @@ Tornado handler (handler.py) calls the methods below instead. Nothing in the ins
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Coroutine
 from typing import Any
 
 from chatio.realtime.close_reasons import LABELS, CloseReason
@@ -137,6 +137,3 @@ class EngineServer(EngineIOServer):  # type: ignore[misc]
         chosen = list(self.sockets.values()) if sid is None else [self.sockets[sid]] if sid in self.sockets else []
         closing = [connection.begin_close(DisconnectReason.SERVER_DISCONNECT) for connection in chosen]
         await asyncio.gather(*(asyncio.shield(task) for task in closing if task is not None))
-
-    async def handle_request(self, *args: Any, **kwargs: Any) -> Awaitable[Any]:
-        raise NotImplementedError("mount the handler class that came with this server")

@@ -74,16 +74,13 @@ class Server(SocketIOServer):  # type: ignore[misc]
         return fanout
 
     def send_volatile(self, namespace: str, event: str, data: dict[str, Any], *, but: str | None = None) -> None:
-        """Send an event to each client that follows the namespace's log and is caught up, but not to the sid
-        `but`.
+        """Send an event to each client that follows the namespace's log and is caught up, except the sid `but`.
 
-        Volatile (Socket.IO's word): not of the log, and lost for a client that lags or comes later.
+        Volatile (Socket.IO's term): not part of the log, and lost for a client that lags or connects later.
         """
         excepted = None if but is None else self.manager.peer_of(but, namespace)
-        packet = encode_event(namespace, [event, data])
-        self._connector.fanouts[namespace].send_volatile(
-            packet, but=None if excepted is None else excepted.connection
-        )
+        packet, fanout = encode_event(namespace, [event, data]), self._connector.fanouts[namespace]
+        fanout.send_volatile(packet, but=None if excepted is None else excepted.connection)
 
     # Clients
 
@@ -99,9 +96,8 @@ class Server(SocketIOServer):  # type: ignore[misc]
 
     async def disconnect(self, sid: str, namespace: str | None = None, ignore_queue: bool = False) -> None:
         """Disconnect a client from a namespace, as the library does. Its connection stays open for a while."""
-        namespace = namespace or "/"
+        namespace, reason = namespace or "/", DisconnectReason.SERVER_DISCONNECT
         if (peer := self.manager.peer_of(sid, namespace)) is not None:
-            reason = DisconnectReason.SERVER_DISCONNECT
             await self._connector.disconnect(peer, namespace, reason, tells_client=True)
 
     async def dismiss(self, sid: str, namespace: str, event: str, data: dict[str, Any]) -> None:

@@ -18,7 +18,12 @@ def logged(server: Server) -> MessageLog:
     """A log that each client of /chat follows."""
     log = MessageLog()
     fanout = server.create_fanout("/chat", log, lambda entry: ["news", entry.message.content])
-    server.on("say", lambda sid: (log.append(ENTRY), fanout.wake())[:0], namespace="/chat")
+
+    @server.on("say", namespace="/chat")
+    def say(sid: str) -> None:
+        log.append(ENTRY)
+        fanout.wake()
+
     return log
 
 

@@ -1,6 +1,6 @@
 """Play every abuse while ten users chat, and print their delays, beside quiet times before and after.
 
-    python -m tests.system.attack [SECONDS] [ABUSE ...]
+    python -m benchmarks.attack [SECONDS] [ABUSE ...]
 
 The users have official clients; the run fails if one of their messages is lost, refused or out of order.
 """
@@ -9,9 +9,9 @@ import asyncio
 import sys
 import time
 
+from benchmarks.attack.abuses import ABUSES, Abuse, Scene
+from benchmarks.attack.ordinary import Heard, Ordinary
 from tests.client.protocol import token
-from tests.system.attack.abuses import ABUSES, Abuse, Scene
-from tests.system.attack.ordinary import Heard, Ordinary
 from tests.system.js import JsClients
 from tests.system.server import SECRET, ServerProcess
 
