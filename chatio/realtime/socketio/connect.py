@@ -86,6 +86,10 @@ class Connector:
         if not is_served:
             self._refuse(peer, namespace, {"message": "Invalid namespace"})
             return
+        if (left := peer.leaving.get(namespace)) is not None:  # by the server: the client may come back at once
+            await left.wait()
+        if connection.closing:
+            return
         if namespace in peer.sids:
             raise ProtocolError("CONNECT twice")
         if len(peer.sids) >= MAX_NAMESPACES:
@@ -171,8 +175,7 @@ class Connector:
         sid = peer.sids.get(namespace)
         if sid is None or namespace in peer.leaving:
             return
-        peer.leaving = (*peer.leaving, namespace)
-        peer.partial = None
+        peer.leaving[namespace], peer.partial = asyncio.Event(), None
         if tells_client:
             peer.write(namespace, encode(PacketType.DISCONNECT, namespace))
         try:
@@ -185,12 +188,11 @@ class Connector:
 
     def _leave(self, peer: Peer, namespace: str, sid: str) -> None:
         """The client is not in `namespace` any more. In none at all, it has the time of a new one to enter one."""
+        self._release(peer, namespace, sid)
         self._manager.basic_disconnect(sid, namespace)
         peer.sids.pop(namespace, None)
-        peer.leaving = tuple(name for name in peer.leaving if name != namespace)
-        if peer.connecting == namespace:
-            for packet in peer.take_deferred():
-                peer.connection.write(packet)
+        if (left := peer.leaving.pop(namespace, None)) is not None:
+            left.set()
         if peer.following is not None and peer.following[0] == namespace:
             _, fanout, cursor = peer.following
             peer.following = peer.connection.subscription = None

@@ -6,6 +6,7 @@ and an object for each client's own room. Here a client's rooms are listed by cl
 and leaving costs as much as the number of its rooms. Order of entering is order of delivery, as in the library.
 """
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -37,7 +38,9 @@ class Peer:
 
     connection: Connection
     sids: dict[str, str] = field(default_factory=dict)  # of the namespaces that it is connected to
-    leaving: tuple[str, ...] = ()  # those of them whose disconnect handler runs
+    leaving: dict[str, asyncio.Event] = field(
+        default_factory=dict
+    )  # those whose disconnect handler runs, until it has
     refused_connects: int = 0
     partial: PartialPacket | None = None
     following: tuple[str, Fanout, Cursor] | None = None  # namespace, and the place in its log

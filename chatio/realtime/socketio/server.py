@@ -58,8 +58,6 @@ class Server(SocketIOServer):  # type: ignore[misc]
             raise ValueError("catch-all handlers are not served")
         return super().on(event, handler, namespace) or (lambda decorated: decorated)
 
-    # Logs
-
     def create_fanout(
         self, namespace: str, log: Log, event: Callable[[Any], list[Any]], *, slow_client_seconds: float = 30.0
     ) -> Fanout:
@@ -81,8 +79,6 @@ class Server(SocketIOServer):  # type: ignore[misc]
         excepted = None if but is None else self.manager.peer_of(but, namespace)
         packet, fanout = encode_event(namespace, [event, data]), self._connector.fanouts[namespace]
         fanout.send_volatile(packet, but=None if excepted is None else excepted.connection)
-
-    # Clients
 
     def backlog(self, sid: str, namespace: str) -> int:
         """How many messages wait behind the one of the client `sid` that is being handled."""
@@ -106,14 +102,11 @@ class Server(SocketIOServer):  # type: ignore[misc]
         Never waits for the client: one that takes nothing is closed within the same time. A client does not come
         back by itself, since a DISCONNECT tells it not to. Without effect if `sid` is not connected.
         """
-        peer = self.manager.peer_of(sid, namespace)
-        if peer is None:
+        if (peer := self.manager.peer_of(sid, namespace)) is None:
             return
         await self.emit(event, data, to=sid, namespace=namespace)
         await self.disconnect(sid, namespace=namespace)
         self._connector.close_soon(peer)
-
-    # Shutdown
 
     @property
     def connections(self) -> int:
