@@ -8,7 +8,6 @@ run in a task, one for each burst, in order. An idle connection on a WebSocket h
 import asyncio
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from enum import IntEnum
 from typing import Any, Protocol
 
 from chatio.realtime.close_reasons import NORMAL, OUTPUT_NOT_TAKEN, CloseReason, protocol_violation
@@ -19,28 +18,15 @@ from chatio.realtime.engineio.payload import EncodedPacket
 from chatio.realtime.engineio.poll_queue import PollQueue
 from chatio.realtime.engineio.receive_queue import InputRate, ReceiveQueue
 from chatio.realtime.library import DisconnectReason
+from chatio.realtime.websocket.timeouts import TimeoutQueue
 from chatio.realtime.websocket.transport import WebSocket
-
-
-class Stage(IntEnum):
-    """The stages of a connection; it only ever moves forward, but for a failed upgrade."""
-
-    POLLING = 0
-    UPGRADING = 1  # a WebSocket has been probed; GETs are answered with a NOOP
-    WEBSOCKET = 2
-    CLOSING = 3  # the transport is closed, the disconnect handlers run
-    CLOSED = 4
-
-
-class SessionClosed(Exception):
-    """This connection answers no more requests."""
 
 
 class Application(Protocol):
     """The protocol above. No method may raise."""
 
-    async def connected(self, connection: "Connection", environ: dict[str, Any]) -> bool:
-        """A client opened `connection`. False: refuse it."""
+    def connected(self, connection: "Connection", environ: dict[str, Any]) -> None:
+        """A client opened `connection`."""
 
     async def receive(self, connection: "Connection", data: str | bytes) -> None:
         """The client sent a message; the next one is handed over when this returns."""
@@ -49,13 +35,25 @@ class Application(Protocol):
         """The connection has ended."""
 
 
+class PendingUpgrade(Protocol):
+    def abandon(self) -> None: ...
+
+
 class Host(Protocol):
     """The server, as its connections know it."""
+
+    upgraded: int  # completed upgrades
 
     @property
     def application(self) -> Application: ...
     @property
     def heartbeat(self) -> Heartbeat: ...
+    @property
+    def leaving(self) -> "TimeoutQueue[Connection]":
+        """Polling clients that said CLOSE, and may have a GET on its way."""
+
+    @property
+    def upgrades(self) -> TimeoutQueue[PendingUpgrade]: ...
     @property
     def input_rate(self) -> InputRate: ...
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> "asyncio.Task[None]": ...
@@ -77,10 +75,6 @@ class Subscription(Protocol):
         """The client took some of the waiting output, or all of it."""
 
 
-class PendingUpgrade(Protocol):
-    def abandon(self) -> None: ...
-
-
 @dataclass(slots=True, eq=False)
 class Connection:
     """One client's Engine.IO session: polling, until `use_websocket` makes it a WebSocket.
@@ -92,11 +86,13 @@ class Connection:
     sid: str
     address: str  # of the client
     max_input_bytes: int  # of one message, and of all that wait to be handled
-    stage: Stage = Stage.POLLING
     websocket: WebSocket | None = None
     upgrade: PendingUpgrade | None = None
+    is_probed: bool = False  # by the upgrade: GETs are answered with a NOOP, and output waits for the WebSocket
+    closing: bool = False  # the transport is closed, the disconnect handlers run, or have
+    closed: bool = False  # nothing is left of it
     subscription: Subscription | None = None
-    poll_queue: PollQueue | None = None  # made when a polling session has output or is polled
+    poll_queue: PollQueue | None = None  # while it polls
     posting: bool = False  # the client is sending a POST
     session: dict[str, Any] = field(default_factory=dict)  # of the application
     received: "ReceiveQueue[Connection]" = field(init=False)
@@ -104,19 +100,9 @@ class Connection:
     def __post_init__(self) -> None:
         self.received = ReceiveQueue(self, self.host.application, self.host.input_rate)
 
-    # Read by the library
-
     @property
-    def upgraded(self) -> bool:
+    def upgraded(self) -> bool:  # read by the library
         return self.websocket is not None
-
-    @property
-    def closing(self) -> bool:
-        return self.stage >= Stage.CLOSING
-
-    @property
-    def closed(self) -> bool:
-        return self.stage is Stage.CLOSED
 
     # Input
 
@@ -129,7 +115,7 @@ class Connection:
 
     def receive(self, raw: str | bytes) -> None:
         """Take one encoded packet of the client. Raises ProtocolError."""
-        if self.stage >= Stage.CLOSING:
+        if self.closing:
             return
         if raw[:1] == "4":  # nearly every packet is a message
             self.received.put(raw[1:])
@@ -139,13 +125,19 @@ class Connection:
             self.received.put(data)
         elif kind is PacketType.PONG:
             self.host.heartbeat.beat(self)
-        elif kind is PacketType.CLOSE:
-            self._client_leaves()
-        else:
+        elif kind is not PacketType.CLOSE:
             raise ProtocolError("Engine.IO packet type")
+        elif self.poll_queue is not None and not self.poll_queue.is_polled:
+            self.host.leaving.add(self)  # its GET may be on another connection, which is read later
+        else:
+            self.leave()
+
+    def leave(self) -> None:
+        """The client said CLOSE; a GET that waits is answered with a NOOP."""
+        self.drop(DisconnectReason.CLIENT_DISCONNECT, farewell=payload.NOOP)
 
     def input_read(self, size_bytes: int) -> None:
-        if self.stage < Stage.CLOSING:
+        if not self.closing:
             self.received.charge(size_bytes)
 
     def pause_reading(self) -> None:
@@ -161,26 +153,14 @@ class Connection:
         """The server does not read the client's output, or did not a moment ago."""
         if self.received.is_behind:
             return True
-        if self.websocket is None:
-            return self.posting and self.received.is_full
-        return self.websocket.is_paused
-
-    def _client_leaves(self) -> None:
-        if self.websocket is None and not self.is_polled:
-            self.host.heartbeat.leaving.add(self)  # its GET may be on another connection, which is read later
-        else:
-            self.drop(DisconnectReason.CLIENT_DISCONNECT, farewell=payload.NOOP)
-
-    def finish_leaving(self) -> None:
-        self.drop(DisconnectReason.CLIENT_DISCONNECT)
+        return self.posting and self.received.is_full if self.websocket is None else self.websocket.is_paused
 
     # Output
 
     def write(self, packet: EncodedPacket) -> None:
         """Send one packet, in order. A client that does not take its output is dropped."""
-        if self.stage >= Stage.CLOSING or (self.subscription is not None and self.subscription.defer(packet)):
-            return
-        self._write_now(packet)
+        if not self.closing and (self.subscription is None or not self.subscription.defer(packet)):
+            self._write_now(packet)
 
     def offer(self, packets: list[EncodedPacket]) -> bool:
         """Send entries of the log to a polling client. False: the subscription is told when it took them."""
@@ -195,24 +175,13 @@ class Connection:
 
     def _write_now(self, packet: EncodedPacket) -> None:
         if self.websocket is not None:
-            self.websocket.send(packet.frame)
-        elif self.stage < Stage.CLOSING:
-            queue = self._polling()
-            queue.put(packet)
-            if queue.is_full:
+            self.websocket.offer(packet.frame)
+        elif self.poll_queue is not None:
+            self.poll_queue.put(packet)
+            if self.poll_queue.is_full:
                 self.refuse(OUTPUT_NOT_TAKEN)
-            elif self.stage is Stage.POLLING:
-                queue.release()
-
-    def _polling(self) -> PollQueue:
-        if self.poll_queue is None:
-            self.poll_queue = PollQueue()
-        return self.poll_queue
-
-    @property
-    def is_polled(self) -> bool:
-        """A GET is waiting."""
-        return self.poll_queue is not None and self.poll_queue.is_polled
+            elif not self.is_probed:
+                self.poll_queue.release()
 
     @property
     def is_flushed(self) -> bool:
@@ -226,9 +195,7 @@ class Connection:
     @property
     def is_writable_now(self) -> bool:
         """A packet that is sent now goes out at once: to a WebSocket, or as the answer to a waiting GET."""
-        if self.websocket is not None:
-            return True
-        return self.stage is Stage.POLLING and self.is_polled
+        return self.websocket is not None or (self.poll_queue is not None and self.poll_queue.is_polled)
 
     def unacknowledged_bytes(self) -> int:
         """The output that the kernel holds for the client's; 0 while the client polls."""
@@ -237,61 +204,47 @@ class Connection:
     def ping(self) -> None:
         self._write_now(payload.PING)  # before all entries of the log that wait for a slow client
 
-    def ping_timed_out(self) -> None:
-        self.drop(DisconnectReason.PING_TIMEOUT)
+    def ping_timed_out(self) -> bool:
+        if not self.is_paused:
+            self.drop(DisconnectReason.PING_TIMEOUT)
+        return self.closing
 
     async def poll(self) -> list[EncodedPacket]:
-        """The answer to a GET, as soon as there is one. Raises SessionClosed."""
-        heartbeat = self.host.heartbeat
-        if heartbeat.is_overdue(self) and not self.is_paused:
-            self.ping_timed_out()
-        if heartbeat.leaving.discard(self):
-            self.finish_leaving()
+        """The answer to a GET, as soon as there is one; empty if the session has ended."""
+        self.host.heartbeat.end_if_overdue(self)
+        if self.host.leaving.discard(self):
+            self.leave()
             return [payload.NOOP]
-        if self.is_polled:
+        queue = self.poll_queue
+        if queue is not None and queue.is_polled:
             self.refuse(protocol_violation("two GETs at once"))
-        if self.stage not in (Stage.POLLING, Stage.UPGRADING):
-            raise SessionClosed
-        queue = self._polling()
-        farewell = await queue.until_released() if self.stage is Stage.POLLING else None
-        if farewell is not None:
-            return [farewell]
-        if self.stage is not Stage.POLLING:
-            return [payload.NOOP]
-        packets = queue.take_all()
-        self.output_moved(all_taken=True)
+        if self.closing or queue is None:
+            return []
+        packets = [payload.NOOP] if self.is_probed else await queue.take()
+        if queue.is_empty:
+            self.output_moved(all_taken=True)
         return packets
 
     # Upgrade
 
-    def begin_upgrade(self) -> None:
+    def probed(self) -> None:
         """A WebSocket was probed: answer the waiting GET, so that the client can stop polling."""
-        self.stage = Stage.UPGRADING
+        self.is_probed = True
         if self.poll_queue is not None:
             self.poll_queue.release(payload.NOOP)
 
-    def upgrade_failed(self, upgrade: PendingUpgrade) -> None:
-        """Go back to polling, with all output that has waited since."""
-        if self.upgrade is not upgrade:
-            return
-        self.upgrade = None
-        if self.stage is Stage.UPGRADING:
-            self.stage = Stage.POLLING
-
     def use_websocket(self, websocket: WebSocket, greeting: bytes = b"") -> None:
         """From now on this connection is `websocket`: send `greeting` and the waiting output on it."""
-        queue = self.poll_queue
-        self.websocket, self.upgrade, self.poll_queue = websocket, None, None
-        self.stage = Stage.WEBSOCKET
+        queue, self.poll_queue = self.poll_queue, None
+        self.websocket, self.upgrade, self.is_probed = websocket, None, False
         websocket.listener = self
         if greeting:
-            websocket.send(greeting)
+            websocket.offer(greeting)
         for packet in () if queue is None else queue.take_all():
-            self._write_now(packet)
-        if self.subscription is not None:
-            self.subscription.output_moved(all_taken=True)
+            websocket.offer(packet.frame)
+        self.output_moved(all_taken=True)
 
-    # Close
+    # End
 
     def connection_lost(self, reason: CloseReason | None) -> None:
         """The WebSocket is gone."""
@@ -321,26 +274,11 @@ class Connection:
         """
         if self.closing:
             return None
-        self.stage = Stage.CLOSING
+        self.closing = True
         if not drain_input:
             self.received.clear()
-        self._close_transport(code, farewell)
-        return self.host.spawn(self._finish(reason))
-
-    def abort(self) -> None:
-        """Close at once: waiting output is lost, and the client's TCP is not asked."""
-        if self.websocket is not None:
-            self.websocket.reset()
-        self.drop(DisconnectReason.TRANSPORT_ERROR, drain_input=False)
-
-    def discard(self) -> None:
-        """Close without telling the application, for which this connection was never open."""
-        self.stage = Stage.CLOSED
-        self._close_transport(NORMAL, payload.CLOSE)
-        self.host.forget(self)
-
-    def _close_transport(self, code: int, farewell: EncodedPacket) -> None:
         self.host.heartbeat.stop(self)
+        self.host.leaving.discard(self)
         if self.upgrade is not None:
             self.upgrade.abandon()
         if self.websocket is not None:
@@ -349,6 +287,13 @@ class Connection:
             self.poll_queue.release(farewell)
             self.poll_queue = None
         self.received.close()
+        return self.host.spawn(self._finish(reason))
+
+    def abort(self) -> None:
+        """Close at once: waiting output is lost, and the client's TCP is not asked."""
+        if self.websocket is not None:
+            self.websocket.abort(drops_output=True)
+        self.drop(DisconnectReason.TRANSPORT_ERROR, drain_input=False)
 
     async def _finish(self, reason: str) -> None:
         try:
@@ -356,5 +301,5 @@ class Connection:
                 await asyncio.wait([self.received.worker])
             await self.host.application.disconnected(self, reason)
         finally:
-            self.stage = Stage.CLOSED
+            self.closed = True
             self.host.forget(self)

@@ -5,7 +5,6 @@ The library keeps a sleeping task for each connection, and looks at the answers 
 
 from typing import Final, Protocol
 
-from chatio.realtime.limits import LEAVING_SECONDS
 from chatio.realtime.websocket.timeouts import TimeoutQueue
 
 # A request that arrives this close to its session's ping timeout finds the session ended: timers run up to this
@@ -14,31 +13,24 @@ EARLY_SECONDS: Final = 0.005
 
 
 class Peer(Protocol):
-    """A connection, as its timers know it."""
-
-    @property
-    def is_paused(self) -> bool:
-        """The server does not read the client's output, in which the answer to a ping may wait."""
-
     def ping(self) -> None: ...
-    def ping_timed_out(self) -> None: ...
-    def finish_leaving(self) -> None: ...
+    def ping_timed_out(self) -> bool:
+        """End the connection; False if the answer may wait in output of the client that is not read yet."""
 
 
 class Heartbeat:
-    """The timers of all connections. Event loop only.
-
-    `pings`: the next ping of each connection, `interval` seconds after its last answer. `pongs`: the ping timeout,
-    `timeout` seconds after a ping. `leaving`: polling clients that said CLOSE, and may have a GET on its way.
-    """
+    """The pings of all connections. Event loop only."""
 
     def __init__(self, interval: float, timeout: float) -> None:
+        """`pings`: the next ping of each connection, `interval` seconds after its last answer.
+
+        The answer to a ping is due within `timeout`.
+        """
         self.pings: TimeoutQueue[Peer] = TimeoutQueue(interval, self._ping)
-        self.leaving: TimeoutQueue[Peer] = TimeoutQueue(LEAVING_SECONDS, lambda peer: peer.finish_leaving())
-        self._pongs: TimeoutQueue[Peer] = TimeoutQueue(timeout, self._expired)
+        self._pongs: TimeoutQueue[Peer] = TimeoutQueue(timeout, self._end)
 
     def __len__(self) -> int:
-        return len(self.pings) + len(self._pongs) + len(self.leaving)
+        return len(self.pings) + len(self._pongs)
 
     def beat(self, peer: Peer) -> None:
         """The client of `peer` answered a ping."""
@@ -49,19 +41,17 @@ class Heartbeat:
         """The connection has ended."""
         self.pings.discard(peer)
         self._pongs.discard(peer)
-        self.leaving.discard(peer)
 
-    def is_overdue(self, peer: Peer) -> bool:
-        """Whether the ping timeout of `peer` is over, though its timer may not have run yet."""
-        return self._pongs.is_overdue(peer, EARLY_SECONDS)
+    def end_if_overdue(self, peer: Peer) -> None:
+        """End the connection if its ping timeout is over, though the timer may not have run yet."""
+        if self._pongs.is_overdue(peer, EARLY_SECONDS):
+            self._end(peer)
 
     def _ping(self, peer: Peer) -> None:
         # From when the ping is really sent: a stalled loop must not use up the client's time.
         self._pongs.add(peer)
         peer.ping()
 
-    def _expired(self, peer: Peer) -> None:
-        if peer.is_paused:
+    def _end(self, peer: Peer) -> None:
+        if not peer.ping_timed_out():
             self._pongs.add(peer)
-        else:
-            peer.ping_timed_out()

@@ -28,7 +28,6 @@ UNKNOWN_TRANSPORT: Final = HttpError(400, 0, protocol_violation("Transport unkno
 UNKNOWN_SESSION: Final = HttpError(400, 1, SESSION_UNKNOWN)
 BAD_METHOD: Final = HttpError(400, 2, protocol_violation("Bad handshake method"))
 BAD_REQUEST: Final = HttpError(400, BAD_REQUEST_CODE, protocol_violation("Bad request"))
-UNAUTHORIZED: Final = HttpError(401, 4, protocol_violation("Unauthorized"))
 FORBIDDEN: Final = HttpError(403, 4, ORIGIN_FORBIDDEN)
 TOO_LARGE: Final = HttpError(413, BAD_REQUEST_CODE, protocol_violation("Payload too large"))
 UNSUPPORTED_VERSION: Final = HttpError(400, 5, protocol_violation("Unsupported protocol version"))

@@ -5,7 +5,7 @@ A connection that is a WebSocket has none.
 
 import asyncio
 
-from chatio.realtime.engineio.payload import EncodedPacket
+from chatio.realtime.engineio.payload import NOOP, EncodedPacket
 from chatio.realtime.limits import PENDING_OUTPUT_BYTES
 
 
@@ -41,15 +41,16 @@ class PollQueue:
         packets, self._packets, self._bytes = self._packets, [], 0
         return packets
 
-    async def until_released(self) -> EncodedPacket | None:
-        """Wait for `release`, and return its argument; None at once if packets are waiting."""
-        if self._packets:
-            return None
-        self._waiting = asyncio.get_running_loop().create_future()
-        try:
-            return await self._waiting
-        finally:
-            self._waiting = None
+    async def take(self) -> list[EncodedPacket]:
+        """The answer to a GET: all waiting packets, as soon as there are any, or the argument of `release`."""
+        farewell = None
+        if not self._packets:
+            self._waiting = asyncio.get_running_loop().create_future()
+            try:
+                farewell = await self._waiting
+            finally:
+                self._waiting = None
+        return [farewell] if farewell is not None else self.take_all() or [NOOP]
 
     def release(self, farewell: EncodedPacket | None = None) -> None:
         """Let the waiting GET be answered: with `farewell` alone, or with the waiting packets."""

@@ -11,13 +11,12 @@ from typing import Any
 
 from chatio.realtime.close_reasons import LABELS, CloseReason
 from chatio.realtime.engineio.admission import ConnectionLimit
-from chatio.realtime.engineio.connection import Application, Connection, Stage
+from chatio.realtime.engineio.connection import Application, Connection, PendingUpgrade
 from chatio.realtime.engineio.heartbeat import Heartbeat
-from chatio.realtime.engineio.http_errors import UNAUTHORIZED, HandshakeError, refused
+from chatio.realtime.engineio.http_errors import refused
 from chatio.realtime.engineio.receive_queue import InputRate
-from chatio.realtime.engineio.upgrade import Upgrade
 from chatio.realtime.library import DisconnectReason, EngineIOServer
-from chatio.realtime.limits import LINGER_SECONDS, SESSION_ID_BYTES, UPGRADE_SECONDS
+from chatio.realtime.limits import LEAVING_SECONDS, LINGER_SECONDS, SESSION_ID_BYTES, UPGRADE_SECONDS
 from chatio.realtime.log import library_logger, log_refusal
 from chatio.realtime.options import RealtimeOptions
 from chatio.realtime.strict_json import dumps
@@ -51,7 +50,8 @@ class EngineServer(EngineIOServer):  # type: ignore[misc]
         self.upgraded = 0  # sessions that went from polling to WebSocket
         self.refusals = LabelledCounter([*LABELS, *(reason.label for reason in options.close_reasons)])
         self.heartbeat = Heartbeat(options.ping_interval, options.ping_timeout)
-        self.upgrades: TimeoutQueue[Upgrade] = TimeoutQueue(UPGRADE_SECONDS, Upgrade.abandon)
+        self.leaving: TimeoutQueue[Connection] = TimeoutQueue(LEAVING_SECONDS, Connection.leave)
+        self.upgrades: TimeoutQueue[PendingUpgrade] = TimeoutQueue(UPGRADE_SECONDS, lambda each: each.abandon())
         self.lingering: TimeoutQueue[WebSocket] = TimeoutQueue(LINGER_SECONDS, WebSocket.abort)
         self._checks = options.admission_checks
         self._first_input_bytes = min(self.max_http_buffer_size, first_input_bytes or self.max_http_buffer_size)
@@ -84,18 +84,11 @@ class EngineServer(EngineIOServer):  # type: ignore[misc]
         connection = self.sockets[sid] = Connection(self, sid, address, self._first_input_bytes)
         return connection
 
-    async def open_session(self, connection: Connection, environ: dict[str, Any]) -> None:
-        """Tell the application of the new session. Raises HandshakeError, and then nothing is left of it."""
-        try:
-            accepted = await self.application.connected(connection, environ)
-        except BaseException:
-            connection.discard()
-            raise
-        if not accepted:
-            connection.discard()
-            raise HandshakeError(UNAUTHORIZED)
-        if connection.stage < Stage.CLOSING:
-            self.heartbeat.pings.add(connection)
+    def begin(self, connection: Connection, environ: dict[str, Any]) -> None:
+        """Tell the application of a session whose transport can be written to."""
+        self.opened["polling" if connection.websocket is None else "websocket"] += 1
+        self.application.connected(connection, environ)
+        self.heartbeat.pings.add(connection)
 
     def greeting(self, sid: str, *, may_upgrade: bool = False) -> str:
         """The OPEN packet (Engine.IO protocol, "Handshake"). Times in milliseconds, below a second too."""
@@ -125,6 +118,7 @@ class EngineServer(EngineIOServer):  # type: ignore[misc]
             "sockets": len(self.sockets),
             "connection_limit": len(self.connection_limit),
             "heartbeat": len(self.heartbeat),
+            "leaving": len(self.leaving),
             "upgrades": len(self.upgrades),
             "lingering": len(self.lingering),
             "tasks": len(self._tasks),

@@ -15,7 +15,6 @@ from socketio.exceptions import ConnectionRefusedError as ConnectRefused
 
 from chatio.realtime.broadcast.fanout import Fanout
 from chatio.realtime.close_reasons import CONNECT_TIMEOUT, TRY_AGAIN_LATER, CloseReason
-from chatio.realtime.engineio.connection import Stage
 from chatio.realtime.engineio.packets import ProtocolError
 from chatio.realtime.engineio.server import EngineServer
 from chatio.realtime.invoke import INTERNAL_ERROR, raise_if_cancelled
@@ -140,7 +139,7 @@ class Connector:
 
     def _follow(self, peer: Peer, namespace: str) -> None:
         connection, start, peer.log_start = peer.connection, peer.log_start, None
-        if start is not None and namespace in peer.sids and connection.stage < Stage.CLOSING:
+        if start is not None and namespace in peer.sids and not connection.closing:
             cursor = connection.subscription = start.fanout.join(connection, start.after)
             peer.following = namespace, start.fanout, cursor
 

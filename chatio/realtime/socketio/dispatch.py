@@ -61,11 +61,10 @@ class Dispatcher:
 
     # Called by the engine
 
-    async def connected(self, connection: Connection, environ: dict[str, Any]) -> bool:
+    def connected(self, connection: Connection, environ: dict[str, Any]) -> None:
         self._environ[connection.sid] = environ
         peer = self._manager.peers[connection.sid] = Peer(connection)
         self.connector.unconnected.add(peer)
-        return True
 
     async def disconnected(self, connection: Connection, reason: str) -> None:
         peer = self._manager.peers.get(connection.sid)

@@ -12,8 +12,8 @@ _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # section 1.3
 _VERSION = "13"
 
 
-def accept_value(headers: HTTPHeaders) -> str | None:
-    """The Sec-WebSocket-Accept for a client's handshake; None if the handshake is not one."""
+def switching_protocols(headers: HTTPHeaders) -> bytes | None:
+    """The 101 answer to a client's handshake; None if the handshake is not one."""
     key = headers.get("Sec-WebSocket-Key", "")
     tokens = [token.strip().lower() for token in headers.get("Connection", "").split(",")]
     if "upgrade" not in tokens or headers.get("Sec-WebSocket-Version") != _VERSION:
@@ -24,15 +24,11 @@ def accept_value(headers: HTTPHeaders) -> str | None:
         return None
     if len(nonce) != 16:
         return None
-    return base64.b64encode(hashlib.sha1(key.encode() + _GUID).digest()).decode()  # noqa: S324 - RFC 6455 names it, and no secret is in it
-
-
-def switching_protocols(accept: str) -> bytes:
-    """The 101 answer."""
+    digest = hashlib.sha1(key.encode() + _GUID).digest()  # noqa: S324 - RFC 6455 names it, and no secret is in it
     return (
-        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        f"Sec-WebSocket-Accept: {accept}\r\n\r\n"
-    ).encode()
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Accept: %b\r\n\r\n" % base64.b64encode(digest)
+    )
 
 
 def take_socket(stream: IOStream) -> tuple[socket.socket, bytes]:

@@ -1,8 +1,7 @@
 """WebSocket transport on a bare socket: all that is left of a connection once its handshake is over.
 
-Tornado's handler, request, stream and protocol objects cost 14.7 KiB for as long as they live, so the server drops
-them after the handshake. This object and a reader on the event loop stay: no task, no buffer, and no parser either
-while nothing is half-read.
+Tornado's handler, request, stream and protocol objects cost 14.7 KiB for as long as they live. Here no task, no
+buffer and, while nothing is half-read, no parser stays.
 """
 
 import asyncio
@@ -14,26 +13,11 @@ import termios
 from enum import IntEnum
 from typing import Protocol
 
-from chatio.realtime.close_reasons import (
-    INVALID_DATA,
-    NORMAL,
-    OUTPUT_NOT_TAKEN,
-    CloseReason,
-    protocol_violation,
-)
+from chatio.realtime.close_reasons import INVALID_DATA, NORMAL, OUTPUT_NOT_TAKEN, CloseReason, protocol_violation
 from chatio.realtime.limits import PENDING_OUTPUT_BYTES, READ_BYTES
 from chatio.realtime.log import report
-from chatio.realtime.websocket.frames import (
-    CLOSE,
-    PING,
-    PONG,
-    TEXT,
-    FrameError,
-    FrameReader,
-    close_code,
-    close_frame,
-    frame,
-)
+from chatio.realtime.websocket import frames
+from chatio.realtime.websocket.frames import FrameError, FrameReader
 from chatio.realtime.websocket.timeouts import TimeoutQueue
 
 
@@ -48,7 +32,7 @@ class WebSocketListener(Protocol):
         """The client sent a whole message."""
 
     def input_read(self, size_bytes: int) -> None:
-        """The transport read so many bytes, frame headers and pings included, and handed over their messages."""
+        """So many bytes were read, frame headers and pings included, and their messages handed over."""
 
     def output_moved(self, *, all_taken: bool) -> None:
         """The socket took some of the waiting output, or all of it."""
@@ -71,15 +55,11 @@ class WebSocket:
 
     __slots__ = ("_lingering", "_loop", "_pending", "_reader", "_reading", "_state", "listener", "sock")
 
-    def __init__(
-        self, sock: socket.socket, listener: WebSocketListener, lingering: "TimeoutQueue[WebSocket]"
-    ) -> None:
-        """Take `sock`, which must be non-blocking and connected.
+    listener: WebSocketListener  # set by the owner before it calls anything
 
-        `lingering` bounds the time a close may take.
-        """
+    def __init__(self, sock: socket.socket, lingering: "TimeoutQueue[WebSocket]") -> None:
+        """Take `sock`, non-blocking and connected. `lingering` bounds the time a close may take."""
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # with Nagle an echo takes 45 ms, not 1.3
-        self.listener = listener
         self.sock = sock
         self._loop = asyncio.get_running_loop()
         self._lingering = lingering
@@ -90,6 +70,8 @@ class WebSocket:
         self._reader: FrameReader | None = None  # only while a frame or message is incomplete
         self._state = State.OPEN
         self._reading = False
+
+    # Input
 
     def start(self, early: bytes) -> None:
         """Begin to read; `early`: the bytes that arrived together with the handshake."""
@@ -105,6 +87,61 @@ class WebSocket:
     def held_input_bytes(self) -> int:
         return self._reader.held_bytes if self._reader is not None else 0
 
+    def pause_reading(self) -> None:
+        """Read no more for now: the client's output backs up in TCP."""
+        if self._reading:
+            self._reading = False
+            self._loop.remove_reader(self.sock.fileno())
+
+    def resume_reading(self) -> None:
+        if not self._reading and self._state is not State.CLOSED:
+            self._reading = True
+            self._loop.add_reader(self.sock.fileno(), self._on_readable)
+
+    def _on_readable(self) -> None:
+        try:
+            data = self.sock.recv(READ_BYTES)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._lose(None)
+        elif self._state is State.OPEN:
+            self._feed(data)
+
+    def _feed(self, data: bytes) -> None:
+        reader = self._reader or FrameReader()
+        try:
+            for opcode, payload in reader.feed(data, self.listener.max_input_bytes):
+                self._receive(opcode, payload)
+                if self._state is not State.OPEN:
+                    return
+            if reader.error is not None:
+                raise reader.error
+            self._reader = None if reader.is_idle else reader
+            self.listener.input_read(len(data))
+        except UnicodeDecodeError:
+            self._fail(protocol_violation("WebSocket: UTF-8", INVALID_DATA))
+        except FrameError as error:
+            self._fail(protocol_violation(f"WebSocket: {error}", error.code))
+        except Exception as error:
+            report("reading a WebSocket", error)
+            self._lose(protocol_violation("internal error"))
+
+    def _receive(self, opcode: int, payload: bytes) -> None:
+        if opcode == frames.TEXT:
+            self.listener.message_received(payload.decode())  # an upgrade changes the listener
+        elif opcode == frames.BINARY:
+            self.listener.message_received(payload)
+        elif opcode == frames.PING:
+            self.offer(frames.frame(frames.PONG, payload))
+        elif opcode == frames.CLOSE:
+            self.close(frames.close_code(payload))
+            self.listener.connection_lost(None)
+
+    # Output
+
     @property
     def pending_output_bytes(self) -> int:
         return len(self._pending) if self._pending is not None else 0
@@ -115,92 +152,32 @@ class WebSocket:
             return 0
         return int.from_bytes(fcntl.ioctl(self.sock, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
 
-    def pause_reading(self) -> None:
-        """Read no more for now: the client's output backs up in TCP."""
-        if self._reading:
-            self._reading = False
-            self._loop.remove_reader(self.sock.fileno())
+    def offer(self, data: bytes) -> bool:
+        """Write whole frames: at once if the socket takes them, else when it does. False: output waits.
 
-    def resume_reading(self) -> None:
-        """Read on."""
-        if not self._reading and self._state is not State.CLOSED:
-            self._reading = True
-            self._loop.add_reader(self.sock.fileno(), self._on_readable)
-
-    def send(self, frames: bytes) -> None:
-        """Write whole frames: at once if the socket takes them, else when it does.
-
-        Past `PENDING_OUTPUT_BYTES` the connection is lost.
-        """
-        if self._state is State.OPEN:
-            self._write(frames)
-
-    def offer(self, frames: bytes) -> bool:
-        """`send`, and whether the socket took all of it. The rest is kept without being copied."""
-        if self._pending is None and self._state is State.OPEN:
-            try:
-                sent = self.sock.send(frames)
-            except OSError:  # would block, or is broken: `_write` tells which
-                sent = 0
-            if sent == len(frames):
-                return True
-            frames = frames[sent:] if sent else frames
-        self.send(frames)
-        return self._pending is None
-
-    def close(self, code: int = NORMAL) -> None:
-        """Begin the closing handshake (RFC 6455, section 7.1.2).
-
-        The close frame is flushed and the client's FIN awaited in the background, for a bounded time.
+        Past `PENDING_OUTPUT_BYTES` the connection is lost; on one that is closing nothing is written.
         """
         if self._state is not State.OPEN:
-            return
-        self._state = State.CLOSING
-        self._reader = None
-        self.resume_reading()
-        self._lingering.add(self)
-        self._write(close_frame(code))
+            return True
         if self._pending is None:
-            self._half_close()
-
-    def reset(self) -> None:
-        """`abort`, and let the kernel drop at once all output that the client did not acknowledge (RST)."""
-        if self._state is not State.CLOSED:
-            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
-        self.abort()
-
-    def abort(self) -> None:
-        """Close the socket now; unwritten output is lost. The listener is not told."""
-        if self._state is State.CLOSED:
-            return
-        self.pause_reading()
-        if self._pending is not None:
-            self._loop.remove_writer(self.sock.fileno())
-            self._pending = None
-        self._state = State.CLOSED
-        self._lingering.discard(self)
-        self._reader = None
-        self.sock.close()
-
-    def _write(self, data: bytes) -> None:
-        if self._pending is not None:
-            if len(self._pending) + len(data) > PENDING_OUTPUT_BYTES:
-                self._lose(OUTPUT_NOT_TAKEN)
-            else:
-                if isinstance(self._pending, memoryview):
-                    self._pending = bytearray(self._pending)
-                self._pending += data
-            return
-        try:
-            sent = self.sock.send(data)
-        except (BlockingIOError, InterruptedError):
-            sent = 0
-        except OSError:
-            self._lose(None)
-            return
-        if sent < len(data):
+            try:
+                sent = self.sock.send(data)
+            except (BlockingIOError, InterruptedError):
+                sent = 0
+            except OSError:
+                self._lose(None)
+                return True
+            if sent == len(data):
+                return True
             self._pending = memoryview(data)[sent:]
             self._loop.add_writer(self.sock.fileno(), self._on_writable)
+        elif len(self._pending) + len(data) > PENDING_OUTPUT_BYTES:
+            self._lose(OUTPUT_NOT_TAKEN)
+        else:
+            if isinstance(self._pending, memoryview):
+                self._pending = bytearray(self._pending)
+            self._pending += data
+        return self._pending is None
 
     def _on_writable(self) -> None:
         if self._pending is None:
@@ -226,56 +203,47 @@ class WebSocket:
         else:
             self.listener.output_moved(all_taken=True)
 
+    # End
+
+    def close(self, code: int = NORMAL) -> None:
+        """Begin the closing handshake (RFC 6455, section 7.1.2).
+
+        The close frame is flushed and the client's FIN awaited in the background, for a bounded time.
+        """
+        if self._state is not State.OPEN:
+            return
+        is_flushed = self.offer(frames.close_frame(code))
+        if self._state is State.OPEN:  # the socket was not found broken
+            self._state = State.CLOSING
+            self._reader = None
+            self.resume_reading()
+            self._lingering.add(self)
+            if is_flushed:
+                self._half_close()
+
     def _half_close(self) -> None:
         try:
             self.sock.shutdown(socket.SHUT_WR)
         except OSError:
             self.abort()
 
-    def _on_readable(self) -> None:
-        try:
-            data = self.sock.recv(READ_BYTES)
-        except (BlockingIOError, InterruptedError):
+    def abort(self, *, drops_output: bool = False) -> None:
+        """Close the socket now; unwritten output is lost. The listener is not told.
+
+        `drops_output`: the kernel drops at once all output that the client did not acknowledge (RST).
+        """
+        if self._state is State.CLOSED:
             return
-        except OSError:
-            data = b""
-        if not data:
-            self._lose(None)
-        elif self._state is State.OPEN:
-            self._feed(data)
-
-    def _feed(self, data: bytes) -> None:
-        reader = self._reader or FrameReader()
-        try:
-            for opcode, payload in reader.feed(data, self.listener.max_input_bytes):
-                if opcode == TEXT:
-                    self.listener.message_received(payload.decode())  # an upgrade changes the listener
-                elif opcode != PONG:
-                    self._handle(opcode, payload)
-                if self._state is not State.OPEN:
-                    return
-        except UnicodeDecodeError:
-            self._fail(protocol_violation("WebSocket: UTF-8", INVALID_DATA))
-        except FrameError as error:
-            self._fail(protocol_violation(f"WebSocket: {error}", error.code))
-        except Exception as error:
-            report("reading a WebSocket", error)
-            self._lose(protocol_violation("internal error"))
-        else:
-            if reader.error is not None:
-                self._fail(protocol_violation(f"WebSocket: {reader.error}", reader.error.code))
-                return
-            self._reader = None if reader.is_idle else reader
-            self.listener.input_read(len(data))
-
-    def _handle(self, opcode: int, payload: bytes) -> None:
-        if opcode == PING:
-            self._write(frame(PONG, payload))
-        elif opcode == CLOSE:
-            self.close(close_code(payload))
-            self.listener.connection_lost(None)
-        else:
-            self.listener.message_received(payload)
+        if drops_output:
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+        self.pause_reading()
+        if self._pending is not None:
+            self._loop.remove_writer(self.sock.fileno())
+            self._pending = None
+        self._state = State.CLOSED
+        self._lingering.discard(self)
+        self._reader = None
+        self.sock.close()
 
     def _fail(self, reason: CloseReason) -> None:
         self.close(reason.code)

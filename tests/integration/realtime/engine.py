@@ -22,14 +22,15 @@ class Engine:
     def on(self, event: str, handler: Callable[..., Any]) -> None:
         self._handlers[event] = handler
 
-    async def send(self, sid: str, data: Any) -> None:
+    def send(self, sid: str, data: Any) -> None:
         if sid in self.sockets:
             self.sockets[sid].write(
                 encode_message(data if isinstance(data, str | bytes) else json.dumps(data, separators=(",", ":")))
             )
 
-    async def connected(self, connection: Connection, environ: dict[str, Any]) -> bool:
-        return await self._call("connect", connection.sid, environ) is not False
+    def connected(self, connection: Connection, environ: dict[str, Any]) -> None:
+        if "connect" in self._handlers:
+            self._handlers["connect"](connection.sid, environ)
 
     async def receive(self, connection: Connection, data: str | bytes) -> None:
         await self._call("message", connection.sid, data)

@@ -35,7 +35,6 @@ from tests.client.wire import (
     text,
     until,
 )
-from tests.integration.realtime.engine import Engine
 
 PAGE = "https://page.example"
 
@@ -167,15 +166,6 @@ async def test_of_two_that_come_for_the_last_place_one_gets_it() -> None:
             http.send("GET", f"{SOCKET_IO}polling", b"", Content_Length="0")
         assert sorted([(await http.answer()).status for http in both]) == [200, 503]
         assert server.eio.connection_limit.total == 1
-
-
-async def test_refusing_and_failing_connect_handlers_leave_nothing_counted() -> None:
-    engine = Engine(RealtimeOptions(max_connections=1))
-    engine.on("connect", lambda sid, environ: False)
-    async with serving(engine.handler) as port:
-        for _ in range(2):
-            assert await statuses(port) == (401, 401)
-        assert not leftovers(engine)
 
 
 async def test_handshakes_are_held_to_a_rate_for_each_address_and_line() -> None:

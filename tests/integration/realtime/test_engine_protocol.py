@@ -293,7 +293,7 @@ async def test_upgrade_frees_the_waiting_get_and_carries_on() -> None:
         assert (await http.answer()).text == "6"
         assert (await request(port, "GET", target)).text == "6"
         sid = next(iter(engine.sockets))
-        await engine.send(sid, "while it was upgrading")
+        engine.send(sid, "while it was upgrading")
         ws.send("5", "4hello")
         assert await ws.receive() == "4while it was upgrading"
         assert await ws.receive() == "4hello"
@@ -350,22 +350,9 @@ async def test_upgrade_that_stalls_is_dropped(monkeypatch: pytest.MonkeyPatch) -
         assert (await request(port, "GET", target)).text == "4hello"
 
 
-async def test_refusing_connect_handler_answers_401_before_any_101() -> None:
-    async with echoing() as (engine, port):
-        engine.on("connect", lambda sid, environ: False)
-        assert (await request(port, "GET", f"{ENGINE_IO}polling")).status == 401
-        assert (await Ws.open(port, f"{ENGINE_IO}websocket")).status == 401
-        assert not engine.sockets
-
-
 async def test_what_a_connect_handler_sends_follows_the_open_packet() -> None:
     async with echoing() as (engine, port):
-        engine.on("connect", lambda sid, environ: asyncio.ensure_future(engine.send(sid, "welcome")) and None)
-
-        async def connect(sid: str, environ: Any) -> None:
-            await engine.send(sid, {"wel": "come"})
-
-        engine.on("connect", connect)
+        engine.on("connect", lambda sid, environ: engine.send(sid, {"wel": "come"}))
         ws = await websocket(port)
         assert await ws.receive() == '4{"wel":"come"}'
         answer = await request(port, "GET", f"{ENGINE_IO}polling")
@@ -393,15 +380,13 @@ async def test_session_data_is_kept_until_the_disconnect_handler_has_run() -> No
     seen: list[Any] = []
     async with echoing() as (engine, port):
 
-        async def connect(sid: str, environ: Any) -> None:
-            async with engine.server.session(sid) as session:
-                session["name"] = "Ada"
-
         async def disconnect(sid: str, reason: str) -> None:
             seen.append(await engine.server.get_session(sid))
 
-        engine.on("connect", connect)
         engine.on("disconnect", disconnect)
-        (await websocket(port)).cut()
+        ws = await websocket(port)
+        async with engine.server.session(next(iter(engine.sockets))) as session:
+            session["name"] = "Ada"
+        ws.cut()
         await until(lambda: seen)
     assert seen == [{"name": "Ada"}]

@@ -136,7 +136,7 @@ async def test_websocket_has_nagle_off_and_no_extension() -> None:
         connection = next(iter(engine.sockets.values()))
         sock = connection.websocket.sock
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
-        await engine.send(connection.sid, "x" * 1000)
+        engine.send(connection.sid, "x" * 1000)
         opcode, payload = 1, ""
         while not payload.startswith("4"):
             opcode, raw = await ws.frame()

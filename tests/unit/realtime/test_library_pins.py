@@ -34,7 +34,6 @@ SIGNATURES: list[tuple[Any, str, list[str]]] = [
     (socketio.AsyncManager, "basic_leave_room", ["self", "sid", "namespace", "room"]),
     (socketio.AsyncManager, "basic_disconnect", ["self", "sid", "namespace", "kwargs"]),
     (engineio.AsyncServer, "_get_socket", ["self", "sid"]),
-    (engineio.AsyncServer, "_cors_allowed_origins", ["self", "environ"]),
     (engineio.AsyncServer, "_cors_headers", ["self", "environ"]),
     (RequestHandler, "detach", ["self"]),
     (RequestHandler, "_log", ["self"]),

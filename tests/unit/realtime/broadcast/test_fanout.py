@@ -100,7 +100,7 @@ class House:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         start = max(self.log.head - back, self.log.tail)
         connection = self.server.eio.admit("192.0.2.1")
-        connection.use_websocket(_UnixWebSocket(ours, connection, self.server.eio.lingering))
+        connection.use_websocket(_UnixWebSocket(ours, self.server.eio.lingering))
         cursor = connection.subscription = self.fanout.join(connection, self.log.head - back)
         client = Client(theirs, connection, cursor, start)
         self.clients.append(client)
@@ -141,8 +141,8 @@ class House:
 class _UnixWebSocket(WebSocket):
     """A pair of Unix sockets has no Nagle to turn off, and small buffers that stay small."""
 
-    def __init__(self, sock: socket.socket, listener: Any, lingering: Any) -> None:
-        super().__init__(_Plain(sock), listener, lingering)  # type: ignore[arg-type]
+    def __init__(self, sock: socket.socket, lingering: Any) -> None:
+        super().__init__(_Plain(sock), lingering)  # type: ignore[arg-type]
 
 
 class _Plain:

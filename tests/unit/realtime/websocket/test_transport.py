@@ -39,7 +39,9 @@ def pair() -> tuple[WebSocket, Listener, socket.socket]:
     peer.setblocking(False)
     listener = Listener()
     lingering: TimeoutQueue[WebSocket] = TimeoutQueue(1.0, WebSocket.abort)
-    return WebSocket(own, listener, lingering), listener, peer
+    websocket = WebSocket(own, lingering)
+    websocket.listener = listener
+    return websocket, listener, peer
 
 
 async def fill(websocket: WebSocket) -> bytes:
@@ -54,12 +56,12 @@ async def fill(websocket: WebSocket) -> bytes:
 async def test_output_that_waits_comes_whole_and_in_order() -> None:
     websocket, listener, peer = pair()
     with peer:
-        expected = await fill(websocket)
+        expected = bytearray(await fill(websocket))
         for number in range(2000):
-            websocket.send(frame(1, f"{number}".encode()))
+            websocket.offer(frame(1, f"{number}".encode()))
             expected += frame(1, f"{number}".encode())
         assert websocket.pending_output_bytes > 0
-        received = b""
+        received = bytearray()
         while len(received) < len(expected):
             received += await soon(asyncio.get_running_loop().sock_recv(peer, 10_000))
         assert received == expected
@@ -72,8 +74,8 @@ async def test_answers_to_pings_that_wait_are_not_joined_to_a_copy_each() -> Non
     websocket, _, peer = pair()
     with peer:
         await fill(websocket)
-        websocket.send(frame(1, bytes(1 << 20)))
-        websocket.send(frame(1, b"joined to it"))
+        websocket.offer(frame(1, bytes(1 << 20)))
+        websocket.offer(frame(1, b"joined to it"))
         size = websocket.pending_output_bytes
         tracemalloc.start()
         websocket.start(client_frame(PING, b"") * 100)
