@@ -1,8 +1,7 @@
 """Admission: which requests are let in, decided before a byte of a body is read and before any 101.
 
-The library's handler sends 101 first, and keeps a connection that it should have refused open for ever. A check
-refuses with 503 and `Retry-After`, after which the official clients come back on their own. It is never a
-CONNECT_ERROR: after one they stay away until the page is loaded again.
+A check refuses with 503 and `Retry-After`, after which the official clients come back on their own; after a
+CONNECT_ERROR they would stay away until the page is loaded again.
 """
 
 import math
@@ -11,13 +10,7 @@ from typing import Final, Protocol
 
 from tornado.httputil import HTTPServerRequest
 
-from chatio.realtime.close_reasons import (
-    ADDRESS_FULL,
-    HANDSHAKE_RATE,
-    OVERLOADED,
-    SERVER_FULL,
-    protocol_violation,
-)
+from chatio.realtime.close_reasons import ADDRESS_FULL, HANDSHAKE_RATE, OVERLOADED, SERVER_FULL, protocol_violation
 from chatio.realtime.engineio import http_errors
 from chatio.realtime.engineio.connection import Connection
 from chatio.realtime.engineio.http_errors import HandshakeError
@@ -29,7 +22,6 @@ from chatio.throttling.rate_limiter import RateLimiter
 
 # A place may become free at any moment. The official clients wait 1 to 5 s of themselves (`reconnectionDelayMax`).
 FULL_RETRY_SECONDS: Final = 5
-TRANSPORTS: Final = ("polling", "websocket")
 
 
 class ConnectionLimit:
@@ -57,7 +49,7 @@ class ConnectionLimit:
 
         The first refusal is returned; the checks behind it are not asked, and count nothing.
         """
-        if self.most is not None and self.total >= self.most:
+        if self.is_full:
             return Refusal(SERVER_FULL, FULL_RETRY_SECONDS)
         key = rate_limit_key(address)
         if not self._per_address.acquire(key):
@@ -87,8 +79,7 @@ class HandshakeRate:
 
 class Load(Protocol):
     @property
-    def retry_after_seconds(self) -> int:
-        """The seconds after which a new client should try again; 0 if it is admitted now."""
+    def retry_after_seconds(self) -> int: ...  # for a new client; 0 if it is admitted now
 
 
 class LoadShedding:
@@ -110,18 +101,22 @@ def find_session(
     Raises HandshakeError.
     """
     transport, sid = argument(request, "transport"), argument(request, "sid")
-    if transport not in TRANSPORTS:
+    if transport not in ("polling", "websocket"):
         raise HandshakeError(http_errors.UNKNOWN_TRANSPORT)
     if request.method not in ("GET", "POST"):
         raise HandshakeError(http_errors.BAD_METHOD)
     is_jsonp = argument(request, "j")  # which IE 9 needed
     is_websocket = request.headers.get("Upgrade", "").lower() == "websocket"
-    if (transport == "websocket") != is_websocket or is_jsonp:
-        raise HandshakeError(http_errors.BAD_REQUEST)
-    if is_websocket and request.method != "GET":  # RFC 6455, section 4.1
+    is_odd = is_websocket and request.method != "GET"  # RFC 6455, section 4.1
+    if (transport == "websocket") != is_websocket or is_jsonp or is_odd:
         raise HandshakeError(http_errors.BAD_REQUEST)
     if sid:
-        return _session(sessions, sid, transport), is_websocket
+        connection = sessions.get(sid)
+        if connection is None or connection.closing:
+            raise HandshakeError(http_errors.UNKNOWN_SESSION)
+        if transport == "polling" and connection.websocket is not None:
+            raise HandshakeError(http_errors.BAD_REQUEST)
+        return connection, is_websocket
     if argument(request, "EIO") != "4":
         raise HandshakeError(http_errors.UNSUPPORTED_VERSION)
     if request.method != "GET":
@@ -129,15 +124,6 @@ def find_session(
     if lifecycle.phase is Phase.DRAINING:
         raise HandshakeError(http_errors.SHUTTING_DOWN)
     return None, is_websocket
-
-
-def _session(sessions: Mapping[str, Connection], sid: str, transport: str) -> Connection:
-    connection = sessions.get(sid)
-    if connection is None or connection.closing:
-        raise HandshakeError(http_errors.UNKNOWN_SESSION)
-    if transport == "polling" and connection.websocket is not None:
-        raise HandshakeError(http_errors.BAD_REQUEST)
-    return connection
 
 
 def begin_post(connection: Connection, announced_bytes: int) -> None:

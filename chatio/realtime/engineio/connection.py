@@ -1,8 +1,7 @@
 """Engine.IO connection: a polling session that may become a WebSocket, or a WebSocket from the start.
 
-The library gives a connection a queue, a writer task, a receive task and a ping task, each of which can die
-or wait alone. Here the callback that receives a packet reads and answers it; only messages for the application
-run in a task, one for each burst, in order. An idle connection on a WebSocket has no task, no queue and no parser.
+The callback that receives a packet reads and answers it; only messages for the application run in a task, one for
+each burst, in order. An idle connection on a WebSocket has no task, no queue and no parser.
 """
 
 import asyncio
@@ -42,20 +41,13 @@ class PendingUpgrade(Protocol):
 class Host(Protocol):
     """The server, as its connections know it."""
 
+    application: Application
+    heartbeat: Heartbeat
+    leaving: "TimeoutQueue[Connection]"  # polling clients that said CLOSE, and may have a GET on its way
+    upgrades: TimeoutQueue[PendingUpgrade]
     upgraded: int  # completed upgrades
+    input_rate: InputRate
 
-    @property
-    def application(self) -> Application: ...
-    @property
-    def heartbeat(self) -> Heartbeat: ...
-    @property
-    def leaving(self) -> "TimeoutQueue[Connection]":
-        """Polling clients that said CLOSE, and may have a GET on its way."""
-
-    @property
-    def upgrades(self) -> TimeoutQueue[PendingUpgrade]: ...
-    @property
-    def input_rate(self) -> InputRate: ...
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> "asyncio.Task[None]": ...
     def forget(self, connection: "Connection") -> None: ...
     def refused(self, address: str, reason: CloseReason) -> None: ...
@@ -258,19 +250,13 @@ class Connection:
             self.host.refused(self.address, reason)
             self.drop(DisconnectReason.TRANSPORT_ERROR, code=reason.code, drain_input=False)
 
-    def begin_close(self, reason: str) -> "asyncio.Task[None] | None":
-        """Close without handling the client's waiting input. Returns the task to wait for, if the caller may."""
-        finished = self.drop(reason, drain_input=False)
-        is_own_handler = self.received.worker is not None and asyncio.current_task() is self.received.worker
-        return None if is_own_handler else finished
-
     def drop(
         self, reason: str, *, code: int = NORMAL, farewell: EncodedPacket = payload.CLOSE, drain_input: bool = True
     ) -> "asyncio.Task[None] | None":
         """Close the transport now, with `code`, or `farewell` to a waiting GET; then tell the application.
 
         `drain_input`: the messages that the client sent before are handled first; else only the one that is begun.
-        Returns the task that tells the application, or None if the connection was closed before.
+        Returns the task that tells the application; None on a closing connection.
         """
         if self.closing:
             return None

@@ -1,8 +1,7 @@
 """Drain: a stopping server lets its connections go, in random order, a few at a time.
 
-Clients come back at once, and all of them at the same moment would be a storm for the next server. They are closed
-without a DISCONNECT packet, which would keep them from coming back. No connection goes before its client has taken
-the output that waits for it.
+Clients come back at once, and all at the same moment would be a storm for the next server. None is sent a
+DISCONNECT, which would keep it away, and none is closed before it has taken the output that waits for it.
 """
 
 import asyncio
@@ -41,15 +40,17 @@ class Drain:
 
     def drain_now(self, connection: Connection) -> None:
         """Close `connection` now, or as soon as its client has taken its output."""
-        self._due.setdefault(connection, asyncio.get_running_loop().time())
-        self._close_if_ready(connection)
+        now = asyncio.get_running_loop().time()
+        is_late = now - self._due.setdefault(connection, now) > UNHEARD_SECONDS
+        if connection.closing or (connection.is_flushed and (connection.is_writable_now or is_late)):
+            del self._due[connection]
+            disconnect(connection)
 
     async def drain(self, seconds: float, handover: Handover | None = None) -> None:
         """Close all connections within `seconds`; a client that has not taken its output by then loses the rest.
 
         Handshakes are refused meanwhile. With a `handover` none is: polling clients go first, all at once, since
-        each of their polls may be a new connection, and then, or after `UNHEARD_SECONDS`, the port is closed. A
-        client that comes on a connection that was open by then is admitted, and closed with the others.
+        each of their polls may be a new connection, and then, or after `UNHEARD_SECONDS`, the port is closed.
         """
         loop = asyncio.get_running_loop()
         began = loop.time()
@@ -59,7 +60,10 @@ class Drain:
             self._engine.lifecycle.drain()
         else:
             self._engine.lifecycle.hand_over()
-            await self._close_polling(min(ends, began + UNHEARD_SECONDS))
+            while loop.time() < min(ends, began + UNHEARD_SECONDS) and (polling := self._polling()):
+                for connection in polling:
+                    self.drain_now(connection)
+                await asyncio.sleep(TICK_SECONDS)
             handover.close_port()
         waiting = list(self._engine.sockets.values())
         random.shuffle(waiting)
@@ -69,44 +73,17 @@ class Drain:
             share = (loop.time() - began) / spread if spread else 1.0
             while waiting and count - len(waiting) < count * share:
                 self.drain_now(waiting.pop())
-            if not waiting:  # connections that were opened since are not among them
-                for connection in list(self._engine.sockets.values()):
-                    self.drain_now(connection)
-            self._close_ready()
-            await asyncio.sleep(TICK_SECONDS)
-        await self._close_rest(ends + closing_seconds)
-
-    async def _close_polling(self, ends: float) -> None:
-        loop = asyncio.get_running_loop()
-        while loop.time() < ends:
-            polling = [connection for connection in self._engine.sockets.values() if not connection.upgraded]
-            if not polling:
-                return
-            for connection in polling:
+            # Those opened since are not among `waiting`.
+            for connection in list(self._due if waiting else self._engine.sockets.values()):
                 self.drain_now(connection)
-            self._close_ready()
             await asyncio.sleep(TICK_SECONDS)
-
-    def _close_ready(self) -> None:
-        for connection in list(self._due):
-            self._close_if_ready(connection)
-
-    async def _close_rest(self, ends: float) -> None:
-        loop = asyncio.get_running_loop()
-        while (self._engine.sockets or len(self._engine.lingering)) and loop.time() < ends:
+        while (self._engine.sockets or len(self._engine.lingering)) and loop.time() < ends + closing_seconds:
             for connection in list(self._engine.sockets.values()):
                 disconnect(connection)
             await asyncio.sleep(TICK_SECONDS)
 
-    def _close_if_ready(self, connection: Connection) -> None:
-        if connection.closing:
-            self._due.pop(connection, None)
-        elif connection.is_flushed and (
-            connection.is_writable_now
-            or asyncio.get_running_loop().time() - self._due[connection] > UNHEARD_SECONDS
-        ):
-            del self._due[connection]
-            disconnect(connection)
+    def _polling(self) -> list[Connection]:
+        return [connection for connection in self._engine.sockets.values() if not connection.upgraded]
 
 
 def disconnect(connection: Connection) -> None:

@@ -1,8 +1,4 @@
-"""HTTP endpoint of Engine.IO: the handshake, polling, and the way to a WebSocket.
-
-Bodies are counted as they arrive, so that neither Tornado nor the server ever holds more than the limit (Tornado
-alone takes 100 MB before it asks).
-"""
+"""HTTP endpoint of Engine.IO: the handshake, polling, and the way to a WebSocket."""
 
 import asyncio
 import json
@@ -150,9 +146,8 @@ class RealtimeHandler(BoundedBodyHandler):
     def _open_polling(self) -> list[EncodedPacket]:
         engine = self.engine
         if engine.lifecycle.phase is Phase.HANDING_OVER:
-            # The client's polls may be new connections, and those are the next process's: there is no session, and
-            # the client is told so. Without an upgrade on offer python-socketio's client would take that for the
-            # end.
+            # The client's polls may be new connections, which are the next process's: there is no session. Without
+            # an upgrade on offer python-socketio's client would take that for the end.
             return [encode(engine.greeting(engine.generate_id(), may_upgrade=True)), payload.CLOSE]
         connection = engine.admit(self.environ["REMOTE_ADDR"])
         connection.poll_queue = queue = PollQueue()

@@ -1,14 +1,10 @@
-"""Heartbeat: pings and their timeouts, for all connections (Engine.IO protocol, "Heartbeat").
-
-The library keeps a sleeping task for each connection, and looks at the answers only when it happens to send.
-"""
+"""Heartbeat: pings and their timeouts, for all connections (Engine.IO protocol, "Heartbeat")."""
 
 from typing import Final, Protocol
 
 from chatio.realtime.websocket.timeouts import TimeoutQueue
 
-# A request that arrives this close to its session's ping timeout finds the session ended: timers run up to this
-# late.
+# A request this close to its session's ping timeout finds the session ended: timers run up to this late.
 EARLY_SECONDS: Final = 0.005
 
 
@@ -22,10 +18,7 @@ class Heartbeat:
     """The pings of all connections. Event loop only."""
 
     def __init__(self, interval: float, timeout: float) -> None:
-        """`pings`: the next ping of each connection, `interval` seconds after its last answer.
-
-        The answer to a ping is due within `timeout`.
-        """
+        """A ping is due `interval` seconds after the last answer, its answer within `timeout`."""
         self.pings: TimeoutQueue[Peer] = TimeoutQueue(interval, self._ping)
         self._pongs: TimeoutQueue[Peer] = TimeoutQueue(timeout, self._end)
 

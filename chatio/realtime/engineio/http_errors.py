@@ -2,13 +2,8 @@
 
 from typing import Final, NamedTuple
 
-from chatio.realtime.close_reasons import (
-    DRAINING,
-    ORIGIN_FORBIDDEN,
-    SESSION_UNKNOWN,
-    CloseReason,
-    protocol_violation,
-)
+from chatio.realtime import close_reasons
+from chatio.realtime.close_reasons import CloseReason, protocol_violation
 from chatio.realtime.limits import LEAVING_RETRY_SECONDS
 from chatio.realtime.options import Refusal
 
@@ -25,13 +20,13 @@ class HttpError(NamedTuple):
 
 
 UNKNOWN_TRANSPORT: Final = HttpError(400, 0, protocol_violation("Transport unknown"))
-UNKNOWN_SESSION: Final = HttpError(400, 1, SESSION_UNKNOWN)
+UNKNOWN_SESSION: Final = HttpError(400, 1, close_reasons.SESSION_UNKNOWN)
 BAD_METHOD: Final = HttpError(400, 2, protocol_violation("Bad handshake method"))
 BAD_REQUEST: Final = HttpError(400, BAD_REQUEST_CODE, protocol_violation("Bad request"))
-FORBIDDEN: Final = HttpError(403, 4, ORIGIN_FORBIDDEN)
+FORBIDDEN: Final = HttpError(403, 4, close_reasons.ORIGIN_FORBIDDEN)
 TOO_LARGE: Final = HttpError(413, BAD_REQUEST_CODE, protocol_violation("Payload too large"))
 UNSUPPORTED_VERSION: Final = HttpError(400, 5, protocol_violation("Unsupported protocol version"))
-SHUTTING_DOWN: Final = HttpError(503, BAD_REQUEST_CODE, DRAINING, LEAVING_RETRY_SECONDS)
+SHUTTING_DOWN: Final = HttpError(503, BAD_REQUEST_CODE, close_reasons.DRAINING, LEAVING_RETRY_SECONDS)
 
 
 class HandshakeError(Exception):

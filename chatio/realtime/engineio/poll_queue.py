@@ -1,7 +1,4 @@
-"""Poll queue: the output of a polling session, and the GET that waits for it.
-
-A connection that is a WebSocket has none.
-"""
+"""Poll queue: the output of a polling session, and the GET that waits for it."""
 
 import asyncio
 

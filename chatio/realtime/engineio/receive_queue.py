@@ -19,8 +19,8 @@ YIELD_EVERY: Final = 32  # messages, so that a burst does not hold up other conn
 class Receiver(Protocol):
     """The connection that a queue belongs to."""
 
-    @property
-    def max_input_bytes(self) -> int: ...
+    max_input_bytes: int
+
     def pause_reading(self) -> None: ...
     def resume_reading(self) -> None: ...
 
@@ -36,10 +36,8 @@ class Application(Protocol[R]):
 class InputRate:
     """Input rate: `burst_bytes` of one connection at once, and then `bytes_per_second`. One object for all.
 
-    A connection that sends faster is read more slowly: its output backs up in TCP, it loses nothing, and it costs
-    the other clients no more than any connection may. Therefore no connection is closed for its rate. Each
-    connection keeps one number, the loop's time at which its input will be paid for (GCRA, as in
-    chatio/throttling/rate_limiter.py): 24 bytes.
+    A connection that sends faster is read more slowly, and loses nothing. Each keeps one number, the loop's time
+    at which its input will be paid for (GCRA, as in chatio/throttling/rate_limiter.py): 24 bytes.
     """
 
     __slots__ = ("burst_seconds", "seconds_per_byte")
@@ -55,9 +53,9 @@ class InputRate:
 
 @dataclass(slots=True, eq=False)
 class ReceiveQueue(Generic[R]):
-    """Hands messages to the application one after the other, in one task for each burst. Event loop only.
+    """Hands messages to the application in order, in one task for each burst; an idle queue has none.
 
-    An idle queue has no task and no deque.
+    Event loop only.
     """
 
     receiver: R

@@ -128,6 +128,9 @@ class EngineServer(EngineIOServer):  # type: ignore[misc]
 
     async def disconnect(self, sid: str | None = None) -> None:
         """Close one connection, or all; return when the disconnect handlers have run."""
-        chosen = list(self.sockets.values()) if sid is None else [self.sockets[sid]] if sid in self.sockets else []
-        closing = [connection.begin_close(DisconnectReason.SERVER_DISCONNECT) for connection in chosen]
-        await asyncio.gather(*(asyncio.shield(task) for task in closing if task is not None))
+        chosen = [each for each in self.sockets.values() if sid in (None, each.sid)]
+        closing = [(each.drop(DisconnectReason.SERVER_DISCONNECT, drain_input=False), each) for each in chosen]
+        own = asyncio.current_task()  # a handler that closes its own connection is not waited for
+        await asyncio.gather(
+            *(asyncio.shield(task) for task, each in closing if task and each.received.worker is not own)
+        )

@@ -6,6 +6,7 @@ it off as well.
 """
 
 import struct
+from collections.abc import Iterator
 
 from chatio.realtime.close_reasons import INVALID_DATA, NORMAL, PROTOCOL_ERROR, TOO_BIG
 
@@ -74,28 +75,30 @@ def unmask(payload: bytes | bytearray, mask: bytes | bytearray) -> bytes:
 
 
 class FrameReader:
-    """Turns received bytes into whole messages. `is_idle`: nothing half-read is left in it."""
+    """Turns received bytes into whole messages."""
 
-    __slots__ = ("_buffer", "_message", "_opcode", "error", "is_idle")
+    __slots__ = ("_buffer", "_message", "_opcode")
 
     def __init__(self) -> None:
-        self.error: FrameError | None = None  # after which nothing more is read
-        self.is_idle = True
         self._buffer = bytearray()
         self._message = bytearray()
         self._opcode = CONTINUATION  # of the fragmented message that is being put together
 
     @property
+    def is_idle(self) -> bool:
+        """Nothing half-read is left."""
+        return not self._buffer and self._opcode == CONTINUATION
+
+    @property
     def held_bytes(self) -> int:
         return len(self._buffer) + len(self._message)
 
-    def feed(self, data: bytes, limit: int) -> list[tuple[int, bytes]]:
+    def feed(self, data: bytes, limit: int) -> Iterator[tuple[int, bytes]]:
         """Opcode (never CONTINUATION) and payload of each message and control frame that `data` completes.
 
-        A frame that breaks RFC 6455 or a limit ends the list, and is then in `error`. One larger than `limit`
-        bytes, or one that makes its message so, is refused by its header, before its payload is kept.
+        Raises FrameError behind them for a frame that breaks RFC 6455 or a limit; nothing may be fed after it. One
+        that makes its message larger than `limit` bytes is refused by its header, before its payload is kept.
         """
-        complete = []
         buffer: bytes | bytearray = data
         if (
             self._buffer
@@ -103,24 +106,15 @@ class FrameReader:
             self._buffer += data
             buffer = self._buffer
         at = 0
-        try:
-            while (header := self._header(buffer, at, limit)) is not None:
-                start, end, first = header
-                if end > len(buffer):
-                    break
-                at = end
-                payload = unmask(buffer[start:end], buffer[start - 4 : start])
-                message = self._assemble(first, payload)
-                if message is not None:
-                    complete.append(message)
-        except FrameError as error:
-            self.error = error
+        while (header := self._header(buffer, at, limit)) is not None and header[1] <= len(buffer):
+            start, at, first = header
+            message = self._assemble(first, unmask(buffer[start:at], buffer[start - 4 : start]))
+            if message is not None:
+                yield message
         if buffer is self._buffer:
             del self._buffer[:at]
         elif at < len(buffer):
             self._buffer = bytearray(buffer[at:])
-        self.is_idle = not self._buffer and self._opcode == CONTINUATION
-        return complete
 
     def _header(self, buffer: bytes | bytearray, at: int, limit: int) -> tuple[int, int, int] | None:
         """Where the payload starts and ends, and the first byte; None while the header is incomplete."""

@@ -1,9 +1,7 @@
 """Timeout queue: many timeouts of one length on one timer.
 
-The library gives each connection a task that sleeps until its next ping. Here all timeouts of one length share
-one dict and one timer: dicts keep the order of insertion, the length is constant, so the first entry is
-always the next one due. Adding and removing a key are a dict operation each, and a removed key leaves nothing
-behind.
+Dicts keep the order of insertion and the length is constant, so the first entry is always the next one due. Adding
+and removing a key are a dict operation each, and a removed key leaves nothing behind.
 """
 
 import asyncio

@@ -290,7 +290,7 @@ async def test_client_that_reads_late_gets_all_of_it_in_order_and_then_the_close
         for number in range(35):
             await server.emit("news", f"{number} " + "x" * 100_000, to=sid, namespace="/chat")
         assert connection.websocket.pending_output_bytes > 1_000_000
-        connection.begin_close("server disconnect")
+        connection.drop("server disconnect", drain_input=False)
         for number in range(35):
             assert str(await ws.receive()).startswith(f'42/chat,["news","{number} x')
         assert await ws.closed() == 1000

@@ -23,11 +23,7 @@ LIMIT = 70_000
 
 
 def read(data: bytes, limit: int = LIMIT) -> list[tuple[int, bytes]]:
-    reader = FrameReader()
-    messages = reader.feed(data, limit)
-    if reader.error is not None:
-        raise reader.error
-    return messages
+    return list(FrameReader().feed(data, limit))
 
 
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 65_535, 65_536])
@@ -64,7 +60,8 @@ def test_bytes_may_come_in_any_pieces(cuts: list[int]) -> None:
         + client_frame(1, b"th", fin=False)
         + client_frame(0, b"ree")
     )
-    reader, got, at = FrameReader(), [], 0
+    reader, at = FrameReader(), 0
+    got: list[tuple[int, bytes]] = []
     for cut in [*cuts, len(data)]:
         got += reader.feed(data[at : at + cut], LIMIT)
         at += cut
@@ -75,9 +72,9 @@ def test_bytes_may_come_in_any_pieces(cuts: list[int]) -> None:
 def test_reader_is_idle_only_between_messages() -> None:
     reader: Any = FrameReader()
     assert reader.is_idle
-    reader.feed(client_frame(1, b"a", fin=False), LIMIT)
+    assert not list(reader.feed(client_frame(1, b"a", fin=False), LIMIT))
     assert not reader.is_idle
-    reader.feed(client_frame(0, b"b") + b"\x81", LIMIT)
+    assert list(reader.feed(client_frame(0, b"b") + b"\x81", LIMIT)) == [(1, b"ab")]
     assert not reader.is_idle
 
 
