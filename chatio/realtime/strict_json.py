@@ -6,6 +6,7 @@ deep as the interpreter's stack.
 
 import json
 import math
+from collections.abc import Callable
 from typing import Any
 
 from chatio.realtime.limits import MAX_INTEGER_DIGITS, MAX_JSON_DEPTH, MAX_JSON_VALUES
@@ -29,7 +30,6 @@ def _float(digits: str) -> float:
 
 
 _DECODER = json.JSONDecoder(parse_constant=_constant, parse_int=_integer, parse_float=_float)
-_ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 
 
 def loads(text: str) -> Any:
@@ -40,13 +40,18 @@ def loads(text: str) -> Any:
     """
     _check_size(text)
     value = _DECODER.decode(text)
-    _check_depth(text, value)
+    if text.count("[") + text.count("{") > MAX_JSON_DEPTH:
+        _check_depth(value, MAX_JSON_DEPTH)
     return value
 
 
-# The shortest JSON text of a value, in ASCII, so that half a surrogate pair survives. Raises ValueError for NaN
-# and Infinity, TypeError for what has no JSON, bytes among it.
-dumps = _ENCODER.encode
+def dumps(value: Any, default: Callable[[Any], Any] | None = None) -> str:
+    """The shortest JSON text of `value`, in ASCII, so that half a surrogate pair survives.
+
+    `default`: what stands for a value without JSON, bytes among it. Raises ValueError for NaN and Infinity, and
+    TypeError for a value without JSON.
+    """
+    return json.dumps(value, separators=(",", ":"), allow_nan=False, default=default)
 
 
 def _check_size(text: str) -> None:
@@ -67,17 +72,9 @@ def _marks(text: str) -> int:
     return text.count(",") + text.count("[") + text.count("{")
 
 
-def _check_depth(text: str, value: Any) -> None:
-    if text.count("[") + text.count("{") <= MAX_JSON_DEPTH:
-        return
-    level = [value]
-    for _ in range(MAX_JSON_DEPTH):
-        level = [
-            child
-            for node in level
-            for child in (node.values() if isinstance(node, dict) else node)
-            if isinstance(child, dict | list)
-        ]
-        if not level:
-            return
-    raise ValueError("depth")
+def _check_depth(value: Any, levels: int) -> None:
+    if isinstance(value, dict | list):
+        if not levels:
+            raise ValueError("depth")
+        for child in value.values() if isinstance(value, dict) else value:
+            _check_depth(child, levels - 1)

@@ -8,17 +8,14 @@ case the tables end as they began.
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 from socketio.exceptions import ConnectionRefusedError as ConnectRefused
 
 from chatio.realtime.broadcast.fanout import Fanout
-from chatio.realtime.close_reasons import CONNECT_TIMEOUT, TRY_AGAIN_LATER, CloseReason
-from chatio.realtime.engineio.connection import Stage
+from chatio.realtime.close_reasons import CONNECT_TIMEOUT, NORMAL, TRY_AGAIN_LATER, CloseReason
 from chatio.realtime.engineio.packets import ProtocolError
 from chatio.realtime.engineio.server import EngineServer
-from chatio.realtime.invoke import INTERNAL_ERROR, raise_if_cancelled
 from chatio.realtime.library import DisconnectReason
 from chatio.realtime.limits import (
     CONNECT_GAP_SECONDS,
@@ -29,12 +26,10 @@ from chatio.realtime.limits import (
     SESSION_ID_BYTES,
 )
 from chatio.realtime.log import report
-from chatio.realtime.socketio.manager import LogStart, Manager, Peer
+from chatio.realtime.socketio.handlers import INTERNAL_ERROR, Handlers, raise_if_cancelled
+from chatio.realtime.socketio.manager import Manager, Peer
 from chatio.realtime.socketio.packets import PacketType, encode
 from chatio.realtime.websocket.timeouts import TimeoutQueue
-
-# The call of a handler: event, namespace, arguments.
-Call = Callable[..., Awaitable[Any]]
 
 
 class TemporarilyUnavailable(Exception):
@@ -56,34 +51,38 @@ class Connector:
         self,
         engine: EngineServer,
         manager: Manager,
-        call: Call,
-        *,
+        handlers: Handlers,
         environ: dict[str, dict[str, Any]],
         connect_timeout: float,
     ) -> None:
-        """`call` runs the handlers of "connect" and "disconnect". `environ`: by eio_sid."""
+        """`environ`: of each open connection, by eio_sid."""
         self._engine = engine
         self._manager = manager
-        self._call = call
+        self._handlers = handlers
         self._environ = environ
         self.fanouts: dict[str, Fanout] = {}  # by namespace
         # Connections in no namespace; with a refused CONNECT; to be closed for a while.
         self.unconnected: TimeoutQueue[Peer] = TimeoutQueue(
             connect_timeout, lambda peer: peer.connection.refuse(CONNECT_TIMEOUT)
         )
-        self.refused: TimeoutQueue[Peer] = TimeoutQueue(REFUSED_SECONDS, _drop_if_idle)
+        self.refused: TimeoutQueue[Peer] = TimeoutQueue(REFUSED_SECONDS, lambda peer: _drop_if_idle(peer, NORMAL))
         self.later: TimeoutQueue[Peer] = TimeoutQueue(
             LATER_SECONDS, lambda peer: _drop_if_idle(peer, TRY_AGAIN_LATER)
         )
 
     # CONNECT
 
-    async def connect(self, peer: Peer, namespace: str, auth: Any, *, is_served: bool) -> None:
+    def connection_opened(self, peer: Peer, environ: dict[str, Any]) -> None:
+        self._manager.peers[peer.connection.sid] = peer
+        self._environ[peer.connection.sid] = environ
+        self.unconnected.add(peer)
+
+    async def connect(self, peer: Peer, namespace: str, auth: Any) -> None:
         """Answer a CONNECT. Raises ProtocolError."""
-        connection, manager = peer.connection, self._manager
+        connection = peer.connection
         if peer.refused_connects >= MAX_REFUSED_CONNECTS:
             raise ProtocolError("CONNECT refused too often")
-        if not is_served:
+        if not self._handlers.serves(namespace):
             self._refuse(peer, namespace, {"message": "Invalid namespace"})
             return
         if (left := peer.leaving.get(namespace)) is not None:  # by the server: the client may come back at once
@@ -97,14 +96,11 @@ class Connector:
         if peer.connecting is not None:  # a namespace that the client entered a moment ago
             self._release(peer, peer.connecting, peer.sids[peer.connecting])
         sid = secrets.token_urlsafe(SESSION_ID_BYTES)
-        manager.basic_enter_room(sid, namespace, None, eio_sid=connection.sid)
+        self._manager.basic_enter_room(sid, namespace, None, eio_sid=connection.sid)
         peer.connecting = namespace
         refusal: Any = {"message": INTERNAL_ERROR}
         try:
-            accepted = await self._call("connect", namespace, sid, self._environ[connection.sid], auth or None)
-            refusal = {"message": "Connection rejected by server"} if accepted is False else None
-        except (Exception, asyncio.CancelledError) as error:
-            refusal = _refusal_of(error)
+            refusal = await self._decide(namespace, sid, self._environ[connection.sid], auth)
         finally:
             if refusal is not None:
                 peer.take_deferred()
@@ -116,33 +112,47 @@ class Connector:
         peer.sids[namespace] = sid
         connection.max_input_bytes = self._engine.max_http_buffer_size
         self.unconnected.discard(peer)
-        answer = {"sid": sid} if peer.log_start is None else {"sid": sid, "pid": peer.log_start.pid}
-        for packet in encode(PacketType.CONNECT, namespace, answer):
+        pid = {} if peer.log_start is None else {"pid": peer.log_start[1]}
+        for packet in encode(PacketType.CONNECT, namespace, {"sid": sid} | pid):
             connection.write(packet)
         if peer.deferred:
             asyncio.get_running_loop().call_later(CONNECT_GAP_SECONDS, self._release, peer, namespace, sid)
-            return
-        peer.connecting = None
-        self._follow(peer, namespace)
+        else:
+            self._release(peer, namespace, sid)
+
+    async def _decide(self, namespace: str, sid: str, environ: dict[str, Any], auth: Any) -> Any:
+        """None if the handler lets `sid` in; else the data of the CONNECT_ERROR, or the TemporarilyUnavailable."""
+        try:
+            accepted = await self._handlers.call("connect", namespace, sid, environ, auth or None)
+        except (Exception, asyncio.CancelledError) as error:
+            raise_if_cancelled(error)
+            if isinstance(error, ConnectRefused):
+                return error.error_args
+            if isinstance(error, TemporarilyUnavailable):
+                return error
+            if isinstance(error, ConnectionRefusedError):
+                return {"message": "Connection refused by server"}
+            report("connect handler", error)
+            return {"message": INTERNAL_ERROR}
+        return {"message": "Connection rejected by server"} if accepted is False else None
 
     def follow(self, sid: str, namespace: str, after: int, pid: str) -> None:
         """See `Server.follow`."""
         peer = self._manager.peers.get(self._manager.rooms[namespace][None][sid])
         if peer is not None:
-            peer.log_start = LogStart(self.fanouts[namespace], after, pid)
+            peer.log_start = after, pid
 
     def _release(self, peer: Peer, namespace: str, sid: str) -> None:
         """Send the packets that were deferred behind the CONNECT answer to `sid`, and then the log, once."""
-        if peer.connecting == namespace and peer.sids.get(namespace) == sid:
-            for packet in peer.take_deferred():
-                peer.connection.write(packet)
-            self._follow(peer, namespace)
-
-    def _follow(self, peer: Peer, namespace: str) -> None:
-        connection, start, peer.log_start = peer.connection, peer.log_start, None
-        if start is not None and namespace in peer.sids and connection.stage < Stage.CLOSING:
-            cursor = connection.subscription = start.fanout.join(connection, start.after)
-            peer.following = namespace, start.fanout, cursor
+        connection = peer.connection
+        if peer.connecting != namespace or peer.sids.get(namespace) != sid:
+            return
+        for packet in peer.take_deferred():
+            connection.write(packet)
+        start, peer.log_start = peer.log_start, None
+        if start is not None and not connection.closing:
+            cursor = connection.subscription = self.fanouts[namespace].join(connection, start[0])
+            peer.following = namespace, cursor
 
     def _refuse(self, peer: Peer, namespace: str, refusal: Any) -> None:
         """Answer a CONNECT with an error, once, and close the connection soon unless it is in a namespace."""
@@ -179,7 +189,7 @@ class Connector:
         if tells_client:
             peer.write(namespace, encode(PacketType.DISCONNECT, namespace))
         try:
-            await self._call("disconnect", namespace, sid, reason)
+            await self._handlers.call("disconnect", namespace, sid, reason)
         except (Exception, asyncio.CancelledError) as error:
             raise_if_cancelled(error)
             report("disconnect handler", error)
@@ -194,9 +204,8 @@ class Connector:
         if (left := peer.leaving.pop(namespace, None)) is not None:
             left.set()
         if peer.following is not None and peer.following[0] == namespace:
-            _, fanout, cursor = peer.following
-            peer.following = peer.connection.subscription = None
-            fanout.leave(cursor)
+            cursor, peer.following, peer.connection.subscription = peer.following[1], None, None
+            self.fanouts[namespace].leave(cursor)
         if not peer.sids and not peer.connection.closing:
             self.unconnected.add(peer)
 
@@ -206,21 +215,9 @@ class Connector:
         peer.connecting = None
         for namespace in list(peer.sids):
             await self.disconnect(peer, namespace, reason)
+        del self._manager.peers[peer.connection.sid], self._environ[peer.connection.sid]
 
 
-def _refusal_of(error: BaseException) -> Any:
-    """The data of the CONNECT_ERROR for what a connect handler raised, or the TemporarilyUnavailable."""
-    raise_if_cancelled(error)
-    if isinstance(error, ConnectRefused):
-        return error.error_args
-    if isinstance(error, TemporarilyUnavailable):
-        return error
-    if isinstance(error, ConnectionRefusedError):
-        return {"message": "Connection refused by server"}
-    report("connect handler", error)
-    return {"message": INTERNAL_ERROR}
-
-
-def _drop_if_idle(peer: Peer, code: int = 1000) -> None:
+def _drop_if_idle(peer: Peer, code: int) -> None:
     if not peer.sids and peer.connecting is None:
         peer.connection.drop(DisconnectReason.SERVER_DISCONNECT, code=code)

@@ -7,21 +7,19 @@ an event that has no handler is acknowledged as if it were a success.
 """
 
 import asyncio
-from collections.abc import Callable, Collection
 from contextvars import ContextVar
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 from chatio.realtime.close_reasons import protocol_violation
 from chatio.realtime.engineio.connection import Connection
 from chatio.realtime.engineio.packets import ProtocolError
-from chatio.realtime.engineio.server import EngineServer
-from chatio.realtime.invoke import INTERNAL_ERROR, invoke, raise_if_cancelled
-from chatio.realtime.library import DisconnectReason, SocketIONamespace
+from chatio.realtime.library import DisconnectReason
 from chatio.realtime.log import report
-from chatio.realtime.socketio.attachments import PartialPacket
 from chatio.realtime.socketio.connect import Connector
+from chatio.realtime.socketio.handlers import INTERNAL_ERROR, Handlers, raise_if_cancelled
 from chatio.realtime.socketio.manager import Manager, Peer
-from chatio.realtime.socketio.packets import EVENTS, Packet, PacketType, decode, encode
+from chatio.realtime.socketio.packets import Packet, PacketType, PartialPacket, decode, encode
 
 _ack_requested: ContextVar[bool] = ContextVar("ack_requested", default=False)
 
@@ -31,76 +29,51 @@ def ack_requested() -> bool:
     return _ack_requested.get()
 
 
-class Handlers(NamedTuple):
-    """The application's handlers, in the library's own registers."""
-
-    functions: dict[str, dict[str, Callable[..., Any]]]  # by namespace and event
-    namespaces: dict[str, Any]  # class-based, by name
-    open_namespaces: Collection[str]  # that need no handler
-    not_handled: object
-
-
+@dataclass(eq=False)
 class Dispatcher:
     """The application of an `EngineServer`. Event loop only."""
 
-    def __init__(
-        self,
-        engine: EngineServer,
-        manager: Manager,
-        handlers: Handlers,
-        *,
-        environ: dict[str, dict[str, Any]],
-        connect_timeout: float,
-    ) -> None:
-        """`environ`: of each open connection, by eio_sid."""
-        self._engine = engine
-        self._manager = manager
-        self._handlers = handlers
-        self._environ = environ
-        self.connector = Connector(engine, manager, self._call, environ=environ, connect_timeout=connect_timeout)
+    manager: Manager
+    handlers: Handlers
+    connector: Connector
 
     # Called by the engine
 
     async def connected(self, connection: Connection, environ: dict[str, Any]) -> bool:
-        self._environ[connection.sid] = environ
-        peer = self._manager.peers[connection.sid] = Peer(connection)
-        self.connector.unconnected.add(peer)
+        self.connector.connection_opened(Peer(connection), environ)
         return True
 
     async def disconnected(self, connection: Connection, reason: str) -> None:
-        peer = self._manager.peers.get(connection.sid)
+        peer = self.manager.peers.get(connection.sid)
         if peer is not None:
             await self.connector.connection_closed(peer, reason)
-            del self._manager.peers[connection.sid]
-            del self._environ[connection.sid]
 
     async def receive(self, connection: Connection, data: str | bytes) -> None:
-        peer = self._manager.peers[connection.sid]
+        peer = self.manager.peers[connection.sid]
         try:
             packet = decode(data) if peer.partial is None else peer.partial.attach(data)
-            if packet is None:
-                return
-            peer.partial = None
-            kind, namespace = packet.kind, packet.namespace
-            if kind is PacketType.CONNECT:
-                functions, namespaces, open_namespaces, _ = self._handlers
-                is_served = namespace in namespaces or namespace in functions or namespace in open_namespaces
-                await self.connector.connect(peer, namespace, packet.data, is_served=is_served)
-            elif namespace not in peer.sids:
-                if peer not in self.connector.refused:  # else sent before the client knew that it is refused
-                    connection.refuse(protocol_violation("Socket.IO: not connected"))
-            elif namespace in peer.leaving:
-                return  # sent before the client knew that it has to leave
-            elif packet.attachments:
-                peer.partial = PartialPacket(packet, self._engine.max_http_buffer_size)
-            elif kind in EVENTS:
-                await self._event(peer, packet)
-            elif kind is PacketType.DISCONNECT:
-                await self.connector.disconnect(peer, namespace, DisconnectReason.CLIENT_DISCONNECT)
-            else:
-                await self._ack(peer, packet)
+            if packet is not None:
+                peer.partial = None
+                await self._handle(peer, packet)
         except ProtocolError as error:
             connection.refuse(protocol_violation(f"Socket.IO: {error}"))
+
+    async def _handle(self, peer: Peer, packet: Packet) -> None:
+        kind, namespace = packet.kind, packet.namespace
+        if kind is PacketType.CONNECT:
+            await self.connector.connect(peer, namespace, packet.data)
+        elif namespace not in peer.sids and peer not in self.connector.refused:
+            raise ProtocolError("not connected")
+        elif namespace not in peer.sids or namespace in peer.leaving:
+            return  # sent before the client knew that it is refused, or has to leave
+        elif packet.attachments:
+            peer.partial = PartialPacket(packet, peer.connection.max_input_bytes)
+        elif kind is PacketType.EVENT:
+            await self._event(peer, packet)
+        elif kind is PacketType.DISCONNECT:
+            await self.connector.disconnect(peer, namespace, DisconnectReason.CLIENT_DISCONNECT)
+        else:
+            await self._ack(peer, packet)
 
     # Handlers
 
@@ -109,8 +82,9 @@ class Dispatcher:
         namespace, ack_id = packet.namespace, packet.id
         _ack_requested.set(ack_id is not None)
         try:
-            result = await self._call(str(packet.data[0]), namespace, peer.sids[namespace], *packet.data[1:])
-            if ack_id is None or result is self._handlers.not_handled:
+            name, *arguments = packet.data
+            result = await self.handlers.call(str(name), namespace, peer.sids[namespace], *arguments)
+            if ack_id is None or result is self.handlers.not_handled:
                 return
             values = list(result) if isinstance(result, tuple) else [] if result is None else [result]
             ack = encode(PacketType.ACK, namespace, values, ack_id)
@@ -121,33 +95,14 @@ class Dispatcher:
                 return
             failure = {"code": "internal_error", "message": INTERNAL_ERROR, "reference": reference}
             ack = encode(PacketType.ACK, namespace, [{"ok": False, "error": failure}], ack_id)
-        if peer.connecting == namespace:
-            peer.write(namespace, ack)
-            return
-        for part in ack:
-            peer.connection.write(part)
+        peer.write(namespace, ack)
 
     async def _ack(self, peer: Peer, packet: Packet) -> None:
         """Run the callback that waits for this ack."""
         if packet.id == 0:  # our ids begin at 1; the library keeps its counter at 0, and would give it away
             return
         try:
-            await self._manager.trigger_callback(peer.sids[packet.namespace], packet.id, packet.data)
+            await self.manager.trigger_callback(peer.sids[packet.namespace], packet.id, packet.data)
         except (Exception, asyncio.CancelledError) as error:
             raise_if_cancelled(error)
             report("ack callback", error)
-
-    async def _call(self, event: str, namespace: str, *args: Any) -> Any:
-        """The result of an event's handler, or `not_handled`. Raises what the handler raises."""
-        handler = self._handlers.functions.get(namespace, {}).get(event)
-        if handler is None:
-            instance = self._handlers.namespaces.get(namespace)
-            if instance is None:
-                return self._handlers.not_handled
-            if type(instance).trigger_event is not SocketIONamespace.trigger_event:
-                return await instance.trigger_event(event, *args)  # the namespace dispatches by rules of its own
-            handler = getattr(instance, f"on_{event}", None)
-            if handler is None:
-                return self._handlers.not_handled
-        # connect may do without auth, disconnect without a reason
-        return await invoke(handler, args, optional=event in ("connect", "disconnect"))

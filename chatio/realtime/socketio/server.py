@@ -17,7 +17,9 @@ from chatio.realtime.library import DisconnectReason, SocketIOServer
 from chatio.realtime.limits import BEFORE_CONNECT_BYTES
 from chatio.realtime.log import library_logger
 from chatio.realtime.options import RealtimeOptions
-from chatio.realtime.socketio.dispatch import Dispatcher, Handlers
+from chatio.realtime.socketio.connect import Connector
+from chatio.realtime.socketio.dispatch import Dispatcher
+from chatio.realtime.socketio.handlers import Handlers
 from chatio.realtime.socketio.manager import Manager
 from chatio.realtime.socketio.packets import encode_event
 
@@ -33,14 +35,9 @@ class Server(SocketIOServer):  # type: ignore[misc]
     def __init__(self, options: RealtimeOptions) -> None:
         self._options = options
         super().__init__(client_manager=Manager(), logger=library_logger, namespaces=list(options.namespaces))
-        dispatcher = self.eio.application = Dispatcher(
-            self.eio,
-            self.manager,
-            Handlers(self.handlers, self.namespace_handlers, options.namespaces, self.not_handled),
-            environ=self.environ,
-            connect_timeout=options.connect_timeout,
-        )
-        self._connector = dispatcher.connector
+        handlers = Handlers(self.handlers, self.namespace_handlers, options.namespaces, self.not_handled)
+        self._connector = Connector(self.eio, self.manager, handlers, self.environ, options.connect_timeout)
+        self.eio.application = Dispatcher(self.manager, handlers, self._connector)
         # follow(sid, namespace, after, pid): send the namespace's log to `sid` from behind entry number `after`,
         # until the client leaves the namespace. For its connect handler; `pid` goes into the CONNECT answer.
         self.follow = self._connector.follow
@@ -66,7 +63,6 @@ class Server(SocketIOServer):  # type: ignore[misc]
         One log a namespace, and one a connection. A client that takes nothing for `slow_client_seconds` while
         entries wait for it is dropped.
         """
-
         encoded = EncodedLog(log, event, partial(encode_event, namespace))
         fanout = self._connector.fanouts[namespace] = Fanout(encoded, slow_seconds=slow_client_seconds)
         return fanout

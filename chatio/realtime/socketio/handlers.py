@@ -1,0 +1,66 @@
+"""Call the application's handlers, once each, whatever their signature.
+
+The library calls a handler, and if that raises TypeError calls it again with fewer arguments: a handler with
+a bug of its own runs twice. Here the signature decides beforehand.
+"""
+
+import asyncio
+import inspect
+from collections.abc import Callable, Collection
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+
+from chatio.realtime.library import SocketIONamespace
+
+INTERNAL_ERROR: Final = "Internal server error"  # what a client is told of a failed handler
+
+
+class Handlers(NamedTuple):
+    """The application's handlers, in the library's own registers."""
+
+    functions: dict[str, dict[str, Callable[..., Any]]]  # by namespace and event
+    namespaces: dict[str, Any]  # class-based, by name
+    open_namespaces: Collection[str]  # that need no handler
+    not_handled: object
+
+    def serves(self, namespace: str) -> bool:
+        return any(namespace in known for known in (self.namespaces, self.functions, self.open_namespaces))
+
+    async def call(self, event: str, namespace: str, *args: Any) -> Any:
+        """The result of an event's handler, or `not_handled`. Raises what the handler raises."""
+        handler = self.functions.get(namespace, {}).get(event)
+        if handler is None:
+            instance = self.namespaces.get(namespace)
+            if instance is not None and type(instance).trigger_event is not SocketIONamespace.trigger_event:
+                return await instance.trigger_event(event, *args)  # the namespace dispatches by rules of its own
+            handler = getattr(instance, f"on_{event}", None)
+            if handler is None:
+                return self.not_handled
+        # connect may do without auth, disconnect without a reason
+        if (
+            event in ("connect", "disconnect")
+            and not _takes(handler, len(args))
+            and _takes(handler, len(args) - 1)
+        ):
+            args = args[:-1]
+        result = handler(*args)
+        return await result if inspect.isawaitable(result) else result
+
+
+@lru_cache(maxsize=256)
+def _takes(handler: Callable[..., Any], count: int) -> bool:
+    """Whether `handler` can be called with `count` positional arguments."""
+    try:
+        inspect.signature(handler).bind(*[None] * count)
+    except TypeError:
+        return False
+    except ValueError:  # a builtin without a signature
+        return True
+    return True
+
+
+def raise_if_cancelled(error: BaseException) -> None:
+    """A cancelled task ends; a handler that merely awaited something cancelled has failed."""
+    task = asyncio.current_task()
+    if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+        raise error
