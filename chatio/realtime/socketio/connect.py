@@ -185,7 +185,7 @@ class Connector:
         sid = peer.sids.get(namespace)
         if sid is None or namespace in peer.leaving:
             return
-        peer.leaving[namespace], peer.partial = asyncio.Event(), None
+        peer.leaving[namespace] = asyncio.Event()
         if tells_client:
             peer.write(namespace, encode(PacketType.DISCONNECT, namespace))
         try:

@@ -64,10 +64,10 @@ class Dispatcher:
             await self.connector.connect(peer, namespace, packet.data)
         elif namespace not in peer.sids and peer not in self.connector.refused:
             raise ProtocolError("not connected")
-        elif namespace not in peer.sids or namespace in peer.leaving:
-            return  # sent before the client knew that it is refused, or has to leave
         elif packet.attachments:
             peer.partial = PartialPacket(packet, peer.connection.max_input_bytes)
+        elif namespace not in peer.sids or namespace in peer.leaving:
+            return  # sent before the client knew that it is refused, or has to leave
         elif kind is PacketType.EVENT:
             await self._event(peer, packet)
         elif kind is PacketType.DISCONNECT:

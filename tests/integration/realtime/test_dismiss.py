@@ -70,7 +70,7 @@ async def test_dismissed_client_may_still_have_packets_on_their_way(monkeypatch:
     async with house(monkeypatch) as (server, port):
         ws = await join(port)
         await dismiss(server)
-        ws.send('421["echo"]', '42["other",1]')
+        ws.send('421["echo"]', '42["other",1]', '451-["echo",{"_placeholder":true,"num":0}]', b"x")
         assert await ends(ws) == [GOODBYE, DISCONNECT, "closed, 1000"]
 
 
