@@ -51,11 +51,9 @@ class EncodedLog:
 
     def read(self, after: int) -> Iterator[tuple[int, EncodedPacket]]:
         """Sequence and packet of the entries after `after`, up to `head`; of at most `CHUNK_ENTRIES`."""
-        recent = self.recent.get(after + 1)
-        if recent is not None and after + 1 == self.head:  # nearly every read: one entry, which is encoded
-            return iter([(self.head, recent)])
-        return self._read(after)
-
-    def _read(self, after: int) -> Iterator[tuple[int, EncodedPacket]]:
-        for entry in self.log.read(after, limit=min(CHUNK_ENTRIES, self.head - after)):
-            yield entry.sequence, self.recent.get(entry.sequence) or self._encode(self._event(entry))
+        for sequence in range(after + 1, min(self.head, after + CHUNK_ENTRIES) + 1):
+            packet = self.recent.get(sequence)  # nearly every time: the one entry that is new
+            if packet is None:
+                (entry,) = self.log.read(sequence - 1, limit=1)
+                packet = self._encode(self._event(entry))
+            yield sequence, packet

@@ -8,25 +8,20 @@ case the tables end as they began.
 
 import asyncio
 import secrets
+from dataclasses import InitVar, dataclass, field
+from functools import partial
 from typing import Any
 
 from socketio.exceptions import ConnectionRefusedError as ConnectRefused
 
+from chatio.realtime import limits
 from chatio.realtime.broadcast.fanout import Fanout
 from chatio.realtime.close_reasons import CONNECT_TIMEOUT, NORMAL, TRY_AGAIN_LATER, CloseReason
 from chatio.realtime.engineio.packets import ProtocolError
 from chatio.realtime.engineio.server import EngineServer
 from chatio.realtime.library import DisconnectReason
-from chatio.realtime.limits import (
-    CONNECT_GAP_SECONDS,
-    LATER_SECONDS,
-    MAX_NAMESPACES,
-    MAX_REFUSED_CONNECTS,
-    REFUSED_SECONDS,
-    SESSION_ID_BYTES,
-)
 from chatio.realtime.log import report
-from chatio.realtime.socketio.handlers import INTERNAL_ERROR, Handlers, raise_if_cancelled
+from chatio.realtime.socketio.handlers import INTERNAL_ERROR, Handlers, raise_if_cancelled, reported
 from chatio.realtime.socketio.manager import Manager, Peer
 from chatio.realtime.socketio.packets import PacketType, encode
 from chatio.realtime.websocket.timeouts import TimeoutQueue
@@ -44,45 +39,38 @@ class TemporarilyUnavailable(Exception):
         self.reason = reason
 
 
+@dataclass(eq=False)
 class Connector:
     """Decides which client is in which namespace. Event loop only."""
 
-    def __init__(
-        self,
-        engine: EngineServer,
-        manager: Manager,
-        handlers: Handlers,
-        environ: dict[str, dict[str, Any]],
-        connect_timeout: float,
-    ) -> None:
-        """`environ`: of each open connection, by eio_sid."""
-        self._engine = engine
-        self._manager = manager
-        self._handlers = handlers
-        self._environ = environ
-        self.fanouts: dict[str, Fanout] = {}  # by namespace
+    engine: EngineServer
+    manager: Manager
+    handlers: Handlers
+    environ: dict[str, dict[str, Any]]  # of each open connection, by eio_sid
+    connect_timeout: InitVar[float]
+    fanouts: dict[str, Fanout] = field(default_factory=dict)  # by namespace
+
+    def __post_init__(self, connect_timeout: float) -> None:
         # Connections in no namespace; with a refused CONNECT; to be closed for a while.
-        self.unconnected: TimeoutQueue[Peer] = TimeoutQueue(
-            connect_timeout, lambda peer: peer.connection.refuse(CONNECT_TIMEOUT)
-        )
-        self.refused: TimeoutQueue[Peer] = TimeoutQueue(REFUSED_SECONDS, lambda peer: _drop_if_idle(peer, NORMAL))
+        self.unconnected: TimeoutQueue[Peer] = TimeoutQueue(connect_timeout, _refuse_silent)
+        self.refused: TimeoutQueue[Peer] = TimeoutQueue(limits.REFUSED_SECONDS, _drop_if_idle)
         self.later: TimeoutQueue[Peer] = TimeoutQueue(
-            LATER_SECONDS, lambda peer: _drop_if_idle(peer, TRY_AGAIN_LATER)
+            limits.LATER_SECONDS, partial(_drop_if_idle, code=TRY_AGAIN_LATER)
         )
 
     # CONNECT
 
     def connection_opened(self, peer: Peer, environ: dict[str, Any]) -> None:
-        self._manager.peers[peer.connection.sid] = peer
-        self._environ[peer.connection.sid] = environ
+        self.manager.peers[peer.connection.sid] = peer
+        self.environ[peer.connection.sid] = environ
         self.unconnected.add(peer)
 
     async def connect(self, peer: Peer, namespace: str, auth: Any) -> None:
         """Answer a CONNECT. Raises ProtocolError."""
         connection = peer.connection
-        if peer.refused_connects >= MAX_REFUSED_CONNECTS:
+        if peer.refused_connects >= limits.MAX_REFUSED_CONNECTS:
             raise ProtocolError("CONNECT refused too often")
-        if not self._handlers.serves(namespace):
+        if not self.handlers.serves(namespace):
             self._refuse(peer, namespace, {"message": "Invalid namespace"})
             return
         if (left := peer.leaving.get(namespace)) is not None:  # by the server: the client may come back at once
@@ -91,16 +79,16 @@ class Connector:
             return
         if namespace in peer.sids:
             raise ProtocolError("CONNECT twice")
-        if len(peer.sids) >= MAX_NAMESPACES:
+        if len(peer.sids) >= limits.MAX_NAMESPACES:
             raise ProtocolError("namespaces")
         if peer.connecting is not None:  # a namespace that the client entered a moment ago
             self._release(peer, peer.connecting, peer.sids[peer.connecting])
-        sid = secrets.token_urlsafe(SESSION_ID_BYTES)
-        self._manager.basic_enter_room(sid, namespace, None, eio_sid=connection.sid)
+        sid = secrets.token_urlsafe(limits.SESSION_ID_BYTES)
+        self.manager.basic_enter_room(sid, namespace, None, eio_sid=connection.sid)
         peer.connecting = namespace
         refusal: Any = {"message": INTERNAL_ERROR}
         try:
-            refusal = await self._decide(namespace, sid, self._environ[connection.sid], auth)
+            refusal = await self._decide(namespace, sid, self.environ[connection.sid], auth)
         finally:
             if refusal is not None:
                 peer.take_deferred()
@@ -110,20 +98,20 @@ class Connector:
             self._refuse(peer, namespace, refusal)
             return
         peer.sids[namespace] = sid
-        connection.max_input_bytes = self._engine.max_http_buffer_size
+        connection.max_input_bytes = self.engine.max_http_buffer_size
         self.unconnected.discard(peer)
         pid = {} if peer.log_start is None else {"pid": peer.log_start[1]}
         for packet in encode(PacketType.CONNECT, namespace, {"sid": sid} | pid):
             connection.write(packet)
         if peer.deferred:
-            asyncio.get_running_loop().call_later(CONNECT_GAP_SECONDS, self._release, peer, namespace, sid)
+            asyncio.get_running_loop().call_later(limits.CONNECT_GAP_SECONDS, self._release, peer, namespace, sid)
         else:
             self._release(peer, namespace, sid)
 
     async def _decide(self, namespace: str, sid: str, environ: dict[str, Any], auth: Any) -> Any:
         """None if the handler lets `sid` in; else the data of the CONNECT_ERROR, or the TemporarilyUnavailable."""
         try:
-            accepted = await self._handlers.call("connect", namespace, sid, environ, auth or None)
+            accepted = await self.handlers.call("connect", namespace, sid, environ, auth or None)
         except (Exception, asyncio.CancelledError) as error:
             raise_if_cancelled(error)
             if isinstance(error, ConnectRefused):
@@ -138,7 +126,7 @@ class Connector:
 
     def follow(self, sid: str, namespace: str, after: int, pid: str) -> None:
         """See `Server.follow`."""
-        peer = self._manager.peers.get(self._manager.rooms[namespace][None][sid])
+        peer = self.manager.peers.get(self.manager.rooms[namespace][None][sid])
         if peer is not None:
             peer.log_start = after, pid
 
@@ -157,7 +145,7 @@ class Connector:
     def _refuse(self, peer: Peer, namespace: str, refusal: Any) -> None:
         """Answer a CONNECT with an error, once, and close the connection soon unless it is in a namespace."""
         if isinstance(refusal, TemporarilyUnavailable):
-            self._engine.refused(peer.connection.address, refusal.reason)
+            self.engine.refused(peer.connection.address, refusal.reason)
             self.later.add(peer)
             return
         peer.refused_connects += 1
@@ -189,17 +177,15 @@ class Connector:
         if tells_client:
             peer.write(namespace, encode(PacketType.DISCONNECT, namespace))
         try:
-            await self._handlers.call("disconnect", namespace, sid, reason)
-        except (Exception, asyncio.CancelledError) as error:
-            raise_if_cancelled(error)
-            report("disconnect handler", error)
+            with reported("disconnect handler"):
+                await self.handlers.call("disconnect", namespace, sid, reason)
         finally:
             self._leave(peer, namespace, sid)
 
     def _leave(self, peer: Peer, namespace: str, sid: str) -> None:
         """The client is not in `namespace` any more. In none at all, it has the time of a new one to enter one."""
         self._release(peer, namespace, sid)
-        self._manager.basic_disconnect(sid, namespace)
+        self.manager.basic_disconnect(sid, namespace)
         peer.sids.pop(namespace, None)
         if (left := peer.leaving.pop(namespace, None)) is not None:
             left.set()
@@ -215,9 +201,13 @@ class Connector:
         peer.connecting = None
         for namespace in list(peer.sids):
             await self.disconnect(peer, namespace, reason)
-        del self._manager.peers[peer.connection.sid], self._environ[peer.connection.sid]
+        del self.manager.peers[peer.connection.sid], self.environ[peer.connection.sid]
 
 
-def _drop_if_idle(peer: Peer, code: int) -> None:
+def _refuse_silent(peer: Peer) -> None:
+    peer.connection.refuse(CONNECT_TIMEOUT)
+
+
+def _drop_if_idle(peer: Peer, *, code: int = NORMAL) -> None:
     if not peer.sids and peer.connecting is None:
         peer.connection.drop(DisconnectReason.SERVER_DISCONNECT, code=code)

@@ -17,7 +17,7 @@ from chatio.realtime.engineio.packets import ProtocolError
 from chatio.realtime.library import DisconnectReason
 from chatio.realtime.log import report
 from chatio.realtime.socketio.connect import Connector
-from chatio.realtime.socketio.handlers import INTERNAL_ERROR, Handlers, raise_if_cancelled
+from chatio.realtime.socketio.handlers import INTERNAL_ERROR, Handlers, raise_if_cancelled, reported
 from chatio.realtime.socketio.manager import Manager, Peer
 from chatio.realtime.socketio.packets import Packet, PacketType, PartialPacket, decode, encode
 
@@ -101,8 +101,5 @@ class Dispatcher:
         """Run the callback that waits for this ack."""
         if packet.id == 0:  # our ids begin at 1; the library keeps its counter at 0, and would give it away
             return
-        try:
+        with reported("ack callback"):
             await self.manager.trigger_callback(peer.sids[packet.namespace], packet.id, packet.data)
-        except (Exception, asyncio.CancelledError) as error:
-            raise_if_cancelled(error)
-            report("ack callback", error)

@@ -6,11 +6,12 @@ a bug of its own runs twice. Here the signature decides beforehand.
 
 import asyncio
 import inspect
-from collections.abc import Callable, Collection
-from functools import lru_cache
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
 from chatio.realtime.library import SocketIONamespace
+from chatio.realtime.log import report
 
 INTERNAL_ERROR: Final = "Internal server error"  # what a client is told of a failed handler
 
@@ -36,27 +37,28 @@ class Handlers(NamedTuple):
             handler = getattr(instance, f"on_{event}", None)
             if handler is None:
                 return self.not_handled
-        # connect may do without auth, disconnect without a reason
-        if (
-            event in ("connect", "disconnect")
-            and not _takes(handler, len(args))
-            and _takes(handler, len(args) - 1)
-        ):
-            args = args[:-1]
+        if event in ("connect", "disconnect") and not _takes(handler, args):
+            args = args[:-1]  # connect may do without auth, disconnect without a reason
         result = handler(*args)
         return await result if inspect.isawaitable(result) else result
 
 
-@lru_cache(maxsize=256)
-def _takes(handler: Callable[..., Any], count: int) -> bool:
-    """Whether `handler` can be called with `count` positional arguments."""
+def _takes(handler: Callable[..., Any], args: tuple[Any, ...]) -> bool:
     try:
-        inspect.signature(handler).bind(*[None] * count)
+        inspect.signature(handler).bind(*args)
     except TypeError:
         return False
-    except ValueError:  # a builtin without a signature
-        return True
     return True
+
+
+@contextmanager
+def reported(what: str) -> Iterator[None]:
+    """End the block at an exception of the application's code, and report it."""
+    try:
+        yield
+    except (Exception, asyncio.CancelledError) as error:
+        raise_if_cancelled(error)
+        report(what, error)
 
 
 def raise_if_cancelled(error: BaseException) -> None:
