@@ -5,6 +5,7 @@ secrets sooner or later. A failure of the application's code gets a reference th
 """
 
 import logging
+from functools import partial
 
 from chatio.telemetry import error_report
 
@@ -15,9 +16,8 @@ library_logger = logging.Logger("chatio.realtime.library")  # noqa: LOG001 - in 
 library_logger.disabled = True
 
 
-def report(what: str, error: BaseException) -> str:
-    """Log one line about an exception that application code let escape; answers the line's reference."""
-    return error_report.report(logger, what, error)
+# report(what, error): log one line about an exception that application code let escape; answers its reference.
+report = partial(error_report.report, logger)
 
 
 def log_refusal(address: str, reason: str) -> None:

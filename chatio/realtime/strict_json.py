@@ -12,24 +12,20 @@ from typing import Any
 from chatio.realtime.limits import MAX_INTEGER_DIGITS, MAX_JSON_DEPTH, MAX_JSON_VALUES
 
 
-def _constant(name: str) -> Any:
-    raise ValueError(name)
-
-
 def _integer(digits: str) -> int:
     if len(digits) > MAX_INTEGER_DIGITS:
         raise ValueError("integer")
     return int(digits)
 
 
-def _float(digits: str) -> float:
+def _finite(digits: str) -> float:
     number = float(digits)
-    if not math.isfinite(number):  # "1e999"
+    if not math.isfinite(number):  # "1e999", "NaN", "Infinity"
         raise ValueError("float")
     return number
 
 
-_DECODER = json.JSONDecoder(parse_constant=_constant, parse_int=_integer, parse_float=_float)
+_DECODER = json.JSONDecoder(parse_constant=_finite, parse_int=_integer, parse_float=_finite)
 
 
 def loads(text: str) -> Any:

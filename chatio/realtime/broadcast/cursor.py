@@ -92,15 +92,6 @@ class Cursor:
         elif self.sequence < self.log.head or self.deferred is not None:
             self.fanout.make_due(self)
 
-    def close(self) -> list[EncodedPacket]:
-        """End the delivery of entries to this client, also of a broadcast under way.
-
-        Returns the client's own packets that still wait: the fan-out sends them now.
-        """
-        self.sequence = CLOSED
-        left, self.deferred = self.deferred, None
-        return [packet for _, packet in left or ()]
-
     def _next_chunk(self) -> list[EncodedPacket]:
         packets: list[EncodedPacket] = []
         size = 0

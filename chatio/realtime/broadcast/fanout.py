@@ -20,7 +20,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from chatio.realtime.broadcast.cursor import Cursor
+from chatio.realtime.broadcast.cursor import CLOSED, Cursor
 from chatio.realtime.broadcast.encoded_log import EncodedLog
 from chatio.realtime.engineio.connection import Connection
 from chatio.realtime.engineio.payload import EncodedPacket
@@ -72,13 +72,14 @@ class Fanout:
         return cursor
 
     def leave(self, cursor: Cursor) -> None:
-        """The end of it: no entry more. The packets of its own that wait are still sent."""
+        """No entry more, not even of a broadcast under way; the packets of its own that wait are still sent."""
         if cursor.is_closed:
             return
         del self._cursors[cursor]
         self._deliveries += cursor.sequence
         self.blocked.discard(cursor)
-        for packet in cursor.close():
+        cursor.sequence, left, cursor.deferred = CLOSED, cursor.deferred, None
+        for _, packet in left or ():
             cursor.connection.write(packet)
 
     def wake(self) -> None:

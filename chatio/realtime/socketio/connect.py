@@ -9,7 +9,6 @@ case the tables end as they began.
 import asyncio
 import secrets
 from dataclasses import InitVar, dataclass, field
-from functools import partial
 from typing import Any
 
 from socketio.exceptions import ConnectionRefusedError as ConnectRefused
@@ -21,7 +20,7 @@ from chatio.realtime.engineio.packets import ProtocolError
 from chatio.realtime.engineio.server import EngineServer
 from chatio.realtime.library import DisconnectReason
 from chatio.realtime.log import report
-from chatio.realtime.socketio.handlers import INTERNAL_ERROR, Handlers, raise_if_cancelled, reported
+from chatio.realtime.socketio.handlers import INTERNAL_ERROR, Handlers, Reported
 from chatio.realtime.socketio.manager import Manager, Peer
 from chatio.realtime.socketio.packets import PacketType, encode
 from chatio.realtime.websocket.timeouts import TimeoutQueue
@@ -46,26 +45,20 @@ class Connector:
     engine: EngineServer
     manager: Manager
     handlers: Handlers
-    environ: dict[str, dict[str, Any]]  # of each open connection, by eio_sid
     connect_timeout: InitVar[float]
     fanouts: dict[str, Fanout] = field(default_factory=dict)  # by namespace
 
     def __post_init__(self, connect_timeout: float) -> None:
         # Connections in no namespace; with a refused CONNECT; to be closed for a while.
-        self.unconnected: TimeoutQueue[Peer] = TimeoutQueue(connect_timeout, _refuse_silent)
-        self.refused: TimeoutQueue[Peer] = TimeoutQueue(limits.REFUSED_SECONDS, _drop_if_idle)
-        self.later: TimeoutQueue[Peer] = TimeoutQueue(
-            limits.LATER_SECONDS, partial(_drop_if_idle, code=TRY_AGAIN_LATER)
+        self.unconnected = TimeoutQueue[Peer](
+            connect_timeout, lambda peer: peer.connection.refuse(CONNECT_TIMEOUT)
         )
+        self.refused = TimeoutQueue[Peer](limits.REFUSED_SECONDS, _drop_if_idle)
+        self.later = TimeoutQueue[Peer](limits.LATER_SECONDS, lambda peer: _drop_if_idle(peer, TRY_AGAIN_LATER))
 
     # CONNECT
 
-    def connection_opened(self, peer: Peer, environ: dict[str, Any]) -> None:
-        self.manager.peers[peer.connection.sid] = peer
-        self.environ[peer.connection.sid] = environ
-        self.unconnected.add(peer)
-
-    async def connect(self, peer: Peer, namespace: str, auth: Any) -> None:
+    async def connect(self, peer: Peer, namespace: str, auth: Any, environ: dict[str, Any]) -> None:
         """Answer a CONNECT. Raises ProtocolError."""
         connection = peer.connection
         if peer.refused_connects >= limits.MAX_REFUSED_CONNECTS:
@@ -79,30 +72,23 @@ class Connector:
             return
         if namespace in peer.sids:
             raise ProtocolError("CONNECT twice")
-        if len(peer.sids) >= limits.MAX_NAMESPACES:
-            raise ProtocolError("namespaces")
         if peer.connecting is not None:  # a namespace that the client entered a moment ago
             self._release(peer, peer.connecting, peer.sids[peer.connecting])
         sid = secrets.token_urlsafe(limits.SESSION_ID_BYTES)
         self.manager.basic_enter_room(sid, namespace, None, eio_sid=connection.sid)
         peer.connecting = namespace
-        refusal: Any = {"message": INTERNAL_ERROR}
-        try:
-            refusal = await self._decide(namespace, sid, self.environ[connection.sid], auth)
-        finally:
-            if refusal is not None:
-                peer.take_deferred()
-                peer.log_start = None
-                self._leave(peer, namespace, sid)
+        refusal = await self._decide(namespace, sid, environ, auth or None)
         if refusal is not None:
+            peer.take_deferred()
+            peer.log_start = None
+            self._leave(peer, namespace, sid)
             self._refuse(peer, namespace, refusal)
             return
         peer.sids[namespace] = sid
         connection.max_input_bytes = self.engine.max_http_buffer_size
         self.unconnected.discard(peer)
         pid = {} if peer.log_start is None else {"pid": peer.log_start[1]}
-        for packet in encode(PacketType.CONNECT, namespace, {"sid": sid} | pid):
-            connection.write(packet)
+        connection.write(*encode(PacketType.CONNECT, namespace, {"sid": sid} | pid))
         if peer.deferred:
             asyncio.get_running_loop().call_later(limits.CONNECT_GAP_SECONDS, self._release, peer, namespace, sid)
         else:
@@ -110,36 +96,31 @@ class Connector:
 
     async def _decide(self, namespace: str, sid: str, environ: dict[str, Any], auth: Any) -> Any:
         """None if the handler lets `sid` in; else the data of the CONNECT_ERROR, or the TemporarilyUnavailable."""
-        try:
-            accepted = await self.handlers.call("connect", namespace, sid, environ, auth or None)
-        except (Exception, asyncio.CancelledError) as error:
-            raise_if_cancelled(error)
-            if isinstance(error, ConnectRefused):
+        with Reported("connect handler"):
+            try:
+                accepted = await self.handlers.call("connect", namespace, sid, environ, auth)
+            except ConnectRefused as error:
                 return error.error_args
-            if isinstance(error, TemporarilyUnavailable):
+            except TemporarilyUnavailable as error:
                 return error
-            if isinstance(error, ConnectionRefusedError):
+            except ConnectionRefusedError:
                 return {"message": "Connection refused by server"}
-            report("connect handler", error)
-            return {"message": INTERNAL_ERROR}
-        return {"message": "Connection rejected by server"} if accepted is False else None
+            return {"message": "Connection rejected by server"} if accepted is False else None
+        return {"message": INTERNAL_ERROR}
 
     def follow(self, sid: str, namespace: str, after: int, pid: str) -> None:
         """See `Server.follow`."""
-        peer = self.manager.peers.get(self.manager.rooms[namespace][None][sid])
-        if peer is not None:
+        if (peer := self.manager.peer_of(sid, namespace)) is not None:
             peer.log_start = after, pid
 
     def _release(self, peer: Peer, namespace: str, sid: str) -> None:
         """Send the packets that were deferred behind the CONNECT answer to `sid`, and then the log, once."""
-        connection = peer.connection
         if peer.connecting != namespace or peer.sids.get(namespace) != sid:
             return
-        for packet in peer.take_deferred():
-            connection.write(packet)
+        peer.write(namespace, peer.take_deferred())
         start, peer.log_start = peer.log_start, None
-        if start is not None and not connection.closing:
-            cursor = connection.subscription = self.fanouts[namespace].join(connection, start[0])
+        if start is not None and not peer.connection.closing:
+            cursor = peer.connection.subscription = self.fanouts[namespace].join(peer.connection, start[0])
             peer.following = namespace, cursor
 
     def _refuse(self, peer: Peer, namespace: str, refusal: Any) -> None:
@@ -154,8 +135,7 @@ class Connector:
         except Exception as error:  # the data that the handler refused with has no JSON
             report("connect refusal", error)
             packets = encode(PacketType.CONNECT_ERROR, namespace, {"message": INTERNAL_ERROR})
-        for packet in packets:
-            peer.connection.write(packet)
+        peer.write(namespace, packets)
         self.close_soon(peer)
 
     def close_soon(self, peer: Peer) -> None:
@@ -177,7 +157,7 @@ class Connector:
         if tells_client:
             peer.write(namespace, encode(PacketType.DISCONNECT, namespace))
         try:
-            with reported("disconnect handler"):
+            with Reported("disconnect handler"):
                 await self.handlers.call("disconnect", namespace, sid, reason)
         finally:
             self._leave(peer, namespace, sid)
@@ -201,13 +181,8 @@ class Connector:
         peer.connecting = None
         for namespace in list(peer.sids):
             await self.disconnect(peer, namespace, reason)
-        del self.manager.peers[peer.connection.sid], self.environ[peer.connection.sid]
 
 
-def _refuse_silent(peer: Peer) -> None:
-    peer.connection.refuse(CONNECT_TIMEOUT)
-
-
-def _drop_if_idle(peer: Peer, *, code: int = NORMAL) -> None:
+def _drop_if_idle(peer: Peer, code: int = NORMAL) -> None:
     if not peer.sids and peer.connecting is None:
         peer.connection.drop(DisconnectReason.SERVER_DISCONNECT, code=code)

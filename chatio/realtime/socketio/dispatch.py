@@ -1,12 +1,11 @@
 """Dispatch: from a message of a client to the handler that answers it.
 
 Each message is decoded, checked, and given to one handler. Each failure has one answer: a client that breaks the
-protocol is closed, a handler that raises is reported once and its client told so, and nothing is left in a table.
+protocol is closed, a handler that raises is Reported once and its client told so, and nothing is left in a table.
 Measured on the library: a raising connect handler sends no frame at all, a raising event handler no ack, and
 an event that has no handler is acknowledged as if it were a success.
 """
 
-import asyncio
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -15,9 +14,8 @@ from chatio.realtime.close_reasons import protocol_violation
 from chatio.realtime.engineio.connection import Connection
 from chatio.realtime.engineio.packets import ProtocolError
 from chatio.realtime.library import DisconnectReason
-from chatio.realtime.log import report
 from chatio.realtime.socketio.connect import Connector
-from chatio.realtime.socketio.handlers import INTERNAL_ERROR, Handlers, raise_if_cancelled, reported
+from chatio.realtime.socketio.handlers import INTERNAL_ERROR, Handlers, Reported
 from chatio.realtime.socketio.manager import Manager, Peer
 from chatio.realtime.socketio.packets import Packet, PacketType, PartialPacket, decode, encode
 
@@ -36,17 +34,21 @@ class Dispatcher:
     manager: Manager
     handlers: Handlers
     connector: Connector
+    environ: dict[str, dict[str, Any]]  # of each open connection, by eio_sid
 
     # Called by the engine
 
     async def connected(self, connection: Connection, environ: dict[str, Any]) -> bool:
-        self.connector.connection_opened(Peer(connection), environ)
+        self.environ[connection.sid] = environ
+        peer = self.manager.peers[connection.sid] = Peer(connection)
+        self.connector.unconnected.add(peer)
         return True
 
     async def disconnected(self, connection: Connection, reason: str) -> None:
         peer = self.manager.peers.get(connection.sid)
         if peer is not None:
             await self.connector.connection_closed(peer, reason)
+            del self.manager.peers[connection.sid], self.environ[connection.sid]
 
     async def receive(self, connection: Connection, data: str | bytes) -> None:
         peer = self.manager.peers[connection.sid]
@@ -61,7 +63,7 @@ class Dispatcher:
     async def _handle(self, peer: Peer, packet: Packet) -> None:
         kind, namespace = packet.kind, packet.namespace
         if kind is PacketType.CONNECT:
-            await self.connector.connect(peer, namespace, packet.data)
+            await self.connector.connect(peer, namespace, packet.data, self.environ[peer.connection.sid])
         elif namespace not in peer.sids and peer not in self.connector.refused:
             raise ProtocolError("not connected")
         elif packet.attachments:
@@ -78,28 +80,25 @@ class Dispatcher:
     # Handlers
 
     async def _event(self, peer: Peer, packet: Packet) -> None:
-        """Run the handler of an event and send its ack. An exception is reported, and acknowledged as one."""
+        """Run the handler of an event and send its ack. An exception is Reported, and acknowledged as one."""
         namespace, ack_id = packet.namespace, packet.id
         _ack_requested.set(ack_id is not None)
-        try:
+        with Reported("event handler") as failure:
             name, *arguments = packet.data
             result = await self.handlers.call(str(name), namespace, peer.sids[namespace], *arguments)
             if ack_id is None or result is self.handlers.not_handled:
                 return
             values = list(result) if isinstance(result, tuple) else [] if result is None else [result]
             ack = encode(PacketType.ACK, namespace, values, ack_id)
-        except (Exception, asyncio.CancelledError) as error:
-            raise_if_cancelled(error)
-            reference = report("event handler", error)
+        if failure.reference is not None:
             if ack_id is None:
                 return
-            failure = {"code": "internal_error", "message": INTERNAL_ERROR, "reference": reference}
-            ack = encode(PacketType.ACK, namespace, [{"ok": False, "error": failure}], ack_id)
+            error = {"code": "internal_error", "message": INTERNAL_ERROR, "reference": failure.reference}
+            ack = encode(PacketType.ACK, namespace, [{"ok": False, "error": error}], ack_id)
         peer.write(namespace, ack)
 
     async def _ack(self, peer: Peer, packet: Packet) -> None:
         """Run the callback that waits for this ack."""
-        if packet.id == 0:  # our ids begin at 1; the library keeps its counter at 0, and would give it away
-            return
-        with reported("ack callback"):
-            await self.manager.trigger_callback(peer.sids[packet.namespace], packet.id, packet.data)
+        if packet.id:  # our ids begin at 1; the library keeps its counter at 0, and would give it away
+            with Reported("ack callback"):
+                await self.manager.trigger_callback(peer.sids[packet.namespace], packet.id, packet.data)

@@ -6,9 +6,9 @@ a bug of its own runs twice. Here the signature decides beforehand.
 
 import asyncio
 import inspect
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple, Self
 
 from chatio.realtime.library import SocketIONamespace
 from chatio.realtime.log import report
@@ -51,18 +51,24 @@ def _takes(handler: Callable[..., Any], args: tuple[Any, ...]) -> bool:
     return True
 
 
-@contextmanager
-def reported(what: str) -> Iterator[None]:
-    """End the block at an exception of the application's code, and report it."""
-    try:
-        yield
-    except (Exception, asyncio.CancelledError) as error:
-        raise_if_cancelled(error)
-        report(what, error)
+@dataclass(slots=True)
+class Reported:
+    """Ends its block at an exception of the application's code, and reports it.
 
+    A cancelled task ends; a handler that merely awaited something cancelled has failed.
+    """
 
-def raise_if_cancelled(error: BaseException) -> None:
-    """A cancelled task ends; a handler that merely awaited something cancelled has failed."""
-    task = asyncio.current_task()
-    if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
-        raise error
+    what: str
+    reference: str | None = None  # of the log line, once there is one
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> bool:
+        task = asyncio.current_task()
+        if not isinstance(error, Exception | asyncio.CancelledError):
+            return False
+        if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+            return False
+        self.reference = report(self.what, error)
+        return True

@@ -61,32 +61,20 @@ def decode(text: str | bytes) -> Packet:
     header = _HEADER.match(text)
     if header is None:
         raise ProtocolError("Socket.IO packet type")
-    plain, binary, attachments, namespace, digits = header.groups()
+    plain, binary, count, namespace, digits = header.groups()
     kind = PacketType(int(plain) if plain else int(binary) - BINARY)
-    packet = Packet(
-        kind,
-        (namespace or "/").partition("?")[0],
-        int(digits) if digits else None,
-        _payload(text[header.end() :]),
-        int(attachments or 0),
-    )
-    if packet.attachments > MAX_ATTACHMENTS:
+    attachments, body = int(count or 0), text[header.end() :]
+    if attachments > MAX_ATTACHMENTS:
         raise ProtocolError("attachments")
-    if not _is_valid(packet):
-        raise ProtocolError("payload")
-    return fill_placeholders(packet, []) if binary and not packet.attachments else packet
-
-
-def _payload(text: str) -> Any:
-    if not text:
-        return None
     try:
-        data = loads(text)
+        data = loads(body) if body else None
     except (ValueError, RecursionError):
         raise ProtocolError("JSON") from None
-    if data is None:
-        raise ProtocolError("payload")  # "null" is no payload of any kind
-    return data
+    ack_id = int(digits) if digits else None
+    packet = Packet(kind, (namespace or "/").partition("?")[0], ack_id, data, attachments)
+    if (body and data is None) or not _is_valid(packet):  # "null" is no payload of any kind
+        raise ProtocolError("payload")
+    return fill_placeholders(packet, []) if binary and not attachments else packet
 
 
 def _is_valid(packet: Packet) -> bool:

@@ -36,8 +36,8 @@ class Server(SocketIOServer):  # type: ignore[misc]
         self._options = options
         super().__init__(client_manager=Manager(), logger=library_logger, namespaces=list(options.namespaces))
         handlers = Handlers(self.handlers, self.namespace_handlers, options.namespaces, self.not_handled)
-        self._connector = Connector(self.eio, self.manager, handlers, self.environ, options.connect_timeout)
-        self.eio.application = Dispatcher(self.manager, handlers, self._connector)
+        self._connector = Connector(self.eio, self.manager, handlers, options.connect_timeout)
+        self.eio.application = Dispatcher(self.manager, handlers, self._connector, self.environ)
         # follow(sid, namespace, after, pid): send the namespace's log to `sid` from behind entry number `after`,
         # until the client leaves the namespace. For its connect handler; `pid` goes into the CONNECT answer.
         self.follow = self._connector.follow
