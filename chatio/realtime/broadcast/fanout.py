@@ -214,9 +214,7 @@ class Fanout:
 
     def _took_nothing(self, cursor: Cursor) -> None:
         """Drop a client that took none of its waiting output, and for which the kernel sent nothing either."""
-        in_kernel = cursor.connection.unacknowledged_bytes()
-        if in_kernel < cursor.in_kernel:
-            cursor.in_kernel = in_kernel
-            self.blocked.add(cursor)
-        else:
+        before = cursor.in_kernel
+        cursor.block()
+        if cursor.in_kernel >= before:
             self.drop(cursor, "took_nothing")

@@ -14,12 +14,12 @@ from typing import Any
 from socketio.exceptions import ConnectionRefusedError as ConnectRefused
 
 from chatio.realtime import limits
+from chatio.realtime.broadcast.cursor import Cursor
 from chatio.realtime.broadcast.fanout import Fanout
 from chatio.realtime.close_reasons import CONNECT_TIMEOUT, NORMAL, TRY_AGAIN_LATER, CloseReason
 from chatio.realtime.engineio.packets import ProtocolError
 from chatio.realtime.engineio.server import EngineServer
 from chatio.realtime.library import DisconnectReason
-from chatio.realtime.log import report
 from chatio.realtime.socketio.handlers import INTERNAL_ERROR, Handlers, Reported
 from chatio.realtime.socketio.manager import Manager, Peer
 from chatio.realtime.socketio.packets import PacketType, encode
@@ -120,8 +120,7 @@ class Connector:
         peer.write(namespace, peer.take_deferred())
         start, peer.log_start = peer.log_start, None
         if start is not None and not peer.connection.closing:
-            cursor = peer.connection.subscription = self.fanouts[namespace].join(peer.connection, start[0])
-            peer.following = namespace, cursor
+            peer.connection.subscription = self.fanouts[namespace].join(peer.connection, start[0])
 
     def _refuse(self, peer: Peer, namespace: str, refusal: Any) -> None:
         """Answer a CONNECT with an error, once, and close the connection soon unless it is in a namespace."""
@@ -130,12 +129,10 @@ class Connector:
             self.later.add(peer)
             return
         peer.refused_connects += 1
-        try:
-            packets = encode(PacketType.CONNECT_ERROR, namespace, refusal)
-        except Exception as error:  # the data that the handler refused with has no JSON
-            report("connect refusal", error)
-            packets = encode(PacketType.CONNECT_ERROR, namespace, {"message": INTERNAL_ERROR})
-        peer.write(namespace, packets)
+        with Reported("connect refusal") as failure:
+            peer.write(namespace, encode(PacketType.CONNECT_ERROR, namespace, refusal))
+        if failure.reference is not None:  # the data that the handler refused with has no JSON
+            peer.write(namespace, encode(PacketType.CONNECT_ERROR, namespace, {"message": INTERNAL_ERROR}))
         self.close_soon(peer)
 
     def close_soon(self, peer: Peer) -> None:
@@ -169,9 +166,10 @@ class Connector:
         peer.sids.pop(namespace, None)
         if (left := peer.leaving.pop(namespace, None)) is not None:
             left.set()
-        if peer.following is not None and peer.following[0] == namespace:
-            cursor, peer.following, peer.connection.subscription = peer.following[1], None, None
-            self.fanouts[namespace].leave(cursor)
+        cursor, fanout = peer.connection.subscription, self.fanouts.get(namespace)
+        if fanout is not None and isinstance(cursor, Cursor) and cursor.fanout is fanout:
+            peer.connection.subscription = None
+            fanout.leave(cursor)
         if not peer.sids and not peer.connection.closing:
             self.unconnected.add(peer)
 

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from chatio.realtime.broadcast.cursor import Cursor
 from chatio.realtime.close_reasons import OUTPUT_NOT_TAKEN
 from chatio.realtime.engineio.connection import Connection
 from chatio.realtime.engineio.payload import EncodedPacket
@@ -32,7 +31,6 @@ class Peer:
     leaving: dict[str, asyncio.Event] = field(default_factory=dict)
     refused_connects: int = 0
     partial: PartialPacket | None = None
-    following: tuple[str, Cursor] | None = None  # the namespace whose log it is sent, and its place there
     # While a CONNECT is decided: its namespace, the packets that wait for the answer, the place in the log from
     # which the client is sent its entries, and the `pid` to recover by.
     connecting: str | None = None

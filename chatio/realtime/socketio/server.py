@@ -5,13 +5,12 @@ clients follow, volatile events, and the ways in which a server closes its clien
 """
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, TypeVar
 
 from chatio.realtime.broadcast.encoded_log import EncodedLog, Log
 from chatio.realtime.broadcast.fanout import Fanout
 from chatio.realtime.close_reasons import CloseReason
-from chatio.realtime.engineio.drain import Drain, Handover
+from chatio.realtime.engineio.drain import Drain
 from chatio.realtime.engineio.server import EngineServer
 from chatio.realtime.library import DisconnectReason, SocketIOServer
 from chatio.realtime.limits import BEFORE_CONNECT_BYTES
@@ -42,6 +41,8 @@ class Server(SocketIOServer):  # type: ignore[misc]
         # until the client leaves the namespace. For its connect handler; `pid` goes into the CONNECT answer.
         self.follow = self._connector.follow
         self._drain = Drain(self.eio)
+        # shut_down(seconds, handover): close all connections within `seconds`, so that clients come back.
+        self.shut_down = self._drain.drain
 
     def _engineio_server_class(self) -> Callable[..., EngineServer]:
         return lambda **_options: EngineServer(self._options, first_input_bytes=BEFORE_CONNECT_BYTES)
@@ -63,7 +64,7 @@ class Server(SocketIOServer):  # type: ignore[misc]
         One log a namespace, and one a connection. A client that takes nothing for `slow_client_seconds` while
         entries wait for it is dropped.
         """
-        encoded = EncodedLog(log, event, partial(encode_event, namespace))
+        encoded = EncodedLog(log, lambda entry: encode_event(namespace, event(entry)))
         fanout = self._connector.fanouts[namespace] = Fanout(encoded, slow_seconds=slow_client_seconds)
         return fanout
 
@@ -107,13 +108,6 @@ class Server(SocketIOServer):  # type: ignore[misc]
     @property
     def connections(self) -> int:
         return len(self.eio.sockets)
-
-    async def shut_down(self, seconds: float, handover: Handover | None = None) -> None:
-        """Admit no new client, and close all connections within `seconds`, so that clients come back: see `Drain`.
-
-        Connected clients are served until then; with a `handover` new clients are too.
-        """
-        await self._drain.drain(seconds, handover)
 
     def drain_now(self, sid: str, namespace: str) -> None:
         """Close one client's connection before its turn, while the server drains."""
