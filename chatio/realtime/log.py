@@ -21,10 +21,7 @@ report = partial(error_report.report, logger)
 
 
 def log_refusal(address: str, reason: str) -> None:
-    """Log one line about a client at `address` that was refused or its connection closed.
-
-    `reason`: a text of ours, by which repeated lines are counted.
-    """
+    """Log that a client was refused or its connection closed; repeated lines are counted by `reason`, our text."""
     logger.info(
         "connection from %s refused or closed: %s",
         address,

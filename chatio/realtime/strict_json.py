@@ -31,8 +31,7 @@ _DECODER = json.JSONDecoder(parse_constant=_finite, parse_int=_integer, parse_fl
 def loads(text: str) -> Any:
     """The value of a JSON text that a client sent.
 
-    Raises ValueError or RecursionError for a text that is no JSON, has NaN or Infinity, or breaks a limit: its
-    depth, the number of its values, the digits of an integer.
+    Raises ValueError or RecursionError for a text that is no JSON, has NaN or Infinity, or breaks a limit.
     """
     _check_size(text)
     value = _DECODER.decode(text)

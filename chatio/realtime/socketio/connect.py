@@ -108,11 +108,6 @@ class Connector:
             return {"message": "Connection rejected by server"} if accepted is False else None
         return {"message": INTERNAL_ERROR}
 
-    def follow(self, sid: str, namespace: str, after: int, pid: str) -> None:
-        """See `Server.follow`."""
-        if (peer := self.manager.peer_of(sid, namespace)) is not None:
-            peer.log_start = after, pid
-
     def _release(self, peer: Peer, namespace: str, sid: str) -> None:
         """Send the packets that were deferred behind the CONNECT answer to `sid`, and then the log, once."""
         if peer.connecting != namespace or peer.sids.get(namespace) != sid:

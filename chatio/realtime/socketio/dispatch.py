@@ -1,9 +1,8 @@
 """Dispatch: from a message of a client to the handler that answers it.
 
-Each message is decoded, checked, and given to one handler. Each failure has one answer: a client that breaks the
-protocol is closed, a handler that raises is Reported once and its client told so, and nothing is left in a table.
-Measured on the library: a raising connect handler sends no frame at all, a raising event handler no ack, and
-an event that has no handler is acknowledged as if it were a success.
+Each failure has one answer: a client that breaks the protocol is closed, a handler that raises is reported once
+and its client told so. Measured on the library: a raising connect handler sends no frame at all, a raising event
+handler no ack, and an event that has no handler is acknowledged as if it were a success.
 """
 
 from contextvars import ContextVar

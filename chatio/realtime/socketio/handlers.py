@@ -65,10 +65,10 @@ class Reported:
         return self
 
     def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> bool:
-        task = asyncio.current_task()
-        if not isinstance(error, Exception | asyncio.CancelledError):
-            return False
-        if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
-            return False
-        self.reference = report(self.what, error)
-        return True
+        is_failure = isinstance(error, Exception)
+        if isinstance(error, asyncio.CancelledError):
+            task = asyncio.current_task()
+            is_failure = task is None or not task.cancelling()
+        if error is not None and is_failure:
+            self.reference = report(self.what, error)
+        return is_failure

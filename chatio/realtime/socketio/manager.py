@@ -1,9 +1,8 @@
 """Manager: which client is in which namespace and room.
 
-The library's manager looks through every room of the namespace when one client leaves it (each client has a
-room of its own, so that is every client), and keeps leaving and arriving clients in lists. Here the own room of a
-client is implied, so that the library's tables hold the rooms that clients entered and no others; who arrives and
-leaves is known to its `Peer`. Order of entering is order of delivery, as in the library.
+The library's manager looks through every room of the namespace when one client leaves it, and each client has a
+room of its own. Here that room is implied, and whether a client arrives or leaves is known to its `Peer`. Order of
+entering is order of delivery, as in the library.
 """
 
 import asyncio
@@ -86,10 +85,7 @@ class Manager(SocketIOManager):  # type: ignore[misc]
     # Rooms
 
     def basic_enter_room(self, sid: str, namespace: str, room: Room, eio_sid: str | None = None) -> None:
-        """Put `sid` into `room`; with `eio_sid` and room None, into the namespace.
-
-        Raises ValueError for the own room of another, KeyError if `sid` is not connected.
-        """
+        """As in the library. Raises ValueError for the own room of another, KeyError if `sid` is not connected."""
         if room == sid:
             return
         if eio_sid is None and namespace in self.rooms and not self.is_sid_room(namespace, room):

@@ -37,9 +37,6 @@ class Server(SocketIOServer):  # type: ignore[misc]
         handlers = Handlers(self.handlers, self.namespace_handlers, options.namespaces, self.not_handled)
         self._connector = Connector(self.eio, self.manager, handlers, options.connect_timeout)
         self.eio.application = Dispatcher(self.manager, handlers, self._connector, self.environ)
-        # follow(sid, namespace, after, pid): send the namespace's log to `sid` from behind entry number `after`,
-        # until the client leaves the namespace. For its connect handler; `pid` goes into the CONNECT answer.
-        self.follow = self._connector.follow
         self._drain = Drain(self.eio)
         # shut_down(seconds, handover): close all connections within `seconds`, so that clients come back.
         self.shut_down = self._drain.drain
@@ -61,12 +58,19 @@ class Server(SocketIOServer):  # type: ignore[misc]
     ) -> Fanout:
         """The delivery of `log` to the clients of `namespace`: each entry as `event(entry)`, a name and arguments.
 
-        One log a namespace, and one a connection. A client that takes nothing for `slow_client_seconds` while
-        entries wait for it is dropped.
+        One log a namespace, and one a connection. `slow_client_seconds`: see `Fanout`.
         """
         encoded = EncodedLog(log, lambda entry: encode_event(namespace, event(entry)))
         fanout = self._connector.fanouts[namespace] = Fanout(encoded, slow_seconds=slow_client_seconds)
         return fanout
+
+    def follow(self, sid: str, namespace: str, after: int, pid: str) -> None:
+        """Send the namespace's log to `sid` from behind entry number `after`, until it leaves the namespace.
+
+        For its connect handler; `pid` goes into the CONNECT answer.
+        """
+        if (peer := self.manager.peer_of(sid, namespace)) is not None:
+            peer.log_start = after, pid
 
     def send_volatile(self, namespace: str, event: str, data: dict[str, Any], *, but: str | None = None) -> None:
         """Send an event to each client that follows the namespace's log and is caught up, except the sid `but`.
@@ -96,8 +100,7 @@ class Server(SocketIOServer):  # type: ignore[misc]
     async def dismiss(self, sid: str, namespace: str, event: str, data: dict[str, Any]) -> None:
         """Tell a client by `event` why it is disconnected, disconnect it, and close its connection soon after.
 
-        Never waits for the client: one that takes nothing is closed within the same time. A client does not come
-        back by itself, since a DISCONNECT tells it not to. Without effect if `sid` is not connected.
+        Never waits for the client, which does not come back by itself: a DISCONNECT tells it not to.
         """
         if (peer := self.manager.peer_of(sid, namespace)) is None:
             return
