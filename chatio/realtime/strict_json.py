@@ -43,8 +43,7 @@ def loads(text: str) -> Any:
 def dumps(value: Any, default: Callable[[Any], Any] | None = None) -> str:
     """The shortest JSON text of `value`, in ASCII, so that half a surrogate pair survives.
 
-    `default`: what stands for a value without JSON, bytes among it. Raises ValueError for NaN and Infinity, and
-    TypeError for a value without JSON.
+    `default`: stands for a value without JSON, instead of a TypeError. Raises ValueError for NaN and Infinity.
     """
     return json.dumps(value, separators=(",", ":"), allow_nan=False, default=default)
 

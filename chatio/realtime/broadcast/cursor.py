@@ -16,8 +16,8 @@ CLOSED: Final = -1  # the sequence of a cursor that no broadcast matches any mor
 class Scheduler(Protocol):
     """The fan-out, as its cursors know it."""
 
-    @property
-    def blocked(self) -> "TimeoutQueue[Cursor]": ...
+    blocked: "TimeoutQueue[Cursor]"
+
     def make_due(self, cursor: "Cursor") -> None: ...
     def drop(self, cursor: "Cursor", kind: str) -> None: ...
 

@@ -13,10 +13,9 @@ RECENT_BYTES: Final = 4 * CHUNK_BYTES
 class Log(Protocol):
     """Entries numbered without gaps, each with its `sequence`. Those after `tail`, up to `head`, can be read."""
 
-    @property
-    def head(self) -> int: ...
-    @property
-    def tail(self) -> int: ...
+    head: int
+    tail: int
+
     def read(self, after: int, *, limit: int | None = None) -> Sequence[Any]: ...
 
 

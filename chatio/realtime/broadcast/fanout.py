@@ -97,10 +97,7 @@ class Fanout:
 
     @property
     def deliveries(self) -> int:
-        """How many times an entry was handed to a connection, to the kernel or to its waiting output.
-
-        Every cursor knows how far it is: nothing is counted at a delivery. 0.6 ms at 10,000 connections.
-        """
+        """How many times an entry was given to a connection. Summed up here: 0.6 ms at 10,000 connections."""
         return self._deliveries + sum(cursor.sequence for cursor in self._cursors)
 
     # Called by cursors

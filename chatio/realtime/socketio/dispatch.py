@@ -73,8 +73,9 @@ class Dispatcher:
             await self._event(peer, packet)
         elif kind is PacketType.DISCONNECT:
             await self.connector.disconnect(peer, namespace, DisconnectReason.CLIENT_DISCONNECT)
-        else:
-            await self._ack(peer, packet)
+        elif packet.id:  # an ack; our ids begin at 1: the library keeps its counter at 0, and would give it away
+            with Reported("ack callback"):
+                await self.manager.trigger_callback(peer.sids[namespace], packet.id, packet.data)
 
     # Handlers
 
@@ -95,9 +96,3 @@ class Dispatcher:
             error = {"code": "internal_error", "message": INTERNAL_ERROR, "reference": failure.reference}
             ack = encode(PacketType.ACK, namespace, [{"ok": False, "error": error}], ack_id)
         peer.write(namespace, ack)
-
-    async def _ack(self, peer: Peer, packet: Packet) -> None:
-        """Run the callback that waits for this ack."""
-        if packet.id:  # our ids begin at 1; the library keeps its counter at 0, and would give it away
-            with Reported("ack callback"):
-                await self.manager.trigger_callback(peer.sids[packet.namespace], packet.id, packet.data)

@@ -37,26 +37,18 @@ class Handlers(NamedTuple):
             handler = getattr(instance, f"on_{event}", None)
             if handler is None:
                 return self.not_handled
-        if event in ("connect", "disconnect") and not _takes(handler, args):
-            args = args[:-1]  # connect may do without auth, disconnect without a reason
+        if event in ("connect", "disconnect"):
+            try:
+                inspect.signature(handler).bind(*args)
+            except TypeError:
+                args = args[:-1]  # connect may do without auth, disconnect without a reason
         result = handler(*args)
         return await result if inspect.isawaitable(result) else result
 
 
-def _takes(handler: Callable[..., Any], args: tuple[Any, ...]) -> bool:
-    try:
-        inspect.signature(handler).bind(*args)
-    except TypeError:
-        return False
-    return True
-
-
 @dataclass(slots=True)
 class Reported:
-    """Ends its block at an exception of the application's code, and reports it.
-
-    A cancelled task ends; a handler that merely awaited something cancelled has failed.
-    """
+    """Ends its block at an exception of the application, which it reports. A cancelled task ends as such."""
 
     what: str
     reference: str | None = None  # of the log line, once there is one

@@ -1,8 +1,7 @@
 """Socket.IO 5 packets: decoded, checked, and encoded.
 
-Pure functions, but for the strict JSON underneath. Whatever the input, `decode` returns a value or raises
-`ProtocolError`: nothing is logged, nothing is kept. The library's decoders guess: `int()` of any character is a
-type, any digit of any script is an id, JSON goes as deep as the stack, and a wrong guess surfaces as any
+Whatever the input, `decode` returns a value or raises `ProtocolError`. The library's decoders guess: any character
+is a type, any digit of any script is an id, JSON goes as deep as the stack, and a wrong guess surfaces as any
 exception. Here a client that breaks the protocol is refused, as Node's socket.io-parser refuses it.
 
 Protocol: https://socket.io/docs/v4/socket-io-protocol
