@@ -4,8 +4,8 @@ One line each. Never a traceback, a path, an exception's text or anything a clie
 secrets sooner or later. A failure of the application's code gets a reference that its client is told too.
 """
 
+import asyncio
 import logging
-from functools import partial
 
 from chatio.telemetry import error_report
 
@@ -16,8 +16,14 @@ library_logger = logging.Logger("chatio.realtime.library")  # noqa: LOG001 - in 
 library_logger.disabled = True
 
 
-# report(what, error): log one line about an exception that application code let escape; answers its reference.
-report = partial(error_report.report, logger)
+def report(what: str, error: BaseException) -> str:
+    """Log one line about an exception that application code let escape; answers the line's reference.
+
+    Raises `error` if the task was cancelled: a handler that merely awaited something cancelled has failed.
+    """
+    if isinstance(error, asyncio.CancelledError) and (task := asyncio.current_task()) and task.cancelling():
+        raise error
+    return error_report.report(logger, what, error)
 
 
 def log_refusal(address: str, reason: str) -> None:

@@ -35,7 +35,7 @@ def loads(text: str) -> Any:
     """
     _check_size(text)
     value = _DECODER.decode(text)
-    if text.count("[") + text.count("{") > MAX_JSON_DEPTH:
+    if sum(map(text.count, "[{")) > MAX_JSON_DEPTH:
         _check_depth(value, MAX_JSON_DEPTH)
     return value
 
@@ -53,17 +53,13 @@ def _check_size(text: str) -> None:
 
     Each value but the first has one of `[{,` before it; an empty list or object has two, and counts twice.
     """
-    if len(text) < MAX_JSON_VALUES or _marks(text) < MAX_JSON_VALUES:
+    if len(text) < MAX_JSON_VALUES or sum(map(text.count, ",[{")) < MAX_JSON_VALUES:
         return
     # The marks may stand within strings. Every second piece between quotation marks is outside of a string, once
     # escaped quotation marks are gone: 1 MB costs 4 to 15 ms.
     pieces = text.replace("\\\\", "").replace('\\"', "").split('"')
-    if _marks("".join(pieces[::2])) >= MAX_JSON_VALUES:
+    if sum(map("".join(pieces[::2]).count, ",[{")) >= MAX_JSON_VALUES:
         raise ValueError("values")
-
-
-def _marks(text: str) -> int:
-    return text.count(",") + text.count("[") + text.count("{")
 
 
 def _check_depth(value: Any, levels: int) -> None:

@@ -22,12 +22,15 @@ class Log(Protocol):
 class EncodedLog:
     """Event loop only."""
 
-    def __init__(self, log: Log, encode: Callable[[Any], EncodedPacket]) -> None:
-        """`encode`: an entry of the log as the packet for a client."""
+    def __init__(
+        self, log: Log, event: Callable[[Any], list[Any]], encode: Callable[[list[Any]], EncodedPacket]
+    ) -> None:
+        """`event`: an entry of the log as a name and arguments; `encode`: these as the packet for a client."""
         self.log = log
         self.head = log.head  # entries up to here are encoded, and may be sent
         # By sequence: the entries that no broadcast has taken yet, and the newest, for clients that lag a little.
         self.recent: dict[int, EncodedPacket] = {}
+        self._event = event
         self._encode = encode
         self._recent_bytes = 0
 
@@ -35,7 +38,7 @@ class EncodedLog:
         """Encode the entries that the log has behind `head`, which moves to the log's. Returns their number."""
         began = self.head
         for entry in self.log.read(began):
-            packet = self.recent[entry.sequence] = self._encode(entry)
+            packet = self.recent[entry.sequence] = self._encode(self._event(entry))
             self._recent_bytes += len(packet.encoded)
             self.head = entry.sequence
         return self.head - began
@@ -51,5 +54,5 @@ class EncodedLog:
             packet = self.recent.get(sequence)  # nearly every time: the one entry that is new
             if packet is None:
                 (entry,) = self.log.read(sequence - 1, limit=1)
-                packet = self._encode(entry)
+                packet = self._encode(self._event(entry))
             yield sequence, packet

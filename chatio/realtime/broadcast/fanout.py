@@ -30,6 +30,7 @@ from chatio.realtime.websocket.timeouts import TimeoutQueue
 from chatio.telemetry.counters import Histogram, LabelledCounter
 
 TICK_SECONDS: Final = 0.008
+MAX_UNOBSERVED: Final = 1000
 
 # Why a slow client is dropped: the label of the metric, and the text of the log line.
 DROPS: Final = {
@@ -44,8 +45,9 @@ class Fanout:
 
     def __init__(self, log: EncodedLog, *, slow_seconds: float) -> None:
         self.dropped = LabelledCounter(DROPS)  # slow clients
-        self.times = Histogram()  # of each entry, from `wake` to the last client that keeps up
         self.blocked: TimeoutQueue[Cursor] = TimeoutQueue(slow_seconds, self._took_nothing)
+        self._times = Histogram()
+        self._unobserved: list[float] = []  # counted later: 0.03 µs an entry instead of 0.15
         self._log = log
         self._deliveries = 0  # what the cursors' sequences add up to beyond their deliveries, negative
         self._cursors: dict[Cursor, None] = {}
@@ -87,8 +89,11 @@ class Fanout:
 
         Encoded here, so that even a log that keeps less than one tick's entries loses none for a caught-up client.
         """
-        self._woken += [asyncio.get_running_loop().time()] * self._log.encode_new()
-        self._schedule()
+        loop = asyncio.get_running_loop()
+        self._woken += [loop.time()] * self._log.encode_new()
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            loop.call_soon(self._tick)
 
     def send_volatile(self, packet: EncodedPacket, *, but: Connection | None = None) -> None:
         """Send `packet`, which is not of the log, to each caught-up client in its next send, but not to `but`."""
@@ -100,6 +105,17 @@ class Fanout:
         """How many times an entry was given to a connection. Summed up here: 0.6 ms at 10,000 connections."""
         return self._deliveries + sum(cursor.sequence for cursor in self._cursors)
 
+    @property
+    def times(self) -> Histogram:
+        """The time of each entry from `wake` to the last client that keeps up."""
+        self._observe()
+        return self._times
+
+    def _observe(self) -> None:
+        for seconds in self._unobserved:
+            self._times.observe(seconds)
+        self._unobserved.clear()
+
     # Called by cursors
 
     def make_due(self, cursor: Cursor) -> None:
@@ -110,9 +126,8 @@ class Fanout:
     def drop(self, cursor: Cursor, kind: str) -> None:
         """Close the connection of a slow client; `kind` is one of `DROPS`."""
         self.dropped[kind] += 1
-        why = DROPS[kind].format(seconds=self.blocked.seconds)
+        why, address = DROPS[kind].format(seconds=self.blocked.seconds), cursor.connection.address
         behind = self._log.log.head - cursor.sequence
-        address = cursor.connection.address
         logger.info(
             "slow client at %s dropped, %d messages behind: %s",
             address,
@@ -162,8 +177,9 @@ class Fanout:
                     return False
             self._begin, self._broadcast = end, None
             now = clock()
-            for _ in range(begin, end):
-                self.times.observe(now - self._woken.popleft())
+            self._unobserved += [now - self._woken.popleft() for _ in range(begin, end)]
+            if len(self._unobserved) > MAX_UNOBSERVED:
+                self._observe()
         return True
 
     def _give_chunks(self, clock: Callable[[], float], ends: float) -> bool:

@@ -8,8 +8,9 @@ case the tables end as they began.
 
 import asyncio
 import secrets
+from collections.abc import Awaitable, Callable
 from dataclasses import InitVar, dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from socketio.exceptions import ConnectionRefusedError as ConnectRefused
 
@@ -17,15 +18,19 @@ from chatio.realtime import limits
 from chatio.realtime.broadcast.cursor import Cursor
 from chatio.realtime.broadcast.fanout import Fanout
 from chatio.realtime.close_reasons import CONNECT_TIMEOUT, NORMAL, TRY_AGAIN_LATER, CloseReason
+from chatio.realtime.engineio.connection import Stage
 from chatio.realtime.engineio.packets import ProtocolError
 from chatio.realtime.engineio.server import EngineServer
 from chatio.realtime.library import DisconnectReason
-from chatio.realtime.socketio.handlers import INTERNAL_ERROR, Handlers, Reported
+from chatio.realtime.log import report
 from chatio.realtime.socketio.manager import Manager, Peer
 from chatio.realtime.socketio.packets import PacketType, encode
 from chatio.realtime.websocket.timeouts import TimeoutQueue
 
+INTERNAL_ERROR: Final = "Internal server error"  # what a client is told of a failed handler
 
+
+@dataclass(eq=False)
 class TemporarilyUnavailable(Exception):
     """Raised by a connect handler: this client cannot enter now, and is to come back by itself.
 
@@ -33,9 +38,7 @@ class TemporarilyUnavailable(Exception):
     (1013, "try again later"), which it takes for a lost one.
     """
 
-    def __init__(self, reason: CloseReason) -> None:
-        super().__init__(reason.text)
-        self.reason = reason
+    reason: CloseReason
 
 
 @dataclass(eq=False)
@@ -44,31 +47,31 @@ class Connector:
 
     engine: EngineServer
     manager: Manager
-    handlers: Handlers
-    connect_timeout: InitVar[float]
+    call: Callable[..., Awaitable[Any]]  # of a handler: event, namespace, arguments
+    connect_seconds: InitVar[float]
     fanouts: dict[str, Fanout] = field(default_factory=dict)  # by namespace
 
-    def __post_init__(self, connect_timeout: float) -> None:
+    def __post_init__(self, connect_seconds: float) -> None:
         # Connections in no namespace; with a refused CONNECT; to be closed for a while.
         self.unconnected = TimeoutQueue[Peer](
-            connect_timeout, lambda peer: peer.connection.refuse(CONNECT_TIMEOUT)
+            connect_seconds, lambda peer: peer.connection.refuse(CONNECT_TIMEOUT)
         )
         self.refused = TimeoutQueue[Peer](limits.REFUSED_SECONDS, _drop_if_idle)
         self.later = TimeoutQueue[Peer](limits.LATER_SECONDS, lambda peer: _drop_if_idle(peer, TRY_AGAIN_LATER))
 
     # CONNECT
 
-    async def connect(self, peer: Peer, namespace: str, auth: Any, environ: dict[str, Any]) -> None:
-        """Answer a CONNECT. Raises ProtocolError."""
+    async def connect(self, peer: Peer, namespace: str, auth: Any, environ: Any) -> None:
+        """Answer a CONNECT; `environ` is None for a namespace that is not served. Raises ProtocolError."""
         connection = peer.connection
         if peer.refused_connects >= limits.MAX_REFUSED_CONNECTS:
             raise ProtocolError("CONNECT refused too often")
-        if not self.handlers.serves(namespace):
+        if environ is None:
             self._refuse(peer, namespace, {"message": "Invalid namespace"})
             return
         if (left := peer.leaving.get(namespace)) is not None:  # by the server: the client may come back at once
             await left.wait()
-        if connection.closing:
+        if connection.stage >= Stage.CLOSING:
             return
         if namespace in peer.sids:
             raise ProtocolError("CONNECT twice")
@@ -96,25 +99,35 @@ class Connector:
 
     async def _decide(self, namespace: str, sid: str, environ: dict[str, Any], auth: Any) -> Any:
         """None if the handler lets `sid` in; else the data of the CONNECT_ERROR, or the TemporarilyUnavailable."""
-        with Reported("connect handler"):
-            try:
-                accepted = await self.handlers.call("connect", namespace, sid, environ, auth)
-            except ConnectRefused as error:
-                return error.error_args
-            except TemporarilyUnavailable as error:
-                return error
-            except ConnectionRefusedError:
-                return {"message": "Connection refused by server"}
-            return {"message": "Connection rejected by server"} if accepted is False else None
-        return {"message": INTERNAL_ERROR}
+        try:
+            accepted = await self.call("connect", namespace, sid, environ, auth)
+        except ConnectRefused as error:
+            return error.error_args
+        except TemporarilyUnavailable as error:
+            return error
+        except ConnectionRefusedError:
+            return {"message": "Connection refused by server"}
+        except (Exception, asyncio.CancelledError) as error:
+            report("connect handler", error)
+            return {"message": INTERNAL_ERROR}
+        return {"message": "Connection rejected by server"} if accepted is False else None
+
+    def follow(self, sid: str, namespace: str, after: int, pid: str) -> None:
+        """For the connect handler of `sid`: send it the namespace's log from behind the entry number `after`.
+
+        `pid` goes into the CONNECT answer.
+        """
+        self.manager.peers[self.manager.rooms[namespace][None][sid]].log_start = after, pid
 
     def _release(self, peer: Peer, namespace: str, sid: str) -> None:
         """Send the packets that were deferred behind the CONNECT answer to `sid`, and then the log, once."""
         if peer.connecting != namespace or peer.sids.get(namespace) != sid:
             return
-        peer.write(namespace, peer.take_deferred())
+        if peer.deferred:
+            peer.write(namespace, peer.take_deferred())
+        peer.connecting = None
         start, peer.log_start = peer.log_start, None
-        if start is not None and not peer.connection.closing:
+        if start is not None and peer.connection.stage < Stage.CLOSING:
             peer.connection.subscription = self.fanouts[namespace].join(peer.connection, start[0])
 
     def _refuse(self, peer: Peer, namespace: str, refusal: Any) -> None:
@@ -124,10 +137,12 @@ class Connector:
             self.later.add(peer)
             return
         peer.refused_connects += 1
-        with Reported("connect refusal") as failure:
-            peer.write(namespace, encode(PacketType.CONNECT_ERROR, namespace, refusal))
-        if failure.reference is not None:  # the data that the handler refused with has no JSON
-            peer.write(namespace, encode(PacketType.CONNECT_ERROR, namespace, {"message": INTERNAL_ERROR}))
+        try:
+            packets = encode(PacketType.CONNECT_ERROR, namespace, refusal)
+        except Exception as error:  # the data that the handler refused with has no JSON
+            report("connect refusal", error)
+            packets = encode(PacketType.CONNECT_ERROR, namespace, {"message": INTERNAL_ERROR})
+        peer.write(namespace, packets)
         self.close_soon(peer)
 
     def close_soon(self, peer: Peer) -> None:
@@ -149,8 +164,9 @@ class Connector:
         if tells_client:
             peer.write(namespace, encode(PacketType.DISCONNECT, namespace))
         try:
-            with Reported("disconnect handler"):
-                await self.handlers.call("disconnect", namespace, sid, reason)
+            await self.call("disconnect", namespace, sid, reason)
+        except (Exception, asyncio.CancelledError) as error:
+            report("disconnect handler", error)
         finally:
             self._leave(peer, namespace, sid)
 

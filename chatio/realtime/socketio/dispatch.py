@@ -5,16 +5,19 @@ and its client told so. Measured on the library: a raising connect handler sends
 handler no ack, and an event that has no handler is acknowledged as if it were a success.
 """
 
+import asyncio
+import inspect
+from collections.abc import Callable, Collection
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from chatio.realtime.close_reasons import protocol_violation
 from chatio.realtime.engineio.connection import Connection
 from chatio.realtime.engineio.packets import ProtocolError
-from chatio.realtime.library import DisconnectReason
-from chatio.realtime.socketio.connect import Connector
-from chatio.realtime.socketio.handlers import INTERNAL_ERROR, Handlers, Reported
+from chatio.realtime.library import DisconnectReason, SocketIONamespace
+from chatio.realtime.log import report
+from chatio.realtime.socketio.connect import INTERNAL_ERROR, Connector
 from chatio.realtime.socketio.manager import Manager, Peer
 from chatio.realtime.socketio.packets import Packet, PacketType, PartialPacket, decode, encode
 
@@ -24,6 +27,37 @@ _ack_requested: ContextVar[bool] = ContextVar("ack_requested", default=False)
 def ack_requested() -> bool:
     """Whether the client asked for an ack to the event that is being handled. Within an event handler only."""
     return _ack_requested.get()
+
+
+class Handlers(NamedTuple):
+    """The application's handlers, in the library's own registers.
+
+    The library calls a handler, and if that raises TypeError calls it again with fewer arguments: a handler with
+    a bug of its own runs twice. Here the signature decides beforehand.
+    """
+
+    functions: dict[str, dict[str, Callable[..., Any]]]  # by namespace and event
+    namespaces: dict[str, Any]  # class-based, by name
+    open_namespaces: Collection[str]  # that need no handler
+    not_handled: object
+
+    async def call(self, event: str, namespace: str, *args: Any) -> Any:
+        """The result of an event's handler, or `not_handled`. Raises what the handler raises."""
+        handler = self.functions.get(namespace, {}).get(event)
+        if handler is None:
+            instance = self.namespaces.get(namespace)
+            if instance is not None and type(instance).trigger_event is not SocketIONamespace.trigger_event:
+                return await instance.trigger_event(event, *args)  # the namespace dispatches by rules of its own
+            handler = getattr(instance, f"on_{event}", None)
+            if handler is None:
+                return self.not_handled
+        if event in ("connect", "disconnect"):
+            try:
+                inspect.signature(handler).bind(*args)
+            except TypeError:
+                args = args[:-1]  # connect may do without auth, disconnect without a reason
+        result = handler(*args)
+        return await result if inspect.isawaitable(result) else result
 
 
 @dataclass(eq=False)
@@ -62,7 +96,10 @@ class Dispatcher:
     async def _handle(self, peer: Peer, packet: Packet) -> None:
         kind, namespace = packet.kind, packet.namespace
         if kind is PacketType.CONNECT:
-            await self.connector.connect(peer, namespace, packet.data, self.environ[peer.connection.sid])
+            functions, namespaces, open_namespaces, _ = self.handlers
+            is_served = namespace in namespaces or namespace in functions or namespace in open_namespaces
+            environ = self.environ[peer.connection.sid] if is_served else None
+            await self.connector.connect(peer, namespace, packet.data, environ)
         elif namespace not in peer.sids and peer not in self.connector.refused:
             raise ProtocolError("not connected")
         elif packet.attachments:
@@ -74,25 +111,32 @@ class Dispatcher:
         elif kind is PacketType.DISCONNECT:
             await self.connector.disconnect(peer, namespace, DisconnectReason.CLIENT_DISCONNECT)
         elif packet.id:  # an ack; our ids begin at 1: the library keeps its counter at 0, and would give it away
-            with Reported("ack callback"):
+            try:
                 await self.manager.trigger_callback(peer.sids[namespace], packet.id, packet.data)
+            except (Exception, asyncio.CancelledError) as error:
+                report("ack callback", error)
 
     # Handlers
 
     async def _event(self, peer: Peer, packet: Packet) -> None:
-        """Run the handler of an event and send its ack. An exception is Reported, and acknowledged as one."""
+        """Run the handler of an event and send its ack. An exception is reported, and acknowledged as one."""
         namespace, ack_id = packet.namespace, packet.id
         _ack_requested.set(ack_id is not None)
-        with Reported("event handler") as failure:
+        try:
             name, *arguments = packet.data
             result = await self.handlers.call(str(name), namespace, peer.sids[namespace], *arguments)
             if ack_id is None or result is self.handlers.not_handled:
                 return
             values = list(result) if isinstance(result, tuple) else [] if result is None else [result]
             ack = encode(PacketType.ACK, namespace, values, ack_id)
-        if failure.reference is not None:
+        except (Exception, asyncio.CancelledError) as error:
+            reference = report("event handler", error)
             if ack_id is None:
                 return
-            error = {"code": "internal_error", "message": INTERNAL_ERROR, "reference": failure.reference}
-            ack = encode(PacketType.ACK, namespace, [{"ok": False, "error": error}], ack_id)
-        peer.write(namespace, ack)
+            failure = {"code": "internal_error", "message": INTERNAL_ERROR, "reference": reference}
+            ack = encode(PacketType.ACK, namespace, [{"ok": False, "error": failure}], ack_id)
+        if peer.connecting == namespace:
+            peer.write(namespace, ack)
+            return
+        for part in ack:
+            peer.connection.write(part)

@@ -13,9 +13,10 @@ from enum import IntEnum
 from typing import Any, Final, NamedTuple
 
 from chatio.realtime.engineio.packets import ProtocolError
-from chatio.realtime.engineio.payload import EncodedPacket, encode_message
+from chatio.realtime.engineio.payload import EncodedPacket
 from chatio.realtime.limits import MAX_ACK_ID_DIGITS, MAX_ATTACHMENTS, MAX_NAMESPACE_CHARS
 from chatio.realtime.strict_json import dumps, loads
+from chatio.realtime.websocket.frames import message_frame
 
 
 class PacketType(IntEnum):
@@ -34,7 +35,13 @@ RESERVED_EVENTS = frozenset(
     {"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"}
 )
 
-# Type, number of attachments, namespace, ack id. A client never sends CONNECT_ERROR.
+# The payload of a packet of each kind (socket.io-parser, isPayloadValid). A client never sends CONNECT_ERROR.
+_PAYLOADS: Final[dict[PacketType, type | tuple[type, ...]]] = {
+    PacketType.CONNECT: (dict, type(None)),
+    PacketType.DISCONNECT: type(None),
+    **dict.fromkeys((PacketType.EVENT, PacketType.ACK), list),
+}
+# Type, number of attachments, namespace, ack id.
 _HEADER: Final = re.compile(
     r"(?:([0-3])|([56])(\d{1,3})-)"
     rf"(?:(/[^,]{{0,{MAX_NAMESPACE_CHARS - 1}}})(?:,|\Z))?"
@@ -71,22 +78,14 @@ def decode(text: str | bytes) -> Packet:
         raise ProtocolError("JSON") from None
     ack_id = int(digits) if digits else None
     packet = Packet(kind, (namespace or "/").partition("?")[0], ack_id, data, attachments)
-    if (body and data is None) or not _is_valid(packet):  # "null" is no payload of any kind
+    is_null = data is None and body  # no payload of any kind
+    if is_null or not isinstance(data, _PAYLOADS[kind]) or (kind is PacketType.ACK and ack_id is None):
         raise ProtocolError("payload")
+    if kind is PacketType.EVENT:
+        name = packet.data[0] if data else None  # which the JS parser lets be a number too
+        if name in RESERVED_EVENTS if isinstance(name, str) else type(name) not in (int, float):
+            raise ProtocolError("payload")
     return fill_placeholders(packet, []) if binary and not attachments else packet
-
-
-def _is_valid(packet: Packet) -> bool:
-    """Whether a packet of this type has such a payload (socket.io-parser, isPayloadValid)."""
-    kind, data = packet.kind, packet.data
-    if kind is PacketType.CONNECT:
-        return data is None or isinstance(data, dict)
-    if kind is PacketType.DISCONNECT:
-        return data is None
-    if not isinstance(data, list) or kind is PacketType.ACK:
-        return isinstance(data, list) and packet.id is not None
-    name: Any = data[0] if data else None  # which the JS parser lets be a number too
-    return name not in RESERVED_EVENTS if isinstance(name, str) else type(name) in (int, float)
 
 
 def encode(kind: PacketType, namespace: str, data: Any = None, ack_id: int | None = None) -> list[EncodedPacket]:
@@ -105,8 +104,11 @@ def encode(kind: PacketType, namespace: str, data: Any = None, ack_id: int | Non
     body = "" if data is None else dumps(data, placeholder)
     header = f"{kind + BINARY}{len(buffers)}-" if buffers else str(int(kind))
     header += "" if namespace == "/" else f"{namespace},"
-    text = f"{header}{'' if ack_id is None else ack_id}{body}"
-    return [encode_message(text), *map(encode_message, buffers)]
+    text = f"4{header}{'' if ack_id is None else ack_id}{body}"
+    packets = [EncodedPacket(text, message_frame(text))]
+    for buffer in buffers:
+        packets.append(EncodedPacket(buffer, message_frame(buffer)))
+    return packets
 
 
 def encode_event(namespace: str, event: list[Any]) -> EncodedPacket:

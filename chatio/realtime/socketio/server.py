@@ -5,6 +5,7 @@ clients follow, volatile events, and the ways in which a server closes its clien
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 from chatio.realtime.broadcast.encoded_log import EncodedLog, Log
@@ -17,8 +18,7 @@ from chatio.realtime.limits import BEFORE_CONNECT_BYTES
 from chatio.realtime.log import library_logger
 from chatio.realtime.options import RealtimeOptions
 from chatio.realtime.socketio.connect import Connector
-from chatio.realtime.socketio.dispatch import Dispatcher
-from chatio.realtime.socketio.handlers import Handlers
+from chatio.realtime.socketio.dispatch import Dispatcher, Handlers
 from chatio.realtime.socketio.manager import Manager
 from chatio.realtime.socketio.packets import encode_event
 
@@ -35,8 +35,9 @@ class Server(SocketIOServer):  # type: ignore[misc]
         self._options = options
         super().__init__(client_manager=Manager(), logger=library_logger, namespaces=list(options.namespaces))
         handlers = Handlers(self.handlers, self.namespace_handlers, options.namespaces, self.not_handled)
-        self._connector = Connector(self.eio, self.manager, handlers, options.connect_timeout)
+        self._connector = Connector(self.eio, self.manager, handlers.call, options.connect_timeout)
         self.eio.application = Dispatcher(self.manager, handlers, self._connector, self.environ)
+        self.follow = self._connector.follow
         self._drain = Drain(self.eio)
         # shut_down(seconds, handover): close all connections within `seconds`, so that clients come back.
         self.shut_down = self._drain.drain
@@ -60,17 +61,9 @@ class Server(SocketIOServer):  # type: ignore[misc]
 
         One log a namespace, and one a connection. `slow_client_seconds`: see `Fanout`.
         """
-        encoded = EncodedLog(log, lambda entry: encode_event(namespace, event(entry)))
+        encoded = EncodedLog(log, event, partial(encode_event, namespace))
         fanout = self._connector.fanouts[namespace] = Fanout(encoded, slow_seconds=slow_client_seconds)
         return fanout
-
-    def follow(self, sid: str, namespace: str, after: int, pid: str) -> None:
-        """Send the namespace's log to `sid` from behind entry number `after`, until it leaves the namespace.
-
-        For its connect handler; `pid` goes into the CONNECT answer.
-        """
-        if (peer := self.manager.peer_of(sid, namespace)) is not None:
-            peer.log_start = after, pid
 
     def send_volatile(self, namespace: str, event: str, data: dict[str, Any], *, but: str | None = None) -> None:
         """Send an event to each client that follows the namespace's log and is caught up, except the sid `but`.

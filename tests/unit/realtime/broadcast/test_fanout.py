@@ -27,8 +27,12 @@ def message(number: int, size: int = 10) -> Message:
     return Message(f"id {number}", "x" * size, "1", "Ann", "10:00", "2026-01-01T00:00:00.000Z")
 
 
-def encode(entry: Entry) -> EncodedPacket:
-    return encode_message(json.dumps([entry.sequence, entry.message.content]))
+def event(entry: Entry) -> list[Any]:
+    return [entry.sequence, entry.message.content]
+
+
+def encode(event: list[Any]) -> EncodedPacket:
+    return encode_message(json.dumps(event))
 
 
 def payloads(data: bytearray) -> Iterator[str]:
@@ -81,7 +85,7 @@ class House:
     def __init__(self, *, max_messages: int = 10_000, slow_seconds: float = 30.0) -> None:
         self.server, _ = create_server()
         self.log = MessageLog(max_messages=max_messages)
-        self.fanout = Fanout(EncodedLog(self.log, encode), slow_seconds=slow_seconds)
+        self.fanout = Fanout(EncodedLog(self.log, event, encode), slow_seconds=slow_seconds)
         self.clients: list[Client] = []
 
     def append(self, count: int = 1, size: int = 10) -> None:
