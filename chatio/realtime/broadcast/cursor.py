@@ -64,12 +64,9 @@ class Cursor:
 
     def output_moved(self, *, all_taken: bool) -> None:
         """The client took some of the waiting output, or all of it."""
-        if self not in self.fanout.blocked:
-            return
-        if all_taken:
-            self.fanout.blocked.discard(self)
+        if all_taken and self.fanout.blocked.discard(self):
             self.fanout.make_due(self)
-        else:
+        elif self in self.fanout.blocked:
             self.block()
 
     def block(self) -> None:

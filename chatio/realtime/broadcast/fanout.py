@@ -74,7 +74,7 @@ class Fanout:
         return cursor
 
     def leave(self, cursor: Cursor) -> None:
-        """No entry more, not even of a broadcast under way; the packets of its own that wait are still sent."""
+        """No entry more, not even of a broadcast under way; its own packets that wait are sent now."""
         if cursor.is_closed:
             return
         del self._cursors[cursor]

@@ -46,10 +46,7 @@ class Server(SocketIOServer):  # type: ignore[misc]
         return lambda **_options: EngineServer(self._options, first_input_bytes=BEFORE_CONNECT_BYTES)
 
     def on(self, event: str, handler: Any = None, namespace: str | None = None) -> Callable[[F], F]:
-        """Register a handler, as the library does; a decorator without `handler`, and typed as one.
-
-        Raises ValueError for a catch-all handler ("*"), which this server does not call.
-        """
+        """As in the library, but typed. Raises ValueError for a catch-all handler ("*"), which is never called."""
         if "*" in (event, namespace):
             raise ValueError("catch-all handlers are not served")
         return super().on(event, handler, namespace) or (lambda decorated: decorated)
