@@ -5,19 +5,16 @@ from tornado.web import RequestHandler
 from chatio.realtime.broadcast.fanout import Fanout
 from chatio.realtime.close_reasons import CloseReason
 from chatio.realtime.engineio.admission import HandshakeRate, LoadShedding
-from chatio.realtime.engineio.connection import Application, Connection
+from chatio.realtime.engineio.connection import Application
 from chatio.realtime.engineio.handler import handler_for
 from chatio.realtime.engineio.server import EngineServer
-from chatio.realtime.options import AdmissionCheck, RealtimeOptions, Refusal
+from chatio.realtime.options import RealtimeOptions, Refusal
 from chatio.realtime.socketio.connect import TemporarilyUnavailable
 from chatio.realtime.socketio.dispatch import ack_requested
 from chatio.realtime.socketio.server import Server
 
 __all__ = [
-    "AdmissionCheck",
-    "Application",
     "CloseReason",
-    "Connection",
     "EngineServer",
     "Fanout",
     "HandshakeRate",

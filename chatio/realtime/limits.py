@@ -36,8 +36,6 @@ MAX_ATTACHMENTS = 10
 # Acknowledgement ids stop where JavaScript's integers do (2**53 has 16 digits).
 MAX_ACK_ID_DIGITS = 16
 MAX_NAMESPACE_CHARS = 128
-# Namespaces that one connection may be in, where the application serves so many.
-MAX_NAMESPACES = 32
 
 # A WebSocket finishes its upgrade within this time. Node's `upgradeTimeout`.
 UPGRADE_SECONDS = 10.0

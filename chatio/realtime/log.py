@@ -4,6 +4,7 @@ One line each. Never a traceback, a path, an exception's text or anything a clie
 secrets sooner or later. A failure of the application's code gets a reference that its client is told too.
 """
 
+import asyncio
 import logging
 
 from chatio.telemetry import error_report
@@ -16,15 +17,17 @@ library_logger.disabled = True
 
 
 def report(what: str, error: BaseException) -> str:
-    """Log one line about an exception that application code let escape; answers the line's reference."""
+    """Log one line about an exception that application code let escape; answers the line's reference.
+
+    Raises `error` if the task was cancelled: a handler that merely awaited something cancelled has failed.
+    """
+    if isinstance(error, asyncio.CancelledError) and (task := asyncio.current_task()) and task.cancelling():
+        raise error
     return error_report.report(logger, what, error)
 
 
 def log_refusal(address: str, reason: str) -> None:
-    """Log one line about a client at `address` that was refused or its connection closed.
-
-    `reason`: a text of ours, by which repeated lines are counted.
-    """
+    """Log that a client was refused or its connection closed; repeated lines are counted by `reason`, our text."""
     logger.info(
         "connection from %s refused or closed: %s",
         address,

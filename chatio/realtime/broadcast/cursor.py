@@ -5,62 +5,35 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from chatio.realtime.broadcast.encoded_log import EncodedLog
+from chatio.realtime.engineio.connection import Connection
 from chatio.realtime.engineio.payload import EncodedPacket
 from chatio.realtime.limits import CHUNK_BYTES, PENDING_OUTPUT_BYTES
+from chatio.realtime.websocket.timeouts import TimeoutQueue
 
 CLOSED: Final = -1  # the sequence of a cursor that no broadcast matches any more
-
-
-class WebSocketSink(Protocol):
-    def offer(self, frames: bytes) -> bool: ...
-
-
-class Sink(Protocol):
-    """The connection that a cursor writes to."""
-
-    @property
-    def address(self) -> str: ...
-    @property
-    def websocket(self) -> WebSocketSink | None: ...
-    def offer(self, packets: list[EncodedPacket]) -> bool:
-        """Send `packets`. False if they wait: `Cursor.output_moved` is called when the client takes them."""
-
-    def write(self, packet: EncodedPacket) -> None: ...
-    def unacknowledged_bytes(self) -> int: ...
-    def abort(self) -> None: ...
 
 
 class Scheduler(Protocol):
     """The fan-out, as its cursors know it."""
 
-    def make_due(self, cursor: "Cursor") -> None:
-        """Give `cursor` a chunk in this tick or the next."""
+    blocked: "TimeoutQueue[Cursor]"
 
-    def blocked(self, cursor: "Cursor") -> None:
-        """The client has not taken all it was given."""
-
-    def unblocked(self, cursor: "Cursor") -> None:
-        """The client has taken all it was given."""
-
-    def drop(self, cursor: "Cursor", kind: str) -> None:
-        """Close the connection of a slow client; `kind` is one of `fanout.DROPS`."""
+    def make_due(self, cursor: "Cursor") -> None: ...
+    def drop(self, cursor: "Cursor", kind: str) -> None: ...
 
 
 @dataclass(slots=True, eq=False)
 class Cursor:
     """The place of one connection in a log. Event loop only."""
 
-    sink: Sink
+    connection: Connection
     log: EncodedLog
-    scheduler: Scheduler
+    fanout: Scheduler
     sequence: int  # of the last entry that the connection was given; CLOSED when it has left
-    started_at: int  # every entry behind it, up to `sequence`, was one delivery
     # The connection's own packets, each with the sequence of the entry behind which it goes.
     deferred: deque[tuple[int, EncodedPacket]] | None = None
     deferred_bytes: int = 0
-    is_blocked: bool = False  # the client has not taken all it was given
-    in_kernel: int = 0  # bytes for the client there, when the fan-out last looked
-    is_due: bool = False  # its next chunk is due
+    in_kernel: int = 0  # bytes for a blocked client there, when the fan-out last looked
 
     @property
     def is_closed(self) -> bool:
@@ -69,11 +42,11 @@ class Cursor:
     @property
     def is_caught_up(self) -> bool:
         """The client took every entry, and every packet of its own."""
-        return self.sequence >= self.log.head and not self.is_blocked and self.deferred is None
+        return self.sequence >= self.log.head and self.deferred is None and self not in self.fanout.blocked
 
     def defer(self, packet: EncodedPacket) -> bool:
         """Take `packet`, which is for this client alone, if entries go before it. False: send it now."""
-        if self.deferred is None and self.sequence >= self.log.head and not self.is_blocked:
+        if self.is_caught_up:
             return False
         self.append(packet)
         return True
@@ -85,51 +58,36 @@ class Cursor:
         self.deferred.append((self.log.head, packet))
         self.deferred_bytes += len(packet.encoded)
         if self.deferred_bytes > PENDING_OUTPUT_BYTES:
-            self.scheduler.drop(self, "own_packets")
-        elif not self.is_blocked:
-            self.scheduler.make_due(self)
+            self.fanout.drop(self, "own_packets")
+        else:
+            self.fanout.make_due(self)
 
     def output_moved(self, *, all_taken: bool) -> None:
         """The client took some of the waiting output, or all of it."""
-        if not self.is_blocked:
-            return
-        if all_taken:
-            self.is_blocked = False
-            self.scheduler.unblocked(self)
-        else:
+        if all_taken and self.fanout.blocked.discard(self):
+            self.fanout.make_due(self)
+        elif self in self.fanout.blocked:
             self.block()
 
     def block(self) -> None:
         """The client has not taken all it was given: nothing more is given to it until it has."""
-        self.is_blocked = True
-        self.in_kernel = self.sink.unacknowledged_bytes()
-        self.scheduler.blocked(self)
+        self.in_kernel = self.connection.unacknowledged_bytes()
+        self.fanout.blocked.add(self)
 
     def give_chunk(self) -> None:
         """Give the client its next entries and packets, of at most about `CHUNK_BYTES`."""
         packets = self._next_chunk()
         if not packets:
             return
-        websocket = self.sink.websocket
+        websocket = self.connection.websocket
         if websocket is None:
-            taken = self.sink.offer(packets)
+            taken = self.connection.offer(packets)
         else:
             taken = websocket.offer(b"".join([packet.frame for packet in packets]))
-        if self.sequence == CLOSED:
-            return
         if not taken:
             self.block()
         elif self.sequence < self.log.head or self.deferred is not None:
-            self.scheduler.make_due(self)
-
-    def close(self) -> list[EncodedPacket]:
-        """End the delivery of entries to this client, also of a broadcast under way.
-
-        Returns the client's own packets that still wait: the fan-out sends them now.
-        """
-        self.sequence = CLOSED
-        left, self.deferred = self.deferred, None
-        return [packet for _, packet in left or ()]
+            self.fanout.make_due(self)
 
     def _next_chunk(self) -> list[EncodedPacket]:
         packets: list[EncodedPacket] = []
@@ -145,6 +103,5 @@ class Cursor:
                 break
             packets.append(packet)
             size += len(packet.encoded)
-        if not self.deferred:
-            self.deferred = None
+        self.deferred = self.deferred or None
         return packets

@@ -13,10 +13,9 @@ RECENT_BYTES: Final = 4 * CHUNK_BYTES
 class Log(Protocol):
     """Entries numbered without gaps, each with its `sequence`. Those after `tail`, up to `head`, can be read."""
 
-    @property
-    def head(self) -> int: ...
-    @property
-    def tail(self) -> int: ...
+    head: int
+    tail: int
+
     def read(self, after: int, *, limit: int | None = None) -> Sequence[Any]: ...
 
 
@@ -29,30 +28,31 @@ class EncodedLog:
         """`event`: an entry of the log as a name and arguments; `encode`: these as the packet for a client."""
         self.log = log
         self.head = log.head  # entries up to here are encoded, and may be sent
+        # By sequence: the entries that no broadcast has taken yet, and the newest, for clients that lag a little.
+        self.recent: dict[int, EncodedPacket] = {}
         self._event = event
         self._encode = encode
-        self._recent: dict[int, EncodedPacket] = {}  # by sequence; for clients that lag a little
         self._recent_bytes = 0
 
-    def encode_new(self) -> list[EncodedPacket]:
-        """The entries that the log has behind `head`, which moves to the log's."""
-        packets = []
-        for entry in self.log.read(self.head):
-            packet = self._recent[entry.sequence] = self._encode(self._event(entry))
+    def encode_new(self) -> int:
+        """Encode the entries that the log has behind `head`, which moves to the log's. Returns their number."""
+        began = self.head
+        for entry in self.log.read(began):
+            packet = self.recent[entry.sequence] = self._encode(self._event(entry))
             self._recent_bytes += len(packet.encoded)
-            packets.append(packet)
-        while self._recent_bytes > RECENT_BYTES:
-            self._recent_bytes -= len(self._recent.pop(next(iter(self._recent))).encoded)
-        self.head += len(packets)
-        return packets
+            self.head = entry.sequence
+        return self.head - began
+
+    def trim(self, taken: int) -> None:
+        """Keep `RECENT_BYTES` of the entries up to `taken`, which a broadcast has taken."""
+        while self._recent_bytes > RECENT_BYTES and (oldest := next(iter(self.recent))) <= taken:
+            self._recent_bytes -= len(self.recent.pop(oldest).encoded)
 
     def read(self, after: int) -> Iterator[tuple[int, EncodedPacket]]:
         """Sequence and packet of the entries after `after`, up to `head`; of at most `CHUNK_ENTRIES`."""
-        recent = self._recent.get(after + 1)
-        if recent is not None and after + 1 == self.head:  # nearly every read: one entry, which is encoded
-            return iter([(self.head, recent)])
-        return self._read(after)
-
-    def _read(self, after: int) -> Iterator[tuple[int, EncodedPacket]]:
-        for entry in self.log.read(after, limit=min(CHUNK_ENTRIES, self.head - after)):
-            yield entry.sequence, self._recent.get(entry.sequence) or self._encode(self._event(entry))
+        for sequence in range(after + 1, min(self.head, after + CHUNK_ENTRIES) + 1):
+            packet = self.recent.get(sequence)  # nearly every time: the one entry that is new
+            if packet is None:
+                (entry,) = self.log.read(sequence - 1, limit=1)
+                packet = self._encode(self._event(entry))
+            yield sequence, packet

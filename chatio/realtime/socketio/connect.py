@@ -9,33 +9,27 @@ case the tables end as they began.
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable
-from typing import Any
+from dataclasses import InitVar, dataclass, field
+from typing import Any, Final
 
 from socketio.exceptions import ConnectionRefusedError as ConnectRefused
 
+from chatio.realtime import limits
+from chatio.realtime.broadcast.cursor import Cursor
 from chatio.realtime.broadcast.fanout import Fanout
-from chatio.realtime.close_reasons import CONNECT_TIMEOUT, TRY_AGAIN_LATER, CloseReason
+from chatio.realtime.close_reasons import CONNECT_TIMEOUT, NORMAL, TRY_AGAIN_LATER, CloseReason
 from chatio.realtime.engineio.packets import ProtocolError
 from chatio.realtime.engineio.server import EngineServer
-from chatio.realtime.invoke import INTERNAL_ERROR, raise_if_cancelled
 from chatio.realtime.library import DisconnectReason
-from chatio.realtime.limits import (
-    CONNECT_GAP_SECONDS,
-    LATER_SECONDS,
-    MAX_NAMESPACES,
-    MAX_REFUSED_CONNECTS,
-    REFUSED_SECONDS,
-    SESSION_ID_BYTES,
-)
 from chatio.realtime.log import report
-from chatio.realtime.socketio.manager import LogStart, Manager, Peer
+from chatio.realtime.socketio.manager import Manager, Peer
 from chatio.realtime.socketio.packets import PacketType, encode
 from chatio.realtime.websocket.timeouts import TimeoutQueue
 
-# The call of a handler: event, namespace, arguments.
-Call = Callable[..., Awaitable[Any]]
+INTERNAL_ERROR: Final = "Internal server error"  # what a client is told of a failed handler
 
 
+@dataclass(eq=False)
 class TemporarilyUnavailable(Exception):
     """Raised by a connect handler: this client cannot enter now, and is to come back by itself.
 
@@ -43,46 +37,35 @@ class TemporarilyUnavailable(Exception):
     (1013, "try again later"), which it takes for a lost one.
     """
 
-    def __init__(self, reason: CloseReason) -> None:
-        super().__init__(reason.text)
-        self.reason = reason
+    reason: CloseReason
 
 
+@dataclass(eq=False)
 class Connector:
     """Decides which client is in which namespace. Event loop only."""
 
-    def __init__(
-        self,
-        engine: EngineServer,
-        manager: Manager,
-        call: Call,
-        *,
-        environ: dict[str, dict[str, Any]],
-        connect_timeout: float,
-    ) -> None:
-        """`call` runs the handlers of "connect" and "disconnect". `environ`: by eio_sid."""
-        self._engine = engine
-        self._manager = manager
-        self._call = call
-        self._environ = environ
-        self.fanouts: dict[str, Fanout] = {}  # by namespace
+    engine: EngineServer
+    manager: Manager
+    call: Callable[..., Awaitable[Any]]  # of a handler: event, namespace, arguments
+    connect_seconds: InitVar[float]
+    fanouts: dict[str, Fanout] = field(default_factory=dict)  # by namespace
+
+    def __post_init__(self, connect_seconds: float) -> None:
         # Connections in no namespace; with a refused CONNECT; to be closed for a while.
-        self.unconnected: TimeoutQueue[Peer] = TimeoutQueue(
-            connect_timeout, lambda peer: peer.connection.refuse(CONNECT_TIMEOUT)
+        self.unconnected = TimeoutQueue[Peer](
+            connect_seconds, lambda peer: peer.connection.refuse(CONNECT_TIMEOUT)
         )
-        self.refused: TimeoutQueue[Peer] = TimeoutQueue(REFUSED_SECONDS, _drop_if_idle)
-        self.later: TimeoutQueue[Peer] = TimeoutQueue(
-            LATER_SECONDS, lambda peer: _drop_if_idle(peer, TRY_AGAIN_LATER)
-        )
+        self.refused = TimeoutQueue[Peer](limits.REFUSED_SECONDS, _drop_if_idle)
+        self.later = TimeoutQueue[Peer](limits.LATER_SECONDS, lambda peer: _drop_if_idle(peer, TRY_AGAIN_LATER))
 
     # CONNECT
 
-    async def connect(self, peer: Peer, namespace: str, auth: Any, *, is_served: bool) -> None:
-        """Answer a CONNECT. Raises ProtocolError."""
-        connection, manager = peer.connection, self._manager
-        if peer.refused_connects >= MAX_REFUSED_CONNECTS:
+    async def connect(self, peer: Peer, namespace: str, auth: Any, environ: Any) -> None:
+        """Answer a CONNECT; `environ` is None for a namespace that is not served. Raises ProtocolError."""
+        connection = peer.connection
+        if peer.refused_connects >= limits.MAX_REFUSED_CONNECTS:
             raise ProtocolError("CONNECT refused too often")
-        if not is_served:
+        if environ is None:
             self._refuse(peer, namespace, {"message": "Invalid namespace"})
             return
         if (left := peer.leaving.get(namespace)) is not None:  # by the server: the client may come back at once
@@ -91,62 +74,65 @@ class Connector:
             return
         if namespace in peer.sids:
             raise ProtocolError("CONNECT twice")
-        if len(peer.sids) >= MAX_NAMESPACES:
-            raise ProtocolError("namespaces")
         if peer.connecting is not None:  # a namespace that the client entered a moment ago
             self._release(peer, peer.connecting, peer.sids[peer.connecting])
-        sid = secrets.token_urlsafe(SESSION_ID_BYTES)
-        manager.basic_enter_room(sid, namespace, None, eio_sid=connection.sid)
+        sid = secrets.token_urlsafe(limits.SESSION_ID_BYTES)
+        self.manager.basic_enter_room(sid, namespace, None, eio_sid=connection.sid)
         peer.connecting = namespace
-        refusal: Any = {"message": INTERNAL_ERROR}
-        try:
-            accepted = await self._call("connect", namespace, sid, self._environ[connection.sid], auth or None)
-            refusal = {"message": "Connection rejected by server"} if accepted is False else None
-        except (Exception, asyncio.CancelledError) as error:
-            refusal = _refusal_of(error)
-        finally:
-            if refusal is not None:
-                peer.take_deferred()
-                peer.log_start = None
-                self._leave(peer, namespace, sid)
+        refusal = await self._decide(namespace, sid, environ, auth or None)
         if refusal is not None:
+            peer.take_deferred()
+            peer.log_start = None
+            self._leave(peer, namespace, sid)
             self._refuse(peer, namespace, refusal)
             return
         peer.sids[namespace] = sid
-        connection.max_input_bytes = self._engine.max_http_buffer_size
+        connection.max_input_bytes = self.engine.max_http_buffer_size
         self.unconnected.discard(peer)
-        answer = {"sid": sid} if peer.log_start is None else {"sid": sid, "pid": peer.log_start.pid}
-        for packet in encode(PacketType.CONNECT, namespace, answer):
-            connection.write(packet)
+        pid = {} if peer.log_start is None else {"pid": peer.log_start[1]}
+        connection.write(*encode(PacketType.CONNECT, namespace, {"sid": sid} | pid))
         if peer.deferred:
-            asyncio.get_running_loop().call_later(CONNECT_GAP_SECONDS, self._release, peer, namespace, sid)
-            return
-        peer.connecting = None
-        self._follow(peer, namespace)
+            asyncio.get_running_loop().call_later(limits.CONNECT_GAP_SECONDS, self._release, peer, namespace, sid)
+        else:
+            self._release(peer, namespace, sid)
+
+    async def _decide(self, namespace: str, sid: str, environ: dict[str, Any], auth: Any) -> Any:
+        """None if the handler lets `sid` in; else the data of the CONNECT_ERROR, or the TemporarilyUnavailable."""
+        try:
+            accepted = await self.call("connect", namespace, sid, environ, auth)
+        except ConnectRefused as error:
+            return error.error_args
+        except TemporarilyUnavailable as error:
+            return error
+        except ConnectionRefusedError:
+            return {"message": "Connection refused by server"}
+        except (Exception, asyncio.CancelledError) as error:
+            report("connect handler", error)
+            return {"message": INTERNAL_ERROR}
+        return {"message": "Connection rejected by server"} if accepted is False else None
 
     def follow(self, sid: str, namespace: str, after: int, pid: str) -> None:
-        """See `Server.follow`."""
-        peer = self._manager.peers.get(self._manager.rooms[namespace][None][sid])
-        if peer is not None:
-            peer.log_start = LogStart(self.fanouts[namespace], after, pid)
+        """For the connect handler of `sid`: send it the namespace's log from behind the entry number `after`.
+
+        `pid` goes into the CONNECT answer.
+        """
+        self.manager.peers[self.manager.rooms[namespace][None][sid]].log_start = after, pid
 
     def _release(self, peer: Peer, namespace: str, sid: str) -> None:
         """Send the packets that were deferred behind the CONNECT answer to `sid`, and then the log, once."""
-        if peer.connecting == namespace and peer.sids.get(namespace) == sid:
-            for packet in peer.take_deferred():
-                peer.connection.write(packet)
-            self._follow(peer, namespace)
-
-    def _follow(self, peer: Peer, namespace: str) -> None:
-        connection, start, peer.log_start = peer.connection, peer.log_start, None
-        if start is not None and namespace in peer.sids and not connection.closing:
-            cursor = connection.subscription = start.fanout.join(connection, start.after)
-            peer.following = namespace, start.fanout, cursor
+        if peer.connecting != namespace or peer.sids.get(namespace) != sid:
+            return
+        if peer.deferred:
+            peer.write(namespace, peer.take_deferred())
+        peer.connecting = None
+        start, peer.log_start = peer.log_start, None
+        if start is not None and not peer.connection.closing:
+            peer.connection.subscription = self.fanouts[namespace].join(peer.connection, start[0])
 
     def _refuse(self, peer: Peer, namespace: str, refusal: Any) -> None:
         """Answer a CONNECT with an error, once, and close the connection soon unless it is in a namespace."""
         if isinstance(refusal, TemporarilyUnavailable):
-            self._engine.refused(peer.connection.address, refusal.reason)
+            self.engine.refused(peer.connection.address, refusal.reason)
             self.later.add(peer)
             return
         peer.refused_connects += 1
@@ -155,8 +141,7 @@ class Connector:
         except Exception as error:  # the data that the handler refused with has no JSON
             report("connect refusal", error)
             packets = encode(PacketType.CONNECT_ERROR, namespace, {"message": INTERNAL_ERROR})
-        for packet in packets:
-            peer.connection.write(packet)
+        peer.write(namespace, packets)
         self.close_soon(peer)
 
     def close_soon(self, peer: Peer) -> None:
@@ -174,13 +159,12 @@ class Connector:
         sid = peer.sids.get(namespace)
         if sid is None or namespace in peer.leaving:
             return
-        peer.leaving[namespace], peer.partial = asyncio.Event(), None
+        peer.leaving[namespace] = asyncio.Event()
         if tells_client:
             peer.write(namespace, encode(PacketType.DISCONNECT, namespace))
         try:
-            await self._call("disconnect", namespace, sid, reason)
+            await self.call("disconnect", namespace, sid, reason)
         except (Exception, asyncio.CancelledError) as error:
-            raise_if_cancelled(error)
             report("disconnect handler", error)
         finally:
             self._leave(peer, namespace, sid)
@@ -188,13 +172,13 @@ class Connector:
     def _leave(self, peer: Peer, namespace: str, sid: str) -> None:
         """The client is not in `namespace` any more. In none at all, it has the time of a new one to enter one."""
         self._release(peer, namespace, sid)
-        self._manager.basic_disconnect(sid, namespace)
+        self.manager.basic_disconnect(sid, namespace)
         peer.sids.pop(namespace, None)
         if (left := peer.leaving.pop(namespace, None)) is not None:
             left.set()
-        if peer.following is not None and peer.following[0] == namespace:
-            _, fanout, cursor = peer.following
-            peer.following = peer.connection.subscription = None
+        cursor, fanout = peer.connection.subscription, self.fanouts.get(namespace)
+        if fanout is not None and isinstance(cursor, Cursor) and cursor.fanout is fanout:
+            peer.connection.subscription = None
             fanout.leave(cursor)
         if not peer.sids and not peer.connection.closing:
             self.unconnected.add(peer)
@@ -207,19 +191,6 @@ class Connector:
             await self.disconnect(peer, namespace, reason)
 
 
-def _refusal_of(error: BaseException) -> Any:
-    """The data of the CONNECT_ERROR for what a connect handler raised, or the TemporarilyUnavailable."""
-    raise_if_cancelled(error)
-    if isinstance(error, ConnectRefused):
-        return error.error_args
-    if isinstance(error, TemporarilyUnavailable):
-        return error
-    if isinstance(error, ConnectionRefusedError):
-        return {"message": "Connection refused by server"}
-    report("connect handler", error)
-    return {"message": INTERNAL_ERROR}
-
-
-def _drop_if_idle(peer: Peer, code: int = 1000) -> None:
+def _drop_if_idle(peer: Peer, code: int = NORMAL) -> None:
     if not peer.sids and peer.connecting is None:
         peer.connection.drop(DisconnectReason.SERVER_DISCONNECT, code=code)

@@ -1,27 +1,25 @@
 """Dispatch: from a message of a client to the handler that answers it.
 
-Each message is decoded, checked, and given to one handler. Each failure has one answer: a client that breaks the
-protocol is closed, a handler that raises is reported once and its client told so, and nothing is left in a table.
-Measured on the library: a raising connect handler sends no frame at all, a raising event handler no ack, and
-an event that has no handler is acknowledged as if it were a success.
+Each failure has one answer: a client that breaks the protocol is closed, a handler that raises is reported once
+and its client told so. Measured on the library: a raising connect handler sends no frame at all, a raising event
+handler no ack, and an event that has no handler is acknowledged as if it were a success.
 """
 
 import asyncio
+import inspect
 from collections.abc import Callable, Collection
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from chatio.realtime.close_reasons import protocol_violation
 from chatio.realtime.engineio.connection import Connection
 from chatio.realtime.engineio.packets import ProtocolError
-from chatio.realtime.engineio.server import EngineServer
-from chatio.realtime.invoke import INTERNAL_ERROR, invoke, raise_if_cancelled
 from chatio.realtime.library import DisconnectReason, SocketIONamespace
 from chatio.realtime.log import report
-from chatio.realtime.socketio.attachments import PartialPacket
-from chatio.realtime.socketio.connect import Connector
+from chatio.realtime.socketio.connect import INTERNAL_ERROR, Connector
 from chatio.realtime.socketio.manager import Manager, Peer
-from chatio.realtime.socketio.packets import EVENTS, Packet, PacketType, decode, encode
+from chatio.realtime.socketio.packets import Packet, PacketType, PartialPacket, decode, encode
 
 _ack_requested: ContextVar[bool] = ContextVar("ack_requested", default=False)
 
@@ -32,74 +30,90 @@ def ack_requested() -> bool:
 
 
 class Handlers(NamedTuple):
-    """The application's handlers, in the library's own registers."""
+    """The application's handlers, in the library's own registers.
+
+    The library calls a handler, and if that raises TypeError calls it again with fewer arguments: a handler with
+    a bug of its own runs twice. Here the signature decides beforehand.
+    """
 
     functions: dict[str, dict[str, Callable[..., Any]]]  # by namespace and event
     namespaces: dict[str, Any]  # class-based, by name
     open_namespaces: Collection[str]  # that need no handler
     not_handled: object
 
+    async def call(self, event: str, namespace: str, *args: Any) -> Any:
+        """The result of an event's handler, or `not_handled`. Raises what the handler raises."""
+        handler = self.functions.get(namespace, {}).get(event)
+        if handler is None:
+            instance = self.namespaces.get(namespace)
+            if instance is not None and type(instance).trigger_event is not SocketIONamespace.trigger_event:
+                return await instance.trigger_event(event, *args)  # the namespace dispatches by rules of its own
+            handler = getattr(instance, f"on_{event}", None)
+            if handler is None:
+                return self.not_handled
+        if event in ("connect", "disconnect"):
+            try:
+                inspect.signature(handler).bind(*args)
+            except TypeError:
+                args = args[:-1]  # connect may do without auth, disconnect without a reason
+        result = handler(*args)
+        return await result if inspect.isawaitable(result) else result
 
+
+@dataclass(eq=False)
 class Dispatcher:
     """The application of an `EngineServer`. Event loop only."""
 
-    def __init__(
-        self,
-        engine: EngineServer,
-        manager: Manager,
-        handlers: Handlers,
-        *,
-        environ: dict[str, dict[str, Any]],
-        connect_timeout: float,
-    ) -> None:
-        """`environ`: of each open connection, by eio_sid."""
-        self._engine = engine
-        self._manager = manager
-        self._handlers = handlers
-        self._environ = environ
-        self.connector = Connector(engine, manager, self._call, environ=environ, connect_timeout=connect_timeout)
+    manager: Manager
+    handlers: Handlers
+    connector: Connector
+    environ: dict[str, dict[str, Any]]  # of each open connection, by eio_sid
 
     # Called by the engine
 
     def connected(self, connection: Connection, environ: dict[str, Any]) -> None:
-        self._environ[connection.sid] = environ
-        peer = self._manager.peers[connection.sid] = Peer(connection)
+        self.environ[connection.sid] = environ
+        peer = self.manager.peers[connection.sid] = Peer(connection)
         self.connector.unconnected.add(peer)
 
     async def disconnected(self, connection: Connection, reason: str) -> None:
-        peer = self._manager.peers.get(connection.sid)
+        peer = self.manager.peers.get(connection.sid)
         if peer is not None:
             await self.connector.connection_closed(peer, reason)
-            del self._manager.peers[connection.sid]
-            del self._environ[connection.sid]
+            del self.manager.peers[connection.sid], self.environ[connection.sid]
 
     async def receive(self, connection: Connection, data: str | bytes) -> None:
-        peer = self._manager.peers[connection.sid]
+        peer = self.manager.peers[connection.sid]
         try:
             packet = decode(data) if peer.partial is None else peer.partial.attach(data)
-            if packet is None:
-                return
-            peer.partial = None
-            kind, namespace = packet.kind, packet.namespace
-            if kind is PacketType.CONNECT:
-                functions, namespaces, open_namespaces, _ = self._handlers
-                is_served = namespace in namespaces or namespace in functions or namespace in open_namespaces
-                await self.connector.connect(peer, namespace, packet.data, is_served=is_served)
-            elif namespace not in peer.sids:
-                if peer not in self.connector.refused:  # else sent before the client knew that it is refused
-                    connection.refuse(protocol_violation("Socket.IO: not connected"))
-            elif namespace in peer.leaving:
-                return  # sent before the client knew that it has to leave
-            elif packet.attachments:
-                peer.partial = PartialPacket(packet, self._engine.max_http_buffer_size)
-            elif kind in EVENTS:
-                await self._event(peer, packet)
-            elif kind is PacketType.DISCONNECT:
-                await self.connector.disconnect(peer, namespace, DisconnectReason.CLIENT_DISCONNECT)
-            else:
-                await self._ack(peer, packet)
+            if packet is not None:
+                peer.partial = None
+                await self._handle(peer, packet)
         except ProtocolError as error:
             connection.refuse(protocol_violation(f"Socket.IO: {error}"))
+
+    async def _handle(self, peer: Peer, packet: Packet) -> None:
+        kind, namespace = packet.kind, packet.namespace
+        if kind is PacketType.CONNECT:
+            functions, namespaces, open_namespaces, _ = self.handlers
+            is_served = namespace in namespaces or namespace in functions or namespace in open_namespaces
+            environ = self.environ[peer.connection.sid] if is_served else None
+            await self.connector.connect(peer, namespace, packet.data, environ)
+        elif namespace not in peer.sids and peer not in self.connector.refused:
+            raise ProtocolError("not connected")
+        elif packet.attachments:
+            peer.partial = PartialPacket(packet, peer.connection.max_input_bytes)
+        elif namespace not in peer.sids or namespace in peer.leaving:
+            return  # sent before the client knew that it is refused, or has to leave
+        elif kind is PacketType.EVENT:
+            await self._event(peer, packet)
+        elif kind is PacketType.DISCONNECT:
+            await self.connector.disconnect(peer, namespace, DisconnectReason.CLIENT_DISCONNECT)
+        elif packet.id:  # an ack; our ids begin at 1: the library keeps its counter at 0, and would give it away
+            try:
+                await self.manager.trigger_callback(peer.sids[namespace], packet.id, packet.data)
+            except (Exception, asyncio.CancelledError) as error:
+                report("ack callback", error)
 
     # Handlers
 
@@ -108,13 +122,13 @@ class Dispatcher:
         namespace, ack_id = packet.namespace, packet.id
         _ack_requested.set(ack_id is not None)
         try:
-            result = await self._call(str(packet.data[0]), namespace, peer.sids[namespace], *packet.data[1:])
-            if ack_id is None or result is self._handlers.not_handled:
+            name, *arguments = packet.data
+            result = await self.handlers.call(str(name), namespace, peer.sids[namespace], *arguments)
+            if ack_id is None or result is self.handlers.not_handled:
                 return
             values = list(result) if isinstance(result, tuple) else [] if result is None else [result]
             ack = encode(PacketType.ACK, namespace, values, ack_id)
         except (Exception, asyncio.CancelledError) as error:
-            raise_if_cancelled(error)
             reference = report("event handler", error)
             if ack_id is None:
                 return
@@ -125,28 +139,3 @@ class Dispatcher:
             return
         for part in ack:
             peer.connection.write(part)
-
-    async def _ack(self, peer: Peer, packet: Packet) -> None:
-        """Run the callback that waits for this ack."""
-        if packet.id == 0:  # our ids begin at 1; the library keeps its counter at 0, and would give it away
-            return
-        try:
-            await self._manager.trigger_callback(peer.sids[packet.namespace], packet.id, packet.data)
-        except (Exception, asyncio.CancelledError) as error:
-            raise_if_cancelled(error)
-            report("ack callback", error)
-
-    async def _call(self, event: str, namespace: str, *args: Any) -> Any:
-        """The result of an event's handler, or `not_handled`. Raises what the handler raises."""
-        handler = self._handlers.functions.get(namespace, {}).get(event)
-        if handler is None:
-            instance = self._handlers.namespaces.get(namespace)
-            if instance is None:
-                return self._handlers.not_handled
-            if type(instance).trigger_event is not SocketIONamespace.trigger_event:
-                return await instance.trigger_event(event, *args)  # the namespace dispatches by rules of its own
-            handler = getattr(instance, f"on_{event}", None)
-            if handler is None:
-                return self._handlers.not_handled
-        # connect may do without auth, disconnect without a reason
-        return await invoke(handler, args, optional=event in ("connect", "disconnect"))

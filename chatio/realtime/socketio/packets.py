@@ -1,16 +1,16 @@
 """Socket.IO 5 packets: decoded, checked, and encoded.
 
-Pure functions, but for the strict JSON underneath. Whatever the input, `decode` returns a value or raises
-`ProtocolError`: nothing is logged, nothing is kept. The library's decoders guess: `int()` of any character is a
-type, any digit of any script is an id, JSON goes as deep as the stack, and a wrong guess surfaces as any
+Whatever the input, `decode` returns a value or raises `ProtocolError`. The library's decoders guess: any character
+is a type, any digit of any script is an id, JSON goes as deep as the stack, and a wrong guess surfaces as any
 exception. Here a client that breaks the protocol is refused, as Node's socket.io-parser refuses it.
 
 Protocol: https://socket.io/docs/v4/socket-io-protocol
 """
 
-import json
+import re
+from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, NamedTuple, cast
+from typing import Any, Final, NamedTuple
 
 from chatio.realtime.engineio.packets import ProtocolError
 from chatio.realtime.engineio.payload import EncodedPacket
@@ -25,9 +25,9 @@ class PacketType(IntEnum):
     EVENT = 2
     ACK = 3
     CONNECT_ERROR = 4
-    BINARY_EVENT = 5
-    BINARY_ACK = 6
 
+
+BINARY: Final = 3  # a BINARY_EVENT (5) and a BINARY_ACK (6) are an EVENT and an ACK whose attachments follow
 
 # Names that the client libraries keep for themselves (socket.io-parser, RESERVED_EVENTS). On the wire they
 # are an attempt to run the application's own connect and disconnect handlers.
@@ -35,18 +35,19 @@ RESERVED_EVENTS = frozenset(
     {"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"}
 )
 
-TYPES = {str(int(kind)): kind for kind in PacketType}
-EVENTS = (PacketType.EVENT, PacketType.BINARY_EVENT)
-ACKS = (PacketType.ACK, PacketType.BINARY_ACK)
-_WITH_ATTACHMENTS = (PacketType.BINARY_EVENT, PacketType.BINARY_ACK)
-_BINARY = {PacketType.EVENT: PacketType.BINARY_EVENT, PacketType.ACK: PacketType.BINARY_ACK}
 # The payload of a packet of each kind (socket.io-parser, isPayloadValid). A client never sends CONNECT_ERROR.
-_PAYLOADS: dict[PacketType, type | tuple[type, ...]] = {
+_PAYLOADS: Final[dict[PacketType, type | tuple[type, ...]]] = {
     PacketType.CONNECT: (dict, type(None)),
     PacketType.DISCONNECT: type(None),
-    PacketType.CONNECT_ERROR: (),
-    **dict.fromkeys((*EVENTS, *ACKS), list),
+    **dict.fromkeys((PacketType.EVENT, PacketType.ACK), list),
 }
+# Type, number of attachments, namespace, ack id.
+_HEADER: Final = re.compile(
+    r"(?:([0-3])|([56])(\d{1,3})-)"
+    rf"(?:(/[^,]{{0,{MAX_NAMESPACE_CHARS - 1}}})(?:,|\Z))?"
+    rf"(\d{{0,{MAX_ACK_ID_DIGITS}}})",
+    re.ASCII,
+)
 
 
 class Packet(NamedTuple):
@@ -63,51 +64,28 @@ def decode(text: str | bytes) -> Packet:
     """One packet from its text, checked. Raises ProtocolError."""
     if isinstance(text, bytes):
         raise ProtocolError("attachment without an event")
-    kind = TYPES.get(text[:1])
-    if kind is None:
+    header = _HEADER.match(text)
+    if header is None:
         raise ProtocolError("Socket.IO packet type")
-    attachments, at = _attachments(text) if kind in _WITH_ATTACHMENTS else (0, 1)
-    namespace = "/"
-    if text[at : at + 1] == "/":
-        comma = text.find(",", at)
-        end = len(text) if comma < 0 else comma
-        if end - at > MAX_NAMESPACE_CHARS:
-            raise ProtocolError("namespace")
-        namespace, at = text[at:end].partition("?")[0], end + 1
-    ack_id, at = _ack_id(text, at)
-    data: Any = None
-    if at < len(text):
-        try:
-            data = loads(text[at:])
-        except (ValueError, RecursionError):
-            raise ProtocolError("JSON") from None
-        if data is None:
-            raise ProtocolError("payload")  # "null" is no payload of any kind
-    if not isinstance(data, _PAYLOADS[kind]) or (kind in ACKS and ack_id is None):
+    plain, binary, count, namespace, digits = header.groups()
+    kind = PacketType(int(plain) if plain else int(binary) - BINARY)
+    attachments, body = int(count or 0), text[header.end() :]
+    if attachments > MAX_ATTACHMENTS:
+        raise ProtocolError("attachments")
+    try:
+        data = loads(body) if body else None
+    except (ValueError, RecursionError):
+        raise ProtocolError("JSON") from None
+    ack_id = int(digits) if digits else None
+    packet = Packet(kind, (namespace or "/").partition("?")[0], ack_id, data, attachments)
+    is_null = data is None and body  # no payload of any kind
+    if is_null or not isinstance(data, _PAYLOADS[kind]) or (kind is PacketType.ACK and ack_id is None):
         raise ProtocolError("payload")
-    if kind in EVENTS:
-        name: Any = cast(list[Any], data)[0] if data else None  # which the JS parser lets be a number too
+    if kind is PacketType.EVENT:
+        name = packet.data[0] if data else None  # which the JS parser lets be a number too
         if name in RESERVED_EVENTS if isinstance(name, str) else type(name) not in (int, float):
             raise ProtocolError("payload")
-    packet = Packet(kind, namespace, ack_id, data, attachments)
-    return fill_placeholders(packet, []) if kind in _WITH_ATTACHMENTS and not attachments else packet
-
-
-def _attachments(text: str) -> tuple[int, int]:
-    dash = text.find("-", 1, 5)
-    digits = text[1:dash] if dash > 1 else ""
-    if not (digits.isascii() and digits.isdigit()) or int(digits) > MAX_ATTACHMENTS:
-        raise ProtocolError("attachments")
-    return int(digits), dash + 1
-
-
-def _ack_id(text: str, at: int) -> tuple[int | None, int]:
-    end = at
-    while text[end : end + 1].isascii() and text[end : end + 1].isdigit():
-        end += 1
-        if end - at > MAX_ACK_ID_DIGITS:
-            raise ProtocolError("ack id")
-    return (int(text[at:end]), end) if end > at else (None, at)
+    return fill_placeholders(packet, []) if binary and not attachments else packet
 
 
 def encode(kind: PacketType, namespace: str, data: Any = None, ack_id: int | None = None) -> list[EncodedPacket]:
@@ -116,17 +94,21 @@ def encode(kind: PacketType, namespace: str, data: Any = None, ack_id: int | Non
     Raises ValueError for NaN and Infinity, TypeError for a value without JSON.
     """
     buffers: list[bytes] = []
-    try:
-        body = "" if data is None else dumps(data)
-    except TypeError:
-        body = _dumps_binary(data, buffers)
-    prefix = str(int(_BINARY.get(kind, kind) if buffers else kind))
-    if buffers:
-        prefix += f"{len(buffers)}-"
-    if namespace != "/":
-        prefix += f"{namespace},"
-    parts: list[str | bytes] = [f"4{prefix}{'' if ack_id is None else ack_id}{body}", *buffers]
-    return [EncodedPacket(part, message_frame(part)) for part in parts]
+
+    def placeholder(value: Any) -> dict[str, Any]:
+        if not isinstance(value, bytes | bytearray):
+            raise TypeError(f"{type(value).__name__} has no JSON")
+        buffers.append(bytes(value))
+        return {"_placeholder": True, "num": len(buffers) - 1}
+
+    body = "" if data is None else dumps(data, placeholder)
+    header = f"{kind + BINARY}{len(buffers)}-" if buffers else str(int(kind))
+    header += "" if namespace == "/" else f"{namespace},"
+    text = f"4{header}{'' if ack_id is None else ack_id}{body}"
+    packets = [EncodedPacket(text, message_frame(text))]
+    for buffer in buffers:
+        packets.append(EncodedPacket(buffer, message_frame(buffer)))
+    return packets
 
 
 def encode_event(namespace: str, event: list[Any]) -> EncodedPacket:
@@ -135,14 +117,24 @@ def encode_event(namespace: str, event: list[Any]) -> EncodedPacket:
     return packet
 
 
-def _dumps_binary(data: Any, buffers: list[bytes]) -> str:
-    def placeholder(value: Any) -> dict[str, Any]:
-        if not isinstance(value, bytes | bytearray):
-            raise TypeError(f"{type(value).__name__} has no JSON")
-        buffers.append(bytes(value))
-        return {"_placeholder": True, "num": len(buffers) - 1}
+@dataclass(slots=True)
+class PartialPacket:
+    """A packet whose attachments are still coming, of one message's size at most."""
 
-    return json.dumps(data, separators=(",", ":"), allow_nan=False, default=placeholder)
+    packet: Packet
+    max_bytes: int
+    buffers: list[bytes] = field(default_factory=list)
+
+    def attach(self, data: str | bytes) -> Packet | None:
+        """The packet that `data` completes; None while attachments are missing. Raises ProtocolError."""
+        if not isinstance(data, bytes):
+            raise ProtocolError("text instead of an attachment")
+        self.buffers.append(data)
+        if sum(map(len, self.buffers)) > self.max_bytes:
+            raise ProtocolError("attachments' size")
+        return (
+            fill_placeholders(self.packet, self.buffers) if len(self.buffers) == self.packet.attachments else None
+        )
 
 
 def fill_placeholders(packet: Packet, buffers: list[bytes]) -> Packet:

@@ -11,12 +11,13 @@ from typing import Any, TypeVar
 from chatio.realtime.broadcast.encoded_log import EncodedLog, Log
 from chatio.realtime.broadcast.fanout import Fanout
 from chatio.realtime.close_reasons import CloseReason
-from chatio.realtime.engineio.drain import Drain, Handover
+from chatio.realtime.engineio.drain import Drain
 from chatio.realtime.engineio.server import EngineServer
 from chatio.realtime.library import DisconnectReason, SocketIOServer
 from chatio.realtime.limits import BEFORE_CONNECT_BYTES
 from chatio.realtime.log import library_logger
 from chatio.realtime.options import RealtimeOptions
+from chatio.realtime.socketio.connect import Connector
 from chatio.realtime.socketio.dispatch import Dispatcher, Handlers
 from chatio.realtime.socketio.manager import Manager
 from chatio.realtime.socketio.packets import encode_event
@@ -33,27 +34,19 @@ class Server(SocketIOServer):  # type: ignore[misc]
     def __init__(self, options: RealtimeOptions) -> None:
         self._options = options
         super().__init__(client_manager=Manager(), logger=library_logger, namespaces=list(options.namespaces))
-        dispatcher = self.eio.application = Dispatcher(
-            self.eio,
-            self.manager,
-            Handlers(self.handlers, self.namespace_handlers, options.namespaces, self.not_handled),
-            environ=self.environ,
-            connect_timeout=options.connect_timeout,
-        )
-        self._connector = dispatcher.connector
-        # follow(sid, namespace, after, pid): send the namespace's log to `sid` from behind entry number `after`,
-        # until the client leaves the namespace. For its connect handler; `pid` goes into the CONNECT answer.
+        handlers = Handlers(self.handlers, self.namespace_handlers, options.namespaces, self.not_handled)
+        self._connector = Connector(self.eio, self.manager, handlers.call, options.connect_timeout)
+        self.eio.application = Dispatcher(self.manager, handlers, self._connector, self.environ)
         self.follow = self._connector.follow
         self._drain = Drain(self.eio)
+        # shut_down(seconds, handover): close all connections within `seconds`, so that clients come back.
+        self.shut_down = self._drain.drain
 
     def _engineio_server_class(self) -> Callable[..., EngineServer]:
         return lambda **_options: EngineServer(self._options, first_input_bytes=BEFORE_CONNECT_BYTES)
 
     def on(self, event: str, handler: Any = None, namespace: str | None = None) -> Callable[[F], F]:
-        """Register a handler, as the library does; a decorator without `handler`, and typed as one.
-
-        Raises ValueError for a catch-all handler ("*"), which this server does not call.
-        """
+        """As in the library, but typed. Raises ValueError for a catch-all handler ("*"), which is never called."""
         if "*" in (event, namespace):
             raise ValueError("catch-all handlers are not served")
         return super().on(event, handler, namespace) or (lambda decorated: decorated)
@@ -63,10 +56,8 @@ class Server(SocketIOServer):  # type: ignore[misc]
     ) -> Fanout:
         """The delivery of `log` to the clients of `namespace`: each entry as `event(entry)`, a name and arguments.
 
-        One log a namespace, and one a connection. A client that takes nothing for `slow_client_seconds` while
-        entries wait for it is dropped.
+        One log a namespace, and one a connection. `slow_client_seconds`: see `Fanout`.
         """
-
         encoded = EncodedLog(log, event, partial(encode_event, namespace))
         fanout = self._connector.fanouts[namespace] = Fanout(encoded, slow_seconds=slow_client_seconds)
         return fanout
@@ -99,8 +90,7 @@ class Server(SocketIOServer):  # type: ignore[misc]
     async def dismiss(self, sid: str, namespace: str, event: str, data: dict[str, Any]) -> None:
         """Tell a client by `event` why it is disconnected, disconnect it, and close its connection soon after.
 
-        Never waits for the client: one that takes nothing is closed within the same time. A client does not come
-        back by itself, since a DISCONNECT tells it not to. Without effect if `sid` is not connected.
+        Never waits for the client, which does not come back by itself: a DISCONNECT tells it not to.
         """
         if (peer := self.manager.peer_of(sid, namespace)) is None:
             return
@@ -111,13 +101,6 @@ class Server(SocketIOServer):  # type: ignore[misc]
     @property
     def connections(self) -> int:
         return len(self.eio.sockets)
-
-    async def shut_down(self, seconds: float, handover: Handover | None = None) -> None:
-        """Admit no new client, and close all connections within `seconds`, so that clients come back: see `Drain`.
-
-        Connected clients are served until then; with a `handover` new clients are too.
-        """
-        await self._drain.drain(seconds, handover)
 
     def drain_now(self, sid: str, namespace: str) -> None:
         """Close one client's connection before its turn, while the server drains."""

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from chatio.realtime import Connection, RealtimeOptions, create_engine
+from chatio.realtime import RealtimeOptions, create_engine
+from chatio.realtime.engineio.connection import Connection
 from chatio.realtime.engineio.payload import encode_message
 from tests.client.wire import serving
 

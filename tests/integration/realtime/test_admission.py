@@ -203,7 +203,7 @@ async def full_server() -> AsyncIterator[tuple[Server, int, asyncio.Event]]:
 
 @pytest.mark.parametrize("polling", [False, True])
 async def test_client_of_a_full_server_is_closed_with_1013(polling: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chatio.realtime.socketio.connect.LATER_SECONDS", 0.05)
+    monkeypatch.setattr("chatio.realtime.limits.LATER_SECONDS", 0.05)
     async with full_server() as (server, port, _gate):
         if polling:
             target = await open_polling(port)
@@ -218,7 +218,7 @@ async def test_client_of_a_full_server_is_closed_with_1013(polling: bool, monkey
 
 
 async def test_nothing_is_kept_of_client_that_is_to_come_later_and_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chatio.realtime.socketio.connect.LATER_SECONDS", 60.0)
+    monkeypatch.setattr("chatio.realtime.limits.LATER_SECONDS", 60.0)
     async with full_server() as (server, port, _gate):
         ws = await open_ws(port)
         ws.send("40/chat,")
@@ -252,7 +252,7 @@ async def test_connection_with_many_refused_connects_is_closed(namespace: str) -
 
 
 async def test_client_that_asks_again_before_it_is_closed_may_be_admitted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chatio.realtime.socketio.connect.LATER_SECONDS", 0.05)
+    monkeypatch.setattr("chatio.realtime.limits.LATER_SECONDS", 0.05)
     async with full_server() as (server, port, gate):
         server.on("echo", lambda sid: "here", namespace="/chat")
         ws = await open_ws(port)

@@ -21,7 +21,7 @@ DISCONNECT = "41"
 @contextlib.asynccontextmanager
 async def house(monkeypatch: pytest.MonkeyPatch, *, entries: int = 0) -> AsyncIterator[tuple[Server, int]]:
     """A server whose clients follow a log with so many messages of 10 kB; who is refused has 50 ms."""
-    monkeypatch.setattr("chatio.realtime.socketio.connect.REFUSED_SECONDS", 0.05)
+    monkeypatch.setattr("chatio.realtime.limits.REFUSED_SECONDS", 0.05)
     monkeypatch.setattr("chatio.realtime.engineio.server.LINGER_SECONDS", 0.05)
     server, handler = create_server(RealtimeOptions(ping_interval=60.0))
     log = MessageLog()
@@ -70,7 +70,7 @@ async def test_dismissed_client_may_still_have_packets_on_their_way(monkeypatch:
     async with house(monkeypatch) as (server, port):
         ws = await join(port)
         await dismiss(server)
-        ws.send('421["echo"]', '42["other",1]')
+        ws.send('421["echo"]', '42["other",1]', '451-["echo",{"_placeholder":true,"num":0}]', b"x")
         assert await ends(ws) == [GOODBYE, DISCONNECT, "closed, 1000"]
 
 

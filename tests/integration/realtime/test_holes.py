@@ -367,7 +367,7 @@ async def test_raising_connect_handler_runs_once_and_leaves_nothing(
 ) -> None:
     name = error.__name__
     logs.expect(rf"^connect handler failed: {name} at [a-z.]+\.test_holes:\d+ connect \(reference \w+\)$")
-    monkeypatch.setattr("chatio.realtime.socketio.connect.REFUSED_SECONDS", 0.02)
+    monkeypatch.setattr("chatio.realtime.limits.REFUSED_SECONDS", 0.02)
     runs = 0
 
     async def connect(sid: str, environ: Any, auth: Any = None) -> None:

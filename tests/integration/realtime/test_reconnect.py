@@ -56,9 +56,17 @@ async def test_burst_of_connect_disconnect_connect_is_answered_in_order_and_foll
         ws.close()
 
 
-@pytest.mark.parametrize("packet", ['42/chat,1["say"]', "41/chat,", "40/chat,", "cut"])
-async def test_what_crosses_a_slow_disconnect_is_not_of_the_next_session(packet: str) -> None:
-    """An event and a DISCONNECT are ignored, a CONNECT is answered when the handler has run."""
+BINARY = '452-/chat,1["say",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]'
+
+
+@pytest.mark.parametrize(
+    "packets",
+    [('42/chat,1["say"]',), ("41/chat,",), ("40/chat,",), ("cut",), (BINARY, b"one", b"two")],
+    ids=lambda packets: str(packets[0])[:12],
+)
+async def test_what_crosses_a_slow_disconnect_is_not_of_the_next_session(packets: tuple[Any, ...]) -> None:
+    """An event, its attachments and a DISCONNECT are ignored, a CONNECT is answered when the handler has run."""
+    packet = packets[0]
     async with chat() as (server, port, _doors):
         logged(server)
         handled = asyncio.Event()
@@ -80,7 +88,7 @@ async def test_what_crosses_a_slow_disconnect_is_not_of_the_next_session(packet:
         elif packet == "40/chat,":
             ws.send(packet)
         else:
-            ws.send(packet, "40/other,")
+            ws.send(*packets, "40/other,")
             assert str(await ws.receive()).startswith("44/other,")
         handled.set()
         await leaving
@@ -89,6 +97,29 @@ async def test_what_crosses_a_slow_disconnect_is_not_of_the_next_session(packet:
                 ws.send("40/chat,")
             assert str(await ws.receive()).startswith("40/chat,")
             ws.cut()
+
+
+async def test_attachments_that_follow_when_the_server_has_begun_to_disconnect_are_ignored() -> None:
+    async with chat() as (server, port, _doors):
+        logged(server)
+        handled = asyncio.Event()
+
+        async def disconnect(sid: str, reason: str) -> None:
+            await handled.wait()
+
+        server.on("disconnect", disconnect, namespace="/chat")
+        ws = await join(port, "/chat")
+        ws.send(BINARY, b"one")
+        sid = list(server.manager.get_participants("/chat", None))[-1][0]
+        leaving = asyncio.ensure_future(server.disconnect(sid, "/chat"))
+        assert await ws.receive() == "41/chat,"
+        ws.send(b"two", "40/other,")
+        assert str(await ws.receive()).startswith("44/other,")
+        handled.set()
+        await leaving
+        ws.send("40/chat,")
+        assert str(await ws.receive()).startswith("40/chat,")
+        ws.cut()
 
 
 async def test_post_is_no_handshake_of_a_websocket() -> None:

@@ -241,7 +241,7 @@ async def test_server_disconnect_tells_the_client_and_the_handler() -> None:
 async def test_refused_connect_is_answered_once_and_then_closed(
     connect: Any, error: Any, monkeypatch: pytest.MonkeyPatch, logs: ExpectedLogs
 ) -> None:
-    monkeypatch.setattr("chatio.realtime.socketio.connect.REFUSED_SECONDS", 0.05)
+    monkeypatch.setattr("chatio.realtime.limits.REFUSED_SECONDS", 0.05)
     if error["message"] == "Internal server error":
         logs.expect("connect refusal failed: ValueError")
 
@@ -258,7 +258,7 @@ async def test_refused_connect_is_answered_once_and_then_closed(
 
 
 async def test_refused_client_that_is_elsewhere_connected_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chatio.realtime.socketio.connect.REFUSED_SECONDS", 0.02)
+    monkeypatch.setattr("chatio.realtime.limits.REFUSED_SECONDS", 0.02)
     async with suite_server() as (server, port):
         ws = await joined(port)
         ws.send("40/random")
@@ -269,7 +269,7 @@ async def test_refused_client_that_is_elsewhere_connected_stays(monkeypatch: pyt
 
 
 async def test_refused_polling_client_is_closed_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chatio.realtime.socketio.connect.REFUSED_SECONDS", 0.05)
+    monkeypatch.setattr("chatio.realtime.limits.REFUSED_SECONDS", 0.05)
     async with suite_server() as (server, port):
         target = await open_polling(port)
         await request(port, "POST", target, b"40/random")
