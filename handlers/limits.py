@@ -13,7 +13,7 @@ from tornado.httpserver import HTTPServer
 from chatio.accounts.login_throttle import LoginThrottle
 from chatio.chat.message_rates import MessageRateLimits, Rates
 from chatio.config.settings import Settings
-from chatio.realtime import CloseReason, HandshakeRate, RealtimeOptions
+from chatio.realtime import CloseReason, RealtimeOptions, handshake_rate
 from chatio.server.accept import CONNECTIONS_PER_CLIENT, LimitedHTTPServer
 from chatio.throttling.client_ip import Network
 from chatio.throttling.open_files import capacity
@@ -47,7 +47,7 @@ def with_connection_limits(options: RealtimeOptions, settings: Settings) -> Real
     return replace(
         options,
         max_connections_per_address=per_address,
-        admission_checks=(*options.admission_checks, HandshakeRate(handshakes)),
+        admission_checks=(*options.admission_checks, handshake_rate(handshakes)),
         input_bytes_per_second=settings.input_bytes_per_second,
         input_burst_bytes=settings.input_burst_bytes,
     )

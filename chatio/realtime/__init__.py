@@ -3,9 +3,8 @@
 from tornado.web import RequestHandler
 
 from chatio.realtime.broadcast.fanout import Fanout
-from chatio.realtime.close_reasons import CloseReason
-from chatio.realtime.engineio.admission import HandshakeRate, LoadShedding
-from chatio.realtime.engineio.connection import Application
+from chatio.realtime.close_reasons import OVERLOADED, CloseReason
+from chatio.realtime.engineio.admission import WaitCheck, handshake_rate
 from chatio.realtime.engineio.handler import handler_for
 from chatio.realtime.engineio.server import EngineServer
 from chatio.realtime.options import RealtimeOptions, Refusal
@@ -14,18 +13,19 @@ from chatio.realtime.socketio.dispatch import ack_requested
 from chatio.realtime.socketio.server import Server
 
 __all__ = [
+    "OVERLOADED",
     "CloseReason",
     "EngineServer",
     "Fanout",
-    "HandshakeRate",
-    "LoadShedding",
     "RealtimeOptions",
     "Refusal",
     "Server",
     "TemporarilyUnavailable",
+    "WaitCheck",
     "ack_requested",
-    "create_engine",
     "create_server",
+    "handler_for",
+    "handshake_rate",
 ]
 
 
@@ -33,12 +33,3 @@ def create_server(options: RealtimeOptions | None = None) -> tuple[Server, type[
     """A Socket.IO server, and the Tornado handler class to mount at "/socket.io/"."""
     server = Server(options or RealtimeOptions())
     return server, handler_for(server.eio)
-
-
-def create_engine(
-    application: Application, options: RealtimeOptions | None = None
-) -> tuple[EngineServer, type[RequestHandler]]:
-    """An Engine.IO server for `application` alone, and the Tornado handler class to mount at "/engine.io/"."""
-    engine = EngineServer(options or RealtimeOptions())
-    engine.application = application
-    return engine, handler_for(engine)

@@ -1,5 +1,4 @@
-"""Close reasons: why a client was refused or its connection closed, as one value for metric, log line and close
-frame.
+"""Close reasons: why a client was refused or its connection closed, one value for metric, log and close frame.
 
 The label is one of a few, known beforehand: most reasons are rules of the protocol, and a graph needs to say only
 that it was one of them. The text is ours, never what a client sent. The code is the WebSocket's (RFC 6455, section

@@ -10,15 +10,13 @@ KIB = 1024
 BEFORE_CONNECT_BYTES = 16 * KIB
 # One read from a socket in one turn of the loop: a flood of tiny frames costs other clients 5 ms a turn, not 20.
 READ_BYTES = 16 * KIB
-# Packets of one polling body that are read in one turn of the loop: half a million pongs fit into 1 MB, and took
-# 0.56 s.
+# Packets of one polling body read in one turn of the loop: half a million pongs fit into 1 MB, and took 0.56 s.
 PACKETS_PER_TURN = 1000
 # Received and not yet handled messages of one connection; beyond it, its socket is not read.
 RECEIVE_QUEUE_BYTES = 64 * KIB
 # Cost of a queued message beside its own bytes (the str object, the slot).
 MESSAGE_OVERHEAD_BYTES = 64
-# Output that a client has not taken yet; beyond it, the client is dropped. Centrifugo: 1 MiB; a broadcast of 4 MB
-# fits.
+# Output that a client has not taken; beyond it, it is dropped. Centrifugo: 1 MiB; a broadcast of 4 MB fits.
 PENDING_OUTPUT_BYTES = 4_000_000
 
 # One chunk: the most that one `send` is given, and that one client may hold back of a log.
@@ -26,8 +24,7 @@ CHUNK_BYTES = 64 * KIB
 
 # JSON nests no deeper than this, arguments' list included. RapidJSON and msgspec recurse; users do not.
 MAX_JSON_DEPTH = 32
-# Values in one message, nested ones included; the page's messages have six. 1 MB of empty arrays took 76 ms to
-# read.
+# Values in one message, nested ones included; the page's have six. 1 MB of empty arrays took 76 ms to read.
 MAX_JSON_VALUES = 10_000
 # Digits of an integer in JSON. The library's own figure, and far from where Python's `int()` turns quadratic.
 MAX_INTEGER_DIGITS = 100

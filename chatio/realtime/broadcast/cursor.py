@@ -6,7 +6,7 @@ from typing import Final, Protocol
 
 from chatio.realtime.broadcast.encoded_log import EncodedLog
 from chatio.realtime.engineio.connection import Connection
-from chatio.realtime.engineio.payload import EncodedPacket
+from chatio.realtime.engineio.packets import EncodedPacket
 from chatio.realtime.limits import CHUNK_BYTES, PENDING_OUTPUT_BYTES
 from chatio.realtime.websocket.timeouts import TimeoutQueue
 

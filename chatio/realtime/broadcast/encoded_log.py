@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, Protocol
 
-from chatio.realtime.engineio.payload import EncodedPacket
+from chatio.realtime.engineio.packets import EncodedPacket
 from chatio.realtime.limits import CHUNK_BYTES
 
 CHUNK_ENTRIES: Final = 256  # read from the log for one chunk, at most

@@ -23,14 +23,13 @@ from typing import Final
 from chatio.realtime.broadcast.cursor import CLOSED, Cursor
 from chatio.realtime.broadcast.encoded_log import EncodedLog
 from chatio.realtime.engineio.connection import Connection
-from chatio.realtime.engineio.payload import EncodedPacket
+from chatio.realtime.engineio.packets import EncodedPacket
 from chatio.realtime.limits import CHUNK_BYTES
 from chatio.realtime.log import logger
 from chatio.realtime.websocket.timeouts import TimeoutQueue
 from chatio.telemetry.counters import Histogram, LabelledCounter
 
 TICK_SECONDS: Final = 0.008
-MAX_UNOBSERVED: Final = 1000
 
 # Why a slow client is dropped: the label of the metric, and the text of the log line.
 DROPS: Final = {
@@ -46,8 +45,7 @@ class Fanout:
     def __init__(self, log: EncodedLog, *, slow_seconds: float) -> None:
         self.dropped = LabelledCounter(DROPS)  # slow clients
         self.blocked: TimeoutQueue[Cursor] = TimeoutQueue(slow_seconds, self._took_nothing)
-        self._times = Histogram()
-        self._unobserved: list[float] = []  # counted later: 0.03 µs an entry instead of 0.15
+        self.times = Histogram()  # of each entry, from `wake` to the last client that keeps up
         self._log = log
         self._deliveries = 0  # what the cursors' sequences add up to beyond their deliveries, negative
         self._cursors: dict[Cursor, None] = {}
@@ -104,17 +102,6 @@ class Fanout:
     def deliveries(self) -> int:
         """How many times an entry was given to a connection. Summed up here: 0.6 ms at 10,000 connections."""
         return self._deliveries + sum(cursor.sequence for cursor in self._cursors)
-
-    @property
-    def times(self) -> Histogram:
-        """The time of each entry from `wake` to the last client that keeps up."""
-        self._observe()
-        return self._times
-
-    def _observe(self) -> None:
-        for seconds in self._unobserved:
-            self._times.observe(seconds)
-        self._unobserved.clear()
 
     # Called by cursors
 
@@ -177,9 +164,8 @@ class Fanout:
                     return False
             self._begin, self._broadcast = end, None
             now = clock()
-            self._unobserved += [now - self._woken.popleft() for _ in range(begin, end)]
-            if len(self._unobserved) > MAX_UNOBSERVED:
-                self._observe()
+            for _ in range(begin, end):
+                self.times.observe(now - self._woken.popleft())
         return True
 
     def _give_chunks(self, clock: Callable[[], float], ends: float) -> bool:

@@ -5,12 +5,13 @@ CONNECT_ERROR they would stay away until the page is loaded again.
 """
 
 import math
-from collections.abc import Iterable, Mapping
-from typing import Final, Protocol
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, NamedTuple
 
 from tornado.httputil import HTTPServerRequest
 
-from chatio.realtime.close_reasons import ADDRESS_FULL, HANDSHAKE_RATE, OVERLOADED, SERVER_FULL, protocol_violation
+from chatio.realtime import close_reasons
+from chatio.realtime.close_reasons import CloseReason, protocol_violation
 from chatio.realtime.engineio import http_errors
 from chatio.realtime.engineio.connection import Connection
 from chatio.realtime.engineio.http_errors import HandshakeError
@@ -50,10 +51,10 @@ class ConnectionLimit:
         The first refusal is returned; the checks behind it are not asked, and count nothing.
         """
         if self.is_full:
-            return Refusal(SERVER_FULL, FULL_RETRY_SECONDS)
+            return Refusal(close_reasons.SERVER_FULL, FULL_RETRY_SECONDS)
         key = rate_limit_key(address)
         if not self._per_address.acquire(key):
-            return Refusal(ADDRESS_FULL, FULL_RETRY_SECONDS)
+            return Refusal(close_reasons.ADDRESS_FULL, FULL_RETRY_SECONDS)
         for check in checks:
             if (refusal := check.admit(address)) is not None:
                 self._per_address.release(key)
@@ -66,31 +67,20 @@ class ConnectionLimit:
         self._per_address.release(rate_limit_key(address))
 
 
-class HandshakeRate:
+class WaitCheck(NamedTuple):
+    """Refuses a handshake for `reason` while `wait_seconds` of its client's address is not 0."""
+
+    reason: CloseReason
+    wait_seconds: Callable[[str], float]
+
+    def admit(self, address: str) -> Refusal | None:
+        wait = math.ceil(self.wait_seconds(address))
+        return Refusal(self.reason, wait) if wait else None
+
+
+def handshake_rate(limiter: RateLimiter) -> WaitCheck:
     """Handshake rate per address. A handshake that is refused does not count."""
-
-    def __init__(self, limiter: RateLimiter) -> None:
-        self._limiter = limiter
-
-    def admit(self, address: str) -> Refusal | None:
-        wait = self._limiter.wait_after(rate_limit_key(address))
-        return Refusal(HANDSHAKE_RATE, math.ceil(wait)) if wait else None
-
-
-class Load(Protocol):
-    @property
-    def retry_after_seconds(self) -> int: ...  # for a new client; 0 if it is admitted now
-
-
-class LoadShedding:
-    """Load shedding: new connections wait while the server is overloaded."""
-
-    def __init__(self, load: Load) -> None:
-        self._load = load
-
-    def admit(self, address: str) -> Refusal | None:
-        wait = self._load.retry_after_seconds
-        return Refusal(OVERLOADED, wait) if wait else None
+    return WaitCheck(close_reasons.HANDSHAKE_RATE, lambda address: limiter.wait_after(rate_limit_key(address)))
 
 
 def find_session(

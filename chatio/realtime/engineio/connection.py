@@ -10,10 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from chatio.realtime.close_reasons import NORMAL, OUTPUT_NOT_TAKEN, CloseReason, protocol_violation
-from chatio.realtime.engineio import payload
+from chatio.realtime.engineio import packets
 from chatio.realtime.engineio.heartbeat import Heartbeat
-from chatio.realtime.engineio.packets import PacketType, ProtocolError, decode
-from chatio.realtime.engineio.payload import EncodedPacket
+from chatio.realtime.engineio.packets import EncodedPacket, PacketType, ProtocolError, decode
 from chatio.realtime.engineio.poll_queue import PollQueue
 from chatio.realtime.engineio.receive_queue import InputRate, ReceiveQueue
 from chatio.realtime.library import DisconnectReason
@@ -90,7 +89,7 @@ class Connection:
     received: "ReceiveQueue[Connection]" = field(init=False)
 
     def __post_init__(self) -> None:
-        self.received = ReceiveQueue(self, self.host.application, self.host.input_rate)
+        self.received = ReceiveQueue(self, self.host.application.receive, self.host.input_rate)
 
     @property
     def upgraded(self) -> bool:  # read by the library
@@ -126,7 +125,7 @@ class Connection:
 
     def leave(self) -> None:
         """The client said CLOSE; a GET that waits is answered with a NOOP."""
-        self.drop(DisconnectReason.CLIENT_DISCONNECT, farewell=payload.NOOP)
+        self.drop(DisconnectReason.CLIENT_DISCONNECT, farewell=packets.NOOP)
 
     def input_read(self, size_bytes: int) -> None:
         if not self.closing:
@@ -194,7 +193,7 @@ class Connection:
         return 0 if self.websocket is None else self.websocket.unacknowledged_bytes()
 
     def ping(self) -> None:
-        self._write_now(payload.PING)  # before all entries of the log that wait for a slow client
+        self._write_now(packets.PING)  # before all entries of the log that wait for a slow client
 
     def ping_timed_out(self) -> bool:
         if not self.is_paused:
@@ -206,16 +205,16 @@ class Connection:
         self.host.heartbeat.end_if_overdue(self)
         if self.host.leaving.discard(self):
             self.leave()
-            return [payload.NOOP]
+            return [packets.NOOP]
         queue = self.poll_queue
         if queue is not None and queue.is_polled:
             self.refuse(protocol_violation("two GETs at once"))
         if self.closing or queue is None:
             return []
-        packets = [payload.NOOP] if self.is_probed else await queue.take()
+        answer = [packets.NOOP] if self.is_probed else await queue.take()
         if queue.is_empty:
             self.output_moved(all_taken=True)
-        return packets
+        return answer
 
     # Upgrade
 
@@ -223,7 +222,7 @@ class Connection:
         """A WebSocket was probed: answer the waiting GET, so that the client can stop polling."""
         self.is_probed = True
         if self.poll_queue is not None:
-            self.poll_queue.release(payload.NOOP)
+            self.poll_queue.release(packets.NOOP)
 
     def use_websocket(self, websocket: WebSocket, greeting: bytes = b"") -> None:
         """From now on this connection is `websocket`: send `greeting` and the waiting output on it."""
@@ -251,7 +250,7 @@ class Connection:
             self.drop(DisconnectReason.TRANSPORT_ERROR, code=reason.code, drain_input=False)
 
     def drop(
-        self, reason: str, *, code: int = NORMAL, farewell: EncodedPacket = payload.CLOSE, drain_input: bool = True
+        self, reason: str, *, code: int = NORMAL, farewell: EncodedPacket = packets.CLOSE, drain_input: bool = True
     ) -> "asyncio.Task[None] | None":
         """Close the transport now, with `code`, or `farewell` to a waiting GET; then tell the application.
 

@@ -6,13 +6,14 @@ DISCONNECT, which would keep it away, and none is closed before it has taken the
 
 import asyncio
 import random
-from typing import Final, Protocol
+from typing import Final
 
 from chatio.realtime.close_reasons import GOING_AWAY
-from chatio.realtime.engineio import payload
+from chatio.realtime.engineio import packets
 from chatio.realtime.engineio.connection import Connection
 from chatio.realtime.engineio.server import EngineServer
 from chatio.realtime.library import DisconnectReason
+from chatio.server.shutdown import Handover
 
 # A connect costs about a millisecond: so many closes leave half of the next server's time for the chat.
 CLOSES_PER_SECOND: Final = 200
@@ -21,14 +22,6 @@ TICK_SECONDS: Final = 0.01
 UNHEARD_SECONDS: Final = 1.0
 # Share of the time that is left for closing handshakes: a WebSocket waits for its client's FIN.
 CLOSING_SHARE: Final = 0.15
-
-
-class Handover(Protocol):
-    """The hand-over of the port to another process, which has it too."""
-
-    def close_port(self) -> None: ...
-    def may_bring_clients(self) -> bool:
-        """Whether a client may still come, on a connection that was open when the port was closed."""
 
 
 class Drain:
@@ -60,7 +53,8 @@ class Drain:
             self._engine.lifecycle.drain()
         else:
             self._engine.lifecycle.hand_over()
-            while loop.time() < min(ends, began + UNHEARD_SECONDS) and (polling := self._polling()):
+            until, sockets = min(ends, began + UNHEARD_SECONDS), self._engine.sockets
+            while loop.time() < until and (polling := [each for each in sockets.values() if not each.upgraded]):
                 for connection in polling:
                     self.drain_now(connection)
                 await asyncio.sleep(TICK_SECONDS)
@@ -82,10 +76,7 @@ class Drain:
                 disconnect(connection)
             await asyncio.sleep(TICK_SECONDS)
 
-    def _polling(self) -> list[Connection]:
-        return [connection for connection in self._engine.sockets.values() if not connection.upgraded]
-
 
 def disconnect(connection: Connection) -> None:
     """Close `connection` without handling its waiting input: a draining server accepts nothing more."""
-    connection.drop(DisconnectReason.SERVER_DISCONNECT, code=GOING_AWAY, farewell=payload.CLOSE, drain_input=False)
+    connection.drop(DisconnectReason.SERVER_DISCONNECT, code=GOING_AWAY, farewell=packets.CLOSE, drain_input=False)

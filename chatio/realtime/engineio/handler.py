@@ -8,11 +8,10 @@ from tornado.iostream import IOStream, SSLIOStream
 from tornado.web import HTTPError
 
 from chatio.realtime.close_reasons import protocol_violation
-from chatio.realtime.engineio import admission, http_errors, payload
+from chatio.realtime.engineio import admission, http_errors, packets
 from chatio.realtime.engineio.connection import Connection
 from chatio.realtime.engineio.http_errors import BAD_REQUEST_CODE, HandshakeError, HttpError
-from chatio.realtime.engineio.packets import SEPARATOR, ProtocolError
-from chatio.realtime.engineio.payload import EncodedPacket, encode, encode_payload
+from chatio.realtime.engineio.packets import SEPARATOR, EncodedPacket, ProtocolError, encode, encode_payload
 from chatio.realtime.engineio.poll_queue import PollQueue
 from chatio.realtime.engineio.server import EngineServer
 from chatio.realtime.engineio.upgrade import Upgrade
@@ -148,7 +147,7 @@ class RealtimeHandler(BoundedBodyHandler):
         if engine.lifecycle.phase is Phase.HANDING_OVER:
             # The client's polls may be new connections, which are the next process's: there is no session. Without
             # an upgrade on offer python-socketio's client would take that for the end.
-            return [encode(engine.greeting(engine.generate_id(), may_upgrade=True)), payload.CLOSE]
+            return [encode(engine.greeting(engine.generate_id(), may_upgrade=True)), packets.CLOSE]
         connection = engine.admit(self.environ["REMOTE_ADDR"])
         connection.poll_queue = queue = PollQueue()
         queue.put(encode(engine.greeting(connection.sid, may_upgrade=True)))

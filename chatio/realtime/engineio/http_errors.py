@@ -1,11 +1,11 @@
 """HTTP errors of handshake and polling, with Node's codes and texts (engine.io, Server.errorMessages)."""
 
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from chatio.realtime import close_reasons
 from chatio.realtime.close_reasons import CloseReason, protocol_violation
 from chatio.realtime.limits import LEAVING_RETRY_SECONDS
-from chatio.realtime.options import Refusal
 
 BAD_REQUEST_CODE: Final = 3  # for all that Node has no code for, too
 
@@ -29,14 +29,8 @@ UNSUPPORTED_VERSION: Final = HttpError(400, 5, protocol_violation("Unsupported p
 SHUTTING_DOWN: Final = HttpError(503, BAD_REQUEST_CODE, close_reasons.DRAINING, LEAVING_RETRY_SECONDS)
 
 
+@dataclass(eq=False)
 class HandshakeError(Exception):
     """A request that is answered with `error`."""
 
-    def __init__(self, error: HttpError) -> None:
-        super().__init__(error.reason.text)
-        self.error = error
-
-
-def refused(refusal: Refusal) -> HandshakeError:
-    """The error for a client that an admission check refuses."""
-    return HandshakeError(HttpError(503, BAD_REQUEST_CODE, refusal.reason, refusal.retry_after_seconds))
+    error: HttpError

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from chatio.realtime.engineio.payload import NOOP, EncodedPacket
+from chatio.realtime.engineio.packets import NOOP, EncodedPacket
 from chatio.realtime.limits import PENDING_OUTPUT_BYTES
 
 

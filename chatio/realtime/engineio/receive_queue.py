@@ -6,6 +6,7 @@ than its input rate. Its output then backs up in TCP, or the answer to its POST 
 
 import asyncio
 from collections import deque
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeVar
 
@@ -25,12 +26,7 @@ class Receiver(Protocol):
     def resume_reading(self) -> None: ...
 
 
-R = TypeVar("R", bound=Receiver, contravariant=True)
-
-
-class Application(Protocol[R]):
-    async def receive(self, connection: R, data: str | bytes) -> None:
-        """Handle one message. Must not raise."""
+R = TypeVar("R", bound=Receiver)
 
 
 class InputRate:
@@ -39,8 +35,6 @@ class InputRate:
     A connection that sends faster is read more slowly, and loses nothing. Each keeps one number, the loop's time
     at which its input will be paid for (GCRA, as in chatio/throttling/rate_limiter.py): 24 bytes.
     """
-
-    __slots__ = ("burst_seconds", "seconds_per_byte")
 
     def __init__(self, bytes_per_second: float = float("inf"), burst_bytes: int = 0) -> None:
         self.seconds_per_byte = 1 / bytes_per_second
@@ -59,7 +53,7 @@ class ReceiveQueue(Generic[R]):
     """
 
     receiver: R
-    application: Application[R]
+    handle: Callable[[R, str | bytes], Awaitable[None]]  # one message; must not raise
     rate: InputRate
     paid_at: float = 0.0  # the loop's time at which all input is paid for
     worker: "asyncio.Task[None] | None" = None  # while there are messages
@@ -151,7 +145,7 @@ class ReceiveQueue(Generic[R]):
         try:
             while messages:
                 message = messages.popleft()
-                await self.application.receive(self.receiver, message)
+                await self.handle(self.receiver, message)
                 self.size_bytes -= len(message) + MESSAGE_OVERHEAD_BYTES
                 self._resume_if_room()
                 handled += 1

@@ -13,7 +13,7 @@ from chatio.realtime.close_reasons import LABELS, CloseReason
 from chatio.realtime.engineio.admission import ConnectionLimit
 from chatio.realtime.engineio.connection import Application, Connection, PendingUpgrade
 from chatio.realtime.engineio.heartbeat import Heartbeat
-from chatio.realtime.engineio.http_errors import refused
+from chatio.realtime.engineio.http_errors import BAD_REQUEST_CODE, HandshakeError, HttpError
 from chatio.realtime.engineio.receive_queue import InputRate
 from chatio.realtime.library import DisconnectReason, EngineIOServer
 from chatio.realtime.limits import LEAVING_SECONDS, LINGER_SECONDS, SESSION_ID_BYTES, UPGRADE_SECONDS
@@ -79,7 +79,7 @@ class EngineServer(EngineIOServer):  # type: ignore[misc]
         """
         refusal = self.connection_limit.admit(address, self._checks)
         if refusal is not None:
-            raise refused(refusal)
+            raise HandshakeError(HttpError(503, BAD_REQUEST_CODE, *refusal))
         sid = secrets.token_urlsafe(SESSION_ID_BYTES)
         connection = self.sockets[sid] = Connection(self, sid, address, self._first_input_bytes)
         return connection

@@ -7,7 +7,7 @@ After any other message, or ten seconds without "5", the WebSocket is closed whi
 from typing import Final
 
 from chatio.realtime.close_reasons import PROTOCOL_ERROR, CloseReason, protocol_violation
-from chatio.realtime.engineio import payload
+from chatio.realtime.engineio import packets
 from chatio.realtime.engineio.connection import Connection
 from chatio.realtime.websocket.transport import WebSocket
 
@@ -52,7 +52,7 @@ class Upgrade:
             connection.use_websocket(self._websocket)
         elif message == _PROBE and not connection.is_probed:
             connection.probed()
-            self._websocket.offer(payload.PROBE_ANSWER.frame)
+            self._websocket.offer(packets.PROBE_ANSWER.frame)
         else:
             connection.host.refused(connection.address, protocol_violation("upgrade"))
             self.abandon()

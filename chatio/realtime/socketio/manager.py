@@ -12,7 +12,7 @@ from typing import Any
 
 from chatio.realtime.close_reasons import OUTPUT_NOT_TAKEN
 from chatio.realtime.engineio.connection import Connection
-from chatio.realtime.engineio.payload import EncodedPacket
+from chatio.realtime.engineio.packets import EncodedPacket
 from chatio.realtime.library import SocketIOManager
 from chatio.realtime.limits import PENDING_OUTPUT_BYTES
 from chatio.realtime.socketio.packets import PacketType, PartialPacket, encode

@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, Final, NamedTuple
 
-from chatio.realtime.engineio.packets import ProtocolError
-from chatio.realtime.engineio.payload import EncodedPacket
+from chatio.realtime.engineio.packets import EncodedPacket, ProtocolError
 from chatio.realtime.limits import MAX_ACK_ID_DIGITS, MAX_ATTACHMENTS, MAX_NAMESPACE_CHARS
 from chatio.realtime.strict_json import dumps, loads
 from chatio.realtime.websocket.frames import message_frame
@@ -105,10 +104,8 @@ def encode(kind: PacketType, namespace: str, data: Any = None, ack_id: int | Non
     header = f"{kind + BINARY}{len(buffers)}-" if buffers else str(int(kind))
     header += "" if namespace == "/" else f"{namespace},"
     text = f"4{header}{'' if ack_id is None else ack_id}{body}"
-    packets = [EncodedPacket(text, message_frame(text))]
-    for buffer in buffers:
-        packets.append(EncodedPacket(buffer, message_frame(buffer)))
-    return packets
+    parts: list[str | bytes] = [text, *buffers]
+    return [EncodedPacket(part, message_frame(part)) for part in parts]
 
 
 def encode_event(namespace: str, event: list[Any]) -> EncodedPacket:
@@ -132,9 +129,8 @@ class PartialPacket:
         self.buffers.append(data)
         if sum(map(len, self.buffers)) > self.max_bytes:
             raise ProtocolError("attachments' size")
-        return (
-            fill_placeholders(self.packet, self.buffers) if len(self.buffers) == self.packet.attachments else None
-        )
+        is_whole = len(self.buffers) == self.packet.attachments
+        return fill_placeholders(self.packet, self.buffers) if is_whole else None
 
 
 def fill_placeholders(packet: Packet, buffers: list[bytes]) -> Packet:

@@ -100,9 +100,7 @@ class FrameReader:
         that makes its message larger than `limit` bytes is refused by its header, before its payload is kept.
         """
         buffer: bytes | bytearray = data
-        if (
-            self._buffer
-        ):  # appended to, not joined: a peer that drips bytes must not cost a megabyte's copy for each
+        if self._buffer:  # appended to, not joined: no copy of a megabyte for each byte that a peer drips
             self._buffer += data
             buffer = self._buffer
         at = 0

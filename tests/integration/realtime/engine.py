@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from chatio.realtime import RealtimeOptions, create_engine
+from chatio.realtime import EngineServer, RealtimeOptions, handler_for
 from chatio.realtime.engineio.connection import Connection
-from chatio.realtime.engineio.payload import encode_message
+from chatio.realtime.engineio.packets import encode
 from tests.client.wire import serving
 
 
@@ -16,7 +16,8 @@ class Engine:
     """The application and its server. `on` sets the handler of "connect", "message" or "disconnect"."""
 
     def __init__(self, options: RealtimeOptions) -> None:
-        self.server, self.handler = create_engine(self, options)
+        self.server = EngineServer(options)
+        self.server.application, self.handler = self, handler_for(self.server)
         self.sockets, self.table_sizes = self.server.sockets, self.server.table_sizes
         self._handlers: dict[str, Callable[..., Any]] = {}
 
@@ -25,9 +26,8 @@ class Engine:
 
     def send(self, sid: str, data: Any) -> None:
         if sid in self.sockets:
-            self.sockets[sid].write(
-                encode_message(data if isinstance(data, str | bytes) else json.dumps(data, separators=(",", ":")))
-            )
+            text = data if isinstance(data, str | bytes) else json.dumps(data, separators=(",", ":"))
+            self.sockets[sid].write(encode(text if isinstance(text, bytes) else f"4{text}"))
 
     def connected(self, connection: Connection, environ: dict[str, Any]) -> None:
         if "connect" in self._handlers:

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from chatio.realtime import (
-    HandshakeRate,
     RealtimeOptions,
     Refusal,
     Server,
     TemporarilyUnavailable,
     create_server,
+    handshake_rate,
 )
 from chatio.realtime.close_reasons import DRAINING, OVERLOADED, SERVER_FULL
 from chatio.realtime.limits import HEAD_BYTES, MAX_REFUSED_CONNECTS
@@ -169,7 +169,7 @@ async def test_of_two_that_come_for_the_last_place_one_gets_it() -> None:
 
 
 async def test_handshakes_are_held_to_a_rate_for_each_address_and_line() -> None:
-    rate = HandshakeRate(RateLimiter(1, 60, burst=2))
+    rate = handshake_rate(RateLimiter(1, 60, burst=2))
     _server, handler = create_server(
         RealtimeOptions(trusted_proxies=parse_networks(["127.0.0.1"]), admission_checks=(rate,))
     )

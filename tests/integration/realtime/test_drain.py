@@ -9,7 +9,8 @@ from typing import Any
 
 from chatio.realtime import RealtimeOptions, Server, create_server
 from chatio.realtime.engineio.drain import CLOSES_PER_SECOND, UNHEARD_SECONDS
-from chatio.realtime.engineio.payload import encode_message
+from chatio.realtime.engineio.packets import encode
+from chatio.server.shutdown import Handover
 from tests.client.wire import SOCKET_IO, Closed, Http, Ws, join, leftovers, open_polling, request, serving, until
 
 SECONDS = 4.0
@@ -31,7 +32,7 @@ class NumberLog:
         return [Entry(number) for number in range(after + 1, last + 1)]
 
 
-class Handover:
+class KeptPort(Handover):
     """Of a port that the test keeps, for as long as it says that somebody may come."""
 
     def __init__(self) -> None:
@@ -150,7 +151,7 @@ async def test_handshake_on_an_open_connection_after_the_port_was_closed_is_acce
     async with house() as home:
         there = await join(home.port, "/chat")
         opened = [await Http.open(home.port) for _ in range(3)]
-        handover = Handover()
+        handover = KeptPort()
         leaving = asyncio.ensure_future(home.server.shut_down(SECONDS, handover))
         await handover.port_is_closed.wait()
         assert await there.closed() == 1001
@@ -178,7 +179,7 @@ async def test_polling_client_may_keep_its_connection_until_the_goodbye() -> Non
         target = await open_polling(home.port, SOCKET_IO)
         await request(home.port, "POST", target, b"40/chat,")
         http = await Http.open(home.port)
-        handover = Handover()
+        handover = KeptPort()
         leaving = asyncio.ensure_future(home.server.shut_down(SECONDS, handover))
         await asyncio.sleep(0)  # it has begun
         assert "connection" not in (await http.request("GET", target)).headers
@@ -239,7 +240,7 @@ async def test_a_polling_client_that_is_let_go_gets_the_ack_of_a_moment_ago() ->
         (connection,) = home.server.eio.sockets.values()
         http.send("GET", target)
         await until(lambda: connection.is_writable_now)
-        connection.write(encode_message("43/chat,1[]"))
+        connection.write(encode("443/chat,1[]"))
         home.server.drain_now(home.sids[0], "/chat")  # in the same turn of the loop
         leaving = asyncio.ensure_future(home.server.shut_down(SECONDS))
         assert (await http.answer()).text == "443/chat,1[]"

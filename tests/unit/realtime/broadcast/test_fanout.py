@@ -19,7 +19,7 @@ from chatio.realtime.broadcast.cursor import Cursor
 from chatio.realtime.broadcast.encoded_log import EncodedLog
 from chatio.realtime.broadcast.fanout import Fanout
 from chatio.realtime.engineio.connection import Connection
-from chatio.realtime.engineio.payload import EncodedPacket, encode_message
+from chatio.realtime.engineio.packets import EncodedPacket, encode
 from chatio.realtime.websocket.transport import WebSocket
 
 
@@ -31,8 +31,8 @@ def event(entry: Entry) -> list[Any]:
     return [entry.sequence, entry.message.content]
 
 
-def encode(event: list[Any]) -> EncodedPacket:
-    return encode_message(json.dumps(event))
+def encode_event(event: list[Any]) -> EncodedPacket:
+    return encode("4" + json.dumps(event))
 
 
 def payloads(data: bytearray) -> Iterator[str]:
@@ -85,7 +85,7 @@ class House:
     def __init__(self, *, max_messages: int = 10_000, slow_seconds: float = 30.0) -> None:
         self.server, _ = create_server()
         self.log = MessageLog(max_messages=max_messages)
-        self.fanout = Fanout(EncodedLog(self.log, event, encode), slow_seconds=slow_seconds)
+        self.fanout = Fanout(EncodedLog(self.log, event, encode_event), slow_seconds=slow_seconds)
         self.clients: list[Client] = []
 
     def append(self, count: int = 1, size: int = 10) -> None:
@@ -115,7 +115,7 @@ class House:
         """Something for this client alone."""
         if not client.connection.closing and not client.cursor.is_closed:
             client.expected_own.append((value, self.log.head))
-            client.connection.write(encode_message(json.dumps(["own", value])))
+            client.connection.write(encode("4" + json.dumps(["own", value])))
 
     async def settle(self, seconds: float = 10.0) -> None:
         """Until everybody who reads has all there is."""
@@ -250,7 +250,7 @@ async def test_volatile_packet_goes_to_caught_up_clients_alone() -> None:
     house.append(30, size=5000)
     await house.settle()
     quick.expected_own.append((7, 31))
-    house.fanout.send_volatile(encode_message(json.dumps(["own", 7])), but=left_out.connection)
+    house.fanout.send_volatile(encode("4" + json.dumps(["own", 7])), but=left_out.connection)
     house.append(1)
     slow.reads = True
     await house.settle()
@@ -377,7 +377,7 @@ async def test_client_that_leaves_during_a_broadcast_gets_no_more_of_it(monkeypa
     clients = [house.join() for _ in range(100)]
     full, last = clients[-2:]
     full.reads = False
-    while full.connection.offer([encode_message("x" * 10_000)]):  # its socket takes no more
+    while full.connection.offer([encode("4" + "x" * 10_000)]):  # its socket takes no more
         pass
     house.append(1)
     await asyncio.sleep(0)  # the first 32 are served, and the tick is over

@@ -1,7 +1,7 @@
 """Admission checks: the connection limit, the handshake rate, and several checks in order."""
 
 from chatio.realtime.close_reasons import ADDRESS_FULL, HANDSHAKE_RATE, SERVER_FULL, CloseReason
-from chatio.realtime.engineio.admission import FULL_RETRY_SECONDS, ConnectionLimit, HandshakeRate
+from chatio.realtime.engineio.admission import FULL_RETRY_SECONDS, ConnectionLimit, handshake_rate
 from chatio.realtime.options import Refusal
 from chatio.throttling.rate_limiter import RateLimiter
 from tests.unit.clock import Clock
@@ -42,7 +42,7 @@ def test_connections_are_limited_per_address() -> None:
 
 def test_ipv6_addresses_are_limited_per_64() -> None:
     limit = ConnectionLimit(most_per_address=2)
-    rate = HandshakeRate(RateLimiter(2, 60))
+    rate = handshake_rate(RateLimiter(2, 60))
     for address in SAME_64[:2]:
         assert limit.admit(address, [rate]) is None
     assert limit.admit(SAME_64[2]) is not None
@@ -57,7 +57,7 @@ def test_ipv6_addresses_are_limited_per_64() -> None:
 
 def test_handshake_rate_names_whole_seconds_to_wait() -> None:
     clock = Clock()
-    rate = HandshakeRate(RateLimiter(40, 60, burst=2, clock=clock))
+    rate = handshake_rate(RateLimiter(40, 60, burst=2, clock=clock))
     assert rate.admit(ANN) is None
     assert rate.admit(ANN) is None
     assert rate.admit(ANN) == Refusal(HANDSHAKE_RATE, 2)
@@ -67,7 +67,7 @@ def test_handshake_rate_names_whole_seconds_to_wait() -> None:
 
 
 def test_first_check_that_refuses_answers_and_the_others_count_nothing() -> None:
-    limit, first, second, rate = ConnectionLimit(most=1), Shut(), Shut(), HandshakeRate(RateLimiter(1, 60))
+    limit, first, second, rate = ConnectionLimit(most=1), Shut(), Shut(), handshake_rate(RateLimiter(1, 60))
     for _ in range(3):
         assert limit.admit(ANN, [first, second, rate]) == Refusal(SHUT, 3)
     assert (first.asked, second.asked, len(limit)) == (3, 0, 0)

@@ -13,13 +13,14 @@ class Receiver:
     is_paused = False
     max_input_bytes = 1000
 
-    async def receive(self, connection: "Receiver", data: str | bytes) -> None: ...
-
     def pause_reading(self) -> None:
         self.is_paused = True
 
     def resume_reading(self) -> None:
         self.is_paused = False
+
+
+async def handle(receiver: Receiver, data: str | bytes) -> None: ...
 
 
 def states(queue: ReceiveQueue[Receiver], receiver: Receiver) -> tuple[bool, bool]:
@@ -36,7 +37,7 @@ def now(monkeypatch: pytest.MonkeyPatch, io_loop: Any) -> list[float]:
 
 async def test_burst_is_read_at_once_and_more_at_the_rate(now: list[float]) -> None:
     receiver = Receiver()
-    queue = ReceiveQueue(receiver, receiver, InputRate(bytes_per_second=1000, burst_bytes=10_000))
+    queue = ReceiveQueue(receiver, handle, InputRate(bytes_per_second=1000, burst_bytes=10_000))
     queue.charge(10_000)
     assert queue.paid_at == 60
     assert states(queue, receiver) == (False, False)
@@ -51,7 +52,7 @@ async def test_burst_is_read_at_once_and_more_at_the_rate(now: list[float]) -> N
 
 
 async def test_without_figures_no_connection_waits(now: list[float]) -> None:
-    queue = ReceiveQueue(Receiver(), Receiver(), InputRate())
+    queue = ReceiveQueue(Receiver(), handle, InputRate())
     queue.charge(10**12)
     assert not queue.is_rate_limited
     assert not queue.is_behind
