@@ -13,7 +13,7 @@ from benchmarks.attack.abuses import ABUSES, Abuse, Scene
 from benchmarks.attack.ordinary import Heard, Ordinary
 from tests.client.protocol import token
 from tests.system.js import JsClients
-from tests.system.server import SECRET, ServerProcess
+from tests.system.server import REAL_COMMAND, SECRET, ServerProcess
 
 ABUSERS = 60
 
@@ -21,7 +21,8 @@ ABUSERS = 60
 def run(seconds: float, abuses: tuple[Abuse, ...] = ABUSES) -> dict[str, Heard]:
     """Return the times of each stretch by name. Raises AssertionError if a user lost a message."""
     times: dict[str, Heard] = {}
-    with ServerProcess(RATE_LIMITS="on", TRUSTED_PROXIES="127.0.0.1") as server, JsClients() as js:
+    process = ServerProcess(command=REAL_COMMAND, RATE_LIMITS="on", TRUSTED_PROXIES="127.0.0.1")
+    with process as server, JsClients() as js:
         people = Ordinary(server, js)
         tokens = [token(SECRET, f"abuser {number}") for number in range(ABUSERS)]
         scene = Scene(server.port, tokens, "person0@chat.test", seconds)
