@@ -12,7 +12,6 @@ import subprocess
 import threading
 import time
 from pathlib import Path
-from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from handlers.chat.namespace import NAMESPACE
@@ -105,9 +104,7 @@ class JsClients:
         self._test = self._driver.add(self)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, tb: object) -> None:
         try:
             self._tell(op="end", client="all")
             self.expect("all", "ended")  # and with it all that they were sent before
