@@ -143,6 +143,12 @@ class JsClients:
             self._asked[ack] = f"emit.{event}"
         self._tell(op="emit", client=client, args=[event, *args], **({} if ack is None else {"ack": ack}))
 
+    def ask(self, client: str, event: str, *args: Any, nonsense: bool = False) -> Any:
+        """Emit, and wait for the ack: its one argument."""
+        self.emit(client, event, *args, ack="asked", nonsense=nonsense)
+        ((answer,),) = self.expect(client, "ack:asked")
+        return answer
+
     def burst(self, client: str, messages: list[dict[str, Any]]) -> None:
         for message in messages:
             self._sends("emit.send-message", [message])

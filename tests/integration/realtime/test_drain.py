@@ -78,6 +78,13 @@ def home(io_loop: IOLoop) -> Iterator[House]:
     io_loop.run_sync(lambda: running.__aexit__(None, None, None))
 
 
+async def join_by_polling(home: House) -> tuple[str, Http]:
+    """The target of a session that has asked to join, and a connection for its GETs."""
+    target = await open_polling(home.port, SOCKET_IO)
+    await request(home.port, "POST", target, b"40/chat,")
+    return target, await Http.open(home.port)
+
+
 async def numbers_until_closed(ws: Ws) -> tuple[list[int], int | None]:
     numbers: list[int] = []
     while True:
@@ -123,9 +130,7 @@ async def test_client_that_reads_nothing_does_not_delay_the_end_for_ever(home: H
 
 
 async def test_a_polling_client_is_told_by_the_get_that_waits_and_has_its_messages_first(home: House) -> None:
-    target = await open_polling(home.port, SOCKET_IO)
-    await request(home.port, "POST", target, b"40/chat,")
-    http = await Http.open(home.port)
+    target, http = await join_by_polling(home)
     assert '"sid"' in (await http.request("GET", target)).text
     home.say(2)
     leaving = asyncio.ensure_future(home.server.shut_down(SECONDS))
@@ -175,9 +180,7 @@ async def test_handshake_on_open_connection_after_the_port_was_closed_is_accepte
 
 
 async def test_polling_client_may_keep_its_connection_until_the_goodbye(home: House) -> None:
-    target = await open_polling(home.port, SOCKET_IO)
-    await request(home.port, "POST", target, b"40/chat,")
-    http = await Http.open(home.port)
+    target, http = await join_by_polling(home)
     handover = Handover()
     leaving = asyncio.ensure_future(home.server.shut_down(SECONDS, handover))
     await asyncio.sleep(0)  # it has begun
@@ -228,9 +231,7 @@ async def test_client_that_is_drained_at_once_leaves_before_the_others(home: Hou
 
 
 async def test_a_polling_client_that_is_let_go_gets_the_ack_of_a_moment_ago(home: House) -> None:
-    target = await open_polling(home.port, SOCKET_IO)
-    await request(home.port, "POST", target, b"40/chat,")
-    http = await Http.open(home.port)
+    target, http = await join_by_polling(home)
     assert '"sid"' in (await http.request("GET", target)).text
     (connection,) = home.server.eio.sockets.values()
     http.send("GET", target)
