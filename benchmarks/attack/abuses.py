@@ -121,7 +121,6 @@ async def flood_typing_and_nonsense(scene: Scene) -> Outcome:
 async def storm_at_the_limit(scene: Scene) -> Outcome:
     """Fifty accounts that send five messages a second each, which they may."""
     sockets = [await _join(scene, token, _address(n)) for n, token in enumerate(scene.tokens[-50:])]
-    outcome: Outcome = Counter()
     ends = time.monotonic() + scene.seconds
     number = 0
     while time.monotonic() < ends:
@@ -130,9 +129,8 @@ async def storm_at_the_limit(scene: Scene) -> Outcome:
             ws.send(_event(["send-message", {"content": f"storm {number}"}]))
             await asyncio.sleep(0.2 / len(sockets))
     for ws in sockets:
-        outcome["sent"] = number
         ws.cut()
-    return outcome
+    return Counter(sent=number)
 
 
 async def read_nothing(scene: Scene) -> Outcome:
@@ -147,7 +145,6 @@ async def read_nothing(scene: Scene) -> Outcome:
 
 async def trickle(scene: Scene) -> Outcome:
     """Requests that never end, one byte at a time, in head and body."""
-    outcome: Outcome = Counter()
     opened = [await Http.open(scene.port) for _ in range(200)]
     for number, http in enumerate(opened):
         head = b"POST /login HTTP/1.1\r\nHost: a\r\n"
@@ -158,10 +155,10 @@ async def trickle(scene: Scene) -> Outcome:
             if not http.writer.is_closing():
                 http.writer.write(b"a")
         await asyncio.sleep(0.2)
-    outcome["still open"] = sum(not http.reader.at_eof() for http in opened)
+    still_open = sum(not http.reader.at_eof() for http in opened)
     for http in opened:
         http.cut()
-    return outcome
+    return Counter({"still open": still_open})
 
 
 async def break_the_protocol(scene: Scene) -> Outcome:

@@ -5,8 +5,8 @@
 A child is a process like any other, with signals, an exit code, an environment and descriptors of its own. It
 listens 0.1 s after the request for it, where `python main.py` with coverage needs 1.06 s.
 
-Its servers hash passwords at the least cost, for a sign-up takes 0.1 s of CPU otherwise, and most tests begin with
-some; the servers of the real command, and the tests of hashing, have the real cost.
+Its servers hash passwords at the least cost, for a sign-up takes 0.1 s of CPU otherwise; those of the real command
+have the real cost.
 
 A request is one packet on the Unix socket DESCRIPTOR: the child's environment as JSON, and the descriptors of its
 output, of the pipe on which the parent reports the child's pid and then its exit code, and of a listener, if any.

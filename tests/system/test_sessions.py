@@ -123,8 +123,7 @@ def test_what_a_deleted_person_said_stays(server: ServerProcess, js: JsClients) 
 
 
 def test_presence_shows_that_a_logged_out_user_leaves(server: ServerProcess, js: JsClients) -> None:
-    token = server.sign_up("ann")
-    bob = server.sign_up("bob")
+    token, bob = server.sign_up("ann"), server.sign_up("bob")
     for name, whose in (("ann", token), ("bob", bob)):
         js.join(name, server.url, whose)
     sign_out(server, token)
