@@ -9,11 +9,11 @@ import asyncio
 import sys
 import time
 
-from benchmarks.attack.abuses import ABUSES, Abuse, Scene
+from benchmarks.attack.abuses import ABUSES, Abuse, Scene, quiet
 from benchmarks.attack.ordinary import Heard, Ordinary
 from tests.client.protocol import token
 from tests.system.js import JsClients
-from tests.system.server import SECRET, ServerProcess
+from tests.system.server import REAL_COMMAND, SECRET, ServerProcess
 
 ABUSERS = 60
 
@@ -21,33 +21,26 @@ ABUSERS = 60
 def run(seconds: float, abuses: tuple[Abuse, ...] = ABUSES) -> dict[str, Heard]:
     """Return the times of each stretch by name. Raises AssertionError if a user lost a message."""
     times: dict[str, Heard] = {}
-    with ServerProcess(RATE_LIMITS="on", TRUSTED_PROXIES="127.0.0.1") as server, JsClients() as js:
+    process = ServerProcess(command=REAL_COMMAND, RATE_LIMITS="on", TRUSTED_PROXIES="127.0.0.1")
+    with process as server, JsClients() as js:
         people = Ordinary(server, js)
         tokens = [token(SECRET, f"abuser {number}") for number in range(ABUSERS)]
         scene = Scene(server.port, tokens, "person0@chat.test", seconds)
         people.begin()
         time.sleep(1.0)  # for the users to settle
-        _quiet(people, times, "quiet before", seconds)
-        for abuse in abuses:
+        stretches = [
+            ("quiet before", quiet),
+            *((abuse.__name__, abuse) for abuse in abuses),
+            ("quiet after", quiet),
+        ]
+        for name, abuse in stretches:
             people.forget_times()
-            outcome = asyncio.run(_coroutine(abuse, scene))
-            times[abuse.__name__] = people.times()
-            _say(abuse.__name__, times[abuse.__name__], ", ".join(f"{n} {what}" for what, n in outcome.items()))
-        _quiet(people, times, "quiet after", seconds)
+            outcome = asyncio.run(abuse(scene))
+            times[name] = people.times()
+            _say(name, times[name], ", ".join(f"{n} {what}" for what, n in outcome.items()))
         total = people.end()
         sys.stdout.write(f"{total} messages of {len(people.names)} people: none lost, refused or out of order\n")
     return times
-
-
-async def _coroutine(abuse: Abuse, scene: Scene) -> dict[str, int]:
-    return await abuse(scene)
-
-
-def _quiet(people: Ordinary, times: dict[str, Heard], name: str, seconds: float) -> None:
-    people.forget_times()
-    time.sleep(seconds)
-    times[name] = people.times()
-    _say(name, times[name], "")
 
 
 def _say(name: str, heard: Heard, outcome: str) -> None:

@@ -8,10 +8,10 @@ import asyncio
 import json
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
-from typing import NamedTuple
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, NamedTuple
 
-from tests.client.wire import SOCKET_IO, Closed, Http, Ws
+from tests.client.wire import SOCKET_IO, Closed, Http, Ws, request
 
 STEPS = 20_000
 STEP_SECONDS = 5.0
@@ -30,7 +30,12 @@ class Scene(NamedTuple):
     seconds: float
 
 
-Abuse = Callable[[Scene], Awaitable[Outcome]]
+Abuse = Callable[[Scene], Coroutine[Any, Any, Outcome]]
+
+
+async def quiet(scene: Scene) -> Outcome:
+    await asyncio.sleep(scene.seconds)
+    return Counter()
 
 
 async def guess_passwords(scene: Scene) -> Outcome:
@@ -58,7 +63,7 @@ async def connect_and_leave(scene: Scene) -> Outcome:
     """Handshakes from one address, each cut at once."""
 
     async def step(_: int) -> str:
-        ws = await Ws.open(scene.port, f"{SOCKET_IO}websocket", X_Forwarded_For=STRANGER)
+        ws = await _handshake(scene, STRANGER)
         ws.cut()
         return str(ws.status)
 
@@ -70,7 +75,7 @@ async def hoard_connections(scene: Scene) -> Outcome:
     kept: list[Ws] = []
 
     async def step(_: int) -> str:
-        ws = await Ws.open(scene.port, f"{SOCKET_IO}websocket", X_Forwarded_For="198.51.100.8")
+        ws = await _handshake(scene, "198.51.100.8")
         kept.append(ws)
         return str(ws.status)
 
@@ -83,14 +88,7 @@ async def hoard_connections(scene: Scene) -> Outcome:
 
 async def connect_with_bad_tokens(scene: Scene) -> Outcome:
     async def step(_: int) -> str:
-        ws = await Ws.open(scene.port, f"{SOCKET_IO}websocket", X_Forwarded_For="198.51.100.9")
-        if ws.status != 101:
-            ws.cut()
-            return str(ws.status)
-        ws.send('40/chat,{"token":"not one"}')
-        await ws.receive_or_end()
-        answer = await ws.receive_or_end()
-        ws.cut()
+        answer = await _answer_to(scene, "198.51.100.9", '40/chat,{"token":"not one"}')
         return answer.partition(",")[0]
 
     return await _repeat(scene, 8, step)
@@ -123,7 +121,6 @@ async def flood_typing_and_nonsense(scene: Scene) -> Outcome:
 async def storm_at_the_limit(scene: Scene) -> Outcome:
     """Fifty accounts that send five messages a second each, which they may."""
     sockets = [await _join(scene, token, _address(n)) for n, token in enumerate(scene.tokens[-50:])]
-    outcome: Outcome = Counter()
     ends = time.monotonic() + scene.seconds
     number = 0
     while time.monotonic() < ends:
@@ -132,9 +129,8 @@ async def storm_at_the_limit(scene: Scene) -> Outcome:
             ws.send(_event(["send-message", {"content": f"storm {number}"}]))
             await asyncio.sleep(0.2 / len(sockets))
     for ws in sockets:
-        outcome["sent"] = number
         ws.cut()
-    return outcome
+    return Counter(sent=number)
 
 
 async def read_nothing(scene: Scene) -> Outcome:
@@ -149,7 +145,6 @@ async def read_nothing(scene: Scene) -> Outcome:
 
 async def trickle(scene: Scene) -> Outcome:
     """Requests that never end, one byte at a time, in head and body."""
-    outcome: Outcome = Counter()
     opened = [await Http.open(scene.port) for _ in range(200)]
     for number, http in enumerate(opened):
         head = b"POST /login HTTP/1.1\r\nHost: a\r\n"
@@ -160,25 +155,17 @@ async def trickle(scene: Scene) -> Outcome:
             if not http.writer.is_closing():
                 http.writer.write(b"a")
         await asyncio.sleep(0.2)
-    outcome["still open"] = sum(not http.reader.at_eof() for http in opened)
+    still_open = sum(not http.reader.at_eof() for http in opened)
     for http in opened:
         http.cut()
-    return outcome
+    return Counter({"still open": still_open})
 
 
 async def break_the_protocol(scene: Scene) -> Outcome:
     broken = ["9", "4", "42/chat", "40/chat,{", "451-/chat,[]", "42[]", "\0", "43/chat,1[]", "4" * 70_000]
 
     async def step(n: int) -> str:
-        ws = await Ws.open(scene.port, f"{SOCKET_IO}websocket", X_Forwarded_For=_address(n))
-        if ws.status == 101:
-            await ws.receive_or_end()
-            ws.send(broken[n % len(broken)])
-            answer = await ws.receive_or_end(short=True)
-            ws.cut()
-            return answer
-        ws.cut()
-        return str(ws.status)
+        return await _answer_to(scene, _address(n), broken[n % len(broken)], short=True)
 
     return await _repeat(scene, 8, step)
 
@@ -233,16 +220,29 @@ async def _repeat(
 
 
 async def _post(scene: Scene, path: str, body: dict[str, str], address: str) -> str:
-    http = await Http.open(scene.port)
+    data = json.dumps(body).encode()
+    return str((await request(scene.port, "POST", path, data, X_Forwarded_For=address)).status)
+
+
+async def _handshake(scene: Scene, address: str) -> Ws:
+    return await Ws.open(scene.port, f"{SOCKET_IO}websocket", X_Forwarded_For=address)
+
+
+async def _answer_to(scene: Scene, address: str, packet: str, *, short: bool = False) -> str:
+    """The answer to the first packet of a new connection, or the status of a handshake that is refused."""
+    ws = await _handshake(scene, address)
     try:
-        answer = await http.request("POST", path, json.dumps(body).encode(), X_Forwarded_For=address)
-        return str(answer.status)
+        if ws.status != 101:
+            return str(ws.status)
+        await ws.receive_or_end()
+        ws.send(packet)
+        return await ws.receive_or_end(short=short)
     finally:
-        http.cut()
+        ws.cut()
 
 
 async def _join(scene: Scene, token: str, address: str) -> Ws:
-    ws = await Ws.open(scene.port, f"{SOCKET_IO}websocket", X_Forwarded_For=address)
+    ws = await _handshake(scene, address)
     assert ws.status == 101, ws.status
     ws.send(f"40/chat,{json.dumps({'token': token})}")
     while not str(await ws.receive()).startswith("40/chat"):

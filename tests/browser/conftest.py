@@ -1,13 +1,13 @@
 """Fixtures: Debian's Chromium, users in it, and those of the system tests."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.browser.person import Person
+from tests.browser.person import Meet, Person
 from tests.paths import ROOT
 from tests.system.conftest import js, server
 
@@ -30,13 +30,18 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def meet(browser: Browser) -> Iterator[Callable[..., Person]]:
-    """Make users, each with a browser of their own. An error in one of their pages fails the test."""
+def meet(browser: Browser) -> Iterator[Meet]:
+    """Make users, each with a browser of their own; one that is given a name signs up.
+
+    An error in one of their pages fails the test.
+    """
     people: list[Person] = []
 
-    def make(url: str, **options: Any) -> Person:
+    def make(url: str, name: str = "", **options: Any) -> Person:
         context = browser.new_context(**{"viewport": WIDE, "locale": "en-GB", **options})
         people.append(Person(context, url))
+        if name:
+            people[-1].sign_up(name)
         return people[-1]
 
     yield make

@@ -1,5 +1,7 @@
 """A user at the page; the helper finds elements by their labels."""
 
+from collections.abc import Callable
+
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 PATIENCE_MS = 20_000
@@ -82,3 +84,6 @@ class Person:
     def _heard(self, kind: str, text: str) -> None:
         if kind == "error" and not text.startswith(_DEALT_WITH):
             self.problems.append(text)
+
+
+Meet = Callable[..., Person]  # the fixture `meet`

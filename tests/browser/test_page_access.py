@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +9,10 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import WIDE
-from tests.browser.person import Person
+from tests.browser.person import Meet
 from tests.paths import ROOT
 from tests.system.js import JsClients
 from tests.system.server import ServerProcess
-
-Meet = Callable[..., Person]
 
 PHONE = {"width": 390, "height": 780}
 AXE = ROOT / "web/node_modules/axe-core/axe.min.js"
@@ -127,8 +124,7 @@ def test_everything_can_be_done_by_keyboard(server: ServerProcess, meet: Meet) -
 
 
 def test_a_screen_reader_finds_its_way(server: ServerProcess, meet: Meet, js: JsClients) -> None:
-    ann = meet(server.url)
-    ann.sign_up("Ann")
+    ann = meet(server.url, "Ann")
     for role, name in [("banner", ""), ("main", "Chat"), ("complementary", "Online"), ("log", "Messages")]:
         expect(ann.page.get_by_role(role, name=name)).to_have_count(1)  # type: ignore[arg-type]
     js.join("bob", server.url, server.sign_up("Bob"))

@@ -1,16 +1,13 @@
 """The page in Chromium: signing in, and talking."""
 
 import re
-from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.person import Person
+from tests.browser.person import Meet
 from tests.system.js import JsClients
 from tests.system.server import ServerProcess
-
-Meet = Callable[..., Person]
 
 ODD_TEXTS = [
     *("<img src=x onerror=alert(1)><b>bold?</b> &amp; <script>alert(1)</script>", "x" * 10_000),
@@ -20,9 +17,7 @@ ODD_TEXTS = [
 
 
 def test_two_people_sign_up_and_talk(server: ServerProcess, meet: Meet) -> None:
-    ann, bob = meet(server.url), meet(server.url)
-    ann.sign_up("Ann")
-    bob.sign_up("Bob")
+    ann, bob = meet(server.url, "Ann"), meet(server.url, "Bob")
     ann.say("Hello!")
     bob.sees("Hello!")
     bob.say("Hi Ann.")
@@ -38,8 +33,7 @@ def test_two_people_sign_up_and_talk(server: ServerProcess, meet: Meet) -> None:
 
 
 def test_signing_out_and_in_again_shows_the_history(server: ServerProcess, meet: Meet) -> None:
-    ann = meet(server.url)
-    ann.sign_up("Ann")
+    ann = meet(server.url, "Ann")
     ann.say("Hello!")
     ann.sees("Hello!")
     ann.page.get_by_role("button", name="Sign out").click()
@@ -73,9 +67,7 @@ def test_what_is_wrong_with_a_sign_up_stands_beside_its_field(server: ServerProc
 
 @pytest.mark.parametrize("text", ODD_TEXTS, ids=["html", "long", "rtl", "emoji", "lines", "spaces", "turned"])
 def test_a_text_is_shown_as_it_is_and_is_nothing_but_text(server: ServerProcess, meet: Meet, text: str) -> None:
-    ann, bob = meet(server.url), meet(server.url, viewport={"width": 360, "height": 640})
-    ann.sign_up("Ann")
-    bob.sign_up("Bob")
+    ann, bob = meet(server.url, "Ann"), meet(server.url, "Bob", viewport={"width": 360, "height": 640})
     ann.say(text)
     expect(bob.contents).to_have_count(1)
     for person in (ann, bob):
@@ -89,8 +81,7 @@ def test_a_text_is_shown_as_it_is_and_is_nothing_but_text(server: ServerProcess,
 
 
 def test_addresses_are_links_and_only_those_that_are_safe(server: ServerProcess, meet: Meet) -> None:
-    ann = meet(server.url)
-    ann.sign_up("Ann")
+    ann = meet(server.url, "Ann")
     ann.say(
         "See https://chat.example/a_(b)?q=1&r=2, (http://other.example/x). javascript:alert(1) "
         "data:text/html,x https://bank.example@evil.example/ https:// HTTPS://UP.example"
@@ -110,8 +101,7 @@ def test_older_messages_load_on_scroll_without_a_jump(server: ServerProcess, mee
     js.join("bob", server.url, server.sign_up("Bob"))
     js.burst("bob", [{"content": text} for text in texts])
     js.expect("bob", "receive-message", len(texts))
-    ann = meet(server.url)
-    ann.sign_up("Ann")
+    ann = meet(server.url, "Ann")
     expect(ann.contents.last).to_be_in_viewport()
     shown = ann.contents.count()
     assert shown < 200
@@ -163,9 +153,7 @@ def test_days_are_apart(server: ServerProcess, meet: Meet) -> None:
 
 
 def test_page_shows_the_users_online_and_typing(server: ServerProcess, meet: Meet) -> None:
-    ann, bob = meet(server.url), meet(server.url)
-    ann.sign_up("Ann")
-    bob.sign_up("Bob")
+    ann, bob = meet(server.url, "Ann"), meet(server.url, "Bob")
     people = ann.page.get_by_role("complementary", name="Online").get_by_role("listitem")
     expect(people).to_have_text([re.compile(r"Ann\s*\(you\)"), re.compile("Bob")])
     bob.draft.press_sequentially("I am")
@@ -180,8 +168,7 @@ def test_page_shows_the_users_online_and_typing(server: ServerProcess, meet: Mee
 
 def test_without_presence_there_is_no_panel(meet: Meet) -> None:
     with ServerProcess(PRESENCE="off") as server:
-        ann = meet(server.url)
-        ann.sign_up("Ann")
+        ann = meet(server.url, "Ann")
         ann.say("Hello!")
         ann.sees("Hello!")
         expect(ann.page.locator("#people")).to_be_hidden()

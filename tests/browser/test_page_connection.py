@@ -1,16 +1,13 @@
 """The page in Chromium: what its status line says of a lost connection, and that it is true."""
 
 import re
-from collections.abc import Callable
 
 from playwright.sync_api import expect
 
-from tests.browser.person import Person
+from tests.browser.person import Meet
 from tests.system.js import JsClients
 from tests.system.proxy import CuttingProxy
 from tests.system.server import ServerProcess
-
-Meet = Callable[..., Person]
 
 WHOLE = "Back, nothing missed."
 GONE = "Back, some messages are gone."
@@ -29,8 +26,7 @@ def bob_says(js: JsClients, first: int, last: int) -> list[str]:
 def test_ten_seconds_cut_while_thirty_messages_go_by_lose_nothing(meet: Meet, js: JsClients) -> None:
     with ServerProcess() as server, CuttingProxy(server.port) as proxy:
         js.join("bob", server.url, server.sign_up("bob"))
-        ann = meet(proxy.url)
-        ann.sign_up("Ann")
+        ann = meet(proxy.url, "Ann")
         texts = bob_says(js, 0, 5)
         ann.sees(*texts)
         proxy.cut()
@@ -51,8 +47,7 @@ def test_ten_seconds_cut_while_thirty_messages_go_by_lose_nothing(meet: Meet, js
 def test_what_the_log_has_forgotten_is_said_to_be_gone(meet: Meet, js: JsClients) -> None:
     with ServerProcess(LOG_MAX_MESSAGES="10") as server, CuttingProxy(server.port) as proxy:
         js.join("bob", server.url, server.sign_up("bob"))
-        ann = meet(proxy.url)
-        ann.sign_up("Ann")
+        ann = meet(proxy.url, "Ann")
         texts = bob_says(js, 0, 5)
         ann.sees(*texts)
         proxy.cut()
@@ -68,9 +63,7 @@ def test_what_the_log_has_forgotten_is_said_to_be_gone(meet: Meet, js: JsClients
 
 def test_a_restarted_server_is_said_to_be_one_and_the_page_goes_on(meet: Meet) -> None:
     with ServerProcess() as server:
-        ann, bob = meet(server.url), meet(server.url)
-        ann.sign_up("Ann")
-        bob.sign_up("Bob")
+        ann, bob = meet(server.url, "Ann"), meet(server.url, "Bob")
         ann.say("before")
         bob.sees("before")
         port = server.port
@@ -92,9 +85,7 @@ def test_a_restarted_server_is_said_to_be_one_and_the_page_goes_on(meet: Meet) -
 
 def test_a_message_whose_acks_are_lost_arrives_once(meet: Meet) -> None:
     with ServerProcess() as server, CuttingProxy(server.port) as proxy:
-        ann, bob = meet(proxy.url), meet(server.url)
-        ann.sign_up("Ann")
-        bob.sign_up("Bob")
+        ann, bob = meet(proxy.url, "Ann"), meet(server.url, "Bob")
         texts = [f"message {number}" for number in range(5)]
         for text in texts:
             ann.say(text)
@@ -128,8 +119,7 @@ def test_message_without_an_answer_fails_and_is_sent_by_hand(meet: Meet) -> None
 
 def test_a_refused_message_says_why_and_is_edited_or_removed(meet: Meet) -> None:
     with ServerProcess(MESSAGE_MAX_CHARS="20") as server:
-        ann = meet(server.url)
-        ann.sign_up("Ann")
+        ann = meet(server.url, "Ann")
         ann.say("longer than twenty characters")
         expect(ann.pending).to_contain_text("The message is too long.")
         expect(ann.page.locator("#announcer")).to_have_text("Not sent. The message is too long.")

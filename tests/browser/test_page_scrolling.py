@@ -3,17 +3,14 @@
 The times are printed, and nothing is asserted of them: `pytest -s tests/browser/test_page_scrolling.py`.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.person import Person
+from tests.browser.person import Meet
 from tests.system.js import JsClients
 from tests.system.server import ServerProcess
-
-Meet = Callable[..., Person]
 
 COUNT = 5000
 WORDS = "the quick brown fox jumps over a lazy dog and goes on about it for a while "
@@ -52,8 +49,7 @@ def test_five_thousand_messages_scroll(meet: Meet, js: JsClients, capsys: pytest
         for start in range(0, COUNT, 1000):
             js.burst("bob", [{"content": content(number)} for number in range(start, start + 1000)])
             js.expect("bob", "receive-message", 1000)
-        ann = meet(server.url)
-        ann.sign_up("Ann")
+        ann = meet(server.url, "Ann")
         expect(ann.contents).to_have_count(COUNT)
         expect(ann.contents.last).to_be_in_viewport()
         measured: dict[str, Any] = ann.page.evaluate(

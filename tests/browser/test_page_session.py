@@ -1,21 +1,16 @@
 """The page in Chromium: a sign-in that ends, is renewed, is shared by two tabs, or comes too often."""
 
-from collections.abc import Callable
-
 from playwright.sync_api import expect
 
-from tests.browser.person import Person, password_of
+from tests.browser.person import Meet, password_of
 from tests.system.server import ServerProcess
-
-Meet = Callable[..., Person]
 
 TTL_SECONDS = 8
 
 
 def test_a_token_that_ends_asks_for_the_password_and_loses_nothing_typed(meet: Meet) -> None:
     with ServerProcess(JWT_TTL_SECONDS=str(TTL_SECONDS)) as server:
-        ann = meet(server.url)
-        ann.sign_up("Ann")
+        ann = meet(server.url, "Ann")
         ann.say("before")
         ann.sees("before")
         ann.draft.fill("half of a sen")
@@ -37,8 +32,7 @@ def test_a_token_that_ends_asks_for_the_password_and_loses_nothing_typed(meet: M
 
 def test_a_token_that_is_about_to_end_is_renewed_without_leaving(meet: Meet) -> None:
     with ServerProcess(JWT_TTL_SECONDS=str(TTL_SECONDS)) as server:
-        ann = meet(server.url)
-        ann.sign_up("Ann")
+        ann = meet(server.url, "Ann")
         ann.draft.fill("still here")
         other = ann.open_tab()
         ann.page.bring_to_front()
@@ -58,9 +52,7 @@ def test_a_token_that_is_about_to_end_is_renewed_without_leaving(meet: Meet) -> 
 
 
 def test_two_tabs_of_one_person_are_in_step(server: ServerProcess, meet: Meet) -> None:
-    ann, bob = meet(server.url), meet(server.url)
-    ann.sign_up("Ann")
-    bob.sign_up("Bob")
+    ann, bob = meet(server.url, "Ann"), meet(server.url, "Bob")
     other = ann.open_tab()
     expect(other.locator("#status")).to_have_text("Connected")
     ann.say("from the first tab")
@@ -86,8 +78,7 @@ def test_two_tabs_of_one_person_are_in_step(server: ServerProcess, meet: Meet) -
 
 
 def test_another_person_in_one_tab_is_that_person_in_all(server: ServerProcess, meet: Meet) -> None:
-    ann = meet(server.url)
-    ann.sign_up("Ann")
+    ann = meet(server.url, "Ann")
     other = ann.open_tab()
     ann.page.get_by_role("button", name="Sign out").click()
     ann.sign_up("Bea")
@@ -96,8 +87,7 @@ def test_another_person_in_one_tab_is_that_person_in_all(server: ServerProcess, 
 
 
 def test_an_account_that_was_deleted_elsewhere_is_signed_out(server: ServerProcess, meet: Meet) -> None:
-    ann = meet(server.url)
-    ann.sign_up("Ann")
+    ann = meet(server.url, "Ann")
     token = ann.page.evaluate("localStorage.getItem('chatio.token')")
     answer = server.request(
         "DELETE", "/user", {"password": password_of("Ann")}, {"Authorization": f"Bearer {token}"}
@@ -109,9 +99,7 @@ def test_an_account_that_was_deleted_elsewhere_is_signed_out(server: ServerProce
 
 def test_user_that_writes_too_fast_is_told_how_long_to_wait(meet: Meet) -> None:
     with ServerProcess(RATE_LIMITS="on", MESSAGE_BURST="2", MESSAGES_PER_SECOND="0.5") as server:
-        ann, bob = meet(server.url), meet(server.url)
-        ann.sign_up("Ann")
-        bob.sign_up("Bob")
+        ann, bob = meet(server.url, "Ann"), meet(server.url, "Bob")
         for text in ("one", "two", "three"):
             ann.say(text)
         expect(ann.pending).to_contain_text("too often")

@@ -15,28 +15,11 @@ from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
 from chatio.server.serve import HTTP_SERVER_OPTIONS
-from tests.client.protocol import ENGINE_IO, SOCKET_IO, client_frame, http_request, text, websocket_request
-
-__all__ = [
-    "ENGINE_IO",
-    "PATIENCE_SECONDS",
-    "SOCKET_IO",
-    "Answer",
-    "Closed",
-    "Http",
-    "Ws",
-    "client_frame",
-    "cut_all",
-    "join",
-    "leftovers",
-    "open_polling",
-    "open_ws",
-    "request",
-    "serving",
-    "soon",
-    "text",
-    "until",
-]
+from tests.client.protocol import ENGINE_IO as ENGINE_IO
+from tests.client.protocol import SOCKET_IO as SOCKET_IO
+from tests.client.protocol import client_frame as client_frame
+from tests.client.protocol import http_request, websocket_request
+from tests.client.protocol import text as text
 
 T = TypeVar("T")
 PATIENCE_SECONDS = 5.0

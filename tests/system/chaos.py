@@ -62,9 +62,7 @@ def run(seconds: float, seed: int) -> Outcome:
             received, acked = js.collected(name)
             assert received == order, f"{name}: {len(received)} of {len(order)}"
             if name in names[:SENDERS]:
-                await_until(
-                    lambda name=name: len(js.collected(name)[1]) == sent // SENDERS, f"{name} has its acks", 60
-                )
+                await_until(lambda name=name: len(js.collected(name)[1]) * SENDERS == sent, f"{name} has acks", 60)
                 acked = js.collected(name)[1]
                 assert len(acked) == len(set(acked))
                 assert set(acked) <= set(order)

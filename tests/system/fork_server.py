@@ -5,13 +5,15 @@
 A child is a process like any other, with signals, an exit code, an environment and descriptors of its own. It
 listens 0.1 s after the request for it, where `python main.py` with coverage needs 1.06 s.
 
+Its servers hash passwords at the least cost, for a sign-up takes 0.1 s of CPU otherwise; those of the real command
+have the real cost.
+
 A request is one packet on the Unix socket DESCRIPTOR: the child's environment as JSON, and the descriptors of its
 output, of the pipe on which the parent reports the child's pid and then its exit code, and of a listener, if any.
 Coverage, which the parent starts by COVERAGE_PROCESS_START, sees the fork and saves the child's data on its exit.
 """
 
 import atexit
-import functools
 import gc
 import json
 import os
@@ -20,8 +22,10 @@ import signal
 import socket
 import subprocess
 import sys
+from functools import cache, partial
 from multiprocessing.connection import Connection, Pipe
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 from tests.paths import ROOT
 
@@ -62,7 +66,7 @@ class ForkedProcess:
         return self.returncode
 
 
-@functools.cache
+@cache
 def _fork_server() -> socket.socket:
     """The socket of the one fork server of this process. The fork server ends when the socket closes."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -136,11 +140,15 @@ def become(request: Request) -> None:
 
 if __name__ == "__main__":
     import main
+    from chatio.accounts.passwords import PasswordHasher
 
+    cheap_hasher = partial(PasswordHasher, memory_kib=8, iterations=1)
+    cheap_hasher().close()  # loads Argon2, which the first one does
     gc.collect()
     gc.freeze()
     with socket.socket(fileno=int(sys.argv[1])) as control_socket:
         asked = serve(control_socket)
     if asked is not None:
         become(asked)
-        sys.exit(main.main(["--env-file", os.devnull]))
+        with patch("handlers.application.PasswordHasher", cheap_hasher):
+            sys.exit(main.main(["--env-file", os.devnull]))

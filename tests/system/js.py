@@ -12,7 +12,6 @@ import subprocess
 import threading
 import time
 from pathlib import Path
-from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from handlers.chat.namespace import NAMESPACE
@@ -105,9 +104,7 @@ class JsClients:
         self._test = self._driver.add(self)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, tb: object) -> None:
         try:
             self._tell(op="end", client="all")
             self.expect("all", "ended")  # and with it all that they were sent before
@@ -145,6 +142,12 @@ class JsClients:
         if ack is not None:
             self._asked[ack] = f"emit.{event}"
         self._tell(op="emit", client=client, args=[event, *args], **({} if ack is None else {"ack": ack}))
+
+    def ask(self, client: str, event: str, *args: Any, nonsense: bool = False) -> Any:
+        """Emit, and wait for the ack: its one argument."""
+        self.emit(client, event, *args, ack="asked", nonsense=nonsense)
+        ((answer,),) = self.expect(client, "ack:asked")
+        return answer
 
     def burst(self, client: str, messages: list[dict[str, Any]]) -> None:
         for message in messages:

@@ -5,7 +5,6 @@ import socket
 import struct
 import threading
 import time
-from types import TracebackType
 from typing import Self
 
 from tests.system.nginx import STANDS_BEFORE_ALL
@@ -35,9 +34,7 @@ class CuttingProxy:
         self._threads[0].start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.cut()
         self._may_pass.set()
         self._listener.shutdown(socket.SHUT_RDWR)

@@ -96,11 +96,8 @@ def test_ipv6_addresses_of_one_line_share_its_places() -> None:
                 connection.request("GET", HANDSHAKE, headers={"X-Forwarded-For": address})
                 return connection.getresponse().status
 
-        assert [status(address) for address in ("2001:db8::1", "2001:db8::2", "2001:db8::ffff:0:3")] == [
-            200,
-            200,
-            503,
-        ]
+        of_one_line = [status(address) for address in ("2001:db8::1", "2001:db8::2", "2001:db8::ffff:0:3")]
+        assert of_one_line == [200, 200, 503]
         assert status("2001:db8:0:1::1") == 200
         assert status("192.0.2.1") == 200
 

@@ -29,7 +29,7 @@ from tests.client.wire import Ws, join, serving
 from tests.paths import ROOT
 from tests.system.js import JsClients
 from tests.system.leaving import restart, storm
-from tests.system.server import SECRET, ServerProcess, await_until
+from tests.system.server import REAL_COMMAND, SECRET, ServerProcess, await_until
 from tests.system.test_chat import transports
 from tests.system.test_recovery import QUICKLY
 
@@ -260,11 +260,13 @@ def rejection_of(message_id: str) -> dict[str, object]:
     return {"ok": False, "error": error, "id": message_id}
 
 
-def test_whatever_strangers_do_it_ends_in_time(graceful: ServerProcess, js: JsClients) -> None:
+def test_whatever_strangers_do_it_ends_in_time(js: JsClients) -> None:
     """Idle and half-open sockets, unfinished bodies, unread answers, pending hashes, silent WebSockets."""
-    token = graceful.sign_up("ann")
-    js.join("ann", graceful.url, token, transports=["websocket"], reconnection=False)
     with ExitStack() as stack:
+        real_hashes = ServerProcess(command=REAL_COMMAND, SHUTDOWN_GRACE_SECONDS=str(GRACE_SECONDS))
+        graceful = stack.enter_context(real_hashes)
+        token = graceful.sign_up("ann")
+        js.join("ann", graceful.url, token, transports=["websocket"], reconnection=False)
 
         def connect(data: bytes) -> socket.socket:
             connection = stack.enter_context(socket.create_connection(("127.0.0.1", graceful.port), timeout=10))

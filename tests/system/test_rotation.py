@@ -111,7 +111,7 @@ def test_socket_renews_token_of_the_previous_key_with_one_of_the_new(rotated: Re
         later = claims_of(old) | {"exp": int(time.time()) + 3600, "jti": uuid.uuid4().hex}
         for name in ("ann", "clock"):
             js.join(name, server.url, old)
-        js.emit("ann", "renew", {"token": jwt.encode(later, NEW)}, ack="renewed")
-        assert js.expect("ann", "ack:renewed") == [[{"ok": True, "expires_at": later["exp"]}]]
+        renewed = js.ask("ann", "renew", {"token": jwt.encode(later, NEW)})
+        assert renewed == {"ok": True, "expires_at": later["exp"]}
         assert_ended(js, "clock", "expired")
         assert_chats(js, "ann")

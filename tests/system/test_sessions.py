@@ -14,14 +14,10 @@ from tests.system.test_chat import claims_of, page_message, transports
 
 pages = pytest.mark.parametrize("version", ["4.8", "4.7"])
 
+NEW_PASSWORD = {"old_password": "ann's password", "new_password": "a new one"}
 ENDINGS = [
     ("POST", "/logout", None, "signed_out"),
-    (
-        "POST",
-        "/user/password",
-        {"old_password": "ann's password", "new_password": "a new one"},
-        "password_changed",
-    ),
+    ("POST", "/user/password", NEW_PASSWORD, "password_changed"),
     ("DELETE", "/user", {"password": "ann's password"}, "account_deleted"),
 ]
 
@@ -55,10 +51,8 @@ def assert_ended(js: JsClients, client: str, reason: str) -> None:
     assert story[-1] == ("disconnect", ["io server disconnect"])  # a client does not come back by itself then
 
 
-def assert_chats(js: JsClients, client: str, ack: str = "chats") -> None:
-    js.emit(client, "send-message", page_message("still here"), ack=ack)
-    ((answer,),) = js.expect(client, f"ack:{ack}")
-    assert answer["ok"] is True
+def assert_chats(js: JsClients, client: str) -> None:
+    assert js.ask(client, "send-message", page_message("still here"))["ok"] is True
 
 
 @pages
@@ -85,17 +79,11 @@ def test_a_token_that_the_server_issued_lasts_as_long_as_it_is_told_to(js: JsCli
 
 @pages
 @transports
-@pytest.mark.parametrize(("method", "path", "body", "reason"), ENDINGS, ids=[ending[3] for ending in ENDINGS])
+@pytest.mark.parametrize("ending", ENDINGS, ids=lambda ending: ending[3])
 def test_what_ends_a_token_ends_its_sockets_and_no_others(
-    server: ServerProcess,
-    js: JsClients,
-    transports: list[str],
-    version: str,
-    method: str,
-    path: str,
-    body: object,
-    reason: str,
+    server: ServerProcess, js: JsClients, transports: list[str], version: str, ending: tuple[str, str, object, str]
 ) -> None:
+    method, path, body, reason = ending
     token, eve = server.sign_up("ann"), server.sign_up("eve")
     credentials = {"email": "ann@chat.test", "password": "ann's password"}
     other = server.request("POST", "/login", credentials).body["token"]
@@ -118,8 +106,7 @@ def test_what_ends_a_token_ends_its_sockets_and_no_others(
 
 def test_user_that_changed_the_password_logs_in_and_chats(server: ServerProcess, js: JsClients) -> None:
     token = server.sign_up("ann")
-    body = {"old_password": "ann's password", "new_password": "a new one"}
-    assert server.request("POST", "/user/password", body, bearer(token)).status == 204
+    assert server.request("POST", "/user/password", NEW_PASSWORD, bearer(token)).status == 204
     answer = server.request("POST", "/login", {"email": "ann@chat.test", "password": "a new one"})
     js.join("ann", server.url, answer.body["token"])
     assert_chats(js, "ann")
@@ -136,8 +123,7 @@ def test_what_a_deleted_person_said_stays(server: ServerProcess, js: JsClients) 
 
 
 def test_presence_shows_that_a_logged_out_user_leaves(server: ServerProcess, js: JsClients) -> None:
-    token = server.sign_up("ann")
-    bob = server.sign_up("bob")
+    token, bob = server.sign_up("ann"), server.sign_up("bob")
     for name, whose in (("ann", token), ("bob", bob)):
         js.join(name, server.url, whose)
     sign_out(server, token)
@@ -156,8 +142,7 @@ def test_a_socket_that_renewed_outlives_its_old_token(
 ) -> None:
     new = token_of("ann")
     js.join("ann", lasting.url, token_of("ann", seconds=3), transports=transports, version=version)
-    js.emit("ann", "renew", {"token": new}, ack="renewed")
-    assert js.expect("ann", "ack:renewed") == [[{"ok": True, "expires_at": claims_of(new)["exp"]}]]
+    assert js.ask("ann", "renew", {"token": new}) == {"ok": True, "expires_at": claims_of(new)["exp"]}
     js.open("clock", lasting.url, token_of("clock", seconds=3), transports=transports, version=version)
     assert_ended(js, "clock", "expired")  # by now the old token has, too
     assert_chats(js, "ann")
@@ -167,8 +152,7 @@ def test_a_socket_that_renewed_outlives_its_old_token(
 def test_a_socket_that_renewed_ends_with_its_new_token_only(lasting: ServerProcess, js: JsClients) -> None:
     old, new = token_of("ann"), token_of("ann")
     js.join("ann", lasting.url, old)
-    js.emit("ann", "renew", {"token": new}, ack="renewed")
-    js.expect("ann", "ack:renewed")
+    js.ask("ann", "renew", {"token": new})
     sign_out(lasting, old)
     assert_chats(js, "ann")
     assert js.kept("ann", "session-ended") == []
@@ -178,8 +162,7 @@ def test_a_socket_that_renewed_ends_with_its_new_token_only(lasting: ServerProce
 
 def test_a_socket_that_renewed_for_a_shorter_time_ends_with_it(lasting: ServerProcess, js: JsClients) -> None:
     js.join("ann", lasting.url, token_of("ann"))
-    js.emit("ann", "renew", {"token": token_of("ann", seconds=2)}, ack="renewed")
-    js.expect("ann", "ack:renewed")
+    js.ask("ann", "renew", {"token": token_of("ann", seconds=2)})
     assert_ended(js, "ann", "expired")
 
 
@@ -216,8 +199,7 @@ def test_a_token_that_renews_nothing_leaves_the_session_as_it_was(
     js.join("ann", lasting.url, token)
     refusal = {"ok": False, "error": {"code": code, "message": message}}
     is_nonsense = kind in ("number", "none", "nothing")
-    js.emit("ann", "renew", raw, ack="refused", nonsense=is_nonsense)
-    assert js.expect("ann", "ack:refused") == [[refusal]]
+    assert js.ask("ann", "renew", raw, nonsense=is_nonsense) == refusal
     js.emit("ann", "renew", raw, nonsense=is_nonsense)
     assert js.expect("ann", "renew-rejected") == [[refusal]]
     assert_chats(js, "ann")
@@ -265,13 +247,10 @@ def test_a_message_that_waits_for_its_turn_is_not_said_once_its_author_is_signed
         token, bob = token_of("ann"), token_of("bob")
         for name, whose in (("ann", token), ("bob", bob)):
             js.join(name, server.url, whose)
-            js.emit(name, "send-message", page_message("said at once"), ack="first")
-            js.expect(name, "ack:first")
+            js.ask(name, "send-message", page_message("said at once"))
         js.emit("ann", "send-message", page_message("waits"), ack="second")
         sign_out(server, token)
         assert_ended(js, "ann", "signed_out")
-        js.emit("bob", "send-message", page_message("waits longer"), ack="second")
-        ((answer,),) = js.expect("bob", "ack:second")
-        assert answer["ok"] is True
+        assert js.ask("bob", "send-message", page_message("waits longer"))["ok"] is True
         messages = server.request("GET", "/messages", headers=bearer(bob)).body["messages"]
         assert [message["content"] for message in messages] == ["said at once", "said at once", "waits longer"]

@@ -72,8 +72,7 @@ def test_flood_of_1000_is_refused_and_others_lose_nothing(unforgiving: ServerPro
     js.burst("eve", flood)
     assert js.expect("eve", "disconnect")[0][0] in ("transport close", "transport error")
     js.expect("eve", "connect")  # she may come back, and has nothing of it
-    js.emit("eve", "send-message", {"content": "again"}, ack="again")
-    ((refused,),) = js.expect("eve", "ack:again")
+    refused = js.ask("eve", "send-message", {"content": "again"})
     assert refused["error"]["code"] == "rate_limited"
     assert 30 < refused["error"]["retry_after_seconds"] <= 60
     said = spoken(20)
@@ -99,8 +98,7 @@ def test_a_flood_that_is_borne_is_refused_message_by_message(unforgiving: Server
     told = [rejected for (rejected,) in js.expect("eve", "message-rejected", 100)]
     assert set(told[0]) == {"ok", "error", "id"}
     assert set(told[0]["error"]) == {"code", "message", "retry_after_seconds"}
-    js.emit("eve", "send-message", {"content": ""}, ack="end", nonsense=True)
-    js.expect("eve", "ack:end")
+    js.ask("eve", "send-message", {"content": ""}, nonsense=True)
     told += [rejected for (rejected,) in js.kept("eve", "message-rejected")]
     received = {message["id"] for message, _ in js.expect("bob", "receive-message", 200 - len(told))}
     assert received | {rejected["id"] for rejected in told} == {message["id"] for message in flood}
@@ -120,8 +118,7 @@ def test_messages_with_retries_are_slowed_down_and_none_is_lost(js: JsClients, t
             js.say("ann", message["id"], message["content"])
         received = js.expect("bob", "receive-message", 200)
         assert contents(received) == [message["content"] for message in messages]
-        js.emit("bob", "send-message", {"content": "the end"}, ack="end")
-        js.expect("bob", "ack:end")
+        js.ask("bob", "send-message", {"content": "the end"})
         assert contents(js.expect("bob", "receive-message")) == ["the end"]
         assert js.collected("ann")[1] == [message["id"] for message in messages]
 
@@ -131,8 +128,7 @@ def test_a_message_sent_again_has_its_ack_whatever_the_pace(unforgiving: ServerP
     messages = spoken(100)
     js.burst("ann", messages)
     js.expect("ann", "message-rejected", 35)
-    js.emit("ann", "send-message", messages[0], ack="again")
-    ((answer,),) = js.expect("ann", "ack:again")
+    answer = js.ask("ann", "send-message", messages[0])
     assert (answer["ok"], answer["id"]) == (True, messages[0]["id"])
     assert [message["id"] for message, _ in js.expect("ann", "receive-message", 60)].count(answer["id"]) == 1
 
@@ -187,5 +183,4 @@ def test_tabs_of_one_person_share_an_allowance(limited: ServerProcess, js: JsCli
         js.burst(tab, spoken(60))
     js.expect("bob", "receive-message", 120)
     js.expect("ann 3", "message-rejected", 10)
-    js.emit("bob", "send-message", {"content": "mine"}, ack="bob")
-    assert js.expect("bob", "ack:bob")[0][0]["ok"]
+    assert js.ask("bob", "send-message", {"content": "mine"})["ok"]

@@ -2,10 +2,12 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
+
+import pytest
+from tornado.ioloop import IOLoop
 
 from chatio.realtime import RealtimeOptions, Server, create_server
 from chatio.realtime.engineio.drain import CLOSES_PER_SECOND, UNHEARD_SECONDS
@@ -67,12 +69,21 @@ class House:
         self.fanout.wake()
 
 
-@asynccontextmanager
-async def house() -> AsyncIterator[House]:
+@pytest.fixture
+def home(io_loop: IOLoop) -> Iterator[House]:
+    """A server that no client may be left on."""
     server, handler = create_server(RealtimeOptions(namespaces=("/chat",)))
-    async with serving(handler) as port:
-        yield House(server, port)
-        await until(lambda: not leftovers(server))
+    running = serving(handler)
+    yield House(server, io_loop.run_sync(running.__aenter__))
+    io_loop.run_sync(lambda: until(lambda: not leftovers(server)))
+    io_loop.run_sync(lambda: running.__aexit__(None, None, None))
+
+
+async def join_by_polling(home: House) -> tuple[str, Http]:
+    """The target of a session that has asked to join, and a connection for its GETs."""
+    target = await open_polling(home.port, SOCKET_IO)
+    await request(home.port, "POST", target, b"40/chat,")
+    return target, await Http.open(home.port)
 
 
 async def numbers_until_closed(ws: Ws) -> tuple[list[int], int | None]:
@@ -96,154 +107,140 @@ def read_on(ws: Ws) -> None:
     ws.http.writer.transport.resume_reading()  # type: ignore[attr-defined]
 
 
-async def test_client_leaves_after_all_that_was_accepted() -> None:
-    async with house() as home:
-        quick, slow = await join(home.port, "/chat"), await join(home.port, "/chat")
-        read_slowly(slow)
-        home.say(400)  # 20 MB, more than the kernel keeps for anybody
-        leaving = asyncio.ensure_future(home.server.shut_down(SECONDS))
-        assert await numbers_until_closed(quick) == (list(range(1, 401)), 1001)
-        assert home.server.connections == 1
-        read_on(slow)
-        assert await numbers_until_closed(slow) == (list(range(1, 401)), 1001)
-        quick.http.close()
-        slow.http.close()
-        await leaving
+async def test_client_leaves_after_all_that_was_accepted(home: House) -> None:
+    quick, slow = await join(home.port, "/chat"), await join(home.port, "/chat")
+    read_slowly(slow)
+    home.say(400)  # 20 MB, more than the kernel keeps for anybody
+    leaving = asyncio.ensure_future(home.server.shut_down(SECONDS))
+    assert await numbers_until_closed(quick) == (list(range(1, 401)), 1001)
+    assert home.server.connections == 1
+    read_on(slow)
+    assert await numbers_until_closed(slow) == (list(range(1, 401)), 1001)
+    quick.http.close()
+    slow.http.close()
+    await leaving
 
 
-async def test_client_that_reads_nothing_does_not_delay_the_end_for_ever() -> None:
-    async with house() as home:
-        deaf = await join(home.port, "/chat")
-        read_slowly(deaf)
-        home.say(400)
-        await asyncio.wait_for(home.server.shut_down(0.5), SECONDS)
-        assert home.server.connections == 0
-        deaf.cut()
+async def test_client_that_reads_nothing_does_not_delay_the_end_for_ever(home: House) -> None:
+    deaf = await join(home.port, "/chat")
+    read_slowly(deaf)
+    home.say(400)
+    await asyncio.wait_for(home.server.shut_down(0.5), SECONDS)
+    assert home.server.connections == 0
+    deaf.cut()
 
 
-async def test_a_polling_client_is_told_by_the_get_that_waits_and_has_its_messages_first() -> None:
-    async with house() as home:
-        target = await open_polling(home.port, SOCKET_IO)
-        await request(home.port, "POST", target, b"40/chat,")
-        http = await Http.open(home.port)
-        assert '"sid"' in (await http.request("GET", target)).text
-        home.say(2)
-        leaving = asyncio.ensure_future(home.server.shut_down(SECONDS))
-        await asyncio.sleep(0)  # it has begun
-        assert (await request(home.port, "GET", f"{SOCKET_IO}polling")).status == 503
-        assert (await http.request("GET", target)).text.count('"said"') == 2
-        assert (await http.request("GET", target)).text == "1"
-        await leaving
-        http.close()
+async def test_a_polling_client_is_told_by_the_get_that_waits_and_has_its_messages_first(home: House) -> None:
+    target, http = await join_by_polling(home)
+    assert '"sid"' in (await http.request("GET", target)).text
+    home.say(2)
+    leaving = asyncio.ensure_future(home.server.shut_down(SECONDS))
+    await asyncio.sleep(0)  # it has begun
+    assert (await request(home.port, "GET", f"{SOCKET_IO}polling")).status == 503
+    assert (await http.request("GET", target)).text.count('"said"') == 2
+    assert (await http.request("GET", target)).text == "1"
+    await leaving
+    http.close()
 
 
-async def test_a_session_that_does_not_poll_is_waited_for_and_then_closed() -> None:
-    async with house() as home:
-        target = await open_polling(home.port, SOCKET_IO)
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        await home.server.shut_down(SECONDS)
-        assert loop.time() - began >= UNHEARD_SECONDS
-        assert (await request(home.port, "GET", target)).status == 400
+async def test_a_session_that_does_not_poll_is_waited_for_and_then_closed(home: House) -> None:
+    target = await open_polling(home.port, SOCKET_IO)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    await home.server.shut_down(SECONDS)
+    assert loop.time() - began >= UNHEARD_SECONDS
+    assert (await request(home.port, "GET", target)).status == 400
 
 
-async def test_handshake_on_an_open_connection_after_the_port_was_closed_is_accepted_and_drained() -> None:
-    async with house() as home:
-        there = await join(home.port, "/chat")
-        opened = [await Http.open(home.port) for _ in range(3)]
-        handover = KeptPort()
-        leaving = asyncio.ensure_future(home.server.shut_down(SECONDS, handover))
-        await handover.port_is_closed.wait()
-        assert await there.closed() == 1001
-        ws = await Ws.over(opened[0], f"{SOCKET_IO}websocket")
-        assert ws.status == 101
-        assert str(await ws.receive()).startswith('0{"sid"')
-        assert await ws.closed() == 1001
-        welcome, goodbye = (answer := await opened[1].request("GET", f"{SOCKET_IO}polling")).text.split("\x1e")
-        assert welcome.startswith('0{"sid"')
-        assert goodbye == "1"
-        assert answer.headers["connection"] == "close"
-        sid = json.loads(welcome[1:])["sid"]
-        after = await opened[2].request("GET", f"{SOCKET_IO}polling&sid={sid}")
-        assert (after.status, after.headers["connection"]) == (400, "close")
-        assert home.server.connections == 0
-        assert not leaving.done()
-        handover.may_come = False
-        await leaving
-        opened[1].close()
-        opened[2].close()
+async def test_handshake_on_open_connection_after_the_port_was_closed_is_accepted_and_drained(
+    home: House,
+) -> None:
+    there = await join(home.port, "/chat")
+    opened = [await Http.open(home.port) for _ in range(3)]
+    handover = KeptPort()
+    leaving = asyncio.ensure_future(home.server.shut_down(SECONDS, handover))
+    await handover.port_is_closed.wait()
+    assert await there.closed() == 1001
+    ws = await Ws.over(opened[0], f"{SOCKET_IO}websocket")
+    assert ws.status == 101
+    assert str(await ws.receive()).startswith('0{"sid"')
+    assert await ws.closed() == 1001
+    welcome, goodbye = (answer := await opened[1].request("GET", f"{SOCKET_IO}polling")).text.split("\x1e")
+    assert welcome.startswith('0{"sid"')
+    assert goodbye == "1"
+    assert answer.headers["connection"] == "close"
+    sid = json.loads(welcome[1:])["sid"]
+    after = await opened[2].request("GET", f"{SOCKET_IO}polling&sid={sid}")
+    assert (after.status, after.headers["connection"]) == (400, "close")
+    assert home.server.connections == 0
+    assert not leaving.done()
+    handover.may_come = False
+    await leaving
+    opened[1].close()
+    opened[2].close()
 
 
-async def test_polling_client_may_keep_its_connection_until_the_goodbye() -> None:
-    async with house() as home:
-        target = await open_polling(home.port, SOCKET_IO)
-        await request(home.port, "POST", target, b"40/chat,")
-        http = await Http.open(home.port)
-        handover = KeptPort()
-        leaving = asyncio.ensure_future(home.server.shut_down(SECONDS, handover))
-        await asyncio.sleep(0)  # it has begun
-        assert "connection" not in (await http.request("GET", target)).headers
-        goodbye = await http.request("GET", target)
-        assert (goodbye.text, goodbye.headers["connection"]) == ("1", "close")
-        await handover.port_is_closed.wait()
-        handover.may_come = False
-        await leaving
-        http.close()
+async def test_polling_client_may_keep_its_connection_until_the_goodbye(home: House) -> None:
+    target, http = await join_by_polling(home)
+    handover = KeptPort()
+    leaving = asyncio.ensure_future(home.server.shut_down(SECONDS, handover))
+    await asyncio.sleep(0)  # it has begun
+    assert "connection" not in (await http.request("GET", target)).headers
+    goodbye = await http.request("GET", target)
+    assert (goodbye.text, goodbye.headers["connection"]) == ("1", "close")
+    await handover.port_is_closed.wait()
+    handover.may_come = False
+    await leaving
+    http.close()
 
 
-async def test_they_go_spread_over_time_and_in_another_order_than_they_came() -> None:
-    async with house() as home:
-        sockets = [await join(home.port, "/chat") for _ in range(60)]
-        order: list[int] = []
+async def test_they_go_spread_over_time_and_in_another_order_than_they_came(home: House) -> None:
+    sockets = [await join(home.port, "/chat") for _ in range(60)]
+    order: list[int] = []
 
-        async def watch(number: int) -> None:
-            await sockets[number].closed()
-            order.append(number)
+    async def watch(number: int) -> None:
+        await sockets[number].closed()
+        order.append(number)
 
-        watching = [asyncio.ensure_future(watch(number)) for number in range(60)]
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        await home.server.shut_down(SECONDS)
-        await asyncio.gather(*watching)
-        assert loop.time() - began >= 59 / CLOSES_PER_SECOND
-        assert sorted(order) == list(range(60))
-        neighbours = sum(abs(one - other) == 1 for one, other in pairwise(order))
-        assert neighbours < 30  # of 59, were they to go as they came, or the other way round
-
-
-async def test_client_that_is_drained_at_once_gets_the_last_message() -> None:
-    async with house() as home:
-        ws = await join(home.port, "/chat")
-        home.say(1)
-        home.server.drain_now(home.sids[0], "/chat")  # in the same turn of the loop
-        leaving = asyncio.ensure_future(home.server.shut_down(SECONDS))
-        assert await numbers_until_closed(ws) == ([1], 1001)
-        ws.http.close()
-        await leaving
+    watching = [asyncio.ensure_future(watch(number)) for number in range(60)]
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    await home.server.shut_down(SECONDS)
+    await asyncio.gather(*watching)
+    assert loop.time() - began >= 59 / CLOSES_PER_SECOND
+    assert sorted(order) == list(range(60))
+    neighbours = sum(abs(one - other) == 1 for one, other in pairwise(order))
+    assert neighbours < 30  # of 59, were they to go as they came, or the other way round
 
 
-async def test_client_that_is_drained_at_once_leaves_before_the_others() -> None:
-    async with house() as home:
-        ws, other = await join(home.port, "/chat"), await join(home.port, "/chat")
-        home.server.drain_now(home.sids[0], "/chat")
-        assert await ws.closed() == 1001
-        assert home.server.connections == 1
-        other.close()
+async def test_client_that_is_drained_at_once_gets_the_last_message(home: House) -> None:
+    ws = await join(home.port, "/chat")
+    home.say(1)
+    home.server.drain_now(home.sids[0], "/chat")  # in the same turn of the loop
+    leaving = asyncio.ensure_future(home.server.shut_down(SECONDS))
+    assert await numbers_until_closed(ws) == ([1], 1001)
+    ws.http.close()
+    await leaving
 
 
-async def test_a_polling_client_that_is_let_go_gets_the_ack_of_a_moment_ago() -> None:
-    async with house() as home:
-        target = await open_polling(home.port, SOCKET_IO)
-        await request(home.port, "POST", target, b"40/chat,")
-        http = await Http.open(home.port)
-        assert '"sid"' in (await http.request("GET", target)).text
-        (connection,) = home.server.eio.sockets.values()
-        http.send("GET", target)
-        await until(lambda: connection.is_writable_now)
-        connection.write(encode("443/chat,1[]"))
-        home.server.drain_now(home.sids[0], "/chat")  # in the same turn of the loop
-        leaving = asyncio.ensure_future(home.server.shut_down(SECONDS))
-        assert (await http.answer()).text == "443/chat,1[]"
-        assert (await http.request("GET", target)).text == "1"
-        await leaving
-        http.close()
+async def test_client_that_is_drained_at_once_leaves_before_the_others(home: House) -> None:
+    ws, other = await join(home.port, "/chat"), await join(home.port, "/chat")
+    home.server.drain_now(home.sids[0], "/chat")
+    assert await ws.closed() == 1001
+    assert home.server.connections == 1
+    other.close()
+
+
+async def test_a_polling_client_that_is_let_go_gets_the_ack_of_a_moment_ago(home: House) -> None:
+    target, http = await join_by_polling(home)
+    assert '"sid"' in (await http.request("GET", target)).text
+    (connection,) = home.server.eio.sockets.values()
+    http.send("GET", target)
+    await until(lambda: connection.is_writable_now)
+    connection.write(encode("443/chat,1[]"))
+    home.server.drain_now(home.sids[0], "/chat")  # in the same turn of the loop
+    leaving = asyncio.ensure_future(home.server.shut_down(SECONDS))
+    assert (await http.answer()).text == "443/chat,1[]"
+    assert (await http.request("GET", target)).text == "1"
+    await leaving
+    http.close()

@@ -92,6 +92,7 @@ async def test_unknown_address_is_verified_too(hasher: PasswordHasher, monkeypat
     assert await hasher.verify(PASSWORD, None) == (False, None)
     known, unknown = (call[1] for call in spy.calls)
     assert known.rsplit("$", 2)[0] == unknown.rsplit("$", 2)[0]
+    assert len(known) == len(unknown)
 
 
 async def test_unknown_address_has_no_password(hasher: PasswordHasher, monkeypatch: pytest.MonkeyPatch) -> None:
