@@ -11,7 +11,7 @@ from chatio.accounts.users import UserRegistry
 from chatio.chat.message_log import MessageLog
 from chatio.chat.presence import Presence
 from chatio.config.settings import Settings
-from chatio.realtime import OVERLOADED, RealtimeOptions, Server, WaitCheck, create_server
+from chatio.realtime import RealtimeOptions, Server, create_server, load_shedding
 from chatio.server.in_flight import InFlightRequests
 from chatio.server.lifecycle import Lifecycle, Phase
 from chatio.stores.memory import MemoryUserStore
@@ -88,7 +88,7 @@ def build_chat(settings: Settings, core: Core) -> Chat:
         trusted_proxies=core.trusted_proxies,
         ping_interval=settings.ping_interval_seconds,
         ping_timeout=settings.ping_timeout_seconds,
-        admission_checks=(WaitCheck(OVERLOADED, lambda _address: core.load.retry_after_seconds),),
+        admission_checks=(load_shedding(core.load),),
         close_reasons=CLOSE_REASONS,
         lifecycle=core.lifecycle,
     )

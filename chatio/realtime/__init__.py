@@ -3,8 +3,8 @@
 from tornado.web import RequestHandler
 
 from chatio.realtime.broadcast.fanout import Fanout
-from chatio.realtime.close_reasons import OVERLOADED, CloseReason
-from chatio.realtime.engineio.admission import WaitCheck, handshake_rate
+from chatio.realtime.close_reasons import CloseReason
+from chatio.realtime.engineio.admission import handshake_rate, load_shedding
 from chatio.realtime.engineio.handler import handler_for
 from chatio.realtime.engineio.server import EngineServer
 from chatio.realtime.options import RealtimeOptions, Refusal
@@ -13,7 +13,6 @@ from chatio.realtime.socketio.dispatch import ack_requested
 from chatio.realtime.socketio.server import Server
 
 __all__ = [
-    "OVERLOADED",
     "CloseReason",
     "EngineServer",
     "Fanout",
@@ -21,11 +20,11 @@ __all__ = [
     "Refusal",
     "Server",
     "TemporarilyUnavailable",
-    "WaitCheck",
     "ack_requested",
     "create_server",
     "handler_for",
     "handshake_rate",
+    "load_shedding",
 ]
 
 

@@ -6,7 +6,6 @@ deep as the interpreter's stack.
 
 import json
 import math
-from collections.abc import Callable
 from typing import Any
 
 from chatio.realtime.limits import MAX_INTEGER_DIGITS, MAX_JSON_DEPTH, MAX_JSON_VALUES
@@ -40,12 +39,9 @@ def loads(text: str) -> Any:
     return value
 
 
-def dumps(value: Any, default: Callable[[Any], Any] | None = None) -> str:
-    """The shortest JSON text of `value`, in ASCII, so that half a surrogate pair survives.
-
-    `default`: stands for a value without JSON, instead of a TypeError. Raises ValueError for NaN and Infinity.
-    """
-    return json.dumps(value, separators=(",", ":"), allow_nan=False, default=default)
+# The shortest JSON text of a value, in ASCII, so that half a surrogate pair survives. Raises ValueError for NaN
+# and Infinity, TypeError for a value without JSON.
+dumps = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
 def _check_size(text: str) -> None:

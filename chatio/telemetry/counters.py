@@ -33,17 +33,30 @@ class Histogram:
     """Counts durations, in seconds, by upper bound, and adds them up. Event loop only."""
 
     def __init__(self, bounds: Sequence[float] = BOUNDS) -> None:
-        self.sum = 0.0
+        self.later: list[float] = []  # durations that `flush` counts: appending one takes 0.03 µs, and not 0.15
+        self._sum = 0.0
         self._bounds = bounds
         self._counts = [0] * (len(bounds) + 1)
 
     def observe(self, seconds: float) -> None:
-        """Count one duration. Takes 0.15 µs."""
-        self.sum += seconds
+        """Count one duration."""
+        self._sum += seconds
         self._counts[bisect_left(self._bounds, seconds)] += 1
+
+    def flush(self) -> None:
+        """Count the durations in `later`. Reading the histogram does so, too."""
+        for seconds in self.later:
+            self.observe(seconds)
+        self.later.clear()
+
+    @property
+    def sum(self) -> float:
+        self.flush()
+        return self._sum
 
     def cumulated(self) -> list[tuple[float, int]]:
         """Each bound, infinity last, with the number of durations up to it."""
+        self.flush()
         pairs = []
         so_far = 0
         for bound, count in zip((*self._bounds, float("inf")), self._counts, strict=True):

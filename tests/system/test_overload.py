@@ -1,6 +1,6 @@
 """A server that cannot keep up: newcomers wait, and open chats go on."""
 
-from chatio.realtime import OVERLOADED, RealtimeOptions, WaitCheck, create_server
+from chatio.realtime import RealtimeOptions, create_server, load_shedding
 from tests.client.wire import SOCKET_IO, Ws, join, open_polling, request, serving
 from tests.system.server import ServerProcess, await_until
 from tests.unit.load import Load
@@ -26,8 +26,9 @@ def test_overloaded_server_lets_new_clients_wait_and_serves_the_others() -> None
 
 async def test_joined_clients_go_on_while_new_ones_wait_and_join_later() -> None:
     load = Load(0)
-    shedding = WaitCheck(OVERLOADED, lambda _address: load.retry_after_seconds)
-    server, handler = create_server(RealtimeOptions(namespaces=("/chat",), admission_checks=(shedding,)))
+    server, handler = create_server(
+        RealtimeOptions(namespaces=("/chat",), admission_checks=(load_shedding(load),))
+    )
 
     async def echo(sid: str, text: str) -> str:
         return text

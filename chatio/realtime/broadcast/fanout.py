@@ -30,6 +30,7 @@ from chatio.realtime.websocket.timeouts import TimeoutQueue
 from chatio.telemetry.counters import Histogram, LabelledCounter
 
 TICK_SECONDS: Final = 0.008
+MAX_LATER: Final = 1000  # durations that are counted later
 
 # Why a slow client is dropped: the label of the metric, and the text of the log line.
 DROPS: Final = {
@@ -164,8 +165,9 @@ class Fanout:
                     return False
             self._begin, self._broadcast = end, None
             now = clock()
-            for _ in range(begin, end):
-                self.times.observe(now - self._woken.popleft())
+            self.times.later += [now - self._woken.popleft() for _ in range(begin, end)]
+            if len(self.times.later) > MAX_LATER:
+                self.times.flush()
         return True
 
     def _give_chunks(self, clock: Callable[[], float], ends: float) -> bool:

@@ -19,6 +19,7 @@ from chatio.realtime.options import AdmissionCheck, Refusal
 from chatio.server.lifecycle import Lifecycle, Phase
 from chatio.throttling.client_ip import rate_limit_key
 from chatio.throttling.concurrency import ConcurrencyLimit
+from chatio.throttling.loop_lag import LoopLagMonitor
 from chatio.throttling.rate_limiter import RateLimiter
 
 # A place may become free at any moment. The official clients wait 1 to 5 s of themselves (`reconnectionDelayMax`).
@@ -81,6 +82,11 @@ class WaitCheck(NamedTuple):
 def handshake_rate(limiter: RateLimiter) -> WaitCheck:
     """Handshake rate per address. A handshake that is refused does not count."""
     return WaitCheck(close_reasons.HANDSHAKE_RATE, lambda address: limiter.wait_after(rate_limit_key(address)))
+
+
+def load_shedding(load: LoopLagMonitor) -> WaitCheck:
+    """Load shedding: new connections wait while the server is overloaded."""
+    return WaitCheck(close_reasons.OVERLOADED, lambda _address: load.retry_after_seconds)
 
 
 def find_session(

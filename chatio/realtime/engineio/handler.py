@@ -156,7 +156,7 @@ class RealtimeHandler(BoundedBodyHandler):
 
     async def _poll(self, connection: Connection) -> list[EncodedPacket]:
         self.owned = connection
-        if self._is_client_gone:
+        if self.http.stream.closed():
             self.on_connection_close()
         try:
             return await connection.poll()
@@ -225,7 +225,7 @@ class RealtimeHandler(BoundedBodyHandler):
         self._send(refusal.status, "application/json", body)
 
     def _send(self, status: int, content_type: str, body: bytes) -> None:
-        if self._is_client_gone:
+        if self.http.stream.closed():
             return
         self._set_headers()
         self.set_header("Content-Type", content_type)
@@ -240,10 +240,6 @@ class RealtimeHandler(BoundedBodyHandler):
             self.set_header(name, value)
         if self.engine.cors_allowed_origins != []:
             self.set_header("Vary", "Origin")
-
-    @property
-    def _is_client_gone(self) -> bool:
-        return self.http.stream.closed()
 
     def log_exception(self, typ: Any, value: BaseException | None, tb: Any) -> None:
         """Log one line, as for any failure; Tornado would print a traceback and the query with the sid."""

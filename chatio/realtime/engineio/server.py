@@ -55,11 +55,8 @@ class EngineServer(EngineIOServer):  # type: ignore[misc]
         self.lingering: TimeoutQueue[WebSocket] = TimeoutQueue(LINGER_SECONDS, WebSocket.abort)
         self._checks = options.admission_checks
         self._first_input_bytes = min(self.max_http_buffer_size, first_input_bytes or self.max_http_buffer_size)
-        times = {
-            "pingInterval": round(options.ping_interval * 1000),
-            "pingTimeout": round(options.ping_timeout * 1000),
-            "maxPayload": options.max_http_buffer_size,
-        }
+        interval, timeout = round(options.ping_interval * 1000), round(options.ping_timeout * 1000)
+        times = {"pingInterval": interval, "pingTimeout": timeout, "maxPayload": options.max_http_buffer_size}
         self._greeting_tail = dumps(times)[1:]
         self._tasks: set[asyncio.Task[Any]] = set()
 

@@ -7,6 +7,7 @@ exception. Here a client that breaks the protocol is refused, as Node's socket.i
 Protocol: https://socket.io/docs/v4/socket-io-protocol
 """
 
+import json
 import re
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -100,7 +101,10 @@ def encode(kind: PacketType, namespace: str, data: Any = None, ack_id: int | Non
         buffers.append(bytes(value))
         return {"_placeholder": True, "num": len(buffers) - 1}
 
-    body = "" if data is None else dumps(data, placeholder)
+    try:
+        body = "" if data is None else dumps(data)
+    except TypeError:
+        body = json.dumps(data, separators=(",", ":"), allow_nan=False, default=placeholder)
     header = f"{kind + BINARY}{len(buffers)}-" if buffers else str(int(kind))
     header += "" if namespace == "/" else f"{namespace},"
     text = f"4{header}{'' if ack_id is None else ack_id}{body}"

@@ -8,14 +8,7 @@ from typing import Any
 
 import pytest
 
-from chatio.realtime import (
-    RealtimeOptions,
-    Refusal,
-    Server,
-    TemporarilyUnavailable,
-    create_server,
-    handshake_rate,
-)
+from chatio.realtime import RealtimeOptions, Refusal, Server, TemporarilyUnavailable, create_server, handshake_rate
 from chatio.realtime.close_reasons import DRAINING, OVERLOADED, SERVER_FULL
 from chatio.realtime.limits import HEAD_BYTES, MAX_REFUSED_CONNECTS
 from chatio.throttling.client_ip import parse_networks

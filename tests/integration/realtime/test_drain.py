@@ -152,7 +152,7 @@ async def test_a_session_that_does_not_poll_is_waited_for_and_then_closed(home: 
     assert (await request(home.port, "GET", target)).status == 400
 
 
-async def test_handshake_on_open_connection_after_the_port_was_closed_is_accepted_and_drained(
+async def test_handshake_on_open_connection_after_the_port_closed_is_accepted(
     home: House,
 ) -> None:
     there = await join(home.port, "/chat")
