@@ -13,6 +13,7 @@ if __name__ == "__main__":
 
 import argparse
 import asyncio
+import contextlib
 import gc
 import logging
 import os
@@ -33,7 +34,7 @@ from chatio.server.listen import CannotListen
 from chatio.server.serve import serve
 from chatio.server.systemd import SystemdNotifier, take_descriptors, take_notifier
 from chatio.telemetry import excepthooks, log_handler
-from chatio.telemetry.counters import LabelledCounter
+from chatio.telemetry.log_handler import LogHandler
 from handlers.application import build_chat, build_core, build_metrics, build_rest
 from handlers.limits import http_server_factory
 from handlers.metrics.endpoint import serve_metrics
@@ -41,30 +42,33 @@ from handlers.metrics.endpoint import serve_metrics
 logger = logging.getLogger("chatio")
 
 EXIT_INVALID = 2
+STDIN, STDOUT, STDERR = range(3)
 PAGE_FOLDER = Path(__file__).with_name("web")
 DEFAULT_ENV_FILE = Path(__file__).with_name(".env")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    _fill_standard_descriptors()
     options = _options(arguments)
     try:
         from_file = read_env_file(options.env_file, may_be_missing=options.env_file == DEFAULT_ENV_FILE)
         settings = load(os.environ, from_file, read_file=_read_text)
     except InvalidSettings as invalid:
-        for problem in invalid.problems:
-            print(problem, file=sys.stderr)
+        _print("\n".join(invalid.problems), STDERR)
         return EXIT_INVALID
-    log = log_handler.configure(level=settings.log_level, form=settings.log_format)
+    log = log_handler.configure(
+        level=settings.log_level, form=settings.log_format, grace_seconds=settings.shutdown_grace_seconds
+    )
     for sentence in unknown_names(from_file):
         logger.warning("%s: %s", options.env_file.name, sentence, extra={"event": "unknown_setting"})
     if options.check:
-        print("The configuration is sound.")
+        _print("The configuration is sound.", STDOUT)
         return 0
     _log_start(settings)
     _relax_garbage_collection()
     try:
         handed_over = take_descriptors(os.environ)
-        asyncio.run(run(_with_secret(settings), take_notifier(os.environ), log.errors, handed_over))
+        asyncio.run(run(_with_secret(settings), take_notifier(os.environ), log, handed_over))
     except CannotListen as reason:
         logger.critical("%s", reason, extra={"event": "cannot_listen"})
         return EXIT_INVALID
@@ -72,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 async def run(
-    settings: Settings, notifier: SystemdNotifier, errors: LabelledCounter[str], handed_over: Sequence[int] = ()
+    settings: Settings, notifier: SystemdNotifier, log: LogHandler, handed_over: Sequence[int] = ()
 ) -> None:
     """Serve as `settings` say, or on the descriptors `handed_over`, until a signal. Raises `CannotListen`."""
     asyncio.get_running_loop().set_exception_handler(excepthooks.loop_failed)
@@ -83,7 +87,7 @@ async def run(
     metrics = None
     try:
         if settings.metrics_port is not None:
-            collector = build_metrics(core, chat, rest, errors)
+            collector = build_metrics(core, chat, rest, log)
             metrics = serve_metrics(collector, host=settings.metrics_host, port=settings.metrics_port)
         presence = core.presence
         await serve(
@@ -98,7 +102,7 @@ async def run(
             notifier=notifier,
             status=lambda: "serving" if presence is None else f"{len(presence)} people online",
             handed_over=handed_over,
-            on_listening=partial(_print_next_steps, settings),
+            on_listening=partial(_say_next_steps, settings, log),
         )
     finally:
         if metrics is not None:
@@ -139,10 +143,25 @@ def _log_start(settings: Settings) -> None:
     )
 
 
-def _print_next_steps(settings: Settings, url: str) -> None:
-    if sys.stdout.isatty():
+def _say_next_steps(settings: Settings, log: LogHandler, url: str) -> None:
+    if os.isatty(STDERR):
         page = f"Open {url}/ to chat. " if settings.serve_page == "on" else ""
-        print(f"{page}The API's documents are at {url}/docs. Ctrl-C stops the server.", flush=True)
+        log.say(f"{page}The API's documents are at {url}/docs. Ctrl-C stops the server.")
+
+
+def _print(text: str, descriptor: int) -> None:
+    """Write `text` and a line end. What fails is left: Python's `print` would fail a second time at the exit."""
+    with contextlib.suppress(OSError):
+        os.write(descriptor, f"{text}\n".encode("utf-8", "backslashreplace"))
+
+
+def _fill_standard_descriptors() -> None:
+    """Open /dev/null as each standard descriptor that is closed: else a socket takes its number, and the log."""
+    for descriptor in (STDIN, STDOUT, STDERR):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
 
 
 def _relax_garbage_collection() -> None:

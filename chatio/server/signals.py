@@ -47,5 +47,6 @@ def _aborted(number: int, frame: FrameType | None) -> None:
     logger.critical(
         "Aborted by SIGABRT, a watchdog's signal, in %s", place, extra={"event": "aborted", "place": place}
     )
+    logging.shutdown()  # writes the line, in a bounded time
     signal.signal(signal.SIGABRT, signal.SIG_DFL)
     os.kill(os.getpid(), signal.SIGABRT)
