@@ -32,6 +32,7 @@ from chatio.config.loader import InvalidSettings, load, unknown_names
 from chatio.config.settings import Settings, changed
 from chatio.server.listen import CannotListen
 from chatio.server.serve import serve
+from chatio.server.signals import ignore_terminal_stops
 from chatio.server.systemd import SystemdNotifier, take_descriptors, take_notifier
 from chatio.telemetry import excepthooks, log_handler
 from chatio.telemetry.log_handler import LogHandler
@@ -49,6 +50,7 @@ DEFAULT_ENV_FILE = Path(__file__).with_name(".env")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     _fill_standard_descriptors()
+    ignore_terminal_stops()
     options = _options(arguments)
     try:
         from_file = read_env_file(options.env_file, may_be_missing=options.env_file == DEFAULT_ENV_FILE)

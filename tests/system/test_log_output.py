@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import socket
+import sys
 import termios
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -151,3 +152,35 @@ def test_lines_that_wait_for_a_reader_are_written_when_it_reads_again(
             events = [json.loads(line)["event"] for line in lines]
         assert events[:2] == ["starting", "started"]
         assert server.stop() == 0
+
+
+# Runs a command in the background of a terminal of its own, on which background processes may not write.
+IN_THE_BACKGROUND = """
+import os, signal, sys, termios
+os.setsid()
+terminal = os.open(sys.argv[1], os.O_RDWR)  # the terminal of this session from now on
+attributes = termios.tcgetattr(terminal)
+attributes[3] |= termios.TOSTOP
+termios.tcsetattr(terminal, termios.TCSANOW, attributes)
+if not (server := os.fork()):
+    os.setpgid(0, 0)
+    os.dup2(terminal, 2)
+    os.environ["LISTEN_PID"] = str(os.getpid())
+    os.execv(sys.argv[2], sys.argv[2:])
+signal.signal(signal.SIGTERM, lambda *_: os.kill(server, signal.SIGTERM))
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(server, 0)[1]))
+"""
+
+
+def test_a_server_in_the_background_of_a_terminal_is_not_stopped_by_its_log(listener: socket.socket) -> None:
+    """With `stty tostop`."""
+    master, terminal = pty.openpty()
+    command = (sys.executable, "-c", IN_THE_BACKGROUND, os.ttyname(terminal), *REAL_COMMAND)
+    with (
+        open(os.devnull, "wb") as nothing,
+        ServerProcess(command=command, listener=listener, output=nothing.fileno()) as server,
+    ):
+        assert server.request("GET", "/healthz").status == 200
+        assert server.stop() == 0
+    os.close(terminal)
+    os.close(master)

@@ -15,6 +15,7 @@ from dotenv import dotenv_values
 from tests.paths import ROOT
 from tests.system.js import JsClients
 from tests.system.server import REAL_COMMAND, ServerProcess, await_until
+from tests.system.test_leaving import polling_session
 
 
 def run_main(*options: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -117,12 +118,48 @@ def test_port_of_metrics_in_use_is_one_line_and_exit_2(server: ServerProcess) ->
     )
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP])
 def test_signal_stops_the_server_with_exit_0(server: ServerProcess, js: JsClients, number: signal.Signals) -> None:
     js.join("ann", server.url, server.sign_up("ann"))
     js.join("bob", server.url, server.sign_up("bob"), transports=["polling"])
     assert server.stop(number) == 0
     assert [line for line in server.lines if "WARNING" in line or "ERROR" in line or "Traceback" in line] == []
+
+
+@pytest.mark.parametrize("first", [signal.SIGHUP, signal.SIGTERM])
+def test_a_hangup_after_the_first_signal_cuts_nothing_off(first: signal.Signals) -> None:
+    """A closed terminal sends several, and systemd one after SIGTERM, with `SendSIGHUP=yes`."""
+    with ServerProcess(SHUTDOWN_GRACE_SECONDS="3600") as server:
+        sessions = {polling_session(server) for _ in range(200)}  # to be closed in a second
+        assert len(sessions) == 200
+        server.process.send_signal(first)
+        await_until(lambda: server.request("GET", "/nowhere").status == 503, "it leaves")
+        assert server.stop(signal.SIGHUP) == 0
+    assert [line for line in server.lines if "Stopping at once" in line] == []
+
+
+def test_a_hangup_is_ignored_under_nohup() -> None:
+    nohup = ("/bin/sh", "-c", "trap '' HUP; exec \"$@\"", "sh")
+    with ServerProcess(command=(*nohup, *REAL_COMMAND)) as server:
+        server.process.send_signal(signal.SIGHUP)
+        assert server.request("GET", "/healthz").status == 200
+        assert server.stop() == 0
+
+
+@pytest.mark.parametrize(
+    "number", [signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF, signal.SIGIO]
+)
+def test_a_signal_without_a_meaning_is_ignored_with_a_line(server: ServerProcess, number: signal.Signals) -> None:
+    server.process.send_signal(number)
+    assert server.request("GET", "/healthz").status == 200
+    assert server.stop() == 0
+    assert [line for line in server.lines if line.endswith(f"{number.name} is ignored")] != []
+
+
+def test_a_broken_pipe_is_ignored(server: ServerProcess) -> None:
+    server.process.send_signal(signal.SIGPIPE)
+    assert server.request("GET", "/healthz").status == 200
+    assert server.stop() == 0
 
 
 @pytest.mark.direct("half a request; nginx passes on whole ones")

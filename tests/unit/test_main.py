@@ -15,7 +15,7 @@ from tornado.netutil import bind_sockets
 import main as program
 from chatio import __version__
 from chatio.config.settings import table
-from chatio.server.signals import STOPPING
+from chatio.server.signals import HANDLED
 from tests.conftest import ExpectedLogs
 
 KEY = "a key of more than thirty-two bytes"
@@ -58,7 +58,7 @@ def stop_when_listening(caplog: pytest.LogCaptureFixture) -> Iterator[list[str]]
                 os.kill(os.getpid(), signal.SIGTERM)
 
     handler = Stop(logging.INFO)
-    kept = {number: signal.getsignal(number) for number in STOPPING}
+    kept = {number: signal.getsignal(number) for number in HANDLED}
     logging.getLogger("chatio").addHandler(handler)
     yield lines
     logging.getLogger("chatio").removeHandler(handler)
