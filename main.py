@@ -27,9 +27,11 @@ from pathlib import Path
 import msgspec
 
 from chatio import __version__
-from chatio.config.env_file import read_env_file
-from chatio.config.loader import InvalidSettings, load, unknown_names
+from chatio.config.env_file import EnvFile, read_env_file
+from chatio.config.loader import InvalidSettings, load, mistaken_names, unknown_names
+from chatio.config.risks import risks_of
 from chatio.config.settings import Settings, changed
+from chatio.config.text_files import read_text
 from chatio.server.listen import CannotListen
 from chatio.server.serve import serve
 from chatio.server.signals import ignore_terminal_stops
@@ -54,15 +56,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
     try:
         from_file = read_env_file(options.env_file, may_be_missing=options.env_file == DEFAULT_ENV_FILE)
-        settings = load(os.environ, from_file, read_file=_read_text)
+        settings = load(os.environ, from_file.values, read_file=read_text)
     except InvalidSettings as invalid:
         _print("\n".join(invalid.problems), STDERR)
         return EXIT_INVALID
     log = log_handler.configure(
         level=settings.log_level, form=settings.log_format, grace_seconds=settings.shutdown_grace_seconds
     )
-    for sentence in unknown_names(from_file):
-        logger.warning("%s: %s", options.env_file.name, sentence, extra={"event": "unknown_setting"})
+    _log_doubts(settings, from_file, options.env_file.name)
     if options.check:
         _print("The configuration is sound.", STDOUT)
         return 0
@@ -114,9 +115,14 @@ async def run(
         core.hasher.close()
 
 
-def _read_text(path: str) -> str:
-    """Raises OSError, or ValueError for a file that is not text."""
-    return Path(path).read_text(encoding="utf-8-sig")
+def _log_doubts(settings: Settings, from_file: EnvFile, file_name: str) -> None:
+    """Log a warning for each thing that is valid, and is probably not what the operator wants."""
+    for sentence in [*unknown_names(from_file.values), *from_file.repeated]:
+        logger.warning("%s: %s", file_name, sentence, extra={"event": "unknown_setting"})
+    for sentence in mistaken_names(os.environ):
+        logger.warning("the environment: %s", sentence, extra={"event": "unknown_setting"})
+    for sentence in risks_of(settings):
+        logger.warning("%s", sentence, extra={"event": "risky_setting"})
 
 
 def _with_secret(settings: Settings) -> Settings:

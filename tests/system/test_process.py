@@ -14,7 +14,7 @@ from dotenv import dotenv_values
 
 from tests.paths import ROOT
 from tests.system.js import JsClients
-from tests.system.server import REAL_COMMAND, ServerProcess, await_until
+from tests.system.server import REAL_COMMAND, SECRET, ServerProcess, await_until
 from tests.system.test_leaving import polling_session
 
 
@@ -118,6 +118,17 @@ def test_port_of_metrics_in_use_is_one_line_and_exit_2(server: ServerProcess) ->
     )
 
 
+@pytest.mark.parametrize("name", ["SERVER_HOST", "METRICS_HOST"])
+@pytest.mark.parametrize("host", ["a..b", "x" * 70, "999.0.0.1", "::ffff"])
+def test_a_host_that_is_no_address_of_this_machine_is_one_line_and_exit_2(name: str, host: str) -> None:
+    settings = {"SERVER_PORT": "0", "METRICS_PORT": "0", "JWT_SECRET_KEY": SECRET, "LOG_LEVEL": "ERROR"}
+    done = run_main("--env-file", "/dev/null", **settings | {name: host})
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert " CRITICAL chatio: Cannot " in line
+    assert name in line
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP])
 def test_signal_stops_the_server_with_exit_0(server: ServerProcess, js: JsClients, number: signal.Signals) -> None:
     js.join("ann", server.url, server.sign_up("ann"))
@@ -142,7 +153,7 @@ def test_a_hangup_is_ignored_under_nohup() -> None:
     nohup = ("/bin/sh", "-c", "trap '' HUP; exec \"$@\"", "sh")
     with ServerProcess(command=(*nohup, *REAL_COMMAND)) as server:
         server.process.send_signal(signal.SIGHUP)
-        assert server.request("GET", "/healthz").status == 200
+        assert server.request("GET", "/readyz").status == 200
         assert server.stop() == 0
 
 

@@ -95,7 +95,32 @@ def test_nothing_set_is_sound(env_file: Write, capfd: Capture) -> None:
 
 def test_a_folder_is_no_file_of_settings(tmp_path: Path, capfd: Capture) -> None:
     assert program.main(["--env-file", str(tmp_path), "--check"]) == 2
-    assert capfd.readouterr().err == f"{tmp_path.name}: Is a directory\n"
+    assert capfd.readouterr().err == f"{tmp_path.name}: it is a folder\n"
+
+
+def test_a_name_that_is_too_long_or_no_name_is_one_line_and_exits_2(capfd: Capture) -> None:
+    for name in ("x" * 300, "x" * 10_000, "a\0b\x1b[2J", "/"):
+        assert program.main(["--env-file", name, "--check"]) == 2
+        (line,) = capfd.readouterr().err.splitlines()
+        assert ": it" in line
+        assert line.isprintable()
+
+
+def test_risks_and_repeated_names_are_warnings_and_the_settings_are_sound(
+    env_file: Write, capfd: Capture, logs: ExpectedLogs
+) -> None:
+    for pattern in (
+        r"^settings\.env: LOG_LEVEL is set on the lines 1 and 2; line 2 counts$",
+        "^JWT_SECRET_KEY is easy to guess",
+        r"^CLIENT_URL=\* ",
+        r"^TRUSTED_PROXIES=0\.0\.0\.0/0 trusts strangers",
+    ):
+        logs.expect(pattern)
+    lines = ["LOG_LEVEL=INFO", "LOG_LEVEL=INFO", f"JWT_SECRET_KEY={'a' * 32}"]
+    arguments = env_file(*lines, "CLIENT_URL=*", "TRUSTED_PROXIES=0.0.0.0/0")
+    assert program.main([*arguments, "--check"]) == 0
+    assert capfd.readouterr().out == SOUND
+    assert len(logs.records) == 4
 
 
 def test_a_value_is_taken_as_it_is_written(env_file: Write, capfd: Capture) -> None:
@@ -110,7 +135,11 @@ def test_unsound_configuration_is_told_line_by_line(env_file: Write, capfd: Capt
     assert program.main(arguments) == 2
     out, err = capfd.readouterr()
     assert out == ""
-    assert [line.partition(":")[0] for line in err.splitlines()] == ["SERVER_PORT", "JWT_SECRET_KEY", "CLIENT_URL"]
+    assert [re.split("[ :]", line)[0] for line in err.splitlines()] == [
+        "SERVER_PORT",
+        "JWT_SECRET_KEY",
+        "CLIENT_URL",
+    ]
     assert "hunter2" not in err
     assert "Traceback" not in err
 
@@ -130,9 +159,14 @@ def test_typo_in_the_file_is_one_warning(env_file: Write, capfd: Capture, logs: 
     assert capfd.readouterr().out == SOUND
 
 
-def test_unknown_name_in_the_environment_is_ignored(env_file: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SERVER_PROT", "1")
+def test_name_in_the_environment_that_looks_like_a_setting_is_one_warning(
+    env_file: Write, monkeypatch: pytest.MonkeyPatch, logs: ExpectedLogs
+) -> None:
+    logs.expect(r"^the environment: server_port is not a setting; did you mean SERVER_PORT\?$")
+    monkeypatch.setenv("server_port", "1")
+    monkeypatch.setenv("SERVER", "1")
     assert program.main([*env_file(), "--check"]) == 0
+    assert len(logs.records) == 1
 
 
 def test_missing_file_is_one_clear_line_and_exits_2(tmp_path: Path, capfd: Capture) -> None:
