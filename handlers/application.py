@@ -16,7 +16,7 @@ from chatio.server.in_flight import InFlightRequests
 from chatio.server.lifecycle import Lifecycle, Phase
 from chatio.stores.memory import MemoryUserStore
 from chatio.telemetry.log_handler import LogHandler
-from chatio.throttling.client_ip import Network
+from chatio.throttling.client_ip import TrustedProxies
 from chatio.throttling.loop_lag import LoopLagMonitor
 from handlers import limits
 from handlers.chat.namespace import CLOSE_REASONS, NAMESPACE, ChatNamespace
@@ -41,7 +41,7 @@ class Core:
     presence: Presence | None  # None: off
     load: LoopLagMonitor
     lifecycle: Lifecycle
-    trusted_proxies: tuple[Network, ...]
+    trusted_proxies: TrustedProxies
 
 
 @dataclass(frozen=True, kw_only=True)

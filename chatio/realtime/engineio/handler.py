@@ -29,7 +29,6 @@ from chatio.realtime.websocket.handshake import accept_value, switching_protocol
 from chatio.realtime.websocket.transport import WebSocket, WebSocketListener
 from chatio.server.http_handler import BoundedBodyHandler
 from chatio.server.lifecycle import Phase
-from chatio.throttling.client_ip import client_address
 
 # Headers that matter to the handshake only.
 _NOT_KEPT: Final = frozenset(
@@ -69,10 +68,7 @@ class RealtimeHandler(BoundedBodyHandler):
 
     async def prepare(self) -> None:
         request, engine = self.request, self.engine
-        address = request.remote_ip or ""
-        if engine.trusted_proxies:
-            address = client_address(address, request.headers.get("X-Forwarded-For", ""), engine.trusted_proxies)
-        self.environ = _environ_of(request, address)
+        self.environ = _environ_of(request, self.client_address(engine.trusted_proxies))
         if "HTTP_ORIGIN" in self.environ or request.method == "OPTIONS":
             self.cors_headers = engine._cors_headers(self.environ)
         if request.method == "OPTIONS":
