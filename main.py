@@ -6,8 +6,29 @@ python main.py --version
 """
 
 import signal
+import sys
+import types
+
+if sys.version_info < (3, 11):  # noqa: UP036 - this line and those above it run on any Python 3
+    sys.stderr.write("Chat.io needs Python 3.11 or newer, and this is {}.{}.\n".format(*sys.version_info))
+    sys.exit(2)
+
+
+def _say_missing_package(
+    kind: "type[BaseException]", error: BaseException, traceback: "types.TracebackType | None"
+) -> None:
+    """One sentence instead of a traceback where a package is missing. Until the log takes over."""
+    if not isinstance(error, ModuleNotFoundError):
+        sys.__excepthook__(kind, error, traceback)
+        return
+    sys.stderr.write(
+        f"{error.name} is not installed for {sys.executable}: run `make run`, or .venv/bin/python main.py, "
+        "which is the Python that `make run` sets up.\n"
+    )
+
 
 if __name__ == "__main__":
+    sys.excepthook = _say_missing_package
     # Ctrl-C ends the process without a traceback while the rest is loaded; later the server shuts down gracefully.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
@@ -19,7 +40,6 @@ import logging
 import os
 import platform
 import secrets
-import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path

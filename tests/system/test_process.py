@@ -35,6 +35,37 @@ def test_check_of_a_sound_configuration_exits_0() -> None:
     assert done.stdout == "The configuration is sound.\n"
 
 
+def test_a_python_without_the_packages_is_one_sentence_that_says_which_one_has_them() -> None:
+    command = [
+        sys.executable,
+        "-I",
+        "-S",
+        str(ROOT / "main.py"),
+        "--check",
+    ]  # -S: without the packages of the venv
+    done = subprocess.run(command, env={}, capture_output=True, text=True, timeout=20, check=False)
+    assert done.returncode == 1
+    (sentence,) = done.stderr.splitlines()
+    assert sentence.startswith(f"msgspec is not installed for {sys.executable}: ")
+    assert ".venv/bin/python main.py" in sentence
+
+
+# Python 3.6 to 3.10 parse the file, and run it up to the check. This is how they see it.
+_AS_OLD_PYTHON = """
+import ast, runpy, sys
+ast.parse(open(sys.argv[1], encoding="utf-8").read(), feature_version=(3, 6))
+sys.version_info = (3, 10, 13)
+runpy.run_path(sys.argv[1], run_name="__main__")
+"""
+
+
+def test_a_python_that_is_too_old_is_one_sentence_and_exit_2() -> None:
+    command = [sys.executable, "-S", "-c", _AS_OLD_PYTHON, str(ROOT / "main.py")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    assert done.stderr == "Chat.io needs Python 3.11 or newer, and this is 3.10.\n"
+    assert done.returncode == 2
+
+
 def test_check_tells_every_problem_and_no_secret_and_exits_2() -> None:
     done = run_main(
         "--check",
