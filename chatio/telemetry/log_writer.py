@@ -37,6 +37,7 @@ class LogWriter:
         self._failed = 0  # lines that could not be written; counted by the thread
         self._is_in_line = False  # the last write failed in the middle of a line
         self.is_failing = False  # the last line could not be written
+        self._is_stuck = False  # the last flush waited in vain
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
         self._thread.start()
 
@@ -61,12 +62,15 @@ class LogWriter:
         if self._thread.is_alive():
             written = threading.Event()
             self._waiting.put(written)
-            written.wait(seconds)
+            self._is_stuck = not written.wait(seconds)
 
     def close(self, seconds: float) -> None:
-        """Write the lines so far within `seconds`; later ones are lost. The thread does not keep the process."""
+        """Write the lines so far within `seconds`; later ones are lost. The thread does not keep the process.
+
+        Does not wait again after a flush that waited in vain.
+        """
         self._waiting.put(None)
-        self._thread.join(seconds)
+        self._thread.join(0 if self._is_stuck else seconds)
 
     def _run(self) -> None:
         tended = time.monotonic()

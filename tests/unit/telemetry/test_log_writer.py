@@ -66,6 +66,14 @@ def test_a_reader_that_reads_nothing_blocks_no_caller_and_lines_past_the_bound_a
             pass
 
 
+def test_the_end_is_not_waited_for_twice(pipe: Pipe) -> None:
+    pipe.fill()
+    writer = LogWriter(pipe.writing, tend=nothing)
+    writer.write("line")
+    writer.flush(0.01)
+    writer.close(NEVER_SECONDS)
+
+
 def test_a_line_waits_for_a_reader_where_the_descriptor_does_not_block(pipe: Pipe) -> None:
     pipe.fill()
     os.set_blocking(pipe.writing, False)
