@@ -40,7 +40,7 @@ import logging
 import os
 import platform
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -74,19 +74,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _fill_standard_descriptors()
     ignore_terminal_stops()
     options = _options(arguments)
+    doubts: list[str] = []
     try:
         from_file = read_env_file(options.env_file, may_be_missing=options.env_file == DEFAULT_ENV_FILE)
+        doubts += _doubtful_names(from_file, options.env_file.name)
         settings = load(os.environ, from_file.values, read_file=read_text)
     except InvalidSettings as invalid:
-        _print("\n".join(invalid.problems), STDERR)
+        _print([*invalid.problems, *map(_warning, doubts)], STDERR)
         return EXIT_INVALID
+    risks = list(risks_of(settings))
+    if options.check:
+        _print(map(_warning, [*doubts, *risks]), STDERR)
+        _print(["The configuration is sound."], STDOUT)
+        return 0
     log = log_handler.configure(
         level=settings.log_level, form=settings.log_format, grace_seconds=settings.shutdown_grace_seconds
     )
-    _log_doubts(settings, from_file, options.env_file.name)
-    if options.check:
-        _print("The configuration is sound.", STDOUT)
-        return 0
+    for sentence in doubts:
+        logger.warning("%s", sentence, extra={"event": "unknown_setting"})
+    for sentence in risks:
+        logger.warning("%s", sentence, extra={"event": "risky_setting"})
     _log_start(settings)
     _relax_garbage_collection()
     try:
@@ -135,14 +142,14 @@ async def run(
         core.hasher.close()
 
 
-def _log_doubts(settings: Settings, from_file: EnvFile, file_name: str) -> None:
-    """Log a warning for each thing that is valid, and is probably not what the operator wants."""
-    for sentence in [*unknown_names(from_file.values), *from_file.repeated]:
-        logger.warning("%s: %s", file_name, sentence, extra={"event": "unknown_setting"})
-    for sentence in mistaken_names(os.environ):
-        logger.warning("the environment: %s", sentence, extra={"event": "unknown_setting"})
-    for sentence in risks_of(settings):
-        logger.warning("%s", sentence, extra={"event": "risky_setting"})
+def _doubtful_names(from_file: EnvFile, file_name: str) -> list[str]:
+    """A sentence for each name that is valid to set, and is probably not what the operator means."""
+    in_file = [f"{file_name}: {sentence}" for sentence in (*unknown_names(from_file.values), *from_file.repeated)]
+    return in_file + [f"the environment: {sentence}" for sentence in mistaken_names(os.environ)]
+
+
+def _warning(sentence: str) -> str:
+    return f"Warning: {sentence}"
 
 
 def _with_secret(settings: Settings) -> Settings:
@@ -177,10 +184,11 @@ def _say_next_steps(settings: Settings, log: LogHandler, url: str) -> None:
         log.say(f"{page}The API's documents are at {url}/docs. Ctrl-C stops the server.")
 
 
-def _print(text: str, descriptor: int) -> None:
-    """Write `text` and a line end. What fails is left: Python's `print` would fail a second time at the exit."""
+def _print(lines: Iterable[str], descriptor: int) -> None:
+    """Write `lines`. What fails is left: Python's `print` would fail a second time at the exit."""
+    text = "".join(f"{line}\n" for line in lines)
     with contextlib.suppress(OSError):
-        os.write(descriptor, f"{text}\n".encode("utf-8", "backslashreplace"))
+        os.write(descriptor, text.encode("utf-8", "backslashreplace"))
 
 
 def _fill_standard_descriptors() -> None:
