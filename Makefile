@@ -7,7 +7,7 @@ PAGE := web/node_modules/socket.io-client/package.json
 AXE := web/node_modules/axe-core/package.json
 WORKERS := --numprocesses=3 --dist=worksteal
 
-.PHONY: run test check suite test-browser test-nginx test-metrics bench clean
+.PHONY: run test check suite test-browser test-nginx test-metrics bench pins clean
 
 run: $(VENV)/.run .env $(PAGE)
 	@exec $(PYTHON) main.py
@@ -49,6 +49,12 @@ bench: $(VENV)/.dev
 	npm ci --prefix benchmarks --silent
 	$(PYTHON) -m benchmarks
 
+# Renews requirements.txt from requirements.in: each package by version and hash, for every supported Python and machine.
+pins: $(PYTHON)
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check uv==0.13.9
+	$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
+		--custom-compile-command "make pins" requirements.in --output-file requirements.txt
+
 clean:
 	rm -rf $(VENV) tests/system/js/node_modules benchmarks/node_modules web/node_modules .coverage .coverage.* .*_cache .hypothesis
 
@@ -58,13 +64,13 @@ $(PYTHON):
 	@sh tools/make-venv.sh $(VENV)
 
 $(VENV)/.run: requirements.txt | $(PYTHON)
-	@$(PYTHON) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
 	@touch $@
 
 # --no-compile: the tests import a part of these packages only, and Python compiles that; 57 s became 43.
-$(VENV)/.dev: requirements.txt requirements-dev.txt | $(PYTHON)
+$(VENV)/.dev: $(VENV)/.run requirements-dev.txt | $(PYTHON)
 	@$(PYTHON) -m pip install --quiet --no-compile --disable-pip-version-check -r requirements-dev.txt
-	@touch $@ $(VENV)/.run
+	@touch $@
 
 $(VENV)/.browser: requirements-browser.txt $(VENV)/.dev
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check -r requirements-browser.txt

@@ -6,34 +6,58 @@ python main.py --version
 """
 
 import signal
+import sys
+import types
+
+if sys.version_info < (3, 11):  # noqa: UP036 - this line and those above it run on any Python 3
+    sys.stderr.write("Chat.io needs Python 3.11 or newer, and this is {}.{}.\n".format(*sys.version_info))
+    sys.exit(2)
+
+
+def _say_missing_package(
+    kind: "type[BaseException]", error: BaseException, traceback: "types.TracebackType | None"
+) -> None:
+    """One sentence instead of a traceback where a package is missing. Until the log takes over."""
+    if not isinstance(error, ModuleNotFoundError):
+        sys.__excepthook__(kind, error, traceback)
+        return
+    sys.stderr.write(
+        f"{error.name} is not installed for {sys.executable}: run `make run`, or .venv/bin/python main.py, "
+        "which is the Python that `make run` sets up.\n"
+    )
+
 
 if __name__ == "__main__":
+    sys.excepthook = _say_missing_package
     # Ctrl-C ends the process without a traceback while the rest is loaded; later the server shuts down gracefully.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import argparse
 import asyncio
+import contextlib
 import gc
 import logging
 import os
 import platform
 import secrets
-import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
 import msgspec
 
 from chatio import __version__
-from chatio.config.env_file import read_env_file
-from chatio.config.loader import InvalidSettings, load, unknown_names
+from chatio.config.env_file import EnvFile, read_env_file
+from chatio.config.loader import InvalidSettings, load, mistaken_names, unknown_names
+from chatio.config.risks import risks_of
 from chatio.config.settings import Settings, changed
+from chatio.config.text_files import read_text
 from chatio.server.listen import CannotListen
 from chatio.server.serve import serve
+from chatio.server.signals import ignore_terminal_stops
 from chatio.server.systemd import SystemdNotifier, take_descriptors, take_notifier
 from chatio.telemetry import excepthooks, log_handler
-from chatio.telemetry.counters import LabelledCounter
+from chatio.telemetry.log_handler import LogHandler
 from handlers.application import build_chat, build_core, build_metrics, build_rest
 from handlers.limits import http_server_factory
 from handlers.metrics.endpoint import serve_metrics
@@ -41,30 +65,40 @@ from handlers.metrics.endpoint import serve_metrics
 logger = logging.getLogger("chatio")
 
 EXIT_INVALID = 2
+STDIN, STDOUT, STDERR = range(3)
 PAGE_FOLDER = Path(__file__).with_name("web")
 DEFAULT_ENV_FILE = Path(__file__).with_name(".env")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    _fill_standard_descriptors()
+    ignore_terminal_stops()
     options = _options(arguments)
+    doubts: list[str] = []
     try:
         from_file = read_env_file(options.env_file, may_be_missing=options.env_file == DEFAULT_ENV_FILE)
-        settings = load(os.environ, from_file, read_file=_read_text)
+        doubts += _doubtful_names(from_file, options.env_file.name)
+        settings = load(os.environ, from_file.values, read_file=read_text)
     except InvalidSettings as invalid:
-        for problem in invalid.problems:
-            print(problem, file=sys.stderr)
+        _print([*invalid.problems, *map(_warning, doubts)], STDERR)
         return EXIT_INVALID
-    log = log_handler.configure(level=settings.log_level, form=settings.log_format)
-    for sentence in unknown_names(from_file):
-        logger.warning("%s: %s", options.env_file.name, sentence, extra={"event": "unknown_setting"})
+    risks = list(risks_of(settings))
     if options.check:
-        print("The configuration is sound.")
+        _print(map(_warning, [*doubts, *risks]), STDERR)
+        _print(["The configuration is sound."], STDOUT)
         return 0
+    log = log_handler.configure(
+        level=settings.log_level, form=settings.log_format, grace_seconds=settings.shutdown_grace_seconds
+    )
+    for sentence in doubts:
+        logger.warning("%s", sentence, extra={"event": "unknown_setting"})
+    for sentence in risks:
+        logger.warning("%s", sentence, extra={"event": "risky_setting"})
     _log_start(settings)
     _relax_garbage_collection()
     try:
         handed_over = take_descriptors(os.environ)
-        asyncio.run(run(_with_secret(settings), take_notifier(os.environ), log.errors, handed_over))
+        asyncio.run(run(_with_secret(settings), take_notifier(os.environ), log, handed_over))
     except CannotListen as reason:
         logger.critical("%s", reason, extra={"event": "cannot_listen"})
         return EXIT_INVALID
@@ -72,7 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 async def run(
-    settings: Settings, notifier: SystemdNotifier, errors: LabelledCounter[str], handed_over: Sequence[int] = ()
+    settings: Settings, notifier: SystemdNotifier, log: LogHandler, handed_over: Sequence[int] = ()
 ) -> None:
     """Serve as `settings` say, or on the descriptors `handed_over`, until a signal. Raises `CannotListen`."""
     asyncio.get_running_loop().set_exception_handler(excepthooks.loop_failed)
@@ -83,7 +117,7 @@ async def run(
     metrics = None
     try:
         if settings.metrics_port is not None:
-            collector = build_metrics(core, chat, rest, errors)
+            collector = build_metrics(core, chat, rest, log)
             metrics = serve_metrics(collector, host=settings.metrics_host, port=settings.metrics_port)
         presence = core.presence
         await serve(
@@ -98,7 +132,7 @@ async def run(
             notifier=notifier,
             status=lambda: "serving" if presence is None else f"{len(presence)} people online",
             handed_over=handed_over,
-            on_listening=partial(_print_next_steps, settings),
+            on_listening=partial(_say_next_steps, settings, log),
         )
     finally:
         if metrics is not None:
@@ -108,9 +142,14 @@ async def run(
         core.hasher.close()
 
 
-def _read_text(path: str) -> str:
-    """Raises OSError, or ValueError for a file that is not text."""
-    return Path(path).read_text(encoding="utf-8-sig")
+def _doubtful_names(from_file: EnvFile, file_name: str) -> list[str]:
+    """A sentence for each name that is valid to set, and is probably not what the operator means."""
+    in_file = [f"{file_name}: {sentence}" for sentence in (*unknown_names(from_file.values), *from_file.repeated)]
+    return in_file + [f"the environment: {sentence}" for sentence in mistaken_names(os.environ)]
+
+
+def _warning(sentence: str) -> str:
+    return f"Warning: {sentence}"
 
 
 def _with_secret(settings: Settings) -> Settings:
@@ -139,10 +178,26 @@ def _log_start(settings: Settings) -> None:
     )
 
 
-def _print_next_steps(settings: Settings, url: str) -> None:
-    if sys.stdout.isatty():
+def _say_next_steps(settings: Settings, log: LogHandler, url: str) -> None:
+    if os.isatty(STDERR):
         page = f"Open {url}/ to chat. " if settings.serve_page == "on" else ""
-        print(f"{page}The API's documents are at {url}/docs. Ctrl-C stops the server.", flush=True)
+        log.say(f"{page}The API's documents are at {url}/docs. Ctrl-C stops the server.")
+
+
+def _print(lines: Iterable[str], descriptor: int) -> None:
+    """Write `lines`. What fails is left: Python's `print` would fail a second time at the exit."""
+    text = "".join(f"{line}\n" for line in lines)
+    with contextlib.suppress(OSError):
+        os.write(descriptor, text.encode("utf-8", "backslashreplace"))
+
+
+def _fill_standard_descriptors() -> None:
+    """Open /dev/null as each standard descriptor that is closed: else a socket takes its number, and the log."""
+    for descriptor in (STDIN, STDOUT, STDERR):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
 
 
 def _relax_garbage_collection() -> None:

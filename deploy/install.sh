@@ -89,7 +89,8 @@ put_code() {
     (cd "$release" && sh "$source/tools/get-client.sh")
     find "$release" -name __pycache__ -prune -exec rm -rf {} +
     sh "$source/tools/make-venv.sh" "$release/.venv"
-    "$release/.venv/bin/python" -m pip install --quiet --disable-pip-version-check -r "$release/requirements.txt"
+    "$release/.venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes \
+        -r "$release/requirements.txt"
     # Compile now: the service may not write to this folder.
     "$release/.venv/bin/python" -m compileall -q "$release/main.py" "$release/chatio" "$release/handlers"
 }

@@ -15,8 +15,8 @@ from chatio.realtime import RealtimeOptions, Server, create_server, load_sheddin
 from chatio.server.in_flight import InFlightRequests
 from chatio.server.lifecycle import Lifecycle, Phase
 from chatio.stores.memory import MemoryUserStore
-from chatio.telemetry.counters import LabelledCounter
-from chatio.throttling.client_ip import Network
+from chatio.telemetry.log_handler import LogHandler
+from chatio.throttling.client_ip import TrustedProxies
 from chatio.throttling.loop_lag import LoopLagMonitor
 from handlers import limits
 from handlers.chat.namespace import CLOSE_REASONS, NAMESPACE, ChatNamespace
@@ -41,7 +41,7 @@ class Core:
     presence: Presence | None  # None: off
     load: LoopLagMonitor
     lifecycle: Lifecycle
-    trusted_proxies: tuple[Network, ...]
+    trusted_proxies: TrustedProxies
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,8 +145,7 @@ def build_rest(settings: Settings, core: Core, chat: Chat, *, page_folder: Path)
     return Rest(application=application, requests=requests, metrics=metrics)
 
 
-def build_metrics(core: Core, chat: Chat, rest: Rest, errors: LabelledCounter[str]) -> MetricsCollector:
-    """`errors`: the log's own count of its errors."""
+def build_metrics(core: Core, chat: Chat, rest: Rest, log_handler: LogHandler) -> MetricsCollector:
     return MetricsCollector(
         engine=chat.server.eio,
         chat=chat.namespace,
@@ -154,5 +153,5 @@ def build_metrics(core: Core, chat: Chat, rest: Rest, errors: LabelledCounter[st
         hasher=core.hasher,
         load=core.load,
         requests=rest.metrics,
-        errors=errors,
+        log_handler=log_handler,
     )

@@ -15,7 +15,7 @@ from chatio.chat.message_rates import MessageRateLimits, Rates
 from chatio.config.settings import Settings
 from chatio.realtime import CloseReason, RealtimeOptions, handshake_rate
 from chatio.server.accept import CONNECTIONS_PER_CLIENT, LimitedHTTPServer
-from chatio.throttling.client_ip import Network
+from chatio.throttling.client_ip import TrustedProxies
 from chatio.throttling.open_files import capacity
 from chatio.throttling.rate_limiter import RateLimiter
 
@@ -54,7 +54,7 @@ def with_connection_limits(options: RealtimeOptions, settings: Settings) -> Real
 
 
 def http_server_factory(
-    settings: Settings, trusted: tuple[Network, ...], refused: Callable[[str, CloseReason], None]
+    settings: Settings, trusted: TrustedProxies, refused: Callable[[str, CloseReason], None]
 ) -> Callable[..., HTTPServer]:
     """The class of the HTTP server, or what makes one that limits TCP connections per address."""
     if not are_on(settings):

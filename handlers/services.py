@@ -11,7 +11,7 @@ from chatio.chat.presence import Presence
 from chatio.chat.socket_sessions import EndReason
 from chatio.server.in_flight import InFlightRequests
 from chatio.server.lifecycle import Lifecycle
-from chatio.throttling.client_ip import Network
+from chatio.throttling.client_ip import TrustedProxies
 from chatio.throttling.rate_limiter import RateLimiter
 from handlers.cors import Cors
 
@@ -28,7 +28,7 @@ class Services:
     lifecycle: Lifecycle
     requests: InFlightRequests
     cors: Cors
-    trusted_proxies: tuple[Network, ...]
+    trusted_proxies: TrustedProxies
     registry: UserRegistry
     tokens: Tokens
     log: MessageLog

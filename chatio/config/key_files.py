@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from chatio.accounts.tokens import MIN_KEY_BYTES
+from chatio.config.text_files import UnreadableFile
 
-ReadFile = Callable[[str], str]  # the text of the file at a path; raises OSError, or ValueError if it is no text
+ReadFile = Callable[[str], str]  # the text of the file at a path; raises UnreadableFile
 
 
 class Place(NamedTuple):
@@ -24,16 +25,14 @@ def key_at(place: Place, read_file: ReadFile | None) -> tuple[str, list[str]]:
     """The key, "" for none, and a sentence for each problem. Without `read_file` no file is read."""
     name, key, path, may_be_empty = place
     if not path or key or read_file is None:
-        problems = [] if not key or _is_long_enough(key) else [f"{name}: must have at least {MIN_KEY_BYTES} bytes"]
+        problems = [] if not key or _is_long_enough(key) else [f"{name} must have at least {MIN_KEY_BYTES} bytes"]
         if key and path:
             problems.append(f"{name}_FILE: {name} is set too; set only one of them")
         return key, problems
     try:
         key = read_file(path).strip()
-    except OSError as error:
-        return "", [f"{name}_FILE: cannot be read: {error.strerror}"]
-    except ValueError:
-        return "", [f"{name}_FILE: is not UTF-8 text"]
+    except UnreadableFile as reason:
+        return "", [f"{name}_FILE: {reason}"]
     if _is_long_enough(key) or (may_be_empty and not key):
         return key, []
     return "", [f"{name}_FILE: the key in it must have at least {MIN_KEY_BYTES} bytes"]

@@ -4,16 +4,23 @@ This module reads neither the environment nor a file: the caller passes their co
 """
 
 import difflib
+import ipaddress
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any, Literal, get_args, get_origin
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
 
 from chatio.config.key_files import Place, ReadFile, key_at, problems_between
+from chatio.config.rules import broken_rule
 from chatio.config.settings import ANY_ORIGIN, Settings, listed, table
+from chatio.telemetry.log_format import harmless
 from chatio.throttling.client_ip import parse_networks
+
+# Of a wrong name to that of a setting, from 0 to 1 (difflib).
+LIKENESS_IN_FILE: Final = 0.6
+LIKENESS_IN_ENVIRONMENT: Final = 0.8
 
 
 class InvalidSettings(Exception):
@@ -27,7 +34,7 @@ class InvalidSettings(Exception):
 def load(*sources: Mapping[str, str | None], read_file: ReadFile | None = None) -> Settings:
     """The settings in `sources`, of which the first that has a name wins; an empty text counts as not set.
 
-    `read_file` returns the text at a path, or raises OSError or ValueError; without it no key file is read.
+    `read_file` returns the text at a path, or raises `UnreadableFile`; without it no key file is read.
     Raises `InvalidSettings` with every problem.
     """
     values: dict[str, Any] = {}
@@ -41,12 +48,9 @@ def load(*sources: Mapping[str, str | None], read_file: ReadFile | None = None) 
             text.encode()
             values[field.name] = msgspec.convert(text.strip(), field.type, strict=False)
         except UnicodeEncodeError:
-            problems.append(f"{name}: is not UTF-8")
-        except msgspec.ValidationError as error:
-            # Of msgspec's errors only the one for a choice quotes the value, which may be a misplaced secret.
-            kind = get_args(field.type)[0]
-            choices = get_args(kind) if get_origin(kind) is Literal else ()
-            problems.append(f"{name}: must be one of {', '.join(choices)}" if choices else f"{name}: {error}")
+            problems.append(f"{name} must be UTF-8")
+        except msgspec.ValidationError:
+            problems.append(broken_rule(name, field.type, text.strip()))
     settings = Settings(**values)
     settings, key_problems = _with_keys(settings, read_file)
     problems += key_problems + _problems(settings)
@@ -56,17 +60,32 @@ def load(*sources: Mapping[str, str | None], read_file: ReadFile | None = None) 
 
 
 def unknown_names(names: Iterable[str]) -> list[str]:
-    """A sentence for each of `names` that is no setting, with the most similar name of one."""
+    """A sentence for each of `names`, those in a file, that is no setting, with the most similar name of one."""
     known = [setting.name for setting in table()]
     sentences = []
     for name in names:
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
             sentences.append("a line is not NAME=value")  # may be a misplaced secret
         elif name not in known:
-            close = difflib.get_close_matches(name.removeprefix("CHATIO_"), known, n=1)
-            hint = f"; did you mean {close[0]}?" if close else ""
+            close = _most_similar(name, known, LIKENESS_IN_FILE)
+            hint = f"; did you mean {close}?" if close else ""
             sentences.append(f"{name} is not a setting{hint}")
     return sentences
+
+
+def mistaken_names(environ: Iterable[str]) -> list[str]:
+    """A sentence for each variable of the environment that looks like a misspelt setting; most are others' own."""
+    known = [setting.name for setting in table()]
+    sentences = []
+    for name in environ:
+        if name not in known and (close := _most_similar(name, known, LIKENESS_IN_ENVIRONMENT)):
+            sentences.append(f"{harmless(name)} is not a setting; did you mean {close}?")
+    return sentences
+
+
+def _most_similar(name: str, known: Sequence[str], likeness: float) -> str | None:
+    plain = re.sub(r"[-. ]", "_", name.upper()).removeprefix("CHATIO_")
+    return next(iter(difflib.get_close_matches(plain, known, n=1, cutoff=likeness)), None)
 
 
 def _with_keys(settings: Settings, read_file: ReadFile | None) -> tuple[Settings, list[str]]:
@@ -102,7 +121,18 @@ def _problems(settings: Settings) -> list[str]:
             parse_networks([proxy])
         except ValueError:
             problems.append(f"TRUSTED_PROXIES: {proxy!r} is neither an address nor a network")
+    if settings.metrics_port and settings.metrics_port == settings.server_port and _hosts_overlap(settings):
+        problems.append(f"METRICS_PORT must not be {settings.metrics_port}: SERVER_PORT is that too")
     return problems
+
+
+def _hosts_overlap(settings: Settings) -> bool:
+    """Whether both servers may want the same address: only two different numeric addresses are surely apart."""
+    try:
+        hosts = [ipaddress.ip_address(host.strip("[]")) for host in (settings.server_host, settings.metrics_host)]
+    except ValueError:  # a name, or every interface
+        return True
+    return hosts[0] == hosts[1] or any(host.is_unspecified for host in hosts)
 
 
 def _is_origin(text: str) -> bool:

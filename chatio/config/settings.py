@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from chatio.accounts.tokens import MIN_KEY_BYTES
-from chatio.throttling.client_ip import Network, parse_networks
+from chatio.throttling.client_ip import TrustedProxies, parse_networks
 
 ANY_ORIGIN: Final = "*"
 
@@ -183,7 +183,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(map(_as_browsers_write_it, listed(self.client_url)))
 
     @property
-    def proxies(self) -> tuple[Network, ...]:
+    def proxies(self) -> TrustedProxies:
         """The trusted proxies. Raises ValueError for a text that is no network, which `load` reports."""
         return parse_networks(listed(self.trusted_proxies))
 

@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from chatio.realtime.close_reasons import CloseReason
 from chatio.server.lifecycle import Lifecycle
-from chatio.throttling.client_ip import Network
+from chatio.throttling.client_ip import TrustedProxies
 
 # All origins, these origins, or the origins for which a function of origin and environ answers True.
 AllowedOrigins = Literal["*"] | Sequence[str] | Callable[[str | None, dict[str, Any]], bool]
@@ -32,7 +32,7 @@ class RealtimeOptions:
 
     namespaces: tuple[str, ...] = ()  # that clients may connect to, beside those with handlers
     cors_allowed_origins: AllowedOrigins | None = None  # None: the server's own origin only
-    trusted_proxies: tuple[Network, ...] = ()  # whose X-Forwarded-For is believed
+    trusted_proxies: TrustedProxies = field(default_factory=TrustedProxies)  # whose X-Forwarded-For is believed
     ping_interval: float = 25.0  # Socket.IO's default
     ping_timeout: float = 20.0  # Socket.IO's default
     connect_timeout: float = 45.0  # for the first CONNECT of a connection; Socket.IO's default

@@ -14,7 +14,7 @@ from tornado.httpserver import HTTPServer
 from tornado.ioloop import IOLoop
 from tornado.iostream import IOStream
 
-from chatio.throttling.client_ip import Network, is_trusted, rate_limit_key
+from chatio.throttling.client_ip import TrustedProxies, is_trusted, rate_limit_key
 from chatio.throttling.concurrency import ConcurrencyLimit
 
 # A polling client has one for its GET and one for its POST, and its page one for REST.
@@ -67,13 +67,13 @@ class LimitedHTTPServer(HTTPServer):
         *args: Any,
         most_per_address: int,
         refused: Callable[[str], None],
-        trusted: tuple[Network, ...] = (),
+        trusted: TrustedProxies | None = None,
         **kwargs: Any,
     ) -> None:
         super().initialize(*args, **kwargs)
         self.connections = ConcurrencyLimit(most_per_address)
         self._refused = refused
-        self._trusted = trusted
+        self._trusted = trusted or TrustedProxies()
 
     def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
         key = _key_of(address)

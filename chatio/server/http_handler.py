@@ -10,7 +10,7 @@ from typing import ClassVar, Final, cast
 from tornado.http1connection import HTTP1Connection
 from tornado.web import RequestHandler, stream_request_body
 
-from chatio.throttling.client_ip import Network, client_address
+from chatio.throttling.client_ip import TrustedProxies, client_address
 
 HTTP_METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
@@ -44,14 +44,10 @@ class BoundedBodyHandler(RequestHandler):
         """The connection below the request; Tornado's servers have no other kind."""
         return cast(HTTP1Connection, self.request.connection)
 
-    def client_address(self, trusted: tuple[Network, ...]) -> str:
+    def client_address(self, trusted: TrustedProxies) -> str:
         """The client's address; X-Forwarded-For counts only as far as `trusted` proxies have written it."""
-        address = self.request.remote_ip or ""
-        return (
-            client_address(address, self.request.headers.get("X-Forwarded-For", ""), trusted)
-            if trusted
-            else address
-        )
+        forwarded_for = self.request.headers.get("X-Forwarded-For", "")
+        return client_address(self.request.remote_ip or "", forwarded_for, trusted)
 
     # The body
 

@@ -11,7 +11,7 @@ from chatio.server.in_flight import InFlightRequests
 from chatio.server.lifecycle import Lifecycle
 from chatio.server.listen import listen, shown
 from chatio.server.shutdown import Clients, shut_down
-from chatio.server.signals import StopSignals, log_aborts
+from chatio.server.signals import ProcessSignals, log_aborts
 from chatio.server.systemd import SystemdNotifier
 
 logger = logging.getLogger("chatio")
@@ -39,11 +39,11 @@ async def serve(
     handed_over: Sequence[int] = (),
     http_server: Callable[..., HTTPServer] = HTTPServer,
 ) -> None:
-    """Serve on `host` and `port`, or on the descriptors `handed_over`, until SIGTERM or SIGINT; then shut down.
+    """Serve on `host` and `port`, or on the descriptors `handed_over`, until a signal; then shut down.
 
     `notifier` reports `status()`; `on_listening` is called with the URL. Raises `CannotListen`.
     """
-    signals = StopSignals()
+    signals = ProcessSignals()
     log_aborts()
     server = http_server(application, **HTTP_SERVER_OPTIONS)
     server.add_sockets(listeners := listen(host, port, handed_over=handed_over))

@@ -1,4 +1,8 @@
-"""Signals that stop the server: the first gracefully, the second at once; and SIGABRT, a watchdog's."""
+"""Signals: which end the server gracefully or at once, which are ignored; and SIGABRT, a watchdog's.
+
+docs/leaving.md has the table of them. SIGPIPE is ignored by Python itself, without a line: each write to a
+connection that its client has closed sends one.
+"""
 
 import asyncio
 import logging
@@ -11,30 +15,61 @@ from chatio.telemetry.error_report import place_in
 
 logger = logging.getLogger("chatio")
 
-STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
+STOPPING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+HANGUP: Final = signal.SIGHUP
+# By default each of these kills. A reload or a reopened log is what their senders expect: the server has neither.
+IGNORED: Final = (
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGALRM,
+    signal.SIGVTALRM,
+    signal.SIGPROF,
+    signal.SIGIO,
+)
+HANDLED: Final = (*STOPPING, HANGUP, *IGNORED)
 
 
-class StopSignals:
-    """SIGTERM and SIGINT as two events, whichever of them comes. Main thread's event loop only."""
+class ProcessSignals:
+    """The signals that stop the server, as two events; and a log line for each one that is ignored.
+
+    A hangup never counts as the second signal: a terminal that is closed may send several, and systemd sends one
+    right after SIGTERM where a unit says so. It is ignored if it was ignored at the start, as nohup(1) asks for.
+
+    Main thread's event loop only.
+    """
 
     def __init__(self) -> None:
         self.first = asyncio.Event()
         self.second = asyncio.Event()
+        loop = asyncio.get_running_loop()
         for number in STOPPING:
-            asyncio.get_running_loop().add_signal_handler(number, self._arrived)
+            loop.add_signal_handler(number, self._stop)
+        if signal.getsignal(HANGUP) is not signal.SIG_IGN:
+            loop.add_signal_handler(HANGUP, self.first.set)
+        for number in IGNORED:
+            loop.add_signal_handler(number, _log_ignored, number)
 
     def close(self) -> None:
-        """Ignore both from now on: the process is about to end by itself, with its own exit code."""
-        signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)  # a signal between the two steps would kill
+        """Ignore all of them from now on: the process is about to end by itself, with its own exit code."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)  # a signal between the two steps would kill
         try:
-            for number in STOPPING:
+            for number in HANDLED:
                 asyncio.get_running_loop().remove_signal_handler(number)
                 signal.signal(number, signal.SIG_IGN)
         finally:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
 
-    def _arrived(self) -> None:
+    def _stop(self) -> None:
         (self.second if self.first.is_set() else self.first).set()
+
+
+def ignore_terminal_stops() -> None:
+    """Let a process in the background write to its terminal: `stty tostop` would stop it at its first line."""
+    signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+
+
+def _log_ignored(number: signal.Signals) -> None:
+    logger.info("%s is ignored", number.name, extra={"event": "signal_ignored", "signal": number.name})
 
 
 def log_aborts() -> None:
@@ -47,5 +82,6 @@ def _aborted(number: int, frame: FrameType | None) -> None:
     logger.critical(
         "Aborted by SIGABRT, a watchdog's signal, in %s", place, extra={"event": "aborted", "place": place}
     )
+    logging.shutdown()  # writes the line, in a bounded time
     signal.signal(signal.SIGABRT, signal.SIG_DFL)
     os.kill(os.getpid(), signal.SIGABRT)

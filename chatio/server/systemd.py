@@ -12,6 +12,7 @@ from collections.abc import Callable, MutableMapping
 from typing import Final
 
 from chatio.server.listen import CannotListen
+from chatio.telemetry.error_report import report
 
 logger = logging.getLogger("chatio")
 
@@ -57,13 +58,17 @@ class SystemdNotifier:
         self._timer = self._socket = None
 
     def _report(self, status: Callable[[], str]) -> None:
-        lines = [f"STATUS={status()}"]
-        seconds = STATUS_SECONDS
+        seconds = STATUS_SECONDS if self._watchdog_seconds is None else self._watchdog_seconds / 2
+        # As sd_watchdog_enabled(3) recommends. And first: whatever fails below, the next report comes.
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._report, status)
+        lines = []
+        try:
+            lines.append(f"STATUS={status()}")
+        except Exception as error:  # any: the loop goes on, and so does the watchdog
+            report(logger, "the status for the service manager", error)
         if self._watchdog_seconds is not None:
             lines.append("WATCHDOG=1")
-            seconds = self._watchdog_seconds / 2  # as sd_watchdog_enabled(3) recommends
         self._send("\n".join(lines))
-        self._timer = asyncio.get_running_loop().call_later(seconds, self._report, status)
 
     def _send(self, text: str) -> None:
         if self._socket is None:

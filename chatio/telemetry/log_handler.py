@@ -1,4 +1,4 @@
-"""The log handler: writes all log records to one stream, at a limited rate.
+"""The log handler: writes all log records to stderr, at a limited rate, and never blocks its caller.
 
 It writes at most `LINES_PER_WINDOW` lines of each kind in `WINDOW_SECONDS`, and then one line that counts the
 suppressed ones. So neither a client that breaks a rule a thousand times a second nor a handler that fails for
@@ -15,20 +15,26 @@ docs/logging.md has a row for every event, and a test compares it with the code.
 
 import contextlib
 import logging
-import sys
-import threading
+import math
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import Final, Literal, TextIO
+from typing import Final, Literal
 
 from chatio.telemetry import excepthooks
 from chatio.telemetry.counters import LabelledCounter
 from chatio.telemetry.log_format import JsonFormatter, TextFormatter, words_of
+from chatio.telemetry.log_writer import MAX_LINES, LogWriter
+
+logger = logging.getLogger("chatio.logs")
 
 WINDOW_SECONDS: Final = 10.0
 LINES_PER_WINDOW: Final = 10
 MAX_REASONS: Final = 20  # that one count names
+STDERR: Final = 2
+# The time in which the last lines are written when the process ends: seconds, and the share of a short grace.
+FLUSH_SECONDS: Final = 0.5
+FLUSH_SHARE: Final = 0.05
 
 # The events of level ERROR and above, and a label for records without an event.
 ERRORS: Final = ("failure", "loop_problem", "no_room", "cannot_listen", "other")
@@ -36,12 +42,20 @@ ERRORS: Final = ("failure", "loop_problem", "no_room", "cannot_listen", "other")
 Kind = tuple[str, int, str]
 
 
-def configure(*, level: str, form: Literal["text", "json"], stream: TextIO | None = None) -> "LogHandler":
-    """Write all records of `level` and above to `stream`, by default stderr, until the process ends.
+def configure(
+    *,
+    level: str,
+    form: Literal["text", "json"],
+    grace_seconds: float = math.inf,
+    descriptor: int = STDERR,
+    max_lines: int = MAX_LINES,
+) -> "LogHandler":
+    """Write all records of `level` and above to `descriptor`, until the process ends within `grace_seconds`.
 
     Python's warnings and uncaught exceptions of any thread become lines too. Call it once.
     """
-    handler = LogHandler(stream or sys.stderr)
+    flush_seconds = min(FLUSH_SECONDS, grace_seconds * FLUSH_SHARE)
+    handler = LogHandler(descriptor, flush_seconds=flush_seconds, max_lines=max_lines)
     handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
     root = logging.getLogger()
     root.addHandler(handler)
@@ -94,22 +108,69 @@ class _Window:
         )
 
 
-class LogHandler(logging.StreamHandler[TextIO]):
+class LogHandler(logging.Handler):
     """Writes records, and suppresses those of a kind past its limit. Any thread."""
 
-    def __init__(self, stream: TextIO, *, clock: Callable[[], float] = time.monotonic) -> None:
-        super().__init__(stream)
+    def __init__(
+        self,
+        descriptor: int,
+        *,
+        flush_seconds: float = FLUSH_SECONDS,
+        max_lines: int = MAX_LINES,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__()
         self.errors = LabelledCounter(ERRORS)  # suppressed lines included
         self._clock = clock
         self._windows: dict[Kind, _Window] = {}
-        self._timer: threading.Timer | None = None
+        self._flush_seconds = flush_seconds
+        self._reported = 0  # of the dropped lines
+        self._writer = LogWriter(descriptor, tend=self._tend, max_lines=max_lines)
 
     @property
     def window_count(self) -> int:
         """The number of kinds whose window is kept in memory."""
         return len(self._windows)
 
+    @property
+    def dropped(self) -> int:
+        """The number of lines that were not written because stderr did not take them."""
+        return self._writer.dropped
+
     def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._count(record)
+        except Exception:  # any, MemoryError too: no log line ends the work of its caller
+            self._writer.drop()
+
+    def say(self, line: str) -> None:
+        """Write `line` as it is, for a person at a terminal."""
+        self._writer.write(line)
+
+    def write_counts(self) -> None:
+        """Write the counts of windows that are over, and of dropped lines. The writer's thread calls it."""
+        self._end_windows(self._clock())
+        dropped = self.dropped - self._reported
+        if dropped and not self._writer.is_failing:
+            self._reported += dropped
+            logger.warning(
+                "%d log lines were dropped: stderr did not take them",
+                dropped,
+                extra={"event": "lines_dropped", "count": dropped},
+            )
+
+    def flush(self) -> None:
+        """Return when the lines so far are written, or when the time for it is over."""
+        self._writer.flush(self._flush_seconds)
+
+    def close(self) -> None:
+        """Write the last counts; `logging` calls this when the process ends."""
+        with contextlib.suppress(Exception):  # as in `emit`
+            self._end_windows(math.inf)
+        self._writer.close(self._flush_seconds)
+        super().close()
+
+    def _count(self, record: logging.LogRecord) -> None:
         if record.levelno >= logging.ERROR:
             event = getattr(record, "event", "")
             self.errors[event if event in ERRORS else "other"] += 1
@@ -121,51 +182,24 @@ class LogHandler(logging.StreamHandler[TextIO]):
             window = self._windows[kind] = _Window(record, now + WINDOW_SECONDS)
         window.lines += 1
         if window.lines <= LINES_PER_WINDOW:
-            super().emit(record)
+            self._writer.write(self.format(record))
         else:
             window.suppress(record)
-            self._wake_after(window.ends - now)
-
-    def write_counts(self) -> None:
-        """Write the counts of windows that are over. A timer calls it."""
-        self.acquire()
-        try:
-            self._timer = None
-            now = self._clock()
-            self._end_windows(now)
-            waiting = [window.ends for window in self._windows.values() if window.suppressed]
-            if waiting:
-                self._wake_after(min(waiting) - now)
-        finally:
-            self.release()
-
-    def close(self) -> None:
-        """Write the last counts; `logging` calls this when the process ends."""
-        if self._timer is not None:
-            self._timer.cancel()
-        self._end_windows(float("inf"))
-        super().close()
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
-        """Ignore a line that cannot be written: `logging` would print a traceback and the line's arguments."""
 
     def _end_windows(self, now: float) -> None:
         for kind, window in list(self._windows.items()):
             if now >= window.ends:
                 self._windows.pop(kind, None)
                 if window.suppressed:
-                    super().emit(window.summary())
+                    self._writer.write(self.format(window.summary()))
 
-    def _wake_after(self, seconds: float) -> None:
-        """Set a timer: a thread, because threads log too, also while the event loop hangs or has ended."""
-        if self._timer is None:
-            timer = threading.Timer(max(seconds, 0.0), self.write_counts)
-            timer.daemon = True
-            with contextlib.suppress(
-                RuntimeError
-            ):  # no thread is available: the next line, or `close`, writes the counts
-                timer.start()
-                self._timer = timer
+    def _tend(self) -> None:
+        # A caller that holds the lock may wait for this thread: `logging.shutdown` does.
+        if self.lock is not None and self.lock.acquire(blocking=False):
+            try:
+                self.write_counts()
+            finally:
+                self.lock.release()
 
 
 def _kind_of(record: logging.LogRecord) -> Kind:

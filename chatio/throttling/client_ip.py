@@ -5,26 +5,61 @@ proxies that the operator named have written it: each proxy appends the address 
 """
 
 import ipaddress
-from collections.abc import Iterable
+import logging
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from typing import Final
+
+logger = logging.getLogger("chatio")
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
+# A proxy has a few addresses. Any client may send the header, and shall not fill the log with them.
+MAX_REPORTED: Final = 10
 
-def parse_networks(proxies: Iterable[str]) -> tuple[Network, ...]:
+
+class TrustedProxies:
+    """The networks of the proxies that the operator named. Event loop only."""
+
+    def __init__(self, networks: Iterable[Network] = ()) -> None:
+        self._networks = tuple(networks)
+        self._reported: set[str] = set()
+
+    def __iter__(self) -> Iterator[Network]:
+        return iter(self._networks)
+
+    def __len__(self) -> int:
+        return len(self._networks)
+
+    def report_missing(self, peer: str) -> None:
+        """Log once that `peer` writes X-Forwarded-For, and may be a proxy that the operator forgot to name."""
+        if peer not in self._reported and len(self._reported) < MAX_REPORTED:
+            self._reported.add(peer)
+            logger.warning(
+                "Requests from %s have X-Forwarded-For, and TRUSTED_PROXIES does not name that address: "
+                "if it is a proxy, the rate limits count all its clients as one",
+                peer or "a Unix socket",
+                extra={"event": "proxy_not_trusted", "address": peer},
+            )
+
+
+def parse_networks(proxies: Iterable[str]) -> TrustedProxies:
     """Addresses and CIDR blocks ("10.0.0.7", "fd00::/8") as networks. Raises ValueError for any other text."""
-    return tuple(ipaddress.ip_network(proxy.strip(), strict=False) for proxy in proxies)
+    return TrustedProxies(ipaddress.ip_network(proxy.strip(), strict=False) for proxy in proxies)
 
 
-def client_address(peer: str, forwarded_for: str, trusted: tuple[Network, ...]) -> str:
+def client_address(peer: str, forwarded_for: str, trusted: TrustedProxies) -> str:
     """The client's address: the rightmost of X-Forwarded-For and `peer` that no trusted proxy has.
 
     `peer` is the socket's address, and stands behind the header's entries. An entry that is no address ends the
     search at the address before it.
     """
+    if not forwarded_for:
+        return peer
+    if not is_trusted(peer, trusted):
+        trusted.report_missing(peer)
+        return peer
     address = peer
-    if not trusted:
-        return address
     hops = [hop for hop in forwarded_for.split(",") if hop.strip()]
     while hops and is_trusted(address, trusted):
         hop = _address(hops.pop())
@@ -51,7 +86,7 @@ def rate_limit_key(address: str) -> str:
     return str(ipaddress.IPv6Network((parsed, 64), strict=False))
 
 
-def is_trusted(address: str, trusted: tuple[Network, ...]) -> bool:
+def is_trusted(address: str, trusted: TrustedProxies) -> bool:
     """Whether a network of `trusted` has `address`."""
     try:
         parsed = ipaddress.ip_address(address)

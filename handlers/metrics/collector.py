@@ -23,7 +23,8 @@ import chatio
 from chatio.accounts.passwords import PasswordHasher
 from chatio.chat.message_log import MessageLog
 from chatio.realtime import EngineServer
-from chatio.telemetry.counters import Histogram, LabelledCounter
+from chatio.telemetry.counters import Histogram
+from chatio.telemetry.log_handler import LogHandler
 from chatio.throttling.loop_lag import LoopLagMonitor
 from handlers.chat.namespace import ChatNamespace
 from handlers.metrics.requests import RequestMetrics
@@ -39,7 +40,7 @@ class MetricsCollector(Collector):
     hasher: PasswordHasher
     load: LoopLagMonitor
     requests: RequestMetrics
-    errors: LabelledCounter[str]  # lines of the log of level ERROR, by event
+    log_handler: LogHandler
 
     def collect(self) -> Iterator[Metric]:
         yield InfoMetricFamily("chatio_build", "What is running.", value={"version": chatio.__version__})
@@ -115,7 +116,9 @@ class MetricsCollector(Collector):
             "chatio_loop_delay_seconds", "Lag of the event loop, ten samples a second.", load.lag_histogram
         )
         yield _gauge("chatio_overloaded", "1 while new clients are asked to wait.", load.is_on)
-        yield _counters("chatio_errors", "Lines of the log of level ERROR.", "event", self.errors.items())
+        lines = self.log_handler
+        yield _counters("chatio_errors", "Lines of the log of level ERROR.", "event", lines.errors.items())
+        yield _counter("chatio_log_lines_dropped", "Log lines that stderr did not take.", lines.dropped)
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:

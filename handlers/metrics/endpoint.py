@@ -3,6 +3,7 @@
 It runs on the event loop of the chat, and not in prometheus_client's thread: the numbers change on that loop.
 """
 
+import errno
 import logging
 from typing import Any, ClassVar
 
@@ -76,8 +77,11 @@ def serve_metrics(collector: Collector, *, host: str, port: int) -> HTTPServer:
     server = HTTPServer(application, **HTTP_SERVER_OPTIONS)
     try:
         sockets = bind_sockets(port, host)
-    except OSError as error:
-        raise CannotListen(f"Cannot serve metrics on {host}:{port} (METRICS_PORT): {error.strerror}.") from None
+    except (OSError, UnicodeError) as error:
+        is_port = isinstance(error, OSError) and error.errno in (errno.EADDRINUSE, errno.EACCES)
+        reason = error.strerror if isinstance(error, OSError) else "it is not a name"
+        setting = "METRICS_PORT" if is_port else "METRICS_HOST"
+        raise CannotListen(f"Cannot serve metrics on {host}:{port} ({setting}): {reason}.") from None
     server.add_sockets(sockets)
     url = f"http://{host}:{sockets[0].getsockname()[1]}/metrics"
     logger.info("Metrics are at %s", url, extra={"event": "metrics_started", "url": url})

@@ -49,7 +49,8 @@ class ServerProcess:
     The server is forked from a process that has loaded `main`, unless there is a `command`: a test of the process
     itself passes `REAL_COMMAND`. There are no rate limits and no load shedding unless `settings` say so, for most
     tests do in a second what users do in a day, on machines that are busy. The server listens on `listener`, if
-    that is given, as on one that a service manager hands over.
+    that is given, as on one that a service manager hands over. With the descriptor `output`, which needs a
+    `listener`, stdout and stderr are the test's own affair, and `lines` stays empty.
 
     With CHATIO_TESTS_NGINX=1 a real nginx stands before it: `url` and `port`, and SERVER_PORT too, are nginx's.
     """
@@ -57,10 +58,17 @@ class ServerProcess:
     process: ForkedProcess | subprocess.Popen[bytes]
 
     def __init__(
-        self, *, command: Sequence[str] = (), listener: socket.socket | None = None, **settings: str
+        self,
+        *,
+        command: Sequence[str] = (),
+        listener: socket.socket | None = None,
+        output: int | None = None,
+        **settings: str,
     ) -> None:
         self._command = command
+        self._own_output = output
         self._listener = None if listener is None else listener.fileno()
+        self._handed_over_url = "" if listener is None else "http://{}:{}".format(*listener.getsockname())
         self._environ = {
             name: value for name, value in os.environ.items() if name in ("PATH", "COVERAGE_PROCESS_START", "HOME")
         } | {
@@ -80,6 +88,11 @@ class ServerProcess:
         self.url = ""
 
     def __enter__(self) -> Self:
+        if self._own_output is not None:
+            self._output = open(os.devnull, encoding="utf-8")
+            self.process = self._start(self._own_output)
+            self.url = self._handed_over_url
+            return self
         reading, writing = os.pipe()
         self._output = open(reading, encoding="utf-8")
         try:

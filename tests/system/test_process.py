@@ -14,7 +14,8 @@ from dotenv import dotenv_values
 
 from tests.paths import ROOT
 from tests.system.js import JsClients
-from tests.system.server import REAL_COMMAND, ServerProcess, await_until
+from tests.system.server import REAL_COMMAND, SECRET, ServerProcess, await_until
+from tests.system.test_leaving import polling_session
 
 
 def run_main(*options: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -32,6 +33,37 @@ def test_check_of_a_sound_configuration_exits_0() -> None:
     done = run_main("--check", "--env-file", "/dev/null")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "The configuration is sound.\n"
+
+
+def test_a_python_without_the_packages_is_one_sentence_that_says_which_one_has_them() -> None:
+    command = [
+        sys.executable,
+        "-I",
+        "-S",
+        str(ROOT / "main.py"),
+        "--check",
+    ]  # -S: without the packages of the venv
+    done = subprocess.run(command, env={}, capture_output=True, text=True, timeout=20, check=False)
+    assert done.returncode == 1
+    (sentence,) = done.stderr.splitlines()
+    assert sentence.startswith(f"msgspec is not installed for {sys.executable}: ")
+    assert ".venv/bin/python main.py" in sentence
+
+
+# Python 3.6 to 3.10 parse the file, and run it up to the check. This is how they see it.
+_AS_OLD_PYTHON = """
+import ast, runpy, sys
+ast.parse(open(sys.argv[1], encoding="utf-8").read(), feature_version=(3, 6))
+sys.version_info = (3, 10, 13)
+runpy.run_path(sys.argv[1], run_name="__main__")
+"""
+
+
+def test_a_python_that_is_too_old_is_one_sentence_and_exit_2() -> None:
+    command = [sys.executable, "-S", "-c", _AS_OLD_PYTHON, str(ROOT / "main.py")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    assert done.stderr == "Chat.io needs Python 3.11 or newer, and this is 3.10.\n"
+    assert done.returncode == 2
 
 
 def test_check_tells_every_problem_and_no_secret_and_exits_2() -> None:
@@ -117,12 +149,59 @@ def test_port_of_metrics_in_use_is_one_line_and_exit_2(server: ServerProcess) ->
     )
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("name", ["SERVER_HOST", "METRICS_HOST"])
+@pytest.mark.parametrize("host", ["a..b", "x" * 70, "999.0.0.1", "::ffff"])
+def test_a_host_that_is_no_address_of_this_machine_is_one_line_and_exit_2(name: str, host: str) -> None:
+    settings = {"SERVER_PORT": "0", "METRICS_PORT": "0", "JWT_SECRET_KEY": SECRET, "LOG_LEVEL": "ERROR"}
+    done = run_main("--env-file", "/dev/null", **settings | {name: host})
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert " CRITICAL chatio: Cannot " in line
+    assert name in line
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP])
 def test_signal_stops_the_server_with_exit_0(server: ServerProcess, js: JsClients, number: signal.Signals) -> None:
     js.join("ann", server.url, server.sign_up("ann"))
     js.join("bob", server.url, server.sign_up("bob"), transports=["polling"])
     assert server.stop(number) == 0
     assert [line for line in server.lines if "WARNING" in line or "ERROR" in line or "Traceback" in line] == []
+
+
+@pytest.mark.parametrize("first", [signal.SIGHUP, signal.SIGTERM])
+def test_a_hangup_after_the_first_signal_cuts_nothing_off(first: signal.Signals) -> None:
+    """A closed terminal sends several, and systemd one after SIGTERM, with `SendSIGHUP=yes`."""
+    with ServerProcess(SHUTDOWN_GRACE_SECONDS="3600") as server:
+        sessions = {polling_session(server) for _ in range(200)}  # to be closed in a second
+        assert len(sessions) == 200
+        server.process.send_signal(first)
+        await_until(lambda: server.request("GET", "/nowhere").status == 503, "it leaves")
+        assert server.stop(signal.SIGHUP) == 0
+    assert [line for line in server.lines if "Stopping at once" in line] == []
+
+
+def test_a_hangup_is_ignored_under_nohup() -> None:
+    nohup = ("/bin/sh", "-c", "trap '' HUP; exec \"$@\"", "sh")
+    with ServerProcess(command=(*nohup, *REAL_COMMAND)) as server:
+        server.process.send_signal(signal.SIGHUP)
+        assert server.request("GET", "/readyz").status == 200
+        assert server.stop() == 0
+
+
+@pytest.mark.parametrize(
+    "number", [signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF, signal.SIGIO]
+)
+def test_a_signal_without_a_meaning_is_ignored_with_a_line(server: ServerProcess, number: signal.Signals) -> None:
+    server.process.send_signal(number)
+    assert server.request("GET", "/healthz").status == 200
+    assert server.stop() == 0
+    assert [line for line in server.lines if line.endswith(f"{number.name} is ignored")] != []
+
+
+def test_a_broken_pipe_is_ignored(server: ServerProcess) -> None:
+    server.process.send_signal(signal.SIGPIPE)
+    assert server.request("GET", "/healthz").status == 200
+    assert server.stop() == 0
 
 
 @pytest.mark.direct("half a request; nginx passes on whole ones")

@@ -6,7 +6,6 @@ import logging
 import os
 import re
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from tornado.netutil import bind_sockets
 import main as program
 from chatio import __version__
 from chatio.config.settings import table
-from chatio.server.signals import STOPPING
+from chatio.server.signals import HANDLED
 from tests.conftest import ExpectedLogs
 
 KEY = "a key of more than thirty-two bytes"
@@ -59,7 +58,7 @@ def stop_when_listening(caplog: pytest.LogCaptureFixture) -> Iterator[list[str]]
                 os.kill(os.getpid(), signal.SIGTERM)
 
     handler = Stop(logging.INFO)
-    kept = {number: signal.getsignal(number) for number in STOPPING}
+    kept = {number: signal.getsignal(number) for number in HANDLED}
     logging.getLogger("chatio").addHandler(handler)
     yield lines
     logging.getLogger("chatio").removeHandler(handler)
@@ -67,52 +66,117 @@ def stop_when_listening(caplog: pytest.LogCaptureFixture) -> Iterator[list[str]]
         signal.signal(number, previous)  # a server that has left ignores them
 
 
-def test_check_of_settings_does_not_serve(
-    env_file: Write, capsys: Capture, stop_when_listening: list[str]
-) -> None:
+def flush_log() -> None:
+    """The log's lines are written by a thread."""
+    for handler in logging.getLogger().handlers:
+        handler.flush()
+
+
+def test_check_of_settings_does_not_serve(env_file: Write, capfd: Capture, stop_when_listening: list[str]) -> None:
     arguments = env_file("SERVER_PORT=0", "SERVER_HOST=127.0.0.1", f"JWT_SECRET_KEY={KEY}")
     assert program.main([*arguments, "--check"]) == 0
-    assert capsys.readouterr() == (SOUND, "")
+    assert capfd.readouterr() == (SOUND, "")
     assert stop_when_listening == []
 
 
-def test_the_version_is_said_and_is_the_newest_of_the_changelog(capsys: Capture) -> None:
+def test_the_version_is_said_and_is_the_newest_of_the_changelog(capfd: Capture) -> None:
     with pytest.raises(SystemExit) as ended:
         program.main(["--version"])
     assert ended.value.code == 0
-    assert capsys.readouterr().out == f"Chat.io {__version__}\n"
+    assert capfd.readouterr().out == f"Chat.io {__version__}\n"
     changelog = Path(program.__file__).with_name("CHANGELOG.md").read_text("utf-8")
     assert re.findall(r"^## (\S+)", changelog, re.MULTILINE)[0] == __version__
 
 
-def test_nothing_set_is_sound(env_file: Write, capsys: Capture) -> None:
+def test_nothing_set_is_sound(env_file: Write, capfd: Capture) -> None:
     assert program.main([*env_file(), "--check"]) == 0
-    assert capsys.readouterr().out == SOUND
+    assert capfd.readouterr().out == SOUND
 
 
-def test_a_folder_is_no_file_of_settings(tmp_path: Path, capsys: Capture) -> None:
+def test_a_folder_is_no_file_of_settings(tmp_path: Path, capfd: Capture) -> None:
     assert program.main(["--env-file", str(tmp_path), "--check"]) == 2
-    assert capsys.readouterr().err == f"{tmp_path.name}: Is a directory\n"
+    assert capfd.readouterr().err == f"{tmp_path.name}: it is a folder\n"
 
 
-def test_a_value_is_taken_as_it_is_written(env_file: Write, capsys: Capture) -> None:
+def test_a_name_that_is_too_long_or_no_name_is_one_line_and_exits_2(capfd: Capture) -> None:
+    for name in ("x" * 300, "x" * 10_000, "a\0b\x1b[2J", "/"):
+        assert program.main(["--env-file", name, "--check"]) == 2
+        (line,) = capfd.readouterr().err.splitlines()
+        assert ": it" in line
+        assert line.isprintable()
+
+
+DOUBTFUL = [
+    *("LOG_LEVEL=ERROR", "LOG_LEVEL=ERROR", "SERVER_PROT=1", "server_host=127.0.0.1"),
+    *(f"JWT_SECRET_KEY={'a' * 32}", "CLIENT_URL=*", "TRUSTED_PROXIES=0.0.0.0/0"),
+]
+
+
+def test_check_warns_of_what_is_probably_not_meant_and_the_settings_are_sound(
+    env_file: Write, capfd: Capture
+) -> None:
+    """At every level of the log."""
+    assert program.main([*env_file(*DOUBTFUL), "--check"]) == 0
+    out, err = capfd.readouterr()
+    assert out == SOUND
+    told = [line.removeprefix("Warning: ") for line in err.splitlines()]
+    assert told[:3] == [
+        "settings.env: SERVER_PROT is not a setting; did you mean SERVER_PORT?",
+        "settings.env: server_host is not a setting; did you mean SERVER_HOST?",
+        "settings.env: LOG_LEVEL is set on the lines 1 and 2; line 2 counts",
+    ]
+    assert [line.split()[0] for line in told[3:]] == [
+        *("JWT_SECRET_KEY", "CLIENT_URL=*", "TRUSTED_PROXIES=0.0.0.0/0")
+    ]
+
+
+def test_check_tells_all_warnings_and_the_problems_beside_them(env_file: Write, capfd: Capture) -> None:
+    assert program.main([*env_file(*(f"NAME{number}=1" for number in range(50))), "--check"]) == 0
+    assert len(capfd.readouterr().err.splitlines()) == 50
+    assert program.main([*env_file("SERVER_PROT=1", "LOG_LEVEL=X"), "--check"]) == 2
+    problem, warning = capfd.readouterr().err.splitlines()
+    assert problem.startswith("LOG_LEVEL must be ")
+    assert warning.startswith("Warning: settings.env: SERVER_PROT ")
+
+
+def test_the_same_warnings_are_logged_at_the_start(
+    env_file: Write, stop_when_listening: list[str], logs: ExpectedLogs
+) -> None:
+    for pattern in (
+        "SERVER_PROT",
+        "server_host",
+        "LOG_LEVEL is set",
+        "JWT_SECRET_KEY is",
+        "CLIENT_URL=",
+        "TRUSTED",
+    ):
+        logs.expect(pattern)
+    assert program.main(env_file(*DOUBTFUL, "SERVER_PORT=0", "SERVER_HOST=127.0.0.1", "LOG_LEVEL=INFO")) == 0
+    assert len(logs.records) == 6
+
+
+def test_a_value_is_taken_as_it_is_written(env_file: Write, capfd: Capture) -> None:
     secret = "a" * 16 + "${HOME_OF_NOBODY}"  # 33 bytes, and half of them if the name were looked up
     assert program.main([*env_file(f"\ufeffJWT_SECRET_KEY={secret}"), "--check"]) == 0
-    assert capsys.readouterr().out == SOUND
+    assert capfd.readouterr().out == SOUND
 
 
 @pytest.mark.parametrize("options", [["--check"], []])
-def test_unsound_configuration_is_told_line_by_line(env_file: Write, capsys: Capture, options: list[str]) -> None:
+def test_unsound_configuration_is_told_line_by_line(env_file: Write, capfd: Capture, options: list[str]) -> None:
     arguments = [*env_file("SERVER_PORT=http", "JWT_SECRET_KEY=hunter2", "CLIENT_URL=nowhere"), *options]
     assert program.main(arguments) == 2
-    out, err = capsys.readouterr()
+    out, err = capfd.readouterr()
     assert out == ""
-    assert [line.partition(":")[0] for line in err.splitlines()] == ["SERVER_PORT", "JWT_SECRET_KEY", "CLIENT_URL"]
+    assert [re.split("[ :]", line)[0] for line in err.splitlines()] == [
+        "SERVER_PORT",
+        "JWT_SECRET_KEY",
+        "CLIENT_URL",
+    ]
     assert "hunter2" not in err
     assert "Traceback" not in err
 
 
-def test_environment_precedes_the_file(env_file: Write, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_precedes_the_file(env_file: Write, capfd: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     arguments = [*env_file("SERVER_PORT=http"), "--check"]
     assert program.main(arguments) == 2
     monkeypatch.setenv("SERVER_PORT", "4000")
@@ -121,37 +185,36 @@ def test_environment_precedes_the_file(env_file: Write, capsys: Capture, monkeyp
     assert program.main(arguments) == 2
 
 
-def test_typo_in_the_file_is_one_warning(env_file: Write, capsys: Capture, logs: ExpectedLogs) -> None:
-    logs.expect(r"^settings\.env: SERVER_PROT is not a setting; did you mean SERVER_PORT\?$")
-    assert program.main([*env_file("SERVER_PROT=1"), "--check"]) == 0
-    assert capsys.readouterr().out == SOUND
-
-
-def test_unknown_name_in_the_environment_is_ignored(env_file: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SERVER_PROT", "1")
+def test_name_in_the_environment_that_looks_like_a_setting_is_one_warning(
+    env_file: Write, monkeypatch: pytest.MonkeyPatch, capfd: Capture
+) -> None:
+    monkeypatch.setenv("server_port", "1")
+    monkeypatch.setenv("SERVER", "1")
     assert program.main([*env_file(), "--check"]) == 0
+    sentence = "the environment: server_port is not a setting; did you mean SERVER_PORT?"
+    assert capfd.readouterr().err == f"Warning: {sentence}\n"
 
 
-def test_missing_file_is_one_clear_line_and_exits_2(tmp_path: Path, capsys: Capture) -> None:
+def test_missing_file_is_one_clear_line_and_exits_2(tmp_path: Path, capfd: Capture) -> None:
     assert program.main(["--env-file", str(tmp_path / "typo.env"), "--check"]) == 2
-    assert "typo.env" in capsys.readouterr().err
+    assert "typo.env" in capfd.readouterr().err
 
 
-def test_file_that_is_not_utf_8_is_one_clear_line_and_exits_2(tmp_path: Path, capsys: Capture) -> None:
+def test_file_that_is_not_utf_8_is_one_clear_line_and_exits_2(tmp_path: Path, capfd: Capture) -> None:
     path = tmp_path / "settings.env"
     path.write_bytes(b"JWT_SECRET_KEY=hunter2\xff\n")
     assert program.main(["--env-file", str(path), "--check"]) == 2
-    err = capsys.readouterr().err
+    err = capfd.readouterr().err
     assert "settings.env" in err
     assert "hunter2" not in err
     assert "Traceback" not in err
 
 
 @pytest.mark.parametrize("option", ["--chek", "--help"])
-def test_an_option_that_is_none_exits_2_and_help_exits_0(option: str, capsys: Capture) -> None:
+def test_an_option_that_is_none_exits_2_and_help_exits_0(option: str, capfd: Capture) -> None:
     with pytest.raises(SystemExit) as caught:
         program.main([option])
-    out, err = capsys.readouterr()
+    out, err = capfd.readouterr()
     assert (caught.value.code, "usage:" in out, "usage:" in err) == (
         (0, True, False) if option == "--help" else (2, False, True)
     )
@@ -173,16 +236,19 @@ def test_on_a_terminal_the_server_says_where_to_go_next(
     env_file: Write,
     stop_when_listening: list[str],
     monkeypatch: pytest.MonkeyPatch,
-    capsys: Capture,
+    capfd: Capture,
     page: str,
     says: bool,
 ) -> None:
     arguments = env_file("SERVER_PORT=0", "SERVER_HOST=127.0.0.1", f"JWT_SECRET_KEY={KEY}", f"SERVE_PAGE={page}")
     assert program.main(arguments) == 0
-    assert capsys.readouterr().out == ""
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert capfd.readouterr().out == ""
+    flush_log()
+    capfd.readouterr()
+    monkeypatch.setattr(os, "isatty", lambda descriptor: descriptor == program.STDERR)
     assert program.main(arguments) == 0
-    (line,) = capsys.readouterr().out.splitlines()
+    flush_log()
+    (line,) = [line for line in capfd.readouterr().err.splitlines() if " INFO " not in line]
     url = next(line.rpartition(" ")[2] for line in reversed(stop_when_listening) if "listening" in line)
     assert f"{url}/docs" in line
     assert "Ctrl-C" in line
@@ -206,7 +272,7 @@ def test_missing_key_is_one_warning(env_file: Write, stop_when_listening: list[s
 
 # Tornado leaves the socket that it could not bind to the garbage collector.
 @pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
-def test_port_in_use_is_one_clear_line_and_exits_2(env_file: Write, capsys: Capture, logs: ExpectedLogs) -> None:
+def test_port_in_use_is_one_clear_line_and_exits_2(env_file: Write, capfd: Capture, logs: ExpectedLogs) -> None:
     logs.expect("^Port [0-9]+ is already in use")
     (taken,) = bind_sockets(0, "127.0.0.1")
     with taken:
@@ -216,5 +282,6 @@ def test_port_in_use_is_one_clear_line_and_exits_2(env_file: Write, capsys: Capt
         )
         assert program.main(arguments) == 2
         gc.collect()
-    (line,) = capsys.readouterr().err.splitlines()
+    flush_log()
+    (line,) = capfd.readouterr().err.splitlines()
     assert line.endswith(f" CRITICAL chatio: Port {port} is already in use (SERVER_PORT).")

@@ -64,13 +64,13 @@ class RealtimeHandler(BoundedBodyHandler):
 
     def _environ(self) -> dict[str, Any]:
         """The handshake for connect handlers and `get_environ`; the library keeps some thirty entries of each."""
-        request, trusted = self.request, self.engine.trusted_proxies
+        request = self.request
         environ: dict[str, Any] = {
             "wsgi.url_scheme": request.headers.get("X-Forwarded-Proto", request.protocol),
             "REQUEST_METHOD": request.method,
             "QUERY_STRING": request.query,
             "PATH_INFO": request.path,
-            "REMOTE_ADDR": self.client_address(trusted) if trusted else request.remote_ip or "",
+            "REMOTE_ADDR": self.client_address(self.engine.trusted_proxies),
         }
         return environ | {key: request.headers[name] for name, key in _HEADERS.items() if name in request.headers}
 

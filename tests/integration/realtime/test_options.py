@@ -97,7 +97,13 @@ async def test_answers_are_not_stored_and_name_no_server() -> None:
     ],
 )
 @pytest.mark.parametrize("transport", ["polling", "websocket"])
-async def test_handlers_get_true_address(proxies: list[str], forwarded: str, address: str, transport: str) -> None:
+async def test_handlers_get_true_address(
+    proxies: list[str], forwarded: str, address: str, transport: str, logs: ExpectedLogs
+) -> None:
+    if address == "127.0.0.1":
+        logs.expect(
+            "^Requests from 127.0.0.1 have X-Forwarded-For, and TRUSTED_PROXIES does not name that address"
+        )
     seen: list[str] = []
     server, handler = create_server(RealtimeOptions(trusted_proxies=parse_networks(proxies)))
     server.on("connect", lambda sid, environ: seen.append(environ["REMOTE_ADDR"]))

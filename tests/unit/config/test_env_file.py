@@ -1,15 +1,13 @@
 """Env files: lines that are read, and lines that cannot be parsed."""
 
-import io
-
 import pytest
 
-from chatio.config.env_file import env_file_values
+from chatio.config.env_file import parse_env_file
 from chatio.config.loader import InvalidSettings
 
 
 def read(text: str) -> dict[str, str | None]:
-    return env_file_values(io.StringIO(text), "settings.env")
+    return parse_env_file(text, "settings.env").values
 
 
 @pytest.mark.parametrize(
@@ -21,7 +19,6 @@ def read(text: str) -> dict[str, str | None]:
         ("A=it's\n\n\n", {"A": "it's"}),
         ("A=${B}\nB", {"A": "${B}", "B": None}),
         ('A="1\\n2"', {"A": "1\n2"}),
-        ("\ufeffA=1", {"A": "1"}),
     ],
 )
 def test_valid_lines_are_read(text: str, values: dict[str, str | None]) -> None:
@@ -46,3 +43,11 @@ def test_each_invalid_line_is_reported_by_its_number_alone(text: str, lines: lis
     assert [problem.partition(" line ")[2].split()[0] for problem in problems] == [str(line) for line in lines]
     assert all(problem.startswith("settings.env: line ") for problem in problems)
     assert "hunter2" not in str(problems)
+
+
+def test_a_setting_on_several_lines_is_told_with_the_line_that_counts() -> None:
+    text = "SERVER_PORT=1\n# twice\nLOG_LEVEL=INFO\nSERVER_PORT=2\nexport SERVER_PORT='3'\nhunter2\nhunter2\n"
+    assert parse_env_file(text, "settings.env") == (
+        {"SERVER_PORT": "3", "LOG_LEVEL": "INFO", "hunter2": None},
+        ["SERVER_PORT is set on the lines 1, 4 and 5; line 5 counts"],
+    )

@@ -21,7 +21,7 @@ from chatio.server.in_flight import InFlightRequests
 from chatio.server.lifecycle import Lifecycle
 from chatio.server.serve import HTTP_SERVER_OPTIONS
 from chatio.stores.memory import MemoryUserStore
-from chatio.throttling.client_ip import Network
+from chatio.throttling.client_ip import TrustedProxies
 from chatio.throttling.rate_limiter import RateLimiter
 from handlers.cors import Cors
 from handlers.docs.asyncapi import asyncapi_document
@@ -84,7 +84,7 @@ class Rest:
         self.asyncapi = asyncapi_document(namespace="/chat", message_max_chars=10_000, has_presence=True)
         self.page: Page | None = None
         self.ended: list[tuple[str, EndReason]] = []  # whose sockets were to be closed, and why
-        self.trusted_proxies: tuple[Network, ...] = ()
+        self.trusted_proxies = TrustedProxies()
         self.lifecycle = Lifecycle()
         self.requests = InFlightRequests(self.lifecycle, load)
         self.logins = LoginThrottle(is_on=False)

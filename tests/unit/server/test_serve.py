@@ -17,7 +17,7 @@ from chatio.errors import ANSWERS, ShuttingDown
 from chatio.server.lifecycle import Lifecycle, Phase
 from chatio.server.serve import HTTP_SERVER_OPTIONS, serve
 from chatio.server.shutdown import Handover, shut_down
-from chatio.server.signals import STOPPING as STOPPING_SIGNALS
+from chatio.server.signals import HANDLED
 from chatio.server.systemd import SystemdNotifier
 from handlers.auth import public
 from handlers.base import BaseHandler, NotFoundHandler
@@ -30,7 +30,7 @@ STOPPING = "Draining: 7 connections are closed within 30 seconds"
 @pytest.fixture(autouse=True)
 def handlers_of_signals() -> Iterator[None]:
     """A server that has shut down ignores signals; these tests do not."""
-    kept = {number: signal.getsignal(number) for number in STOPPING_SIGNALS}
+    kept = {number: signal.getsignal(number) for number in HANDLED}
     yield
     for number, handler in kept.items():
         signal.signal(number, handler)

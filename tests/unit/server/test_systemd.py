@@ -68,6 +68,22 @@ async def test_the_watchdog_is_fed_by_the_loop_with_the_status_of_the_moment(man
     notifier.close()
 
 
+@pytest.mark.parametrize("error", [RuntimeError("hunter2"), MemoryError()])
+async def test_a_status_that_fails_ends_neither_the_reports_nor_the_watchdog(
+    manager: Manager, logs: ExpectedLogs, error: Exception
+) -> None:
+    def fail() -> str:
+        raise error
+
+    logs.expect(f"^the status for the service manager failed: {type(error).__name__} at ")
+    notifier = SystemdNotifier(manager.address, watchdog_seconds=0.01)
+    notifier.ready(fail)
+    assert await manager.next() == "READY=1"
+    for _ in range(3):
+        assert await manager.next() == "WATCHDOG=1"
+    notifier.close()
+
+
 @pytest.mark.parametrize(("watchdog_seconds", "seconds"), [(30.0, 15.0), (None, STATUS_SECONDS)])
 async def test_the_next_report_is_due_at_half_of_the_watchdogs_time(
     manager: Manager, monkeypatch: pytest.MonkeyPatch, watchdog_seconds: float | None, seconds: float

@@ -1,13 +1,16 @@
 """LogHandler: the first lines of each kind, then a count; and the loggers and hooks that `configure` sets."""
 
 import asyncio
+import contextlib
 import gc
-import io
 import json
 import logging
+import os
 import sys
 import threading
 import warnings
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,10 +27,10 @@ TOO_MANY = LINES_PER_WINDOW + MORE
 class Log:
     """A handler with a clock that the test moves; `lines` is what it wrote."""
 
-    def __init__(self) -> None:
+    def __init__(self, path: Path) -> None:
         self.now = 100.0
-        self._stream = io.StringIO()
-        self.handler = LogHandler(self._stream, clock=lambda: self.now)
+        self._file = path.open("w+b")
+        self.handler = LogHandler(self._file.fileno(), flush_seconds=10, clock=lambda: self.now)
 
     def say(self, sentence: str, *args: object, name: str = "chatio", line: int = 1, **fields: Any) -> None:
         record = logging.LogRecord(name, logging.INFO, "x.py", line, sentence, args, None)
@@ -36,14 +39,19 @@ class Log:
 
     @property
     def lines(self) -> list[str]:
-        return self._stream.getvalue().splitlines()
+        self.handler.flush()
+        return os.pread(self._file.fileno(), 10**6, 0).decode().splitlines()
+
+    def close(self) -> None:
+        self.handler.close()
+        self._file.close()
 
 
 @pytest.fixture
-def log() -> Any:
-    made = Log()
+def log(tmp_path: Path) -> Iterator[Log]:
+    made = Log(tmp_path / "log")
     yield made
-    made.handler.close()
+    made.close()
 
 
 def test_an_event_past_ten_lines_is_counted_by_reason(log: Log) -> None:
@@ -134,72 +142,150 @@ def test_windows_that_are_over_are_forgotten(log: Log) -> None:
     assert log.handler.window_count == 1
 
 
-def test_a_timer_writes_the_count_when_the_window_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+class FailingFormatter(logging.Formatter):
+    """Fails with each of the errors that no formatter announces, one after the other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.errors = [RuntimeError("hunter2"), MemoryError(), RecursionError()]
+
+    def format(self, record: logging.LogRecord) -> str:
+        raise self.errors[0]
+
+
+def test_a_formatter_that_fails_ends_neither_its_caller_nor_the_log(
+    log: Log, capfd: pytest.CaptureFixture[str], logs: ExpectedLogs
+) -> None:
+    formatter = FailingFormatter()
+    log.handler.setFormatter(formatter)
+    while formatter.errors:
+        for _ in range(TOO_MANY):
+            log.say("refused", event="refused")
+        log.now += WINDOW_SECONDS
+        formatter.errors.pop(0)
+    assert log.lines == []
+    dropped = log.handler.dropped
+    log.handler.setFormatter(JsonFormatter())
+    logs.expect(f"^{dropped} log lines were dropped")
+    log.say("back again", event="refused")
+    log.handler.write_counts()
+    assert json.loads(log.lines[-1])["message"] == "back again"
+
+
+def test_a_record_whose_fields_fail_ends_nothing(log: Log) -> None:
+    class Fails:
+        def __str__(self) -> str:
+            raise ValueError("hunter2")
+
+    for _ in range(TOO_MANY):
+        log.say("refused %s", Fails(), event="refused", reason=Fails())
+    log.say("last", event="next")
+    assert log.lines[-1] == "last"
+    assert log.handler.dropped == TOO_MANY
+
+
+def test_dropped_lines_are_one_warning_when_lines_are_taken_again(
+    tmp_path: Path, logging_as_before: None, logs: ExpectedLogs
+) -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writing, b" " * 512)
+    handler = configure(level="INFO", form="json", descriptor=writing, max_lines=2)
+    for number in range(20):
+        logging.getLogger("chatio.test").info("line", extra={"event": f"event{number}"})
+    dropped = handler.dropped
+    assert dropped in (17, 18)  # the thread may have taken one of them out of the queue
+    logs.expect(f"^{dropped} log lines were dropped: stderr did not take them$")
+    with os.fdopen(reading) as lines:
+        events = [json.loads(lines.readline()) for _ in range(20 - dropped + 1)]
+    assert events[-1].items() >= {"event": "lines_dropped", "count": dropped}.items()
+    handler.close()
+    os.close(writing)
+
+
+def test_a_count_is_written_when_its_window_is_over_and_no_line_follows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("chatio.telemetry.log_handler.WINDOW_SECONDS", 0.05)
-    written = threading.Event()
-
-    class Stream(io.StringIO):
-        def write(self, text: str) -> int:
-            if "more lines" in text:
-                written.set()
-            return super().write(text)
-
-    handler = LogHandler(Stream())
+    reading, writing = os.pipe()
+    handler = LogHandler(writing)
     for _ in range(LINES_PER_WINDOW + 1):
         handler.handle(
             logging.makeLogRecord({"name": "chatio", "levelno": logging.INFO, "msg": "x", "event": "x"})
         )
-    assert written.wait(10)
+    with os.fdopen(reading) as lines:
+        for line in lines:
+            if "more lines" in line:
+                break
     handler.close()
+    os.close(writing)
 
 
-def test_a_closed_stream_prints_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
-    stream = io.StringIO()
-    handler = LogHandler(stream)
-    stream.close()
-    handler.handle(logging.makeLogRecord({"name": "chatio", "levelno": logging.INFO, "msg": "hunter2"}))
-    assert capsys.readouterr() == ("", "")
+class Written:
+    """The lines that the handler of `configure` has written."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("w+b")
+
+    def configure(self, **options: Any) -> LogHandler:
+        self.handler = configure(descriptor=self._file.fileno(), **options)
+        return self.handler
+
+    @property
+    def text(self) -> str:
+        self.handler.flush()
+        return os.pread(self._file.fileno(), 10**6, 0).decode()
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.text.splitlines()]
+
+    def close(self) -> None:
+        self.handler.close()
+        self._file.close()
 
 
 @pytest.fixture
-def written(logging_as_before: None) -> io.StringIO:
-    stream = io.StringIO()
-    configure(level="INFO", form="json", stream=stream)
-    return stream
+def written(tmp_path: Path, logging_as_before: None) -> Iterator[Written]:
+    made = Written(tmp_path / "log")
+    made.configure(level="INFO", form="json")
+    yield made
+    made.close()
 
 
-def lines_of(stream: io.StringIO) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in stream.getvalue().splitlines()]
-
-
-def test_a_librarys_record_is_written_to_the_same_stream(written: io.StringIO, logs: ExpectedLogs) -> None:
+def test_a_librarys_record_is_written_to_the_same_place(written: Written, logs: ExpectedLogs) -> None:
     logs.expect("^Uncaught exception GET")
     logging.getLogger("tornado.application").error("Uncaught exception %s", "GET /?sid=secret")
     logging.getLogger("tornado.general").info("Malformed HTTP message from %s: %s", "1.2.3.4", "secret")
-    (line,) = lines_of(written)
+    (line,) = written.lines
     assert (line["logger"], line["message"]) == ("tornado.application", "Uncaught exception …")
 
 
-def test_records_below_the_level_are_not_written(logging_as_before: None, logs: ExpectedLogs) -> None:
+def test_records_below_the_level_are_not_written(
+    tmp_path: Path, logging_as_before: None, logs: ExpectedLogs
+) -> None:
     logs.expect("loud")
-    stream = io.StringIO()
-    configure(level="WARNING", form="text", stream=stream)
+    written = Written(tmp_path / "log")
+    written.configure(level="WARNING", form="text")
     logging.getLogger("chatio").info("quiet")
     logging.getLogger("chatio").warning("loud")
-    (line,) = stream.getvalue().splitlines()
+    (line,) = written.text.splitlines()
     assert line.endswith("WARNING chatio: loud")
+    written.close()
 
 
-def test_a_warning_is_a_line_without_its_text_and_path(written: io.StringIO, logs: ExpectedLogs) -> None:
+def test_a_warning_is_a_line_without_its_text_and_path(written: Written, logs: ExpectedLogs) -> None:
     logs.expect("^UserWarning at test_log_handler:")
     with warnings.catch_warnings():
         install()
         warnings.simplefilter("always")
         warnings.warn("hunter2", UserWarning, stacklevel=1)
-    (line,) = lines_of(written)
+    (line,) = written.lines
     assert (line["event"], line["category"]) == ("python_warning", "UserWarning")
-    assert "hunter2" not in written.getvalue()
-    assert "/" not in written.getvalue()
+    assert "hunter2" not in written.text
+    assert "/" not in written.text
 
 
 class HelpersError(Exception):
@@ -259,22 +345,22 @@ def fail_loop(*coroutines: Any) -> None:
     ],
 )
 def test_an_uncaught_exception_is_one_line(
-    provoke: Any, what: str, written: io.StringIO, logs: ExpectedLogs, capfd: pytest.CaptureFixture[str]
+    provoke: Any, what: str, written: Written, logs: ExpectedLogs, capfd: pytest.CaptureFixture[str]
 ) -> None:
     logs.expect(f"^{what} failed: HelpersError at tests.unit.telemetry.test_log_handler:")
     provoke()
-    (line,) = lines_of(written)
+    (line,) = written.lines
     assert (line["event"], line["what"], line["error"]) == ("failure", what, "HelpersError")
-    assert "hunter2" not in written.getvalue()
+    assert "hunter2" not in written.text
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_problem_of_the_loop_without_an_exception_is_one_line(written: io.StringIO, logs: ExpectedLogs) -> None:
+def test_a_problem_of_the_loop_without_an_exception_is_one_line(written: Written, logs: ExpectedLogs) -> None:
     logs.expect("^the event loop has a problem: Task was destroyed but it is pending!$")
     loop = asyncio.new_event_loop()
     loop_failed(loop, {"message": "Task was destroyed but it is pending!", "task": "hunter2"})
     loop_failed(loop, {"message": "closing <coroutine hunter2>"})
     loop.close()
     logs.expect("^the event loop has a problem: closing$")
-    assert [line["problem"] for line in lines_of(written)] == ["Task was destroyed but it is pending!", "closing"]
-    assert "hunter2" not in written.getvalue()
+    assert [line["problem"] for line in written.lines] == ["Task was destroyed but it is pending!", "closing"]
+    assert "hunter2" not in written.text

@@ -1,6 +1,7 @@
 import pytest
 
-from chatio.throttling.client_ip import client_address, parse_networks, rate_limit_key
+from chatio.throttling.client_ip import MAX_REPORTED, client_address, parse_networks, rate_limit_key
+from tests.conftest import ExpectedLogs
 
 TRUSTED = parse_networks(["10.0.0.0/8", "192.0.2.1", "fd00::/8"])
 
@@ -9,7 +10,6 @@ TRUSTED = parse_networks(["10.0.0.0/8", "192.0.2.1", "fd00::/8"])
     ("peer", "forwarded", "address"),
     [
         ("203.0.113.9", "", "203.0.113.9"),
-        ("203.0.113.9", "198.51.100.1", "203.0.113.9"),  # the peer is no proxy of ours
         ("10.1.1.1", "198.51.100.1", "198.51.100.1"),
         ("10.1.1.1", "1.1.1.1, 198.51.100.1", "198.51.100.1"),  # the client wrote the first one itself
         ("10.1.1.1", "198.51.100.1, 10.2.2.2, 192.0.2.1", "198.51.100.1"),
@@ -21,15 +21,33 @@ TRUSTED = parse_networks(["10.0.0.0/8", "192.0.2.1", "fd00::/8"])
         ("::ffff:10.1.1.1", "198.51.100.1", "198.51.100.1"),
         ("10.1.1.1", "", "10.1.1.1"),
         ("10.1.1.1", " , ", "10.1.1.1"),
-        ("", "198.51.100.1", ""),
+        ("", "", ""),
     ],
 )
 def test_client_address_is_rightmost_that_no_trusted_proxy_has(peer: str, forwarded: str, address: str) -> None:
     assert client_address(peer, forwarded, TRUSTED) == address
 
 
-def test_client_address_without_trusted_proxies_is_the_peers() -> None:
-    assert client_address("127.0.0.1", "198.51.100.1", parse_networks([])) == "127.0.0.1"
+@pytest.mark.parametrize("named", [[], ["10.0.0.0/8"]])
+@pytest.mark.parametrize("peer", ["127.0.0.1", "2001:db8::7", ""])
+def test_the_header_of_a_peer_that_is_no_trusted_proxy_is_one_warning_and_does_not_count(
+    named: list[str], peer: str, logs: ExpectedLogs
+) -> None:
+    logs.expect(
+        f"^Requests from {peer or 'a Unix socket'} have X-Forwarded-For, and TRUSTED_PROXIES does not name"
+    )
+    trusted = parse_networks(named)
+    for number in range(3):
+        assert client_address(peer, f"198.51.100.{number}", trusted) == peer
+    assert len(logs.records) == 1
+
+
+def test_clients_that_send_the_header_themselves_cannot_fill_the_log(logs: ExpectedLogs) -> None:
+    logs.expect("^Requests from 198.51.100.")
+    trusted = parse_networks([])
+    for number in range(100):
+        client_address(f"198.51.100.{number}", "1.2.3.4", trusted)
+    assert len(logs.records) == MAX_REPORTED
 
 
 def test_parse_networks_of_a_host_name_raises() -> None:

@@ -1,6 +1,7 @@
 """Every metric has a name by the conventions and a row in docs/metrics.md; dashboard and rules know no other."""
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -17,8 +18,7 @@ from chatio.chat.message_rates import MessageRateLimits, Rates
 from chatio.chat.messages import Message
 from chatio.realtime import RealtimeOptions, create_server
 from chatio.server.lifecycle import Lifecycle
-from chatio.telemetry.counters import LabelledCounter
-from chatio.telemetry.log_handler import ERRORS
+from chatio.telemetry.log_handler import LogHandler
 from chatio.throttling.loop_lag import LoopLagMonitor
 from handlers.chat.namespace import CLOSE_REASONS, NAMESPACE, ChatNamespace
 from handlers.chat.session_expiry import SessionExpiry
@@ -52,6 +52,8 @@ def measures() -> Iterator[MetricsCollector]:
     requests = RequestMetrics()
     requests.requests["/login", "2xx"] += 1
     log.append(Message("1", "hello", "7", "Ann", "10:00", "2026-01-01T00:00:00.000Z"))
+    null = os.open(os.devnull, os.O_WRONLY)
+    log_handler = LogHandler(null)
     yield MetricsCollector(
         engine=realtime.eio,
         chat=chat,
@@ -59,8 +61,10 @@ def measures() -> Iterator[MetricsCollector]:
         hasher=hasher,
         load=LoopLagMonitor(0.25),
         requests=requests,
-        errors=LabelledCounter(ERRORS),
+        log_handler=log_handler,
     )
+    log_handler.close()
+    os.close(null)
     hasher.close()
 
 

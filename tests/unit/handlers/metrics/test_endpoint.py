@@ -74,9 +74,10 @@ async def test_a_body_that_is_too_large_is_not_read_to_its_end(rest: Rest) -> No
 async def test_a_collector_that_fails_is_one_reported_failure(rest: Rest, logs: ExpectedLogs) -> None:
     logs.expect(r"^collecting metrics failed: RuntimeError at \S+test_endpoint:\d+ collect ")
     async with serving(rest, Broken()), await rest.connect() as connection:
-        await connection.send(request("GET", "/metrics"))
-        answer = await connection.receive()
-    assert (answer.status, answer.body) == (500, b"500\n")
+        for _ in range(2):
+            await connection.send(request("GET", "/metrics"))
+            answer = await connection.receive()
+            assert (answer.status, answer.body) == (500, b"500\n")
 
 
 # Tornado leaves the socket that it could not bind to the garbage collector.

@@ -10,6 +10,7 @@ from tornado.ioloop import IOLoop
 from chatio.accounts.login_throttle import LoginThrottle
 from chatio.throttling.client_ip import parse_networks
 from chatio.throttling.rate_limiter import RateLimiter
+from tests.conftest import ExpectedLogs
 from tests.unit.handlers.rest_server import Answer, Rest
 
 WRONG = "wrong password"
@@ -129,7 +130,8 @@ async def test_an_address_is_what_trusted_proxies_saw(throttled: Rest, forwarded
     assert statuses == ([201] * 3 + [429] * 2 if counted == "one" else [201] * 5)
 
 
-async def test_what_a_stranger_says_of_his_address_is_not_believed(io_loop: IOLoop) -> None:
+async def test_what_a_stranger_says_of_his_address_is_not_believed(io_loop: IOLoop, logs: ExpectedLogs) -> None:
+    logs.expect("^Requests from 127.0.0.1 have X-Forwarded-For, and TRUSTED_PROXIES does not name that address")
     rest = Rest()
     rest.registrations = RateLimiter(3, 3600)
     rest.start()
