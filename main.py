@@ -32,6 +32,7 @@ from chatio.config.settings import Settings, changed
 from chatio.server.listen import CannotListen
 from chatio.server.serve import serve
 from chatio.server.systemd import SystemdNotifier, take_descriptors, take_notifier
+from chatio.stores.opening import in_memory
 from chatio.telemetry import excepthooks, log_handler
 from chatio.telemetry.counters import LabelledCounter
 from handlers.application import build_chat, build_core, build_metrics, build_rest
@@ -76,7 +77,8 @@ async def run(
 ) -> None:
     """Serve as `settings` say, or on the descriptors `handed_over`, until a signal. Raises `CannotListen`."""
     asyncio.get_running_loop().set_exception_handler(excepthooks.loop_failed)
-    core = build_core(settings)
+    stores = in_memory(max_messages=settings.log_max_messages, max_bytes=settings.log_max_bytes)
+    core = await build_core(settings, stores)
     chat = build_chat(settings, core)
     rest = build_rest(settings, core, chat, page_folder=PAGE_FOLDER)
     watching = asyncio.create_task(core.load.watch())

@@ -8,13 +8,13 @@ from tornado.web import Application, RequestHandler
 from chatio.accounts.passwords import PasswordHasher
 from chatio.accounts.tokens import Tokens
 from chatio.accounts.users import UserRegistry
-from chatio.chat.message_log import MessageLog
 from chatio.chat.presence import Presence
+from chatio.chat.shared_log import SharedLog, open_log
 from chatio.config.settings import Settings
 from chatio.realtime import LoadShedding, RealtimeOptions, Server, create_server
 from chatio.server.in_flight import InFlightRequests
 from chatio.server.lifecycle import Lifecycle, Phase
-from chatio.stores.memory import MemoryUserStore
+from chatio.stores.opening import Stores
 from chatio.telemetry.counters import LabelledCounter
 from chatio.throttling.client_ip import Network
 from chatio.throttling.loop_lag import LoopLagMonitor
@@ -37,7 +37,7 @@ class Core:
     hasher: PasswordHasher
     registry: UserRegistry
     tokens: Tokens
-    log: MessageLog
+    log: SharedLog
     presence: Presence | None  # None: off
     load: LoopLagMonitor
     lifecycle: Lifecycle
@@ -63,17 +63,20 @@ class Rest:
     metrics: RequestMetrics
 
 
-def build_core(settings: Settings) -> Core:
+async def build_core(settings: Settings, stores: Stores) -> Core:
+    """Raises `StoreUnavailable`."""
     hasher = PasswordHasher(max_waiting=settings.hash_queue_max)
     return Core(
         hasher=hasher,
-        registry=UserRegistry(MemoryUserStore(), hasher),
+        registry=UserRegistry(stores.users, hasher),
         tokens=Tokens(
             settings.jwt_secret_key,
             previous_key=settings.jwt_secret_key_previous,
             ttl_seconds=settings.jwt_ttl_seconds,
         ),
-        log=MessageLog(max_messages=settings.log_max_messages, max_bytes=settings.log_max_bytes),
+        log=await open_log(
+            stores.journal, max_messages=settings.log_max_messages, max_bytes=settings.log_max_bytes
+        ),
         presence=Presence() if settings.presence == "on" else None,
         load=LoopLagMonitor(settings.overload_lag_seconds),
         lifecycle=Lifecycle(),

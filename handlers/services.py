@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from chatio.accounts.login_throttle import LoginThrottle
 from chatio.accounts.tokens import Tokens
 from chatio.accounts.users import UserRegistry
-from chatio.chat.message_log import MessageLog
 from chatio.chat.presence import Presence
+from chatio.chat.shared_log import SharedLog
 from chatio.chat.socket_sessions import EndReason
 from chatio.server.in_flight import InFlightRequests
 from chatio.server.lifecycle import Lifecycle
@@ -31,7 +31,7 @@ class Services:
     trusted_proxies: tuple[Network, ...]
     registry: UserRegistry
     tokens: Tokens
-    log: MessageLog
+    log: SharedLog
     presence: Presence | None  # None: off
     logins: LoginThrottle  # asked by every endpoint that checks a password
     registrations: RateLimiter

@@ -8,12 +8,15 @@ import sys
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Annotated, Final, Literal, TypeGuard
+from typing import Annotated, Final, TypeGuard
 
 import msgspec
 from msgspec import Meta
 
 from chatio.errors import MessageEmpty, MessageInvalid, MessageTooLong
+from chatio.stores.base import Message, SentAt
+
+__all__ = ["Author", "Draft", "Message", "SentAt", "content_of", "fit_id", "new_id", "stamp"]
 
 MAX_ID_CHARS: Final = 64
 MAX_TIMESTAMP_CHARS: Final = 64
@@ -43,11 +46,7 @@ def _check(rule: Meta) -> Callable[[object], TypeGuard[str]]:
 _is_visible: Final = re.compile(_CONTENT.pattern or "").search
 _is_id: Final = _check(_ID)
 _is_timestamp: Final = _check(_TIMESTAMP)
-
-# The server's time, not the sender's.
-SentAt = Annotated[
-    str, Meta(description="RFC 3339, UTC, milliseconds.", extra_json_schema={"format": "date-time"})
-]
+_NOT_STORABLE: Final = re.compile("[\0\ud800-\udfff]")
 
 
 class Author(msgspec.Struct, frozen=True):
@@ -68,18 +67,6 @@ class Draft(msgspec.Struct, frozen=True):
     timestamp: Annotated[str, _TIMESTAMP] | msgspec.UnsetType = msgspec.UNSET
 
 
-class Message(msgspec.Struct, frozen=True):
-    """What all clients receive; nothing else that the sender sent is passed on."""
-
-    id: str
-    content: str
-    author_id: str
-    author_name: str
-    timestamp: str  # of the sender's clock, for people to read
-    sent_at: SentAt
-    status: Literal["sent"] = "sent"
-
-
 def stamp(raw: object, author: Author, *, max_chars: int, now: datetime | None = None) -> Message:
     """The message that `author` sends with `raw`, which is anything that a client may send.
 
@@ -98,12 +85,23 @@ def stamp(raw: object, author: Author, *, max_chars: int, now: datetime | None =
     timestamp = raw.get("timestamp")
     return Message(
         id=fit_id(raw) or new_id(),
-        content=content,
+        content=_storable(content),
         author_id=author.id,
         author_name=author.name,
-        timestamp=timestamp if _is_timestamp(timestamp) else f"{now:%H:%M}",
+        timestamp=_storable(timestamp) if _is_timestamp(timestamp) else f"{now:%H:%M}",
         sent_at=now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
     )
+
+
+def content_of(raw: object) -> object:
+    """The text of a draft as a message has it, or whatever stands in its place."""
+    content = raw.get("content") if isinstance(raw, dict) else None
+    return _storable(content) if isinstance(content, str) else content
+
+
+def _storable(text: str) -> str:
+    """`text` with U+FFFD for what is no character of any encoding, or of no database: halves of pairs, and NUL."""
+    return text if text.isascii() and "\0" not in text else _NOT_STORABLE.sub("\ufffd", text)
 
 
 def fit_id(raw: object) -> str | None:

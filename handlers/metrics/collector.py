@@ -21,7 +21,7 @@ from prometheus_client.registry import Collector
 
 import chatio
 from chatio.accounts.passwords import PasswordHasher
-from chatio.chat.message_log import MessageLog
+from chatio.chat.shared_log import SharedLog
 from chatio.realtime import EngineServer
 from chatio.telemetry.counters import Histogram, LabelledCounter
 from chatio.throttling.loop_lag import LoopLagMonitor
@@ -35,7 +35,7 @@ class MetricsCollector(Collector):
 
     engine: EngineServer
     chat: ChatNamespace
-    log: MessageLog
+    log: SharedLog
     hasher: PasswordHasher
     load: LoopLagMonitor
     requests: RequestMetrics
@@ -72,8 +72,8 @@ class MetricsCollector(Collector):
 
     def _messages(self) -> Iterator[Metric]:
         chat, fanout = self.chat, self.chat.fanout
-        yield _counter("chatio_messages_accepted", "Messages appended to the log.", self.log.head)
-        yield _counter("chatio_messages_repeated", "Messages that the log had already.", chat.repeated)
+        yield _counter("chatio_messages_accepted", "Messages appended to the log.", self.log.window.head)
+        yield _counter("chatio_messages_repeated", "Messages that the log had already.", self.log.repeated)
         yield _counters("chatio_messages_refused", "Messages refused.", "reason", chat.message_rejections.items())
         yield _counter("chatio_deliveries", "Messages handed to connections, once for each.", fanout.deliveries)
         yield _histogram(
@@ -86,7 +86,7 @@ class MetricsCollector(Collector):
         )
 
     def _log(self) -> Iterator[Metric]:
-        log = self.log
+        log = self.log.window
         yield _gauge("chatio_log_messages", "Messages in the log.", len(log))
         yield _gauge("chatio_log_size_bytes", "Memory that the log takes.", log.size_bytes)
         yield _counter("chatio_log_forgotten", "Messages that the log has dropped for newer ones.", log.tail)

@@ -44,10 +44,16 @@ def test_other_fields_are_not_passed_on() -> None:
 
 @pytest.mark.parametrize(
     "content",
-    ["<b>&amp;</b>", " leading and trailing ", "two\nlines", "\x00", "\U0001f600", "\u202e", "x" * 10_000],
+    ["<b>&amp;</b>", " leading and trailing ", "two\nlines", "\x01", "\U0001f600", "\u202e", "x" * 10_000],
 )
 def test_content_is_unchanged(content: str) -> None:
     assert stamped(content=content).content == content
+
+
+@pytest.mark.parametrize("broken", ["\x00", "\ud83d", "\ude00"])
+def test_what_no_database_can_keep_is_replaced(broken: str) -> None:
+    message = stamped(content=f"a{broken}b\U0001f600", timestamp=f"10{broken}32")
+    assert (message.content, message.timestamp) == ("a\ufffdb\U0001f600", "10\ufffd32")
 
 
 @pytest.mark.parametrize("raw", [None, True, 7, 7.5, "text", b"bytes", [], [FROM_THE_PAGE], {}, {"id": "1"}])

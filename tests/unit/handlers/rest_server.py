@@ -16,11 +16,12 @@ from chatio.accounts.tokens import Tokens
 from chatio.accounts.users import UserRegistry
 from chatio.chat.message_log import MessageLog
 from chatio.chat.presence import Presence
+from chatio.chat.shared_log import SharedLog
 from chatio.chat.socket_sessions import EndReason
 from chatio.server.in_flight import InFlightRequests
 from chatio.server.lifecycle import Lifecycle
 from chatio.server.serve import HTTP_SERVER_OPTIONS
-from chatio.stores.memory import MemoryUserStore
+from chatio.stores.memory import MemoryJournal, MemoryUserStore
 from chatio.throttling.client_ip import Network
 from chatio.throttling.rate_limiter import RateLimiter
 from handlers.cors import Cors
@@ -104,7 +105,7 @@ class Rest:
             trusted_proxies=self.trusted_proxies,
             registry=self.registry,
             tokens=self.tokens,
-            log=self.log,
+            log=SharedLog(MemoryJournal(), self.log),
             presence=self.presence,
             logins=self.logins,
             registrations=self.registrations,
