@@ -48,6 +48,10 @@ class EmailAlreadyUsed(ChatioError):
     """A registration with the e-mail address of another account."""
 
 
+class NameTaken(ChatioError):
+    """A registration with a name that another account has, or that looks like one."""
+
+
 class BadCredentials(ChatioError):
     """A wrong password or an unknown e-mail address: the answer does not tell which accounts exist."""
 
@@ -168,6 +172,9 @@ ANSWERS: Mapping[type[ChatioError], Answer] = MappingProxyType(
         InvalidInput: Answer(400, "invalid_input", "Some of what was sent is not valid."),
         BodyTooLarge: Answer(413, "body_too_large", "The request body is too large."),
         EmailAlreadyUsed: Answer(409, "email_already_used", "Email already used."),
+        NameTaken: Answer(
+            409, "name_taken", "This name is taken, or looks like one that is. Please choose another."
+        ),
         BadCredentials: Answer(404, "bad_credentials", "User not found."),
         WrongPassword: Answer(403, "wrong_password", "This is not your password."),
         PasswordReplaced: Answer(409, "password_replaced", "The password was changed in the meantime."),

@@ -42,7 +42,7 @@ class UserRegistry:
         if await self._store.get_by_email_key(email_key) is not None:
             raise EmailAlreadyUsed  # without a hash; of two registrations at once `add` refuses one
         password_hash = await self._hasher.hash(password)
-        user = User(str(uuid.uuid4()), name, email, email_key, password_hash)
+        user = User(str(uuid.uuid4()), name, name.casefold(), name, email, email_key, password_hash)
         await self._store.add(user)
         return user
 

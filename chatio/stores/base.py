@@ -35,10 +35,12 @@ class OutcomeUnknown(Exception):
 
 
 class User(msgspec.Struct, frozen=True):
-    """A registered user. `email` is as the user wrote it; e-mail addresses are compared by `email_key`."""
+    """A registered user. E-mail addresses are compared by `email_key`, names by `name_key` and by `name_look`."""
 
     id: str
     name: str
+    name_key: str  # shared by the same name in any case
+    name_look: str  # shared by names that look alike
     email: str
     email_key: str
     password_hash: str
@@ -48,7 +50,11 @@ class UserStore(Protocol):
     """The users. When a call returns, it has happened as a whole, and is as durable as the back end is."""
 
     async def add(self, user: User) -> None:
-        """Add `user`. Raises `EmailAlreadyUsed` if its `email_key` is taken; of two calls at once one wins."""
+        """Add `user`; of two calls at once that want the same key one wins.
+
+        Raises `EmailAlreadyUsed` if its `email_key` is taken, else `NameTaken` if its `name_key` or
+        its `name_look` is.
+        """
 
     async def get(self, user_id: str) -> User | None:
         """The user with this id, if there is one."""
@@ -63,7 +69,7 @@ class UserStore(Protocol):
         ...
 
     async def remove(self, user_id: str, *, password_hash: str) -> bool:
-        """Remove the user if the hash still is `password_hash`, which frees the `email_key`; else return False."""
+        """Remove the user if the hash still is `password_hash`, which frees its keys; else return False."""
         ...
 
 

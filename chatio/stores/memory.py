@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from chatio.errors import EmailAlreadyUsed
+from chatio.errors import EmailAlreadyUsed, NameTaken
 from chatio.stores.base import (
     Appended,
     Ended,
@@ -23,15 +23,21 @@ from chatio.stores.base import (
 
 
 class MemoryUserStore:
-    """A `UserStore` of two dictionaries. Event loop only."""
+    """A `UserStore` of dictionaries. Event loop only."""
 
     def __init__(self) -> None:
         self._by_id: dict[str, User] = {}
         self._id_by_email_key: dict[str, str] = {}
+        self._name_keys: set[str] = set()
+        self._name_looks: set[str] = set()
 
     async def add(self, user: User) -> None:
         if user.email_key in self._id_by_email_key:
             raise EmailAlreadyUsed
+        if user.name_key in self._name_keys or user.name_look in self._name_looks:
+            raise NameTaken
+        self._name_keys.add(user.name_key)
+        self._name_looks.add(user.name_look)
         self._id_by_email_key[user.email_key] = user.id
         self._by_id[user.id] = user
 
@@ -54,6 +60,8 @@ class MemoryUserStore:
         if user is None or user.password_hash != password_hash:
             return False
         del self._by_id[user_id], self._id_by_email_key[user.email_key]
+        self._name_keys.remove(user.name_key)
+        self._name_looks.remove(user.name_look)
         return True
 
 
@@ -69,9 +77,7 @@ class MemoryJournal:
         self._epoch = new_epoch()
         self._head = 0
         self._kept: deque[_Kept] = deque()
-        self._by_sent_id: dict[
-            tuple[str, str], Record
-        ] = {}  # the author's id, and the id that the message came with
+        self._by_sent_id: dict[tuple[str, str], Record] = {}  # the author's id, and the id as it was sent
         self._ids: set[str] = set()
 
     def append(self, batch: Sequence[Message]) -> "asyncio.Future[list[Appended]]":

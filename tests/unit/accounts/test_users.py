@@ -40,7 +40,7 @@ async def test_a_registered_user_has_an_id_and_a_hash_instead_of_a_password(regi
 
 
 async def test_no_two_users_have_the_same_id(registry: UserRegistry) -> None:
-    users = [await registry.register("Ada", f"{n}@chat.test", PASSWORD) for n in range(3)]
+    users = [await registry.register(f"Ada {n}", f"{n}@chat.test", PASSWORD) for n in range(3)]
     assert len({user.id for user in users}) == 3
 
 
@@ -154,7 +154,7 @@ async def test_a_registration_that_is_refused_costs_no_hash_and_leaves_nothing(m
     with pytest.raises(Overloaded):
         await registry.register(*ADA)
     assert await store.get_by_email_key("ada@chat.test") is None
-    await store.add(User("1", "Ada", "ada@chat.test", "ada@chat.test", "hash"))
+    await store.add(User("1", "Ada", "ada", "ada", "ada@chat.test", "ada@chat.test", "hash"))
     with pytest.raises(EmailAlreadyUsed):
         await registry.register(*ADA)
 
@@ -204,7 +204,7 @@ async def test_unknown_users_wait_in_the_same_queue_as_known_ones(email: str, ma
     """With a queue without capacity, only a check without a hash would not raise."""
     no_hasher = make_hasher(max_waiting=0)
     store = MemoryUserStore()
-    await store.add(User("1", "Ada", "ada@chat.test", "ada@chat.test", "$argon2id$"))
+    await store.add(User("1", "Ada", "ada", "ada", "ada@chat.test", "ada@chat.test", "$argon2id$"))
     with pytest.raises(Overloaded):
         await UserRegistry(store, no_hasher).authenticate(email, PASSWORD)
 
