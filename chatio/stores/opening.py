@@ -3,9 +3,14 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from chatio.stores.base import Journal, RevocationStore, UserStore
+from chatio.stores.base import Journal, RevocationStore, StoreUnusable, UserStore
 from chatio.stores.memory import MemoryJournal, MemoryRevocationStore, MemoryUserStore
+from chatio.stores.sqlite.accounts import SqliteRevocationStore, SqliteUserStore
+from chatio.stores.sqlite.database import open_database
+from chatio.stores.sqlite.journal import SqliteJournal
+from chatio.stores.url import SqliteUrl, parse_store_url
 
 
 async def _nothing() -> None:
@@ -29,4 +34,25 @@ def in_memory(*, max_messages: int, max_bytes: int) -> Stores:
         users=MemoryUserStore(),
         journal=MemoryJournal(max_messages=max_messages, max_bytes=max_bytes),
         revocations=MemoryRevocationStore(),
+    )
+
+
+async def open_stores(url: str, *, folder: Path) -> Stores:
+    """The durable stores at `url`, made or brought to this release's schema. A relative path is below `folder`.
+
+    Raises `StoreUnusable`.
+    """
+    try:
+        parsed = parse_store_url(url)
+    except ValueError as error:
+        raise StoreUnusable(str(error)) from None
+    if not isinstance(parsed, SqliteUrl):
+        raise StoreUnusable("is not served yet")
+    database = open_database(folder / parsed.path)
+    return Stores(
+        users=SqliteUserStore(database),
+        journal=SqliteJournal(database),
+        revocations=SqliteRevocationStore(database),
+        broken=database.broken,
+        close=database.close,
     )

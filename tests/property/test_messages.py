@@ -39,7 +39,9 @@ def test_any_draft_is_rejected_or_becomes_a_message_of_texts(raw: object) -> Non
 @bounded
 @given(texts.filter(lambda text: bool(text.strip()) and len(text) <= MAX_CHARS), near_messages)
 def test_text_within_the_limit_is_never_rejected(content: str, others: dict[str, object]) -> None:
-    assert stamp(others | {"content": content}, ADA, max_chars=MAX_CHARS).content == content_of({"content": content})
+    assert stamp(others | {"content": content}, ADA, max_chars=MAX_CHARS).content == content_of(
+        {"content": content}
+    )
 
 
 @bounded

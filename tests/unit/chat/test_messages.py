@@ -50,7 +50,7 @@ def test_content_is_unchanged(content: str) -> None:
     assert stamped(content=content).content == content
 
 
-@pytest.mark.parametrize("broken", ["\x00", "\ud83d", "\ude00"])
+@pytest.mark.parametrize("broken", ["\x00", "\ud83d"])
 def test_what_no_database_can_keep_is_replaced(broken: str) -> None:
     message = stamped(content=f"a{broken}b\U0001f600", timestamp=f"10{broken}32")
     assert (message.content, message.timestamp) == ("a\ufffdb\U0001f600", "10\ufffd32")
