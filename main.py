@@ -32,16 +32,19 @@ from chatio.config.settings import Settings, changed
 from chatio.server.listen import CannotListen
 from chatio.server.serve import serve
 from chatio.server.systemd import SystemdNotifier, take_descriptors, take_notifier
-from chatio.stores.opening import in_memory
+from chatio.stores.base import StoreUnusable
+from chatio.stores.opening import Stores
 from chatio.telemetry import excepthooks, log_handler
 from chatio.telemetry.counters import LabelledCounter
-from handlers.application import build_chat, build_core, build_metrics, build_rest
+from handlers.application import build_chat, build_core, build_metrics, build_rest, opened_stores
 from handlers.limits import http_server_factory
 from handlers.metrics.endpoint import serve_metrics
 
 logger = logging.getLogger("chatio")
 
+EXIT_BROKEN = 1
 EXIT_INVALID = 2
+ROOT = Path(__file__).parent
 PAGE_FOLDER = Path(__file__).with_name("web")
 DEFAULT_ENV_FILE = Path(__file__).with_name(".env")
 
@@ -65,23 +68,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _relax_garbage_collection()
     try:
         handed_over = take_descriptors(os.environ)
-        asyncio.run(run(_with_secret(settings), take_notifier(os.environ), log.errors, handed_over))
+        running = run(_with_secret(settings), take_notifier(os.environ), log.errors, handed_over)
+        return 0 if asyncio.run(running) else EXIT_BROKEN
     except CannotListen as reason:
         logger.critical("%s", reason, extra={"event": "cannot_listen"})
         return EXIT_INVALID
-    return 0
+    except StoreUnusable as reason:
+        logger.critical("DATABASE_URL: %s", reason, extra={"event": "store_unusable"})
+        return EXIT_INVALID
 
 
 async def run(
     settings: Settings, notifier: SystemdNotifier, errors: LabelledCounter[str], handed_over: Sequence[int] = ()
-) -> None:
-    """Serve as `settings` say, or on the descriptors `handed_over`, until a signal. Raises `CannotListen`."""
+) -> bool:
+    """Serve as `settings` say, or on the descriptors `handed_over`, until a signal.
+
+    Returns False if the database broke, so that the process must start anew. Raises `CannotListen`,
+    `StoreUnusable`.
+    """
     asyncio.get_running_loop().set_exception_handler(excepthooks.loop_failed)
-    stores = in_memory(max_messages=settings.log_max_messages, max_bytes=settings.log_max_bytes)
+    async with opened_stores(settings, ROOT) as stores:
+        await _serve(settings, stores, notifier, errors, handed_over)
+        return not stores.broken.is_set()
+
+
+async def _serve(
+    settings: Settings,
+    stores: Stores,
+    notifier: SystemdNotifier,
+    errors: LabelledCounter[str],
+    handed_over: Sequence[int],
+) -> None:
     core = await build_core(settings, stores)
     chat = build_chat(settings, core)
     rest = build_rest(settings, core, chat, page_folder=PAGE_FOLDER)
-    watching = asyncio.create_task(core.load.watch())
+    watching = [
+        asyncio.create_task(each) for each in (core.load.watch(), core.log.watch(), _stop_if_broken(stores))
+    ]
     metrics = None
     try:
         if settings.metrics_port is not None:
@@ -94,7 +117,7 @@ async def run(
             port=settings.server_port,
             lifecycle=core.lifecycle,
             requests=rest.requests,
-            clients=chat.server,
+            clients=chat.clients,
             grace_seconds=settings.shutdown_grace_seconds,
             http_server=http_server_factory(settings, core.trusted_proxies, chat.server.eio.refused),
             notifier=notifier,
@@ -105,9 +128,15 @@ async def run(
     finally:
         if metrics is not None:
             metrics.stop()
-        watching.cancel()
+        for task in watching:
+            task.cancel()
         notifier.close()
         core.hasher.close()
+
+
+async def _stop_if_broken(stores: Stores) -> None:
+    await stores.broken.wait()
+    signal.raise_signal(signal.SIGTERM)
 
 
 def _read_text(path: str) -> str:

@@ -11,6 +11,7 @@ from chatio.chat.shared_log import SharedLog
 from chatio.chat.socket_sessions import EndReason
 from chatio.server.in_flight import InFlightRequests
 from chatio.server.lifecycle import Lifecycle
+from chatio.stores.base import RevocationStore
 from chatio.throttling.client_ip import Network
 from chatio.throttling.rate_limiter import RateLimiter
 from handlers.cors import Cors
@@ -31,6 +32,7 @@ class Services:
     trusted_proxies: tuple[Network, ...]
     registry: UserRegistry
     tokens: Tokens
+    revocations: RevocationStore  # of what `tokens` revokes
     log: SharedLog
     presence: Presence | None  # None: off
     logins: LoginThrottle  # asked by every endpoint that checks a password

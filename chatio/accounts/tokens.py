@@ -6,7 +6,7 @@ length, form, signature, times, types and revocation before it returns any claim
 
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import jwt
 import msgspec
@@ -14,6 +14,7 @@ from jwt.utils import base64url_decode
 
 from chatio.accounts.revocations import Revocations
 from chatio.errors import TokenExpired, TokenMalformed, TokenRevoked, TokenSignatureInvalid
+from chatio.stores.base import Ended
 
 ALGORITHM = "HS256"
 # A name of 64 and an address of 254 characters, each escaped as \uXXXX twice over, make about 3.6 kB.
@@ -134,20 +135,36 @@ class Tokens:
         """
         self._revocations.require_capacity(subject)
 
-    def revoke(self, claims: Claims) -> None:
-        """Revoke one token; without a `jti`, all of its user that are not younger. Raises `Overloaded`."""
-        self.require_capacity(claims.subject)
-        self._revocations.revoke(
-            claims.subject,
-            claims.token_id,
-            issued_at=claims.issued_at,
-            expires_at=claims.expires_at,
-            until=self._last_expiry(),
-        )
+    def revoke(self, claims: Claims) -> Ended:
+        """Revoke one token; without a `jti`, all of its user that are not younger. Raises `Overloaded`.
 
-    def revoke_all(self, subject: str) -> None:
-        """Revoke every token that `subject` has now; tokens of later logins are valid."""
-        self._revocations.revoke_all(subject, before=self.moment(), until=self._last_expiry())
+        Returns what the caller must give to the `RevocationStore`.
+        """
+        self.require_capacity(claims.subject)
+        until = claims.expires_at if claims.token_id else max(claims.expires_at, self._last_expiry())
+        return self._end(Ended(claims.subject, claims.token_id, claims.issued_at, until))
+
+    def revoke_all(self, subject: str) -> Ended:
+        """Revoke every token that `subject` has now; tokens of later logins are valid.
+
+        Returns what the caller must give to the `RevocationStore`.
+        """
+        return self._end(Ended(subject, "", self.moment(), self._last_expiry()))
+
+    def restore(self, ended: Iterable[Ended]) -> None:
+        """Revoke again what was revoked before this process began."""
+        for each in ended:
+            self._end(each)
+
+    def _end(self, ended: Ended) -> Ended:
+        subject, token_id, before, until = msgspec.structs.astuple(ended)
+        if token_id:
+            self._revocations.revoke(
+                subject, token_id, issued_at=before, expires_at=until, until=self._last_expiry()
+            )
+        else:
+            self._revocations.revoke_all(subject, before=before, until=until)
+        return ended
 
     def _key_of(self, token: str) -> str:
         """The key to verify `token` with: the previous key if it signed the token, else the current one.

@@ -41,6 +41,7 @@ REPEAT_SECONDS: Final = (0.05, 0.2, 0.5, 1.0)
 GIVEN_UP_SECONDS: Final = 10.0  # after this time the sender of a message is told nothing, and sends it again
 SLOW_SECONDS: Final = 2.0
 WATCH_SECONDS: Final = 1.0
+STORE_TROUBLES: Final = ("store", "store_full", "store_slow")
 
 
 class Unanswered(Exception):
@@ -160,7 +161,7 @@ class SharedLog:
 
     @property
     def trouble(self) -> str | None:
-        """Why messages are not accepted as they should be: store, store_full, store_slow; or None."""
+        """Why messages are not accepted as they should be, one of `STORE_TROUBLES`; or None."""
         if self._repeats or (self._refusal is not None and self._now() < self._refusing_until):
             return "store_full" if isinstance(self._refusal, StoreFull) and not self._repeats else "store"
         oldest = next(iter(self._waiting.values()), None)

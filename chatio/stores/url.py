@@ -31,7 +31,7 @@ def parse_store_url(text: str) -> SqliteUrl | PostgresUrl | None:
         raise ValueError("is not a URL") from None
     if parts.scheme == "sqlite":
         path = unquote(parts.path)[1:]
-        if parts.netloc or not path or path.endswith("/") or parts.query or parts.fragment:
+        if not text.startswith("sqlite:///") or not path or path.endswith("/") or parts.query or parts.fragment:
             raise ValueError(
                 "must be like sqlite:///chat.db (beside main.py) or sqlite:////var/lib/chatio/chat.db"
             )

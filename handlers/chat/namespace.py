@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import socketio
 
+from chatio.accounts.users import UserRegistry
 from chatio.chat.message_log import Entry
 from chatio.chat.message_rates import MessageRateLimits
 from chatio.chat.messages import Author, content_of, fit_id, stamp
@@ -18,8 +19,11 @@ from chatio.errors import (
     MessageRejected,
     RateLimited,
     ShuttingDown,
+    StoreUnavailable,
     Temporary,
     TokenError,
+    TokenRevoked,
+    UserUnknown,
     answer_to,
     codes,
 )
@@ -74,7 +78,9 @@ class ChatNamespace(socketio.AsyncNamespace):
         history_on_connect: int,
         slow_client_seconds: float,
         max_connections_per_person: int | None,
+        accounts: UserRegistry | None = None,
     ) -> None:
+        """`accounts`: where each user must be found; None if a restart forgets them, and not their tokens."""
         super().__init__(NAMESPACE)
         server.register_namespace(self)
         self.fanout = server.create_fanout(
@@ -83,6 +89,7 @@ class ChatNamespace(socketio.AsyncNamespace):
         self._lifecycle = lifecycle
         self._sessions = sessions
         self._log = log
+        self._accounts = accounts
         log.on_new = self.fanout.wake
         self._message_max_chars = message_max_chars
         self._history = history_on_connect
@@ -112,12 +119,15 @@ class ChatNamespace(socketio.AsyncNamespace):
         return await handler(*args) if handler else self.server.not_handled
 
     async def on_connect(self, sid: str, environ: Mapping[str, Any], auth: object = None) -> None:
-        """Let a client with a valid token join, also one whose user is not in the registry: it may have restarted.
+        """Let a client with a valid token join.
 
         Connection limit per user: the newest connection is refused, since an older one would reconnect.
         """
         try:
             claims = self._sessions.verify(auth)
+            if self._accounts is not None:
+                await self._require_account(self._accounts, claims.subject)
+                claims = self._sessions.verify(auth)  # it may have been revoked meanwhile
             author = Author(claims.subject, claims.name)
             if not self._rates.joining(author.id):
                 self.server.close_connection(sid, NAMESPACE, JOIN_RATE)
@@ -139,6 +149,18 @@ class ChatNamespace(socketio.AsyncNamespace):
         self.joined["recovered" if start.recovered else "not_recovered" if is_back else "new"] += 1
         if self._presence is not None:
             self._presence.connected(author)
+
+    async def _require_account(self, accounts: UserRegistry, user_id: str) -> None:
+        """Raises `TokenRevoked` for a user who has no account any more.
+
+        While the database does not answer, clients with valid tokens join: they chat from memory.
+        """
+        try:
+            await accounts.get(user_id)
+        except UserUnknown:
+            raise TokenRevoked from None
+        except StoreUnavailable:
+            pass
 
     async def on_disconnect(self, sid: str, reason: str) -> None:
         self._sessions.discard(sid)

@@ -48,7 +48,7 @@ class LogoutHandler(_LoggedInHandler):
     @operation(204, raises=[Overloaded])
     async def post(self) -> None:
         """Revoke this token, here and on every socket."""
-        self.tokens.revoke(self.claims)
+        await self.services.revocations.add(self.tokens.revoke(self.claims))
         await self.answer_ended(EndReason.SIGNED_OUT)
 
 
@@ -62,7 +62,7 @@ class PasswordHandler(_LoggedInHandler):
             raise InvalidInput(FieldError("new_password", fault))
         user = await self.confirmed(body.old_password)
         await self.services.registry.change_password(user, body.new_password)
-        self.tokens.revoke_all(user.id)
+        await self.services.revocations.add(self.tokens.revoke_all(user.id))
         await self.answer_ended(EndReason.PASSWORD_CHANGED)
 
 
@@ -80,5 +80,5 @@ class UserHandler(_LoggedInHandler):
         """Delete the account of the user who is logged in; their messages stay."""
         user = await self.confirmed(self.body_as(Confirmation).password)
         await self.services.registry.remove(user)
-        self.tokens.revoke_all(user.id)
+        await self.services.revocations.add(self.tokens.revoke_all(user.id))
         await self.answer_ended(EndReason.ACCOUNT_DELETED)

@@ -21,7 +21,7 @@ from chatio.chat.socket_sessions import EndReason
 from chatio.server.in_flight import InFlightRequests
 from chatio.server.lifecycle import Lifecycle
 from chatio.server.serve import HTTP_SERVER_OPTIONS
-from chatio.stores.memory import MemoryJournal, MemoryUserStore
+from chatio.stores.memory import MemoryJournal, MemoryRevocationStore, MemoryUserStore
 from chatio.throttling.client_ip import Network
 from chatio.throttling.rate_limiter import RateLimiter
 from handlers.cors import Cors
@@ -105,6 +105,7 @@ class Rest:
             trusted_proxies=self.trusted_proxies,
             registry=self.registry,
             tokens=self.tokens,
+            revocations=MemoryRevocationStore(),
             log=SharedLog(MemoryJournal(), self.log),
             presence=self.presence,
             logins=self.logins,
