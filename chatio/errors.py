@@ -167,6 +167,9 @@ class Unforeseen(ChatioError):
 # What checking a token raises.
 TOKEN_ERRORS: Final = (MissingToken, TokenExpired, TokenSignatureInvalid, TokenMalformed, TokenRevoked)
 
+# What every write to a store may raise; reading raises the first.
+STORE_ERRORS: Final = (StoreUnavailable, StoreFull)
+
 ANSWERS: Mapping[type[ChatioError], Answer] = MappingProxyType(
     {
         InvalidInput: Answer(400, "invalid_input", "Some of what was sent is not valid."),

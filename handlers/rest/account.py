@@ -1,7 +1,15 @@
 """POST /register and POST /login."""
 
 from chatio.accounts.users import account_key
-from chatio.errors import BadCredentials, EmailAlreadyUsed, InvalidInput, Overloaded, RateLimited, TokenRevoked
+from chatio.errors import (
+    STORE_ERRORS,
+    BadCredentials,
+    EmailAlreadyUsed,
+    InvalidInput,
+    Overloaded,
+    RateLimited,
+    TokenRevoked,
+)
 from handlers.auth import public
 from handlers.base import BaseHandler
 from handlers.operation import operation
@@ -13,7 +21,9 @@ class RegisterHandler(BaseHandler):
     sheds_load = True
 
     @public
-    @operation(201, MessageResponse, takes=Registration, raises=[EmailAlreadyUsed, RateLimited, Overloaded])
+    @operation(
+        201, MessageResponse, takes=Registration, raises=[EmailAlreadyUsed, RateLimited, Overloaded, *STORE_ERRORS]
+    )
     async def post(self) -> None:
         """Create an account."""
         body, limit = self.body_as(Registration), self.services.registrations
@@ -31,7 +41,9 @@ class LoginHandler(BaseHandler):
     sheds_load = True
 
     @public
-    @operation(200, TokenResponse, takes=Credentials, raises=[BadCredentials, RateLimited, Overloaded])
+    @operation(
+        200, TokenResponse, takes=Credentials, raises=[BadCredentials, RateLimited, Overloaded, *STORE_ERRORS]
+    )
     async def post(self) -> None:
         """Log in: a token for an e-mail address and its password.
 

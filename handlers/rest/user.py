@@ -5,11 +5,13 @@ from typing import Final
 from chatio.accounts.users import password_fault
 from chatio.chat.socket_sessions import EndReason
 from chatio.errors import (
+    STORE_ERRORS,
     FieldError,
     InvalidInput,
     Overloaded,
     PasswordReplaced,
     RateLimited,
+    StoreUnavailable,
     UserUnknown,
     WrongPassword,
 )
@@ -21,7 +23,7 @@ from handlers.responses import UserResponse
 from handlers.rest.bodies import Confirmation, PasswordChange
 
 # What an endpoint that asks for the password again raises.
-_WHEN_CONFIRMING: Final = (UserUnknown, WrongPassword, PasswordReplaced, RateLimited, Overloaded)
+_WHEN_CONFIRMING: Final = (UserUnknown, WrongPassword, PasswordReplaced, RateLimited, Overloaded, *STORE_ERRORS)
 
 
 class _LoggedInHandler(BaseHandler):
@@ -45,7 +47,7 @@ class _LoggedInHandler(BaseHandler):
 
 class LogoutHandler(_LoggedInHandler):
     @authenticated
-    @operation(204, raises=[Overloaded])
+    @operation(204, raises=[Overloaded, *STORE_ERRORS])
     async def post(self) -> None:
         """Revoke this token, here and on every socket."""
         await self.services.revocations.add(self.tokens.revoke(self.claims))
@@ -68,7 +70,7 @@ class PasswordHandler(_LoggedInHandler):
 
 class UserHandler(_LoggedInHandler):
     @authenticated
-    @operation(200, UserResponse, raises=[UserUnknown])
+    @operation(200, UserResponse, raises=[UserUnknown, StoreUnavailable])
     async def get(self) -> None:
         """Show the user who is logged in."""
         user = await self.services.registry.get(self.claims.subject)
