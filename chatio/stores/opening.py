@@ -10,7 +10,7 @@ from chatio.stores.memory import MemoryJournal, MemoryRevocationStore, MemoryUse
 from chatio.stores.sqlite.accounts import SqliteRevocationStore, SqliteUserStore
 from chatio.stores.sqlite.database import open_database
 from chatio.stores.sqlite.journal import SqliteJournal
-from chatio.stores.url import SqliteUrl, parse_store_url
+from chatio.stores.url import PostgresUrl, parse_store_url
 
 
 async def _nothing() -> None:
@@ -46,13 +46,30 @@ async def open_stores(url: str, *, folder: Path) -> Stores:
         parsed = parse_store_url(url)
     except ValueError as error:
         raise StoreUnusable(str(error)) from None
-    if not isinstance(parsed, SqliteUrl):
-        raise StoreUnusable("is not served yet")
+    if isinstance(parsed, PostgresUrl):
+        return await _postgres(parsed.text)
+    if parsed is None:
+        raise StoreUnusable("names no database")
     database = open_database(folder / parsed.path)
     return Stores(
         users=SqliteUserStore(database),
         journal=SqliteJournal(database),
         revocations=SqliteRevocationStore(database),
         broken=database.broken,
+        close=database.close,
+    )
+
+
+async def _postgres(url: str) -> Stores:
+    # Imported only where it is used: asyncpg takes 6 MB.
+    from chatio.stores.postgres.accounts import PostgresRevocationStore, PostgresUserStore
+    from chatio.stores.postgres.database import open_database
+    from chatio.stores.postgres.journal import PostgresJournal
+
+    database = await open_database(url)
+    return Stores(
+        users=PostgresUserStore(database),
+        journal=PostgresJournal(database),
+        revocations=PostgresRevocationStore(database),
         close=database.close,
     )

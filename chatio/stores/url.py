@@ -26,7 +26,6 @@ def parse_store_url(text: str) -> SqliteUrl | PostgresUrl | None:
         return None
     try:
         parts = urlsplit(text)
-        parts.port  # noqa: B018 - reading it checks it
     except ValueError:
         raise ValueError("is not a URL") from None
     if parts.scheme == "sqlite":
