@@ -26,6 +26,7 @@ from pathlib import Path
 import msgspec
 
 from chatio import __version__
+from chatio.chat.retention import forget_old_messages
 from chatio.config.env_file import read_env_file
 from chatio.config.loader import InvalidSettings, load, unknown_names
 from chatio.config.settings import Settings, changed
@@ -105,6 +106,8 @@ async def _serve(
     watching = [
         asyncio.create_task(each) for each in (core.load.watch(), core.log.watch(), _stop_if_broken(stores))
     ]
+    if core.log.is_durable and settings.messages_keep_days is not None:
+        watching.append(asyncio.create_task(forget_old_messages(core.log, settings.messages_keep_days)))
     metrics = None
     try:
         if settings.metrics_port is not None:

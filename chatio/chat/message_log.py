@@ -65,6 +65,11 @@ class MessageLog:
         self._drop_oldest()
         return entry
 
+    def drop(self, up_to: int) -> None:
+        """Drop the entries up to the sequence `up_to`: the journal has deleted them."""
+        while self._entries and self.tail < up_to:
+            self._drop_first()
+
     def entry_of(self, sequence: int, message: Message) -> Entry:
         """The entry of a message of the journal, whether the log keeps it or not."""
         return Entry(sequence, self.offset_of(sequence), message, size_bytes(message))
@@ -118,11 +123,14 @@ class MessageLog:
         while len(self._entries) > 1 and (
             len(self._entries) > self._max_messages or self._bytes > self._max_bytes
         ):
-            oldest = self._entries.popleft()
-            self.tail += 1
-            self._bytes -= oldest.size_bytes
-            if self._by_id.get(oldest.message.id) is oldest:
-                del self._by_id[oldest.message.id]
+            self._drop_first()
+
+    def _drop_first(self) -> None:
+        oldest = self._entries.popleft()
+        self.tail += 1
+        self._bytes -= oldest.size_bytes
+        if self._by_id.get(oldest.message.id) is oldest:
+            del self._by_id[oldest.message.id]
 
 
 def _is_hexadecimal(text: str, digits: int) -> bool:

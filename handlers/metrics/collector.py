@@ -47,6 +47,7 @@ class MetricsCollector(Collector):
         yield from self._joins()
         yield from self._messages()
         yield from self._log()
+        yield from self._store()
         yield from self._http()
         yield from self._load()
 
@@ -94,6 +95,16 @@ class MetricsCollector(Collector):
         for entry in log.read(log.tail, limit=1):
             oldest.add_metric([], datetime.fromisoformat(entry.message.sent_at).timestamp())
         yield oldest
+
+    def _store(self) -> Iterator[Metric]:
+        log = self.log
+        yield _gauge("chatio_store_waiting", "Messages that wait for the database.", len(log))
+        yield _gauge(
+            "chatio_store_ready", "1 while the database takes messages as it should.", log.trouble is None
+        )
+        yield _counters("chatio_store_appends", "Batches of messages appended.", "outcome", log.appends.items())
+        yield _counter("chatio_store_messages", "Messages in those batches that succeeded.", log.batch_messages)
+        yield _histogram("chatio_store_append_seconds", "Time of a batch that succeeded.", log.append_times)
 
     def _http(self) -> Iterator[Metric]:
         requests = self.requests

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 
 from chatio.chat import shared_log
@@ -327,3 +328,30 @@ async def test_settling_waits_for_all_that_was_accepted_but_not_for_ever() -> No
     await journal.take()
     await settling
     await log.settle(0)
+
+
+# Retention
+
+
+def sent_at(id_: str, day: int) -> Message:
+    return msgspec.structs.replace(message(id_), sent_at=f"2026-01-{day:02}T00:00:00.000Z")
+
+
+async def test_only_messages_from_before_a_time_are_deleted_in_portions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared_log, "FORGOTTEN_AT_ONCE", 3)
+    journal = SlowJournal()
+    MemoryJournal.append(journal, [sent_at(f"m{day}", day) for day in range(1, 11)])
+    log = await open_log(journal, max_messages=5)
+    tails = [log.tail]
+    while await log.forget_before("2026-01-08T00:00:00.000Z"):
+        tails.append(log.tail)
+    assert tails == [0, 3, 6, 7]
+    assert ids(log) == ["m8", "m9", "m10"]
+    assert (await journal.extent())[1:] == (7, 10)
+    assert await log.forget_before("2026-02-01T00:00:00.000Z")
+    assert ids(log) == []
+    assert (log.window.tail, log.window.head, log.find("7", "m10", "hello")) == (10, 10, None)
+    accepting = log.accept(message("new"))
+    await turn()
+    await journal.take()
+    assert accepting.result().sequence == 11

@@ -30,7 +30,7 @@ from tests.paths import ROOT
 
 # https://prometheus.io/docs/practices/naming/
 UNITS = ("_seconds", "_bytes", "_info")
-COUNTS = ("_max", "_messages", "_connections", "_online", "_waiting", "_overloaded")
+COUNTS = ("_max", "_messages", "_ready", "_connections", "_online", "_waiting", "_overloaded")
 ASKED_FOR = re.compile(r"\b(?:chatio|process|python)_[a-z_]+\b")
 
 
