@@ -33,7 +33,7 @@ from chatio.config.settings import Settings, changed
 from chatio.server.listen import CannotListen
 from chatio.server.serve import serve
 from chatio.server.systemd import SystemdNotifier, take_descriptors, take_notifier
-from chatio.stores.base import StoreUnusable
+from chatio.stores.base import StoreBroken, StoreUnusable
 from chatio.stores.opening import Stores
 from chatio.telemetry import excepthooks, log_handler
 from chatio.telemetry.counters import LabelledCounter
@@ -69,28 +69,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _relax_garbage_collection()
     try:
         handed_over = take_descriptors(os.environ)
-        running = run(_with_secret(settings), take_notifier(os.environ), log.errors, handed_over)
-        return 0 if asyncio.run(running) else EXIT_BROKEN
+        asyncio.run(run(_with_secret(settings), take_notifier(os.environ), log.errors, handed_over))
     except CannotListen as reason:
         logger.critical("%s", reason, extra={"event": "cannot_listen"})
         return EXIT_INVALID
+    except StoreBroken:
+        return EXIT_BROKEN
     except StoreUnusable as reason:
         logger.critical("DATABASE_URL: %s", reason, extra={"event": "store_unusable"})
         return EXIT_INVALID
+    return 0
 
 
 async def run(
     settings: Settings, notifier: SystemdNotifier, errors: LabelledCounter[str], handed_over: Sequence[int] = ()
-) -> bool:
+) -> None:
     """Serve as `settings` say, or on the descriptors `handed_over`, until a signal.
 
-    Returns False if the database broke, so that the process must start anew. Raises `CannotListen`,
-    `StoreUnusable`.
+    Raises `CannotListen`, `StoreUnusable`, and `StoreBroken`.
     """
     asyncio.get_running_loop().set_exception_handler(excepthooks.loop_failed)
     async with opened_stores(settings, ROOT) as stores:
         await _serve(settings, stores, notifier, errors, handed_over)
-        return not stores.broken.is_set()
+        if stores.broken.is_set():
+            raise StoreBroken
 
 
 async def _serve(

@@ -30,6 +30,10 @@ class StoreUnusable(Exception):
     """A database that this server cannot start with. Its text is a sentence for the operator, without secrets."""
 
 
+class StoreBroken(Exception):
+    """A database that failed for good while it was used: a new process may find it sound."""
+
+
 class OutcomeUnknown(Exception):
     """The answer to an append was lost: the batch is in the journal, or is not. Append the same batch again."""
 

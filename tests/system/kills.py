@@ -97,9 +97,12 @@ def _await_answers(js: JsClients, server: DurableServer, names: list[str], sent:
             time.sleep(0.2)
         return bool(js.collected(last)[1])
 
-    waiting = set(names[:SENDERS])
-    for name in list(waiting):
-        await_until(lambda name=name: js.unanswered(name) == 0, f"{name} has its answers", 120)
+    waiting = sum(map(js.unanswered, names))
+    while waiting:  # a message at a time of each sender, as the official client with `retries` does it
+        await_until(
+            lambda waiting=waiting: sum(map(js.unanswered, names)) < waiting, "one more has its answer", 60
+        )
+        waiting = sum(map(js.unanswered, names))
     await_until(is_last_acked, "the last message is acknowledged", 60)
     for name in names:
         await_until(lambda name=name: js.collected(name)[0][-1:] == ["last"], f"{name} is up to date", 60)

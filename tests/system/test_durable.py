@@ -1,6 +1,7 @@
 """A server with SQLite: what it acknowledged is there after kill -9, and clients go on where they were."""
 
 import os
+import resource
 import sqlite3
 import subprocess
 import uuid
@@ -220,6 +221,27 @@ def test_nothing_is_acknowledged_while_the_file_is_removed_and_all_goes_on_when_
     await_until(lambda: server.process.request("GET", "/readyz").status == 200, "the server is ready again")
     say(js, "ann", "saved")
     assert contents(js.expect("ann", "receive-message")) == ["saved"]
+
+
+def test_after_an_io_error_the_process_ends_with_1_and_the_next_one_has_all_that_was_acknowledged(
+    server: DurableServer, js: JsClients, database: Path
+) -> None:
+    ann = server.process.sign_up("ann")
+    js.join("ann", server.url, ann, transports=["websocket"], **QUICKLY)
+    say(js, "ann", "saved")
+    pid, size = server.process.process.pid, database.with_name("chat.db-wal").stat().st_size
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, size))
+    js.emit("ann", "send-message", {"id": "unknown", "content": "x" * 9000}, ack="unknown")
+    assert server.process.process.wait(20) == 1
+    assert js.kept("ann", "ack:unknown") == []
+    server.process.__exit__(None, None, None)
+    server.start()
+    js.expect("ann", "disconnect")
+    assert js.expect("ann", "connect")[0][2] is True
+    say(js, "ann", "goes on")
+    page = server.process.request("GET", "/messages", headers=bearer(ann)).body
+    texts = [message["content"] for message in page["messages"] if message["id"] != "unknown"]
+    assert texts == ["saved", "goes on"]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")

@@ -358,3 +358,17 @@ def test_revoke_without_capacity_raises_and_the_token_stays_valid(clock: Clock) 
     full.verify(token)
     clock.now += 3601
     full.require_capacity("7")
+
+
+def test_what_was_revoked_is_revoked_again_after_a_restart() -> None:
+    before = Tokens(KEY, ttl_seconds=60)
+    one, other, third = (before.issue(subject="7", name="Ada", email="a@chat.test") for _ in range(3))
+    of_another = before.issue(subject="8", name="Eve", email="e@chat.test")
+    ended = [before.revoke(before.verify(one)), before.revoke_all("8")]
+    after = Tokens(KEY, ttl_seconds=60)
+    after.restore(ended)
+    for revoked in (one, of_another):
+        with pytest.raises(TokenRevoked):
+            after.verify(revoked)
+    for valid in (other, third, after.issue(subject="8", name="Eve", email="e@chat.test")):
+        assert after.verify(valid)
