@@ -1,10 +1,10 @@
 """Users: the rules of registration, login and passwords, for any store."""
 
-import unicodedata
 import uuid
 
 from email_validator import EmailNotValidError, validate_email
 
+from chatio.accounts import names
 from chatio.accounts.passwords import PasswordHasher
 from chatio.errors import (
     BadCredentials,
@@ -17,15 +17,7 @@ from chatio.errors import (
 )
 from chatio.stores.base import User, UserStore
 
-MAX_NAME_CHARS = 64
 PASSWORD_CHARS = range(8, 128 + 1)
-
-# Cc and Cs are no characters; Zl and Zp begin a new line in the middle of a name.
-_NOT_IN_NAMES = {"Cc", "Cs", "Zl", "Zp"}
-# Embeddings, overrides and isolates of the bidirectional algorithm (UAX #9): one of them in a name reverses the
-# text after it on every page.
-_BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-_VISIBLE = {"L", "N", "P", "S"}
 
 
 class UserRegistry:
@@ -36,13 +28,24 @@ class UserRegistry:
         self._hasher = hasher
 
     async def register(self, name: str, email: str, password: str) -> User:
-        """Add a user. Raises `InvalidInput` with every invalid field, `EmailAlreadyUsed`, `Overloaded`."""
+        """Add a user.
+
+        Raises `InvalidInput` with every invalid field, `EmailAlreadyUsed`, `NameTaken`, `Overloaded`.
+        """
         name, email = _checked(name, email, password)
         email_key = _email_key(email)
         if await self._store.get_by_email_key(email_key) is not None:
             raise EmailAlreadyUsed  # without a hash; of two registrations at once `add` refuses one
         password_hash = await self._hasher.hash(password)
-        user = User(str(uuid.uuid4()), name, name.casefold(), name, email, email_key, password_hash)
+        user = User(
+            id=str(uuid.uuid4()),
+            name=name,
+            name_key=names.key(name),
+            name_look=names.look(name),
+            email=email,
+            email_key=email_key,
+            password_hash=password_hash,
+        )
         await self._store.add(user)
         return user
 
@@ -116,28 +119,19 @@ def account_key(email: str) -> str:
 def _checked(name: str, email: str, password: str) -> tuple[str, str]:
     """The name and the address as they will be stored. Raises `InvalidInput` with every invalid field."""
     errors: list[FieldError] = []
-    name = name.strip()
-    if fault := _name_fault(name):
-        errors.append(FieldError("name", fault))
+    try:
+        name = names.cleaned(name)
+    except ValueError as fault:
+        errors.append(FieldError("name", str(fault)))
     try:
         email = _normalized_email(email)
     except InvalidInput as invalid:
         errors.extend(invalid.errors)
-    if fault := password_fault(password):
-        errors.append(FieldError("password", fault))
+    if password_wrong := password_fault(password):
+        errors.append(FieldError("password", password_wrong))
     if errors:
         raise InvalidInput(*errors)
     return name, email
-
-
-def _name_fault(name: str) -> str | None:
-    if not 1 <= len(name) <= MAX_NAME_CHARS:
-        return f"A name has 1 to {MAX_NAME_CHARS} characters."
-    if any(unicodedata.category(char) in _NOT_IN_NAMES or char in _BIDI_CONTROLS for char in name):
-        return "A name has no control characters."
-    if not any(unicodedata.category(char)[0] in _VISIBLE for char in name):
-        return "A name has at least one visible character."
-    return None
 
 
 def password_fault(password: str) -> str | None:

@@ -6,6 +6,7 @@ from chatio.errors import (
     BadCredentials,
     EmailAlreadyUsed,
     InvalidInput,
+    NameTaken,
     Overloaded,
     RateLimited,
     TokenRevoked,
@@ -22,7 +23,10 @@ class RegisterHandler(BaseHandler):
 
     @public
     @operation(
-        201, MessageResponse, takes=Registration, raises=[EmailAlreadyUsed, RateLimited, Overloaded, *STORE_ERRORS]
+        201,
+        MessageResponse,
+        takes=Registration,
+        raises=[EmailAlreadyUsed, NameTaken, RateLimited, Overloaded, *STORE_ERRORS],
     )
     async def post(self) -> None:
         """Create an account."""

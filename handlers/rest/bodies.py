@@ -8,12 +8,14 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from chatio.accounts.users import MAX_NAME_CHARS, PASSWORD_CHARS
+from chatio.accounts.names import MAX_NAME_CHARS
+from chatio.accounts.users import PASSWORD_CHARS
 
 _Name = Annotated[
     str,
     Meta(
-        description="At least one visible character and no control characters. Spaces around it do not count.",
+        description="At least one visible character, no control or invisible characters. It is kept in the form "
+        "NFKC. No two users have names that look alike; names such as System or Admin are reserved.",
         extra_json_schema={"minLength": 1, "maxLength": MAX_NAME_CHARS},
     ),
 ]

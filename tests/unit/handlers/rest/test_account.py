@@ -38,6 +38,21 @@ async def test_the_same_address_again_answers_409(rest: Rest, email: str) -> Non
     assert (answer.status, answer.json) == (409, {"message": "Email already used."})
 
 
+@pytest.mark.parametrize("name", ["Ada", "ADA", "\u0410da", "\uff21da"])
+async def test_a_name_that_looks_like_another_answers_409(rest: Rest, name: str) -> None:
+    await rest.register()
+    answer = await rest.register(name=name, email="eve@chat.test")
+    assert (answer.status, answer.json) == (
+        409,
+        {"message": "This name is taken, or looks like one that is. Please choose another."},
+    )
+
+
+async def test_of_two_registrations_of_names_that_look_alike_at_once_one_succeeds(rest: Rest) -> None:
+    answers = await asyncio.gather(rest.register(), rest.register(name="\u0410da", email="eve@chat.test"))
+    assert sorted(answer.status for answer in answers) == [201, 409]
+
+
 async def test_two_registrations_of_one_address_at_once_give_one_201_and_one_409(rest: Rest) -> None:
     answers = await asyncio.gather(rest.register(name="Ada"), rest.register(name="Eve", email="ADA@chat.test"))
     assert sorted(answer.status for answer in answers) == [201, 409]

@@ -37,8 +37,8 @@ async def log_in(
     return await rest.call("POST", "/login", {"email": email, "password": password}, X_Forwarded_For=address)
 
 
-async def register(rest: Rest, email: str, address: str = "192.0.2.1", name: str = "Ada") -> Answer:
-    body = {"name": name, "email": email, "password": "12345678"}
+async def register(rest: Rest, email: str, address: str = "192.0.2.1", name: str | None = None) -> Answer:
+    body = {"name": email.partition("@")[0] if name is None else name, "email": email, "password": "12345678"}
     return await rest.call("POST", "/register", body, X_Forwarded_For=address)
 
 
