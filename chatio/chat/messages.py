@@ -3,6 +3,7 @@
 Types are checked because a `content`, `author_name` or `timestamp` that is no text blanks every open page.
 """
 
+import json
 import re
 import sys
 import uuid
@@ -14,22 +15,26 @@ import msgspec
 from msgspec import Meta
 
 from chatio.errors import MessageEmpty, MessageInvalid, MessageTooLong
-from chatio.stores.base import Message, SentAt
+from chatio.stores.base import Message, SentAt, derived_id
+from chatio.text import BLANK, CONTROLS, DEFAULT_IGNORABLE, is_visible, well_formed
 
-__all__ = ["Author", "Draft", "Message", "SentAt", "content_of", "fit_id", "new_id", "stamp"]
+__all__ = ["Author", "Draft", "Message", "SentAt", "content_of", "fit_id", "kept_id", "new_id", "stamp"]
 
 MAX_ID_CHARS: Final = 64
 MAX_TIMESTAMP_CHARS: Final = 64
 
-# The rules of a draft's fields: `stamp` and `fit_id` check them, and the chat's document shows them.
+# The rules of a draft's fields: this module checks them, and the chat's document shows them.
 _CONTENT: Final = Meta(min_length=1, pattern=r"\S", description="Text with at least one visible character.")
 _ID: Final = Meta(
     min_length=1,
     max_length=MAX_ID_CHARS,
-    description="The client's own id of the message, so that a message that is sent again arrives once.",
+    description="The client's own id of the message, so that a message that is sent again arrives once. For a "
+    "longer text, a number or anything else the server puts an id of its own, the same one each time.",
 )
 _TIMESTAMP: Final = Meta(
-    max_length=MAX_TIMESTAMP_CHARS, description="The time of the sender's clock, for people to read."
+    max_length=MAX_TIMESTAMP_CHARS,
+    description="The time of the sender's clock, for people to read. The server puts its own time for one that "
+    "cannot be shown.",
 )
 
 
@@ -43,10 +48,12 @@ def _check(rule: Meta) -> Callable[[object], TypeGuard[str]]:
     return fits
 
 
-_is_visible: Final = re.compile(_CONTENT.pattern or "").search
 _is_id: Final = _check(_ID)
 _is_timestamp: Final = _check(_TIMESTAMP)
-_NOT_STORABLE: Final = re.compile("[\0\ud800-\udfff]")
+# What breaks the line, turns the text around or is not drawn; but not the marks of direction that browsers write.
+_NOT_IN_TIMESTAMPS: Final = re.compile(
+    f"(?![\u061c\u200e\u200f])[{CONTROLS}{DEFAULT_IGNORABLE}{BLANK}\ufffe\uffff]"
+)
 
 
 class Author(msgspec.Struct, frozen=True):
@@ -59,7 +66,7 @@ class Author(msgspec.Struct, frozen=True):
 class Draft(msgspec.Struct, frozen=True):
     """What a client sends: `content`, and perhaps the other fields. The server ignores any further ones.
 
-    An `id` or `timestamp` that breaks its rule is replaced, and no error.
+    An `id` or `timestamp` that breaks its rule is replaced, and no error (see `kept_id`).
     """
 
     content: Annotated[str, _CONTENT]
@@ -77,18 +84,18 @@ def stamp(raw: object, author: Author, *, max_chars: int, now: datetime | None =
     content = raw.get("content")
     if not isinstance(content, str):
         raise MessageInvalid
-    if not _is_visible(content):
+    if not is_visible(content):
         raise MessageEmpty
     if len(content) > max_chars:
         raise MessageTooLong
     now = now or datetime.now(UTC)
     timestamp = raw.get("timestamp")
     return Message(
-        id=fit_id(raw) or new_id(),
+        id=kept_id(raw, author.id) or new_id(),
         content=_storable(content),
         author_id=author.id,
         author_name=author.name,
-        timestamp=_storable(timestamp) if _is_timestamp(timestamp) else f"{now:%H:%M}",
+        timestamp=_shown(timestamp) or f"{now:%H:%M}",
         sent_at=now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
     )
 
@@ -100,8 +107,30 @@ def content_of(raw: object) -> object:
 
 
 def _storable(text: str) -> str:
-    """`text` with U+FFFD for what is no character of any encoding, or of no database: halves of pairs, and NUL."""
-    return text if text.isascii() and "\0" not in text else _NOT_STORABLE.sub("\ufffd", text)
+    """`text` with U+FFFD for what UTF-8 cannot encode, halves of pairs, and for NUL, which no database keeps."""
+    return well_formed(text).replace("\0", "\ufffd")
+
+
+def _shown(timestamp: object) -> str | None:
+    """The sender's time as the page shows it, or None."""
+    if not _is_timestamp(timestamp) or not is_visible(timestamp):
+        return None
+    timestamp = well_formed(timestamp)
+    return None if _NOT_IN_TIMESTAMPS.search(timestamp) else timestamp
+
+
+def kept_id(raw: object, author_id: str) -> str | None:
+    """The id that the author's draft is kept under: its own if that is fit, else one of ours; None without an id.
+
+    The same unfit id of the same author makes the same id each time, so that the message is known when it is sent
+    again.
+    """
+    if (fit := fit_id(raw)) is not None:
+        return fit
+    sent = raw.get("id") if isinstance(raw, dict) else None
+    if sent is None or sent == "":
+        return None
+    return derived_id(author_id, "\n" + json.dumps(sent, default=repr))  # no fit id begins with a new line
 
 
 def fit_id(raw: object) -> str | None:

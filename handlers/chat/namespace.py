@@ -10,7 +10,7 @@ import socketio
 from chatio.accounts.users import UserRegistry
 from chatio.chat.message_log import Entry
 from chatio.chat.message_rates import MessageRateLimits
-from chatio.chat.messages import Author, content_of, fit_id, stamp
+from chatio.chat.messages import Author, content_of, fit_id, kept_id, stamp
 from chatio.chat.presence import Presence
 from chatio.chat.recovery import resume_point
 from chatio.chat.shared_log import SharedLog, Unanswered
@@ -174,7 +174,7 @@ class ChatNamespace(socketio.AsyncNamespace):
     async def on_send_message(self, sid: str, raw: object = None, *_: object) -> Any:
         author = self._authors[sid]
         try:
-            if (sent := self._log.find(author.id, fit_id(raw), content_of(raw))) is not None:
+            if (sent := self._log.find(author.id, kept_id(raw, author.id), content_of(raw))) is not None:
                 # Acknowledged even past the rate limit: the client would take the message for lost.
                 self._limits.try_event(sid, author)
                 return _accepted(sent) if isinstance(sent, Entry) else self._answer_later(sid, raw, sent)

@@ -38,6 +38,13 @@ async def test_the_same_address_again_answers_409(rest: Rest, email: str) -> Non
     assert (answer.status, answer.json) == (409, {"message": "Email already used."})
 
 
+async def test_half_a_surrogate_pair_in_a_name_and_a_password_is_replaced(rest: Rest) -> None:
+    body = rb'{"name": "Ada \ud83d", "email": "ada@chat.test", "password": "correct \ude00 horse"}'
+    assert (await rest.call("POST", "/register", body)).status == 201
+    token = (await rest.call("POST", "/login", body)).json["token"]
+    assert (await rest.call("GET", "/user", Authorization=f"Bearer {token}")).json["name"] == "Ada \ufffd"
+
+
 @pytest.mark.parametrize("name", ["Ada", "ADA", "\u0410da", "\uff21da"])
 async def test_a_name_that_looks_like_another_answers_409(rest: Rest, name: str) -> None:
     await rest.register()
