@@ -2,16 +2,21 @@
 
 Argon2id with the parameters of the OWASP Password Storage Cheat Sheet (m=19456 KiB, t=2, p=1): 35 to 50 ms a hash.
 Argon2 releases the interpreter's lock while it computes, so threads are enough.
+
+A password is compared as RFC 8265 prepares it (OpaqueString): in NFC, and every space as U+0020. So it is the same
+one on a keyboard that types a letter and its accent as two characters, or a space that does not break.
 """
 
 import asyncio
 import contextlib
 import os
+import re
 import secrets
 import threading
+import unicodedata
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from passlib.context import CryptContext
 
@@ -22,7 +27,18 @@ from chatio.telemetry.counters import Histogram
 # loop. Measured with `python -m benchmarks.registration` (docs/decisions/0005-hashing-threads.md).
 HASHING_NICENESS = 10
 
+PASSWORD_CHARS: Final = range(8, 128 + 1)  # as prepared
+# As typed: NFC makes one character of four at most. The time of NFC grows with the square of the length.
+MAX_WRITTEN_CHARS: Final = 4 * PASSWORD_CHARS.stop
+
+_SPACES: Final = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")  # Zs but U+0020
+
 T = TypeVar("T")
+
+
+def prepared(password: str) -> str:
+    """`password` as it is compared (RFC 8265, 4.2.2)."""
+    return password if password.isascii() else unicodedata.normalize("NFC", _SPACES.sub(" ", password))
 
 
 class Verdict(NamedTuple):
@@ -69,21 +85,32 @@ class PasswordHasher:
 
     async def hash(self, password: str) -> str:
         """The hash to store for `password`. Raises `Overloaded` past `max_waiting`."""
-        return await self._run(lambda: self._context.hash(_encoded(password)))
+        return await self._run(lambda: self._hash(_cut(prepared(password[:MAX_WRITTEN_CHARS]))))
 
     async def verify(self, password: str, stored_hash: str | None) -> Verdict:
         """Whether `password` matches `stored_hash`; None, for an unknown user, takes as long and never matches.
 
-        Raises `Overloaded` past `max_waiting`.
+        A hash of the password as it was typed, which an older version stored, matches too and is renewed. Raises
+        `Overloaded` past `max_waiting`.
         """
         known = stored_hash is not None
         against = stored_hash if stored_hash is not None else self._decoy
-        matches, renewed = await self._run(lambda: self._context.verify_and_update(_encoded(password), against))
+        matches, renewed = await self._run(lambda: self._verify(password[:MAX_WRITTEN_CHARS], against))
         return Verdict(known and matches, renewed if known else None)
 
     def close(self) -> None:
         """Wait for the hashes that run, and cancel those that wait."""
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _hash(self, text: str) -> str:
+        return self._context.hash(_encoded(text))
+
+    def _verify(self, password: str, against: str) -> tuple[bool, str | None]:
+        text, typed = _cut(prepared(password)), _cut(password)
+        matches, renewed = self._context.verify_and_update(_encoded(text), against)
+        if not matches and typed != text and self._context.verify(_encoded(typed), against):
+            return True, self._hash(text)
+        return matches, renewed
 
     async def _run(self, work: Callable[[], T]) -> T:
         if self._waiting >= self._max_waiting:
@@ -96,6 +123,11 @@ class PasswordHasher:
         finally:
             self._waiting -= 1
             self.times.observe(loop.time() - asked_at)
+
+
+def _cut(password: str) -> str:
+    """`password`, cut one character past the longest, which still is wrong; passlib raises from 4097 bytes on."""
+    return password[: PASSWORD_CHARS.stop]
 
 
 def _encoded(password: str) -> bytes:

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from chatio.accounts.names import MAX_NAME_CHARS
-from chatio.accounts.users import PASSWORD_CHARS
+from chatio.accounts.passwords import PASSWORD_CHARS
 
 _Name = Annotated[
     str,
@@ -21,7 +21,11 @@ _Name = Annotated[
 ]
 _Email = Annotated[str, Meta(description="In any case.", extra_json_schema={"minLength": 1, "format": "email"})]
 _NewPassword = Annotated[
-    str, Meta(extra_json_schema={"minLength": PASSWORD_CHARS.start, "maxLength": PASSWORD_CHARS.stop - 1})
+    str,
+    Meta(
+        description="No common password, no one character again and again, not the user's own name or address.",
+        extra_json_schema={"minLength": PASSWORD_CHARS.start, "maxLength": PASSWORD_CHARS.stop - 1},
+    ),
 ]
 _NotEmpty = Annotated[str, Meta(extra_json_schema={"minLength": 1})]
 

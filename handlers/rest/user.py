@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from chatio.accounts.users import password_fault
+from chatio.accounts import password_rules
 from chatio.chat.socket_sessions import EndReason
 from chatio.errors import (
     STORE_ERRORS,
@@ -60,7 +60,7 @@ class PasswordHandler(_LoggedInHandler):
     async def post(self) -> None:
         """Change the password, and revoke every token: all devices are logged out."""
         body = self.body_as(PasswordChange)
-        if fault := password_fault(body.new_password):
+        if fault := password_rules.fault_of(body.new_password, name=self.claims.name, email=self.claims.email):
             raise InvalidInput(FieldError("new_password", fault))
         user = await self.confirmed(body.old_password)
         await self.services.registry.change_password(user, body.new_password)

@@ -37,7 +37,7 @@ from tests.unit.load import Load
 
 __all__ = ["KEY", "ORIGIN", "PASSWORD", "PATIENCE_SECONDS", "Answer", "Connection", "Rest", "request"]
 
-PASSWORD = "12345678"
+PASSWORD = "hunting foxes"
 KEY = "the key of these tests, 32 bytes or more"
 ORIGIN = "http://localhost:5173"
 PATIENCE_SECONDS = 30.0

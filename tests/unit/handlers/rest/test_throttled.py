@@ -38,7 +38,7 @@ async def log_in(
 
 
 async def register(rest: Rest, email: str, address: str = "192.0.2.1", name: str | None = None) -> Answer:
-    body = {"name": email.partition("@")[0] if name is None else name, "email": email, "password": "12345678"}
+    body = {"name": email.partition("@")[0] if name is None else name, "email": email, "password": "hunting foxes"}
     return await rest.call("POST", "/register", body, X_Forwarded_For=address)
 
 
@@ -75,20 +75,20 @@ async def test_a_rate_limited_login_costs_no_hash(throttled: Rest, monkeypatch: 
 
 async def test_owner_logs_in_from_a_known_address_while_other_addresses_are_rate_limited(throttled: Rest) -> None:
     await register(throttled, "ada@chat.test")
-    assert (await log_in(throttled, "12345678", address="192.0.2.1")).status == 200
+    assert (await log_in(throttled, "hunting foxes", address="192.0.2.1")).status == 200
     for number in range(20):
         await log_in(throttled, address=f"198.51.100.{number}")
-    assert_too_often(await log_in(throttled, "12345678"), 60)
-    assert (await log_in(throttled, "12345678", address="192.0.2.1")).status == 200
+    assert_too_often(await log_in(throttled, "hunting foxes"), 60)
+    assert (await log_in(throttled, "hunting foxes", address="192.0.2.1")).status == 200
 
 
 async def test_an_ipv6_address_is_counted_as_its_64(throttled: Rest) -> None:
     await register(throttled, "ada@chat.test")
-    assert (await log_in(throttled, "12345678", address="2001:db8::1")).status == 200
+    assert (await log_in(throttled, "hunting foxes", address="2001:db8::1")).status == 200
     for _ in range(20):
         await log_in(throttled)
-    assert (await log_in(throttled, "12345678", address="2001:db8::ffff")).status == 200
-    assert_too_often(await log_in(throttled, "12345678", address="2001:db8:0:1::1"), 60)
+    assert (await log_in(throttled, "hunting foxes", address="2001:db8::ffff")).status == 200
+    assert_too_often(await log_in(throttled, "hunting foxes", address="2001:db8:0:1::1"), 60)
 
 
 async def test_bodies_that_are_no_log_in_count_for_nothing(throttled: Rest) -> None:
@@ -145,7 +145,7 @@ async def test_what_a_stranger_says_of_his_address_is_not_believed(io_loop: IOLo
 async def test_a_password_is_not_guessed_with_a_token_that_was_stolen(throttled: Rest) -> None:
     """Endpoints that ask a logged-in user for the password count as logins do, and together with them."""
     await register(throttled, "ada@chat.test")
-    token = (await log_in(throttled, "12345678", address="192.0.2.1")).json["token"]
+    token = (await log_in(throttled, "hunting foxes", address="192.0.2.1")).json["token"]
 
     async def guess(number: int, password: str, address: str) -> Answer:
         headers = {"Authorization": f"Bearer {token}", "X_Forwarded_For": address}
@@ -157,6 +157,6 @@ async def test_a_password_is_not_guessed_with_a_token_that_was_stolen(throttled:
     answers = [await guess(number, WRONG, "192.0.2.66") for number in range(12)]
     assert [answer.status for answer in answers] == [403] * 10 + [429] * 2
     assert_too_often(answers[-1], 60)
-    assert (await guess(0, "12345678", "192.0.2.66")).status == 429
-    assert (await log_in(throttled, "12345678", address="192.0.2.66")).status == 429
-    assert (await guess(0, "12345678", "192.0.2.1")).status == 204
+    assert (await guess(0, "hunting foxes", "192.0.2.66")).status == 429
+    assert (await log_in(throttled, "hunting foxes", address="192.0.2.66")).status == 429
+    assert (await guess(0, "hunting foxes", "192.0.2.1")).status == 204

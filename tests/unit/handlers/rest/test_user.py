@@ -127,6 +127,10 @@ async def test_a_wrong_old_password_answers_403_and_changes_nothing(rest: Rest) 
         (CHANGE | {"new_password": "1234567"}, "new_password"),
         (CHANGE | {"new_password": "x" * 129}, "new_password"),
         (CHANGE | {"new_password": 12345678}, "new_password"),
+        *(
+            (CHANGE | {"new_password": common}, "new_password")
+            for common in ("password1", " " * 8, "ada@chat.test")
+        ),
         (None, "body"),
     ],
 )
