@@ -136,11 +136,15 @@ class Tokens:
         self._revocations.require_capacity(subject)
 
     def revoke(self, claims: Claims) -> Ended:
-        """Revoke one token; without a `jti`, all of its user that are not younger. Raises `Overloaded`.
+        """Revoke one token; without a `jti`, all of its user that are not younger.
 
-        Returns what the caller must give to the `RevocationStore`.
+        Raises `Overloaded` or `RateLimited`, and then revokes none. Returns what the caller must give to the
+        `RevocationStore`.
         """
-        self.require_capacity(claims.subject)
+        if claims.token_id:
+            self._revocations.require_capacity_for_token(claims.subject)
+        else:
+            self.require_capacity(claims.subject)
         until = claims.expires_at if claims.token_id else max(claims.expires_at, self._last_expiry())
         return self._end(Ended(claims.subject, claims.token_id, claims.issued_at, until))
 
@@ -159,9 +163,7 @@ class Tokens:
     def _end(self, ended: Ended) -> Ended:
         subject, token_id, before, until = msgspec.structs.astuple(ended)
         if token_id:
-            self._revocations.revoke(
-                subject, token_id, issued_at=before, expires_at=until, until=self._last_expiry()
-            )
+            self._revocations.revoke(subject, token_id, issued_at=before, expires_at=until)
         else:
             self._revocations.revoke_all(subject, before=before, until=until)
         return ended

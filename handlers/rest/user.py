@@ -47,7 +47,7 @@ class _LoggedInHandler(BaseHandler):
 
 class LogoutHandler(_LoggedInHandler):
     @authenticated
-    @operation(204, raises=[Overloaded, *STORE_ERRORS])
+    @operation(204, raises=[Overloaded, RateLimited, *STORE_ERRORS])
     async def post(self) -> None:
         """Revoke this token, here and on every socket."""
         await self.services.revocations.add(self.tokens.revoke(self.claims))
