@@ -13,7 +13,7 @@ from chatio.server.in_flight import InFlightRequests
 from chatio.server.lifecycle import Lifecycle
 from chatio.stores.base import RevocationStore
 from chatio.throttling.client_ip import Network
-from chatio.throttling.rate_limiter import RateLimiter
+from chatio.throttling.rate_limiter import AddressRateLimiter
 from handlers.cors import Cors
 
 # Closes the sockets of a user whose tokens were just ended.
@@ -36,6 +36,6 @@ class Services:
     log: SharedLog
     presence: Presence | None  # None: off
     logins: LoginThrottle  # asked by every endpoint that checks a password
-    registrations: RateLimiter
+    registrations: AddressRateLimiter
     end_sockets: EndSockets
     readiness: ReadinessChecks = field(default_factory=dict)

@@ -9,6 +9,7 @@ one on a keyboard that types a letter and its accent as two characters, or a spa
 
 import asyncio
 import contextlib
+import math
 import os
 import re
 import secrets
@@ -48,10 +49,24 @@ class Verdict(NamedTuple):
     renewed_hash: str | None
 
 
+class _Queue:
+    """A pool of threads, and the passwords that are being hashed there or wait for it."""
+
+    def __init__(self, threads: int, max_waiting: int) -> None:
+        self.threads = ThreadPoolExecutor(threads, "hashing", initializer=_lower_priority)
+        self.waiting = 0
+        self._max_waiting = max_waiting
+
+    @property
+    def is_full(self) -> bool:
+        return self.waiting >= self._max_waiting
+
+
 class PasswordHasher:
     """Hashes in a pool of threads, at most `max_waiting` passwords at a time, running ones included.
 
-    Event loop only.
+    Known clients also have a thread and a queue, of a quarter of that, of their own: they log in while others fill
+    the queue with guesses. Event loop only.
     """
 
     def __init__(
@@ -71,9 +86,8 @@ class PasswordHasher:
             argon2__parallelism=parallelism,
         )
         self._threads = threads or os.cpu_count() or 1
-        self._pool = ThreadPoolExecutor(self._threads, "hashing", initializer=_lower_priority)
-        self._max_waiting = max_waiting
-        self._waiting = 0
+        self._queue = _Queue(self._threads, max_waiting)
+        self._queue_of_known = _Queue(1, math.ceil(max_waiting / 4))
         self.times = Histogram()  # from the call to the result, the wait included
         # An unknown e-mail address is verified against it, and so takes as long as a wrong password.
         self._decoy = self._context.hash(secrets.token_urlsafe())
@@ -81,26 +95,31 @@ class PasswordHasher:
     @property
     def waiting(self) -> int:
         """The number of passwords that are being hashed or wait for it."""
-        return self._waiting
+        return self._queue.waiting + self._queue_of_known.waiting
 
     async def hash(self, password: str) -> str:
         """The hash to store for `password`. Raises `Overloaded` past `max_waiting`."""
-        return await self._run(lambda: self._hash(_cut(prepared(password[:MAX_WRITTEN_CHARS]))))
+        return await self._run(self._queue, lambda: self._hash(_cut(prepared(password[:MAX_WRITTEN_CHARS]))))
 
-    async def verify(self, password: str, stored_hash: str | None) -> Verdict:
+    async def verify(self, password: str, stored_hash: str | None, *, is_known: bool = False) -> Verdict:
         """Whether `password` matches `stored_hash`; None, for an unknown user, takes as long and never matches.
 
-        A hash of the password as it was typed, which an older version stored, matches too and is renewed. Raises
-        `Overloaded` past `max_waiting`.
+        A hash of the password as it was typed, which an older version stored, matches too and is renewed.
+        `is_known`: the account has been logged in to from the client's address. Raises `Overloaded` past
+        `max_waiting`.
         """
         known = stored_hash is not None
         against = stored_hash if stored_hash is not None else self._decoy
-        matches, renewed = await self._run(lambda: self._verify(password[:MAX_WRITTEN_CHARS], against))
+        queue = self._queue
+        if is_known:
+            queue = min(queue, self._queue_of_known, key=lambda each: (each.is_full, each.waiting))
+        matches, renewed = await self._run(queue, lambda: self._verify(password[:MAX_WRITTEN_CHARS], against))
         return Verdict(known and matches, renewed if known else None)
 
     def close(self) -> None:
         """Wait for the hashes that run, and cancel those that wait."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        for queue in (self._queue, self._queue_of_known):
+            queue.threads.shutdown(wait=True, cancel_futures=True)
 
     def _hash(self, text: str) -> str:
         return self._context.hash(_encoded(text))
@@ -112,16 +131,16 @@ class PasswordHasher:
             return True, self._hash(text)
         return matches, renewed
 
-    async def _run(self, work: Callable[[], T]) -> T:
-        if self._waiting >= self._max_waiting:
-            raise Overloaded(retry_after_seconds=1 + self._waiting // (20 * self._threads))
-        self._waiting += 1
+    async def _run(self, queue: _Queue, work: Callable[[], T]) -> T:
+        if queue.is_full:
+            raise Overloaded(retry_after_seconds=1 + queue.waiting // (20 * self._threads))
+        queue.waiting += 1
         loop = asyncio.get_running_loop()
         asked_at = loop.time()
         try:
-            return await loop.run_in_executor(self._pool, work)
+            return await loop.run_in_executor(queue.threads, work)
         finally:
-            self._waiting -= 1
+            queue.waiting -= 1
             self.times.observe(loop.time() - asked_at)
 
 

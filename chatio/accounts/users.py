@@ -48,9 +48,10 @@ class UserRegistry:
         await self._store.add(user)
         return user
 
-    async def authenticate(self, email: str, password: str) -> User:
+    async def authenticate(self, email: str, password: str, *, is_known: bool = False) -> User:
         """The user with these credentials. Raises `InvalidInput` if one is empty, `BadCredentials`, `Overloaded`.
 
+        `is_known`: the account has been logged in to from the client's address; see `PasswordHasher.verify`.
         An unknown address raises the same error as a wrong password, and takes as long.
         """
         # Eight spaces were a valid password.
@@ -58,7 +59,7 @@ class UserRegistry:
         if empty:
             raise InvalidInput(*(FieldError(name, "This must not be empty.") for name in empty))
         user = await self._store.get_by_email_key(account_key(email))
-        verdict = await self._hasher.verify(password, user.password_hash if user else None)
+        verdict = await self._hasher.verify(password, user.password_hash if user else None, is_known=is_known)
         if user is None or not verdict.matches:
             raise BadCredentials
         if verdict.renewed_hash is not None:
@@ -72,12 +73,12 @@ class UserRegistry:
             raise UserUnknown
         return user
 
-    async def confirm(self, user: User, password: str) -> None:
+    async def confirm(self, user: User, password: str, *, is_known: bool = False) -> None:
         """Return if `password` is that of `user`. Raises `WrongPassword`, `Overloaded`.
 
         A client can guess passwords here as with `authenticate`: the caller limits both by the `LoginThrottle`.
         """
-        if not (await self._hasher.verify(password, user.password_hash)).matches:
+        if not (await self._hasher.verify(password, user.password_hash, is_known=is_known)).matches:
             raise WrongPassword
 
     async def change_password(self, user: User, new_password: str) -> None:

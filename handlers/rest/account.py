@@ -56,8 +56,8 @@ class LoginHandler(BaseHandler):
         body = self.body_as(Credentials)
         # Taken before the password is checked: what revokes the user's tokens from here on revokes this one too.
         as_of = self.tokens.moment()
-        with self.services.logins.attempt(account_key(body.email), self.rate_limit_key):
-            user = await self.services.registry.authenticate(body.email, body.password)
+        with self.services.logins.attempt(account_key(body.email), self.rate_limit_key) as is_known:
+            user = await self.services.registry.authenticate(body.email, body.password, is_known=is_known)
             try:
                 token = self.tokens.issue(subject=user.id, name=user.name, email=user.email, as_of=as_of)
             except TokenRevoked:  # the password was changed, or the account deleted, meanwhile

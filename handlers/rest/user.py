@@ -34,8 +34,8 @@ class _LoggedInHandler(BaseHandler):
         """
         self.tokens.require_capacity(self.claims.subject)
         user = await self.services.registry.get(self.claims.subject)
-        with self.services.logins.attempt(user.email_key, self.rate_limit_key, failure=WrongPassword):
-            await self.services.registry.confirm(user, password)
+        with self.services.logins.attempt(user.email_key, self.rate_limit_key, failure=WrongPassword) as is_known:
+            await self.services.registry.confirm(user, password, is_known=is_known)
         return user
 
     async def answer_ended(self, reason: EndReason) -> None:

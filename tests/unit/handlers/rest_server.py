@@ -23,7 +23,7 @@ from chatio.server.lifecycle import Lifecycle
 from chatio.server.serve import HTTP_SERVER_OPTIONS
 from chatio.stores.memory import MemoryJournal, MemoryRevocationStore, MemoryUserStore
 from chatio.throttling.client_ip import Network
-from chatio.throttling.rate_limiter import RateLimiter
+from chatio.throttling.rate_limiter import AddressRateLimiter, RateLimiter
 from handlers.cors import Cors
 from handlers.docs.asyncapi import asyncapi_document
 from handlers.metrics.requests import RequestMetrics
@@ -89,7 +89,7 @@ class Rest:
         self.lifecycle = Lifecycle()
         self.requests = InFlightRequests(self.lifecycle, load)
         self.logins = LoginThrottle(is_on=False)
-        self.registrations = RateLimiter(1, 1, is_on=False)
+        self.registrations = AddressRateLimiter(lambda _: RateLimiter(1, 1, is_on=False))
         self.metrics = RequestMetrics()
         self.readiness: dict[str, Callable[[], bool]] = {}
         self._servers: list[HTTPServer] = []

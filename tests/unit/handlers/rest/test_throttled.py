@@ -1,7 +1,9 @@
 """Rate limits of logins and registrations: the answer, what a client is counted as, and no hash for it."""
 
 import asyncio
+import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from passlib.context import CryptContext
@@ -9,7 +11,7 @@ from tornado.ioloop import IOLoop
 
 from chatio.accounts.login_throttle import LoginThrottle
 from chatio.throttling.client_ip import parse_networks
-from chatio.throttling.rate_limiter import RateLimiter
+from chatio.throttling.rate_limiter import AddressRateLimiter, RateLimiter
 from tests.unit.handlers.rest_server import Answer, Rest
 
 WRONG = "wrong password"
@@ -22,7 +24,7 @@ def throttled(io_loop: IOLoop) -> Iterator[Rest]:
         rest = Rest()
         rest.trusted_proxies = parse_networks(["127.0.0.1", "10.0.0.0/8"])
         rest.logins = LoginThrottle()
-        rest.registrations = RateLimiter(3, 3600)
+        rest.registrations = AddressRateLimiter(lambda times: RateLimiter(3 * times, 3600))
         rest.start()
         return rest
 
@@ -131,7 +133,7 @@ async def test_an_address_is_what_trusted_proxies_saw(throttled: Rest, forwarded
 
 async def test_what_a_stranger_says_of_his_address_is_not_believed(io_loop: IOLoop) -> None:
     rest = Rest()
-    rest.registrations = RateLimiter(3, 3600)
+    rest.registrations = AddressRateLimiter(lambda times: RateLimiter(3 * times, 3600))
     rest.start()
     try:
         statuses = [
@@ -140,6 +142,50 @@ async def test_what_a_stranger_says_of_his_address_is_not_believed(io_loop: IOLo
     finally:
         await rest.close()
     assert statuses == [201] * 3 + [429] * 2
+
+
+async def test_a_known_client_logs_in_while_guesses_fill_the_hash_queue(
+    io_loop: IOLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hashes of the guesses are held, so that their queue stays full."""
+    rest = Rest(hash_queue_max=8)
+    rest.trusted_proxies = parse_networks(["127.0.0.1"])
+    rest.logins = LoginThrottle()
+    rest.start()
+    go_on = threading.Event()
+    original = CryptContext.verify_and_update
+
+    def held(context: CryptContext, password: bytes, *args: Any) -> Any:
+        if password == WRONG.encode():
+            assert go_on.wait(30)
+        return original(context, password, *args)
+
+    try:
+        await register(rest, "ada@chat.test")
+        assert (await log_in(rest, "hunting foxes", address="192.0.2.1")).status == 200
+        monkeypatch.setattr(CryptContext, "verify_and_update", held)
+        guesses = [
+            asyncio.ensure_future(log_in(rest, email=f"{n}@chat.test", address=f"198.51.100.{n}"))
+            for n in range(9)
+        ]
+        first, _ = await asyncio.wait(guesses, timeout=30, return_when=asyncio.FIRST_COMPLETED)
+        assert [guess.result().status for guess in first] == [503]  # the queue is full
+        assert (await log_in(rest, "hunting foxes", address="192.0.2.1")).status == 200
+        assert (await log_in(rest, "hunting foxes", address="192.0.2.2")).status == 503
+        go_on.set()
+        assert sorted([guess.status for guess in await asyncio.gather(*guesses)]) == [404] * 8 + [503]
+    finally:
+        go_on.set()
+        await rest.close()
+
+
+async def test_the_addresses_of_one_ipv6_48_are_limited_together(throttled: Rest) -> None:
+    statuses = [
+        (await register(throttled, f"{number}@chat.test", f"2001:db8:0:{number:x}::1")).status
+        for number in range(31)
+    ]
+    assert statuses == [201] * 30 + [429]
+    assert (await register(throttled, "other@chat.test", "2001:db8:1::1")).status == 201
 
 
 async def test_a_password_is_not_guessed_with_a_token_that_was_stolen(throttled: Rest) -> None:
