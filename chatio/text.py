@@ -19,15 +19,16 @@ CONTROLS: Final = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
 # Embeddings, overrides and isolates of the bidirectional algorithm (UAX #9), and its marks.
 BIDI_CONTROLS: Final = r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 
+# A character that is drawn: none of space, control, default ignorable or blank.
+VISIBLE: Final = re.compile(f"[^\\s{CONTROLS}{DEFAULT_IGNORABLE}{BLANK}]")
+
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
-_VISIBLE: Final = re.compile(f"[^\\s{CONTROLS}{DEFAULT_IGNORABLE}{BLANK}]")
 
 
 def well_formed(text: str) -> str:
     """`text` with U+FFFD for each half of a surrogate pair, as `toWellFormed` of JavaScript: valid as UTF-8."""
-    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
-
-
-def is_visible(text: str) -> bool:
-    """Whether `text` has a character that is drawn: none of space, control, default ignorable or blank."""
-    return _VISIBLE.search(text) is not None
+    try:
+        text.encode()  # a third of the time of a search
+    except UnicodeEncodeError:
+        return _SURROGATE.sub("\ufffd", text)
+    return text

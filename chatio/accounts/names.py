@@ -18,7 +18,7 @@ from typing import Final
 
 from idna.core import valid_contextj
 
-from chatio.text import BIDI_CONTROLS, BLANK, CONTROLS, DEFAULT_IGNORABLE, is_visible
+from chatio.text import BIDI_CONTROLS, BLANK, CONTROLS, DEFAULT_IGNORABLE, VISIBLE
 
 MAX_NAME_CHARS: Final = 64
 MAX_WRITTEN_CHARS: Final = 4 * MAX_NAME_CHARS  # before NFKC, which composes letters and their marks
@@ -83,7 +83,7 @@ def cleaned(written: str) -> str:
     name = " ".join(_STRAY_SELECTOR.sub("", name).split())
     if not 1 <= len(name) <= MAX_NAME_CHARS:
         raise ValueError(TOO_LONG)
-    if not any(is_visible(char) and unicodedata.category(char)[0] != "M" for char in name):
+    if not any(unicodedata.category(char)[0] != "M" for char in VISIBLE.findall(name)):
         raise ValueError(NOTHING)
     if _has_undrawn(name):
         raise ValueError(INVISIBLE)

@@ -6,7 +6,7 @@ from string import digits
 from typing import Final
 
 from chatio.accounts.passwords import MAX_WRITTEN_CHARS, PASSWORD_CHARS, prepared
-from chatio.text import is_visible
+from chatio.text import VISIBLE
 
 LENGTH: Final = f"A password has {PASSWORD_CHARS.start} to {PASSWORD_CHARS.stop - 1} characters."
 COMMON: Final = "This password is too common. Please choose another."
@@ -25,7 +25,7 @@ def fault_of(password: str, *, name: str, email: str) -> str | None:
     password = prepared(password[:MAX_WRITTEN_CHARS])
     if len(password) not in PASSWORD_CHARS:
         return LENGTH
-    if len(set(password.casefold())) == 1 or not is_visible(password):
+    if len(set(password.casefold())) == 1 or not VISIBLE.search(password):
         return ONE_CHARACTER
     if password.strip().lower() in _COMMON_PASSWORDS:
         return COMMON

@@ -16,7 +16,7 @@ from msgspec import Meta
 
 from chatio.errors import MessageEmpty, MessageInvalid, MessageTooLong
 from chatio.stores.base import Message, SentAt, derived_id
-from chatio.text import BLANK, CONTROLS, DEFAULT_IGNORABLE, is_visible, well_formed
+from chatio.text import BLANK, CONTROLS, DEFAULT_IGNORABLE, VISIBLE, well_formed
 
 __all__ = ["Author", "Draft", "Message", "SentAt", "content_of", "fit_id", "kept_id", "new_id", "stamp"]
 
@@ -84,7 +84,7 @@ def stamp(raw: object, author: Author, *, max_chars: int, now: datetime | None =
     content = raw.get("content")
     if not isinstance(content, str):
         raise MessageInvalid
-    if not is_visible(content):
+    if not VISIBLE.search(content):
         raise MessageEmpty
     if len(content) > max_chars:
         raise MessageTooLong
@@ -108,13 +108,15 @@ def content_of(raw: object) -> object:
 
 def _storable(text: str) -> str:
     """`text` with U+FFFD for what UTF-8 cannot encode, halves of pairs, and for NUL, which no database keeps."""
-    return well_formed(text).replace("\0", "\ufffd")
+    return (text if text.isascii() else well_formed(text)).replace("\0", "\ufffd")
 
 
 def _shown(timestamp: object) -> str | None:
     """The sender's time as the page shows it, or None."""
-    if not _is_timestamp(timestamp) or not is_visible(timestamp):
+    if not _is_timestamp(timestamp) or not VISIBLE.search(timestamp):
         return None
+    if timestamp.isascii() and timestamp.isprintable():  # as most are
+        return timestamp
     timestamp = well_formed(timestamp)
     return None if _NOT_IN_TIMESTAMPS.search(timestamp) else timestamp
 
