@@ -14,6 +14,7 @@ is that of UTS #39, section 4: each character is replaced by the one that it is 
 import re
 import unicodedata
 from pathlib import Path
+from string import digits
 from typing import Final
 
 from idna.core import valid_contextj
@@ -32,25 +33,25 @@ RESERVED: Final = "This name is reserved."
 # A reader would take these for the server, or for one of its operators; the fillers may stand beside them.
 _RESERVED_WORDS: Final = frozenset(
     (
-        *("abuse", "admin", "administrator", "all", "bot", "channel", "chat", "chatio", "everybody", "everyone"),
+        *("abuse", "admin", "admins", "administrator", "administrators", "all", "channel", "chat", "chatio"),
         *(
+            "everybody",
+            "everyone",
             "helpdesk",
             "here",
             "hostmaster",
             "me",
             "mod",
+            "mods",
             "moderator",
-            "official",
-            "operator",
-            "owner",
-            "postmaster",
+            "moderators",
         ),
-        *("root", "security", "server", "staff", "superuser", "support", "sysadmin", "sysop", "system"),
-        *("webmaster", "you", "yourself"),
+        *("official", "operator", "owner", "postmaster", "root", "security", "server", "staff", "superuser"),
+        *("support", "sysadmin", "sysop", "system", "webmaster", "you", "yourself"),
     )
 )
 _FILLERS: Final = frozenset(
-    ("a", "account", "by", "from", "in", "io", "message", "my", "of", "team", "the", "user")
+    ("a", "account", "bot", "by", "from", "in", "io", "message", "my", "of", "team", "the", "user")
 )
 
 _FORBIDDEN: Final = re.compile(f"[{CONTROLS}{BIDI_CONTROLS}\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
@@ -118,7 +119,8 @@ def _joins(name: str, position: int) -> bool:
 
 
 def _is_reserved(name: str) -> bool:
-    words = [_plain(word) for word in _SEPARATORS.split(name) if word]
+    without_numbers = (word.rstrip(digits) for word in _SEPARATORS.split(name))
+    words = [_plain(word) for word in without_numbers if word]
     if "".join(words) in _RESERVED_LOOKS:
         return True
     return any(word in _RESERVED_LOOKS for word in words) and all(word in _BESIDE_RESERVED for word in words)

@@ -63,6 +63,8 @@ def test_a_name_is_kept_in_the_form_nfkc(written: str, kept: str) -> None:
             "Systematic",
             "Adminah",
             "Boot",
+            "Bot 7",
+            "42",
             "Herefor",
         ),
     ],
@@ -126,7 +128,7 @@ def test_the_length_of_a_name_is_that_of_its_kept_form() -> None:
             "You",
             "Me",
         ),
-        *("Server", "Support", "Everyone", "Here", "root", "Chat.io", "chatio", "ChatIO", "Bot", "Staff"),
+        *("Server", "Support", "Everyone", "Here", "root", "Chat.io", "chatio", "ChatIO", "Staff", "Mods"),
         *(
             "Аdmin",
             "Αdmin",
@@ -142,7 +144,7 @@ def test_the_length_of_a_name_is_that_of_its_kept_form() -> None:
         ),
         *("r00t", "R00T", "[System]", "-System-", "System:", "~ admin ~", "S y s t e m", "Sys.tem", "the Admin"),
         *("Chat.io Support", "Admin Team", "System Admin", "@everyone", "#here", "ａｄｍｉｎ", "ⓐdmin"),
-        *("Admin.", "_root_", "ꓢystem", "Supp0rt", "Yοu", "уou"),
+        *("Admin.", "Admin 2", "System42", "Support Bot", "_root_", "ꓢystem", "Supp0rt", "Yοu", "уou"),
     ],
 )
 def test_a_name_that_means_the_server_is_refused(name: str) -> None:
