@@ -47,6 +47,7 @@ from pathlib import Path
 import msgspec
 
 from chatio import __version__
+from chatio.chat.retention import forget_old_messages
 from chatio.config.env_file import EnvFile, read_env_file
 from chatio.config.loader import InvalidSettings, load, mistaken_names, unknown_names
 from chatio.config.risks import risks_of
@@ -56,16 +57,20 @@ from chatio.server.listen import CannotListen
 from chatio.server.serve import serve
 from chatio.server.signals import ignore_terminal_stops
 from chatio.server.systemd import SystemdNotifier, take_descriptors, take_notifier
+from chatio.stores.base import StoreBroken, StoreUnusable
+from chatio.stores.opening import Stores
 from chatio.telemetry import excepthooks, log_handler
 from chatio.telemetry.log_handler import LogHandler
-from handlers.application import build_chat, build_core, build_metrics, build_rest
+from handlers.application import build_chat, build_core, build_metrics, build_rest, opened_stores
 from handlers.limits import http_server_factory
 from handlers.metrics.endpoint import serve_metrics
 
 logger = logging.getLogger("chatio")
 
+EXIT_BROKEN = 1
 EXIT_INVALID = 2
 STDIN, STDOUT, STDERR = range(3)
+ROOT = Path(__file__).parent
 PAGE_FOLDER = Path(__file__).with_name("web")
 DEFAULT_ENV_FILE = Path(__file__).with_name(".env")
 
@@ -102,18 +107,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CannotListen as reason:
         logger.critical("%s", reason, extra={"event": "cannot_listen"})
         return EXIT_INVALID
+    except StoreBroken:
+        return EXIT_BROKEN
+    except StoreUnusable as reason:
+        logger.critical("DATABASE_URL: %s", reason, extra={"event": "store_unusable"})
+        return EXIT_INVALID
     return 0
 
 
 async def run(
     settings: Settings, notifier: SystemdNotifier, log: LogHandler, handed_over: Sequence[int] = ()
 ) -> None:
-    """Serve as `settings` say, or on the descriptors `handed_over`, until a signal. Raises `CannotListen`."""
+    """Serve as `settings` say, or on the descriptors `handed_over`, until a signal.
+
+    Raises `CannotListen`, `StoreUnusable`, and `StoreBroken`.
+    """
     asyncio.get_running_loop().set_exception_handler(excepthooks.loop_failed)
-    core = build_core(settings)
+    async with opened_stores(settings, ROOT) as stores:
+        await _serve(settings, stores, notifier, log, handed_over)
+        if stores.broken.is_set():
+            raise StoreBroken
+
+
+async def _serve(
+    settings: Settings,
+    stores: Stores,
+    notifier: SystemdNotifier,
+    log: LogHandler,
+    handed_over: Sequence[int],
+) -> None:
+    core = await build_core(settings, stores)
     chat = build_chat(settings, core)
     rest = build_rest(settings, core, chat, page_folder=PAGE_FOLDER)
-    watching = asyncio.create_task(core.load.watch())
+    watching = [
+        asyncio.create_task(each) for each in (core.load.watch(), core.log.watch(), _stop_if_broken(stores))
+    ]
+    if core.log.is_durable and settings.messages_keep_days is not None:
+        watching.append(asyncio.create_task(forget_old_messages(core.log, settings.messages_keep_days)))
     metrics = None
     try:
         if settings.metrics_port is not None:
@@ -126,7 +156,7 @@ async def run(
             port=settings.server_port,
             lifecycle=core.lifecycle,
             requests=rest.requests,
-            clients=chat.server,
+            clients=chat.clients,
             grace_seconds=settings.shutdown_grace_seconds,
             http_server=http_server_factory(settings, core.trusted_proxies, chat.server.eio.refused),
             notifier=notifier,
@@ -137,9 +167,15 @@ async def run(
     finally:
         if metrics is not None:
             metrics.stop()
-        watching.cancel()
+        for task in watching:
+            task.cancel()
         notifier.close()
         core.hasher.close()
+
+
+async def _stop_if_broken(stores: Stores) -> None:
+    await stores.broken.wait()
+    signal.raise_signal(signal.SIGTERM)
 
 
 def _doubtful_names(from_file: EnvFile, file_name: str) -> list[str]:

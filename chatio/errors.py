@@ -48,6 +48,10 @@ class EmailAlreadyUsed(ChatioError):
     """A registration with the e-mail address of another account."""
 
 
+class NameTaken(ChatioError):
+    """A registration with a name that another account has, or that looks like one."""
+
+
 class BadCredentials(ChatioError):
     """A wrong password or an unknown e-mail address: the answer does not tell which accounts exist."""
 
@@ -108,6 +112,10 @@ class MessageTooLong(MessageRejected):
     """A message of more than `MESSAGE_MAX_CHARS`."""
 
 
+class IdReused(MessageRejected):
+    """A message under an id whose first message had another text: it is not the same message, sent again."""
+
+
 class OffsetInvalid(ChatioError):
     """A text that is no offset of this log."""
 
@@ -126,6 +134,14 @@ class RateLimited(Temporary):
 
 class Overloaded(Temporary):
     """The server is overloaded, or a queue or table of it is full."""
+
+
+class StoreUnavailable(Temporary):
+    """The database does not answer. Nothing was changed."""
+
+
+class StoreFull(Temporary):
+    """The disk of the database is full. Nothing was changed."""
 
 
 class ShuttingDown(Temporary):
@@ -151,11 +167,17 @@ class Unforeseen(ChatioError):
 # What checking a token raises.
 TOKEN_ERRORS: Final = (MissingToken, TokenExpired, TokenSignatureInvalid, TokenMalformed, TokenRevoked)
 
+# What every write to a store may raise; reading raises the first.
+STORE_ERRORS: Final = (StoreUnavailable, StoreFull)
+
 ANSWERS: Mapping[type[ChatioError], Answer] = MappingProxyType(
     {
         InvalidInput: Answer(400, "invalid_input", "Some of what was sent is not valid."),
         BodyTooLarge: Answer(413, "body_too_large", "The request body is too large."),
         EmailAlreadyUsed: Answer(409, "email_already_used", "Email already used."),
+        NameTaken: Answer(
+            409, "name_taken", "This name is taken, or looks like one that is. Please choose another."
+        ),
         BadCredentials: Answer(404, "bad_credentials", "User not found."),
         WrongPassword: Answer(403, "wrong_password", "This is not your password."),
         PasswordReplaced: Answer(409, "password_replaced", "The password was changed in the meantime."),
@@ -169,9 +191,16 @@ ANSWERS: Mapping[type[ChatioError], Answer] = MappingProxyType(
         MessageInvalid: Answer(400, "invalid_message", "A message is an object whose content is text."),
         MessageEmpty: Answer(400, "empty_message", "A message without content is not sent."),
         MessageTooLong: Answer(400, "message_too_long", "The message is too long."),
+        IdReused: Answer(409, "id_reused", "Another message has this id already."),
         OffsetInvalid: Answer(400, "invalid_offset", "This is not an offset of this log."),
         RateLimited: Answer(429, "rate_limited", "That was too often. Please try again in a while."),
         Overloaded: Answer(503, "overloaded", "The server is busy. Please try again in a moment."),
+        StoreUnavailable: Answer(
+            503, "store_unavailable", "The server cannot save anything now. Please try again in a moment."
+        ),
+        StoreFull: Answer(
+            503, "store_full", "The server has no room to save anything. Please try again in a while."
+        ),
         ShuttingDown: Answer(503, "shutting_down", "The server is restarting. Please try again in a moment."),
         RouteUnknown: Answer(404, "not_found", "There is nothing at this address."),
         MethodNotAllowed: Answer(405, "method_not_allowed", "This address does not take that method."),

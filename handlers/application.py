@@ -1,6 +1,11 @@
 """The wiring: builds every part of the server from the settings, in four steps, each typed."""
 
+import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tornado.web import Application, RequestHandler
@@ -8,17 +13,20 @@ from tornado.web import Application, RequestHandler
 from chatio.accounts.passwords import PasswordHasher
 from chatio.accounts.tokens import Tokens
 from chatio.accounts.users import UserRegistry
-from chatio.chat.message_log import MessageLog
 from chatio.chat.presence import Presence
+from chatio.chat.shared_log import STORE_TROUBLES, SharedLog, open_log
 from chatio.config.settings import Settings
+from chatio.errors import Temporary, answer_to
 from chatio.realtime import RealtimeOptions, Server, create_server, load_shedding
 from chatio.server.in_flight import InFlightRequests
 from chatio.server.lifecycle import Lifecycle, Phase
-from chatio.stores.memory import MemoryUserStore
+from chatio.stores.base import RevocationStore, StoreUnusable
+from chatio.stores.opening import Stores, in_memory, open_stores
 from chatio.telemetry.log_handler import LogHandler
 from chatio.throttling.client_ip import TrustedProxies
 from chatio.throttling.loop_lag import LoopLagMonitor
 from handlers import limits
+from handlers.chat.clients import ChatClients
 from handlers.chat.namespace import CLOSE_REASONS, NAMESPACE, ChatNamespace
 from handlers.chat.session_expiry import SessionExpiry
 from handlers.cors import Cors, socket_origins
@@ -29,6 +37,8 @@ from handlers.rest.page import read_page
 from handlers.routes import make_application
 from handlers.services import Services
 
+logger = logging.getLogger("chatio")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Core:
@@ -37,7 +47,8 @@ class Core:
     hasher: PasswordHasher
     registry: UserRegistry
     tokens: Tokens
-    log: MessageLog
+    revocations: RevocationStore
+    log: SharedLog
     presence: Presence | None  # None: off
     load: LoopLagMonitor
     lifecycle: Lifecycle
@@ -49,6 +60,7 @@ class Chat:
     """The Socket.IO server, and its one namespace."""
 
     server: Server
+    clients: ChatClients
     socket_handler: type[RequestHandler]
     sessions: SessionExpiry
     namespace: ChatNamespace
@@ -63,17 +75,49 @@ class Rest:
     metrics: RequestMetrics
 
 
-def build_core(settings: Settings) -> Core:
+@asynccontextmanager
+async def opened_stores(settings: Settings, folder: Path) -> AsyncIterator[Stores]:
+    """The stores that DATABASE_URL names, until the end; a relative path is below `folder`.
+
+    Raises `StoreUnusable`.
+    """
+    if settings.database_url:
+        stores = await open_stores(settings.database_url, folder=folder)
+        place = f"in {'SQLite' if settings.database_url.startswith('sqlite') else 'PostgreSQL'}"
+    else:
+        stores = in_memory(max_messages=settings.log_max_messages, max_bytes=settings.log_max_bytes)
+        place = "in memory, and end with this process (DATABASE_URL is not set)"
+    logger.info("Accounts and messages are kept %s", place, extra={"event": "store_opened"})
+    try:
+        yield stores
+    finally:
+        await stores.close()
+
+
+async def build_core(settings: Settings, stores: Stores) -> Core:
+    """Raises `StoreUnusable`."""
     hasher = PasswordHasher(max_waiting=settings.hash_queue_max)
+    tokens = Tokens(
+        settings.jwt_secret_key,
+        previous_key=settings.jwt_secret_key_previous,
+        ttl_seconds=settings.jwt_ttl_seconds,
+    )
+    try:
+        log = await open_log(
+            stores.journal,
+            max_messages=settings.log_max_messages,
+            max_bytes=settings.log_max_bytes,
+            queue_max=settings.store_queue_max,
+        )
+        tokens.restore(await stores.revocations.all(time.time()))
+    except Temporary as error:
+        raise StoreUnusable(answer_to(error).message) from None
     return Core(
         hasher=hasher,
-        registry=UserRegistry(MemoryUserStore(), hasher),
-        tokens=Tokens(
-            settings.jwt_secret_key,
-            previous_key=settings.jwt_secret_key_previous,
-            ttl_seconds=settings.jwt_ttl_seconds,
-        ),
-        log=MessageLog(max_messages=settings.log_max_messages, max_bytes=settings.log_max_bytes),
+        registry=UserRegistry(stores.users, hasher),
+        tokens=tokens,
+        revocations=stores.revocations,
+        log=log,
         presence=Presence() if settings.presence == "on" else None,
         load=LoopLagMonitor(settings.overload_lag_seconds),
         lifecycle=Lifecycle(),
@@ -105,8 +149,12 @@ def build_chat(settings: Settings, core: Core) -> Chat:
         history_on_connect=settings.history_on_connect,
         slow_client_seconds=settings.slow_client_seconds,
         max_connections_per_person=limits.max_connections_per_person(settings),
+        accounts=core.registry if core.log.is_durable else None,
     )
-    return Chat(server=server, socket_handler=socket_handler, sessions=sessions, namespace=namespace)
+    clients = ChatClients(server, core.log)
+    return Chat(
+        server=server, clients=clients, socket_handler=socket_handler, sessions=sessions, namespace=namespace
+    )
 
 
 def build_rest(settings: Settings, core: Core, chat: Chat, *, page_folder: Path) -> Rest:
@@ -119,6 +167,7 @@ def build_rest(settings: Settings, core: Core, chat: Chat, *, page_folder: Path)
         trusted_proxies=core.trusted_proxies,
         registry=core.registry,
         tokens=core.tokens,
+        revocations=core.revocations,
         log=core.log,
         presence=core.presence,
         logins=limits.login_throttle(settings),
@@ -128,6 +177,7 @@ def build_rest(settings: Settings, core: Core, chat: Chat, *, page_folder: Path)
             "stopping": lambda: core.lifecycle.phase is not Phase.SERVING,
             "overloaded": lambda: core.load.is_on,
             "full": lambda: chat.server.eio.connection_limit.is_full,
+            **{reason: partial(_is_store, core.log, reason) for reason in STORE_TROUBLES},
         },
     )
     metrics = RequestMetrics()
@@ -143,6 +193,10 @@ def build_rest(settings: Settings, core: Core, chat: Chat, *, page_folder: Path)
         metrics=metrics,
     )
     return Rest(application=application, requests=requests, metrics=metrics)
+
+
+def _is_store(log: SharedLog, reason: str) -> bool:
+    return log.trouble == reason
 
 
 def build_metrics(core: Core, chat: Chat, rest: Rest, log_handler: LogHandler) -> MetricsCollector:

@@ -1,5 +1,6 @@
 """Input of REST requests, read as a Struct: JSON bodies and query strings."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final, TypeVar
 
@@ -10,16 +11,22 @@ from chatio.errors import FieldError, InvalidInput
 
 MAX_DIGITS: Final = 15  # of a number in a query string; more are no JavaScript integer
 
+# A pair of escaped surrogates, half of a pair, or another escape.
+_ESCAPE: Final = re.compile(
+    rb"\\u[dD][89abAB][\da-fA-F]{2}\\u[dD][c-fC-F][\da-fA-F]{2}|(\\u[dD][89a-fA-F][\da-fA-F]{2})|\\.", re.DOTALL
+)
+
 T = TypeVar("T", bound=msgspec.Struct)
 
 
 def read_json(kind: type[T], body: bytes | bytearray) -> T:
     """The JSON object in a request's body, as a Struct of type `kind`.
 
-    Raises `InvalidInput` for a body that is no JSON object, and for its fields as `read_fields` does.
+    Half of a surrogate pair, which an escape can write and UTF-8 cannot, is read as U+FFFD. Raises `InvalidInput`
+    for a body that is no JSON object, and for its fields as `read_fields` does.
     """
     try:
-        raw = msgspec.json.decode(body)
+        raw = msgspec.json.decode(_ESCAPE.sub(lambda found: rb"\ufffd" if found[1] else found[0], body))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise InvalidInput(FieldError("body", "The body is not JSON.")) from None
     if not isinstance(raw, dict):

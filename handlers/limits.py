@@ -17,7 +17,7 @@ from chatio.realtime import CloseReason, RealtimeOptions, handshake_rate
 from chatio.server.accept import CONNECTIONS_PER_CLIENT, LimitedHTTPServer
 from chatio.throttling.client_ip import TrustedProxies
 from chatio.throttling.open_files import capacity
-from chatio.throttling.rate_limiter import RateLimiter
+from chatio.throttling.rate_limiter import AddressRateLimiter, RateLimiter
 
 logger = logging.getLogger("chatio")
 
@@ -88,8 +88,10 @@ def login_throttle(settings: Settings) -> LoginThrottle:
     )
 
 
-def registration_limit(settings: Settings) -> RateLimiter:
-    return RateLimiter(settings.registrations_per_hour, 3600, is_on=are_on(settings))
+def registration_limit(settings: Settings) -> AddressRateLimiter:
+    return AddressRateLimiter(
+        lambda times: RateLimiter(times * settings.registrations_per_hour, 3600, is_on=are_on(settings))
+    )
 
 
 def max_connections_per_person(settings: Settings) -> int | None:

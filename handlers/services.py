@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 from chatio.accounts.login_throttle import LoginThrottle
 from chatio.accounts.tokens import Tokens
 from chatio.accounts.users import UserRegistry
-from chatio.chat.message_log import MessageLog
 from chatio.chat.presence import Presence
+from chatio.chat.shared_log import SharedLog
 from chatio.chat.socket_sessions import EndReason
 from chatio.server.in_flight import InFlightRequests
 from chatio.server.lifecycle import Lifecycle
+from chatio.stores.base import RevocationStore
 from chatio.throttling.client_ip import TrustedProxies
-from chatio.throttling.rate_limiter import RateLimiter
+from chatio.throttling.rate_limiter import AddressRateLimiter
 from handlers.cors import Cors
 
 # Closes the sockets of a user whose tokens were just ended.
@@ -31,9 +32,10 @@ class Services:
     trusted_proxies: TrustedProxies
     registry: UserRegistry
     tokens: Tokens
-    log: MessageLog
+    revocations: RevocationStore  # of what `tokens` revokes
+    log: SharedLog
     presence: Presence | None  # None: off
     logins: LoginThrottle  # asked by every endpoint that checks a password
-    registrations: RateLimiter
+    registrations: AddressRateLimiter
     end_sockets: EndSockets
     readiness: ReadinessChecks = field(default_factory=dict)

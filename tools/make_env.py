@@ -1,4 +1,4 @@
-"""Write a new .env from .env.example, with a fresh secret that only its owner can read.
+"""Write a new .env from .env.example, with a fresh secret that only its owner can read, and a database file.
 
 python tools/make_env.py .env.example .env
 """
@@ -12,11 +12,12 @@ from pathlib import Path
 
 def main(example: str, target: str) -> None:
     text = Path(example).read_text()
-    filled, count = re.subn(r"(?m)^JWT_SECRET_KEY=$", f"JWT_SECRET_KEY={secrets.token_urlsafe(48)}", text)
-    if count != 1:
-        raise SystemExit(f"{example} has no empty line JWT_SECRET_KEY=")
+    for name, value in (("JWT_SECRET_KEY", secrets.token_urlsafe(48)), ("DATABASE_URL", "sqlite:///chat.db")):
+        text, count = re.subn(f"(?m)^{name}=$", f"{name}={value}", text)
+        if count != 1:
+            raise SystemExit(f"{example} has no empty line {name}=")
     with open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(filled)
+        file.write(text)
     sys.stderr.write(f"Wrote {target} with a fresh secret\n")
 
 

@@ -53,10 +53,10 @@ async def guess_many_accounts(scene: Scene) -> Outcome:
 
 
 async def register_many(scene: Scene) -> Outcome:
-    body = {"name": "bot", "password": "one of many"}
-    return await _repeat(
-        scene, 8, lambda n: _post(scene, "/register", body | {"email": f"bot{n}@chat.test"}, STRANGER)
-    )
+    def account(n: int) -> dict[str, str]:
+        return {"name": f"bot {n}", "email": f"bot{n}@chat.test", "password": "one of many"}
+
+    return await _repeat(scene, 8, lambda n: _post(scene, "/register", account(n), STRANGER))
 
 
 async def connect_and_leave(scene: Scene) -> Outcome:

@@ -5,6 +5,7 @@
     account and address     failures from an address known to it        the same wait, for that address alone
     address                 failures at accounts that do not know it    so many in each hour
     address                 logins of any outcome                       so many in each minute
+    /48 of IPv6             both of these                               ten times as many
 
 An address (its rate-limit key) is known to an account for 30 days after a login with the right password from
 there. So a client that guesses locks out the account's unknown addresses, and not its owner; a neighbour behind
@@ -27,7 +28,7 @@ from typing import Final, NamedTuple
 
 from chatio.errors import BadCredentials, ChatioError, RateLimited
 from chatio.throttling.expiring_map import ExpiringMap
-from chatio.throttling.rate_limiter import MAX_KEYS, RateLimiter
+from chatio.throttling.rate_limiter import MAX_KEYS, AddressRateLimiter, RateLimiter
 
 FIRST_WAIT_SECONDS: Final = 60.0
 LONGEST_WAIT_SECONDS: Final = 15 * 60.0
@@ -144,23 +145,29 @@ class LoginThrottle:
         """`failures_per_address` in an hour; `logins_per_minute` of one address, five times as many at once."""
         self._is_on = is_on
         self._by_account = FailureBackoff(failures_per_account, clock=clock)
-        self._by_address = RateLimiter(failures_per_address, 3600, clock=clock)
+        self._by_address = AddressRateLimiter(
+            lambda times: RateLimiter(times * failures_per_address, 3600, clock=clock)
+        )
         burst = LOGIN_BURST_MINUTES * logins_per_minute
-        self._logins = RateLimiter(logins_per_minute, 60, burst=burst, clock=clock)
+        self._logins = AddressRateLimiter(
+            lambda times: RateLimiter(times * logins_per_minute, 60, burst=times * burst, clock=clock)
+        )
         self._known = KnownAddresses(clock=clock)
 
     @contextmanager
     def attempt(
         self, account: str, address: str, *, failure: type[ChatioError] = BadCredentials
-    ) -> Iterator[None]:
-        """A context for the check of one password. Raises `RateLimited` on entry, before the check.
+    ) -> Iterator[bool]:
+        """A context for the check of one password: whether `address` is known to `account`.
+
+        Raises `RateLimited` on entry, before the check.
 
         `failure` raised inside it is a failed login, no exception is a login, any other exception is neither.
         `account`: of `chatio.accounts.users.account_key`; `address`: of
         `chatio.throttling.client_ip.rate_limit_key`.
         """
         if not self._is_on:
-            yield
+            yield False
             return
         account = hashlib.blake2b(account.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
         is_known = self._known.has(account, address)
@@ -172,7 +179,7 @@ class LoginThrottle:
                 undo.callback(self._by_address.refund, address)
             self._logins.acquire(address)
             try:
-                yield
+                yield is_known
             except failure:
                 undo.pop_all()
                 raise

@@ -2,15 +2,21 @@
 
 Argon2id with the parameters of the OWASP Password Storage Cheat Sheet (m=19456 KiB, t=2, p=1): 35 to 50 ms a hash.
 Argon2 releases the interpreter's lock while it computes, so threads are enough.
+
+A password is compared as RFC 8265 prepares it (OpaqueString): in NFC, and every space as U+0020. So it is the same
+one on a keyboard that types a letter and its accent as two characters, or a space that does not break.
 """
 
 import asyncio
 import contextlib
+import math
 import os
+import re
 import threading
+import unicodedata
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from passlib.context import CryptContext
 
@@ -21,7 +27,18 @@ from chatio.telemetry.counters import Histogram
 # loop. Measured with `python -m benchmarks.registration` (docs/decisions/0005-hashing-threads.md).
 HASHING_NICENESS = 10
 
+PASSWORD_CHARS: Final = range(8, 128 + 1)  # as prepared
+# As typed: NFC makes one character of four at most. The time of NFC grows with the square of the length.
+MAX_WRITTEN_CHARS: Final = 4 * PASSWORD_CHARS.stop
+
+_SPACES: Final = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")  # Zs but U+0020
+
 T = TypeVar("T")
+
+
+def prepared(password: str) -> str:
+    """`password` as it is compared (RFC 8265, 4.2.2)."""
+    return password if password.isascii() else unicodedata.normalize("NFC", _SPACES.sub(" ", password))
 
 
 class Verdict(NamedTuple):
@@ -31,10 +48,24 @@ class Verdict(NamedTuple):
     renewed_hash: str | None
 
 
+class _Queue:
+    """A pool of threads, and the passwords that are being hashed there or wait for it."""
+
+    def __init__(self, threads: int, max_waiting: int) -> None:
+        self.threads = ThreadPoolExecutor(threads, "hashing", initializer=_lower_priority)
+        self.waiting = 0
+        self._max_waiting = max_waiting
+
+    @property
+    def is_full(self) -> bool:
+        return self.waiting >= self._max_waiting
+
+
 class PasswordHasher:
     """Hashes in a pool of threads, at most `max_waiting` passwords at a time, running ones included.
 
-    Event loop only.
+    Known clients also have a thread and a queue, of a quarter of that, of their own: they log in while others fill
+    the queue with guesses. Event loop only.
     """
 
     def __init__(
@@ -54,9 +85,8 @@ class PasswordHasher:
             argon2__parallelism=parallelism,
         )
         self._threads = threads or os.cpu_count() or 1
-        self._pool = ThreadPoolExecutor(self._threads, "hashing", initializer=_lower_priority)
-        self._max_waiting = max_waiting
-        self._waiting = 0
+        self._queue = _Queue(self._threads, max_waiting)
+        self._queue_of_known = _Queue(1, math.ceil(max_waiting / 4))
         self.times = Histogram()  # from the call to the result, the wait included
         # An unknown e-mail address is verified against it, and so takes as long as a wrong password. Its digest is
         # drawn, not computed: no password has it, and the server starts 50 ms sooner.
@@ -66,37 +96,58 @@ class PasswordHasher:
     @property
     def waiting(self) -> int:
         """The number of passwords that are being hashed or wait for it."""
-        return self._waiting
+        return self._queue.waiting + self._queue_of_known.waiting
 
     async def hash(self, password: str) -> str:
         """The hash to store for `password`. Raises `Overloaded` past `max_waiting`."""
-        return await self._run(lambda: self._context.hash(_encoded(password)))
+        return await self._run(self._queue, lambda: self._hash(_cut(prepared(password[:MAX_WRITTEN_CHARS]))))
 
-    async def verify(self, password: str, stored_hash: str | None) -> Verdict:
+    async def verify(self, password: str, stored_hash: str | None, *, is_known: bool = False) -> Verdict:
         """Whether `password` matches `stored_hash`; None, for an unknown user, takes as long and never matches.
 
-        Raises `Overloaded` past `max_waiting`.
+        A hash of the password as it was typed, which an older version stored, matches too and is renewed.
+        `is_known`: the account has been logged in to from the client's address. Raises `Overloaded` past
+        `max_waiting`.
         """
         known = stored_hash is not None
         against = stored_hash if stored_hash is not None else self._decoy
-        matches, renewed = await self._run(lambda: self._context.verify_and_update(_encoded(password), against))
+        queue = self._queue
+        if is_known:
+            queue = min(queue, self._queue_of_known, key=lambda each: (each.is_full, each.waiting))
+        matches, renewed = await self._run(queue, lambda: self._verify(password[:MAX_WRITTEN_CHARS], against))
         return Verdict(known and matches, renewed if known else None)
 
     def close(self) -> None:
         """Wait for the hashes that run, and cancel those that wait."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        for queue in (self._queue, self._queue_of_known):
+            queue.threads.shutdown(wait=True, cancel_futures=True)
 
-    async def _run(self, work: Callable[[], T]) -> T:
-        if self._waiting >= self._max_waiting:
-            raise Overloaded(retry_after_seconds=1 + self._waiting // (20 * self._threads))
-        self._waiting += 1
+    def _hash(self, text: str) -> str:
+        return self._context.hash(_encoded(text))
+
+    def _verify(self, password: str, against: str) -> tuple[bool, str | None]:
+        text, typed = _cut(prepared(password)), _cut(password)
+        matches, renewed = self._context.verify_and_update(_encoded(text), against)
+        if not matches and typed != text and self._context.verify(_encoded(typed), against):
+            return True, self._hash(text)
+        return matches, renewed
+
+    async def _run(self, queue: _Queue, work: Callable[[], T]) -> T:
+        if queue.is_full:
+            raise Overloaded(retry_after_seconds=1 + queue.waiting // (20 * self._threads))
+        queue.waiting += 1
         loop = asyncio.get_running_loop()
         asked_at = loop.time()
         try:
-            return await loop.run_in_executor(self._pool, work)
+            return await loop.run_in_executor(queue.threads, work)
         finally:
-            self._waiting -= 1
+            queue.waiting -= 1
             self.times.observe(loop.time() - asked_at)
+
+
+def _cut(password: str) -> str:
+    """`password`, cut one character past the longest, which still is wrong; passlib raises from 4097 bytes on."""
+    return password[: PASSWORD_CHARS.stop]
 
 
 def _encoded(password: str) -> bytes:

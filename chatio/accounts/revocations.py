@@ -5,25 +5,27 @@
 An entry is kept until the tokens that it revokes have expired, and in this process only: after a restart a revoked
 token is valid again until its `exp`, as the users in memory are gone.
 
-No revoked token becomes valid before it expires:
+No revoked token becomes valid before it expires, and no other token is ever revoked with it:
 
-    too many tokens of one user     become "all that were issued up to the youngest of them", which revokes more
-                                    tokens of that user, never fewer
+    too many tokens of one user     `require_capacity_for_token` raises, and then no token is revoked; all of the
+                                    user's can be, which takes one entry
     no capacity for one more user   `require_capacity` raises beforehand, and then no token is revoked
     an entry that has expired       leaves its moment as a floor for all users: our own tokens of that age have
                                     expired, and a token of another issuer that lives longer stays revoked
 """
 
 import heapq
+import math
 import time
 from collections.abc import Callable
 from typing import Final
 
-from chatio.errors import Overloaded
+from chatio.errors import Overloaded, RateLimited
 
 # Users and tokens together: 13 to 32 MiB.
 MAX_ENTRIES: Final = 100_000
-MAX_TOKENS_OF_USER: Final = 100
+# Only a client with the password gets as many tokens to revoke; 100 such users would fill the table.
+MAX_TOKENS_OF_USER: Final = 1000
 RETRY_AFTER_SECONDS: Final = 60
 _REMOVED_AT_ONCE: Final = 1000  # about a millisecond
 
@@ -72,21 +74,27 @@ class Revocations:
         if subject not in self._users and len(self) >= self._max_entries:
             raise Overloaded(retry_after_seconds=RETRY_AFTER_SECONDS)
 
-    def revoke(self, subject: str, token_id: str, *, issued_at: float, expires_at: float, until: float) -> None:
-        """Revoke one token; for a token without an id, all tokens of `subject` that were issued no later.
-
-        `until`: when the last of the other tokens that this may revoke has expired.
-        """
-        if not token_id:
-            self.revoke_all(subject, before=issued_at, until=max(expires_at, until))
+    def require_capacity_for_token(self, subject: str) -> None:
+        """Raise `Overloaded`, or `RateLimited` past `MAX_TOKENS_OF_USER`, if no single token can be revoked."""
+        self.require_capacity(subject)
+        revoked = self._users.get(subject)
+        if revoked is None:
             return
+        if len(revoked.tokens) >= MAX_TOKENS_OF_USER or len(self) >= self._max_entries:
+            self._remove_expired_tokens(revoked)
+        if len(revoked.tokens) >= MAX_TOKENS_OF_USER:
+            seconds = min(revoked.tokens.values()) - self._clock()
+            raise RateLimited(retry_after_seconds=math.ceil(seconds))
+        if len(self) >= self._max_entries:
+            raise Overloaded(retry_after_seconds=RETRY_AFTER_SECONDS)
+
+    def revoke(self, subject: str, token_id: str, *, issued_at: float, expires_at: float) -> None:
+        """Revoke one token, which has an id."""
         revoked = self._of(subject, expires_at)
         if token_id not in revoked.tokens:
             self._tokens += 1
         revoked.tokens[token_id] = expires_at
         revoked.latest = max(revoked.latest, issued_at)
-        if len(revoked.tokens) > MAX_TOKENS_OF_USER or len(self) > self._max_entries:
-            self._collapse(subject, revoked, until)
 
     def revoke_all(self, subject: str, *, before: float, until: float) -> None:
         """Revoke all tokens of `subject` that were issued at `before` or earlier.
@@ -94,9 +102,10 @@ class Revocations:
         `until`: when the last of them has expired.
         """
         revoked = self._of(subject, until)
-        revoked.before = max(revoked.before, before, revoked.latest)
-        self._tokens -= len(revoked.tokens)
-        revoked.tokens.clear()
+        revoked.before = max(revoked.before, before)
+        if revoked.latest <= revoked.before:  # else a single one of them may be younger
+            self._tokens -= len(revoked.tokens)
+            revoked.tokens.clear()
 
     def _of(self, subject: str, until: float) -> _Revoked:
         revoked = self._users.get(subject)
@@ -106,13 +115,11 @@ class Revocations:
         revoked.until = max(revoked.until, until)
         return revoked
 
-    def _collapse(self, subject: str, revoked: _Revoked, until: float) -> None:
+    def _remove_expired_tokens(self, revoked: _Revoked) -> None:
         now = self._clock()
         unexpired = {token_id: end for token_id, end in revoked.tokens.items() if end > now}
         self._tokens -= len(revoked.tokens) - len(unexpired)
         revoked.tokens = unexpired
-        if len(unexpired) > MAX_TOKENS_OF_USER or len(self) > self._max_entries:
-            self.revoke_all(subject, before=revoked.latest, until=until)
 
     def _remove_expired(self) -> None:
         now = self._clock()

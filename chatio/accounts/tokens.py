@@ -2,11 +2,16 @@
 
 HS256 and no other algorithm (RFC 8725, 3.1: the verifier names the algorithm, not the token). `verify` checks
 length, form, signature, times, types and revocation before it returns any claim.
+
+Two clocks: `iat` and `exp` are the time of the day, so that a token lives as long as it should as soon as a wrong
+clock is right again. Whether a token is older than a revocation is told by moments, which never go back: the `jti`
+of a token begins with its moment.
 """
 
+import re
+import secrets
 import time
-import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import jwt
 import msgspec
@@ -14,11 +19,13 @@ from jwt.utils import base64url_decode
 
 from chatio.accounts.revocations import Revocations
 from chatio.errors import TokenExpired, TokenMalformed, TokenRevoked, TokenSignatureInvalid
+from chatio.stores.base import Ended
 
 ALGORITHM = "HS256"
 # A name of 64 and an address of 254 characters, each escaped as \uXXXX twice over, make about 3.6 kB.
 MAX_TOKEN_CHARS = 8192
 MIN_KEY_BYTES = 32  # RFC 7518, 3.2: a key of the hash's size or larger
+_TOKEN_ID = re.compile(r"([0-9a-f]{14})-[0-9a-f]{16}")  # of ours: the moment in microseconds, and 64 random bits
 # Two moments differ by at least this; floating point keeps them apart until the year 2242.
 _MOMENT_SECONDS = 1e-6
 # How far ahead the clock of another server that issues tokens with our key may be.
@@ -67,27 +74,30 @@ class Tokens:
         self._revocations = Revocations(clock=clock) if revocations is None else revocations
         self._clock = clock
         self._last_moment = 0.0
+        self._last_issued_at = 0.0
         self._jwt = jwt.PyJWT(
-            # `iat` is ours to check: by a clock that is never set back.
+            # `iat` is ours to check: our own tokens stay valid when the clock is set back.
             options={"enforce_minimum_key_length": True, "require": ["exp", "iat", "sub"], "verify_iat": False},
         )
 
     def moment(self) -> float:
-        """The time now, later than every moment before: the order stays when the clock is set back."""
+        """A moment later than every one before: the time now, unless the clock was set back."""
         self._last_moment = round(max(self._clock(), self._last_moment + _MOMENT_SECONDS), 6)
         return self._last_moment
 
     def issue(self, *, subject: str, name: str, email: str, as_of: float | None = None) -> str:
         """A token for the user with the id `subject`.
 
-        `as_of` (by default now) is its `iat`: a login gives the moment before it looked up the password. Raises
+        `as_of` (by default now) is its moment: a login gives the one before it looked up the password. Raises
         `TokenRevoked` if the user's tokens up to that moment have been revoked since: a login that overlaps a
         change of the password gives no token.
         """
-        issued_at = self.moment() if as_of is None else as_of
-        token_id = uuid.uuid4().hex
-        if self._revocations.is_revoked(subject, token_id, issued_at):
+        moment = self.moment() if as_of is None else as_of
+        token_id = f"{round(moment * 1e6):014x}-{secrets.token_hex(8)}"
+        if self._revocations.is_revoked(subject, token_id, moment):
             raise TokenRevoked
+        issued_at = round(self._clock(), 6)
+        self._last_issued_at = max(self._last_issued_at, issued_at)
         claims = {
             "id": subject,
             "name": name,
@@ -116,8 +126,7 @@ class Tokens:
             raise TokenSignatureInvalid from None
         except (jwt.InvalidTokenError, msgspec.ValidationError, ValueError, OverflowError, RecursionError):
             raise TokenMalformed from None
-        latest = max(self._clock(), self._last_moment) + CLOCK_SKEW_SECONDS
-        if not claims.issued_at <= latest:  # in this form NaN fails too
+        if not claims.issued_at <= self._latest_issue():  # in this form NaN fails too
             raise TokenMalformed
         if self.is_revoked(claims.subject, claims.token_id, claims.issued_at):
             raise TokenRevoked
@@ -125,7 +134,7 @@ class Tokens:
 
     def is_revoked(self, subject: str, token_id: str, issued_at: float) -> bool:
         """Whether a token that was verified has been revoked since."""
-        return self._revocations.is_revoked(subject, token_id, issued_at)
+        return self._revocations.is_revoked(subject, token_id, _moment_of(token_id, issued_at))
 
     def require_capacity(self, subject: str) -> None:
         """Raise `Overloaded` if the table of revocations is full, and has no entry of the user `subject` yet.
@@ -134,20 +143,40 @@ class Tokens:
         """
         self._revocations.require_capacity(subject)
 
-    def revoke(self, claims: Claims) -> None:
-        """Revoke one token; without a `jti`, all of its user that are not younger. Raises `Overloaded`."""
-        self.require_capacity(claims.subject)
-        self._revocations.revoke(
-            claims.subject,
-            claims.token_id,
-            issued_at=claims.issued_at,
-            expires_at=claims.expires_at,
-            until=self._last_expiry(),
-        )
+    def revoke(self, claims: Claims) -> Ended:
+        """Revoke one token; without a `jti`, all of its user that are not younger.
 
-    def revoke_all(self, subject: str) -> None:
-        """Revoke every token that `subject` has now; tokens of later logins are valid."""
-        self._revocations.revoke_all(subject, before=self.moment(), until=self._last_expiry())
+        Raises `Overloaded` or `RateLimited`, and then revokes none. Returns what the caller must give to the
+        `RevocationStore`.
+        """
+        if claims.token_id:
+            self._revocations.require_capacity_for_token(claims.subject)
+        else:
+            self.require_capacity(claims.subject)
+        until = claims.expires_at if claims.token_id else max(claims.expires_at, self._last_expiry())
+        moment = _moment_of(claims.token_id, claims.issued_at)
+        return self._end(Ended(claims.subject, claims.token_id, moment, until))
+
+    def revoke_all(self, subject: str) -> Ended:
+        """Revoke every token that `subject` has now; tokens of later logins are valid.
+
+        Returns what the caller must give to the `RevocationStore`.
+        """
+        return self._end(Ended(subject, "", self.moment(), self._last_expiry()))
+
+    def restore(self, ended: Iterable[Ended]) -> None:
+        """Revoke again what was revoked before this process began; the tokens that it issues are younger."""
+        for each in ended:
+            self._end(each)
+            self._last_moment = max(self._last_moment, each.before)
+
+    def _end(self, ended: Ended) -> Ended:
+        subject, token_id, before, until = msgspec.structs.astuple(ended)
+        if token_id:
+            self._revocations.revoke(subject, token_id, issued_at=before, expires_at=until)
+        else:
+            self._revocations.revoke_all(subject, before=before, until=until)
+        return ended
 
     def _key_of(self, token: str) -> str:
         """The key to verify `token` with: the previous key if it signed the token, else the current one.
@@ -165,4 +194,19 @@ class Tokens:
 
     def _last_expiry(self) -> float:
         """When the last token that has been issued expires."""
-        return max(self._clock(), self._last_moment) + self._ttl_seconds
+        return max(self._clock(), self._last_issued_at) + self._ttl_seconds
+
+    def _latest_issue(self) -> float:
+        """The latest `iat` that a token may have now.
+
+        If the clock was set back, tokens of ours have a later one than now. If it was ahead by more than the
+        lifetime of a token, they are refused: they would live for too long.
+        """
+        now = self._clock()
+        return min(max(now, self._last_issued_at), now + self._ttl_seconds) + CLOCK_SKEW_SECONDS
+
+
+def _moment_of(token_id: str, issued_at: float) -> float:
+    """The moment of a token; for one of another issuer, or of an older version, its `iat`."""
+    ours = _TOKEN_ID.fullmatch(token_id)
+    return int(ours[1], 16) / 1e6 if ours else issued_at

@@ -1,30 +1,24 @@
-"""The message log: accepted messages in one order. Every delivery to a connection is a read of it.
+"""The message log: the newest accepted messages in one order. Every delivery to a connection is a read of it.
 
 Rules: an entry never changes, and its offset is never given to another. The log drops its oldest entries, when
-there are too many or they take too many bytes. It knows nothing of sockets: a connection's cursor reads it.
+there are too many or they take too many bytes. It knows nothing of sockets: a connection's cursor reads it. It
+appends what a journal has accepted and numbered (see `shared_log`), and keeps no more than the newest of that.
 
-An offset is text: the log's epoch, a dash, the entry's sequence, both in hexadecimal of fixed width. So the
-offsets of one log sort as its entries do, and an offset of another log (of this server before a restart) is known
-by its epoch.
+An offset is text: the journal's epoch, a dash, the entry's sequence, both in hexadecimal of fixed width. So the
+offsets of one journal sort as its entries do, and an offset of another journal is known by its epoch: of this
+server before a restart, when messages are kept in memory.
 """
 
-import sys
-import time
 from collections import deque
 from typing import Final, NamedTuple, NewType
 
-import msgspec
-
-from chatio.chat.messages import Message, new_id
 from chatio.errors import OffsetInvalid
+from chatio.stores.base import EPOCH_DIGITS, Message, derived_id, new_epoch, size_bytes
 
 Offset = NewType("Offset", str)
 
-_EPOCH_DIGITS: Final = 14
 _SEQUENCE_DIGITS: Final = 10
-OFFSET_PATTERN: Final = f"^[0-9a-f]{{{_EPOCH_DIGITS}}}-[0-9a-f]{{{_SEQUENCE_DIGITS}}}$"
-# Of an entry, besides its texts: the objects that hold them, measured with sys.getsizeof.
-ENTRY_OVERHEAD_BYTES: Final = 1024
+OFFSET_PATTERN: Final = f"^[0-9a-f]{{{EPOCH_DIGITS}}}-[0-9a-f]{{{_SEQUENCE_DIGITS}}}$"
 
 
 class Entry(NamedTuple):
@@ -33,31 +27,24 @@ class Entry(NamedTuple):
     sequence: int  # from 1, without gaps
     offset: Offset  # the sequence, as clients know it
     message: Message
-    sent_id: str  # the id that the sender gave the message
     size_bytes: int
-
-
-class Appended(NamedTuple):
-    """`is_new` is False when the author sent that message before; `entry` is then the first one."""
-
-    entry: Entry
-    is_new: bool
 
 
 class MessageLog:
     """The newest messages: at most `max_messages`, of at most `max_bytes` together. Event loop only."""
 
-    def __init__(self, *, max_messages: int = 10_000, max_bytes: int = 32 * 2**20) -> None:
-        # Microseconds: no two logs of one machine begin in the same one, and a later log sorts after an earlier.
-        self.epoch: Final = f"{time.time_ns() // 1000:0{_EPOCH_DIGITS}x}"
+    def __init__(
+        self, *, max_messages: int = 10_000, max_bytes: int = 32 * 2**20, epoch: str = "", tail: int = 0
+    ) -> None:
+        """An empty log of the journal with this `epoch`, which continues after the sequence `tail`."""
+        self.epoch: Final = epoch or new_epoch()
         self._entries: deque[Entry] = deque()
-        self._by_author: dict[tuple[str, str], Entry] = {}  # author's id and sent id
-        self._ids: set[str] = set()
+        self._by_id: dict[str, Entry] = {}
         self._max_messages = max_messages
         self._max_bytes = max_bytes
         self._bytes = 0
-        self.head = 0  # the sequence of the newest entry; 0 before the first one
-        self.tail = 0  # the sequence of the newest entry that was dropped; entries after it are kept
+        self.head = tail  # the sequence of the newest entry; 0 before the first one
+        self.tail = tail  # the sequence of the newest entry that was dropped; entries after it are kept
 
     def __len__(self) -> int:
         """The number of entries that are kept."""
@@ -68,30 +55,35 @@ class MessageLog:
         """The memory that the kept entries take."""
         return self._bytes
 
-    def append(self, message: Message) -> Appended:
-        """Add `message` at the head, unless it is a duplicate.
-
-        The same id from the same author, while the log keeps it, is the same message. The same id from another
-        author is another message, and the server gives it a new id.
-        """
-        key = message.author_id, message.id
-        if (known := self._by_author.get(key)) is not None:
-            return Appended(known, is_new=False)
-        sent_id = message.id
-        if sent_id in self._ids:
-            message = msgspec.structs.replace(message, id=new_id())
+    def append(self, message: Message) -> Entry:
+        """Add `message`, which the journal has accepted as the next one, at the head."""
         self.head += 1
-        entry = Entry(self.head, self.offset_of(self.head), message, sent_id, _size(message))
+        entry = self.entry_of(self.head, message)
         self._entries.append(entry)
-        self._by_author[key] = entry
-        self._ids.add(message.id)
+        self._by_id[message.id] = entry
         self._bytes += entry.size_bytes
         self._drop_oldest()
-        return Appended(entry, is_new=True)
+        return entry
+
+    def drop(self, up_to: int) -> None:
+        """Drop the entries up to the sequence `up_to`: the journal has deleted them."""
+        while self._entries and self.tail < up_to:
+            self._drop_first()
+
+    def entry_of(self, sequence: int, message: Message) -> Entry:
+        """The entry of a message of the journal, whether the log keeps it or not."""
+        return Entry(sequence, self.offset_of(sequence), message, size_bytes(message))
 
     def find_duplicate(self, author_id: str, sent_id: str | None) -> Entry | None:
-        """The entry of the message that the author sent with this id, if the log keeps it."""
-        return None if sent_id is None else self._by_author.get((author_id, sent_id))
+        """The entry of the message that the author sent with this id, if the log keeps it.
+
+        The journal knows duplicates of which the log keeps nothing any more.
+        """
+        if sent_id is None or (entry := self._by_id.get(sent_id)) is None:
+            return None
+        if entry.message.author_id != author_id:
+            entry = self._by_id.get(derived_id(author_id, sent_id))
+        return entry if entry is not None and entry.message.author_id == author_id else None
 
     def read(self, after: int, *, limit: int | None = None) -> list[Entry]:
         """The kept entries after the sequence `after`, oldest first, at most `limit` of them."""
@@ -122,7 +114,7 @@ class MessageLog:
         epoch, _, digits = offset.partition("-") if len(offset) < 64 else ("", "", "")
         return (
             epoch != self.epoch
-            and _is_hexadecimal(epoch, _EPOCH_DIGITS)
+            and _is_hexadecimal(epoch, EPOCH_DIGITS)
             and _is_hexadecimal(digits, _SEQUENCE_DIGITS)
         )
 
@@ -131,18 +123,15 @@ class MessageLog:
         while len(self._entries) > 1 and (
             len(self._entries) > self._max_messages or self._bytes > self._max_bytes
         ):
-            oldest = self._entries.popleft()
-            self.tail += 1
-            self._bytes -= oldest.size_bytes
-            del self._by_author[oldest.message.author_id, oldest.sent_id]
-            self._ids.discard(oldest.message.id)
+            self._drop_first()
+
+    def _drop_first(self) -> None:
+        oldest = self._entries.popleft()
+        self.tail += 1
+        self._bytes -= oldest.size_bytes
+        if self._by_id.get(oldest.message.id) is oldest:
+            del self._by_id[oldest.message.id]
 
 
 def _is_hexadecimal(text: str, digits: int) -> bool:
     return len(text) == digits and all(char in "0123456789abcdef" for char in text)
-
-
-def _size(message: Message) -> int:
-    # In memory: one character outside ASCII makes every character of its text take 2 or 4 bytes instead of 1.
-    texts = (message.id, message.content, message.author_id, message.author_name, message.timestamp)
-    return ENTRY_OVERHEAD_BYTES + sum(sys.getsizeof(text) for text in texts)

@@ -3,30 +3,38 @@
 Types are checked because a `content`, `author_name` or `timestamp` that is no text blanks every open page.
 """
 
+import json
 import re
 import sys
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Annotated, Final, Literal, TypeGuard
+from typing import Annotated, Final, TypeGuard
 
 import msgspec
 from msgspec import Meta
 
 from chatio.errors import MessageEmpty, MessageInvalid, MessageTooLong
+from chatio.stores.base import Message, SentAt, derived_id
+from chatio.text import BLANK, CONTROLS, DEFAULT_IGNORABLE, VISIBLE, well_formed
+
+__all__ = ["Author", "Draft", "Message", "SentAt", "content_of", "fit_id", "kept_id", "new_id", "stamp"]
 
 MAX_ID_CHARS: Final = 64
 MAX_TIMESTAMP_CHARS: Final = 64
 
-# The rules of a draft's fields: `stamp` and `fit_id` check them, and the chat's document shows them.
+# The rules of a draft's fields: this module checks them, and the chat's document shows them.
 _CONTENT: Final = Meta(min_length=1, pattern=r"\S", description="Text with at least one visible character.")
 _ID: Final = Meta(
     min_length=1,
     max_length=MAX_ID_CHARS,
-    description="The client's own id of the message, so that a message that is sent again arrives once.",
+    description="The client's own id of the message, so that a message that is sent again arrives once. For a "
+    "longer text, a number or anything else the server puts an id of its own, the same one each time.",
 )
 _TIMESTAMP: Final = Meta(
-    max_length=MAX_TIMESTAMP_CHARS, description="The time of the sender's clock, for people to read."
+    max_length=MAX_TIMESTAMP_CHARS,
+    description="The time of the sender's clock, for people to read. The server puts its own time for one that "
+    "cannot be shown.",
 )
 
 
@@ -40,14 +48,12 @@ def _check(rule: Meta) -> Callable[[object], TypeGuard[str]]:
     return fits
 
 
-_is_visible: Final = re.compile(_CONTENT.pattern or "").search
 _is_id: Final = _check(_ID)
 _is_timestamp: Final = _check(_TIMESTAMP)
-
-# The server's time, not the sender's.
-SentAt = Annotated[
-    str, Meta(description="RFC 3339, UTC, milliseconds.", extra_json_schema={"format": "date-time"})
-]
+# What breaks the line, turns the text around or is not drawn; but not the marks of direction that browsers write.
+_NOT_IN_TIMESTAMPS: Final = re.compile(
+    f"(?![\u061c\u200e\u200f])[{CONTROLS}{DEFAULT_IGNORABLE}{BLANK}\ufffe\uffff]"
+)
 
 
 class Author(msgspec.Struct, frozen=True):
@@ -60,24 +66,12 @@ class Author(msgspec.Struct, frozen=True):
 class Draft(msgspec.Struct, frozen=True):
     """What a client sends: `content`, and perhaps the other fields. The server ignores any further ones.
 
-    An `id` or `timestamp` that breaks its rule is replaced, and no error.
+    An `id` or `timestamp` that breaks its rule is replaced, and no error (see `kept_id`).
     """
 
     content: Annotated[str, _CONTENT]
     id: Annotated[str, _ID] | msgspec.UnsetType = msgspec.UNSET
     timestamp: Annotated[str, _TIMESTAMP] | msgspec.UnsetType = msgspec.UNSET
-
-
-class Message(msgspec.Struct, frozen=True):
-    """What all clients receive; nothing else that the sender sent is passed on."""
-
-    id: str
-    content: str
-    author_id: str
-    author_name: str
-    timestamp: str  # of the sender's clock, for people to read
-    sent_at: SentAt
-    status: Literal["sent"] = "sent"
 
 
 def stamp(raw: object, author: Author, *, max_chars: int, now: datetime | None = None) -> Message:
@@ -90,20 +84,55 @@ def stamp(raw: object, author: Author, *, max_chars: int, now: datetime | None =
     content = raw.get("content")
     if not isinstance(content, str):
         raise MessageInvalid
-    if not _is_visible(content):
+    if not VISIBLE.search(content):
         raise MessageEmpty
     if len(content) > max_chars:
         raise MessageTooLong
     now = now or datetime.now(UTC)
     timestamp = raw.get("timestamp")
     return Message(
-        id=fit_id(raw) or new_id(),
-        content=content,
+        id=kept_id(raw, author.id) or new_id(),
+        content=_storable(content),
         author_id=author.id,
         author_name=author.name,
-        timestamp=timestamp if _is_timestamp(timestamp) else f"{now:%H:%M}",
+        timestamp=_shown(timestamp) or f"{now:%H:%M}",
         sent_at=now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
     )
+
+
+def content_of(raw: object) -> object:
+    """The text of a draft as a message has it, or whatever stands in its place."""
+    content = raw.get("content") if isinstance(raw, dict) else None
+    return _storable(content) if isinstance(content, str) else content
+
+
+def _storable(text: str) -> str:
+    """`text` with U+FFFD for what UTF-8 cannot encode, halves of pairs, and for NUL, which no database keeps."""
+    return (text if text.isascii() else well_formed(text)).replace("\0", "\ufffd")
+
+
+def _shown(timestamp: object) -> str | None:
+    """The sender's time as the page shows it, or None."""
+    if not _is_timestamp(timestamp) or not VISIBLE.search(timestamp):
+        return None
+    if timestamp.isascii() and timestamp.isprintable():  # as most are
+        return timestamp
+    timestamp = well_formed(timestamp)
+    return None if _NOT_IN_TIMESTAMPS.search(timestamp) else timestamp
+
+
+def kept_id(raw: object, author_id: str) -> str | None:
+    """The id that the author's draft is kept under: its own if that is fit, else one of ours; None without an id.
+
+    The same unfit id of the same author makes the same id each time, so that the message is known when it is sent
+    again.
+    """
+    if (fit := fit_id(raw)) is not None:
+        return fit
+    sent = raw.get("id") if isinstance(raw, dict) else None
+    if sent is None or sent == "":
+        return None
+    return derived_id(author_id, "\n" + json.dumps(sent, default=repr))  # no fit id begins with a new line
 
 
 def fit_id(raw: object) -> str | None:

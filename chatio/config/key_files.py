@@ -23,19 +23,25 @@ class Place(NamedTuple):
 
 def key_at(place: Place, read_file: ReadFile | None) -> tuple[str, list[str]]:
     """The key, "" for none, and a sentence for each problem. Without `read_file` no file is read."""
-    name, key, path, may_be_empty = place
-    if not path or key or read_file is None:
-        problems = [] if not key or _is_long_enough(key) else [f"{name} must have at least {MIN_KEY_BYTES} bytes"]
-        if key and path:
-            problems.append(f"{name}_FILE: {name} is set too; set only one of them")
+    key, problems = secret_at(place, read_file)
+    if problems or _is_long_enough(key):
         return key, problems
+    if not place.path or read_file is None:
+        return key, [f"{place.name} must have at least {MIN_KEY_BYTES} bytes"] if key else []
+    if place.may_be_empty and not key:
+        return key, []
+    return "", [f"{place.name}_FILE: the key in it must have at least {MIN_KEY_BYTES} bytes"]
+
+
+def secret_at(place: Place, read_file: ReadFile | None) -> tuple[str, list[str]]:
+    """The text at `place`, "" for none, and a sentence for each problem. Without `read_file` no file is read."""
+    name, text, path, _ = place
+    if not path or text or read_file is None:
+        return text, [f"{name}_FILE: {name} is set too; set only one of them"] if text and path else []
     try:
-        key = read_file(path).strip()
+        return read_file(path).strip(), []
     except UnreadableFile as reason:
         return "", [f"{name}_FILE: {reason}"]
-    if _is_long_enough(key) or (may_be_empty and not key):
-        return key, []
-    return "", [f"{name}_FILE: the key in it must have at least {MIN_KEY_BYTES} bytes"]
 
 
 def problems_between(current: Place, key: str, previous: str) -> list[str]:

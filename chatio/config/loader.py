@@ -12,9 +12,10 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from chatio.config.key_files import Place, ReadFile, key_at, problems_between
+from chatio.config.key_files import Place, ReadFile, key_at, problems_between, secret_at
 from chatio.config.rules import broken_rule
 from chatio.config.settings import ANY_ORIGIN, Settings, listed, table
+from chatio.stores.url import parse_store_url
 from chatio.telemetry.log_format import harmless
 from chatio.throttling.client_ip import parse_networks
 
@@ -53,7 +54,8 @@ def load(*sources: Mapping[str, str | None], read_file: ReadFile | None = None) 
             problems.append(broken_rule(name, field.type, text.strip()))
     settings = Settings(**values)
     settings, key_problems = _with_keys(settings, read_file)
-    problems += key_problems + _problems(settings)
+    settings, url_problems = _with_database_url(settings, read_file)
+    problems += key_problems + url_problems + _problems(settings)
     if problems:
         raise InvalidSettings(problems)
     return settings
@@ -103,6 +105,17 @@ def _with_keys(settings: Settings, read_file: ReadFile | None) -> tuple[Settings
     if not problems:
         problems = problems_between(current, key, previous)
     return msgspec.structs.replace(settings, jwt_secret_key=key, jwt_secret_key_previous=previous), problems
+
+
+def _with_database_url(settings: Settings, read_file: ReadFile | None) -> tuple[Settings, list[str]]:
+    """`settings` with the URL that is in a file, and a sentence for each problem of it."""
+    place = Place("DATABASE_URL", settings.database_url, settings.database_url_file)
+    url, problems = secret_at(place, read_file)
+    try:
+        parse_store_url(url)
+    except ValueError as error:
+        problems.append(f"{place.name if settings.database_url else place.name + '_FILE'}: {error}")
+    return msgspec.structs.replace(settings, database_url=url), problems
 
 
 def _problems(settings: Settings) -> list[str]:

@@ -64,12 +64,36 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int, _whole("Time after which a login expires, in seconds", most=10 * 365 * 86400)
     ] = 86400
     message_max_chars: Annotated[int, _whole("Longest message, in characters", most=100_000)] = 10_000
+    database_url: Annotated[
+        str,
+        _meaning(
+            "Database of accounts and messages: `sqlite:///chat.db` (beside `main.py`), "
+            "`sqlite:////var/lib/chatio/chat.db`, or `postgresql://...`. "
+            "Without it they are in memory, and a restart forgets them"
+        ),
+    ] = ""
+    database_url_file: Annotated[
+        str,
+        _meaning("File that contains only that URL, instead of `DATABASE_URL`; for example a systemd credential"),
+    ] = ""
     log_max_messages: Annotated[
-        int, _whole("Number of newest messages that the server keeps", most=10_000_000)
+        int,
+        _whole(
+            "Number of newest messages in memory: what a client recovers after an absence. "
+            "Without a database, all that the server keeps",
+            most=10_000_000,
+        ),
     ] = 10_000
     log_max_bytes: Annotated[
-        int, Meta(ge=1024, description="Memory that the kept messages may take, in bytes")
+        int, Meta(ge=1024, description="Memory that the messages in memory may take, in bytes")
     ] = 32 * 2**20
+    messages_keep_days: Annotated[
+        Annotated[int, Meta(ge=1, le=36_500)] | None,
+        _meaning("Days after which the database deletes a message; empty means never"),
+    ] = None
+    store_queue_max: Annotated[
+        int, _whole("Messages that may wait for the database at a time; past it, `overloaded`", most=100_000)
+    ] = 2000
     history_on_connect: Annotated[
         int,
         _whole("Number of newest messages that a client receives when it joins; 0 for none", least=0, most=10_000),

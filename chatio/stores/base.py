@@ -1,18 +1,50 @@
 """The interfaces of stores: what every back end promises to the rules above it.
 
 `tests/contract` has a test for each promise, and runs it on every back end.
+
+Besides the errors that each method names, every method of a durable back end may raise `StoreUnavailable`: the
+database does not answer now, and nothing was changed. A write may raise `StoreFull` as well.
 """
 
-from typing import Protocol
+import asyncio
+import hashlib
+import sys
+import time
+from collections.abc import Sequence
+from typing import Annotated, Final, Literal, NamedTuple, Protocol
 
 import msgspec
+from msgspec import Meta
+
+EPOCH_DIGITS: Final = 14
+# Of a message in memory, besides its texts: the objects that hold them, measured with sys.getsizeof.
+MESSAGE_OVERHEAD_BYTES: Final = 1024
+
+# The server's time, not the sender's.
+SentAt = Annotated[
+    str, Meta(description="RFC 3339, UTC, milliseconds.", extra_json_schema={"format": "date-time"})
+]
+
+
+class StoreUnusable(Exception):
+    """A database that this server cannot start with. Its text is a sentence for the operator, without secrets."""
+
+
+class StoreBroken(Exception):
+    """A database that failed for good while it was used: a new process may find it sound."""
+
+
+class OutcomeUnknown(Exception):
+    """The answer to an append was lost: the batch is in the journal, or is not. Append the same batch again."""
 
 
 class User(msgspec.Struct, frozen=True):
-    """A registered user. `email` is as the user wrote it; e-mail addresses are compared by `email_key`."""
+    """A registered user. E-mail addresses are compared by `email_key`, names by `name_key` and by `name_look`."""
 
     id: str
     name: str
+    name_key: str  # shared by the same name in any case
+    name_look: str  # shared by names that look alike
     email: str
     email_key: str
     password_hash: str
@@ -22,7 +54,11 @@ class UserStore(Protocol):
     """The users. When a call returns, it has happened as a whole, and is as durable as the back end is."""
 
     async def add(self, user: User) -> None:
-        """Add `user`. Raises `EmailAlreadyUsed` if its `email_key` is taken; of two calls at once one wins."""
+        """Add `user`; of two calls at once that want the same key one wins.
+
+        Raises `EmailAlreadyUsed` if its `email_key` is taken, else `NameTaken` if its `name_key` or
+        its `name_look` is.
+        """
 
     async def get(self, user_id: str) -> User | None:
         """The user with this id, if there is one."""
@@ -37,5 +73,120 @@ class UserStore(Protocol):
         ...
 
     async def remove(self, user_id: str, *, password_hash: str) -> bool:
-        """Remove the user if the hash still is `password_hash`, which frees the `email_key`; else return False."""
+        """Remove the user if the hash still is `password_hash`, which frees its keys; else return False."""
         ...
+
+
+class Message(msgspec.Struct, frozen=True):
+    """What all clients receive; nothing else that the sender sent is passed on."""
+
+    id: str
+    content: str
+    author_id: str
+    author_name: str
+    timestamp: str  # of the sender's clock, for people to read
+    sent_at: SentAt
+    status: Literal["sent"] = "sent"
+
+
+class Record(NamedTuple):
+    """A message of the journal, and its number there."""
+
+    number: int
+    message: Message
+
+
+class Appended(NamedTuple):
+    """`is_new` is False for an id that the journal knew; `record` is then the first message under that id."""
+
+    record: Record
+    is_new: bool
+
+
+class Extent(NamedTuple):
+    """The journal keeps the numbers after `tail`, up to `head`. Another `epoch` is another journal."""
+
+    epoch: str
+    tail: int
+    head: int
+
+
+class Journal(Protocol):
+    """The accepted messages, in one order. Numbers begin at 1, without gaps, in the order of the commits.
+
+    The same author's same id is one message, for as long as the journal keeps it. The same id from another author
+    is another message, under the id that `derived_id` makes.
+    """
+
+    @property
+    def is_durable(self) -> bool:
+        """Whether messages outlive the process."""
+
+    def append(self, batch: Sequence[Message]) -> "asyncio.Future[list[Appended]]":
+        """Append all messages of `batch` or none; one result for each, in their order.
+
+        When the future is done, the messages are as durable as the back end is, and every reader finds them. An id
+        that no author can use any more gives the message that has it, of whichever author.
+
+        The future raises `OutcomeUnknown`, `StoreUnavailable` or `StoreFull`. A journal in memory returns a future
+        that is done.
+        """
+
+    async def read(self, after: int, *, limit: int) -> list[Record]:
+        """The messages after number `after`, oldest first, at most `limit` of them."""
+        ...
+
+    async def extent(self) -> Extent:
+        """What the journal keeps now."""
+        ...
+
+    async def forget(self, up_to: int, *, limit: int) -> int:
+        """Delete the oldest messages up to number `up_to`, at most `limit` of them; how many were deleted."""
+        ...
+
+    async def renew_epoch(self, old: str) -> str:
+        """Begin a new epoch if it still is `old`; the epoch from now on, which sorts after all earlier ones."""
+        ...
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """Tokens that were revoked: the one `token_id`, or ("") all of `subject` that were issued up to `before`.
+
+    Times are seconds since the epoch. At `until` the last of these tokens has expired by itself.
+    """
+
+    subject: str
+    token_id: str
+    before: float  # for a single token: when it was issued
+    until: float
+
+
+class RevocationStore(Protocol):
+    """The revoked tokens."""
+
+    async def add(self, ended: Ended) -> None:
+        """Keep `ended`."""
+
+    async def all(self, now: float) -> list[Ended]:
+        """Everything that was added and is not over at `now`, oldest first; forgets the rest."""
+        ...
+
+
+def new_epoch(after: str = "") -> str:
+    """An epoch by the clock, in microseconds: no two journals of one machine begin in the same one.
+
+    It sorts after the epoch `after`, also when the clock was set back.
+    """
+    least = int(after, 16) + 1 if after else 0
+    return f"{max(time.time_ns() // 1000, least):0{EPOCH_DIGITS}x}"
+
+
+def derived_id(author_id: str, sent_id: str) -> str:
+    """The id of a message whose own id another author has taken: the same one each time it is sent."""
+    return hashlib.sha256(f"{author_id}\n{sent_id}".encode(errors="replace")).hexdigest()[:32]
+
+
+def size_bytes(message: Message) -> int:
+    """The memory that `message` takes: one character outside ASCII makes each of its text take 2 or 4 bytes."""
+    texts = (message.id, message.content, message.author_id, message.author_name, message.timestamp)
+    return MESSAGE_OVERHEAD_BYTES + sum([sys.getsizeof(text) for text in texts])

@@ -1,21 +1,43 @@
-"""The store in memory: its users are gone when the process ends, as in the original server."""
+"""The stores in memory: what they keep is gone when the process ends, as in the original server."""
+
+import asyncio
+import itertools
+from collections import deque
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 
-from chatio.errors import EmailAlreadyUsed
-from chatio.stores.base import User
+from chatio.errors import EmailAlreadyUsed, NameTaken
+from chatio.stores.base import (
+    Appended,
+    Ended,
+    Extent,
+    Message,
+    Record,
+    User,
+    derived_id,
+    new_epoch,
+    size_bytes,
+)
 
 
 class MemoryUserStore:
-    """A `UserStore` of two dictionaries. Event loop only."""
+    """A `UserStore` of dictionaries. Event loop only."""
 
     def __init__(self) -> None:
         self._by_id: dict[str, User] = {}
         self._id_by_email_key: dict[str, str] = {}
+        self._name_keys: set[str] = set()
+        self._name_looks: set[str] = set()
 
     async def add(self, user: User) -> None:
         if user.email_key in self._id_by_email_key:
             raise EmailAlreadyUsed
+        if user.name_key in self._name_keys or user.name_look in self._name_looks:
+            raise NameTaken
+        self._name_keys.add(user.name_key)
+        self._name_looks.add(user.name_look)
         self._id_by_email_key[user.email_key] = user.id
         self._by_id[user.id] = user
 
@@ -38,4 +60,92 @@ class MemoryUserStore:
         if user is None or user.password_hash != password_hash:
             return False
         del self._by_id[user_id], self._id_by_email_key[user.email_key]
+        self._name_keys.remove(user.name_key)
+        self._name_looks.remove(user.name_look)
         return True
+
+
+class MemoryJournal:
+    """A `Journal` of the newest messages: at most `max_messages`, of at most `max_bytes`. Event loop only."""
+
+    is_durable = False
+
+    def __init__(self, *, max_messages: int = 10_000, max_bytes: int = 32 * 2**20) -> None:
+        self._max_messages = max_messages
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self._epoch = new_epoch()
+        self._head = 0
+        self._kept: deque[_Kept] = deque()
+        self._by_sent_id: dict[tuple[str, str], Record] = {}  # the author's id, and the id as it was sent
+        self._ids: set[str] = set()
+
+    def append(self, batch: Sequence[Message]) -> "asyncio.Future[list[Appended]]":
+        appending: asyncio.Future[list[Appended]] = asyncio.get_running_loop().create_future()
+        appending.set_result([self._append(message) for message in batch])
+        return appending
+
+    async def read(self, after: int, *, limit: int) -> list[Record]:
+        start = max(after - self._tail, 0)
+        return [kept.record for kept in itertools.islice(self._kept, start, start + limit)]
+
+    async def extent(self) -> Extent:
+        return Extent(self._epoch, self._tail, self._head)
+
+    async def forget(self, up_to: int, *, limit: int) -> int:
+        count = max(0, min(up_to - self._tail, limit, len(self._kept)))
+        for _ in range(count):
+            self._drop_oldest()
+        return count
+
+    async def renew_epoch(self, old: str) -> str:
+        if old == self._epoch:
+            self._epoch = new_epoch(old)
+        return self._epoch
+
+    @property
+    def _tail(self) -> int:
+        return self._head - len(self._kept)
+
+    def _append(self, message: Message) -> Appended:
+        key = message.author_id, message.id
+        if (first := self._by_sent_id.get(key)) is not None:
+            return Appended(first, is_new=False)
+        if message.id in self._ids:
+            message = msgspec.structs.replace(message, id=derived_id(*key))
+            if message.id in self._ids:
+                return Appended(self._with_id(message.id), is_new=False)
+        self._head += 1
+        kept = _Kept(Record(self._head, message), key, size_bytes(message))
+        self._kept.append(kept)
+        self._by_sent_id[key] = kept.record
+        self._ids.add(message.id)
+        self._bytes += kept.size_bytes
+        while len(self._kept) > 1 and (len(self._kept) > self._max_messages or self._bytes > self._max_bytes):
+            self._drop_oldest()  # the newest message stays, however large
+        return Appended(kept.record, is_new=True)
+
+    def _with_id(self, id_: str) -> Record:
+        return next(kept.record for kept in self._kept if kept.record.message.id == id_)
+
+    def _drop_oldest(self) -> None:
+        oldest = self._kept.popleft()
+        self._bytes -= oldest.size_bytes
+        del self._by_sent_id[oldest.key]
+        self._ids.discard(oldest.record.message.id)
+
+
+class _Kept(NamedTuple):
+    record: Record
+    key: tuple[str, str]
+    size_bytes: int
+
+
+class MemoryRevocationStore:
+    """A `RevocationStore` that keeps nothing: a process that ends forgets its users too."""
+
+    async def add(self, ended: Ended) -> None:
+        pass
+
+    async def all(self, now: float) -> list[Ended]:
+        return []

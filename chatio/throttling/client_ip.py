@@ -86,6 +86,13 @@ def rate_limit_key(address: str) -> str:
     return str(ipaddress.IPv6Network((parsed, 64), strict=False))
 
 
+@lru_cache(maxsize=4096)
+def wider_rate_limit_key(key: str) -> str | None:
+    """The key of the /48 around the /64 that `key` is, which one customer may have; None for IPv4."""
+    address, slash, _ = key.partition("/")
+    return str(ipaddress.IPv6Network((address, 48), strict=False)) if slash else None
+
+
 def is_trusted(address: str, trusted: TrustedProxies) -> bool:
     """Whether a network of `trusted` has `address`."""
     try:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from chatio.errors import RateLimited
+from chatio.throttling.client_ip import wider_rate_limit_key
 from chatio.throttling.expiring_map import ExpiringMap
 
 # Keys that are counted at once, about 200 bytes each; past it the key longest without an event is forgotten.
@@ -80,3 +81,33 @@ class RateLimiter:
         free_seconds = (self._burst - min(cost, self._burst)) * self._interval
         wait = self._empty_at.get(key, now) - now - free_seconds
         return wait if wait > _ROUNDING_SECONDS else 0.0
+
+
+class AddressRateLimiter:
+    """A `RateLimiter` for keys of `rate_limit_key`, which also counts the /48 of an IPv6 address.
+
+    A /48 has 65,536 keys, and `WIDER` times as many events as one of them.
+    """
+
+    WIDER: Final = 10
+
+    def __init__(self, make: Callable[[float], RateLimiter]) -> None:
+        """`make`: a rate limiter that lets so many times its events through."""
+        self._narrow = make(1)
+        self._wide = make(self.WIDER)
+
+    def acquire(self, key: str) -> None:
+        """Count an event of `key`. Raises `RateLimited`, and then counts nothing."""
+        self._narrow.acquire(key)
+        if (wider := wider_rate_limit_key(key)) is not None:
+            try:
+                self._wide.acquire(wider)
+            except RateLimited:
+                self._narrow.refund(key)
+                raise
+
+    def refund(self, key: str) -> None:
+        """Undo an `acquire` of an event that proved to be of a kind that does not count."""
+        self._narrow.refund(key)
+        if (wider := wider_rate_limit_key(key)) is not None:
+            self._wide.refund(wider)

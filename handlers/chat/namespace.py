@@ -1,23 +1,29 @@
 """The /chat namespace: the handlers of its events."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
 import socketio
 
-from chatio.chat.message_log import Entry, MessageLog
+from chatio.accounts.users import UserRegistry
+from chatio.chat.message_log import Entry
 from chatio.chat.message_rates import MessageRateLimits
-from chatio.chat.messages import Author, fit_id, stamp
+from chatio.chat.messages import Author, content_of, fit_id, kept_id, stamp
 from chatio.chat.presence import Presence
 from chatio.chat.recovery import resume_point
+from chatio.chat.shared_log import SharedLog, Unanswered
 from chatio.errors import (
     ChatioError,
     MessageRejected,
     RateLimited,
     ShuttingDown,
+    StoreUnavailable,
     Temporary,
     TokenError,
+    TokenRevoked,
+    UserUnknown,
     answer_to,
     codes,
 )
@@ -34,7 +40,8 @@ from handlers.chat.session_expiry import SessionExpiry
 
 NAMESPACE = "/chat"
 USER_FULL = CloseReason("person_full", "too many connections of one person")
-CLOSE_REASONS = (USER_FULL, JOIN_RATE, FLOOD)
+STORE_SILENT = CloseReason("store_silent", "the store did not say whether it has a message", 1013)
+CLOSE_REASONS = (USER_FULL, JOIN_RATE, FLOOD, STORE_SILENT)
 
 # "disconnect" is python-socketio's own event, which no client sends.
 _LIMITED_BY_HANDLER = frozenset(
@@ -64,22 +71,26 @@ class ChatNamespace(socketio.AsyncNamespace):
         *,
         lifecycle: Lifecycle,
         sessions: SessionExpiry,
-        log: MessageLog,
+        log: SharedLog,
         message_max_chars: int,
         presence: Presence | None,
         limits: MessageRateLimits,
         history_on_connect: int,
         slow_client_seconds: float,
         max_connections_per_person: int | None,
+        accounts: UserRegistry | None = None,
     ) -> None:
+        """`accounts`: where each user must be found; None if a restart forgets them, and not their tokens."""
         super().__init__(NAMESPACE)
         server.register_namespace(self)
         self.fanout = server.create_fanout(
-            NAMESPACE, log, receive_message, slow_client_seconds=slow_client_seconds
+            NAMESPACE, log.window, receive_message, slow_client_seconds=slow_client_seconds
         )
         self._lifecycle = lifecycle
         self._sessions = sessions
         self._log = log
+        self._accounts = accounts
+        log.on_new = self.fanout.wake
         self._message_max_chars = message_max_chars
         self._history = history_on_connect
         self._presence = None if presence is None else PresenceBroadcaster(server, NAMESPACE, presence)
@@ -90,7 +101,6 @@ class ChatNamespace(socketio.AsyncNamespace):
         self.joined = LabelledCounter(["new", "recovered", "not_recovered"])
         self.join_errors = LabelledCounter(codes(TokenError))
         self.message_rejections = LabelledCounter(codes(MessageRejected, Temporary))
-        self.repeated = 0  # messages that the log had already
         self._handlers: dict[str, Callable[..., Awaitable[Any]]] = {
             name: getattr(self, "on_" + name.replace("-", "_"))  # as python-socketio names them
             for name in ("disconnect", *(event.name.lower() for event in FROM_CLIENT))
@@ -109,12 +119,15 @@ class ChatNamespace(socketio.AsyncNamespace):
         return await handler(*args) if handler else self.server.not_handled
 
     async def on_connect(self, sid: str, environ: Mapping[str, Any], auth: object = None) -> None:
-        """Let a client with a valid token join, also one whose user is not in the registry: it may have restarted.
+        """Let a client with a valid token join.
 
         Connection limit per user: the newest connection is refused, since an older one would reconnect.
         """
         try:
             claims = self._sessions.verify(auth)
+            if self._accounts is not None:
+                await self._require_account(self._accounts, claims.subject)
+                claims = self._sessions.verify(auth)  # it may have been revoked meanwhile
             author = Author(claims.subject, claims.name)
             if not self._rates.joining(author.id):
                 self.server.close_connection(sid, NAMESPACE, JOIN_RATE)
@@ -130,12 +143,24 @@ class ChatNamespace(socketio.AsyncNamespace):
         self._sessions.add(sid, claims)
         self._authors[sid] = author
         given = auth if isinstance(auth, dict) else {}
-        start = resume_point(self._log, given.get("pid"), given.get("offset"), history=self._history)
+        start = resume_point(self._log.window, given.get("pid"), given.get("offset"), history=self._history)
         self.server.follow(sid, NAMESPACE, after=start.after, pid=start.pid)
         is_back = given.get("pid") is not None
         self.joined["recovered" if start.recovered else "not_recovered" if is_back else "new"] += 1
         if self._presence is not None:
             self._presence.connected(author)
+
+    async def _require_account(self, accounts: UserRegistry, user_id: str) -> None:
+        """Raises `TokenRevoked` for a user who has no account any more.
+
+        While the database does not answer, clients with valid tokens join: they chat from memory.
+        """
+        try:
+            await accounts.get(user_id)
+        except UserUnknown:
+            raise TokenRevoked from None
+        except StoreUnavailable:
+            pass
 
     async def on_disconnect(self, sid: str, reason: str) -> None:
         self._sessions.discard(sid)
@@ -148,14 +173,13 @@ class ChatNamespace(socketio.AsyncNamespace):
 
     async def on_send_message(self, sid: str, raw: object = None, *_: object) -> Any:
         author = self._authors[sid]
-        if (sent := self._log.find_duplicate(author.id, fit_id(raw))) is not None:
-            # Acknowledged even past the rate limit: the client would take the message for lost.
-            self._limits.try_event(sid, author)
-            self.repeated += 1
-            return _accepted(sent)
-        if self._lifecycle.phase is not Phase.SERVING:
-            return await self._turn_away(sid, raw)
         try:
+            if (sent := self._log.find(author.id, kept_id(raw, author.id), content_of(raw))) is not None:
+                # Acknowledged even past the rate limit: the client would take the message for lost.
+                self._limits.try_event(sid, author)
+                return _accepted(sent) if isinstance(sent, Entry) else self._answer_later(sid, raw, sent)
+            if self._is_stopping():
+                return await self._turn_away(sid, raw)
             if wait := self._rates.message(sid, author.id):
                 await self._limits.wait_for_message(sid, author, wait)
                 if sid not in self._authors:  # the client disconnected while its message waited
@@ -163,14 +187,22 @@ class ChatNamespace(socketio.AsyncNamespace):
                 if self._is_stopping():
                     return await self._turn_away(sid, raw)
             message = stamp(raw, author, max_chars=self._message_max_chars)
-        except (MessageRejected, RateLimited) as error:
+            accepting = self._log.accept(message)
+            if accepting.done():  # always, in memory
+                return _accepted(accepting.result())
+        except (MessageRejected, Temporary) as error:
             return await self._reject(sid, raw, error)
-        entry, is_new = self._log.append(message)
-        if is_new:
-            self.fanout.wake()
-        else:
-            self.repeated += 1
-        return _accepted(entry)
+        return self._answer_later(sid, raw, accepting)
+
+    async def _answer_later(self, sid: str, raw: object, accepting: "asyncio.Future[Entry]") -> Any:
+        """The ack of a message that waits for the journal. A sender without a true answer is disconnected."""
+        try:
+            return _accepted(await accepting)
+        except Unanswered:
+            self.server.close_connection(sid, NAMESPACE, STORE_SILENT)
+            return self.server.not_handled
+        except (MessageRejected, Temporary) as error:
+            return await self._reject(sid, raw, error) if sid in self._authors else None
 
     async def on_typing(self, sid: str, *_: object) -> None:
         if self._presence is not None:

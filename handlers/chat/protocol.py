@@ -8,17 +8,24 @@ from chatio.chat.presence import Change
 from chatio.errors import (
     TOKEN_ERRORS,
     ChatioError,
+    IdReused,
     MessageEmpty,
     MessageInvalid,
     MessageTooLong,
+    Overloaded,
     RateLimited,
     ShuttingDown,
+    StoreFull,
+    StoreUnavailable,
     TokenOfAnother,
 )
 from handlers.chat import events
 from handlers.responses import Offset
 
-_OF_MESSAGES: Final = (MessageInvalid, MessageEmpty, MessageTooLong, RateLimited)
+_OF_MESSAGES: Final = (
+    *(MessageInvalid, MessageEmpty, MessageTooLong, IdReused, RateLimited),
+    *(Overloaded, StoreUnavailable, StoreFull),
+)
 _OF_RENEWAL: Final = (*TOKEN_ERRORS, TokenOfAnother, RateLimited)
 
 

@@ -21,7 +21,7 @@ from prometheus_client.registry import Collector
 
 import chatio
 from chatio.accounts.passwords import PasswordHasher
-from chatio.chat.message_log import MessageLog
+from chatio.chat.shared_log import SharedLog
 from chatio.realtime import EngineServer
 from chatio.telemetry.counters import Histogram
 from chatio.telemetry.log_handler import LogHandler
@@ -36,7 +36,7 @@ class MetricsCollector(Collector):
 
     engine: EngineServer
     chat: ChatNamespace
-    log: MessageLog
+    log: SharedLog
     hasher: PasswordHasher
     load: LoopLagMonitor
     requests: RequestMetrics
@@ -48,6 +48,7 @@ class MetricsCollector(Collector):
         yield from self._joins()
         yield from self._messages()
         yield from self._log()
+        yield from self._store()
         yield from self._http()
         yield from self._load()
 
@@ -73,8 +74,8 @@ class MetricsCollector(Collector):
 
     def _messages(self) -> Iterator[Metric]:
         chat, fanout = self.chat, self.chat.fanout
-        yield _counter("chatio_messages_accepted", "Messages appended to the log.", self.log.head)
-        yield _counter("chatio_messages_repeated", "Messages that the log had already.", chat.repeated)
+        yield _counter("chatio_messages_accepted", "Messages appended to the log.", self.log.window.head)
+        yield _counter("chatio_messages_repeated", "Messages that the log had already.", self.log.repeated)
         yield _counters("chatio_messages_refused", "Messages refused.", "reason", chat.message_rejections.items())
         yield _counter("chatio_deliveries", "Messages handed to connections, once for each.", fanout.deliveries)
         yield _histogram(
@@ -87,7 +88,7 @@ class MetricsCollector(Collector):
         )
 
     def _log(self) -> Iterator[Metric]:
-        log = self.log
+        log = self.log.window
         yield _gauge("chatio_log_messages", "Messages in the log.", len(log))
         yield _gauge("chatio_log_size_bytes", "Memory that the log takes.", log.size_bytes)
         yield _counter("chatio_log_forgotten", "Messages that the log has dropped for newer ones.", log.tail)
@@ -95,6 +96,16 @@ class MetricsCollector(Collector):
         for entry in log.read(log.tail, limit=1):
             oldest.add_metric([], datetime.fromisoformat(entry.message.sent_at).timestamp())
         yield oldest
+
+    def _store(self) -> Iterator[Metric]:
+        log = self.log
+        yield _gauge("chatio_store_waiting", "Messages that wait for the database.", len(log))
+        yield _gauge(
+            "chatio_store_ready", "1 while the database takes messages as it should.", log.trouble is None
+        )
+        yield _counters("chatio_store_appends", "Batches of messages appended.", "outcome", log.appends.items())
+        yield _counter("chatio_store_messages", "Messages in those batches that succeeded.", log.batch_messages)
+        yield _histogram("chatio_store_append_seconds", "Time of a batch that succeeded.", log.append_times)
 
     def _http(self) -> Iterator[Metric]:
         requests = self.requests

@@ -11,6 +11,7 @@ from chatio.errors import (
     BodyTooLarge,
     EmailAlreadyUsed,
     InvalidInput,
+    NameTaken,
     Overloaded,
     RateLimited,
     ShuttingDown,
@@ -34,7 +35,7 @@ class RequestMetrics:
     def __init__(self) -> None:
         self.requests: Counter[tuple[str, str]] = Counter()  # by route and class of status, e.g. "2xx"
         self.logins = LabelledCounter([OK, *codes(BadCredentials, *_OF_ANY_ENDPOINT), OTHER])
-        self.registrations = LabelledCounter([OK, *codes(EmailAlreadyUsed, *_OF_ANY_ENDPOINT), OTHER])
+        self.registrations = LabelledCounter([OK, *codes(EmailAlreadyUsed, NameTaken, *_OF_ANY_ENDPOINT), OTHER])
         self._by_route = {"/login": self.logins, "/register": self.registrations}
 
     def count(self, routes: Mapping[type[RequestHandler], str], handler: RequestHandler) -> None:

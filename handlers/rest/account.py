@@ -1,7 +1,16 @@
 """POST /register and POST /login."""
 
 from chatio.accounts.users import account_key
-from chatio.errors import BadCredentials, EmailAlreadyUsed, InvalidInput, Overloaded, RateLimited, TokenRevoked
+from chatio.errors import (
+    STORE_ERRORS,
+    BadCredentials,
+    EmailAlreadyUsed,
+    InvalidInput,
+    NameTaken,
+    Overloaded,
+    RateLimited,
+    TokenRevoked,
+)
 from handlers.auth import public
 from handlers.base import BaseHandler
 from handlers.operation import operation
@@ -13,7 +22,12 @@ class RegisterHandler(BaseHandler):
     sheds_load = True
 
     @public
-    @operation(201, MessageResponse, takes=Registration, raises=[EmailAlreadyUsed, RateLimited, Overloaded])
+    @operation(
+        201,
+        MessageResponse,
+        takes=Registration,
+        raises=[EmailAlreadyUsed, NameTaken, RateLimited, Overloaded, *STORE_ERRORS],
+    )
     async def post(self) -> None:
         """Create an account."""
         body, limit = self.body_as(Registration), self.services.registrations
@@ -31,7 +45,9 @@ class LoginHandler(BaseHandler):
     sheds_load = True
 
     @public
-    @operation(200, TokenResponse, takes=Credentials, raises=[BadCredentials, RateLimited, Overloaded])
+    @operation(
+        200, TokenResponse, takes=Credentials, raises=[BadCredentials, RateLimited, Overloaded, *STORE_ERRORS]
+    )
     async def post(self) -> None:
         """Log in: a token for an e-mail address and its password.
 
@@ -40,8 +56,8 @@ class LoginHandler(BaseHandler):
         body = self.body_as(Credentials)
         # Taken before the password is checked: what revokes the user's tokens from here on revokes this one too.
         as_of = self.tokens.moment()
-        with self.services.logins.attempt(account_key(body.email), self.rate_limit_key):
-            user = await self.services.registry.authenticate(body.email, body.password)
+        with self.services.logins.attempt(account_key(body.email), self.rate_limit_key) as is_known:
+            user = await self.services.registry.authenticate(body.email, body.password, is_known=is_known)
             try:
                 token = self.tokens.issue(subject=user.id, name=user.name, email=user.email, as_of=as_of)
             except TokenRevoked:  # the password was changed, or the account deleted, meanwhile

@@ -8,18 +8,24 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from chatio.accounts.users import MAX_NAME_CHARS, PASSWORD_CHARS
+from chatio.accounts.names import MAX_NAME_CHARS
+from chatio.accounts.passwords import PASSWORD_CHARS
 
 _Name = Annotated[
     str,
     Meta(
-        description="At least one visible character and no control characters. Spaces around it do not count.",
+        description="At least one visible character, no control or invisible characters. It is kept in the form "
+        "NFKC. No two users have names that look alike; names such as System or Admin are reserved.",
         extra_json_schema={"minLength": 1, "maxLength": MAX_NAME_CHARS},
     ),
 ]
 _Email = Annotated[str, Meta(description="In any case.", extra_json_schema={"minLength": 1, "format": "email"})]
 _NewPassword = Annotated[
-    str, Meta(extra_json_schema={"minLength": PASSWORD_CHARS.start, "maxLength": PASSWORD_CHARS.stop - 1})
+    str,
+    Meta(
+        description="No common password, no one character again and again, not the user's own name or address.",
+        extra_json_schema={"minLength": PASSWORD_CHARS.start, "maxLength": PASSWORD_CHARS.stop - 1},
+    ),
 ]
 _NotEmpty = Annotated[str, Meta(extra_json_schema={"minLength": 1})]
 

@@ -2,14 +2,16 @@
 
 from typing import Final
 
-from chatio.accounts.users import password_fault
+from chatio.accounts import password_rules
 from chatio.chat.socket_sessions import EndReason
 from chatio.errors import (
+    STORE_ERRORS,
     FieldError,
     InvalidInput,
     Overloaded,
     PasswordReplaced,
     RateLimited,
+    StoreUnavailable,
     UserUnknown,
     WrongPassword,
 )
@@ -21,7 +23,7 @@ from handlers.responses import UserResponse
 from handlers.rest.bodies import Confirmation, PasswordChange
 
 # What an endpoint that asks for the password again raises.
-_WHEN_CONFIRMING: Final = (UserUnknown, WrongPassword, PasswordReplaced, RateLimited, Overloaded)
+_WHEN_CONFIRMING: Final = (UserUnknown, WrongPassword, PasswordReplaced, RateLimited, Overloaded, *STORE_ERRORS)
 
 
 class _LoggedInHandler(BaseHandler):
@@ -32,8 +34,8 @@ class _LoggedInHandler(BaseHandler):
         """
         self.tokens.require_capacity(self.claims.subject)
         user = await self.services.registry.get(self.claims.subject)
-        with self.services.logins.attempt(user.email_key, self.rate_limit_key, failure=WrongPassword):
-            await self.services.registry.confirm(user, password)
+        with self.services.logins.attempt(user.email_key, self.rate_limit_key, failure=WrongPassword) as is_known:
+            await self.services.registry.confirm(user, password, is_known=is_known)
         return user
 
     async def answer_ended(self, reason: EndReason) -> None:
@@ -45,10 +47,10 @@ class _LoggedInHandler(BaseHandler):
 
 class LogoutHandler(_LoggedInHandler):
     @authenticated
-    @operation(204, raises=[Overloaded])
+    @operation(204, raises=[Overloaded, RateLimited, *STORE_ERRORS])
     async def post(self) -> None:
         """Revoke this token, here and on every socket."""
-        self.tokens.revoke(self.claims)
+        await self.services.revocations.add(self.tokens.revoke(self.claims))
         await self.answer_ended(EndReason.SIGNED_OUT)
 
 
@@ -58,17 +60,17 @@ class PasswordHandler(_LoggedInHandler):
     async def post(self) -> None:
         """Change the password, and revoke every token: all devices are logged out."""
         body = self.body_as(PasswordChange)
-        if fault := password_fault(body.new_password):
+        if fault := password_rules.fault_of(body.new_password, name=self.claims.name, email=self.claims.email):
             raise InvalidInput(FieldError("new_password", fault))
         user = await self.confirmed(body.old_password)
         await self.services.registry.change_password(user, body.new_password)
-        self.tokens.revoke_all(user.id)
+        await self.services.revocations.add(self.tokens.revoke_all(user.id))
         await self.answer_ended(EndReason.PASSWORD_CHANGED)
 
 
 class UserHandler(_LoggedInHandler):
     @authenticated
-    @operation(200, UserResponse, raises=[UserUnknown])
+    @operation(200, UserResponse, raises=[UserUnknown, StoreUnavailable])
     async def get(self) -> None:
         """Show the user who is logged in."""
         user = await self.services.registry.get(self.claims.subject)
@@ -80,5 +82,5 @@ class UserHandler(_LoggedInHandler):
         """Delete the account of the user who is logged in; their messages stay."""
         user = await self.confirmed(self.body_as(Confirmation).password)
         await self.services.registry.remove(user)
-        self.tokens.revoke_all(user.id)
+        await self.services.revocations.add(self.tokens.revoke_all(user.id))
         await self.answer_ended(EndReason.ACCOUNT_DELETED)

@@ -8,11 +8,11 @@ import asyncio
 import msgspec
 import pytest
 
-from chatio.errors import EmailAlreadyUsed
+from chatio.errors import EmailAlreadyUsed, NameTaken
 from chatio.stores.base import User, UserStore
 
-ADA = User("id-of-ada", "Ada", "Ada@chat.test", "ada@chat.test", "$hash$of$ada")
-EVE = User("id-of-eve", "Eve", "eve@chat.test", "eve@chat.test", "$hash$of$eve")
+ADA = User("id-of-ada", "Ada", "key of ada", "look of ada", "Ada@chat.test", "ada@chat.test", "$hash$of$ada")
+EVE = User("id-of-eve", "Eve", "key of eve", "look of eve", "eve@chat.test", "eve@chat.test", "$hash$of$eve")
 
 
 class UserStoreContract:
@@ -50,11 +50,44 @@ class UserStoreContract:
 
     async def test_a_user_with_a_taken_key_is_refused_and_nothing_changes(self, store: UserStore) -> None:
         await store.add(ADA)
-        impostor = msgspec.structs.replace(EVE, email_key=ADA.email_key)
+        impostor = msgspec.structs.replace(EVE, email_key=ADA.email_key, name_key=ADA.name_key)
         with pytest.raises(EmailAlreadyUsed):
             await store.add(impostor)
         assert await store.get(impostor.id) is None
         assert await store.get_by_email_key(ADA.email_key) == ADA
+        await store.add(EVE)  # neither of its keys was kept
+
+    @pytest.mark.parametrize("taken", [{"name_key": ADA.name_key}, {"name_look": ADA.name_look}])
+    async def test_a_user_with_a_taken_name_is_refused_and_nothing_changes(
+        self, store: UserStore, taken: dict[str, str]
+    ) -> None:
+        await store.add(ADA)
+        with pytest.raises(NameTaken):
+            await store.add(msgspec.structs.replace(EVE, **taken))
+        assert await store.get(EVE.id) is None
+        assert await store.get_by_email_key(EVE.email_key) is None
+        await store.add(EVE)
+        assert await store.get(ADA.id) == ADA
+
+    @pytest.mark.parametrize("key", ["", "x", "XÉ", "xé ", "xe\u0301", "%", "x_", ADA.id])
+    async def test_keys_of_names_are_compared_as_they_are(self, store: UserStore, key: str) -> None:
+        """A key of one kind is not compared with a key of the other kind."""
+        await store.add(msgspec.structs.replace(ADA, name_key="xé", name_look=key))
+        other = msgspec.structs.replace(EVE, name_key=key, name_look="xé")
+        await store.add(other)
+        assert await store.get(EVE.id) == other
+
+    @pytest.mark.parametrize("other", ["name_key", "name_look"])
+    async def test_of_many_at_once_with_one_name_exactly_one_gets_it(self, store: UserStore, other: str) -> None:
+        users = [
+            msgspec.structs.replace(ADA, **{"id": f"id-{n}", "email_key": f"{n}@chat.test", other: f"{n}"})
+            for n in range(20)
+        ]
+        outcomes = await asyncio.gather(*(store.add(user) for user in users), return_exceptions=True)
+        (winner,) = (user for user, outcome in zip(users, outcomes, strict=True) if outcome is None)
+        assert [type(outcome) for outcome in outcomes if outcome is not None] == [NameTaken] * 19
+        found = [await store.get(user.id) for user in users]
+        assert [user for user in found if user is not None] == [winner]
 
     async def test_the_same_user_twice_is_refused(self, store: UserStore) -> None:
         await store.add(ADA)
@@ -71,7 +104,12 @@ class UserStoreContract:
         assert [user for user in found if user is not None] == [winner]
 
     async def test_many_at_once_with_different_keys_are_all_added(self, store: UserStore) -> None:
-        users = [msgspec.structs.replace(ADA, id=f"id-{n}", email_key=f"{n}@chat.test") for n in range(20)]
+        users = [
+            msgspec.structs.replace(
+                ADA, id=f"id-{n}", email_key=f"{n}@chat.test", name_key=f"{n}", name_look=f"{n}"
+            )
+            for n in range(20)
+        ]
         await asyncio.gather(*(store.add(user) for user in users))
         assert [await store.get_by_email_key(user.email_key) for user in users] == users
 
@@ -79,7 +117,7 @@ class UserStoreContract:
         "text", ["'; DROP TABLE users; --", "Ünï \U0001f600 עדה", "x" * 320, "\u200d", "%_\\"]
     )
     async def test_any_text_is_kept_as_it_is(self, store: UserStore, text: str) -> None:
-        user = User(text, text, text, text, text)
+        user = User(text, text, text, text, text, text, text)
         await store.add(user)
         assert await store.get(text) == user
         assert await store.get_by_email_key(text) == user
@@ -123,10 +161,12 @@ class UserStoreContract:
         assert await store.get(EVE.id) == EVE
         assert await store.get_by_email_key(EVE.email_key) == EVE
 
-    async def test_the_key_of_a_removed_user_is_free(self, store: UserStore) -> None:
+    async def test_the_keys_of_a_removed_user_are_free(self, store: UserStore) -> None:
         await store.add(ADA)
         await store.remove(ADA.id, password_hash=ADA.password_hash)
-        successor = msgspec.structs.replace(EVE, email_key=ADA.email_key)
+        successor = msgspec.structs.replace(
+            EVE, email_key=ADA.email_key, name_key=ADA.name_key, name_look=ADA.name_look
+        )
         await store.add(successor)
         assert await store.get_by_email_key(ADA.email_key) == successor
         assert not await store.replace_password_hash(ADA.id, old=ADA.password_hash, new="$new")

@@ -6,12 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tornado.ioloop import IOLoop
 
+from chatio.accounts import names
+from chatio.text import well_formed
 from tests.property.inputs import addresses, any_json, any_text, awkward_text, bounded, encoded
 from tests.unit.handlers.rest_server import ORIGIN, Answer, Rest
 
 paths = st.sampled_from(["/register", "/login"])
 texts = any_text | awkward_text
-names = st.text("aB \u05d0\U0001f600", min_size=1, max_size=20).filter(str.strip)
+likely_names = st.text("aB \u05d0\U0001f600", min_size=1, max_size=20).filter(str.strip)
 likely_addresses = st.from_regex(r"[a-zA-Z0-9]{1,9}@(chat\.test|printer\.local|example\.com)", fullmatch=True)
 any_bytes = st.binary(max_size=400) | st.builds(
     bytes.__mul__, st.binary(min_size=2, max_size=9), st.integers(1500, 9000)
@@ -56,7 +58,7 @@ def test_any_texts_are_no_credentials(io_loop: IOLoop, rest: Rest, body: dict[st
 @given(
     st.fixed_dictionaries(
         {
-            "name": names | texts,
+            "name": likely_names | texts,
             "email": likely_addresses | addresses,
             "password": st.text(min_size=8, max_size=128),
         }
@@ -72,7 +74,7 @@ def test_registered_user_logs_in_and_has_the_name_sent(io_loop: IOLoop, rest: Re
     header = f"Bearer {signed_in.json['token']}"
     user = io_loop.run_sync(lambda: rest.call("GET", "/user", Authorization=header))
     check(user, {200})
-    assert user.json["name"] == body["name"].strip()
+    assert user.json["name"] == names.cleaned(well_formed(body["name"]))
 
 
 # No line ends: after one follows another header, or another request.

@@ -174,6 +174,12 @@ class JsClients:
         ((kept,),) = self.expect(client, "collected")
         return list(zip(kept["acked"], kept["offsets"], strict=True))
 
+    def unanswered(self, client: str) -> int:
+        """How many messages of `say` have neither an ack nor an error yet."""
+        self._tell(op="collected", client=client)
+        ((kept,),) = self.expect(client, "collected")
+        return int(kept["unanswered"])
+
     def chat(self, client: str, every_ms: float) -> None:
         """Let `client` send at that pace, until `hush`."""
         self._tell(op="chat", client=client, everyMs=every_ms)

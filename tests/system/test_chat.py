@@ -1,5 +1,6 @@
 """The wire contract of sockets, with the official JavaScript clients."""
 
+import json
 import re
 import uuid
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import jwt
 import pytest
 
+from tests.client.wire import join
 from tests.system.js import JsClients
 from tests.system.server import SECRET, ServerProcess
 
@@ -115,6 +117,53 @@ def test_same_message_sent_twice_arrives_once(server: ServerProcess, js: JsClien
     ((other,),) = js.expect("bob", "ack:other")
     assert other["id"] != once["id"]
     assert [args[0]["content"] for args in js.expect("ann", "receive-message", 2)] == ["once", "mine"]
+
+
+def test_another_text_under_an_id_that_is_used_is_refused_and_never_acked(
+    server: ServerProcess, js: JsClients
+) -> None:
+    for name in ("ann", "bob"):
+        js.join(name, server.url, server.sign_up(name))
+    js.emit("ann", "send-message", page_message("first", id="1"), ack="first")
+    ((first,),) = js.expect("ann", "ack:first")
+    js.emit("ann", "send-message", page_message("another", id="1"), ack="second")
+    ((second,),) = js.expect("ann", "ack:second")
+    js.emit("ann", "send-message", page_message("first", id="1"), ack="third")
+    assert first["ok"]
+    assert (second["ok"], second["error"]["code"]) == (False, "id_reused")
+    assert js.expect("ann", "ack:third") == [[first]]
+    js.emit("ann", "send-message", page_message("third", id="1"))
+    ((rejected,),) = js.expect("ann", "message-rejected")
+    assert (rejected["id"], rejected["error"]["code"]) == ("1", "id_reused")
+    js.emit("ann", "send-message", page_message("last"))
+    assert [args[0]["content"] for args in js.expect("bob", "receive-message", 2)] == ["first", "last"]
+
+
+@pytest.mark.parametrize("id_", [7, 10**12, "x" * 65, "a\nb", "\u200b", True, ["a"]])
+def test_a_message_sent_again_under_an_id_that_cannot_be_kept_arrives_once(
+    server: ServerProcess, js: JsClients, id_: Any
+) -> None:
+    is_nonsense = not isinstance(id_, str) or len(id_) > 64
+    js.join("ann", server.url, server.sign_up("ann"))
+    for label in ("first", "second"):
+        js.emit("ann", "send-message", page_message("once", id=id_), ack=label, nonsense=is_nonsense)
+    assert js.expect("ann", "ack:first") == js.expect("ann", "ack:second")
+    js.emit("ann", "send-message", page_message("last"))
+    assert [args[0]["content"] for args in js.expect("ann", "receive-message", 2)] == ["once", "last"]
+
+
+@pytest.mark.direct("a client of its own making")
+async def test_half_a_surrogate_pair_leaves_as_the_replacement_character(server: ServerProcess) -> None:
+    token = server.sign_up("ann")
+    ws = await join(server.port, "/chat", {"token": token})
+    ws.send("42/chat," + json.dumps(["send-message", {"content": "cut \ud83d", "timestamp": "10:32 \ude00"}]))
+    delivered = await ws.receive()
+    assert isinstance(delivered, str)
+    message = json.loads(delivered.removeprefix("42/chat,"))[1]
+    assert (message["content"], message["timestamp"]) == ("cut \ufffd", "10:32 \ufffd")
+    page = server.request("GET", "/messages", headers={"Authorization": f"Bearer {token}"}).body
+    assert [(one["content"], one["timestamp"]) for one in page["messages"]] == [("cut \ufffd", "10:32 \ufffd")]
+    ws.close()
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,13 @@
 """The clients of docs/clients.md, verbatim, over a connection that is cut."""
 
+import asyncio
 import re
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
@@ -18,11 +20,15 @@ ANN = {"email": "ann@chat.test", "password": "correct horse"}
 INTERPRETERS = {"js": ["node", "--input-type=module", "-"], "python": [sys.executable, "-"]}
 
 
+def source(language: str) -> str:
+    found = re.search(rf"^```{language}\n(.*?)^```$", (ROOT / "docs/clients.md").read_text(), re.M | re.S)
+    assert found is not None
+    return found[1]
+
+
 @contextmanager
 def running(language: str, url: str) -> Iterator[subprocess.Popen[str]]:
     """The client that docs/clients.md shows, for the server at `url`."""
-    found = re.search(rf"^```{language}\n(.*?)^```$", (ROOT / "docs/clients.md").read_text(), re.M | re.S)
-    assert found is not None
     process = subprocess.Popen(
         INTERPRETERS[language], cwd=FOLDER, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -31,7 +37,7 @@ def running(language: str, url: str) -> Iterator[subprocess.Popen[str]]:
     watch = threading.Timer(PATIENCE_SECONDS, process.kill)  # reading then ends
     watch.start()
     try:
-        process.stdin.write(found[1].replace("http://localhost:3000", url))
+        process.stdin.write(source(language).replace("http://localhost:3000", url))
         process.stdin.close()
         yield process
     finally:
@@ -67,3 +73,22 @@ def test_a_client_of_the_document_shows_everything_once_and_in_order(js: JsClien
                 assert lines(client, count) == [f"bob: {number}" for number in range(count)]
             js.emit("bob", "send-message", {"content": "after"})
             assert lines(client, 1) == ["bob: after"]
+
+
+async def test_the_python_client_shows_a_new_log_whose_offsets_sort_before_the_old_ones() -> None:
+    """The server's clock was ahead before it was restarted. Within a log, what was shown is not shown again."""
+    shown: list[str] = []
+    client: dict[str, Any] = {}
+    exec(source("python").removesuffix("asyncio.run(main())\n"), client)  # noqa: S102 - what the document shows
+    client["show"] = shown.append
+    room = client["Room"](http=None)
+    old, new = ("0" * 13 + digit for digit in "91")
+    room.arrived.put_nowait(("a", f"{old}-0000000001"))
+    room.arrived.put_nowait(None)
+    for content, number in (("b", 1), ("c", 2), ("c", 2), ("d", 3)):
+        room.arrived.put_nowait((content, f"{new}-{number:010x}"))
+    showing = asyncio.create_task(room.show_all())
+    for _ in range(100):  # turns of the loop: the client takes one message or more in each
+        await asyncio.sleep(0)
+    showing.cancel()
+    assert shown == ["a", "b", "c", "d"]

@@ -20,8 +20,10 @@ from chatio.accounts.tokens import Tokens
 from chatio.chat.message_log import MessageLog
 from chatio.chat.message_rates import MessageRateLimits, Rates
 from chatio.chat.messages import Message
+from chatio.chat.shared_log import SharedLog
 from chatio.realtime import RealtimeOptions, Server, create_server
 from chatio.server.lifecycle import Phase
+from chatio.stores.memory import MemoryJournal
 from handlers.chat.namespace import NAMESPACE, ChatNamespace
 from handlers.chat.session_expiry import SessionExpiry
 from tests.client.protocol import client_frame, text, websocket_request
@@ -179,7 +181,7 @@ async def chat(**rates: int) -> AsyncIterator[tuple[Server, MessageLog, ChatName
         server,
         lifecycle=server.eio.lifecycle,
         sessions=SessionExpiry(server, NAMESPACE, tokens),
-        log=log,
+        log=SharedLog(MemoryJournal(), log),
         presence=None,
         limits=MessageRateLimits(Rates()._replace(**rates)),
         message_max_chars=100,

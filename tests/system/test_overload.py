@@ -7,7 +7,7 @@ from tests.unit.load import Load
 
 ORIGIN = {"Origin": "http://localhost:5173"}
 HANDSHAKE = "/socket.io/?EIO=4&transport=polling"
-ADA = {"name": "Ada", "email": "ada@chat.test", "password": "12345678"}
+ADA = {"name": "Ada", "email": "ada@chat.test", "password": "hunting foxes"}
 
 
 def test_overloaded_server_lets_new_clients_wait_and_serves_the_others() -> None:

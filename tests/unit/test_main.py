@@ -224,9 +224,12 @@ def test_the_server_starts_says_where_and_ends_with_0(env_file: Write, stop_when
     # Whether the page's client is there is npm's affair.
     lines = "SERVER_PORT=0", "SERVER_HOST=127.0.0.1", f"JWT_SECRET_KEY={KEY}", "SERVE_PAGE=off"
     assert program.main(env_file(*lines)) == 0
-    begin, first, *others = stop_when_listening
+    begin, kept, first, *others = stop_when_listening
     assert begin.startswith(f"Chat.io {__version__} starts on Python 3.")
     assert begin.endswith(": SERVER_PORT, SERVER_HOST, JWT_SECRET_KEY, SERVE_PAGE")
+    assert kept == (
+        "Accounts and messages are kept in memory, and end with this process (DATABASE_URL is not set)"
+    )
     assert first.startswith("Chat.io is listening on http://127.0.0.1:")
     assert others == ["Draining: 0 connections are closed within 10 seconds", "Stopped"]
 

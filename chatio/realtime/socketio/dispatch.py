@@ -7,14 +7,15 @@ handler no ack, and an event that has no handler is acknowledged as if it were a
 
 import asyncio
 import inspect
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from contextvars import ContextVar
 from dataclasses import dataclass
+from types import CoroutineType
 from typing import Any, NamedTuple
 
 from chatio.realtime.close_reasons import protocol_violation
 from chatio.realtime.engineio.connection import Connection
-from chatio.realtime.engineio.packets import ProtocolError
+from chatio.realtime.engineio.packets import EncodedPacket, ProtocolError
 from chatio.realtime.library import DisconnectReason, SocketIONamespace
 from chatio.realtime.log import report
 from chatio.realtime.socketio.connect import INTERNAL_ERROR, Connector
@@ -118,22 +119,52 @@ class Dispatcher:
     # Handlers
 
     async def _event(self, peer: Peer, packet: Packet) -> None:
-        """Run the handler of an event and send its ack. An exception is reported, and acknowledged as one."""
+        """Run the handler of an event and send its ack.
+
+        A handler may return a coroutine, which returns the ack later: the client's next message is handled
+        meanwhile.
+        """
         namespace, ack_id = packet.namespace, packet.id
+        sid = peer.sids[namespace]
         _ack_requested.set(ack_id is not None)
+        name, *arguments = packet.data
+        running = self.handlers.call(str(name), namespace, sid, *arguments)
+        ack = await self._ack_of(running, namespace, ack_id)
+        if isinstance(ack, CoroutineType):
+            peer.connection.host.spawn(self._acknowledge_later(peer, sid, namespace, ack, ack_id))
+        else:
+            self._acknowledge(peer, namespace, ack)
+
+    async def _acknowledge_later(
+        self, peer: Peer, sid: str, namespace: str, handling: Awaitable[Any], ack_id: int | None
+    ) -> None:
+        ack = await self._ack_of(handling, namespace, ack_id)
+        if peer.sids.get(namespace) == sid and isinstance(ack, list):
+            self._acknowledge(peer, namespace, ack)
+
+    async def _ack_of(
+        self, handling: Awaitable[Any], namespace: str, ack_id: int | None
+    ) -> "list[EncodedPacket] | CoroutineType[Any, Any, Any]":
+        """The packets of the ack, none if there is none; or the coroutine of a later one.
+
+        An exception is reported, and acknowledged as one.
+        """
         try:
-            name, *arguments = packet.data
-            result = await self.handlers.call(str(name), namespace, peer.sids[namespace], *arguments)
+            result = await handling
+            if isinstance(result, CoroutineType):
+                return result
             if ack_id is None or result is self.handlers.not_handled:
-                return
+                return []
             values = list(result) if isinstance(result, tuple) else [] if result is None else [result]
-            ack = encode(PacketType.ACK, namespace, values, ack_id)
+            return encode(PacketType.ACK, namespace, values, ack_id)
         except (Exception, asyncio.CancelledError) as error:
             reference = report("event handler", error)
             if ack_id is None:
-                return
+                return []
             failure = {"code": "internal_error", "message": INTERNAL_ERROR, "reference": reference}
-            ack = encode(PacketType.ACK, namespace, [{"ok": False, "error": failure}], ack_id)
+            return encode(PacketType.ACK, namespace, [{"ok": False, "error": failure}], ack_id)
+
+    def _acknowledge(self, peer: Peer, namespace: str, ack: list[EncodedPacket]) -> None:
         if peer.connecting == namespace:
             peer.write(namespace, ack)
             return

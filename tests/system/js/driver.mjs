@@ -103,13 +103,15 @@ class Test {
 
   collect({ client }) {
     const ids = [];
-    this.kept.set(client, { ids, acked: [], offsets: [] });
+    this.kept.set(client, { ids, acked: [], offsets: [], unanswered: 0 });
     this.clients.get(client).offAny();
     this.clients.get(client).on("receive-message", (message) => ids.push(message.id));
   }
 
   say({ client, id, content }) {
+    this.kept.get(client).unanswered += 1;
     this.clients.get(client).emit("send-message", { id, content }, (error, ack) => {
+      this.kept.get(client).unanswered -= 1;
       if (error || !ack.ok) return;
       this.kept.get(client).acked.push(ack.id);
       this.kept.get(client).offsets.push(ack.offset);

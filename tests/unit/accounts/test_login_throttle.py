@@ -182,6 +182,30 @@ def test_an_account_can_be_any_text(throttle: LoginThrottle) -> None:
     assert checked(throttle, account="\ud83d" * 10_000) == 10
 
 
+def test_an_attempt_says_whether_the_address_is_known(throttle: LoginThrottle) -> None:
+    fail(throttle)
+    for account, address, expected in (
+        *((ACCOUNT, OWNER, False), (ACCOUNT, OWNER, True)),
+        *((ACCOUNT, STRANGER, False), ("eve@chat.test", OWNER, False)),
+    ):
+        with throttle.attempt(account, address) as is_known:
+            assert is_known is expected
+
+
+def test_the_64s_of_one_48_have_a_thousand_failures_in_an_hour(throttle: LoginThrottle) -> None:
+    at = [f"2001:db8:0:{number % 100:x}::/64" for number in range(1100)]
+    checks = [fail(throttle, f"{number}@chat.test", address) == 0 for number, address in enumerate(at)]
+    assert sum(checks) == 1000
+    assert fail(throttle, "new@chat.test", "2001:db8:1::/64") == 0
+
+
+def test_a_known_address_of_a_48_that_guesses_can_log_in(throttle: LoginThrottle) -> None:
+    log_in(throttle, address="2001:db8:0:ffff::/64")
+    for number in range(1100):
+        fail(throttle, f"{number}@chat.test", f"2001:db8:0:{number % 100:x}::/64")
+    log_in(throttle, address="2001:db8:0:ffff::/64")
+
+
 def test_failures_are_forgotten_when_they_expire_and_past_max_keys(clock: Clock) -> None:
     failures = FailureBackoff(2, max_keys=3, clock=clock)
     for key in ("a", "b", "c", "a", "d"):

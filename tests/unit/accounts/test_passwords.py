@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from passlib.context import CryptContext
 
-from chatio.accounts.passwords import HASHING_NICENESS, PasswordHasher
+from chatio.accounts.passwords import HASHING_NICENESS, MAX_WRITTEN_CHARS, PasswordHasher
 from chatio.errors import Overloaded
 from tests.unit.accounts.conftest import MakeHasher
 
@@ -57,6 +57,71 @@ async def test_a_password_may_have_any_characters(hasher: PasswordHasher, passwo
     stored = await hasher.hash(password)
     assert (await hasher.verify(password, stored)).matches
     assert not (await hasher.verify(password[:-1], stored)).matches
+
+
+@pytest.mark.parametrize(
+    ("chosen", "typed"),
+    [
+        *(
+            ("p\u00e4ssw\u00f6rd", "pa\u0308sswo\u0308rd"),
+            ("\ud55c\uae00 password", "\u1112\u1161\u11ab\u1100\u1173\u11af password"),
+        ),
+        *(("four words of it", "four\u00a0words\u3000of\u202fit"), ("\u212bngstr\u00f6m", "\u00c5ngstro\u0308m")),
+        ("\u1f82" * 128, "\u03b1\u0313\u0300\u0345" * 128),
+    ],
+)
+async def test_a_password_is_the_same_however_its_characters_are_typed(
+    hasher: PasswordHasher, chosen: str, typed: str
+) -> None:
+    for one, other in ((chosen, typed), (typed, chosen)):
+        assert (await hasher.verify(other, await hasher.hash(one))).matches
+
+
+@pytest.mark.parametrize(
+    ("chosen", "typed"),
+    [("password", "Password"), ("\uff50assword", "password"), ("a  b c d e", "a b c d e"), ("\ufb01rst", "first")],
+)
+async def test_a_password_is_not_compared_more_loosely_than_that(
+    hasher: PasswordHasher, chosen: str, typed: str
+) -> None:
+    assert not (await hasher.verify(typed, await hasher.hash(chosen))).matches
+
+
+async def test_the_hash_of_a_password_as_it_was_typed_matches_and_is_renewed(hasher: PasswordHasher) -> None:
+    typed = "pa\u0308sswo\u0308rd"
+    older = CryptContext(
+        ["argon2"], argon2__type="id", argon2__memory_cost=8, argon2__time_cost=1, argon2__parallelism=1
+    )
+    matches, renewed = await hasher.verify(typed, older.hash(typed))
+    assert matches
+    assert renewed is not None
+    assert await hasher.verify("p\u00e4ssw\u00f6rd", renewed) == (True, None)
+    assert not (await hasher.verify("p\u00e4ssw\u00f6rd!", older.hash(typed))).matches
+
+
+async def test_a_typed_form_costs_an_unknown_user_as_many_hashes_as_a_known_one(
+    hasher: PasswordHasher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = await hasher.hash(PASSWORD)
+    spy, other = Spy(monkeypatch, "verify_and_update"), Spy(monkeypatch, "verify")
+    await hasher.verify("pa\u0308ssword", stored)
+    known = len(spy.calls), len(other.calls)
+    await hasher.verify("pa\u0308ssword", None)
+    assert (len(spy.calls), len(other.calls)) == (2 * known[0], 2 * known[1]) == (2, 2)
+
+
+async def test_a_long_password_is_prepared_in_bounded_time(hasher: PasswordHasher) -> None:
+    """The time of NFC grows with the square of the length: 16 kB would block the loop for half a second."""
+    cut: list[int] = []
+
+    class Long(str):
+        def __getitem__(self, key: Any) -> str:
+            part = super().__getitem__(key)
+            cut.append(len(part))
+            return part
+
+    await hasher.verify(Long("a" + "\u0301\u0316" * 8000), None)
+    assert cut == [MAX_WRITTEN_CHARS]
 
 
 async def test_passwords_that_differ_behind_a_nul_are_not_the_same(hasher: PasswordHasher) -> None:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatio.accounts.revocations import MAX_TOKENS_OF_USER, Revocations
-from chatio.errors import Overloaded
+from chatio.errors import Overloaded, RateLimited
 from tests.property.inputs import bounded
 from tests.unit.clock import Clock
 
@@ -19,7 +19,7 @@ def revocations(clock: Clock) -> Revocations:
 
 
 def revoke(revocations: Revocations, token_id: str, *, subject: str = "ada", issued_at: float = 10_000.0) -> None:
-    revocations.revoke(subject, token_id, issued_at=issued_at, expires_at=issued_at + LIFE, until=issued_at + LIFE)
+    revocations.revoke(subject, token_id, issued_at=issued_at, expires_at=issued_at + LIFE)
 
 
 def revoke_all(revocations: Revocations, *, subject: str = "ada", before: float = 10_000.0) -> None:
@@ -53,15 +53,8 @@ def test_an_earlier_moment_does_not_replace_a_later_one(revocations: Revocations
     assert revocations.is_revoked("ada", "a", 9_500.0)
 
 
-def test_a_token_without_an_id_is_revoked_with_those_that_are_not_younger(revocations: Revocations) -> None:
-    revoke(revocations, "", issued_at=9_500.0)
-    assert revocations.is_revoked("ada", "", 9_500.0)
-    assert revocations.is_revoked("ada", "older", 9_400.0)
-    assert not revocations.is_revoked("ada", "younger", 9_501.0)
-
-
 def test_token_without_an_id_that_outlives_ours_stays_revoked(revocations: Revocations, clock: Clock) -> None:
-    revocations.revoke("ada", "", issued_at=9_500.0, expires_at=99_999.0, until=11_000.0)
+    revocations.revoke_all("ada", before=9_500.0, until=99_999.0)
     clock.now = 50_000.0
     revocations.require_capacity("zoe")
     assert revocations.is_revoked("ada", "", 9_500.0)
@@ -72,6 +65,7 @@ def test_a_revoked_token_stays_revoked_when_all_up_to_an_earlier_moment_are(revo
     revoke(revocations, "a", issued_at=10_000.0)
     revoke_all(revocations, before=9_000.0)
     assert revocations.is_revoked("ada", "a", 10_000.0)
+    assert not revocations.is_revoked("ada", "b", 10_000.0)
 
 
 def test_entries_are_removed_when_their_tokens_have_expired(revocations: Revocations, clock: Clock) -> None:
@@ -109,25 +103,32 @@ def test_removed_moment_is_a_floor_for_tokens_that_outlive_ours(revocations: Rev
     assert revocations.is_revoked("eve", "foreign", 9_000.0)
 
 
-def test_too_many_tokens_of_a_user_become_one_moment(revocations: Revocations) -> None:
+def test_many_logouts_of_a_user_revoke_those_tokens_and_no_other(revocations: Revocations, clock: Clock) -> None:
     for number in range(MAX_TOKENS_OF_USER):
-        revoke(revocations, f"{number}", issued_at=9_500.0 + number)
+        revocations.require_capacity_for_token("ada")
+        revoke(revocations, f"{number}", issued_at=9_500.0 + number / 10)
     assert not revocations.is_revoked("ada", "living", 9_500.0)
     assert len(revocations) == MAX_TOKENS_OF_USER + 1
-    revoke(revocations, "one more", issued_at=9_550.0)
-    assert len(revocations) == 1
-    for number in range(MAX_TOKENS_OF_USER):
-        assert revocations.is_revoked("ada", f"{number}", 9_500.0 + number)
-    assert revocations.is_revoked("ada", "one more", 9_550.0)
-    assert not revocations.is_revoked("ada", "younger", 9_600.0)
+    with pytest.raises(RateLimited) as caught:
+        revocations.require_capacity_for_token("ada")
+    assert caught.value.retry_after_seconds == 500
+    revocations.require_capacity_for_token("eve")
+    revocations.require_capacity("ada")
+    clock.now += 500
+    revocations.require_capacity_for_token("ada")
+    assert len(revocations) == MAX_TOKENS_OF_USER
+    assert not revocations.is_revoked("ada", "living", 9_500.0)
+    assert revocations.is_revoked("ada", f"{MAX_TOKENS_OF_USER - 1}", 9_599.9)
 
 
 def test_expired_tokens_do_not_count_to_the_bound(revocations: Revocations, clock: Clock) -> None:
     for number in range(MAX_TOKENS_OF_USER):
         revoke(revocations, f"{number}", issued_at=9_000.0)
     clock.now = 10_000.0 + 1
-    revoke(revocations, "one more", issued_at=10_000.0)
+    revoke(revocations, "living", issued_at=10_000.0)
+    revocations.require_capacity_for_token("ada")
     assert len(revocations) == 2
+    revoke(revocations, "one more", issued_at=10_000.0)
     assert revocations.is_revoked("ada", "one more", 10_000.0)
     assert not revocations.is_revoked("ada", "another", 9_999.0)
 
@@ -141,9 +142,12 @@ def test_past_the_bound_a_new_user_is_overloaded_and_no_entry_is_removed(clock: 
         revocations.require_capacity("zoe")
     assert caught.value.retry_after_seconds >= 1
     revocations.require_capacity("ada")
-    revoke(revocations, "b")
-    assert len(revocations) == 3
-    assert all(revocations.is_revoked("ada", token_id, 10_000.0) for token_id in "ab")
+    with pytest.raises(Overloaded):
+        revocations.require_capacity_for_token("ada")
+    revoke_all(revocations, before=9_000.0)
+    assert len(revocations) == 4
+    assert revocations.is_revoked("ada", "a", 10_000.0)
+    assert not revocations.is_revoked("ada", "b", 10_000.0)
     assert revocations.is_revoked("eve", "e", 10_000.0)
     clock.now += LIFE
     revocations.require_capacity("zoe")
@@ -181,7 +185,10 @@ def test_no_revoked_token_becomes_valid_before_it_expires(calls: list[tuple[str,
             clock.now += number
             continue
         try:
-            revocations.require_capacity(subject)
+            if kind == "token":
+                revocations.require_capacity_for_token(subject)
+            else:
+                revocations.require_capacity(subject)
         except Overloaded:
             continue
         issued_at = clock.now - number
@@ -192,6 +199,7 @@ def test_no_revoked_token_becomes_valid_before_it_expires(calls: list[tuple[str,
             token_id = "any"
             revoke_all(revocations, subject=subject, before=issued_at)
         ended.append((subject, token_id, issued_at))
-        assert len(revocations) <= 8
+        assert len(revocations) <= 9  # of a user without an entry, one token takes two
+        assert not revocations.is_revoked(subject, "living", clock.now + 1)
         for whose, which, issue in ended:
             assert revocations.is_revoked(whose, which, issue) or issue + LIFE <= clock.now

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import json
 import math
+import re
 import time
 from typing import Any
 
@@ -22,6 +23,7 @@ OTHER_KEY = "another key that is 32 bytes long or more"
 THIRD_KEY = "a third key that is 32 bytes long or more"
 HS256 = {"alg": "HS256", "typ": "JWT"}
 LATER = 2**40
+TEN_YEARS = 10 * 365.25 * 86400
 HALF_A_PAIR = "half a pair \ud83d"
 ODD_CLAIMS: dict[str, list[Any]] = {  # None: the claim is missing
     "sub": [None, 7, ["7"], HALF_A_PAIR],
@@ -77,7 +79,7 @@ def test_an_issued_token_has_the_claims_of_the_contract_and_no_other() -> None:
     issued_at = math.floor(time.time()) - 10 + 0.25
     token = Tokens(KEY, ttl_seconds=60, clock=lambda: issued_at).issue(subject="7", name="Ada", email="a@b.test")
     payload = payload_of(token)
-    assert len(payload.pop("jti")) == 32
+    assert re.fullmatch("[0-9a-f]{14}-[0-9a-f]{16}", payload.pop("jti"))
     assert payload == {
         "id": "7",
         "sub": "7",
@@ -323,6 +325,59 @@ def test_a_login_that_began_before_a_revocation_gets_no_token(still: Tokens) -> 
     still.verify(issued(still, as_of=still.moment()))
 
 
+def test_tokens_after_a_wrong_clock_was_set_right_live_as_long_as_they_should(clock: Clock) -> None:
+    now = clock.now = float(int(time.time()))
+    tokens = Tokens(KEY, ttl_seconds=3600, clock=clock)
+    clock.now += TEN_YEARS
+    ahead = issued(tokens)
+    clock.now = now
+    with pytest.raises(TokenMalformed):  # it would live for ten years
+        tokens.verify(ahead)
+    claims = tokens.verify(issued(tokens))
+    assert (claims.issued_at, claims.expires_at) == (now, now + 3600)
+    restarted = Tokens(KEY, ttl_seconds=3600, clock=clock)
+    assert restarted.verify(issued(tokens)).expires_at == now + 3600
+    tokens.revoke_all("7")
+    claims = tokens.verify(issued(tokens))
+    assert claims.expires_at == now + 3600
+
+
+def test_a_token_stays_revoked_whatever_the_clock_says_later(still: Tokens, clock: Clock) -> None:
+    right = clock.now
+    before = issued(still)
+    clock.now -= 3000
+    still.revoke_all("7")
+    after = issued(still)
+    for now in (right - 86400, right - 3000, right + 1, right + 86400):
+        clock.now = now
+        with pytest.raises((TokenRevoked, TokenMalformed)):
+            still.verify(before)
+    clock.now = right - 2000
+    still.verify(after)
+
+
+def test_users_log_in_after_a_restart_although_their_tokens_were_ended_by_a_clock_that_was_ahead(
+    clock: Clock,
+) -> None:
+    now = clock.now = time.time()
+    tokens = Tokens(KEY, ttl_seconds=3600, clock=clock)
+    clock.now += TEN_YEARS
+    ended = tokens.revoke_all("7")
+    clock.now = now
+    restarted = Tokens(KEY, ttl_seconds=3600, clock=clock)
+    restarted.restore([ended])
+    restarted.verify(issued(restarted))
+
+
+@pytest.mark.parametrize("hours", [-5, -0.9, 0.9, 5])
+def test_a_token_of_ours_is_valid_when_the_clock_jumps_by_hours(hours: float, clock: Clock) -> None:
+    clock.now = time.time()
+    tokens = Tokens(KEY, ttl_seconds=86400, clock=clock)
+    token = issued(tokens)
+    clock.now += 3600 * hours
+    tokens.verify(token)
+
+
 def test_moments_increase_even_when_the_clock_is_set_back(still: Tokens, clock: Clock) -> None:
     moments = [still.moment(), still.moment()]
     clock.now -= 100
@@ -358,3 +413,17 @@ def test_revoke_without_capacity_raises_and_the_token_stays_valid(clock: Clock) 
     full.verify(token)
     clock.now += 3601
     full.require_capacity("7")
+
+
+def test_what_was_revoked_is_revoked_again_after_a_restart() -> None:
+    before = Tokens(KEY, ttl_seconds=60)
+    one, other, third = (before.issue(subject="7", name="Ada", email="a@chat.test") for _ in range(3))
+    of_another = before.issue(subject="8", name="Eve", email="e@chat.test")
+    ended = [before.revoke(before.verify(one)), before.revoke_all("8")]
+    after = Tokens(KEY, ttl_seconds=60)
+    after.restore(ended)
+    for revoked in (one, of_another):
+        with pytest.raises(TokenRevoked):
+            after.verify(revoked)
+    for valid in (other, third, after.issue(subject="8", name="Eve", email="e@chat.test")):
+        assert after.verify(valid)

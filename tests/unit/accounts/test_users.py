@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from chatio.accounts.passwords import PasswordHasher
-from chatio.accounts.users import UserRegistry
+from chatio.accounts.users import UserRegistry, account_key
 from chatio.errors import BadCredentials, EmailAlreadyUsed, InvalidInput, Overloaded, UserUnknown
 from chatio.stores.base import User
 from chatio.stores.memory import MemoryUserStore
@@ -40,7 +40,7 @@ async def test_a_registered_user_has_an_id_and_a_hash_instead_of_a_password(regi
 
 
 async def test_no_two_users_have_the_same_id(registry: UserRegistry) -> None:
-    users = [await registry.register("Ada", f"{n}@chat.test", PASSWORD) for n in range(3)]
+    users = [await registry.register(f"Ada {n}", f"{n}@chat.test", PASSWORD) for n in range(3)]
     assert len({user.id for user in users}) == 3
 
 
@@ -101,7 +101,7 @@ async def test_an_address_is_kept_as_it_was_written(registry: UserRegistry, writ
     [
         *("", "ada", "@chat.test", "ada@", "ada@@chat.test", "ada@chat", "ada@localhost", "a da@chat.test"),
         *("ada@ch at.test", "ada@[127.0.0.1]", '"ada"@chat.test', "Ada <ada@chat.test>", "ada@chat.test\x00"),
-        *("ada\ud83d@chat.test", "ada@\ud83d.test", "ada@-chat.test"),
+        *("ada\ud83d@chat.test", "ada@\ud83d.test", "ada@-chat.test", "ada\ufffd@chat.test"),
         f"ada@{'x' * 300}.test",
         f"ada@{'x.' * 2000}test",
     ],
@@ -117,7 +117,10 @@ async def test_a_password_of_another_length_is_refused(registry: UserRegistry, p
 
 @pytest.mark.parametrize(
     "password",
-    ["x" * 8, "x" * 128, "\U0001f600" * 128, " " * 8, " leading", "nul\x00nul\x00", "\ud83d" * 8, "\u200b" * 8],
+    [
+        *("xy" * 4, "xy" * 64, "\U0001f600\U0001f601" * 64, " leading", "nul\x00nul\x00", "\ud83dx" * 4),
+        *("e\u0301x" * 64, "\u1f82x" * 64, "\u1100\u1161\u11a8x" * 64, "a b\u00a0c\u3000dd"),
+    ],
 )
 async def test_every_password_that_registers_also_logs_in(registry: UserRegistry, password: str) -> None:
     user = await registry.register("Ada", "ada@chat.test", password)
@@ -133,6 +136,65 @@ async def test_an_address_is_used_once_whatever_its_case(registry: UserRegistry,
     await registry.register(*ADA)
     with pytest.raises(EmailAlreadyUsed):
         await registry.register("Somebody else", again, PASSWORD)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        *(
+            ("ann@b\u00fccher.example", "ann@xn--bcher-kva.example"),
+            ("ann@B\u00dcCHER.example", "ANN@bu\u0308cher.example"),
+        ),
+        *(("ad\u00e4@chat.test", "ada\u0308@chat.test"), ("AD\u00c4@chat.test", "ad\u00e4@CHAT.TEST")),
+        *(("ann@stra\u00dfe.test", "ann@xn--strae-oqa.test"), ("ann@\uff43hat.test", "ann@chat.test")),
+        ("ann@b\u00fccher.local", "ann@xn--bcher-kva.LOCAL"),
+    ],
+)
+async def test_two_spellings_of_one_address_are_one_user(registry: UserRegistry, one: str, other: str) -> None:
+    ann = await registry.register("Ann", one, PASSWORD)
+    with pytest.raises(EmailAlreadyUsed):
+        await registry.register("Bob", other, PASSWORD)
+    assert await registry.authenticate(other, PASSWORD) == ann
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        *(("ann@stra\u00dfe.test", "ann@strasse.test"), ("ann@fa\u00df.example", "ann@fass.example")),
+        *(("ann@\u03c2.test", "ann@\u03c3.test"), ("stra\u00dfe@chat.test", "strasse@chat.test")),
+        *(("\ufb01@chat.test", "fi@chat.test"), ("ann@b\u00fccher.test", "ann@bucher.test")),
+    ],
+)
+async def test_addresses_that_idna_2008_tells_apart_are_two_users(
+    registry: UserRegistry, one: str, other: str
+) -> None:
+    ann = await registry.register("Ann", one, PASSWORD)
+    bob = await registry.register("Bob", other, "another password")
+    assert await registry.authenticate(one, PASSWORD) == ann
+    assert await registry.authenticate(other, "another password") == bob
+    with pytest.raises(BadCredentials):
+        await registry.authenticate(other, PASSWORD)
+
+
+def test_a_long_text_is_no_address_before_it_is_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed: list[str] = []
+
+    def parse(text: str, **_: object) -> None:
+        parsed.append(text)
+        raise ValueError
+
+    monkeypatch.setattr("chatio.accounts.users.validate_email", parse)
+    for text in ("(" * 15_900, "x" * 245 + "@chat.test", "\u00e4" * 255):
+        assert account_key(text) == text
+    account_key("x" * 243 + "@chat.test")
+    assert [len(text) for text in parsed] == [253]
+
+
+async def test_the_longest_address_registers_and_logs_in(registry: UserRegistry) -> None:
+    address = f"{'x' * 64}@{'y' * 63}.{'y' * 63}.{'y' * 56}.test"
+    assert len(address) == 254
+    user = await registry.register("Ada", address, PASSWORD)
+    assert await registry.authenticate(address, PASSWORD) == user
 
 
 async def test_of_two_registrations_at_once_one_succeeds_and_one_raises(registry: UserRegistry) -> None:
@@ -154,7 +216,7 @@ async def test_a_registration_that_is_refused_costs_no_hash_and_leaves_nothing(m
     with pytest.raises(Overloaded):
         await registry.register(*ADA)
     assert await store.get_by_email_key("ada@chat.test") is None
-    await store.add(User("1", "Ada", "ada@chat.test", "ada@chat.test", "hash"))
+    await store.add(User("1", "Ada", "ada", "ada", "ada@chat.test", "ada@chat.test", "hash"))
     with pytest.raises(EmailAlreadyUsed):
         await registry.register(*ADA)
 
@@ -193,8 +255,8 @@ async def test_wrong_credentials_raise_one_error(registry: UserRegistry, credent
 @pytest.mark.parametrize("wrong", [PASSWORD + "x" * 200, PASSWORD[:-1]])
 async def test_a_password_is_compared_to_its_end(registry: UserRegistry, wrong: str) -> None:
     await registry.register("Ada", "ada@chat.test", PASSWORD)
-    await registry.register("Eve", "eve@chat.test", "x" * 128)
-    for credentials in (("ada@chat.test", wrong), ("eve@chat.test", "x" * 129)):
+    await registry.register("Eve", "eve@chat.test", "xy" * 64)
+    for credentials in (("ada@chat.test", wrong), ("eve@chat.test", "xy" * 64 + "x")):
         with pytest.raises(BadCredentials):
             await registry.authenticate(*credentials)
 
@@ -204,7 +266,7 @@ async def test_unknown_users_wait_in_the_same_queue_as_known_ones(email: str, ma
     """With a queue without capacity, only a check without a hash would not raise."""
     no_hasher = make_hasher(max_waiting=0)
     store = MemoryUserStore()
-    await store.add(User("1", "Ada", "ada@chat.test", "ada@chat.test", "$argon2id$"))
+    await store.add(User("1", "Ada", "ada", "ada", "ada@chat.test", "ada@chat.test", "$argon2id$"))
     with pytest.raises(Overloaded):
         await UserRegistry(store, no_hasher).authenticate(email, PASSWORD)
 

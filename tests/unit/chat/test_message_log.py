@@ -2,14 +2,14 @@
 
 import string
 
-import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatio.chat.message_log import ENTRY_OVERHEAD_BYTES, Entry, MessageLog
+from chatio.chat.message_log import Entry, MessageLog
 from chatio.chat.messages import Message
 from chatio.errors import OffsetInvalid
+from chatio.stores.base import MESSAGE_OVERHEAD_BYTES, derived_id
 
 
 def message(id_: str, author_id: str = "7", content: str = "hello") -> Message:
@@ -42,10 +42,18 @@ def test_entries_are_numbered_from_one_and_read_in_their_order() -> None:
     assert (log.head, log.tail, len(log)) == (3, 0, 3)
 
 
-def test_append_of_a_new_message_says_that_it_is_new() -> None:
-    appended = MessageLog().append(message("m1"))
-    assert appended.is_new
-    assert appended.entry.message == message("m1")
+def test_append_returns_the_entry() -> None:
+    log = MessageLog()
+    entry = log.append(message("m1"))
+    assert log.read(0) == [entry]
+    assert (entry.sequence, entry.offset, entry.message) == (1, log.offset_of(1), message("m1"))
+
+
+def test_a_log_goes_on_where_the_journal_is() -> None:
+    log = MessageLog(epoch="0" * 13 + "7", tail=41)
+    assert (log.head, log.tail, log.read(0)) == (41, 41, [])
+    assert log.append(message("m42")).offset == "0" * 13 + "7-000000002a"
+    assert ids(log.read(0)) == ids(log.read(41)) == ["m42"]
 
 
 @pytest.mark.parametrize(
@@ -82,36 +90,21 @@ def test_a_reader_may_change_the_list_that_it_reads() -> None:
 # --- the same message again
 
 
-def test_the_same_id_of_the_same_author_is_the_same_message() -> None:
-    log = MessageLog()
-    first = log.append(message("m1", content="first"))
-    again = log.append(message("m1", content="changed"))
-    assert again == (first.entry, False)
-    assert [entry.message.content for entry in log.read(0)] == ["first"]
-    assert log.head == 1
+def test_a_duplicate_is_found_by_its_author_and_id_while_it_is_kept() -> None:
+    log = filled(4, max_messages=3)
+    found = log.find_duplicate("7", "m2")
+    assert found is not None
+    assert found.sequence == 2
+    for author_id, sent_id in [("7", "m1"), ("8", "m2"), ("7", "m5"), ("7", None)]:
+        assert log.find_duplicate(author_id, sent_id) is None
 
 
-def test_the_same_id_of_another_author_is_another_message_with_a_new_id() -> None:
-    log = MessageLog()
-    log.append(message("m1", author_id="7"))
-    other = log.append(message("m1", author_id="8"))
-    assert other.is_new
-    assert other.entry.message.id != "m1"
-    assert msgspec.structs.replace(other.entry.message, id="m1") == message("m1", author_id="8")
-    assert log.append(message("m1", author_id="7")).entry.sequence == 1
-
-
-def test_resending_under_an_id_that_another_author_had_is_the_same_message_too() -> None:
+def test_a_duplicate_under_an_id_that_another_author_had_first_is_found() -> None:
     log = MessageLog()
     log.append(message("a", "7"))
-    first = log.append(message("a", "8"))
-    assert log.append(message("a", "8")) == (first.entry, False)
-
-
-def test_the_id_of_a_dropped_message_is_new_again() -> None:
-    log = filled(4, max_messages=3)
-    assert not log.append(message("m2")).is_new
-    assert log.append(message("m1")).entry.sequence == 5
+    entry = log.append(message(derived_id("8", "a"), "8"))
+    assert log.find_duplicate("8", "a") == entry
+    assert log.find_duplicate("9", "a") is None
 
 
 # --- how much is kept
@@ -119,15 +112,15 @@ def test_the_id_of_a_dropped_message_is_new_again() -> None:
 
 def test_the_size_is_that_of_the_texts_in_memory_and_of_the_entry() -> None:
     log = MessageLog()
-    plain = log.append(message("m1", content="x" * 10_000)).entry
-    assert 10_000 + ENTRY_OVERHEAD_BYTES < plain.size_bytes < 10_500 + ENTRY_OVERHEAD_BYTES
-    wide = log.append(message("m2", content="x" * 9_999 + "\U0001f600")).entry
+    plain = log.append(message("m1", content="x" * 10_000))
+    assert 10_000 + MESSAGE_OVERHEAD_BYTES < plain.size_bytes < 10_500 + MESSAGE_OVERHEAD_BYTES
+    wide = log.append(message("m2", content="x" * 9_999 + "\U0001f600"))
     assert wide.size_bytes > 40_000  # one emoji, and each character takes four bytes
     assert log.size_bytes == plain.size_bytes + wide.size_bytes
 
 
 def test_entries_past_the_limit_of_bytes_are_dropped_oldest_first() -> None:
-    one = MessageLog().append(message("mm")).entry.size_bytes
+    one = MessageLog().append(message("mm")).size_bytes
     log = MessageLog(max_bytes=3 * one)
     for id_ in ("m1", "m2", "m3"):
         log.append(message(id_))
@@ -223,11 +216,6 @@ class Model:
     def kept(self) -> list[Entry]:
         return self._all[self.tail :]
 
-    def expects_new(self, message: Message) -> bool:
-        return not any(
-            (entry.sent_id, entry.message.author_id) == (message.id, message.author_id) for entry in self.kept
-        )
-
     def append(self, entry: Entry) -> None:
         self._all.append(entry)
         while len(self.kept) > 1 and (
@@ -248,18 +236,11 @@ def test_the_log_does_what_a_list_does(
     log, model = MessageLog(max_messages=max_messages, max_bytes=max_bytes), Model(max_messages, max_bytes)
     for sent in messages:
         head = log.head
-        is_new = model.expects_new(sent)
-        appended = log.append(sent)
-        assert appended.is_new is is_new
-        if is_new:
-            assert appended.entry.sequence == head + 1
-            assert appended.entry.message.content == sent.content
-            model.append(appended.entry)
-        else:
-            assert appended.entry in model.kept
+        entry = log.append(sent)
+        assert (entry.sequence, entry.message) == (head + 1, sent)
+        model.append(entry)
         assert log.read(0) == model.kept
         assert (len(log), log.tail) == (len(model.kept), model.tail)
         assert log.size_bytes == sum(entry.size_bytes for entry in model.kept)
-        assert len({entry.message.id for entry in model.kept}) == len(model.kept)
     for after, limit in readings:
         assert log.read(after, limit=limit) == model.read(after, limit)

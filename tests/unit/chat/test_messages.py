@@ -3,12 +3,11 @@
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 import msgspec
 import pytest
 
-from chatio.chat.messages import Author, Message, fit_id, new_id, stamp
+from chatio.chat.messages import Author, Message, content_of, fit_id, kept_id, new_id, stamp
 from chatio.errors import MessageEmpty, MessageInvalid, MessageTooLong
 
 ADA = Author("7", "Ada")
@@ -44,10 +43,16 @@ def test_other_fields_are_not_passed_on() -> None:
 
 @pytest.mark.parametrize(
     "content",
-    ["<b>&amp;</b>", " leading and trailing ", "two\nlines", "\x00", "\U0001f600", "\u202e", "x" * 10_000],
+    ["<b>&amp;</b>", " leading and trailing ", "two\nlines", "\x01x", "\U0001f600", "\u202ex", "x" * 10_000],
 )
 def test_content_is_unchanged(content: str) -> None:
     assert stamped(content=content).content == content
+
+
+@pytest.mark.parametrize("half", ["\ud83d", "\ude00"])  # noqa: PT014 - they differ
+def test_half_a_surrogate_pair_is_replaced(half: str) -> None:
+    message = stamped(content=f"a{half}b\U0001f600", timestamp=f"10{half}32")
+    assert (message.content, message.timestamp) == ("a\ufffdb\U0001f600", "10\ufffd32")
 
 
 @pytest.mark.parametrize("raw", [None, True, 7, 7.5, "text", b"bytes", [], [FROM_THE_PAGE], {}, {"id": "1"}])
@@ -62,7 +67,14 @@ def test_content_that_is_no_text_is_invalid(content: object) -> None:
         stamped(content=content)
 
 
-@pytest.mark.parametrize("content", ["", " ", "\n\t\r", "\u00a0\u2003\u3000"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        *("", " ", "\n\t\r", "\u00a0\u2003\u3000", "\x00", "\x00\x07\x1b", "\x85", "\u2028"),
+        *("\u200b", "\ufeff", "\u2060\u2064", "\u3164", "\u115f\u1160\uffa0", "\u2800", "\u202e", "\ufe0f"),
+        *("\u00ad", "\U000e0041", "\U000e0100", "\U0001d159", " \u200b\n\u3164\x00"),
+    ],
+)
 def test_content_without_a_visible_character_is_empty(content: str) -> None:
     with pytest.raises(MessageEmpty):
         stamped(content=content)
@@ -74,12 +86,33 @@ def test_content_is_too_long_from_one_character_past_the_limit() -> None:
         stamp({"content": "x" * 6}, ADA, max_chars=5)
 
 
-@pytest.mark.parametrize("timestamp", ["10:32 AM", "", "x" * 64, "<b>"])
+@pytest.mark.parametrize(
+    "timestamp",
+    [
+        *("10:32 AM", "10:32\u202fAM", "10:32\u00a0AM", "x" * 64, "<b>", "오전 10:32", "上午10:32"),
+        *("\u200f10:32 \u0635", "\u200e10\u200e:\u200e32", "klo 10.32", "\U0001f552"),
+    ],
+)
 def test_a_timestamp_that_is_text_is_kept(timestamp: str) -> None:
     assert stamped(timestamp=timestamp).timestamp == timestamp
 
 
-@pytest.mark.parametrize("timestamp", [None, 7, ["10:32"], {"at": 1}, True, "x" * 65])
+@pytest.mark.parametrize(
+    "timestamp",
+    [
+        *(None, 7, ["10:32"], {"at": 1}, True, "x" * 65, "", " ", "\u200b", "\u200e"),
+        *("10:32\n", "10\x00:32", "10:32\x1b[31m", "\x7f", "10:32\x85", "10:32\u2028"),
+        *(
+            "10:32\u202e",
+            "\u202a10:32",
+            "\u206610:32\u2069",
+            "10\u200b:32",
+            "10:32\ufeff",
+            "10:32\u3164",
+            "\uffff",
+        ),
+    ],
+)
 def test_another_timestamp_becomes_the_time_in_utc(timestamp: object) -> None:
     assert stamped(timestamp=timestamp).timestamp == "12:04"
 
@@ -121,12 +154,60 @@ def test_an_id_that_fits_is_kept(candidate: str) -> None:
 )
 def test_an_id_that_does_not_fit_is_replaced(candidate: object) -> None:
     assert fit_id({"id": candidate}) is None
-    assert UUID(stamped(id=candidate).id).version == 4
+    assert stamped(id=candidate).id not in (candidate, "", "None")
 
 
 @pytest.mark.parametrize("raw", [None, "id", ["id"], 7, {}])
 def test_a_draft_without_an_id_has_none(raw: object) -> None:
     assert fit_id(raw) is None
+
+
+ODD_IDS = (
+    7,
+    0,
+    -1,
+    1.5,
+    10**30,
+    True,
+    False,
+    ["x"],
+    {"$oid": "x"},
+    "x" * 65,
+    "x" * 100_000,
+    "\ud83d",
+    "a\nb",
+    b"x",
+)
+
+
+@pytest.mark.parametrize("sent", ODD_IDS)
+def test_a_message_that_is_sent_again_under_an_odd_id_has_the_same_id_of_ours(sent: object) -> None:
+    first, again = stamped(id=sent).id, stamped(id=sent).id
+    assert first == again == kept_id({"id": sent}, "7")
+    assert len(first) <= 64
+    assert first.isascii()
+
+
+def test_odd_ids_that_differ_have_different_ids_of_ours_for_each_author() -> None:
+    kept = [kept_id({"id": sent}, author) for sent in (*ODD_IDS, "7") for author in ("7", "8")]
+    assert len(set(kept)) == len(kept) - 1  # the text "7" is fit, and kept for both
+
+
+@pytest.mark.parametrize("raw", [None, "id", ["id"], 7, {}, {"id": None}, {"id": ""}])
+def test_a_draft_without_an_id_has_another_id_of_ours_each_time(raw: object) -> None:
+    assert kept_id(raw, "7") is None
+    if isinstance(raw, dict):
+        assert stamped(**{"id": None} | raw).id != stamped(**{"id": None} | raw).id
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [("cut \ud83d", "cut \ufffd"), ("\ude00\ud83d", "\ufffd\ufffd"), ("a\x00b", "a\ufffdb"), ("\ud83d", "\ufffd")],
+)
+def test_what_cannot_be_encoded_or_kept_is_replaced(content: str, expected: str) -> None:
+    message = stamped(content=content)
+    assert message.content == content_of({"content": content}) == expected
+    assert msgspec.json.decode(msgspec.json.encode(message), type=Message) == message
 
 
 def test_new_ids_differ() -> None:

@@ -28,7 +28,7 @@ def test_a_pid_contains_the_offset_at_which_its_connection_began() -> None:
     pid = resume_point(log, None, None, history=4).pid
     filled_later = log.append(Message("x", "text", "7", "Ann", "10:00", "2026-01-01T00:00:00.000Z"))
     assert resume_point(log, pid, None, history=4) == (6, pid, True)
-    assert resume_point(log, pid, filled_later.entry.offset, history=4) == (11, pid, True)
+    assert resume_point(log, pid, filled_later.offset, history=4) == (11, pid, True)
 
 
 def test_two_connections_that_begin_at_the_same_offset_have_different_pids() -> None:

@@ -52,6 +52,9 @@ def test_every_setting_is_read_from_its_own_name() -> None:
         "JWT_SECRET_KEY_PREVIOUS_FILE": "/run/key-of-before",
         "JWT_TTL_SECONDS": "60",
         "MESSAGE_MAX_CHARS": "500",
+        "DATABASE_URL_FILE": "/run/database-url",
+        "MESSAGES_KEEP_DAYS": "30",
+        "STORE_QUEUE_MAX": "100",
         "LOG_MAX_MESSAGES": "7",
         "LOG_MAX_BYTES": "4096",
         "HISTORY_ON_CONNECT": "20",
@@ -87,10 +90,12 @@ def test_every_setting_is_read_from_its_own_name() -> None:
         "LOG_FORMAT": "json",
     }
     loaded = msgspec.structs.asdict(load(texts))
-    keys = {"JWT_SECRET_KEY": KEY, "JWT_SECRET_KEY_PREVIOUS": KEY[::-1]}  # which are either here or in the files
+    # Each is either here or in its file.
+    keys = {"JWT_SECRET_KEY": KEY, "JWT_SECRET_KEY_PREVIOUS": KEY[::-1], "DATABASE_URL": "sqlite:///chat.db"}
     assert {name.upper(): str(value) for name, value in loaded.items()} == texts | dict.fromkeys(keys, "")
     with_keys = load(keys)
     assert (with_keys.jwt_secret_key, with_keys.jwt_secret_key_previous) == (KEY, KEY[::-1])
+    assert with_keys.database_url == "sqlite:///chat.db"
     assert {*texts, *keys} == {setting.name for setting in table()}
 
 
@@ -109,6 +114,20 @@ BAD_VALUES = {
     "JWT_SECRET_KEY": ["short", "k" * 31],
     "JWT_TTL_SECONDS": ["0", str(10 * 365 * 86400 + 1), "a day"],
     "MESSAGE_MAX_CHARS": ["0", "100001"],
+    "DATABASE_URL": [
+        *(
+            "chat.db",
+            "sqlite:chat.db",
+            "sqlite://",
+            "sqlite:///",
+            "sqlite://chat.db",
+            "sqlite:///data/",
+            "mysql://db",
+        ),
+        *("sqlite:///chat.db?mode=ro", "postgresql://[::1", "redis://localhost"),
+    ],
+    "MESSAGES_KEEP_DAYS": ["0", "36501", "ever"],
+    "STORE_QUEUE_MAX": ["0", "100001"],
     "LOG_MAX_MESSAGES": ["0", "10000001"],
     "LOG_MAX_BYTES": ["1023"],
     "SLOW_CLIENT_SECONDS": ["0", "-1", "3600.5", "inf", "nan", "soon"],
@@ -175,6 +194,24 @@ def test_one_port_for_the_chat_and_the_metrics_is_a_problem_on_one_address(
     else:
         assert load(texts | {"METRICS_PORT": "81"}).metrics_port == 81
     assert load(texts | {"SERVER_PORT": "0", "METRICS_PORT": "0"}).metrics_port == 0  # any two free ports
+
+
+def test_a_bad_database_url_is_told_without_its_password() -> None:
+    for url in ("mysql://chat:hunter2@db/chat", "postgresql://chat:hunter2@[::1/chat"):
+        (problem,) = problems_of(DATABASE_URL=url)
+        assert "hunter2" not in problem
+
+
+def test_the_database_url_may_be_in_a_file() -> None:
+    files = {"/url": "sqlite:////var/lib/chat.db\n", "/bad": "mysql://chat:hunter2@db"}
+    assert (
+        load({"DATABASE_URL_FILE": "/url"}, read_file=files.__getitem__).database_url
+        == "sqlite:////var/lib/chat.db"
+    )
+    with pytest.raises(InvalidSettings, match=r"^DATABASE_URL_FILE: must begin with sqlite:/// or postgresql://$"):
+        load({"DATABASE_URL_FILE": "/bad"}, read_file=files.__getitem__)
+    with pytest.raises(InvalidSettings, match=r"^DATABASE_URL_FILE: DATABASE_URL is set too"):
+        load({"DATABASE_URL_FILE": "/url", "DATABASE_URL": "sqlite:///chat.db"}, read_file=files.__getitem__)
 
 
 VALUES_AT_BOUNDS = {

@@ -16,13 +16,14 @@ from chatio.accounts.tokens import Tokens
 from chatio.accounts.users import UserRegistry
 from chatio.chat.message_log import MessageLog
 from chatio.chat.presence import Presence
+from chatio.chat.shared_log import SharedLog
 from chatio.chat.socket_sessions import EndReason
 from chatio.server.in_flight import InFlightRequests
 from chatio.server.lifecycle import Lifecycle
 from chatio.server.serve import HTTP_SERVER_OPTIONS
-from chatio.stores.memory import MemoryUserStore
+from chatio.stores.memory import MemoryJournal, MemoryRevocationStore, MemoryUserStore
 from chatio.throttling.client_ip import TrustedProxies
-from chatio.throttling.rate_limiter import RateLimiter
+from chatio.throttling.rate_limiter import AddressRateLimiter, RateLimiter
 from handlers.cors import Cors
 from handlers.docs.asyncapi import asyncapi_document
 from handlers.metrics.requests import RequestMetrics
@@ -36,7 +37,7 @@ from tests.unit.load import Load
 
 __all__ = ["KEY", "ORIGIN", "PASSWORD", "PATIENCE_SECONDS", "Answer", "Connection", "Rest", "request"]
 
-PASSWORD = "12345678"
+PASSWORD = "hunting foxes"
 KEY = "the key of these tests, 32 bytes or more"
 ORIGIN = "http://localhost:5173"
 PATIENCE_SECONDS = 30.0
@@ -88,7 +89,7 @@ class Rest:
         self.lifecycle = Lifecycle()
         self.requests = InFlightRequests(self.lifecycle, load)
         self.logins = LoginThrottle(is_on=False)
-        self.registrations = RateLimiter(1, 1, is_on=False)
+        self.registrations = AddressRateLimiter(lambda _: RateLimiter(1, 1, is_on=False))
         self.metrics = RequestMetrics()
         self.readiness: dict[str, Callable[[], bool]] = {}
         self._servers: list[HTTPServer] = []
@@ -104,7 +105,8 @@ class Rest:
             trusted_proxies=self.trusted_proxies,
             registry=self.registry,
             tokens=self.tokens,
-            log=self.log,
+            revocations=MemoryRevocationStore(),
+            log=SharedLog(MemoryJournal(), self.log),
             presence=self.presence,
             logins=self.logins,
             registrations=self.registrations,

@@ -58,12 +58,12 @@ async def test_options_answers_204_with_the_methods_on_every_path(rest: Rest, pa
 @pytest.mark.parametrize(
     ("method", "path", "body", "status"),
     [
-        ("POST", "/register", {"name": "Ada", "email": "ada@chat.test", "password": "12345678"}, 201),
+        ("POST", "/register", {"name": "Ada", "email": "ada@chat.test", "password": "hunting foxes"}, 201),
         ("POST", "/register", {}, 400),
         ("POST", "/register", b"x" * 20_000, 413),
-        ("POST", "/login", {"email": "ada@chat.test", "password": "12345678"}, 404),
+        ("POST", "/login", {"email": "ada@chat.test", "password": "hunting foxes"}, 404),
         ("GET", "/user", None, 401),
-        ("DELETE", "/user", {"password": "12345678"}, 401),
+        ("DELETE", "/user", {"password": "hunting foxes"}, 401),
         ("POST", "/user/password", {}, 401),
         ("POST", "/logout", None, 401),
         ("PUT", "/user", None, 405),

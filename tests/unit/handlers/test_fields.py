@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from chatio.errors import InvalidInput
-from handlers.fields import read_fields, read_query
+from handlers.fields import read_fields, read_json, read_query
 
 
 class Order(msgspec.Struct):
@@ -52,6 +52,41 @@ def test_every_fault_of_every_field_is_told_at_once() -> None:
 
 def test_what_may_be_null_says_so() -> None:
     assert faults({**GOOD, "note": 7}) == {"note": "This must be text or null."}
+
+
+class Note(msgspec.Struct):
+    text: str
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        *(
+            (rb"\ud83d", "\ufffd"),
+            (rb"a\uDE00b", "a\ufffdb"),
+            (rb"\ude00\ud83d", "\ufffd\ufffd"),
+            (rb"\udBFFx", "\ufffdx"),
+        ),
+        *(
+            (rb"\ud83d\ude00", "\U0001f600"),
+            (rb"\ud83d\ud83d\ude00", "\ufffd\U0001f600"),
+            (rb"\\ud83d", "\\ud83d"),
+        ),
+        *((rb"\\\ud83d", "\\\ufffd"), (rb"\ud83d\\ude00", "\ufffd\\ude00"), (rb"\ud83d\n\"", '\ufffd\n"')),
+        ("\U0001f600 é".encode(), "\U0001f600 é"),
+    ],
+)
+def test_half_a_surrogate_pair_in_a_body_is_read_as_the_replacement_character(written: bytes, read: str) -> None:
+    assert read_json(Note, b'{"text": "%b"}' % written) == Note(read)
+
+
+@pytest.mark.parametrize(
+    "body", [rb'{"text": "\ud8"}', rb'{"text": "\ud83g"}', b'{"text": "\xed\xa0\x80"}', b'"\\', b"\\"]
+)
+def test_a_body_with_half_an_escape_is_not_json(body: bytes) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        read_json(Note, body)
+    assert [(error.field, error.message) for error in caught.value.errors] == [("body", "The body is not JSON.")]
 
 
 class Query(msgspec.Struct):

@@ -1,6 +1,12 @@
 import pytest
 
-from chatio.throttling.client_ip import MAX_REPORTED, client_address, parse_networks, rate_limit_key
+from chatio.throttling.client_ip import (
+    MAX_REPORTED,
+    client_address,
+    parse_networks,
+    rate_limit_key,
+    wider_rate_limit_key,
+)
 from tests.conftest import ExpectedLogs
 
 TRUSTED = parse_networks(["10.0.0.0/8", "192.0.2.1", "fd00::/8"])
@@ -68,3 +74,18 @@ def test_parse_networks_of_a_host_name_raises() -> None:
 )
 def test_rate_limit_key_is_the_ipv4_address_or_the_ipv6_64(address: str, key: str) -> None:
     assert rate_limit_key(address) == key
+
+
+@pytest.mark.parametrize(
+    ("key", "wider"),
+    [
+        *(
+            ("2001:db8:1:2::/64", "2001:db8:1::/48"),
+            ("2001:db8:1::/64", "2001:db8:1::/48"),
+            ("fe80::/64", "fe80::/48"),
+        ),
+        *(("203.0.113.9", None), ("", None)),
+    ],
+)
+def test_wider_key_is_the_48_of_an_ipv6_64(key: str, wider: str | None) -> None:
+    assert wider_rate_limit_key(key) == wider

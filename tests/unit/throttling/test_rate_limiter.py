@@ -3,7 +3,7 @@
 import pytest
 
 from chatio.errors import RateLimited
-from chatio.throttling.rate_limiter import RateLimiter
+from chatio.throttling.rate_limiter import AddressRateLimiter, RateLimiter
 from tests.unit.clock import Clock
 
 
@@ -105,3 +105,33 @@ def test_a_refunded_event_does_not_count(clock: Clock) -> None:
     assert passed(limiter, "a") == 3
     limiter.refund("a")
     assert passed(limiter, "a") == 1
+
+
+def passes(limiter: AddressRateLimiter, key: str) -> bool:
+    try:
+        limiter.acquire(key)
+    except RateLimited:
+        return False
+    return True
+
+
+def test_the_64s_of_one_48_have_ten_times_the_events_of_one(clock: Clock) -> None:
+    limiter = AddressRateLimiter(lambda times: RateLimiter(2 * times, 60, clock=clock))
+    keys = [f"2001:db8:0:{number:x}::/64" for number in range(12)]
+    assert [passes(limiter, key) for key in keys for _ in range(2)] == [True] * 20 + [False] * 4
+    assert passes(limiter, "2001:db8:1::/64")
+    limiter.refund(keys[0])
+    assert not passes(limiter, keys[1])
+    assert passes(limiter, keys[11])  # what was refused for the /48 did not count for the /64
+    assert not passes(limiter, keys[11])
+    clock.now += 3
+    assert passes(limiter, keys[11])
+
+
+def test_addresses_of_ipv4_have_their_own_events_only(clock: Clock) -> None:
+    limiter = AddressRateLimiter(lambda times: RateLimiter(times, 60, clock=clock))
+    assert all(passes(limiter, f"192.0.2.{number}") for number in range(100))
+    assert passes(limiter, "")
+    assert not passes(limiter, "192.0.2.1")
+    limiter.refund("192.0.2.1")
+    assert passes(limiter, "192.0.2.1")

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 import chatio
-from chatio.accounts.users import MAX_NAME_CHARS, PASSWORD_CHARS
+from chatio.accounts.names import MAX_NAME_CHARS
+from chatio.accounts.passwords import PASSWORD_CHARS
 from chatio.errors import RateLimited
 from handlers.auth import authenticated, public
 from handlers.base import BaseHandler

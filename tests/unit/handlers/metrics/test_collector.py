@@ -16,8 +16,10 @@ from chatio.accounts.tokens import Tokens
 from chatio.chat.message_log import MessageLog
 from chatio.chat.message_rates import MessageRateLimits, Rates
 from chatio.chat.messages import Message
+from chatio.chat.shared_log import SharedLog
 from chatio.realtime import RealtimeOptions, create_server
 from chatio.server.lifecycle import Lifecycle
+from chatio.stores.memory import MemoryJournal
 from chatio.telemetry.log_handler import LogHandler
 from chatio.throttling.loop_lag import LoopLagMonitor
 from handlers.chat.namespace import CLOSE_REASONS, NAMESPACE, ChatNamespace
@@ -28,14 +30,14 @@ from tests.paths import ROOT
 
 # https://prometheus.io/docs/practices/naming/
 UNITS = ("_seconds", "_bytes", "_info")
-COUNTS = ("_max", "_messages", "_connections", "_online", "_waiting", "_overloaded")
+COUNTS = ("_max", "_messages", "_ready", "_connections", "_online", "_waiting", "_overloaded")
 ASKED_FOR = re.compile(r"\b(?:chatio|process|python)_[a-z_]+\b")
 
 
 @pytest.fixture
 def measures() -> Iterator[MetricsCollector]:
     realtime, _ = create_server(RealtimeOptions(max_connections=5, close_reasons=CLOSE_REASONS))
-    log = MessageLog()
+    log = SharedLog(MemoryJournal(), MessageLog())
     hasher = PasswordHasher(memory_kib=8, iterations=1)
     chat = ChatNamespace(
         realtime,
@@ -51,7 +53,7 @@ def measures() -> Iterator[MetricsCollector]:
     )
     requests = RequestMetrics()
     requests.requests["/login", "2xx"] += 1
-    log.append(Message("1", "hello", "7", "Ann", "10:00", "2026-01-01T00:00:00.000Z"))
+    log.window.append(Message("1", "hello", "7", "Ann", "10:00", "2026-01-01T00:00:00.000Z"))
     null = os.open(os.devnull, os.O_WRONLY)
     log_handler = LogHandler(null)
     yield MetricsCollector(

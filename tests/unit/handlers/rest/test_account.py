@@ -13,7 +13,7 @@ from tornado.ioloop import IOLoop
 from chatio.accounts.tokens import Tokens
 from tests.unit.handlers.rest_server import KEY, Answer, Rest
 
-ADA = {"name": "Ada", "email": "ada@chat.test", "password": "12345678"}
+ADA = {"name": "Ada", "email": "ada@chat.test", "password": "hunting foxes"}
 
 
 def fields(answer: Answer) -> list[str]:
@@ -36,6 +36,34 @@ async def test_the_same_address_again_answers_409(rest: Rest, email: str) -> Non
     await rest.register()
     answer = await rest.register(name="Eve", email=email)
     assert (answer.status, answer.json) == (409, {"message": "Email already used."})
+
+
+async def test_half_a_surrogate_pair_in_a_name_and_a_password_is_replaced(rest: Rest) -> None:
+    body = rb'{"name": "Ada \ud83d", "email": "ada@chat.test", "password": "correct \ude00 horse"}'
+    assert (await rest.call("POST", "/register", body)).status == 201
+    token = (await rest.call("POST", "/login", body)).json["token"]
+    assert (await rest.call("GET", "/user", Authorization=f"Bearer {token}")).json["name"] == "Ada \ufffd"
+
+
+@pytest.mark.parametrize("password", ["password", "12345678", " " * 8, "ada@chat.test", "Chat.io 1"])
+async def test_a_password_that_is_guessed_first_is_refused(rest: Rest, password: str) -> None:
+    assert fields(await rest.call("POST", "/register", ADA | {"password": password})) == ["password"]
+    assert (await rest.call("POST", "/login", {"email": "ada@chat.test", "password": password})).status == 404
+
+
+@pytest.mark.parametrize("name", ["Ada", "ADA", "\u0410da", "\uff21da"])
+async def test_a_name_that_looks_like_another_answers_409(rest: Rest, name: str) -> None:
+    await rest.register()
+    answer = await rest.register(name=name, email="eve@chat.test")
+    assert (answer.status, answer.json) == (
+        409,
+        {"message": "This name is taken, or looks like one that is. Please choose another."},
+    )
+
+
+async def test_of_two_registrations_of_names_that_look_alike_at_once_one_succeeds(rest: Rest) -> None:
+    answers = await asyncio.gather(rest.register(), rest.register(name="\u0410da", email="eve@chat.test"))
+    assert sorted(answer.status for answer in answers) == [201, 409]
 
 
 async def test_two_registrations_of_one_address_at_once_give_one_201_and_one_409(rest: Rest) -> None:
@@ -89,7 +117,7 @@ async def test_the_body_is_json_under_any_content_type(rest: Rest, content_type:
 
 async def test_signing_in_answers_200_and_a_token(rest: Rest) -> None:
     await rest.register()
-    answer = await rest.call("POST", "/login", {"email": "Ada@chat.test", "password": "12345678"})
+    answer = await rest.call("POST", "/login", {"email": "Ada@chat.test", "password": "hunting foxes"})
     assert answer.status == 200
     assert set(answer.json) == {"token"}
     claims = rest.tokens.verify(answer.json["token"])
@@ -111,9 +139,9 @@ async def test_the_token_has_the_claims_and_the_algorithm_of_the_contract(rest: 
     [
         {"email": "ada@chat.test", "password": "87654321"},
         {"email": "ada@chat.test", "password": "x" * 12_000},
-        {"email": "eve@chat.test", "password": "12345678"},
+        {"email": "eve@chat.test", "password": "hunting foxes"},
         {"email": "eve@chat.test", "password": "x" * 12_000},
-        {"email": "no address", "password": "12345678"},
+        {"email": "no address", "password": "hunting foxes"},
     ],
 )
 async def test_wrong_password_and_unknown_address_answer_same_404(rest: Rest, credentials: dict[str, str]) -> None:
@@ -133,7 +161,7 @@ async def test_wrong_password_and_unknown_address_differ_in_no_header(rest: Rest
     ("body", "expected"),
     [
         ({}, ["email", "password"]),
-        ({"password": "12345678"}, ["email"]),
+        ({"password": "hunting foxes"}, ["email"]),
         ({"email": "ada@chat.test"}, ["password"]),
         ({"email": "", "password": ""}, ["email", "password"]),
         ({"email": 7, "password": None}, ["email", "password"]),

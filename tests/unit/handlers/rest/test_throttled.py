@@ -1,7 +1,9 @@
 """Rate limits of logins and registrations: the answer, what a client is counted as, and no hash for it."""
 
 import asyncio
+import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from passlib.context import CryptContext
@@ -9,7 +11,7 @@ from tornado.ioloop import IOLoop
 
 from chatio.accounts.login_throttle import LoginThrottle
 from chatio.throttling.client_ip import parse_networks
-from chatio.throttling.rate_limiter import RateLimiter
+from chatio.throttling.rate_limiter import AddressRateLimiter, RateLimiter
 from tests.conftest import ExpectedLogs
 from tests.unit.handlers.rest_server import Answer, Rest
 
@@ -23,7 +25,7 @@ def throttled(io_loop: IOLoop) -> Iterator[Rest]:
         rest = Rest()
         rest.trusted_proxies = parse_networks(["127.0.0.1", "10.0.0.0/8"])
         rest.logins = LoginThrottle()
-        rest.registrations = RateLimiter(3, 3600)
+        rest.registrations = AddressRateLimiter(lambda times: RateLimiter(3 * times, 3600))
         rest.start()
         return rest
 
@@ -38,8 +40,8 @@ async def log_in(
     return await rest.call("POST", "/login", {"email": email, "password": password}, X_Forwarded_For=address)
 
 
-async def register(rest: Rest, email: str, address: str = "192.0.2.1", name: str = "Ada") -> Answer:
-    body = {"name": name, "email": email, "password": "12345678"}
+async def register(rest: Rest, email: str, address: str = "192.0.2.1", name: str | None = None) -> Answer:
+    body = {"name": email.partition("@")[0] if name is None else name, "email": email, "password": "hunting foxes"}
     return await rest.call("POST", "/register", body, X_Forwarded_For=address)
 
 
@@ -76,20 +78,20 @@ async def test_a_rate_limited_login_costs_no_hash(throttled: Rest, monkeypatch: 
 
 async def test_owner_logs_in_from_a_known_address_while_other_addresses_are_rate_limited(throttled: Rest) -> None:
     await register(throttled, "ada@chat.test")
-    assert (await log_in(throttled, "12345678", address="192.0.2.1")).status == 200
+    assert (await log_in(throttled, "hunting foxes", address="192.0.2.1")).status == 200
     for number in range(20):
         await log_in(throttled, address=f"198.51.100.{number}")
-    assert_too_often(await log_in(throttled, "12345678"), 60)
-    assert (await log_in(throttled, "12345678", address="192.0.2.1")).status == 200
+    assert_too_often(await log_in(throttled, "hunting foxes"), 60)
+    assert (await log_in(throttled, "hunting foxes", address="192.0.2.1")).status == 200
 
 
 async def test_an_ipv6_address_is_counted_as_its_64(throttled: Rest) -> None:
     await register(throttled, "ada@chat.test")
-    assert (await log_in(throttled, "12345678", address="2001:db8::1")).status == 200
+    assert (await log_in(throttled, "hunting foxes", address="2001:db8::1")).status == 200
     for _ in range(20):
         await log_in(throttled)
-    assert (await log_in(throttled, "12345678", address="2001:db8::ffff")).status == 200
-    assert_too_often(await log_in(throttled, "12345678", address="2001:db8:0:1::1"), 60)
+    assert (await log_in(throttled, "hunting foxes", address="2001:db8::ffff")).status == 200
+    assert_too_often(await log_in(throttled, "hunting foxes", address="2001:db8:0:1::1"), 60)
 
 
 async def test_bodies_that_are_no_log_in_count_for_nothing(throttled: Rest) -> None:
@@ -133,7 +135,7 @@ async def test_an_address_is_what_trusted_proxies_saw(throttled: Rest, forwarded
 async def test_what_a_stranger_says_of_his_address_is_not_believed(io_loop: IOLoop, logs: ExpectedLogs) -> None:
     logs.expect("^Requests from 127.0.0.1 have X-Forwarded-For, and TRUSTED_PROXIES does not name that address")
     rest = Rest()
-    rest.registrations = RateLimiter(3, 3600)
+    rest.registrations = AddressRateLimiter(lambda times: RateLimiter(3 * times, 3600))
     rest.start()
     try:
         statuses = [
@@ -144,10 +146,54 @@ async def test_what_a_stranger_says_of_his_address_is_not_believed(io_loop: IOLo
     assert statuses == [201] * 3 + [429] * 2
 
 
+async def test_a_known_client_logs_in_while_guesses_fill_the_hash_queue(
+    io_loop: IOLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hashes of the guesses are held, so that their queue stays full."""
+    rest = Rest(hash_queue_max=8)
+    rest.trusted_proxies = parse_networks(["127.0.0.1"])
+    rest.logins = LoginThrottle()
+    rest.start()
+    go_on = threading.Event()
+    original = CryptContext.verify_and_update
+
+    def held(context: CryptContext, password: bytes, *args: Any) -> Any:
+        if password == WRONG.encode():
+            assert go_on.wait(30)
+        return original(context, password, *args)
+
+    try:
+        await register(rest, "ada@chat.test")
+        assert (await log_in(rest, "hunting foxes", address="192.0.2.1")).status == 200
+        monkeypatch.setattr(CryptContext, "verify_and_update", held)
+        guesses = [
+            asyncio.ensure_future(log_in(rest, email=f"{n}@chat.test", address=f"198.51.100.{n}"))
+            for n in range(9)
+        ]
+        first, _ = await asyncio.wait(guesses, timeout=30, return_when=asyncio.FIRST_COMPLETED)
+        assert [guess.result().status for guess in first] == [503]  # the queue is full
+        assert (await log_in(rest, "hunting foxes", address="192.0.2.1")).status == 200
+        assert (await log_in(rest, "hunting foxes", address="192.0.2.2")).status == 503
+        go_on.set()
+        assert sorted([guess.status for guess in await asyncio.gather(*guesses)]) == [404] * 8 + [503]
+    finally:
+        go_on.set()
+        await rest.close()
+
+
+async def test_the_addresses_of_one_ipv6_48_are_limited_together(throttled: Rest) -> None:
+    statuses = [
+        (await register(throttled, f"{number}@chat.test", f"2001:db8:0:{number:x}::1")).status
+        for number in range(31)
+    ]
+    assert statuses == [201] * 30 + [429]
+    assert (await register(throttled, "other@chat.test", "2001:db8:1::1")).status == 201
+
+
 async def test_a_password_is_not_guessed_with_a_token_that_was_stolen(throttled: Rest) -> None:
     """Endpoints that ask a logged-in user for the password count as logins do, and together with them."""
     await register(throttled, "ada@chat.test")
-    token = (await log_in(throttled, "12345678", address="192.0.2.1")).json["token"]
+    token = (await log_in(throttled, "hunting foxes", address="192.0.2.1")).json["token"]
 
     async def guess(number: int, password: str, address: str) -> Answer:
         headers = {"Authorization": f"Bearer {token}", "X_Forwarded_For": address}
@@ -159,6 +205,6 @@ async def test_a_password_is_not_guessed_with_a_token_that_was_stolen(throttled:
     answers = [await guess(number, WRONG, "192.0.2.66") for number in range(12)]
     assert [answer.status for answer in answers] == [403] * 10 + [429] * 2
     assert_too_often(answers[-1], 60)
-    assert (await guess(0, "12345678", "192.0.2.66")).status == 429
-    assert (await log_in(throttled, "12345678", address="192.0.2.66")).status == 429
-    assert (await guess(0, "12345678", "192.0.2.1")).status == 204
+    assert (await guess(0, "hunting foxes", "192.0.2.66")).status == 429
+    assert (await log_in(throttled, "hunting foxes", address="192.0.2.66")).status == 429
+    assert (await guess(0, "hunting foxes", "192.0.2.1")).status == 204

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from passlib.context import CryptContext
 
+from chatio.accounts.revocations import Revocations
 from chatio.chat.socket_sessions import EndReason
 from chatio.errors import Overloaded
 from tests.unit.handlers.rest_server import PASSWORD, Answer, Rest
@@ -89,6 +90,13 @@ async def test_user_that_has_logged_out_can_log_in_again_only(rest: Rest) -> Non
     assert await user(rest, await rest.token()) == 200
 
 
+async def test_many_logouts_end_those_tokens_and_no_older_one(rest: Rest) -> None:
+    oldest = await rest.sign_up()
+    for _ in range(150):
+        assert (await call(rest, "POST", "/logout", await rest.token())).status == 204
+    assert await user(rest, oldest) == 200
+
+
 # --- POST /user/password
 
 
@@ -127,6 +135,10 @@ async def test_a_wrong_old_password_answers_403_and_changes_nothing(rest: Rest) 
         (CHANGE | {"new_password": "1234567"}, "new_password"),
         (CHANGE | {"new_password": "x" * 129}, "new_password"),
         (CHANGE | {"new_password": 12345678}, "new_password"),
+        *(
+            (CHANGE | {"new_password": common}, "new_password")
+            for common in ("password1", " " * 8, "ada@chat.test")
+        ),
         (None, "body"),
     ],
 )
@@ -225,10 +237,10 @@ async def test_when_no_token_can_be_ended_nothing_is_changed(
 ) -> None:
     token = await rest.sign_up()
 
-    def full(_subject: str) -> None:
+    def full(*_: object) -> None:
         raise Overloaded(retry_after_seconds=60)
 
-    monkeypatch.setattr(rest.tokens, "require_capacity", full)
+    monkeypatch.setattr(Revocations, "require_capacity", full)
     answer = await call(rest, method, path, token, body)
     assert (answer.status, answer.header("retry-after")) == (503, "60")
     assert await user(rest, token) == 200

@@ -1,0 +1,152 @@
+"""Names: what a user may be called, and when two names are too much alike.
+
+A name is kept in the form NFKC (UAX #15), so that a fullwidth or ligature spelling is no other name. It has no
+character that is not drawn, except joiners where the script or an emoji needs one. No two users have the same key,
+nor the same look:
+
+    key     the skeleton of the name in lower case      "Ann" and "ANN", in any script
+    look    the skeleton of the name as it is shown     "Ivan" and "lvan", also with a Cyrillic or Greek letter
+
+There are two, because capitals of another script may look like Latin ones whose small letters do not. The skeleton
+is that of UTS #39, section 4: each character is replaced by the one that it is drawn like.
+"""
+
+import re
+import unicodedata
+from pathlib import Path
+from string import digits
+from typing import Final
+
+from idna.core import valid_contextj
+
+from chatio.text import BIDI_CONTROLS, BLANK, CONTROLS, DEFAULT_IGNORABLE, VISIBLE
+
+MAX_NAME_CHARS: Final = 64
+MAX_WRITTEN_CHARS: Final = 4 * MAX_NAME_CHARS  # before NFKC, which composes letters and their marks
+
+TOO_LONG: Final = f"A name has 1 to {MAX_NAME_CHARS} characters."
+CONTROL: Final = "A name has no control characters."
+INVISIBLE: Final = "A name has no invisible characters."
+NOTHING: Final = "A name has at least one visible character."
+RESERVED: Final = "This name is reserved."
+
+# A reader would take these for the server, or for one of its operators; the fillers may stand beside them.
+_RESERVED_WORDS: Final = frozenset(
+    (
+        *("abuse", "admin", "admins", "administrator", "administrators", "all", "channel", "chat", "chatio"),
+        *(
+            "everybody",
+            "everyone",
+            "helpdesk",
+            "here",
+            "hostmaster",
+            "me",
+            "mod",
+            "mods",
+            "moderator",
+            "moderators",
+        ),
+        *("official", "operator", "owner", "postmaster", "root", "security", "server", "staff", "superuser"),
+        *("support", "sysadmin", "sysop", "system", "webmaster", "you", "yourself"),
+    )
+)
+_FILLERS: Final = frozenset(
+    ("a", "account", "bot", "by", "from", "in", "io", "message", "my", "of", "team", "the", "user")
+)
+
+_FORBIDDEN: Final = re.compile(f"[{CONTROLS}{BIDI_CONTROLS}\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
+_NOT_DRAWN: Final = re.compile(f"[{DEFAULT_IGNORABLE}{BLANK}]")
+_JOINERS: Final = "\u200c\u200d"
+_PICTOGRAPH: Final = (
+    "[\u00a9\u00ae\u2190-\u21ff\u2300-\u23ff\u25a0-\u27bf\u2900-\u297f\u2b00-\u2bff\U0001f000-\U0001faff]"
+)
+_EMOJI: Final = re.compile(f"{_PICTOGRAPH}[\ufe0e\ufe0f]?(?:\u200d{_PICTOGRAPH}\ufe0f?)*|[0-9#*]\ufe0f\u20e3")
+# A variation selector behind a character that has no variants changes nothing.
+_STRAY_SELECTOR: Final = re.compile(f"(?<!{_PICTOGRAPH})[\ufe0e\ufe0f](?!\u20e3)")
+# Accents that stand alone, which people type for an apostrophe: NFKC makes a space and an accent of them.
+_SPACING_ACCENTS: Final = re.compile(
+    "([\u00a8\u00af\u00b4\u00b8\u02d8-\u02dd\u0384\u0385\u1fbd-\u1fc1\u1fcd-\u1fcf\u1fdd-\u1fdf\u1fed-\u1fef\u1ffd\u1ffe])"
+)
+_SEPARATORS: Final = re.compile(r"[\W_]+")
+
+
+def cleaned(written: str) -> str:
+    """The name `written` as it is kept. Raises ValueError with a sentence that says why it cannot be a name."""
+    written = written.strip()
+    if len(written) > MAX_WRITTEN_CHARS:
+        raise ValueError(TOO_LONG)
+    if _FORBIDDEN.search(written):
+        raise ValueError(CONTROL)
+    name = "".join(
+        part if _SPACING_ACCENTS.fullmatch(part) else unicodedata.normalize("NFKC", part)
+        for part in _SPACING_ACCENTS.split(written)
+    )
+    name = " ".join(_STRAY_SELECTOR.sub("", name).split())
+    if not 1 <= len(name) <= MAX_NAME_CHARS:
+        raise ValueError(TOO_LONG)
+    if not any(unicodedata.category(char)[0] != "M" for char in VISIBLE.findall(name)):
+        raise ValueError(NOTHING)
+    if _has_undrawn(name):
+        raise ValueError(INVISIBLE)
+    if _is_reserved(name):
+        raise ValueError(RESERVED)
+    return name
+
+
+def key(name: str) -> str:
+    """The same for names that differ in case only."""
+    return _skeleton(unicodedata.normalize("NFKC", name.casefold())).casefold()
+
+
+def look(name: str) -> str:
+    """The same for names that are drawn alike."""
+    return _skeleton(name).casefold()
+
+
+def _has_undrawn(name: str) -> bool:
+    rest = _EMOJI.sub("\U0001f600", name)
+    return any(
+        not (found.group() in _JOINERS and _joins(rest, found.start())) for found in _NOT_DRAWN.finditer(rest)
+    )
+
+
+def _joins(name: str, position: int) -> bool:
+    """Whether the script of `name` needs the joiner at `position` (RFC 5892, A.1 and A.2): Persian, Hindi."""
+    try:
+        return valid_contextj(name, position)
+    except ValueError:  # beside a character that is newer than the library's Unicode
+        return False
+
+
+def _is_reserved(name: str) -> bool:
+    without_numbers = (word.rstrip(digits) for word in _SEPARATORS.split(name))
+    words = [_plain(word) for word in without_numbers if word]
+    if "".join(words) in _RESERVED_LOOKS:
+        return True
+    return any(word in _RESERVED_LOOKS for word in words) and all(word in _BESIDE_RESERVED for word in words)
+
+
+def _plain(word: str) -> str:
+    """The look of `word`, whose I, l and 1 are the same in any case."""
+    return key(look(word)).replace("i", "l")
+
+
+def _skeleton(text: str) -> str:
+    text = _NOT_DRAWN.sub("", unicodedata.normalize("NFD", text))
+    text = unicodedata.normalize("NFD", text.translate(_CONFUSABLES))
+    return text.replace("i\u0307", "i").replace("j\u0307", "j")  # the dot that they have already
+
+
+def _read_confusables() -> dict[int, str]:
+    table: dict[int, str] = {}
+    for line in Path(__file__).with_name("confusables.txt").read_text(encoding="ascii").splitlines():
+        if not line.startswith("#"):
+            drawn_like, chars = line.split(";")
+            text = "".join(chr(int(code, 16)) for code in drawn_like.split())
+            table.update((int(code, 16), text) for code in chars.split())
+    return table
+
+
+_CONFUSABLES: Final = _read_confusables()
+_RESERVED_LOOKS: Final = frozenset(map(_plain, _RESERVED_WORDS))
+_BESIDE_RESERVED: Final = _RESERVED_LOOKS | frozenset(map(_plain, _FILLERS))

@@ -1,0 +1,75 @@
+"""Opening the stores that an operator has named."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from chatio.stores.base import Journal, RevocationStore, StoreUnusable, UserStore
+from chatio.stores.memory import MemoryJournal, MemoryRevocationStore, MemoryUserStore
+from chatio.stores.sqlite.accounts import SqliteRevocationStore, SqliteUserStore
+from chatio.stores.sqlite.database import open_database
+from chatio.stores.sqlite.journal import SqliteJournal
+from chatio.stores.url import PostgresUrl, parse_store_url
+
+
+async def _nothing() -> None:
+    pass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stores:
+    """The stores of one back end."""
+
+    users: UserStore
+    journal: Journal
+    revocations: RevocationStore
+    broken: asyncio.Event = field(default_factory=asyncio.Event)  # the process must end, and start anew
+    close: Callable[[], Awaitable[None]] = _nothing
+
+
+def in_memory(*, max_messages: int, max_bytes: int) -> Stores:
+    """Stores that end with the process, with messages as far as the bounds go."""
+    return Stores(
+        users=MemoryUserStore(),
+        journal=MemoryJournal(max_messages=max_messages, max_bytes=max_bytes),
+        revocations=MemoryRevocationStore(),
+    )
+
+
+async def open_stores(url: str, *, folder: Path) -> Stores:
+    """The durable stores at `url`, made or brought to this release's schema. A relative path is below `folder`.
+
+    Raises `StoreUnusable`.
+    """
+    try:
+        parsed = parse_store_url(url)
+    except ValueError as error:
+        raise StoreUnusable(str(error)) from None
+    if isinstance(parsed, PostgresUrl):
+        return await _postgres(parsed.text)
+    if parsed is None:
+        raise StoreUnusable("names no database")
+    database = open_database(folder / parsed.path)
+    return Stores(
+        users=SqliteUserStore(database),
+        journal=SqliteJournal(database),
+        revocations=SqliteRevocationStore(database),
+        broken=database.broken,
+        close=database.close,
+    )
+
+
+async def _postgres(url: str) -> Stores:
+    # Imported only where it is used: asyncpg takes 6 MB.
+    from chatio.stores.postgres.accounts import PostgresRevocationStore, PostgresUserStore
+    from chatio.stores.postgres.database import open_database
+    from chatio.stores.postgres.journal import PostgresJournal
+
+    database = await open_database(url)
+    return Stores(
+        users=PostgresUserStore(database),
+        journal=PostgresJournal(database),
+        revocations=PostgresRevocationStore(database),
+        close=database.close,
+    )

@@ -1,0 +1,75 @@
+"""The users and the revoked tokens in PostgreSQL."""
+
+from typing import Any, Final
+
+import msgspec
+
+from chatio.errors import EmailAlreadyUsed, NameTaken
+from chatio.stores.base import Ended, User
+from chatio.stores.postgres.database import Database
+from chatio.stores.postgres.texts import storable
+
+_FIELDS: Final = User.__struct_fields__
+_USER: Final = ", ".join(_FIELDS)
+_ADD_USER: Final = (
+    f"INSERT INTO chatio.users ({_USER}) VALUES ({', '.join(f'${n + 1}' for n in range(len(_FIELDS)))}) "  # noqa: S608
+    "ON CONFLICT DO NOTHING"
+)
+_GET_USER: Final = f"SELECT {_USER} FROM chatio.users WHERE id = $1"  # noqa: S608 - of constants
+_GET_BY_EMAIL_KEY: Final = f"SELECT {_USER} FROM chatio.users WHERE email_key = $1"  # noqa: S608
+
+
+class PostgresUserStore:
+    """A `UserStore`. Event loop only."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add(self, user: User) -> None:
+        row = [storable(text) for text in msgspec.structs.astuple(user)]
+        if await self._changes(_ADD_USER, *row):
+            return
+        # Whoever has the key keeps it: one that goes away meanwhile was there when this user came.
+        raise EmailAlreadyUsed if await self.get_by_email_key(user.email_key) else NameTaken
+
+    async def get(self, user_id: str) -> User | None:
+        return await self._find(_GET_USER, user_id)
+
+    async def get_by_email_key(self, email_key: str) -> User | None:
+        return await self._find(_GET_BY_EMAIL_KEY, email_key)
+
+    async def replace_password_hash(self, user_id: str, *, old: str, new: str) -> bool:
+        statement = "UPDATE chatio.users SET password_hash = $3 WHERE id = $1 AND password_hash = $2"
+        return await self._changes(statement, storable(user_id), old, new)
+
+    async def remove(self, user_id: str, *, password_hash: str) -> bool:
+        statement = "DELETE FROM chatio.users WHERE id = $1 AND password_hash = $2"
+        return await self._changes(statement, storable(user_id), password_hash)
+
+    async def _find(self, query: str, key: str) -> User | None:
+        row = await self._database.read(lambda connection: connection.fetchrow(query, storable(key)))
+        return None if row is None else User(*row)
+
+    async def _changes(self, statement: str, *arguments: str) -> bool:
+        """Whether `statement` changed a row."""
+        status: str = await self._database.read(lambda connection: connection.execute(statement, *arguments))
+        return status.rpartition(" ")[2] == "1"
+
+
+class PostgresRevocationStore:
+    """A `RevocationStore`. Event loop only."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add(self, ended: Ended) -> None:
+        statement = "INSERT INTO chatio.revocations (subject, token_id, before, until) VALUES ($1, $2, $3, $4)"
+        row: tuple[Any, ...] = (storable(ended.subject), storable(ended.token_id), ended.before, ended.until)
+        await self._database.read(lambda connection: connection.execute(statement, *row))
+
+    async def all(self, now: float) -> list[Ended]:
+        statement = "DELETE FROM chatio.revocations WHERE until <= $1"
+        await self._database.read(lambda connection: connection.execute(statement, now))
+        query = "SELECT subject, token_id, before, until FROM chatio.revocations ORDER BY sequence"
+        rows = await self._database.read(lambda connection: connection.fetch(query))
+        return [Ended(*row) for row in rows]

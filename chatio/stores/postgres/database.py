@@ -1,0 +1,154 @@
+"""A PostgreSQL database: how it is connected to, and what its failures mean.
+
+Each call is one statement on a connection of a pool, and so a transaction of its own. A connection that failed is
+thrown away, and the pool opens another one, so that a database that was restarted or replaced is found again.
+
+    failure                                          what was changed      raised
+    no connection can be had                         nothing               `StoreUnavailable`
+    the database refuses the statement               nothing               `StoreUnavailable`, `StoreFull`
+    the connection ends, or no answer comes          unknown               `OutcomeUnknown`
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeVar
+
+import asyncpg
+
+from chatio.errors import StoreFull, StoreUnavailable
+from chatio.stores.base import OutcomeUnknown, StoreUnusable, new_epoch
+from chatio.stores.migrations import migrations
+
+logger = logging.getLogger("chatio.store")
+
+T = TypeVar("T")
+
+MAX_CONNECTIONS: Final = 5
+CONNECT_SECONDS: Final = 3.0
+ANSWER_SECONDS: Final = 5.0
+RETRY_AFTER_SECONDS: Final = 2
+_LOCK_OF_MIGRATIONS: Final = 0x43484154494F  # "CHATIO"
+_DISK_FULL: Final = "53100"
+# The server ends the connection (57P01 to 57P05), maybe after the commit, or the protocol is broken (08).
+_CONNECTION_ENDS: Final = ("57P0", "08")
+
+
+class Database:
+    """Event loop only. `open_database` makes one."""
+
+    def __init__(self, pool: Any) -> None:
+        self._pool = pool
+
+    async def run(self, action: Callable[[Any], Awaitable[T]]) -> T:
+        """The result of `action`, which is one call of a connection. Raises as the table above says.
+
+        An error of a constraint comes as asyncpg raises it.
+        """
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                connection = await self._pool.acquire()
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            _log_refused(error)
+            raise _unavailable() from error
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                return await action(connection)
+        except asyncpg.IntegrityConstraintViolationError:
+            raise
+        except asyncpg.PostgresError as error:
+            if (error.sqlstate or "08").startswith(_CONNECTION_ENDS):
+                connection.terminate()
+                raise OutcomeUnknown from error
+            _log_refused(error)
+            if error.sqlstate == _DISK_FULL:
+                raise StoreFull(retry_after_seconds=RETRY_AFTER_SECONDS) from error
+            connection.terminate()  # after a failover it may lead to a server that only reads
+            raise _unavailable() from error
+        except (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+            connection.terminate()
+            _log_refused(error)
+            raise OutcomeUnknown from error
+        except BaseException:  # cancelled: the statement may run on
+            connection.terminate()
+            raise
+        finally:
+            await self._release(connection)
+
+    async def read(self, action: Callable[[Any], Awaitable[T]]) -> T:
+        """As `run`, for what may simply be asked for again: an unknown outcome is `StoreUnavailable`."""
+        try:
+            return await self.run(action)
+        except OutcomeUnknown as error:
+            raise _unavailable() from error
+
+    async def close(self) -> None:
+        """Finish what is under way, within `ANSWER_SECONDS`, and close every connection."""
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await self._pool.close()
+        except TimeoutError:
+            self._pool.terminate()
+
+    async def _release(self, connection: Any) -> None:
+        try:
+            await self._pool.release(connection, timeout=CONNECT_SECONDS)
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            connection.terminate()
+
+
+async def open_database(url: str) -> Database:
+    """The database at `url`, with the newest schema. Raises `StoreUnusable`."""
+    try:
+        pool = asyncpg.create_pool(
+            url,
+            min_size=0,
+            max_size=MAX_CONNECTIONS,
+            timeout=CONNECT_SECONDS,
+            server_settings={"application_name": "chatio"},
+        )
+        async with asyncio.timeout(4 * ANSWER_SECONDS):
+            await pool
+            async with pool.acquire() as connection, connection.transaction():
+                await _migrate(connection)
+    except TimeoutError:
+        raise StoreUnusable("the database does not answer") from None
+    except OSError as error:
+        raise StoreUnusable(
+            f"no connection to the database: {error.strerror or 'the address is unknown'}"
+        ) from None
+    except asyncpg.PostgresError as error:
+        raise StoreUnusable(f"the database refuses: {error.args[0]}") from None
+    except (asyncpg.InterfaceError, asyncpg.ClientConfigurationError, ValueError):
+        raise StoreUnusable("the URL has a part that cannot be used") from None
+    return Database(pool)
+
+
+async def _migrate(connection: Any) -> None:
+    """Bring the schema to this release's version, in one transaction. Raises `StoreUnusable`."""
+    await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK_OF_MIGRATIONS)
+    if await connection.fetchval("SELECT to_regnamespace('chatio') IS NULL"):
+        await connection.execute("CREATE SCHEMA chatio")
+    if await connection.fetchval("SELECT to_regclass('chatio.schema') IS NULL"):
+        await connection.execute("CREATE TABLE chatio.schema (version integer NOT NULL)")
+        await connection.execute("INSERT INTO chatio.schema VALUES (0)")
+    version = await connection.fetchval("SELECT version FROM chatio.schema")
+    lacking = migrations("postgres", version)
+    for migration in lacking:
+        await connection.execute(migration.script)
+    if version == 0:
+        await connection.execute("INSERT INTO chatio.log VALUES (true, $1, 0, 0)", new_epoch())
+    if lacking:
+        await connection.execute("UPDATE chatio.schema SET version = $1", lacking[-1].version)
+
+
+def _log_refused(error: BaseException) -> None:
+    logger.error(
+        "The database refused: %s",
+        getattr(error, "sqlstate", None) or type(error).__name__,
+        extra={"event": "store_refused"},
+    )
+
+
+def _unavailable() -> StoreUnavailable:
+    return StoreUnavailable(retry_after_seconds=RETRY_AFTER_SECONDS)

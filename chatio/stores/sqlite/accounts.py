@@ -1,0 +1,90 @@
+"""The users and the revoked tokens in SQLite."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+import msgspec
+
+from chatio.errors import EmailAlreadyUsed, NameTaken, StoreUnavailable
+from chatio.stores.base import Ended, OutcomeUnknown, User
+from chatio.stores.sqlite.database import RETRY_AFTER_SECONDS, Database
+
+T = TypeVar("T")
+
+_USER: Final = ", ".join(field.name for field in msgspec.structs.fields(User))
+_ADD_USER: Final = f"INSERT INTO users ({_USER}) VALUES ({', '.join('?' * len(User.__struct_fields__))})"  # noqa: S608
+_GET_USER: Final = f"SELECT {_USER} FROM users WHERE id = ?"  # noqa: S608 - of constants
+_GET_BY_EMAIL_KEY: Final = f"SELECT {_USER} FROM users WHERE email_key = ?"  # noqa: S608
+
+
+class SqliteUserStore:
+    """A `UserStore`. Event loop only."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add(self, user: User) -> None:
+        def add(connection: sqlite3.Connection) -> None:
+            if connection.execute("SELECT 1 FROM users WHERE email_key = ?", (user.email_key,)).fetchone():
+                raise EmailAlreadyUsed
+            names = (user.name_key, user.name_look)
+            if connection.execute("SELECT 1 FROM users WHERE name_key = ? OR name_look = ?", names).fetchone():
+                raise NameTaken
+            connection.execute(_ADD_USER, msgspec.structs.astuple(user))
+
+        await self._change(add)
+
+    async def get(self, user_id: str) -> User | None:
+        return await self._find(_GET_USER, user_id)
+
+    async def get_by_email_key(self, email_key: str) -> User | None:
+        return await self._find(_GET_BY_EMAIL_KEY, email_key)
+
+    async def replace_password_hash(self, user_id: str, *, old: str, new: str) -> bool:
+        statement = "UPDATE users SET password_hash = ? WHERE id = ? AND password_hash = ?"
+        return await self._change(
+            lambda connection: connection.execute(statement, (new, user_id, old)).rowcount == 1
+        )
+
+    async def remove(self, user_id: str, *, password_hash: str) -> bool:
+        statement = "DELETE FROM users WHERE id = ? AND password_hash = ?"
+        return await self._change(
+            lambda connection: connection.execute(statement, (user_id, password_hash)).rowcount == 1
+        )
+
+    async def _find(self, query: str, key: str) -> User | None:
+        row = await self._database.read(lambda connection: connection.execute(query, (key,)).fetchone())
+        return None if row is None else User(*row)
+
+    async def _change(self, change: Callable[[sqlite3.Connection], T]) -> T:
+        return await _known(self._database.write(change))
+
+
+class SqliteRevocationStore:
+    """A `RevocationStore`. Event loop only."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add(self, ended: Ended) -> None:
+        statement = "INSERT INTO revocations (subject, token_id, before, until) VALUES (?, ?, ?, ?)"
+        row = msgspec.structs.astuple(ended)
+        await _known(self._database.write(lambda connection: connection.execute(statement, row).rowcount))
+
+    async def all(self, now: float) -> list[Ended]:
+        def take(connection: sqlite3.Connection) -> list[Ended]:
+            connection.execute("DELETE FROM revocations WHERE until <= ?", (now,))
+            rows = connection.execute("SELECT subject, token_id, before, until FROM revocations ORDER BY sequence")
+            return [Ended(*row) for row in rows]
+
+        return await _known(self._database.write(take))
+
+
+async def _known(writing: "asyncio.Future[T]") -> T:
+    """The result of `writing`. What only repeating could tell is told as a failure: the client sees to it."""
+    try:
+        return await writing
+    except OutcomeUnknown:
+        raise StoreUnavailable(retry_after_seconds=RETRY_AFTER_SECONDS) from None

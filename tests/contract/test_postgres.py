@@ -1,0 +1,81 @@
+"""The stores in PostgreSQL keep the contracts, and go on after a restart where they were."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tornado.ioloop import IOLoop
+
+from chatio.stores.base import Journal, StoreUnusable, UserStore
+from chatio.stores.opening import Stores, open_stores
+from tests.contract.journal import JournalContract, contents, message
+from tests.contract.reopening import Reopen, ReopeningContract
+from tests.contract.user_store import UserStoreContract
+from tests.postgres import postgres
+
+
+@pytest.fixture
+def url() -> str:
+    return postgres().new_database()
+
+
+@pytest.fixture
+def stores(io_loop: IOLoop, url: str) -> Iterator[Stores]:
+    stores = io_loop.run_sync(lambda: open_stores(url, folder=Path()))
+    yield stores
+    io_loop.run_sync(stores.close)
+
+
+class TestPostgresUserStore(UserStoreContract):
+    @pytest.fixture
+    def store(self, stores: Stores) -> UserStore:
+        return stores.users
+
+
+class TestPostgresJournal(JournalContract):
+    @pytest.fixture
+    def journal(self, stores: Stores) -> Journal:
+        return stores.journal
+
+
+class TestReopenedPostgres(ReopeningContract):
+    @pytest.fixture
+    def reopen(self, url: str) -> Reopen:
+        return lambda: open_stores(url, folder=Path())
+
+
+async def test_servers_that_start_at_once_migrate_once_and_append_in_one_order(url: str) -> None:
+    servers = await asyncio.gather(*(open_stores(url, folder=Path()) for _ in range(4)))
+    batches = [[message(f"{server} {batch}") for _ in range(1)] for server in range(4) for batch in range(25)]
+    appending = (servers[number % 4].journal.append(batch) for number, batch in enumerate(batches))
+    results = await asyncio.gather(*appending)
+    assert sorted(result.record.number for (result,) in results) == list(range(1, 101))
+    assert len({(await server.journal.extent()).epoch for server in servers}) == 1
+    assert len(await contents(servers[0].journal)) == 100
+    for server in servers:
+        await server.close()
+
+
+async def test_a_nul_in_a_text_is_replaced(stores: Stores) -> None:
+    await stores.journal.append([message("a", author_id="7\0", content="x\0y")])
+    (record,) = await stores.journal.read(0, limit=1)
+    assert (record.message.author_id, record.message.content) == ("7\ufffd", "x\ufffdy")
+    assert await stores.users.get("\0") is None
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (("chatio@", "stranger@"), "the database refuses: role"),
+        (("/test", "/none"), "the database refuses: database"),
+        (("127.0.0.1", "no-such-host.invalid"), "no connection to the database"),
+        (("chatio@127.0.0.1", "chatio:hunter2@127.0.0.1:1,127.0.0.1"), "no connection to the database"),
+    ],
+)
+async def test_a_database_that_cannot_be_used_is_told_in_a_sentence(
+    url: str, change: tuple[str, str], problem: str
+) -> None:
+    with pytest.raises(StoreUnusable, match=problem) as caught:
+        await open_stores(url.replace(*change), folder=Path())
+    assert "hunter2" not in str(caught.value)

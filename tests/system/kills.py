@@ -1,0 +1,149 @@
+"""Fifty official clients, ten of them sending with retries, while the server or its database is killed.
+
+    python -m tests.system.kills sqlite|postgres server|database ROUNDS [SEED]
+
+At the end each client must have received exactly what the journal has, in its order, and the journal must have
+each acknowledged message once. The seed is printed; the same one makes the same pauses.
+"""
+
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any, NamedTuple
+
+from tests.postgres import PostgresServer
+from tests.system.durable import DurableServer
+from tests.system.js import JsClients
+from tests.system.server import await_until
+
+CLIENTS, SENDERS = 50, 10
+STEP_SECONDS = 0.05
+ROUND_SECONDS = (0.3, 1.2)
+TRANSPORTS = (["websocket"], ["polling", "websocket"], ["polling"])
+OPTIONS: dict[str, Any] = {
+    "reconnectionDelay": 50,
+    "reconnectionDelayMax": 400,
+    "timeout": 4000,
+    "retries": 10_000,
+    "ackTimeout": 3000,
+}
+
+
+class Outcome(NamedTuple):
+    """`refused` messages have an error for an ack. The last three must be 0, 0 and 1."""
+
+    rounds: int
+    sent: int
+    acked: int
+    refused: int
+    recovered: int  # reconnections by which a client missed nothing
+    fresh: int  # other ones
+    acked_and_lost: int
+    received_twice: int
+    orders: int  # how many different sequences the clients and the journal have
+
+
+def run(server: DurableServer, kill: Callable[[], None], rounds: int, chance: random.Random) -> Outcome:
+    """Play it against `server`, which runs. `kill` kills something, and starts it again."""
+    names = [f"client {number:02}" for number in range(CLIENTS)]
+    accounts = {name: server.process.sign_up(name.replace(" ", "-")) for name in names}
+    with JsClients() as js:
+        for number, name in enumerate(names):
+            js.join(name, server.url, accounts[name], transports=TRANSPORTS[number % 3], **OPTIONS)
+            js.collect(name)
+        sent = 0
+        for _ in range(rounds):
+            sent = _speak(js, names[:SENDERS], chance.uniform(*ROUND_SECONDS), sent)
+            kill()
+        _await_answers(js, server, names, sent)
+        received = {name: js.collected(name)[0] for name in names}
+        acked = {each for name in names for each in js.collected(name)[1]}
+        connects = [args[2] for name in names for args in js.kept(name, "connect")]
+    journal = _journal(server, accounts[names[0]])
+    return Outcome(
+        rounds=rounds,
+        sent=sent,
+        acked=len(acked),
+        refused=sent + 1 - len(acked),
+        recovered=sum(connects),
+        fresh=len(connects) - sum(connects),
+        acked_and_lost=len(acked - set(journal)),
+        received_twice=sum(len(ids) - len(set(ids)) for ids in [journal, *received.values()]),
+        orders=len({tuple(ids) for ids in [journal, *received.values()]}),
+    )
+
+
+def _speak(js: JsClients, senders: list[str], seconds: float, sent: int) -> int:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        for sender in senders:
+            js.say(sender, f"{sender} {sent}", f"message {sent}")
+            sent += 1
+        time.sleep(STEP_SECONDS)
+    return sent
+
+
+def _await_answers(js: JsClients, server: DurableServer, names: list[str], sent: int) -> None:
+    """Wait until each message has its ack or its error, and each client has received the last one of all."""
+    await_until(lambda: server.process.request("GET", "/readyz").status == 200, "the server is ready", 60)
+    last = names[SENDERS]  # who has sent nothing before
+
+    def is_last_acked() -> bool:
+        if not js.collected(last)[1]:
+            js.say(last, "last", "last")
+            time.sleep(0.2)
+        return bool(js.collected(last)[1])
+
+    waiting = sum(map(js.unanswered, names))
+    while waiting:  # a message at a time of each sender, as the official client with `retries` does it
+        await_until(
+            lambda waiting=waiting: sum(map(js.unanswered, names)) < waiting, "one more has its answer", 60
+        )
+        waiting = sum(map(js.unanswered, names))
+    await_until(is_last_acked, "the last message is acknowledged", 60)
+    for name in names:
+        await_until(lambda name=name: js.collected(name)[0][-1:] == ["last"], f"{name} is up to date", 60)
+
+
+def _journal(server: DurableServer, account: str) -> list[str]:
+    ids: list[str] = []
+    query = "?limit=100"
+    while query:
+        page = server.process.request(
+            "GET", f"/messages{query}", headers={"Authorization": f"Bearer {account}"}
+        ).body
+        ids[:0] = [message["id"] for message in page["messages"]]
+        query = f"?limit=100&before={page['before']}" if page["before"] else ""
+    return ids
+
+
+def play(kind: str, victim: str, rounds: int, seed: int) -> Outcome:
+    """Start what is needed, and `run` it."""
+    chance = random.Random(seed)
+    with ExitStack() as stack:
+        database = None
+        if kind == "postgres":
+            database = PostgresServer()
+            stack.callback(database.stop)
+            database.start()
+            url = database.new_database()
+        else:
+            url = f"sqlite:///{stack.enter_context(tempfile.TemporaryDirectory())}/chat.db"
+        server = stack.enter_context(DurableServer(url, HISTORY_ON_CONNECT="0", PRESENCE="off"))
+
+        def kill_database() -> None:
+            assert database is not None
+            database.kill()
+            database.start()
+
+        return run(server, server.kill_and_start if victim == "server" else kill_database, rounds, chance)
+
+
+if __name__ == "__main__":
+    chosen = int(sys.argv[4]) if len(sys.argv) > 4 else random.randrange(10**6)
+    sys.stdout.write(f"seed {chosen}\n")
+    sys.stdout.flush()
+    sys.stdout.write(f"{play(sys.argv[1], sys.argv[2], int(sys.argv[3]), chosen)}\n")

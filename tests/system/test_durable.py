@@ -1,0 +1,271 @@
+"""A server with SQLite: what it acknowledged is there after kill -9, and clients go on where they were."""
+
+import os
+import resource
+import sqlite3
+import subprocess
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.client.protocol import token
+from tests.system.durable import DurableServer
+from tests.system.js import JsClients
+from tests.system.proxy import CuttingProxy
+from tests.system.server import REAL_COMMAND, SECRET, await_until
+from tests.system.test_chat import transports
+
+QUICKLY: dict[str, Any] = {"reconnectionDelay": 50, "reconnectionDelayMax": 200}
+
+
+def contents(received: list[list[Any]]) -> list[str]:
+    return [args[0]["content"] for args in received]
+
+
+def say(js: JsClients, name: str, *texts: str) -> None:
+    """Send messages, and wait for their acks."""
+    for text in texts:
+        js.emit(name, "send-message", {"id": str(uuid.uuid4()), "content": text}, ack=text)
+    for text in texts:
+        assert acked(js, name, text)["ok"]
+
+
+def acked(js: JsClients, name: str, ack: str) -> dict[str, Any]:
+    """The ack of this name."""
+    ((answer,),) = js.expect(name, f"ack:{ack}")
+    return dict(answer)
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    return tmp_path / "chat.db"
+
+
+@pytest.fixture
+def server(database: Path) -> Iterator[DurableServer]:
+    with DurableServer(f"sqlite:///{database}") as running:
+        yield running
+
+
+def test_accounts_passwords_and_logins_outlive_kill_9(server: DurableServer) -> None:
+    ann = server.process.sign_up("ann")
+    server.kill_and_start()
+    assert server.process.request("GET", "/user", headers=bearer(ann)).body["name"] == "ann"
+    credentials = {"email": "ann@chat.test", "password": "ann's password"}
+    assert server.process.request("POST", "/register", {"name": "ann", **credentials}).status == 409
+    assert server.process.request("POST", "/login", credentials).status == 200
+
+
+def test_a_token_that_was_ended_stays_ended_after_kill_9(server: DurableServer) -> None:
+    ann, bob, eve = (server.process.sign_up(name) for name in ("ann", "bob", "eve"))
+    assert server.process.request("POST", "/logout", headers=bearer(ann)).status == 204
+    passwords = {"old_password": "bob's password", "new_password": "another password"}
+    assert server.process.request("POST", "/user/password", passwords, bearer(bob)).status == 204
+    gone = server.process.request("DELETE", "/user", {"password": "eve's password"}, bearer(eve))
+    assert gone.status == 204
+    server.kill_and_start()
+    for ended in (ann, bob, eve):
+        assert server.process.request("GET", "/user", headers=bearer(ended)).status == 401
+    for name, password, status in [("ann", "ann's password", 200), ("bob", "another password", 200)]:
+        credentials = {"email": f"{name}@chat.test", "password": password}
+        assert server.process.request("POST", "/login", credentials).status == status
+
+
+def test_a_token_of_an_account_that_does_not_exist_is_refused_at_the_socket(
+    server: DurableServer, js: JsClients
+) -> None:
+    js.open("stranger", server.url, token(SECRET, "stranger"))
+    (refusal,) = js.expect("stranger", "connect_error")
+    assert refusal[:2] == ["jwt revoked", {"code": "token_revoked"}]
+    js.join("ann", server.url, server.process.sign_up("ann"))
+
+
+@transports
+def test_a_client_recovers_over_kill_9_and_nothing_is_missing_or_twice(
+    server: DurableServer, js: JsClients, transports: list[str]
+) -> None:
+    ann, bob = server.process.sign_up("ann"), server.process.sign_up("bob")
+    for name, auth in (("ann", ann), ("bob", bob)):
+        js.join(name, server.url, auth, transports=transports, **QUICKLY)
+    say(js, "bob", "one", "two")
+    assert contents(js.expect("ann", "receive-message", 2)) == ["one", "two"]
+    server.kill_and_start()
+    for name in ("ann", "bob"):
+        js.expect(name, "disconnect")
+        assert js.expect(name, "connect")[0][2] is True  # recovered
+    say(js, "bob", "three")
+    assert contents(js.expect("ann", "receive-message")) == ["three"]
+
+
+def test_a_client_that_was_away_recovers_what_was_said_before_and_after_kill_9(
+    server: DurableServer, js: JsClients
+) -> None:
+    ann, bob = server.process.sign_up("ann"), server.process.sign_up("bob")
+    with CuttingProxy(server.process.port) as proxy:
+        js.join("ann", proxy.url, ann, transports=["websocket"], **QUICKLY)
+        js.join("bob", server.url, bob, transports=["websocket"], **QUICKLY)
+        say(js, "bob", "one")
+        js.expect("ann", "receive-message")
+        proxy.cut()
+        js.expect("ann", "disconnect")
+        say(js, "bob", "two")
+        server.kill_and_start()
+        js.expect("bob", "disconnect")
+        js.expect("bob", "connect")
+        say(js, "bob", "three")
+        proxy.mend()
+        assert js.expect("ann", "connect")[0][2] is True
+        assert contents(js.expect("ann", "receive-message", 2)) == ["two", "three"]
+
+
+def test_a_message_that_is_sent_again_after_kill_9_arrives_once(server: DurableServer, js: JsClients) -> None:
+    ann = server.process.sign_up("ann")
+    js.join("ann", server.url, ann, **QUICKLY)
+    js.emit("ann", "send-message", {"id": "mine", "content": "once"}, ack="first")
+    first = acked(js, "ann", "first")
+    server.kill_and_start()
+    js.expect("ann", "disconnect")
+    js.expect("ann", "connect")
+    js.emit("ann", "send-message", {"id": "mine", "content": "once"}, ack="again")
+    assert acked(js, "ann", "again") == first
+    js.emit("ann", "send-message", {"id": "mine", "content": "another text"}, ack="other")
+    assert acked(js, "ann", "other")["error"]["code"] == "id_reused"
+    page = server.process.request("GET", "/messages", headers=bearer(ann)).body
+    assert [message["content"] for message in page["messages"]] == ["once"]
+
+
+def test_fifty_messages_of_one_client_at_once_all_arrive_in_order(server: DurableServer, js: JsClients) -> None:
+    js.join("ann", server.url, server.process.sign_up("ann"), transports=["websocket"])
+    texts = [f"message {number}" for number in range(50)]
+    say(js, "ann", *texts)
+    assert contents(js.expect("ann", "receive-message", 50)) == texts
+
+
+def test_history_goes_on_behind_the_window_in_memory(database: Path, js: JsClients) -> None:
+    with DurableServer(f"sqlite:///{database}", LOG_MAX_MESSAGES="10") as server:
+        ann = server.process.sign_up("ann")
+        js.join("ann", server.url, ann, transports=["websocket"])
+        say(js, "ann", *(f"message {number}" for number in range(1, 31)))
+        server.restart()
+        read: list[str] = []
+        query = "?limit=7"
+        while query:
+            page = server.process.request("GET", f"/messages{query}", headers=bearer(ann)).body
+            read[:0] = [message["content"] for message in page["messages"]]
+            query = f"?limit=7&before={page['before']}" if page["before"] else ""
+        assert read == [f"message {number}" for number in range(1, 31)]
+
+
+def test_a_client_that_joins_after_a_restart_receives_the_history(server: DurableServer, js: JsClients) -> None:
+    ann = server.process.sign_up("ann")
+    js.join("ann", server.url, ann, transports=["websocket"], **QUICKLY)
+    say(js, "ann", "one", "two")
+    server.restart()
+    js.join("new", server.url, server.process.sign_up("bob"), transports=["websocket"])
+    assert contents(js.expect("new", "receive-message", 2)) == ["one", "two"]
+
+
+# The database's file
+
+
+def refusal_of(**settings: str) -> tuple[int, list[str]]:
+    """The exit code of a server that does not start, and its lines."""
+    environ = {"PATH": os.environ["PATH"], "JWT_SECRET_KEY": SECRET, "SERVER_PORT": "0", **settings}
+    ended = subprocess.run(REAL_COMMAND, env=environ, capture_output=True, text=True, timeout=30, check=False)
+    return ended.returncode, ended.stderr.splitlines()
+
+
+def test_a_second_server_on_the_same_file_says_so_and_exits_2(server: DurableServer, database: Path) -> None:
+    code, lines = refusal_of(DATABASE_URL=f"sqlite:///{database}")
+    assert code == 2
+    assert lines[-1].endswith("CRITICAL chatio: DATABASE_URL: chat.db: another server uses this database")
+    assert server.process.request("GET", "/readyz").status == 200
+
+
+def test_a_database_of_a_newer_release_is_refused(server: DurableServer, database: Path) -> None:
+    server.process.stop()
+    with sqlite3.connect(database) as connection:
+        connection.execute("PRAGMA user_version = 999")
+    connection.close()
+    code, lines = refusal_of(DATABASE_URL=f"sqlite:///{database}")
+    assert code == 2
+    assert "DATABASE_URL: the database has schema 999, and this release knows schemas up to" in lines[-1]
+
+
+def test_files_of_the_database_are_its_owners_alone(server: DurableServer, database: Path) -> None:
+    server.process.sign_up("ann")
+    modes = {path.name: path.stat().st_mode & 0o777 for path in database.parent.iterdir()}
+    assert modes == dict.fromkeys(("chat.db", "chat.db-shm", "chat.db-wal", "chat.db.lock"), 0o600)
+
+
+def test_nothing_is_acknowledged_while_the_file_is_removed_and_all_goes_on_when_it_is_back(
+    server: DurableServer, js: JsClients, database: Path
+) -> None:
+    ann = server.process.sign_up("ann")
+    js.join("ann", server.url, ann, transports=["websocket"])
+    away = database.with_name("away.db")
+    database.rename(away)
+    js.emit("ann", "send-message", {"id": "lost?", "content": "into nothing"}, ack="refused")
+    assert acked(js, "ann", "refused")["error"]["code"] == "store_unavailable"
+    ready = server.process.request("GET", "/readyz")
+    assert (ready.status, ready.body["reason"]) == (503, "store")
+    assert server.process.request("GET", "/user", headers=bearer(ann)).status == 503
+    away.rename(database)
+    await_until(lambda: server.process.request("GET", "/readyz").status == 200, "the server is ready again")
+    say(js, "ann", "saved")
+    assert contents(js.expect("ann", "receive-message")) == ["saved"]
+
+
+def test_after_an_io_error_the_process_ends_with_1_and_the_next_one_has_all_that_was_acknowledged(
+    server: DurableServer, js: JsClients, database: Path
+) -> None:
+    ann = server.process.sign_up("ann")
+    js.join("ann", server.url, ann, transports=["websocket"], **QUICKLY)
+    say(js, "ann", "saved")
+    pid, size = server.process.process.pid, database.with_name("chat.db-wal").stat().st_size
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, size))
+    js.emit("ann", "send-message", {"id": "unknown", "content": "x" * 9000}, ack="unknown")
+    assert server.process.process.wait(20) == 1
+    assert js.kept("ann", "ack:unknown") == []
+    server.process.__exit__(None, None, None)
+    server.start()
+    js.expect("ann", "disconnect")
+    assert js.expect("ann", "connect")[0][2] is True
+    say(js, "ann", "goes on")
+    page = server.process.request("GET", "/messages", headers=bearer(ann)).body
+    texts = [message["content"] for message in page["messages"] if message["id"] != "unknown"]
+    assert texts == ["saved", "goes on"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")
+def test_a_full_disk_is_a_refusal_and_all_goes_on_when_there_is_room(tmp_path: Path, js: JsClients) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], check=True)
+    try:
+        with DurableServer(f"sqlite:///{disk}/chat.db") as server:
+            js.join("ann", server.url, server.process.sign_up("ann"), transports=["websocket"])
+            (disk / "ballast").write_bytes(bytes(400_000))
+            texts = [f"{number} {'x' * 9000}" for number in range(200)]
+            acks = []
+            for number, text in enumerate(texts):
+                js.emit("ann", "send-message", {"id": f"m{number}", "content": text}, ack=f"m{number}")
+                acks.append(acked(js, "ann", f"m{number}"))
+                if not acks[-1]["ok"]:
+                    break
+            assert acks[-1]["error"]["code"] == "store_full"
+            assert server.process.request("GET", "/readyz").body["reason"] == "store_full"
+            (disk / "ballast").unlink()
+            await_until(lambda: server.process.request("GET", "/readyz").status == 200, "there is room")
+            say(js, "ann", "room again")
+            received = contents(js.expect("ann", "receive-message", len(acks)))
+            assert received == [*texts[: len(acks) - 1], "room again"]
+    finally:
+        subprocess.run(["umount", "-l", disk], check=True)

@@ -1,0 +1,75 @@
+"""A server with PostgreSQL: it goes on after kill -9 of itself, and after that of its database."""
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from tests.postgres import PostgresServer
+from tests.system.durable import DurableServer
+from tests.system.js import JsClients
+from tests.system.server import await_until
+from tests.system.test_durable import QUICKLY, acked, bearer, contents, say
+
+
+@pytest.fixture(scope="module")
+def database() -> Iterator[PostgresServer]:
+    server = PostgresServer()
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def server(database: PostgresServer) -> Iterator[DurableServer]:
+    with DurableServer(database.new_database()) as running:
+        yield running
+
+
+def test_accounts_messages_and_ended_tokens_outlive_kill_9(server: DurableServer, js: JsClients) -> None:
+    ann, bob = server.process.sign_up("ann"), server.process.sign_up("bob")
+    js.join("ann", server.url, ann, **QUICKLY)
+    say(js, "ann", "one")
+    assert server.process.request("POST", "/logout", headers=bearer(bob)).status == 204
+    server.kill_and_start()
+    js.expect("ann", "disconnect")
+    assert js.expect("ann", "connect")[0][2] is True
+    assert server.process.request("GET", "/user", headers=bearer(bob)).status == 401
+    say(js, "ann", "two")
+    assert contents(js.expect("ann", "receive-message", 2)) == ["one", "two"]
+
+
+def test_while_the_database_is_gone_clients_stay_and_all_goes_on_when_it_is_back(
+    server: DurableServer, database: PostgresServer, js: JsClients
+) -> None:
+    ann = server.process.sign_up("ann")
+    js.join("ann", server.url, ann, transports=["websocket"])
+    say(js, "ann", "before")
+    database.kill()
+    await_until(lambda: server.process.request("GET", "/readyz").status == 503, "the server is not ready")
+    assert server.process.request("GET", "/readyz").body["reason"] == "store"
+    js.emit("ann", "send-message", {"id": str(uuid.uuid4()), "content": "meanwhile"}, ack="refused")
+    refusal = acked(js, "ann", "refused")["error"]
+    assert refusal["code"] == "store_unavailable"
+    assert refusal["retry_after_seconds"] > 0
+    answer = server.process.request("GET", "/user", headers=bearer(ann))
+    assert answer.status == 503
+    assert int(answer.headers["Retry-After"]) > 0
+    js.join("new page", server.url, ann, transports=["websocket"])
+    assert contents(js.expect("new page", "receive-message")) == ["before"]
+    database.start()
+    await_until(lambda: server.process.request("GET", "/readyz").status == 200, "the server is ready")
+    say(js, "ann", "after")
+    assert contents(js.expect("new page", "receive-message")) == ["after"]
+    assert server.process.request("GET", "/user", headers=bearer(ann)).status == 200
+    assert js.kept("ann", "disconnect") == []
+
+
+def test_a_wrong_password_of_the_database_is_a_sentence_without_it(database: PostgresServer) -> None:
+    url = database.new_database().replace("chatio@", "stranger:hunter2@")
+    server = DurableServer(url)
+    with pytest.raises(AssertionError, match="the server ended with 2") as caught:
+        server.process.__enter__()
+    server.process.__exit__(None, None, None)
+    assert "DATABASE_URL: the database refuses: role" in str(caught.value)
+    assert "hunter2" not in str(caught.value)

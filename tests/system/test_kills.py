@@ -1,0 +1,17 @@
+"""kill -9 under load: no acknowledged message is lost, none arrives twice, and all clients have one order."""
+
+import pytest
+
+from tests.system import kills
+
+
+@pytest.mark.parametrize(
+    ("kind", "victim"), [("sqlite", "server"), ("postgres", "server"), ("postgres", "database")]
+)
+def test_kill_9_loses_no_acknowledged_message(kind: str, victim: str) -> None:
+    outcome = kills.play(kind, victim, rounds=2, seed=7)
+    assert (outcome.acked_and_lost, outcome.received_twice, outcome.orders) == (0, 0, 1)
+    assert outcome.acked > 0
+    assert outcome.fresh == 0
+    if victim == "server":
+        assert outcome.refused == 0

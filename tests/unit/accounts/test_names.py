@@ -1,0 +1,220 @@
+"""Names: kept as NFKC, without invisible characters; no two that look alike, and none that means the server."""
+
+# ruff: noqa: RUF001 - the names are ambiguous on purpose
+
+import pytest
+
+from chatio.accounts import names
+from chatio.accounts.passwords import PasswordHasher
+from chatio.accounts.users import UserRegistry
+from chatio.errors import NameTaken
+from chatio.stores.memory import MemoryUserStore
+
+PASSWORD = "correct horse"
+
+
+def fault_of(name: str) -> str | None:
+    try:
+        names.cleaned(name)
+    except ValueError as fault:
+        return str(fault)
+    return None
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        *(
+            ("Ａｎｎ", "Ann"),
+            ("ﬁona", "fiona"),
+            ("𝔸𝕟𝕟", "Ann"),
+            ("Cafe\u0301", "Café"),
+            ("①", "1"),
+            ("\u212bsa", "Åsa"),
+        ),
+        *(("Ann\u00a0Lee", "Ann Lee"), ("Ann \u3000 Lee", "Ann Lee"), ("\u3000Ann\u00a0", "Ann")),
+        *(("O´Brien", "O´Brien"), ("O'Brien", "O'Brien"), ("Zoë", "Zoë")),
+        *(("A\ufe0fnn", "Ann"), ("ℹ\ufe0f Ann", "i Ann")),  # a selector that selects nothing
+        ("ﷺ", "صلى الله عليه وسلم"),
+    ],
+)
+def test_a_name_is_kept_in_the_form_nfkc(written: str, kept: str) -> None:
+    assert names.cleaned(written) == kept
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("Ann", "Ann ❤️", "❤", "1️⃣", "👩\u200d💻", "👩🏽\u200d💻", "👨\u200d👩\u200d👧", "🏳️\u200d🌈", "🇩🇪"),
+        *("علی\u200cرضا", "रोहित क्\u200dष", "עדה", "黄さん", "한글", "Иван", "Νίκος", "ꮯꮃꭹ"),
+        *(
+            "\U0001fae9",
+            "Ann \U0001faff",
+            "\u0378",
+            "\U0003fffd",
+        ),  # newer than this Python's Unicode, or unassigned
+        *(
+            "Ally",
+            "Administer",
+            "Serverin",
+            "Mei",
+            "Me Too",
+            "Youssef",
+            "Systematic",
+            "Adminah",
+            "Boot",
+            "Bot 7",
+            "42",
+            "Herefor",
+        ),
+    ],
+)
+def test_a_name_that_people_have_is_kept_as_it_is(name: str) -> None:
+    assert names.cleaned(name) == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("A\u200bnn", "A\u200cnn", "A\u200dnn", "Ann\u2060", "A\u00adnn", "\ufeffAnn", "A\u034fnn", "A\u180enn"),
+        *("A\u3164nn", "A\u115fnn", "A\uffa0nn", "A\u2800nn", "A\ufff9nn", "A\U000e0041nn", "A\U000e0100nn"),
+        *("A\U0001d159nn", "A\u206ann", "❤\u200dAnn", "❤\u200d", "A\U000e0fffnn", "\u200b😀"),
+    ],
+)
+def test_a_name_with_an_invisible_character_is_refused(name: str) -> None:
+    assert fault_of(name) == names.INVISIBLE
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("A\x00nn", "A\nnn", "A\tnn", "A\x1bnn", "A\x7fnn", "A\x85nn", "A\u2028nn", "A\u2029nn", "A\ud83dnn"),
+        *("A\u202enn", "A\u2066nn", "A\u200enn", "A\u200fnn", "A\u061cnn", "A\uffffnn", "A\ufdd0nn"),
+    ],
+)
+def test_a_name_with_a_control_character_is_refused(name: str) -> None:
+    assert fault_of(name) == names.CONTROL
+
+
+@pytest.mark.parametrize(
+    "name", ["\u3164", "\u2800\u2800", "\u200b\u2060", "\u0301", "\u0301\u0308", "\U0001d159"]
+)
+def test_a_name_that_shows_nothing_is_refused(name: str) -> None:
+    assert fault_of(name) == names.NOTHING
+
+
+@pytest.mark.parametrize("name", ["", " ", "\u3000", "x" * 65, "ﷺ" * 4, "e\u0301" * 65, "x" * 100_000, "\ufe0f"])
+def test_a_name_of_another_length_is_refused(name: str) -> None:
+    assert fault_of(name) == names.TOO_LONG
+
+
+def test_the_length_of_a_name_is_that_of_its_kept_form() -> None:
+    assert names.cleaned("e\u0301" * 64) == "é" * 64
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "System",
+            "SYSTEM",
+            "system",
+            "Admin",
+            "admin",
+            "ADMIN",
+            "Administrator",
+            "Moderator",
+            "mod",
+            "You",
+            "Me",
+        ),
+        *("Server", "Support", "Everyone", "Here", "root", "Chat.io", "chatio", "ChatIO", "Staff", "Mods"),
+        *(
+            "Аdmin",
+            "Αdmin",
+            "ΑDΜΙΝ",
+            "Ａdmin",
+            "Adm1n",
+            "ADM1N",
+            "adrnin",
+            "AdmIn",
+            "ѕуѕtem",
+            "Ѕystem",
+            "m0derator",
+        ),
+        *("r00t", "R00T", "[System]", "-System-", "System:", "~ admin ~", "S y s t e m", "Sys.tem", "the Admin"),
+        *("Chat.io Support", "Admin Team", "System Admin", "@everyone", "#here", "ａｄｍｉｎ", "ⓐdmin"),
+        *("Admin.", "Admin 2", "System42", "Support Bot", "_root_", "ꓢystem", "Supp0rt", "Yοu", "уou"),
+    ],
+)
+def test_a_name_that_means_the_server_is_refused(name: str) -> None:
+    assert fault_of(name) == names.RESERVED
+
+
+ALIKE = (
+    *(
+        ("Ann", "Ann"),
+        ("Ann", "ann"),
+        ("Ann", "ANN"),
+        ("Ann", "Аnn"),
+        ("Ann", "Αnn"),
+        ("Ann", "Ａnn"),
+        ("Ann", "𝐀nn"),
+    ),
+    *(("Ann Lee", "Ann\u00a0Lee"), ("Ann Lee", "Ann  Lee"), ("Bob", "B0b"), ("Bob", "Вob"), ("Bob", "ВОВ")),
+    *(
+        ("Ivan", "lvan"),
+        ("Ivan", "1van"),
+        ("Ivan", "IVAN"),
+        ("Ivan", "İvan"),
+        ("ivan", "i\u0307van"),
+        ("Al", "AI"),
+    ),
+    *(("Вова", "вова"), ("Νίκος", "ΝΊΚΟΣ"), ("Νίκος", "νίκος"), ("Нина", "нина"), ("Нина", "НИНА")),
+    *(
+        ("modern", "modem"),
+        ("Will", "WiII"),
+        ("O'Brien", "O’Brien"),
+        ("O'Brien", "O´Brien"),
+        ("O'Brien", "O`Brien"),
+    ),
+    *(("Straße", "STRASSE"), ("José", "Jose\u0301"), ("ада", "aда"), ("scope", "ѕсоре")),
+    *(
+        ("❤", "❤\ufe0f"),
+        ("علی\u200cرضا", "علیرضا"),
+        ("victor", "νictor"),
+        ("Ann-Lee", "Ann‐Lee"),
+        ("paypal", "раураl"),
+    ),
+)
+
+
+@pytest.mark.parametrize(("one", "other"), ALIKE)
+async def test_a_second_user_with_a_name_that_looks_alike_is_refused(
+    hasher: PasswordHasher, one: str, other: str
+) -> None:
+    for first, second in ((one, other), (other, one)):
+        registry = UserRegistry(MemoryUserStore(), hasher)
+        await registry.register(first, "ada@chat.test", PASSWORD)
+        with pytest.raises(NameTaken):
+            await registry.register(second, "eve@chat.test", PASSWORD)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        *(("Ann", "Anna"), ("Ana", "Ava"), ("Lila", "Ilia"), ("Ann", "Ann 2"), ("Guy", "Gyy"), ("José", "Jose")),
+        *(("Ann Lee", "AnnLee"), ("Vova", "Вова"), ("Nina", "Нина"), ("Nina", "Vina"), ("黄", "王")),
+        *(("Ann", "Ann ❤️"), ("👩\u200d💻", "👨\u200d💻"), ("עדה", "עדי"), ("Oleg", "Oieg")),
+    ],
+)
+async def test_names_that_a_reader_tells_apart_are_two(hasher: PasswordHasher, one: str, other: str) -> None:
+    registry = UserRegistry(MemoryUserStore(), hasher)
+    await registry.register(one, "ada@chat.test", PASSWORD)
+    await registry.register(other, "eve@chat.test", PASSWORD)
+
+
+async def test_the_name_of_a_removed_user_is_free(hasher: PasswordHasher) -> None:
+    registry = UserRegistry(MemoryUserStore(), hasher)
+    await registry.remove(await registry.register("Ann", "ada@chat.test", PASSWORD))
+    await registry.register("ann", "eve@chat.test", PASSWORD)

@@ -1,0 +1,83 @@
+"""Passwords that cannot be chosen: of another length, common, one's own name or address, one character."""
+
+import pytest
+
+from chatio.accounts import password_rules as rules
+
+
+def fault(password: str, name: str = "Ann Miller", email: str = "ann.miller@chat.test") -> str | None:
+    return rules.fault_of(password, name=name, email=email)
+
+
+@pytest.mark.parametrize(
+    "password", ["", "x", "foxes 1", "xy" * 64 + "x", "e\u0301" * 7, "xy" * 8000, "\U0001f600" * 7]
+)
+def test_a_password_of_another_length_is_refused(password: str) -> None:
+    assert fault(password) == rules.LENGTH
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        *("password", "PASSWORD", "Password", " password ", "password1", "12345678", "1234567890", "qwertyuiop"),
+        *("iloveyou", "1q2w3e4r5t", "letmein1", "trustno1", "abcdefgh", "baseball", "sunshine", "football1"),
+    ],
+)
+def test_a_common_password_is_refused(password: str) -> None:
+    assert fault(password) == rules.COMMON
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        *(
+            "ann.miller@chat.test",
+            "ANN.MILLER@CHAT.TEST",
+            "ann.miller",
+            "Ann Miller",
+            "annmiller",
+            "AnnMiller1990",
+        ),
+        *("ann-miller!!", "123annmiller", "ann_miller_ann_miller", "chat.io chat.io", "Chatio123", "chatio2026"),
+    ],
+)
+def test_ones_own_name_or_address_and_that_of_the_product_are_refused(password: str) -> None:
+    assert fault(password) == rules.OWN
+
+
+@pytest.mark.parametrize(
+    "password", ["aaaaaaaa", "AaAaAaAa", " " * 8, "\u3000" * 9, "\U0001f600" * 8, "\u200b" * 8, "\u200b\u200c" * 5]
+)
+def test_one_character_again_and_again_is_refused(password: str) -> None:
+    assert fault(password) == rules.ONE_CHARACTER
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        *(
+            "correct horse",
+            "ann's password",
+            "Ann Miller likes foxes",
+            "73829104",
+            "annmillerx",
+            "pässwörd",
+            "fox es 1",
+        ),
+        *("\U0001f600\U0001f601" * 4, "correct horse battery staple", "xy" * 64, "e\u0301x" * 64, "chatioholic"),
+    ],
+)
+def test_any_other_password_is_accepted(password: str) -> None:
+    assert fault(password) is None
+
+
+@pytest.mark.parametrize("name", ["", "A", "7", "42", "\U0001f600", "..."])
+def test_a_short_name_does_not_forbid_the_words_that_it_is_part_of(name: str) -> None:
+    assert fault("aaaa bbbb", name=name, email=f"a@{'b' * 5}.test") is None
+    assert fault("73829104", name=name, email="42@chat.test") is None
+
+
+def test_the_list_is_long_enough() -> None:
+    """ASVS 5.0, V6.2.4: at least the 3,000 most common ones that the other rules let through."""
+    passwords = [line for line in rules.COMMON_FILE.read_text("utf-8").splitlines() if not line.startswith("# ")]
+    assert len({line for line in passwords if fault(line) == rules.COMMON}) > 8000

@@ -1,0 +1,357 @@
+"""SharedLog: batches, the answers of senders, and a journal that is slow, full, gone, or loses its answers."""
+
+import asyncio
+from collections.abc import Sequence
+
+import msgspec
+import pytest
+
+from chatio.chat import shared_log
+from chatio.chat.message_log import Entry
+from chatio.chat.shared_log import BATCH_MESSAGES, SharedLog, Unanswered, open_log
+from chatio.errors import IdReused, Overloaded, StoreFull, StoreUnavailable
+from chatio.stores.base import Appended, Message, OutcomeUnknown, size_bytes
+from chatio.stores.memory import MemoryJournal
+from tests.client.wire import until
+from tests.contract.journal import message
+
+
+class SlowJournal(MemoryJournal):
+    """A journal that calls itself durable, and whose appends a test lets succeed or fail, one by one."""
+
+    is_durable = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[tuple[list[Message], asyncio.Future[list[Appended]]]] = []
+
+    def append(self, batch: Sequence[Message]) -> "asyncio.Future[list[Appended]]":
+        appending: asyncio.Future[list[Appended]] = asyncio.get_running_loop().create_future()
+        self.asked.append((list(batch), appending))
+        return appending
+
+    @property
+    def batches(self) -> list[list[str]]:
+        return [[each.id for each in batch] for batch, _ in self.asked]
+
+    async def take(self) -> None:
+        """Let the last append succeed."""
+        batch, appending = self.asked[-1]
+        appending.set_result(super().append(batch).result())
+        await turn()
+
+    async def lose(self) -> None:
+        """Let the last append succeed, and lose its answer."""
+        super().append(self.asked[-1][0])
+        await self.fail(OutcomeUnknown())
+
+    async def fail(self, error: Exception) -> None:
+        self.asked[-1][1].set_exception(error)
+        await turn()
+
+
+async def turn() -> None:
+    for _ in range(3):
+        await asyncio.sleep(0)
+
+
+async def opened(journal: MemoryJournal, queue_max: int = 2000) -> SharedLog:
+    return await open_log(journal, queue_max=queue_max)
+
+
+async def shared(queue_max: int = 2000) -> tuple[SlowJournal, SharedLog]:
+    journal = SlowJournal()
+    return journal, await opened(journal, queue_max)
+
+
+def ids(log: SharedLog) -> list[str]:
+    return [entry.message.id for entry in log.window.read(0)]
+
+
+def trouble(log: SharedLog) -> str | None:
+    return log.trouble
+
+
+async def failure(accepting: "asyncio.Future[Entry]") -> type[BaseException]:
+    (error,) = await asyncio.gather(accepting, return_exceptions=True)
+    assert isinstance(error, BaseException)
+    return type(error)
+
+
+async def test_in_memory_a_message_is_an_entry_in_the_same_turn() -> None:
+    log = await opened(MemoryJournal())
+    woken = []
+    log.on_new = lambda: woken.append(log.window.head)
+    accepting = log.accept(message("a"))
+    assert accepting.done()
+    assert (accepting.result(), woken) == (log.window.read(0)[0], [1])
+
+
+async def test_no_client_sees_a_message_before_the_journal_has_it() -> None:
+    journal, log = await shared()
+    woken = []
+    log.on_new = lambda: woken.append(log.window.head)
+    accepting = log.accept(message("a"))
+    await turn()
+    assert (accepting.done(), ids(log), len(log), woken) == (False, [], 1, [])
+    await journal.take()
+    assert (accepting.result().message.id, ids(log), len(log), woken) == ("a", ["a"], 0, [1])
+
+
+async def test_clients_are_told_before_the_sender() -> None:
+    journal, log = await shared()
+    order = []
+    log.on_new = lambda: order.append("clients")
+    log.accept(message("a")).add_done_callback(lambda _: order.append("sender"))
+    await turn()
+    await journal.take()
+    assert order == ["clients", "sender"]
+
+
+async def test_messages_of_one_turn_are_a_batch_and_those_that_come_meanwhile_the_next() -> None:
+    journal, log = await shared()
+    for id_ in "abc":
+        log.accept(message(id_))
+    await turn()
+    for id_ in "de":
+        log.accept(message(id_))
+    await turn()
+    assert journal.batches == [["a", "b", "c"]]
+    await journal.take()
+    assert journal.batches == [["a", "b", "c"], ["d", "e"]]
+    await journal.take()
+    assert ids(log) == ["a", "b", "c", "d", "e"]
+
+
+async def test_a_batch_is_bounded_in_messages_and_in_bytes() -> None:
+    journal, log = await shared()
+    for number in range(BATCH_MESSAGES + 1):
+        log.accept(message(f"m{number}"))
+    large = "x" * (shared_log.BATCH_BYTES // 2)
+    for number in range(3):
+        log.accept(message(f"large{number}", content=large))
+    for _ in range(4):
+        await turn()
+        await journal.take()
+    assert [len(batch) for batch in journal.batches] == [BATCH_MESSAGES, 2, 1, 1]
+
+
+async def test_a_queue_that_is_full_refuses_and_loses_nothing_that_it_took() -> None:
+    journal, log = await shared(queue_max=2)
+    log.accept(message("a"))
+    await turn()  # under way, and not in the queue any more
+    waiting = [log.accept(message(id_)) for id_ in "bc"]
+    with pytest.raises(Overloaded) as caught:
+        log.accept(message("d"))
+    assert caught.value.retry_after_seconds > 0
+    await journal.take()
+    await journal.take()
+    assert [each.result().message.id for each in waiting] == ["b", "c"]
+    assert not log.accept(message("d")).done()
+
+
+async def test_a_queue_is_bounded_in_bytes_too() -> None:
+    _, log = await shared()
+    large = message("a", content="x" * shared_log.QUEUE_BYTES)
+    assert size_bytes(large) > shared_log.QUEUE_BYTES
+    log.accept(large)
+    with pytest.raises(Overloaded):
+        log.accept(message("b"))
+
+
+# The same message again
+
+
+async def test_a_message_that_waits_and_is_sent_again_is_one() -> None:
+    journal, log = await shared()
+    first = log.accept(message("a"))
+    assert log.accept(message("a")) is first
+    assert log.find("7", "a", "hello") is first
+    with pytest.raises(IdReused):
+        log.accept(message("a", content="another"))
+    with pytest.raises(IdReused):
+        log.find("7", "a", "another")
+    await turn()
+    await journal.take()
+    assert journal.batches == [["a"]]
+    assert log.find("7", "a", "hello") == first.result()
+    with pytest.raises(IdReused):
+        log.find("7", "a", "another")
+
+
+async def test_a_message_that_only_the_journal_knows_is_found_there() -> None:
+    journal = SlowJournal()
+    MemoryJournal.append(journal, [message(f"m{number}") for number in range(5)])
+    log = await open_log(journal, max_messages=2)
+    assert ids(log) == ["m3", "m4"]
+    assert log.find("7", "m0", "hello") is None
+    same, other = log.accept(message("m0")), log.accept(message("m1", content="another"))
+    await turn()
+    await journal.take()
+    assert same.result().sequence == 1
+    assert await failure(other) is IdReused
+    assert ids(log) == ["m3", "m4"]
+
+
+# Reading
+
+
+async def test_entries_that_the_window_has_dropped_are_read_from_the_journal() -> None:
+    journal = SlowJournal()
+    MemoryJournal.append(journal, [message(f"m{number}") for number in range(1, 9)])
+    await journal.forget(2, limit=9)
+    log = await open_log(journal, max_messages=3)
+    assert (log.tail, log.window.tail, log.window.head) == (2, 5, 8)
+    assert [entry.message.id for entry in await log.read(2, limit=4)] == ["m3", "m4", "m5", "m6"]
+    assert await log.read(6, limit=1) == log.window.read(6, limit=1)
+    assert (await log.read(3, limit=1))[0].offset == log.window.offset_of(4)
+
+
+async def test_a_window_is_filled_within_its_bytes() -> None:
+    journal = SlowJournal()
+    one = size_bytes(message("m1"))
+    MemoryJournal.append(journal, [message(f"m{number}") for number in range(1, 9)])
+    log = await open_log(journal, max_bytes=3 * one)
+    assert ids(log) == ["m6", "m7", "m8"]
+    assert log.window.head == 8
+
+
+# The journal fails
+
+
+async def test_a_full_disk_refuses_what_is_under_way_and_what_waits_and_then_one_batch_is_tried() -> None:
+    journal, log = await shared()
+    refused = [log.accept(message("a"))]
+    await turn()
+    refused.append(log.accept(message("b")))
+    await journal.fail(StoreFull(retry_after_seconds=2))
+    assert [await failure(each) for each in refused] == [StoreFull, StoreFull]
+    assert (trouble(log), len(log)) == ("store_full", 0)
+    with pytest.raises(StoreFull):
+        log.accept(message("c"))
+    await until(lambda: trouble(log) is None)
+    again = log.accept(message("a"))
+    await turn()
+    await journal.take()
+    assert again.result().sequence == 1
+
+
+async def test_a_journal_that_is_gone_refuses_and_readiness_says_so() -> None:
+    journal, log = await shared()
+    accepting = log.accept(message("a"))
+    await turn()
+    await journal.fail(StoreUnavailable(retry_after_seconds=2))
+    assert await failure(accepting) is StoreUnavailable
+    assert trouble(log) == "store"
+
+
+async def test_a_batch_whose_answer_is_lost_is_appended_again_until_it_is_known_and_arrives_once() -> None:
+    journal, log = await shared()
+    accepting = log.accept(message("a"))
+    await turn()
+    queued = log.accept(message("b"))
+    await journal.lose()
+    assert await failure(queued) is StoreUnavailable  # it was not handed over
+    assert trouble(log) == "store"
+    with pytest.raises(StoreUnavailable):
+        log.accept(message("c"))
+    await until(lambda: len(journal.asked) == 2)
+    await journal.fail(StoreUnavailable(retry_after_seconds=2))  # which says nothing of the first time
+    await until(lambda: len(journal.asked) == 3)
+    assert not accepting.done()
+    await journal.take()
+    assert accepting.result().sequence == 1
+    assert (ids(log), trouble(log)) == (["a"], None)
+    assert journal.batches == [["a"]] * 3
+
+
+async def test_what_an_earlier_batch_left_in_the_journal_is_caught_up_with_in_order() -> None:
+    journal, log = await shared()
+    MemoryJournal.append(journal, [message("x"), message("y")])  # unheard of
+    accepting = log.accept(message("a"))
+    await turn()
+    await journal.take()
+    assert (await accepting).sequence == 3
+    assert ids(log) == ["x", "y", "a"]
+
+
+async def test_a_sender_is_told_nothing_if_its_message_stays_unknown_and_may_send_it_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(shared_log, "WATCH_SECONDS", 0.01)
+    monkeypatch.setattr(shared_log, "GIVEN_UP_SECONDS", 0.02)
+    journal, log = await shared()
+    watching = asyncio.ensure_future(log.watch())
+    accepting = log.accept(message("a"))
+    assert await failure(accepting) is Unanswered
+    monkeypatch.setattr(shared_log, "GIVEN_UP_SECONDS", 60)
+    again = log.accept(message("a"))
+    assert again is not accepting
+    await journal.take()
+    assert again.result().sequence == 1
+    assert journal.batches == [["a"]]
+    watching.cancel()
+
+
+async def test_a_journal_that_answers_late_is_told_as_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    journal, log = await shared()
+    log.accept(message("a"))
+    assert trouble(log) is None
+    monkeypatch.setattr(shared_log, "SLOW_SECONDS", -1)
+    assert trouble(log) == "store_slow"
+    await turn()
+    await journal.take()
+    assert trouble(log) is None
+
+
+async def test_a_journal_that_does_not_say_its_extent_is_in_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared_log, "WATCH_SECONDS", 0.01)
+    journal, log = await shared()
+
+    async def gone() -> None:
+        raise StoreUnavailable(retry_after_seconds=2)
+
+    monkeypatch.setattr(journal, "extent", gone)
+    watching = asyncio.ensure_future(log.watch())
+    await until(lambda: trouble(log) == "store")
+    watching.cancel()
+
+
+async def test_settling_waits_for_all_that_was_accepted_but_not_for_ever() -> None:
+    journal, log = await shared()
+    log.accept(message("a"))
+    await log.settle(0.01)
+    assert len(log) == 1
+    settling = asyncio.ensure_future(log.settle(60))
+    await turn()
+    assert not settling.done()
+    await journal.take()
+    await settling
+    await log.settle(0)
+
+
+# Retention
+
+
+def sent_at(id_: str, day: int) -> Message:
+    return msgspec.structs.replace(message(id_), sent_at=f"2026-01-{day:02}T00:00:00.000Z")
+
+
+async def test_only_messages_from_before_a_time_are_deleted_in_portions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared_log, "FORGOTTEN_AT_ONCE", 3)
+    journal = SlowJournal()
+    MemoryJournal.append(journal, [sent_at(f"m{day}", day) for day in range(1, 11)])
+    log = await open_log(journal, max_messages=5)
+    tails = [log.tail]
+    while await log.forget_before("2026-01-08T00:00:00.000Z"):
+        tails.append(log.tail)
+    assert tails == [0, 3, 6, 7]
+    assert ids(log) == ["m8", "m9", "m10"]
+    assert (await journal.extent())[1:] == (7, 10)
+    assert await log.forget_before("2026-02-01T00:00:00.000Z")
+    assert ids(log) == []
+    assert (log.window.tail, log.window.head, log.find("7", "m10", "hello")) == (10, 10, None)
+    accepting = log.accept(message("new"))
+    await turn()
+    await journal.take()
+    assert accepting.result().sequence == 11
