@@ -29,6 +29,7 @@ from chatio.realtime.websocket.handshake import accept_value, switching_protocol
 from chatio.realtime.websocket.transport import WebSocket, WebSocketListener
 from chatio.server.http_handler import BoundedBodyHandler
 from chatio.server.lifecycle import Phase
+from chatio.throttling.client_ip import client_address
 
 # Headers that matter to the handshake only.
 _NOT_KEPT: Final = frozenset(
@@ -68,7 +69,10 @@ class RealtimeHandler(BoundedBodyHandler):
 
     async def prepare(self) -> None:
         request, engine = self.request, self.engine
-        self.environ = _environ_of(request, self.client_address(engine.trusted_proxies))
+        address = request.remote_ip or ""
+        if forwarded_for := request.headers.get("X-Forwarded-For"):
+            address = client_address(address, forwarded_for, engine.trusted_proxies)
+        self.environ = _environ_of(request, address)
         if "HTTP_ORIGIN" in self.environ or request.method == "OPTIONS":
             self.cors_headers = engine._cors_headers(self.environ)
         if request.method == "OPTIONS":
