@@ -46,8 +46,9 @@ class BoundedBodyHandler(RequestHandler):
 
     def client_address(self, trusted: TrustedProxies) -> str:
         """The client's address; X-Forwarded-For counts only as far as `trusted` proxies have written it."""
-        forwarded_for = self.request.headers.get("X-Forwarded-For", "")
-        return client_address(self.request.remote_ip or "", forwarded_for, trusted)
+        peer = self.request.remote_ip or ""
+        forwarded_for = self.request.headers.get("X-Forwarded-For")
+        return client_address(peer, forwarded_for, trusted) if forwarded_for else peer
 
     # The body
 

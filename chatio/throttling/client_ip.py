@@ -54,8 +54,6 @@ def client_address(peer: str, forwarded_for: str, trusted: TrustedProxies) -> st
     `peer` is the socket's address, and stands behind the header's entries. An entry that is no address ends the
     search at the address before it.
     """
-    if not forwarded_for:
-        return peer
     if not is_trusted(peer, trusted):
         trusted.report_missing(peer)
         return peer

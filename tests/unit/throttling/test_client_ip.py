@@ -15,7 +15,6 @@ TRUSTED = parse_networks(["10.0.0.0/8", "192.0.2.1", "fd00::/8"])
 @pytest.mark.parametrize(
     ("peer", "forwarded", "address"),
     [
-        ("203.0.113.9", "", "203.0.113.9"),
         ("10.1.1.1", "198.51.100.1", "198.51.100.1"),
         ("10.1.1.1", "1.1.1.1, 198.51.100.1", "198.51.100.1"),  # the client wrote the first one itself
         ("10.1.1.1", "198.51.100.1, 10.2.2.2, 192.0.2.1", "198.51.100.1"),
@@ -27,7 +26,6 @@ TRUSTED = parse_networks(["10.0.0.0/8", "192.0.2.1", "fd00::/8"])
         ("::ffff:10.1.1.1", "198.51.100.1", "198.51.100.1"),
         ("10.1.1.1", "", "10.1.1.1"),
         ("10.1.1.1", " , ", "10.1.1.1"),
-        ("", "", ""),
     ],
 )
 def test_client_address_is_rightmost_that_no_trusted_proxy_has(peer: str, forwarded: str, address: str) -> None:
