@@ -2,6 +2,7 @@
 
 python main.py            start the server
 python main.py --check    check the configuration; exits 0 or 2
+python main.py backup FILE, restore FILE    for a SQLite database
 python main.py --version
 """
 
@@ -58,7 +59,8 @@ from chatio.server.serve import serve
 from chatio.server.signals import ignore_terminal_stops
 from chatio.server.systemd import SystemdNotifier, take_descriptors, take_notifier
 from chatio.stores.base import StoreBroken, StoreUnusable
-from chatio.stores.opening import Stores
+from chatio.stores.opening import Stores, check_stores, sqlite_file
+from chatio.stores.sqlite.backup import back_up, restore
 from chatio.telemetry import excepthooks, log_handler
 from chatio.telemetry.log_handler import LogHandler
 from handlers.application import build_chat, build_core, build_metrics, build_rest, opened_stores
@@ -88,10 +90,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _print([*invalid.problems, *map(_warning, doubts)], STDERR)
         return EXIT_INVALID
     risks = list(risks_of(settings))
-    if options.check:
-        _print(map(_warning, [*doubts, *risks]), STDERR)
-        _print(["The configuration is sound."], STDOUT)
-        return 0
+    try:
+        if options.check:
+            check_stores(settings.database_url, folder=ROOT)
+            _print(map(_warning, [*doubts, *risks]), STDERR)
+            _print(["The configuration is sound."], STDOUT)
+            return 0
+        if options.command is not None:
+            _print([_maintain(options.command, options.file, settings.database_url)], STDOUT)
+            return 0
+    except StoreUnusable as problem:
+        _print([f"DATABASE_URL: {problem}", *map(_warning, doubts)], STDERR)
+        return EXIT_INVALID
     log = log_handler.configure(
         level=settings.log_level, form=settings.log_format, grace_seconds=settings.shutdown_grace_seconds
     )
@@ -173,6 +183,25 @@ async def _serve(
         core.hasher.close()
 
 
+def _maintain(command: str, file: Path, url: str) -> str:
+    """Back the database up to `file`, or restore it from there; what was done, in a sentence.
+
+    Raises `StoreUnusable`.
+    """
+    path = sqlite_file(url, folder=ROOT)
+    if path is None:
+        raise StoreUnusable(
+            "this is for SQLite. For PostgreSQL: pg_dump --format=custom --schema=chatio --file=FILE URL; "
+            "docs/operations.md has the way back"
+            if url
+            else "is not set, so that there is nothing to back up or restore"
+        )
+    if command == "backup":
+        return f"Wrote {file}: {back_up(path, file):,} bytes"
+    before = restore(path, file)
+    return f"Restored {path.name}" + ("" if before is None else f"; the database from before is {before.name}")
+
+
 async def _stop_if_broken(stores: Stores) -> None:
     await stores.broken.wait()
     signal.raise_signal(signal.SIGTERM)
@@ -250,6 +279,12 @@ def _relax_garbage_collection() -> None:
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="The Chat.io backend")
     parser.add_argument("--version", action="version", version=f"Chat.io {__version__}")
+    commands = parser.add_subparsers(dest="command", title="commands, instead of starting the server")
+    for name, text in (
+        ("backup", "copy the SQLite database to FILE, also while a server uses it"),
+        ("restore", "put FILE in the place of the SQLite database, while no server uses it"),
+    ):
+        commands.add_parser(name, help=text).add_argument("file", metavar="FILE", type=Path)
     parser.add_argument("--check", action="store_true", help="check the configuration, and exit")
     env_help = "file of settings; variables of the environment override it (default: .env beside main.py)"
     parser.add_argument("--env-file", type=Path, default=DEFAULT_ENV_FILE, help=env_help)

@@ -8,9 +8,9 @@ from pathlib import Path
 from chatio.stores.base import Journal, RevocationStore, StoreUnusable, UserStore
 from chatio.stores.memory import MemoryJournal, MemoryRevocationStore, MemoryUserStore
 from chatio.stores.sqlite.accounts import SqliteRevocationStore, SqliteUserStore
-from chatio.stores.sqlite.database import open_database
+from chatio.stores.sqlite.database import check_file, open_database
 from chatio.stores.sqlite.journal import SqliteJournal
-from chatio.stores.url import PostgresUrl, parse_store_url
+from chatio.stores.url import PostgresUrl, SqliteUrl, parse_store_url
 
 
 async def _nothing() -> None:
@@ -35,6 +35,18 @@ def in_memory(*, max_messages: int, max_bytes: int) -> Stores:
         journal=MemoryJournal(max_messages=max_messages, max_bytes=max_bytes),
         revocations=MemoryRevocationStore(),
     )
+
+
+def check_stores(url: str, *, folder: Path) -> None:
+    """Raise `StoreUnusable` for a database that this release cannot use, as far as its file tells."""
+    if (file := sqlite_file(url, folder=folder)) is not None:
+        check_file(file)
+
+
+def sqlite_file(url: str, *, folder: Path) -> Path | None:
+    """The file of the database at `url`; None if that is none of SQLite's."""
+    parsed = parse_store_url(url)
+    return folder / parsed.path if isinstance(parsed, SqliteUrl) else None
 
 
 async def open_stores(url: str, *, folder: Path) -> Stores:

@@ -1,5 +1,6 @@
 """A server with SQLite: what it acknowledged is there after kill -9, and clients go on where they were."""
 
+import contextlib
 import os
 import resource
 import sqlite3
@@ -197,6 +198,61 @@ def test_a_database_of_a_newer_release_is_refused(server: DurableServer, databas
     code, lines = refusal_of(DATABASE_URL=f"sqlite:///{database}")
     assert code == 2
     assert "DATABASE_URL: the database has schema 999, and this release knows schemas up to" in lines[-1]
+
+
+def main_py(database: Path, *arguments: str | Path) -> tuple[int, str, str]:
+    """Run a command of main.py: its exit code, and what it prints."""
+    environ = {"PATH": os.environ["PATH"], "DATABASE_URL": f"sqlite:///{database}"}
+    ended = subprocess.run([*REAL_COMMAND, *arguments], env=environ, capture_output=True, text=True, check=False)
+    return ended.returncode, ended.stdout, ended.stderr
+
+
+def test_a_backup_is_made_beside_a_running_server_and_restoring_it_begins_a_new_epoch(
+    server: DurableServer, js: JsClients, database: Path
+) -> None:
+    ann = server.process.sign_up("ann")
+    js.join("ann", server.url, ann, transports=["websocket"], **QUICKLY)
+    say(js, "ann", "in the backup")
+    copy = database.with_name("backup.db")
+    code, out, err = main_py(database, "backup", copy)
+    assert (code, err) == (0, "")
+    assert out == f"Wrote {copy}: {copy.stat().st_size:,} bytes\n"
+    assert copy.stat().st_mode & 0o777 == 0o600
+    say(js, "ann", "after it")
+    code, _, err = main_py(database, "restore", copy)
+    assert (code, err) == (2, "DATABASE_URL: chat.db: another server uses this database\n")
+    server.kill()
+    code, out, _ = main_py(database, "restore", copy)
+    assert (code, out) == (0, "Restored chat.db; the database from before is chat.db.before-restore\n")
+    server.start()
+    js.expect("ann", "disconnect")
+    assert js.expect("ann", "connect")[0][2] is False  # its next offset would be one that it has seen
+    js.expect("ann", "receive-message", 3)  # all of the new epoch, behind the two from before
+    say(js, "ann", "new")
+    page = server.process.request("GET", "/messages", headers=bearer(ann)).body
+    assert [message["content"] for message in page["messages"]] == ["in the backup", "new"]
+
+
+@pytest.mark.parametrize("command", ["backup", "restore"])
+def test_a_file_that_is_no_database_of_ours_is_neither_copied_nor_restored(tmp_path: Path, command: str) -> None:
+    database, file = tmp_path / "chat.db", tmp_path / "file"
+    (database if command == "backup" else file).write_text("a diary")
+    code, _, err = main_py(database, command, file)
+    name = "chat.db" if command == "backup" else "file"
+    assert (code, err) == (2, f"DATABASE_URL: {name}: this is no database of this server\n")
+    assert (database.exists(), file.exists()) == (command == "backup", command == "restore")
+
+
+def test_check_finds_a_database_of_another_program_and_makes_none(tmp_path: Path) -> None:
+    database = tmp_path / "chat.db"
+    assert main_py(database, "--check")[0] == 0
+    assert not database.exists()
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        connection.execute("CREATE TABLE theirs (x)")
+    code, _, err = main_py(database, "--check")
+    assert (code, err) == (2, "DATABASE_URL: chat.db: this is no database of this server\n")
+    code, lines = refusal_of(DATABASE_URL=f"sqlite:///{database}")
+    assert (code, lines[-1].endswith("the file of this database belongs to another program")) == (2, True)
 
 
 def test_files_of_the_database_are_its_owners_alone(server: DurableServer, database: Path) -> None:

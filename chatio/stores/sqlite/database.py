@@ -18,7 +18,7 @@ import fcntl
 import logging
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, TypeVar
@@ -52,7 +52,12 @@ class Database:
     """Event loop only, except where a method says otherwise. `open_database` makes one."""
 
     def __init__(
-        self, path: Path, lock: int, writer: sqlite3.Connection, reader: sqlite3.Connection, file: tuple[int, int]
+        self,
+        path: Path,
+        lock: contextlib.ExitStack,
+        writer: sqlite3.Connection,
+        reader: sqlite3.Connection,
+        file: tuple[int, int],
     ) -> None:
         self.broken = asyncio.Event()
         self._loop = asyncio.get_running_loop()
@@ -84,7 +89,7 @@ class Database:
         await self._loop.run_in_executor(self._writing, self._close_writer)
         for executor in (self._reading, self._writing):
             executor.shutdown()
-        os.close(self._lock)
+        self._lock.close()
 
     # In the threads
 
@@ -158,41 +163,73 @@ class Database:
 
 def open_database(path: Path) -> Database:
     """The database at `path`, made if it is missing, with the newest schema. Raises `StoreUnusable`."""
-    lock = _lock(path)
-    try:
-        with contextlib.suppress(FileExistsError):
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-        file = _file_at(path)
-        writer = _connect(path, "rw")
-        _migrate(writer)
-        writer.execute("PRAGMA foreign_keys = ON")
-        writer.execute("PRAGMA synchronous = FULL")
-        writer.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT_BYTES}")
-        return Database(path, lock, writer, _connect(path, "ro"), file)
-    except OSError as error:
-        os.close(lock)
-        raise StoreUnusable(f"{path.name}: {error.strerror}") from None
-    except sqlite3.Error as error:
-        os.close(lock)
-        raise StoreUnusable(f"{path.name}: {error}") from None
-    except StoreUnusable:
-        os.close(lock)
-        raise
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(locked(path))
+        try:
+            with contextlib.suppress(FileExistsError):
+                os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+            file = _file_at(path)
+            writer = migrated(path)
+            reader = _connect(path, "ro")
+        except OSError as error:
+            raise StoreUnusable(f"{path.name}: {error.strerror}") from None
+        except sqlite3.Error as error:
+            raise StoreUnusable(f"{path.name}: {error}") from None
+        return Database(path, stack.pop_all(), writer, reader, file)
 
 
-def _lock(path: Path) -> int:
-    """A lock that is this process's own, until its descriptor is closed or the process ends."""
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock on the database at `path`, which also ends with the process. Raises `StoreUnusable`."""
     try:
         path.parent.mkdir(mode=0o700, exist_ok=True)
         lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise StoreUnusable(f"{path.name}: {error.strerror}") from None
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise StoreUnusable(f"{path.name}: another server uses this database") from None
+        yield
+    finally:
         os.close(lock)
-        raise StoreUnusable(f"{path.name}: another server uses this database") from None
-    return lock
+
+
+def migrated(path: Path) -> sqlite3.Connection:
+    """A connection that writes to the database at `path`, with the newest schema.
+
+    Raises `StoreUnusable`, OSError and sqlite3.Error.
+    """
+    writer = _connect(path, "rw")
+    try:
+        writer.execute("PRAGMA synchronous = FULL")
+        _migrate(writer)
+        writer.execute("PRAGMA journal_mode = WAL")
+        writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # so that the file's own head tells its schema
+        writer.execute("PRAGMA foreign_keys = ON")
+        writer.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT_BYTES}")
+    except BaseException:
+        writer.close()
+        raise
+    return writer
+
+
+def check_file(path: Path) -> None:
+    """Raise `StoreUnusable` if the file at `path` is there, and cannot be a database of this release.
+
+    Reads the head of the file only, and so is no danger for a server that uses it.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(100)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StoreUnusable(f"{path.name}: {error.strerror}") from None
+    if head and (not head.startswith(b"SQLite format 3\0") or int.from_bytes(head[68:72]) != APPLICATION_ID):
+        raise StoreUnusable(f"{path.name}: this is no database of this server")
+    migrations("sqlite", int.from_bytes(head[60:64]))
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
@@ -215,7 +252,6 @@ def _migrate(connection: sqlite3.Connection) -> None:
     if application != APPLICATION_ID and tables:
         raise StoreUnusable("the file of this database belongs to another program")
     lacking = migrations("sqlite", version)
-    connection.execute("PRAGMA journal_mode = WAL")
     if not lacking:
         return
     scripts = "\n".join(migration.script for migration in lacking)

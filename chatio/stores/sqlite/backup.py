@@ -1,0 +1,81 @@
+"""Backup and restore of a SQLite database."""
+
+import contextlib
+import os
+import sqlite3
+from pathlib import Path
+from typing import Final
+
+from chatio.stores.base import StoreUnusable, new_epoch
+from chatio.stores.sqlite.database import check_file, locked, migrated
+
+_SUFFIXES: Final = ("", "-wal", "-shm")
+
+
+def back_up(path: Path, target: Path) -> int:
+    """Write a sound copy of the database at `path` to `target`, beside a server that uses it; the copy's bytes.
+
+    Raises `StoreUnusable`; then there is no `target`, or the one that was there before.
+    """
+    check_file(path)
+    if not path.exists():
+        raise StoreUnusable(f"{path.name}: there is no such file")
+    new = target.with_name(f"{target.name}.new")
+    try:
+        _copy(path, new)
+        os.replace(new, target)
+        return target.stat().st_size
+    except (OSError, sqlite3.Error) as error:
+        raise StoreUnusable(f"{target.name}: {_reason(error)}") from None
+    finally:
+        new.unlink(missing_ok=True)
+
+
+def restore(path: Path, source: Path) -> Path | None:
+    """Put a copy of `source` in the place of the database at `path`, which no server may use meanwhile.
+
+    The restored journal has a new epoch: its next messages have the numbers of messages that clients have seen
+    already. Returns where the database is now that was there before. Raises `StoreUnusable`; then nothing changed.
+    """
+    check_file(source)
+    if not source.exists():
+        raise StoreUnusable(f"{source.name}: there is no such file")
+    new, before = path.with_name(f"{path.name}.new"), path.with_name(f"{path.name}.before-restore")
+    with locked(path):
+        try:
+            _copy(source, new)
+            with contextlib.closing(migrated(new)) as connection:
+                ((old,),) = connection.execute("SELECT epoch FROM log")
+                connection.execute("UPDATE log SET epoch = ?", (new_epoch(old),))
+            had_one = path.exists()
+            for suffix in _SUFFIXES:
+                with contextlib.suppress(FileNotFoundError):
+                    os.replace(f"{path}{suffix}", f"{before}{suffix}")
+            os.replace(new, path)
+        except (OSError, sqlite3.Error) as error:
+            raise StoreUnusable(f"{source.name}: {_reason(error)}") from None
+        finally:
+            for suffix in _SUFFIXES:
+                Path(f"{new}{suffix}").unlink(missing_ok=True)
+    return before if had_one else None
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Raises sqlite3.Error, also for a copy that is not sound."""
+    os.close(os.open(target, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600))
+    with (
+        contextlib.closing(sqlite3.connect(source)) as reading,
+        contextlib.closing(sqlite3.connect(target)) as writing,
+    ):
+        reading.execute("PRAGMA query_only = ON")
+        reading.backup(writing)
+        ((verdict,),) = writing.execute("PRAGMA integrity_check(1)")
+        if verdict != "ok":
+            raise sqlite3.DatabaseError("the database is damaged")
+    descriptor = os.open(target, os.O_RDONLY)
+    os.fsync(descriptor)
+    os.close(descriptor)
+
+
+def _reason(error: OSError | sqlite3.Error) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
