@@ -6,12 +6,13 @@ several lines is such a quote, even where a later quote happens to close it.
 
 import io
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from dotenv.parser import Binding, parse_stream
 
-from chatio.config.loader import InvalidSettings
+from chatio.config.loader import InvalidSettings, mistaken_names, unknown_names
 from chatio.config.settings import table
 from chatio.config.text_files import UnreadableFile, read_text
 from chatio.telemetry.log_format import harmless
@@ -69,3 +70,9 @@ def _line_of(binding: Binding) -> int:
     written = binding.original.string
     before = written[: len(written) - len(written.lstrip())]
     return binding.original.line + len(_NEWLINE.findall(before))
+
+
+def doubtful_names(environ: Mapping[str, str], from_file: EnvFile, file_name: str) -> list[str]:
+    """A sentence for each name that is valid to set, and is probably not what the operator means."""
+    in_file = [f"{file_name}: {sentence}" for sentence in (*unknown_names(from_file.values), *from_file.repeated)]
+    return in_file + [f"the environment: {sentence}" for sentence in mistaken_names(environ)]

@@ -16,6 +16,7 @@ import main as program
 from chatio import __version__
 from chatio.config.settings import table
 from chatio.server.signals import HANDLED
+from chatio.telemetry.streams import STDERR
 from tests.conftest import ExpectedLogs
 
 KEY = "a key of more than thirty-two bytes"
@@ -248,7 +249,7 @@ def test_on_a_terminal_the_server_says_where_to_go_next(
     assert capfd.readouterr().out == ""
     flush_log()
     capfd.readouterr()
-    monkeypatch.setattr(os, "isatty", lambda descriptor: descriptor == program.STDERR)
+    monkeypatch.setattr(os, "isatty", lambda descriptor: descriptor == STDERR)
     assert program.main(arguments) == 0
     flush_log()
     (line,) = [line for line in capfd.readouterr().err.splitlines() if " INFO " not in line]
@@ -263,7 +264,7 @@ def test_loop_problem_is_one_line(env_file: Write, monkeypatch: pytest.MonkeyPat
         asyncio.get_running_loop().call_exception_handler({"message": "closing <coroutine hunter2>"})
 
     logs.expect("^the event loop has a problem: closing$")
-    monkeypatch.setattr(program, "serve", serve)
+    monkeypatch.setattr(program, "serve_chat", serve)
     assert program.main(env_file(f"JWT_SECRET_KEY={KEY}")) == 0
 
 

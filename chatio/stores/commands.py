@@ -1,0 +1,26 @@
+"""Commands on the database that `DATABASE_URL` names, while no server runs in this process."""
+
+from pathlib import Path
+
+from chatio.stores.base import StoreUnusable
+from chatio.stores.opening import sqlite_file
+from chatio.stores.sqlite.backup import back_up, restore
+
+
+def maintain(command: str, file: Path, url: str, *, folder: Path) -> str:
+    """Back the database up to `file`, or restore it from there; what was done, in a sentence.
+
+    Raises `StoreUnusable`.
+    """
+    path = sqlite_file(url, folder=folder)
+    if path is None:
+        raise StoreUnusable(
+            "this is for SQLite. For PostgreSQL: pg_dump --format=custom --schema=chatio --file=FILE URL; "
+            "docs/operations.md has the way back"
+            if url
+            else "is not set, so that there is nothing to back up or restore"
+        )
+    if command == "backup":
+        return f"Wrote {file}: {back_up(path, file):,} bytes"
+    before = restore(path, file)
+    return f"Restored {path.name}" + ("" if before is None else f"; the database from before is {before.name}")

@@ -1,0 +1,80 @@
+"""Serving: everything that runs beside the event loop's handlers from the start to the signal."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from chatio.chat.retention import forget_old_messages
+from chatio.config.settings import Settings
+from chatio.server.serve import serve
+from chatio.server.systemd import SystemdNotifier
+from chatio.stores.opening import Stores
+from chatio.telemetry.log_handler import LogHandler
+from chatio.telemetry.streams import STDERR
+from handlers.application import build_chat, build_core, build_metrics, build_rest
+from handlers.limits import http_server_factory
+from handlers.metrics.endpoint import serve_metrics
+
+
+async def serve_chat(
+    settings: Settings,
+    stores: Stores,
+    notifier: SystemdNotifier,
+    log: LogHandler,
+    handed_over: Sequence[int],
+    *,
+    page_folder: Path,
+) -> None:
+    """Serve the chat of `stores` until a signal, or until they are broken.
+
+    Raises `CannotListen` and `StoreUnusable`.
+    """
+    core = await build_core(settings, stores)
+    chat = build_chat(settings, core)
+    rest = build_rest(settings, core, chat, page_folder=page_folder)
+    watching = [
+        asyncio.create_task(each) for each in (core.load.watch(), core.log.watch(), _stop_if_broken(stores))
+    ]
+    if core.log.is_durable and settings.messages_keep_days is not None:
+        watching.append(asyncio.create_task(forget_old_messages(core.log, settings.messages_keep_days)))
+    metrics = None
+    try:
+        if settings.metrics_port is not None:
+            collector = build_metrics(core, chat, rest, log)
+            metrics = serve_metrics(collector, host=settings.metrics_host, port=settings.metrics_port)
+        presence = core.presence
+        await serve(
+            rest.application,
+            host=settings.server_host,
+            port=settings.server_port,
+            lifecycle=core.lifecycle,
+            requests=rest.requests,
+            clients=chat.clients,
+            grace_seconds=settings.shutdown_grace_seconds,
+            http_server=http_server_factory(settings, core.trusted_proxies, chat.server.eio.refused),
+            notifier=notifier,
+            status=lambda: "serving" if presence is None else f"{len(presence)} people online",
+            handed_over=handed_over,
+            on_listening=partial(_say_next_steps, settings, log),
+        )
+    finally:
+        if metrics is not None:
+            metrics.stop()
+        for task in watching:
+            task.cancel()
+        notifier.close()
+        core.hasher.close()
+
+
+async def _stop_if_broken(stores: Stores) -> None:
+    await stores.broken.wait()
+    signal.raise_signal(signal.SIGTERM)
+
+
+def _say_next_steps(settings: Settings, log: LogHandler, url: str) -> None:
+    if os.isatty(STDERR):
+        page = f"Open {url}/ to chat. " if settings.serve_page == "on" else ""
+        log.say(f"{page}The API's documents are at {url}/docs. Ctrl-C stops the server.")
