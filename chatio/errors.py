@@ -108,6 +108,10 @@ class MessageTooLong(MessageRejected):
     """A message of more than `MESSAGE_MAX_CHARS`."""
 
 
+class EventUnknown(ChatioError):
+    """A Socket.IO event that no handler takes."""
+
+
 class OffsetInvalid(ChatioError):
     """A text that is no offset of this log."""
 
@@ -169,6 +173,7 @@ ANSWERS: Mapping[type[ChatioError], Answer] = MappingProxyType(
         MessageInvalid: Answer(400, "invalid_message", "A message is an object whose content is text."),
         MessageEmpty: Answer(400, "empty_message", "A message without content is not sent."),
         MessageTooLong: Answer(400, "message_too_long", "The message is too long."),
+        EventUnknown: Answer(400, "unknown_event", "This server knows no such event."),
         OffsetInvalid: Answer(400, "invalid_offset", "This is not an offset of this log."),
         RateLimited: Answer(429, "rate_limited", "That was too often. Please try again in a while."),
         Overloaded: Answer(503, "overloaded", "The server is busy. Please try again in a moment."),

@@ -84,6 +84,7 @@ def build_core(settings: Settings) -> Core:
 def build_chat(settings: Settings, core: Core) -> Chat:
     options = RealtimeOptions(
         namespaces=(NAMESPACE,),  # the default also serves "/", to every client and for ever
+        takes_binary=False,  # no event of the chat has attachments
         cors_allowed_origins=socket_origins(settings.origins, serves_page=settings.serve_page == "on"),
         trusted_proxies=core.trusted_proxies,
         ping_interval=settings.ping_interval_seconds,
