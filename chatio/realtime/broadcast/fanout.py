@@ -244,9 +244,11 @@ class Fanout:
 
     def _begin_broadcast(self) -> bool:
         """Make the next run of frames; False if everything was delivered."""
-        end = self._begin
-        if end == self._log.head and not self._volatile:
+        if self._begin == self._log.head and not self._volatile:
             return False
+        if self._begin < self._log.head and self._begin + 1 not in self._log.recent:
+            self._skip_gap()
+        end = self._begin
         frames = []
         size = 0
         while end < self._log.head and size < CHUNK_BYTES:
@@ -261,6 +263,16 @@ class Fanout:
             if cursor.sequence < self._log.log.tail:
                 self.drop(cursor, "fell_off_log")
         return True
+
+    def _skip_gap(self) -> None:
+        """The log dropped entries before they could be encoded: no client is to miss them in silence."""
+        begin = min(sequence for sequence in self._log.recent if sequence > self._begin) - 1
+        for _ in range(min(begin - self._begin, len(self._woken))):
+            self._woken.popleft()
+        self._begin = self._end = begin
+        for cursor in self._cursors:
+            if cursor.sequence < begin:
+                self.make_due(cursor)
 
     def _give_extra(self, cursor: Cursor) -> None:
         """The volatile packets, for a cursor that cannot take the run as it is: the entries follow as a chunk."""

@@ -262,3 +262,34 @@ async def test_volatile_packet_that_fails_does_not_hold_back_entries(
 async def _until(condition: Callable[[], bool]) -> None:
     while not condition():  # noqa: ASYNC110
         await asyncio.sleep(0)
+
+
+async def test_client_misses_no_entry_in_silence_that_the_log_dropped_before_it_could_be_encoded(
+    error: type[Exception], logs: ExpectedLogs
+) -> None:
+    """It is closed, as each client that has fallen off the log; clients that come go on from there."""
+    logs.expect(f"delivery failed: {error.__name__}")
+    may_encode = True
+
+    def encode(event: list[Any]) -> EncodedPacket:
+        if not may_encode:
+            raise error
+        return test_fanout.encode(event)
+
+    house = House(max_messages=3, encode=encode)
+    client = house.join()
+    house.append(1)
+    await house.settle()
+    may_encode = False
+    house.append(10)
+    may_encode = True
+    house.append(1)
+    await _until(lambda: client.connection.closing)
+    assert client.numbers == [1]
+    assert house.fanout.dropped["fell_off_log"] == 1
+    late = house.join(back=1)
+    house.append(1)
+    await house.settle()
+    assert late.numbers == [12, 13]
+    assert house.fanout.times.cumulated()[-1][1] == 5
+    house.close()
