@@ -127,6 +127,7 @@ def build_rest(settings: Settings, core: Core, chat: Chat, *, page_folder: Path)
         end_sockets=chat.sessions.end_revoked,
         readiness={
             "stopping": lambda: core.lifecycle.phase is not Phase.SERVING,
+            "stalled": lambda: chat.namespace.fanout.is_stalled,
             "overloaded": lambda: core.load.is_on,
             "full": lambda: chat.server.eio.connection_limit.is_full,
         },

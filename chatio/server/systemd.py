@@ -12,6 +12,7 @@ from collections.abc import Callable, MutableMapping
 from typing import Final
 
 from chatio.server.listen import CannotListen
+from chatio.telemetry.error_report import report
 
 logger = logging.getLogger("chatio")
 
@@ -37,13 +38,16 @@ class SystemdNotifier:
         self._timer: asyncio.TimerHandle | None = None
         self._is_reached = True
 
-    def ready(self, status: Callable[[], str]) -> None:
-        """The server accepts clients. From now on until `close`, report `status()`, a line for operators."""
+    def ready(self, status: Callable[[], str], is_stalled: Callable[[], bool] = lambda: False) -> None:
+        """The server accepts clients. From now on until `close`, report `status()`, a line for operators.
+
+        While it `is_stalled`, the watchdog is not notified either: only a restart will help.
+        """
         if self._address:
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
             self._socket.setblocking(False)
             self._send("READY=1")
-            self._report(status)
+            self._report(status, is_stalled)
 
     def stopping(self) -> None:
         """The server drains and is about to end."""
@@ -56,14 +60,22 @@ class SystemdNotifier:
             self._socket.close()
         self._timer = self._socket = None
 
-    def _report(self, status: Callable[[], str]) -> None:
-        lines = [f"STATUS={status()}"]
-        seconds = STATUS_SECONDS
+    def _report(self, status: Callable[[], str], is_stalled: Callable[[], bool]) -> None:
+        # The half is as sd_watchdog_enabled(3) recommends.
+        seconds = STATUS_SECONDS if self._watchdog_seconds is None else self._watchdog_seconds / 2
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._report, status, is_stalled)
+        if is_stalled():
+            self._send("STATUS=stalled")
+            return
+        lines = []
+        try:
+            lines.append(f"STATUS={status()}")
+        except Exception as error:
+            report(logger, "the status", error)
         if self._watchdog_seconds is not None:
             lines.append("WATCHDOG=1")
-            seconds = self._watchdog_seconds / 2  # as sd_watchdog_enabled(3) recommends
-        self._send("\n".join(lines))
-        self._timer = asyncio.get_running_loop().call_later(seconds, self._report, status)
+        if lines:
+            self._send("\n".join(lines))
 
     def _send(self, text: str) -> None:
         if self._socket is None:
