@@ -18,7 +18,14 @@ from chatio.errors import ANSWERS, Unforeseen
 from chatio.realtime import limits
 from chatio.realtime.broadcast.cursor import Cursor
 from chatio.realtime.broadcast.fanout import Fanout
-from chatio.realtime.close_reasons import CONNECT_TIMEOUT, NORMAL, TRY_AGAIN_LATER, CloseReason, protocol_violation
+from chatio.realtime.close_reasons import (
+    CONNECT_TIMEOUT,
+    NORMAL,
+    SERVER_ERROR,
+    TRY_AGAIN_LATER,
+    CloseReason,
+    protocol_violation,
+)
 from chatio.realtime.engineio.connection import Stage
 from chatio.realtime.engineio.packets import ProtocolError
 from chatio.realtime.engineio.server import EngineServer
@@ -94,7 +101,9 @@ class Connector:
         pid = {} if peer.log_start is None else {"pid": peer.log_start[1]}
         connection.write(*encode(PacketType.CONNECT, namespace, {"sid": sid} | pid))
         if peer.deferred:
-            asyncio.get_running_loop().call_later(limits.CONNECT_GAP_SECONDS, self._release, peer, namespace, sid)
+            asyncio.get_running_loop().call_later(
+                limits.CONNECT_GAP_SECONDS, self._release_now, peer, namespace, sid
+            )
         else:
             self._release(peer, namespace, sid)
 
@@ -147,6 +156,17 @@ class Connector:
         start, peer.log_start = peer.log_start, None
         if start is not None and peer.connection.stage < Stage.CLOSING:
             peer.connection.subscription = self.fanouts[namespace].join(peer.connection, start[0])
+
+    def _release_now(self, peer: Peer, namespace: str, sid: str) -> None:
+        try:
+            self._release(peer, namespace, sid)
+        except Exception as error:
+            self.fail(peer, "the log's beginning", error)
+
+    def fail(self, peer: Peer, what: str, error: Exception) -> None:
+        """Close a connection after an exception of the seam's own: the client is to come back, and recover."""
+        report(what, error)
+        peer.connection.drop(DisconnectReason.TRANSPORT_ERROR, code=SERVER_ERROR, drain_input=False)
 
     def _refuse(self, peer: Peer, namespace: str, refusal: Any) -> None:
         """Answer a CONNECT with an error, once, and close the connection soon unless it is in a namespace."""

@@ -111,6 +111,8 @@ class Dispatcher:
                 await self._handle(peer, packet)
         except ProtocolError as error:
             connection.refuse(protocol_violation(f"Socket.IO: {error}"))
+        except Exception as error:  # the messages behind it would be handled without it
+            self.connector.fail(peer, "a client's message", error)
 
     async def _handle(self, peer: Peer, packet: Packet) -> None:
         kind, namespace = packet.kind, packet.namespace

@@ -9,6 +9,8 @@ from chatio.config.settings import Settings
 from handlers.application import Chat, Core, build_chat, build_core
 from tests.client.wire import Ws, join, open_ws, serving
 
+KEY = "the key of these tests, 32 bytes or more"
+
 
 @dataclass(frozen=True)
 class House:
@@ -30,9 +32,7 @@ class House:
 @asynccontextmanager
 async def chat_house(**settings: Any) -> AsyncIterator[House]:
     """`settings`: those that differ from these, under which nothing but what a test is about is limited."""
-    chosen = Settings(
-        **({"jwt_secret_key": "the key of these tests, 32 bytes or more", "presence": "off"} | settings)
-    )
+    chosen = Settings(**({"jwt_secret_key": KEY, "presence": "off"} | settings))
     core = build_core(chosen)
     chat = build_chat(chosen, core)
     try:
