@@ -52,8 +52,11 @@ class PresenceBroadcaster:
 
     def _schedule(self) -> None:
         if not self._is_scheduled:
-            asyncio.get_running_loop().call_later(INTERVAL_SECONDS, self._broadcast)
-            self._is_scheduled = True
+            try:
+                asyncio.get_running_loop().call_later(INTERVAL_SECONDS, self._broadcast)
+                self._is_scheduled = True
+            except Exception as error:  # told with the next change
+                report(logger, "presence", error)
 
     def _broadcast(self) -> None:
         self._is_scheduled = False

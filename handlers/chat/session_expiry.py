@@ -119,7 +119,11 @@ class SessionExpiry:
             self._schedule()
 
     def _schedule(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(INTERVAL_SECONDS, self._start)
+        try:
+            self._timer = asyncio.get_running_loop().call_later(INTERVAL_SECONDS, self._start)
+        except Exception as error:  # the next session sets it
+            self._timer = None
+            report(logger, "ending sessions", error)
 
     def _start(self) -> None:
         checking = self._end_due()

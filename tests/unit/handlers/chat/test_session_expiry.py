@@ -138,12 +138,34 @@ async def test_check_that_cannot_be_started_once_is_started_a_second_later(
     await until(lambda: house.dismissed == ["one"])
 
 
+@pytest.mark.parametrize("error", [RuntimeError, MemoryError])
+async def test_check_whose_timer_could_not_be_set_is_set_with_the_next_session(
+    tokens: Tokens, error: type[Exception], logs: ExpectedLogs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connect handler goes on: a session that it opened must not stay behind a client that it refused."""
+    logs.expect(f"^ending sessions failed: {error.__name__}")
+    monkeypatch.setattr("handlers.chat.session_expiry.INTERVAL_SECONDS", 0.01)
+    house = Spawning()
+    now = time.time()
+    sessions = SessionExpiry(cast(Server, house), "/chat", tokens, clock=lambda: now)
+
+    def fails(*_: object) -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(asyncio.get_running_loop(), "call_later", fails)
+        enter(sessions, tokens, "one")
+    enter(sessions, tokens, "two")
+    now += 100
+    await until(lambda: house.dismissed == ["one", "two"])
+
+
 class Spawning(Dismissals):
     """Fails once: in its first `dismiss`, or where it does not spawn in its first `spawn`."""
 
-    def __init__(self, error: type[Exception], *, spawns: bool = True) -> None:
+    def __init__(self, *errors: type[Exception], spawns: bool = True) -> None:
         super().__init__()
-        self._error: list[type[Exception]] = [error]
+        self._error = list(errors)
         self._spawns = spawns
 
     @property
