@@ -98,7 +98,7 @@ class Fanout:
             self._encode_new(loop)
         except Exception as error:  # the next tick tries again
             report("delivery", error)
-        if not self._is_scheduled:
+        if not self._is_scheduled:  # as `_schedule`
             loop.call_soon(self._tick)
             self._is_scheduled = True
 
@@ -152,8 +152,8 @@ class Fanout:
 
     def _fail(self, cursor: Cursor, error: Exception) -> None:
         """What is for one client has failed: it is to come back, and recover."""
-        report("delivery to a client", error)
         self._close(cursor)
+        report("delivery to a client", error)
 
     def _close(self, cursor: Cursor) -> None:
         cursor.deferred = None
