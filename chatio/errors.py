@@ -116,6 +116,10 @@ class IdReused(MessageRejected):
     """A message under an id whose first message had another text: it is not the same message, sent again."""
 
 
+class EventUnknown(ChatioError):
+    """A Socket.IO event that no handler takes."""
+
+
 class OffsetInvalid(ChatioError):
     """A text that is no offset of this log."""
 
@@ -192,6 +196,7 @@ ANSWERS: Mapping[type[ChatioError], Answer] = MappingProxyType(
         MessageEmpty: Answer(400, "empty_message", "A message without content is not sent."),
         MessageTooLong: Answer(400, "message_too_long", "The message is too long."),
         IdReused: Answer(409, "id_reused", "Another message has this id already."),
+        EventUnknown: Answer(400, "unknown_event", "This server knows no such event."),
         OffsetInvalid: Answer(400, "invalid_offset", "This is not an offset of this log."),
         RateLimited: Answer(429, "rate_limited", "That was too often. Please try again in a while."),
         Overloaded: Answer(503, "overloaded", "The server is busy. Please try again in a moment."),

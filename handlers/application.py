@@ -128,6 +128,7 @@ async def build_core(settings: Settings, stores: Stores) -> Core:
 def build_chat(settings: Settings, core: Core) -> Chat:
     options = RealtimeOptions(
         namespaces=(NAMESPACE,),  # the default also serves "/", to every client and for ever
+        takes_binary=False,  # no event of the chat has attachments
         cors_allowed_origins=socket_origins(settings.origins, serves_page=settings.serve_page == "on"),
         trusted_proxies=core.trusted_proxies,
         ping_interval=settings.ping_interval_seconds,
@@ -175,6 +176,7 @@ def build_rest(settings: Settings, core: Core, chat: Chat, *, page_folder: Path)
         end_sockets=chat.sessions.end_revoked,
         readiness={
             "stopping": lambda: core.lifecycle.phase is not Phase.SERVING,
+            "stalled": lambda: chat.namespace.fanout.is_stalled,
             "overloaded": lambda: core.load.is_on,
             "full": lambda: chat.server.eio.connection_limit.is_full,
             **{reason: partial(_is_store, core.log, reason) for reason in STORE_TROUBLES},

@@ -57,6 +57,7 @@ async def serve_chat(
             http_server=http_server_factory(settings, core.trusted_proxies, chat.server.eio.refused),
             notifier=notifier,
             status=lambda: "serving" if presence is None else f"{len(presence)} people online",
+            is_stalled=lambda: chat.namespace.fanout.is_stalled,
             handed_over=handed_over,
             on_listening=partial(_say_next_steps, settings, log),
         )

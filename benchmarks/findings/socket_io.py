@@ -98,7 +98,8 @@ async def unhandled(subject: Subject) -> str:
     subject.server.register_namespace(make("/empty"))
     ws = await join(subject.port, "/empty")
     ws.send('42/empty,1["unheard of"]')
-    return "no ack" if await within(ws.receive(), "") == "" else "acknowledged as a success"
+    answer = str(await within(ws.receive(), ""))
+    return "with an error" if "unknown_event" in answer else "acknowledged as a success" if answer else "no ack"
 
 
 async def reserved(subject: Subject) -> str:

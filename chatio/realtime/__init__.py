@@ -9,10 +9,11 @@ from chatio.realtime.engineio.handler import handler_for
 from chatio.realtime.engineio.server import EngineServer
 from chatio.realtime.options import RealtimeOptions, Refusal
 from chatio.realtime.socketio.connect import TemporarilyUnavailable
-from chatio.realtime.socketio.dispatch import ack_requested
+from chatio.realtime.socketio.dispatch import NO_ACK, ack_requested
 from chatio.realtime.socketio.server import Server
 
 __all__ = [
+    "NO_ACK",
     "CloseReason",
     "EngineServer",
     "Fanout",

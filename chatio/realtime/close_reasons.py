@@ -7,7 +7,8 @@ that it was one of them. The text is ours, never what a client sent. The code is
 
 from typing import Final, NamedTuple
 
-NORMAL, GOING_AWAY, PROTOCOL_ERROR, INVALID_DATA, TOO_BIG, TRY_AGAIN_LATER = 1000, 1001, 1002, 1007, 1009, 1013
+NORMAL, GOING_AWAY, PROTOCOL_ERROR, INVALID_DATA, TOO_BIG = 1000, 1001, 1002, 1007, 1009
+SERVER_ERROR, TRY_AGAIN_LATER = 1011, 1013
 
 
 class CloseReason(NamedTuple):

@@ -30,14 +30,17 @@ MAX_JSON_VALUES = 10_000
 MAX_INTEGER_DIGITS = 100
 # Binary attachments of one event. The JS parser's default since 4.2.6.
 MAX_ATTACHMENTS = 10
+# They follow their event within this time; a client sends a polling POST within the same.
+ATTACHMENT_SECONDS = 30.0
 # Acknowledgement ids stop where JavaScript's integers do (2**53 has 16 digits).
 MAX_ACK_ID_DIGITS = 16
 MAX_NAMESPACE_CHARS = 128
 
 # A WebSocket finishes its upgrade within this time. Node's `upgradeTimeout`.
 UPGRADE_SECONDS = 10.0
-# Refused CONNECTs of one connection; the next one closes it. Each takes 0.1 ms, and an unauthenticated client has
-# no rate but that of its bytes: so all that one connection may ask for costs about what its handshake did.
+# Refused CONNECTs of one connection, and packets in "/" of a client that is nowhere else; the next one closes it.
+# Each takes 0.1 ms, and an unauthenticated client has no rate but that of its bytes: so all that one connection
+# may ask for costs about what its handshake did.
 MAX_REFUSED_CONNECTS = 10
 # After a refused CONNECT the client has this long to leave by itself.
 REFUSED_SECONDS = 1.0

@@ -31,6 +31,7 @@ class RealtimeOptions:
     """Every option of `create_server` and `create_engine`, with its default. Times in seconds, sizes in bytes."""
 
     namespaces: tuple[str, ...] = ()  # that clients may connect to, beside those with handlers
+    takes_binary: bool = True  # else attachments of events are read as null, and none is kept
     cors_allowed_origins: AllowedOrigins | None = None  # None: the server's own origin only
     trusted_proxies: TrustedProxies = field(default_factory=TrustedProxies)  # whose X-Forwarded-For is believed
     ping_interval: float = 25.0  # Socket.IO's default

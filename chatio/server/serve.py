@@ -35,13 +35,15 @@ async def serve(
     grace_seconds: float,
     notifier: SystemdNotifier,
     status: Callable[[], str],
+    is_stalled: Callable[[], bool] = lambda: False,
     on_listening: Callable[[str], None] = lambda url: None,
     handed_over: Sequence[int] = (),
     http_server: Callable[..., HTTPServer] = HTTPServer,
 ) -> None:
     """Serve on `host` and `port`, or on the descriptors `handed_over`, until a signal; then shut down.
 
-    `notifier` reports `status()`; `on_listening` is called with the URL. Raises `CannotListen`.
+    `notifier` reports `status()`, unless the server `is_stalled`; `on_listening` is called with the URL. Raises
+    `CannotListen`.
     """
     signals = ProcessSignals()
     log_aborts()
@@ -50,7 +52,7 @@ async def serve(
     url = f"http://{shown(listeners[0].getsockname())}"
     logger.info("Chat.io is listening on %s", url, extra={"event": "started", "url": url})
     on_listening(url)
-    notifier.ready(status)
+    notifier.ready(status, is_stalled)
     await signals.first.wait()
     notifier.stopping()
     await shut_down(

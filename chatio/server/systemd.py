@@ -38,13 +38,16 @@ class SystemdNotifier:
         self._timer: asyncio.TimerHandle | None = None
         self._is_reached = True
 
-    def ready(self, status: Callable[[], str]) -> None:
-        """The server accepts clients. From now on until `close`, report `status()`, a line for operators."""
+    def ready(self, status: Callable[[], str], is_stalled: Callable[[], bool] = lambda: False) -> None:
+        """The server accepts clients. From now on until `close`, report `status()`, a line for operators.
+
+        While it `is_stalled`, the watchdog is not notified either: only a restart will help.
+        """
         if self._address:
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
             self._socket.setblocking(False)
             self._send("READY=1")
-            self._report(status)
+            self._report(status, is_stalled)
 
     def stopping(self) -> None:
         """The server drains and is about to end."""
@@ -57,10 +60,13 @@ class SystemdNotifier:
             self._socket.close()
         self._timer = self._socket = None
 
-    def _report(self, status: Callable[[], str]) -> None:
+    def _report(self, status: Callable[[], str], is_stalled: Callable[[], bool]) -> None:
         seconds = STATUS_SECONDS if self._watchdog_seconds is None else self._watchdog_seconds / 2
         # As sd_watchdog_enabled(3) recommends. And first: whatever fails below, the next report comes.
-        self._timer = asyncio.get_running_loop().call_later(seconds, self._report, status)
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._report, status, is_stalled)
+        if is_stalled():
+            self._send("STATUS=stalled")
+            return
         lines = []
         try:
             lines.append(f"STATUS={status()}")

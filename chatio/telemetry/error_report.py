@@ -19,9 +19,19 @@ SHARED_SECONDS: Final = 10.0
 def report(
     logger: logging.Logger, what: str, error: BaseException, *, clock: Callable[[], float] = time.time
 ) -> str:
-    """Log one ERROR line that `what`, a constant text, failed with `error`. Returns the line's reference."""
+    """Log one ERROR line that `what`, a constant text, failed with `error`. Returns the line's reference.
+
+    Raises nothing, so that a report from a schedule does not end it: "none" stands for a line that cannot be made.
+    """
+    try:
+        return _report(logger, what, error, clock())
+    except Exception:
+        return "none"
+
+
+def _report(logger: logging.Logger, what: str, error: BaseException, now: float) -> str:
     kind, place = type(error).__name__, place_of(error)
-    distinct = f"{what} {kind} {place} {clock() // SHARED_SECONDS}"
+    distinct = f"{what} {kind} {place} {now // SHARED_SECONDS}"
     reference = hashlib.blake2b(distinct.encode(), digest_size=6).hexdigest()
     logger.error(
         "%s failed: %s at %s (reference %s)",

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from chatio.telemetry.counters import Histogram
+from chatio.telemetry.error_report import report
 
 INTERVAL_SECONDS: Final = 0.1
 LATE_TO_BEGIN: Final = 3  # late measurements in a row
@@ -57,7 +58,10 @@ class LoopLagMonitor:
         while True:
             due = self._clock() + INTERVAL_SECONDS
             await self._sleep(INTERVAL_SECONDS)
-            self._measured(max(0.0, self._clock() - due))
+            try:
+                self._measured(max(0.0, self._clock() - due))
+            except Exception as error:
+                report(logger, "measuring the event loop", error)
 
     def _measured(self, lag_seconds: float) -> None:
         self._recent.append(lag_seconds)

@@ -27,7 +27,7 @@ from chatio.errors import (
     answer_to,
     codes,
 )
-from chatio.realtime import CloseReason, Server, TemporarilyUnavailable, ack_requested
+from chatio.realtime import NO_ACK, CloseReason, Server, TemporarilyUnavailable, ack_requested
 from chatio.server.in_flight import RETRY_AFTER_SECONDS
 from chatio.server.lifecycle import Lifecycle, Phase
 from chatio.telemetry.counters import LabelledCounter
@@ -113,8 +113,11 @@ class ChatNamespace(socketio.AsyncNamespace):
 
     async def trigger_event(self, event: str, *args: Any) -> Any:
         """Dispatch `event`, named as on the wire; the first of `args` is the sid. Called by python-socketio."""
-        if event not in _LIMITED_BY_HANDLER and not self._limits.try_event(args[0], self._authors[args[0]]):
-            return self.server.not_handled
+        if event not in _LIMITED_BY_HANDLER:
+            try:
+                self._limits.acquire_event(args[0], self._authors[args[0]])
+            except RateLimited as error:
+                return msgspec.to_builtins(events.Rejected(False, events.cause(error)))
         handler = self._handlers.get(event)
         return await handler(*args) if handler else self.server.not_handled
 
@@ -204,9 +207,11 @@ class ChatNamespace(socketio.AsyncNamespace):
         except (MessageRejected, Temporary) as error:
             return await self._reject(sid, raw, error) if sid in self._authors else None
 
-    async def on_typing(self, sid: str, *_: object) -> None:
-        if self._presence is not None:
-            self._presence.typing(self._authors[sid], sid)
+    async def on_typing(self, sid: str, *_: object) -> Any:
+        if self._presence is None:
+            return self.server.not_handled
+        self._presence.typing(self._authors[sid], sid)
+        return None
 
     async def on_renew(self, sid: str, raw: object = None, *_: object) -> Any:
         """Move the socket to a newer token of the same user; with any other token it keeps its own."""
@@ -244,4 +249,4 @@ class ChatNamespace(socketio.AsyncNamespace):
         else:
             await self._reject(sid, raw, error)
         self.server.drain_now(sid, NAMESPACE)
-        return self.server.not_handled
+        return NO_ACK

@@ -5,13 +5,17 @@ text as its last argument: a client would take it for an offset.
 """
 
 import asyncio
-from typing import Final
+import logging
+from typing import Any, Final
 
 import msgspec
 
 from chatio.chat.messages import Author
 from chatio.chat.presence import Presence
 from chatio.realtime import Server
+from chatio.telemetry.error_report import report
+
+logger = logging.getLogger("chatio.presence")
 
 INTERVAL_SECONDS: Final = 1.0
 
@@ -24,6 +28,7 @@ class PresenceBroadcaster:
         self._namespace = namespace
         self._presence = presence
         self._is_scheduled = False
+        self._untold: Any = None  # a change that could not be told
         self._typing_until: dict[str, float] = {}
 
     def connected(self, author: Author) -> None:
@@ -47,12 +52,21 @@ class PresenceBroadcaster:
 
     def _schedule(self) -> None:
         if not self._is_scheduled:
-            self._is_scheduled = True
-            asyncio.get_running_loop().call_later(INTERVAL_SECONDS, self._broadcast)
+            try:
+                asyncio.get_running_loop().call_later(INTERVAL_SECONDS, self._broadcast)
+                self._is_scheduled = True
+            except Exception as error:  # told with the next change
+                report(logger, "presence", error)
 
     def _broadcast(self) -> None:
         self._is_scheduled = False
-        if self._presence.has_changed:
-            self._server.send_volatile(
-                self._namespace, "presence", msgspec.to_builtins(self._presence.take_change())
-            )
+        try:
+            if self._untold is None and self._presence.has_changed:
+                self._untold = msgspec.to_builtins(self._presence.take_change())
+            if self._untold is not None:
+                self._server.send_volatile(self._namespace, "presence", self._untold)
+                self._untold = None
+        except Exception as error:
+            report(logger, "presence", error)
+        if self._untold is not None or self._presence.has_changed:
+            self._schedule()

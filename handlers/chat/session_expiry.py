@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Final
 
+import msgspec
+
 from chatio.accounts.tokens import Claims, Tokens
 from chatio.chat.socket_sessions import EndReason, SocketSession, SocketSessions
 from chatio.errors import MissingToken, TokenMalformed, TokenOfAnother
@@ -92,7 +94,12 @@ class SessionExpiry:
             if session is None or not is_over(session):  # disconnected, or renewed meanwhile
                 continue
             self._sessions.pop(sid, None)
-            await self._server.dismiss(sid, self._namespace, "session-ended", {"reason": reason.value})
+            try:
+                await self._server.dismiss(sid, self._namespace, "session-ended", {"reason": reason.value})
+            except Exception as error:
+                report(logger, "ending a session", error)
+                self._end_later(sid, session)
+                continue
             count += 1
             if count % ENDED_PER_TURN == 0:
                 await asyncio.sleep(0)
@@ -104,11 +111,28 @@ class SessionExpiry:
                 extra={"event": "sessions_ended", "sockets": count, "reason": reason.value},
             )
 
+    def _end_later(self, sid: str, session: SocketSession) -> None:
+        """Try again with the next check: a socket must not outlive its token."""
+        self._sessions[sid] = msgspec.structs.replace(session, expires_at=0)
+        self._sessions.next_due = 0
+        if self._timer is None:
+            self._schedule()
+
     def _schedule(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(INTERVAL_SECONDS, self._start)
+        try:
+            self._timer = asyncio.get_running_loop().call_later(INTERVAL_SECONDS, self._start)
+        except Exception as error:  # the next session sets it
+            self._timer = None
+            report(logger, "ending sessions", error)
 
     def _start(self) -> None:
-        self._server.eio.spawn(self._end_due())
+        checking = self._end_due()
+        try:
+            self._server.eio.spawn(checking)
+        except Exception as error:
+            checking.close()
+            self._schedule()
+            report(logger, "ending sessions", error)
 
     def _is_revoked(self, session: SocketSession) -> bool:
         return self._tokens.is_revoked(session.subject, session.token_id, session.issued_at)

@@ -193,11 +193,24 @@ def test_refused_connect_says_why_once_and_is_then_closed(
     assert js.kept("ann", "connect_error") == []
 
 
-@pytest.mark.parametrize("namespace", ["/", "/admin"])
+@pytest.mark.parametrize("namespace", ["/admin", "/Chat"])
 def test_other_namespace_refuses_each_client(server: ServerProcess, js: JsClients, namespace: str) -> None:
     js.open("ann", server.url, server.sign_up("ann"), namespace=namespace)
     assert js.expect("ann", "connect_error") == [["Invalid namespace", None]]
     js.expect("ann", "engine_close")
+
+
+def test_client_with_retries_sends_on_behind_an_event_that_is_unknown_or_throttled(
+    server: ServerProcess, js: JsClients
+) -> None:
+    options = {"retries": 3, "ackTimeout": 60_000, "transports": ["websocket"]}
+    js.join("ann", server.url, server.sign_up("ann"), **options)
+    js.emit("ann", "no such event", nonsense=True)
+    for _ in range(60):
+        js.emit("ann", "typing")
+    js.emit("ann", "send-message", {"content": "behind"})
+    ((message, _),) = js.expect("ann", "receive-message")
+    assert message["content"] == "behind"
 
 
 def test_token_of_a_user_this_server_does_not_know_is_let_in(server: ServerProcess, js: JsClients) -> None:

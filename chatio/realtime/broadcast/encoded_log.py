@@ -34,14 +34,13 @@ class EncodedLog:
         self._encode = encode
         self._recent_bytes = 0
 
-    def encode_new(self) -> int:
-        """Encode the entries that the log has behind `head`, which moves to the log's. Returns their number."""
-        began = self.head
-        for entry in self.log.read(began):
-            packet = self.recent[entry.sequence] = self._encode(self._event(entry))
+    def encode_new(self) -> None:
+        """Encode the entries that the log has behind `head`, which moves to the log's: one after the other."""
+        for entry in self.log.read(self.head):
+            packet = self._encode(self._event(entry))
+            self.recent[entry.sequence] = packet
             self._recent_bytes += len(packet.encoded)
             self.head = entry.sequence
-        return self.head - began
 
     def trim(self, taken: int) -> None:
         """Keep `RECENT_BYTES` of the entries up to `taken`, which a broadcast has taken."""

@@ -12,7 +12,8 @@ connection the entries between its cursor and the head":
   taken the chunk, it goes on from the log, which is its queue. A client that falls off the log, or takes nothing
   for `slow_seconds`, is dropped.
 
-A *tick* of the fan-out ends after about `TICK_SECONDS`; cursors keep order and completeness from tick to tick.
+A *tick* of the fan-out ends after about `TICK_SECONDS`; cursors keep order and completeness from tick to tick. So
+they do after an exception: one at a client's cursor closes its connection, after any other the next tick goes on.
 """
 
 import asyncio
@@ -25,12 +26,14 @@ from chatio.realtime.broadcast.encoded_log import EncodedLog
 from chatio.realtime.engineio.connection import Connection
 from chatio.realtime.engineio.packets import EncodedPacket
 from chatio.realtime.limits import CHUNK_BYTES
-from chatio.realtime.log import logger
+from chatio.realtime.log import logger, report
 from chatio.realtime.websocket.timeouts import TimeoutQueue
 from chatio.telemetry.counters import Histogram, LabelledCounter
 
 TICK_SECONDS: Final = 0.008
 MAX_LATER: Final = 1000  # durations that are counted later
+RETRY_SECONDS: Final = 0.05  # after a tick that failed
+STALLED_SECONDS: Final = 5.0
 
 # Why a slow client is dropped: the label of the metric, and the text of the log line.
 DROPS: Final = {
@@ -60,6 +63,7 @@ class Fanout:
         self._extra: list[tuple[EncodedPacket, Connection | None]] = []
         self._due: OrderedDict[Cursor, None] = OrderedDict()
         self._is_scheduled = False
+        self._failing_since: float | None = None  # no tick has ended without an exception since
 
     # Members
 
@@ -89,15 +93,24 @@ class Fanout:
         Encoded here, so that even a log that keeps less than one tick's entries loses none for a caught-up client.
         """
         loop = asyncio.get_running_loop()
-        self._woken += [loop.time()] * self._log.encode_new()
-        if not self._is_scheduled:
-            self._is_scheduled = True
+        try:
+            self._encode_new(loop)
+        except Exception as error:  # the next tick tries again
+            report("delivery", error)
+        if not self._is_scheduled:  # as `_schedule`
             loop.call_soon(self._tick)
+            self._is_scheduled = True
 
     def send_volatile(self, packet: EncodedPacket, *, but: Connection | None = None) -> None:
         """Send `packet`, which is not of the log, to each caught-up client in its next send, but not to `but`."""
         self._volatile.append((packet, but))
         self._schedule()
+
+    @property
+    def is_stalled(self) -> bool:
+        """Whether delivery has failed for so long that only a restart will help."""
+        since = self._failing_since
+        return since is not None and asyncio.get_running_loop().time() - since >= STALLED_SECONDS
 
     @property
     def deliveries(self) -> int:
@@ -123,6 +136,14 @@ class Fanout:
             why,
             extra={"event": "slow_client", "address": address, "behind": behind, "reason": why},
         )
+        self._close(cursor)
+
+    def _fail(self, cursor: Cursor, error: Exception) -> None:
+        """What is for one client has failed: it is to come back, and recover."""
+        self._close(cursor)
+        report("delivery to a client", error)
+
+    def _close(self, cursor: Cursor) -> None:
         cursor.deferred = None
         self.leave(cursor)
         cursor.connection.abort()
@@ -131,17 +152,36 @@ class Fanout:
 
     def _schedule(self) -> None:
         if not self._is_scheduled:
-            self._is_scheduled = True
             asyncio.get_running_loop().call_soon(self._tick)
+            self._is_scheduled = True
+
+    def _encode_new(self, loop: asyncio.AbstractEventLoop) -> bool:
+        """False: there is something to broadcast."""
+        before = self._log.head
+        try:
+            self._log.encode_new()
+        finally:  # those before the one that failed are not encoded again
+            self._woken += [loop.time()] * (self._log.head - before)
+        return False
 
     def _tick(self) -> None:
         """Broadcasts, then chunks, until there are none or the time is up."""
         loop = asyncio.get_running_loop()
-        ends = loop.time() + TICK_SECONDS
-        if self._give_broadcasts(loop.time, ends) and self._give_chunks(loop.time, ends):
+        try:
+            ends = loop.time() + TICK_SECONDS
+            is_done = self._give_broadcasts(loop.time, ends) and self._give_chunks(loop.time, ends)
+            if is_done and self._log.head < self._log.log.head:  # `wake` could not encode them
+                is_done = self._encode_new(loop)
+            self._failing_since = None
+            if not is_done:
+                loop.call_soon(self._tick)
+            self._is_scheduled = not is_done
+        except Exception as error:
             self._is_scheduled = False
-        else:
-            loop.call_soon(self._tick)
+            self._failing_since = loop.time() if self._failing_since is None else self._failing_since
+            loop.call_later(RETRY_SECONDS, self._tick)
+            self._is_scheduled = True
+            report("delivery", error)
 
     def _give_broadcasts(self, clock: Callable[[], float], ends: float) -> bool:
         """Whether all broadcasts are done, and not just the time over.
@@ -153,19 +193,22 @@ class Fanout:
             run, begin, end = self._run, self._begin, self._end
             excepted = {but for _, but in self._extra}
             for step, cursor in enumerate(self._broadcast or ()):
-                if cursor.sequence == begin and cursor not in blocked:  # no cursor that has left stands there
-                    websocket = cursor.connection.websocket
-                    if websocket is None or cursor.deferred is not None or cursor.connection in excepted:
-                        self._give_extra(cursor)
-                    else:
-                        cursor.sequence = end
-                        if not websocket.offer(run):
-                            cursor.block()
+                try:
+                    if cursor.sequence == begin and cursor not in blocked:  # no cursor that has left stands there
+                        websocket = cursor.connection.websocket
+                        if websocket is None or cursor.deferred is not None or cursor.connection in excepted:
+                            self._give_extra(cursor)
+                        else:
+                            cursor.sequence = end
+                            if not websocket.offer(run):
+                                cursor.block()
+                except Exception as error:
+                    self._fail(cursor, error)
                 if step & 31 == 31 and clock() > ends:
                     return False
             self._begin, self._broadcast = end, None
             now = clock()
-            self.times.later += [now - self._woken.popleft() for _ in range(begin, end)]
+            self.times.later += [now - self._woken.popleft() for _ in range(min(end - begin, len(self._woken)))]
             if len(self.times.later) > MAX_LATER:
                 self.times.flush()
         return True
@@ -178,17 +221,22 @@ class Fanout:
             cursor, _ = self._due.popitem(last=False)
             if cursor.is_closed or cursor in self.blocked:
                 continue
-            if cursor.sequence < self._log.log.tail:
-                self.drop(cursor, "fell_off_log")
-            else:
-                cursor.give_chunk()
+            try:
+                if cursor.sequence < self._log.log.tail:
+                    self.drop(cursor, "fell_off_log")
+                else:
+                    cursor.give_chunk()
+            except Exception as error:
+                self._fail(cursor, error)
         return True
 
     def _begin_broadcast(self) -> bool:
         """Make the next run of frames; False if everything was delivered."""
-        end = self._begin
-        if end == self._log.head and not self._volatile:
+        if self._begin == self._log.head and not self._volatile:
             return False
+        if self._begin < self._log.head and self._begin + 1 not in self._log.recent:
+            self._skip_gap()
+        end = self._begin
         frames = []
         size = 0
         while end < self._log.head and size < CHUNK_BYTES:
@@ -196,13 +244,23 @@ class Fanout:
             frames.append(self._log.recent[end].frame)
             size += len(frames[-1])
         self._run = b"".join([*frames, *(packet.frame for packet, _ in self._volatile)])
-        self._extra, self._volatile = self._volatile, []
-        self._end, self._broadcast = end, iter(list(self._cursors))
+        cursors, left = iter(list(self._cursors)), list[tuple[EncodedPacket, Connection | None]]()
+        self._extra, self._volatile, self._end, self._broadcast = self._volatile, left, end, cursors
         self._log.trim(end)
         for cursor in list(self.blocked):
             if cursor.sequence < self._log.log.tail:
                 self.drop(cursor, "fell_off_log")
         return True
+
+    def _skip_gap(self) -> None:
+        """The log dropped entries before they could be encoded: no client is to miss them in silence."""
+        begin = min(sequence for sequence in self._log.recent if sequence > self._begin) - 1
+        for _ in range(min(begin - self._begin, len(self._woken))):
+            self._woken.popleft()
+        self._begin = self._end = begin
+        for cursor in self._cursors:
+            if cursor.sequence < begin:
+                self.make_due(cursor)
 
     def _give_extra(self, cursor: Cursor) -> None:
         """The volatile packets, for a cursor that cannot take the run as it is: the entries follow as a chunk."""
@@ -216,6 +274,9 @@ class Fanout:
     def _took_nothing(self, cursor: Cursor) -> None:
         """Drop a client that took none of its waiting output, and for which the kernel sent nothing either."""
         before = cursor.in_kernel
-        cursor.block()
-        if cursor.in_kernel >= before:
-            self.drop(cursor, "took_nothing")
+        try:
+            cursor.block()
+            if cursor.in_kernel >= before:
+                self.drop(cursor, "took_nothing")
+        except Exception as error:
+            self._fail(cursor, error)

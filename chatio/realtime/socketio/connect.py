@@ -14,10 +14,18 @@ from typing import Any, Final
 
 from socketio.exceptions import ConnectionRefusedError as ConnectRefused
 
+from chatio.errors import ANSWERS, Unforeseen
 from chatio.realtime import limits
 from chatio.realtime.broadcast.cursor import Cursor
 from chatio.realtime.broadcast.fanout import Fanout
-from chatio.realtime.close_reasons import CONNECT_TIMEOUT, NORMAL, TRY_AGAIN_LATER, CloseReason
+from chatio.realtime.close_reasons import (
+    CONNECT_TIMEOUT,
+    NORMAL,
+    SERVER_ERROR,
+    TRY_AGAIN_LATER,
+    CloseReason,
+    protocol_violation,
+)
 from chatio.realtime.engineio.packets import ProtocolError
 from chatio.realtime.engineio.server import EngineServer
 from chatio.realtime.library import DisconnectReason
@@ -26,7 +34,7 @@ from chatio.realtime.socketio.manager import Manager, Peer
 from chatio.realtime.socketio.packets import PacketType, encode
 from chatio.realtime.websocket.timeouts import TimeoutQueue
 
-INTERNAL_ERROR: Final = "Internal server error"  # what a client is told of a failed handler
+INTERNAL_ERROR: Final = ANSWERS[Unforeseen].message  # what a client is told of a failed handler
 
 
 @dataclass(eq=False)
@@ -56,6 +64,7 @@ class Connector:
             connect_seconds, lambda peer: peer.connection.refuse(CONNECT_TIMEOUT)
         )
         self.refused = TimeoutQueue[Peer](limits.REFUSED_SECONDS, _drop_if_idle)
+        self.partial = TimeoutQueue[Peer](limits.ATTACHMENT_SECONDS, _refuse_partial)  # attachments are missing
         self.later = TimeoutQueue[Peer](limits.LATER_SECONDS, lambda peer: _drop_if_idle(peer, TRY_AGAIN_LATER))
 
     # CONNECT
@@ -63,8 +72,7 @@ class Connector:
     async def connect(self, peer: Peer, namespace: str, auth: Any, environ: Any) -> None:
         """Answer a CONNECT; `environ` is None for a namespace that is not served. Raises ProtocolError."""
         connection = peer.connection
-        if peer.refused_connects >= limits.MAX_REFUSED_CONNECTS:
-            raise ProtocolError("CONNECT refused too often")
+        self.check_refused(peer)
         if environ is None:
             self._refuse(peer, namespace, {"message": "Invalid namespace"})
             return
@@ -92,9 +100,28 @@ class Connector:
         pid = {} if peer.log_start is None else {"pid": peer.log_start[1]}
         connection.write(*encode(PacketType.CONNECT, namespace, {"sid": sid} | pid))
         if peer.deferred:
-            asyncio.get_running_loop().call_later(limits.CONNECT_GAP_SECONDS, self._release, peer, namespace, sid)
+            asyncio.get_running_loop().call_later(
+                limits.CONNECT_GAP_SECONDS, self._release_now, peer, namespace, sid
+            )
         else:
             self._release(peer, namespace, sid)
+
+    def enter_main(self, peer: Peer) -> None:
+        """Answer a CONNECT to "/", which has no handler: some clients begin with it. Raises ProtocolError."""
+        self.check_refused(peer)
+        if peer.is_in_main:
+            raise ProtocolError("CONNECT twice")
+        peer.is_in_main = True
+        peer.refused += 1
+        peer.write("/", encode(PacketType.CONNECT, "/", {"sid": secrets.token_urlsafe(limits.SESSION_ID_BYTES)}))
+
+    def is_leaving(self, peer: Peer) -> bool:
+        """Its connection is about to be closed: packets may cross that."""
+        return peer in self.refused or peer in self.later
+
+    def check_refused(self, peer: Peer) -> None:
+        if peer.refused >= limits.MAX_REFUSED_CONNECTS:
+            raise ProtocolError("refused too often")
 
     async def _decide(self, namespace: str, sid: str, environ: dict[str, Any], auth: Any) -> Any:
         """None if the handler lets `sid` in; else the data of the CONNECT_ERROR, or the TemporarilyUnavailable."""
@@ -129,13 +156,24 @@ class Connector:
         if start is not None and not peer.connection.closing:
             peer.connection.subscription = self.fanouts[namespace].join(peer.connection, start[0])
 
+    def _release_now(self, peer: Peer, namespace: str, sid: str) -> None:
+        try:
+            self._release(peer, namespace, sid)
+        except Exception as error:
+            self.fail(peer, "the log's beginning", error)
+
+    def fail(self, peer: Peer, what: str, error: Exception) -> None:
+        """Close a connection after an exception of the seam's own: the client is to come back, and recover."""
+        report(what, error)
+        peer.connection.drop(DisconnectReason.TRANSPORT_ERROR, code=SERVER_ERROR, drain_input=False)
+
     def _refuse(self, peer: Peer, namespace: str, refusal: Any) -> None:
         """Answer a CONNECT with an error, once, and close the connection soon unless it is in a namespace."""
         if isinstance(refusal, TemporarilyUnavailable):
             self.engine.refused(peer.connection.address, refusal.reason)
             self.later.add(peer)
             return
-        peer.refused_connects += 1
+        peer.refused += 1
         try:
             packets = encode(PacketType.CONNECT_ERROR, namespace, refusal)
         except Exception as error:  # the data that the handler refused with has no JSON
@@ -184,11 +222,15 @@ class Connector:
             self.unconnected.add(peer)
 
     async def connection_closed(self, peer: Peer, reason: str) -> None:
-        for queue in (self.unconnected, self.refused, self.later):
+        for queue in (self.unconnected, self.refused, self.partial, self.later):
             queue.discard(peer)
         peer.connecting = None
         for namespace in list(peer.sids):
             await self.disconnect(peer, namespace, reason)
+
+
+def _refuse_partial(peer: Peer) -> None:
+    peer.connection.refuse(protocol_violation("Socket.IO: attachments did not follow"))
 
 
 def _drop_if_idle(peer: Peer, code: int = NORMAL) -> None:

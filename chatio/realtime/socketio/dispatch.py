@@ -11,16 +11,20 @@ from collections.abc import Awaitable, Callable, Collection
 from contextvars import ContextVar
 from dataclasses import dataclass
 from types import CoroutineType
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
+from chatio.errors import ChatioError, EventUnknown, Unforeseen, answer_to
 from chatio.realtime.close_reasons import protocol_violation
 from chatio.realtime.engineio.connection import Connection
 from chatio.realtime.engineio.packets import EncodedPacket, ProtocolError
 from chatio.realtime.library import DisconnectReason, SocketIONamespace
 from chatio.realtime.log import report
-from chatio.realtime.socketio.connect import INTERNAL_ERROR, Connector
+from chatio.realtime.socketio.connect import Connector
 from chatio.realtime.socketio.manager import Manager, Peer
 from chatio.realtime.socketio.packets import Packet, PacketType, PartialPacket, decode, encode
+
+# An event handler's result: the client is given no ack, although it asked for one, and is to send the event again.
+NO_ACK: Final = object()
 
 _ack_requested: ContextVar[bool] = ContextVar("ack_requested", default=False)
 
@@ -28,6 +32,16 @@ _ack_requested: ContextVar[bool] = ContextVar("ack_requested", default=False)
 def ack_requested() -> bool:
     """Whether the client asked for an ack to the event that is being handled. Within an event handler only."""
     return _ack_requested.get()
+
+
+def _refusal(error: ChatioError) -> dict[str, Any]:
+    """The ack of an event that was not handled."""
+    answer = answer_to(error)
+    cause = {"code": answer.code, "message": answer.message}
+    return {
+        "ok": False,
+        "error": cause | ({"reference": error.reference} if isinstance(error, Unforeseen) else {}),
+    }
 
 
 class Handlers(NamedTuple):
@@ -69,6 +83,7 @@ class Dispatcher:
     handlers: Handlers
     connector: Connector
     environ: dict[str, dict[str, Any]]  # of each open connection, by eio_sid
+    takes_binary: bool
 
     # Called by the engine
 
@@ -86,24 +101,37 @@ class Dispatcher:
     async def receive(self, connection: Connection, data: str | bytes) -> None:
         peer = self.manager.peers[connection.sid]
         try:
-            packet = decode(data) if peer.partial is None else peer.partial.attach(data)
-            if packet is not None:
+            packet: Packet | None
+            if peer.partial is None:
+                packet = decode(data)
+            elif (packet := peer.partial.attach(data)) is not None:
                 peer.partial = None
+                self.connector.partial.discard(peer)
+            if packet is not None:
                 await self._handle(peer, packet)
         except ProtocolError as error:
             connection.refuse(protocol_violation(f"Socket.IO: {error}"))
+        except Exception as error:  # the messages behind it would be handled without it
+            self.connector.fail(peer, "a client's message", error)
 
     async def _handle(self, peer: Peer, packet: Packet) -> None:
         kind, namespace = packet.kind, packet.namespace
+        is_in_main = namespace == "/" and peer.is_in_main
         if kind is PacketType.CONNECT:
             functions, namespaces, open_namespaces, _ = self.handlers
             is_served = namespace in namespaces or namespace in functions or namespace in open_namespaces
             environ = self.environ[peer.connection.sid] if is_served else None
-            await self.connector.connect(peer, namespace, packet.data, environ)
-        elif namespace not in peer.sids and peer not in self.connector.refused:
+            if is_served or namespace != "/":
+                await self.connector.connect(peer, namespace, packet.data, environ)
+            else:
+                self.connector.enter_main(peer)
+        elif not (namespace in peer.sids or is_in_main or self.connector.is_leaving(peer)):
             raise ProtocolError("not connected")
         elif packet.attachments:
-            peer.partial = PartialPacket(packet, peer.connection.max_input_bytes)
+            peer.partial = PartialPacket(packet, peer.connection.max_input_bytes, self.takes_binary)
+            self.connector.partial.add(peer)
+        elif is_in_main:
+            self._in_main(peer, packet)
         elif namespace not in peer.sids or namespace in peer.leaving:
             return  # sent before the client knew that it is refused, or has to leave
         elif kind is PacketType.EVENT:
@@ -116,7 +144,16 @@ class Dispatcher:
             except (Exception, asyncio.CancelledError) as error:
                 report("ack callback", error)
 
-    # Handlers
+    def _in_main(self, peer: Peer, packet: Packet) -> None:
+        """A packet in "/", where no handler is. Raises ProtocolError."""
+        if packet.kind is PacketType.DISCONNECT:
+            peer.is_in_main = False
+        elif packet.kind is PacketType.EVENT:
+            if not peer.sids:
+                self.connector.check_refused(peer)
+                peer.refused += 1
+            if packet.id is not None:
+                peer.write("/", encode(PacketType.ACK, "/", [_refusal(EventUnknown())], packet.id))
 
     async def _event(self, peer: Peer, packet: Packet) -> None:
         """Run the handler of an event and send its ack.
@@ -153,16 +190,17 @@ class Dispatcher:
             result = await handling
             if isinstance(result, CoroutineType):
                 return result
-            if ack_id is None or result is self.handlers.not_handled:
+            if ack_id is None or result is NO_ACK:
                 return []
+            if result is self.handlers.not_handled:
+                result = _refusal(EventUnknown())
             values = list(result) if isinstance(result, tuple) else [] if result is None else [result]
             return encode(PacketType.ACK, namespace, values, ack_id)
         except (Exception, asyncio.CancelledError) as error:
             reference = report("event handler", error)
             if ack_id is None:
                 return []
-            failure = {"code": "internal_error", "message": INTERNAL_ERROR, "reference": reference}
-            return encode(PacketType.ACK, namespace, [{"ok": False, "error": failure}], ack_id)
+            return encode(PacketType.ACK, namespace, [_refusal(Unforeseen(reference=reference))], ack_id)
 
     def _acknowledge(self, peer: Peer, namespace: str, ack: list[EncodedPacket]) -> None:
         if peer.connecting == namespace:

@@ -25,7 +25,8 @@ class Peer:
     connection: Connection
     sids: dict[str, str] = field(default_factory=dict)  # of the namespaces that it is connected to
     leaving: dict[str, asyncio.Event] = field(default_factory=dict)  # set when the disconnect handler has run
-    refused_connects: int = 0
+    is_in_main: bool = False  # in "/", where no handler is: it counts as in no namespace
+    refused: int = 0  # CONNECTs, and packets in "/"
     partial: PartialPacket | None = None
     # While a CONNECT is decided: its namespace, the packets that wait, where the log begins, the answer's `pid`.
     connecting: str | None = None

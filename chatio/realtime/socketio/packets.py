@@ -7,8 +7,8 @@ exception. Here a client that breaks the protocol is refused, as Node's socket.i
 Protocol: https://socket.io/docs/v4/socket-io-protocol
 """
 
-import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, Final, NamedTuple
@@ -41,10 +41,10 @@ _PAYLOADS: Final[dict[PacketType, type | tuple[type, ...]]] = {
     PacketType.DISCONNECT: type(None),
     **dict.fromkeys((PacketType.EVENT, PacketType.ACK), list),
 }
-# Type, number of attachments, namespace, ack id.
+# Type, number of attachments, namespace without its query, ack id.
 _HEADER: Final = re.compile(
     r"(?:([0-3])|([56])(\d{1,3})-)"
-    rf"(?:(/[^,]{{0,{MAX_NAMESPACE_CHARS - 1}}})(?:,|\Z))?"
+    rf"(?:(/[^,?]{{0,{MAX_NAMESPACE_CHARS - 1}}})(?:\?[^,]*)?(?:,|\Z))?"
     rf"(\d{{0,{MAX_ACK_ID_DIGITS}}})",
     re.ASCII,
 )
@@ -77,7 +77,7 @@ def decode(text: str | bytes) -> Packet:
     except (ValueError, RecursionError):
         raise ProtocolError("JSON") from None
     ack_id = int(digits) if digits else None
-    packet = Packet(kind, (namespace or "/").partition("?")[0], ack_id, data, attachments)
+    packet = Packet(kind, namespace or "/", ack_id, data, attachments)
     is_null = data is None and body  # no payload of any kind
     if is_null or not isinstance(data, _PAYLOADS[kind]) or (kind is PacketType.ACK and ack_id is None):
         raise ProtocolError("payload")
@@ -104,7 +104,7 @@ def encode(kind: PacketType, namespace: str, data: Any = None, ack_id: int | Non
     try:
         body = "" if data is None else dumps(data)
     except TypeError:
-        body = json.dumps(data, separators=(",", ":"), allow_nan=False, default=placeholder)
+        body = dumps(data, placeholder)
     header = f"{kind + BINARY}{len(buffers)}-" if buffers else str(int(kind))
     header += "" if namespace == "/" else f"{namespace},"
     text = f"4{header}{'' if ack_id is None else ack_id}{body}"
@@ -124,26 +124,29 @@ class PartialPacket:
 
     packet: Packet
     max_bytes: int
-    buffers: list[bytes] = field(default_factory=list)
+    keeps: bool  # else each attachment is read as null
+    size: int = 0
+    buffers: list[bytes | None] = field(default_factory=list)
 
     def attach(self, data: str | bytes) -> Packet | None:
         """The packet that `data` completes; None while attachments are missing. Raises ProtocolError."""
         if not isinstance(data, bytes):
             raise ProtocolError("text instead of an attachment")
-        self.buffers.append(data)
-        if sum(map(len, self.buffers)) > self.max_bytes:
+        self.buffers.append(data if self.keeps else None)
+        self.size += len(data)
+        if self.size > self.max_bytes:
             raise ProtocolError("attachments' size")
         is_whole = len(self.buffers) == self.packet.attachments
         return fill_placeholders(self.packet, self.buffers) if is_whole else None
 
 
-def fill_placeholders(packet: Packet, buffers: list[bytes]) -> Packet:
+def fill_placeholders(packet: Packet, buffers: Sequence[bytes | None]) -> Packet:
     """`packet` with each placeholder replaced by the attachment it names, each used at most once.
 
     Once, because the same megabyte named a hundred thousand times is what an echoing handler would send back.
     Raises ProtocolError for an index that is no attachment's.
     """
-    left: dict[int, bytes] = dict(enumerate(buffers))
+    left: dict[int, bytes | None] = dict(enumerate(buffers))
 
     def fill(value: Any) -> Any:
         if isinstance(value, list):

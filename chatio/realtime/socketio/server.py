@@ -36,7 +36,9 @@ class Server(SocketIOServer):  # type: ignore[misc]
         super().__init__(client_manager=Manager(), logger=library_logger, namespaces=list(options.namespaces))
         handlers = Handlers(self.handlers, self.namespace_handlers, options.namespaces, self.not_handled)
         self._connector = Connector(self.eio, self.manager, handlers.call, options.connect_timeout)
-        self.eio.application = Dispatcher(self.manager, handlers, self._connector, self.environ)
+        self.eio.application = Dispatcher(
+            self.manager, handlers, self._connector, self.environ, options.takes_binary
+        )
         self.follow = self._connector.follow
         self._drain = Drain(self.eio)
         # shut_down(seconds, handover): close all connections within `seconds`, so that clients come back.
@@ -116,5 +118,6 @@ class Server(SocketIOServer):  # type: ignore[misc]
             "environ": len(self.environ),
             "unconnected": len(connector.unconnected),
             "refused": len(connector.refused),
+            "partial": len(connector.partial),
             "later": len(connector.later),
         }

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from chatio.realtime import RealtimeOptions, Server, create_server
+from chatio.realtime import NO_ACK, RealtimeOptions, Server, create_server
 from chatio.realtime.limits import PACKETS_PER_TURN
 from tests.client.wire import (
     SOCKET_IO,
@@ -417,10 +417,21 @@ async def test_result_that_is_no_json_is_acknowledged_as_failed(logs: ExpectedLo
         ws.close()
 
 
-async def test_event_without_a_handler_is_not_acknowledged() -> None:
+async def test_event_without_a_handler_is_acknowledged_as_refused() -> None:
     async with chat() as (_server, port, _doors):
         ws = await join(port, "/chat")
-        ws.send('42/chat,7["unheard of"]', '42/chat,8["echo"]')
+        ws.send('42/chat,["unheard of"]', '42/chat,7["unheard of"]', '42/chat,8["echo"]')
+        unknown = '{"code":"unknown_event","message":"This server knows no such event."}'
+        assert await ws.receive() == f'43/chat,7[{{"ok":false,"error":{unknown}}}]'
+        assert await ws.receive() == "43/chat,8[]"
+        ws.close()
+
+
+async def test_event_whose_handler_withholds_the_ack_is_not_acknowledged() -> None:
+    async with chat() as (server, port, _doors):
+        server.on("again", lambda sid: NO_ACK, namespace="/chat")
+        ws = await join(port, "/chat")
+        ws.send('42/chat,7["again"]', '42/chat,8["echo"]')
         assert await ws.receive() == "43/chat,8[]"
         ws.close()
 

@@ -9,6 +9,7 @@ from chatio.chat.message_log import MessageLog
 from chatio.chat.messages import Message
 from chatio.realtime import Server
 from tests.client.wire import Ws, join, open_polling, open_ws, request, until
+from tests.conftest import ExpectedLogs
 from tests.integration.realtime.test_holes import chat
 
 ENTRY = Message("1", "hello", "7", "Ann", "10:00", "2026-01-01T00:00:00.000Z")
@@ -120,6 +121,29 @@ async def test_attachments_that_follow_when_the_server_has_begun_to_disconnect_a
         ws.send("40/chat,")
         assert str(await ws.receive()).startswith("40/chat,")
         ws.cut()
+
+
+@pytest.mark.parametrize("error", [RuntimeError, MemoryError])
+async def test_client_that_cannot_be_sent_the_log_behind_its_connect_answer_is_closed(
+    error: type[Exception], monkeypatch: pytest.MonkeyPatch, logs: ExpectedLogs
+) -> None:
+    logs.expect(f"^the log's beginning failed: {error.__name__}")
+    async with chat() as (server, port, _doors):
+        logged(server)
+
+        async def connect(sid: str, environ: Any) -> None:
+            await server.emit("hi", to=sid, namespace="/chat")
+            server.follow(sid, "/chat", 0, "pid")
+
+        def join(*_: Any) -> None:
+            raise error
+
+        server.on("connect", connect, namespace="/chat")
+        monkeypatch.setattr("chatio.realtime.broadcast.fanout.Fanout.join", join)
+        ws = await open_ws(port)
+        ws.send("40/chat,")
+        assert (await answers(ws, '42/chat,["hi"]'))[0].startswith("40/chat,")
+        assert await ws.closed() == 1011
 
 
 async def test_post_is_no_handshake_of_a_websocket() -> None:

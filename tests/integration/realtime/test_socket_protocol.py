@@ -299,7 +299,7 @@ async def test_client_in_the_middle_of_connect_hears_nothing_before_its_answer()
         assert await bad.closed() == 1000
 
 
-async def test_class_based_namespace_works_and_answers_nothing_it_does_not_handle() -> None:
+async def test_class_based_namespace_works_and_refuses_what_it_does_not_handle() -> None:
     class Chat(socketio.AsyncNamespace):  # type: ignore[misc, unused-ignore]
         """Handlers by name."""
 
@@ -315,6 +315,7 @@ async def test_class_based_namespace_works_and_answers_nothing_it_does_not_handl
         ws = await join(port, "/class")
         assert await ws.receive() == '42/class,["welcome"]'
         ws.send('42/class,1["unheard of"]', '42/class,2["twice",21]')
+        assert str(await ws.receive()).startswith('43/class,1[{"ok":false,"error":{"code":"unknown_event"')
         assert await ws.receive() == "43/class,2[42]"
 
 

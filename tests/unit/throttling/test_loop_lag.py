@@ -102,3 +102,25 @@ async def test_a_threshold_of_zero_measures_and_keeps_no_client_waiting(loop: Lo
 async def test_a_timer_that_is_early_is_no_lag(monitor: LoopLagMonitor, loop: Loop) -> None:
     await play(monitor, loop, *[-0.05] * 5)
     assert monitor.lag_seconds == 0.0
+
+
+@pytest.mark.parametrize("error", [RuntimeError, MemoryError])
+async def test_measurement_that_fails_costs_itself_alone(
+    monitor: LoopLagMonitor,
+    loop: Loop,
+    error: type[Exception],
+    logs: ExpectedLogs,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    logs.expect(f"^measuring the event loop failed: {error.__name__}")
+    logs.expect(BEGINS)
+    observe, errors = monitor.lag_histogram.observe, [error]
+
+    def observed(seconds: float) -> None:
+        if errors:
+            raise errors.pop()
+        observe(seconds)
+
+    monkeypatch.setattr(monitor.lag_histogram, "observe", observed)
+    await play(monitor, loop, *[LATE] * 10)
+    assert monitor.is_on

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Coroutine
 from typing import Any, cast
 
 import pytest
@@ -12,6 +13,8 @@ from chatio.chat.socket_sessions import EndReason
 from chatio.errors import TokenRevoked
 from chatio.realtime import Server
 from handlers.chat.session_expiry import ENDED_PER_TURN, SessionExpiry
+from tests.client.wire import until
+from tests.conftest import ExpectedLogs
 
 KEY = "the key of these tests, 32 bytes or more"
 
@@ -90,3 +93,92 @@ async def test_socket_that_renews_meanwhile_is_not_ended(
 async def test_a_renewal_says_when_the_new_token_expires(sessions: SessionExpiry, tokens: Tokens) -> None:
     enter(sessions, tokens, "a")
     assert int(time.time()) + 58 <= sessions.renew("a", raw(tokens)) <= time.time() + 60
+
+
+@pytest.mark.parametrize("error", [RuntimeError, MemoryError])
+async def test_socket_that_cannot_be_dismissed_at_once_is_dismissed_later_and_holds_up_no_other(
+    tokens: Tokens, error: type[Exception], logs: ExpectedLogs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logs.expect(f"^ending a session failed: {error.__name__}")
+    monkeypatch.setattr("handlers.chat.session_expiry.INTERVAL_SECONDS", 0.01)
+    house = Spawning(error)
+    now = time.time()
+    sessions = SessionExpiry(cast(Server, house), "/chat", tokens, clock=lambda: now)
+    enter(sessions, tokens, "one", "two", "three")
+    now += 100
+    await until(lambda: len(house.dismissed) == 3)
+    assert house.dismissed == ["two", "three", "one"]
+
+
+@pytest.mark.parametrize("error", [RuntimeError, MemoryError])
+async def test_revoked_socket_that_cannot_be_dismissed_at_once_is_dismissed_later(
+    tokens: Tokens, error: type[Exception], logs: ExpectedLogs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logs.expect(f"^ending a session failed: {error.__name__}")
+    monkeypatch.setattr("handlers.chat.session_expiry.INTERVAL_SECONDS", 0.01)
+    house = Spawning(error)
+    sessions = SessionExpiry(cast(Server, house), "/chat", tokens)
+    tokens.revoke(enter(sessions, tokens, "one", "two"))
+    await sessions.end_revoked("ada", EndReason.SIGNED_OUT)
+    assert house.dismissed == ["two"]
+    await until(lambda: house.dismissed == ["two", "one"])
+
+
+@pytest.mark.parametrize("error", [RuntimeError, MemoryError])
+async def test_check_that_cannot_be_started_once_is_started_a_second_later(
+    tokens: Tokens, error: type[Exception], logs: ExpectedLogs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logs.expect(f"^ending sessions failed: {error.__name__}")
+    monkeypatch.setattr("handlers.chat.session_expiry.INTERVAL_SECONDS", 0.01)
+    house = Spawning(error, spawns=False)
+    now = time.time()
+    sessions = SessionExpiry(cast(Server, house), "/chat", tokens, clock=lambda: now)
+    enter(sessions, tokens, "one")
+    now += 100
+    await until(lambda: house.dismissed == ["one"])
+
+
+@pytest.mark.parametrize("error", [RuntimeError, MemoryError])
+async def test_check_whose_timer_could_not_be_set_is_set_with_the_next_session(
+    tokens: Tokens, error: type[Exception], logs: ExpectedLogs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connect handler goes on: a session that it opened must not stay behind a client that it refused."""
+    logs.expect(f"^ending sessions failed: {error.__name__}")
+    monkeypatch.setattr("handlers.chat.session_expiry.INTERVAL_SECONDS", 0.01)
+    house = Spawning()
+    now = time.time()
+    sessions = SessionExpiry(cast(Server, house), "/chat", tokens, clock=lambda: now)
+
+    def fails(*_: object) -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(asyncio.get_running_loop(), "call_later", fails)
+        enter(sessions, tokens, "one")
+    enter(sessions, tokens, "two")
+    now += 100
+    await until(lambda: house.dismissed == ["one", "two"])
+
+
+class Spawning(Dismissals):
+    """Fails once: in its first `dismiss`, or where it does not spawn in its first `spawn`."""
+
+    def __init__(self, *errors: type[Exception], spawns: bool = True) -> None:
+        super().__init__()
+        self._error = list(errors)
+        self._spawns = spawns
+
+    @property
+    def eio(self) -> "Spawning":
+        return self
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        if not self._spawns and self._error:
+            coroutine.close()
+            raise self._error.pop()
+        self.task = asyncio.ensure_future(coroutine)
+
+    async def dismiss(self, sid: str, namespace: str, event: str, data: dict[str, Any]) -> None:
+        if self._spawns and self._error:
+            raise self._error.pop()
+        self.dismissed.append(sid)

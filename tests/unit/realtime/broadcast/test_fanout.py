@@ -82,10 +82,16 @@ class Client:
 class House:
     """A log, its fan-out, and any number of clients on socket pairs with small buffers."""
 
-    def __init__(self, *, max_messages: int = 10_000, slow_seconds: float = 30.0) -> None:
+    def __init__(
+        self,
+        *,
+        max_messages: int = 10_000,
+        slow_seconds: float = 30.0,
+        encode: Callable[[list[Any]], EncodedPacket] = encode_event,
+    ) -> None:
         self.server, _ = create_server()
         self.log = MessageLog(max_messages=max_messages)
-        self.fanout = Fanout(EncodedLog(self.log, event, encode_event), slow_seconds=slow_seconds)
+        self.fanout = Fanout(EncodedLog(self.log, event, encode), slow_seconds=slow_seconds)
         self.clients: list[Client] = []
 
     def append(self, count: int = 1, size: int = 10) -> None:

@@ -98,8 +98,9 @@ def test_what_stands_within_a_text_is_no_value(content: str) -> None:
     assert decode(f"2{json.dumps(['x', text, {text: text}])}").data == ["x", text, {text: text}]
 
 
-def test_half_a_surrogate_pair_passes_as_in_node() -> None:
-    assert decode('2["x","\\ud83d"]').data == ["x", "\ud83d"]
+def test_half_of_a_surrogate_pair_becomes_the_replacement_character() -> None:
+    """Node passes it on; a strict parser of another client dies on it."""
+    assert decode('2["x\\ud83d","\\ud83d",{"\\uDE00":1}]').data == ["x\ufffd", "\ufffd", {"\ufffd": 1}]
 
 
 def test_placeholders_become_attachments() -> None:
@@ -165,7 +166,7 @@ def test_decoders_answer_or_refuse_whatever_comes(text: str) -> None:
         ((PacketType.CONNECT, "/chat", {"sid": "x"}), ['40/chat,{"sid":"x"}']),
         ((PacketType.DISCONNECT, "/chat"), ["41/chat,"]),
         ((PacketType.EVENT, "/", ["hi", 1]), ['42["hi",1]']),
-        ((PacketType.EVENT, "/chat", ["é\ud83d"], 12), ['42/chat,12["\\u00e9\\ud83d"]']),
+        ((PacketType.EVENT, "/chat", ["é\ud83d"], 12), ['42/chat,12["\\u00e9\\ufffd"]']),
         ((PacketType.ACK, "/", [], 0), ["430[]"]),
         (
             (PacketType.EVENT, "/", ["x", b"a", {"deep": bytearray(b"b")}]),

@@ -1,7 +1,10 @@
 import asyncio
 
+import pytest
+
 from chatio.realtime.websocket.timeouts import TimeoutQueue
 from tests.client.wire import until
+from tests.conftest import ExpectedLogs
 
 
 async def test_keys_are_due_in_the_order_they_were_added() -> None:
@@ -48,3 +51,43 @@ async def test_key_is_overdue_before_its_timer_has_run() -> None:
     assert not deadlines.is_overdue("a")
     assert deadlines.is_overdue("a", early_seconds=61.0)
     assert not deadlines.is_overdue("b", early_seconds=61.0)
+
+
+@pytest.mark.parametrize("error", [RuntimeError, MemoryError])
+async def test_key_whose_timeout_raises_costs_the_others_nothing(
+    error: type[Exception], logs: ExpectedLogs
+) -> None:
+    logs.expect(f"^timeout failed: {error.__name__}")
+    due: list[str] = []
+
+    def on_due(key: str) -> None:
+        if key == "b":
+            raise error
+        due.append(key)
+
+    deadlines = TimeoutQueue(0.01, on_due)
+    for key in "abc":
+        deadlines.add(key)
+    await until(lambda: len(due) == 2)
+    deadlines.add("d")
+    await until(lambda: due == ["a", "c", "d"])
+    assert not len(deadlines)
+
+
+@pytest.mark.parametrize("error", [RuntimeError, MemoryError])
+async def test_timer_that_cannot_be_set_once_is_set_with_the_next_key(
+    error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    due: list[str] = []
+    deadlines = TimeoutQueue(0.01, due.append)
+    loop = asyncio.get_running_loop()
+
+    def fails(*_: object) -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "call_later", fails)
+        with pytest.raises(error):
+            deadlines.add("a")
+    deadlines.add("b")
+    await until(lambda: due == ["a", "b"])
