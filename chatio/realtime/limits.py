@@ -13,6 +13,8 @@ READ_BYTES = 16 * KIB
 # Packets of one polling body that are read in one turn of the loop: half a million pongs fit into 1 MB, and took
 # 0.56 s.
 PACKETS_PER_TURN = 1000
+# Packets of one polling answer: more, and python-engineio's client drops them all (`Payload.max_decode_packets`).
+PACKETS_PER_ANSWER = 16
 # Received and not yet handled messages of one connection; beyond it, its socket is not read.
 RECEIVE_QUEUE_BYTES = 64 * KIB
 # Cost of a queued message beside its own bytes (the str object, the slot).

@@ -117,6 +117,8 @@ class Connection:
             self.received.put(data)
         elif kind is PacketType.PONG:
             self.host.heartbeat.beat(self)
+        elif kind is PacketType.NOOP:  # socket.io-client-swift sends one in a race
+            pass
         elif kind is not PacketType.CLOSE:
             raise ProtocolError("Engine.IO packet type")
         elif self.poll_queue is not None and not self.poll_queue.is_polled:
@@ -232,8 +234,10 @@ class Connection:
         websocket.listener = self
         if greeting:
             websocket.offer(greeting)
-        for packet in () if queue is None else queue.take_all():
-            websocket.offer(packet.frame)
+        if queue is not None:
+            for packet in queue.take_all():
+                websocket.offer(packet.frame)
+            queue.release(payload.NOOP)
         self.output_moved(all_taken=True)
 
     # End

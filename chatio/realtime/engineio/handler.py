@@ -20,7 +20,7 @@ from chatio.realtime.library import DisconnectReason
 from chatio.realtime.limits import BODY_SECONDS, DISCARDED_BODY_BYTES, HEAD_BYTES, PACKETS_PER_TURN
 from chatio.realtime.log import report
 from chatio.realtime.websocket.frames import message_frame
-from chatio.realtime.websocket.handshake import switching_protocols, take_socket
+from chatio.realtime.websocket.handshake import VERSION, switching_protocols, take_socket
 from chatio.realtime.websocket.transport import WebSocket
 from chatio.server.http_handler import BoundedBodyHandler
 from chatio.server.lifecycle import Phase
@@ -153,7 +153,7 @@ class RealtimeHandler(BoundedBodyHandler):
         connection.poll_queue = queue = PollQueue()
         queue.put(encode(engine.greeting(connection.sid, may_upgrade=True)))
         engine.begin(connection, self.environ)
-        return queue.take_all()
+        return queue.take_some()
 
     async def _poll(self, connection: Connection) -> list[EncodedPacket]:
         self.owned = connection
@@ -199,6 +199,7 @@ class RealtimeHandler(BoundedBodyHandler):
         engine, answer = self.engine, switching_protocols(self.request.headers)
         http: Any = self.request.connection
         if answer is None or isinstance(http.stream, SSLIOStream):  # TLS ends at a proxy
+            self.set_header("Sec-WebSocket-Version", VERSION)  # RFC 6455, section 4.2.2
             raise HandshakeError(http_errors.BAD_REQUEST)
         connection = self.session or engine.admit(self.environ["REMOTE_ADDR"])
         stream: IOStream = self.detach()

@@ -1,6 +1,7 @@
 """Upgrade: a WebSocket takes over a polling session (Engine.IO protocol, "Upgrade").
 
-client "2probe" → server "3probe", and NOOP to the waiting GET → client "5" → the WebSocket is the connection.
+client "2probe" → server "3probe", and NOOP to the waiting GET → client "5" → the WebSocket is the connection. Some
+clients leave out the probe (.NET's SocketIOClient, elephant.io); Node's server takes that, too.
 After any other message, or ten seconds without "5", the WebSocket is closed while the session goes on polling.
 """
 
@@ -46,7 +47,7 @@ class Upgrade:
 
     def message_received(self, message: str | bytes) -> None:
         connection = self._connection
-        if message == _UPGRADE and connection.is_probed:
+        if message == _UPGRADE:
             connection.host.upgrades.discard(self)
             connection.host.upgraded += 1
             connection.use_websocket(self._websocket)
