@@ -17,6 +17,7 @@ from chatio.realtime.engineio.payload import EncodedPacket
 from chatio.realtime.engineio.poll_queue import PollQueue
 from chatio.realtime.engineio.receive_queue import InputRate, ReceiveQueue
 from chatio.realtime.library import DisconnectReason
+from chatio.realtime.limits import BEFORE_CONNECT_BYTES, PENDING_OUTPUT_BYTES
 from chatio.realtime.websocket.timeouts import TimeoutQueue
 from chatio.realtime.websocket.transport import WebSocket
 
@@ -95,6 +96,11 @@ class Connection:
     @property
     def upgraded(self) -> bool:  # read by the library
         return self.websocket is not None
+
+    @property
+    def max_output_bytes(self) -> int:
+        """So much output may wait for the client: little before its CONNECT, whose packets are short."""
+        return PENDING_OUTPUT_BYTES if self.max_input_bytes > BEFORE_CONNECT_BYTES else BEFORE_CONNECT_BYTES
 
     # Input
 

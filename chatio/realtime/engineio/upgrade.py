@@ -45,6 +45,10 @@ class Upgrade:
         # A client may send its first messages right behind "5", before the server has read that.
         return max(_LARGEST_BYTES, self._connection.max_input_bytes)
 
+    @property
+    def max_output_bytes(self) -> int:
+        return self._connection.max_output_bytes
+
     def message_received(self, message: str | bytes) -> None:
         connection = self._connection
         if message == _UPGRADE:

@@ -14,7 +14,7 @@ from enum import IntEnum
 from typing import Protocol
 
 from chatio.realtime.close_reasons import INVALID_DATA, NORMAL, OUTPUT_NOT_TAKEN, CloseReason, protocol_violation
-from chatio.realtime.limits import PENDING_OUTPUT_BYTES, READ_BYTES
+from chatio.realtime.limits import READ_BYTES
 from chatio.realtime.log import report
 from chatio.realtime.websocket import frames
 from chatio.realtime.websocket.frames import FrameError, FrameReader
@@ -26,6 +26,8 @@ class WebSocketListener(Protocol):
 
     @property
     def max_input_bytes(self) -> int: ...  # of the largest message that it takes now
+    @property
+    def max_output_bytes(self) -> int: ...  # that may wait for its client
     def message_received(self, message: str | bytes) -> None:
         """The client sent a whole message."""
 
@@ -51,7 +53,7 @@ class State(IntEnum):
 class WebSocket:
     """One server-side WebSocket. Event loop only; no method waits for the peer, and none raises."""
 
-    __slots__ = ("_lingering", "_loop", "_pending", "_reader", "_reading", "_state", "listener", "sock")
+    __slots__ = ("_lingering", "_loop", "_pending", "_ping", "_reader", "_reading", "_state", "listener", "sock")
 
     listener: WebSocketListener  # set by the owner before it calls anything
 
@@ -65,6 +67,7 @@ class WebSocket:
         # grow and shrink in place: with 3 MB waiting, 2,700 pings in one read took 2.1 s with a copy for each.
         self._pending: memoryview | bytearray | None = None
         self._reader: FrameReader | None = None  # only while a frame or message is incomplete
+        self._ping: bytes | None = None  # the last one without an answer; older ones need none (section 5.5.3)
         self._state = State.OPEN
         self._reading = False
 
@@ -123,6 +126,8 @@ class WebSocket:
             self._lose(protocol_violation("internal error"))
         else:
             self._reader = None if reader.is_idle else reader
+            if self._ping is not None:
+                self._answer_ping()
             self.listener.input_read(len(data))
 
     def _receive(self, opcode: int, payload: bytes) -> None:
@@ -131,10 +136,16 @@ class WebSocket:
         elif opcode == frames.BINARY:
             self.listener.message_received(payload)
         elif opcode == frames.PING:
-            self.offer(frames.frame(frames.PONG, payload))
+            self._ping = payload
         elif opcode == frames.CLOSE:
             self.close(frames.close_code(payload))
             self.listener.connection_lost(None)
+
+    def _answer_ping(self) -> None:
+        """Answer the last ping once no output waits: a client that reads no pongs makes the server hold one."""
+        if self._ping is not None and self._pending is None:
+            payload, self._ping = self._ping, None
+            self.offer(frames.frame(frames.PONG, payload))
 
     # Output
 
@@ -151,7 +162,7 @@ class WebSocket:
     def offer(self, data: bytes) -> bool:
         """Write whole frames: at once if the socket takes them, else when it does. False: output waits.
 
-        Past `PENDING_OUTPUT_BYTES` the connection is lost; on one that is closing nothing is written.
+        Past the listener's `max_output_bytes` the connection is lost; on one that is closing nothing is written.
         """
         if self._state is not State.OPEN:
             return True
@@ -167,7 +178,7 @@ class WebSocket:
                 return True
             self._pending = memoryview(data)[sent:]
             self._loop.add_writer(self.sock.fileno(), self._on_writable)
-        elif len(self._pending) + len(data) > PENDING_OUTPUT_BYTES:
+        elif len(self._pending) + len(data) > self.listener.max_output_bytes:
             self._lose(OUTPUT_NOT_TAKEN)
         else:
             if isinstance(self._pending, memoryview):
@@ -197,7 +208,8 @@ class WebSocket:
         if self._state is State.CLOSING:
             self._half_close()
         else:
-            self.listener.output_moved(all_taken=True)
+            self._answer_ping()
+            self.listener.output_moved(all_taken=self._pending is None)
 
     # End
 
