@@ -9,7 +9,13 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from chatio.realtime.close_reasons import NORMAL, OUTPUT_NOT_TAKEN, CloseReason, protocol_violation
+from chatio.realtime.close_reasons import (
+    NORMAL,
+    OUTPUT_NOT_TAKEN,
+    TOO_MANY_FRAMES,
+    CloseReason,
+    protocol_violation,
+)
 from chatio.realtime.engineio import payload
 from chatio.realtime.engineio.heartbeat import Heartbeat
 from chatio.realtime.engineio.packets import PacketType, ProtocolError, decode
@@ -18,6 +24,7 @@ from chatio.realtime.engineio.poll_queue import PollQueue
 from chatio.realtime.engineio.receive_queue import InputRate, ReceiveQueue
 from chatio.realtime.library import DisconnectReason
 from chatio.realtime.limits import BEFORE_CONNECT_BYTES, PENDING_OUTPUT_BYTES
+from chatio.realtime.websocket.input_budget import Budget, BudgetPool
 from chatio.realtime.websocket.timeouts import TimeoutQueue
 from chatio.realtime.websocket.transport import WebSocket
 
@@ -48,6 +55,7 @@ class Host(Protocol):
     upgrades: TimeoutQueue[PendingUpgrade]
     upgraded: int  # completed upgrades
     input_rate: InputRate
+    members: BudgetPool  # of signed-in clients
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> "asyncio.Task[None]": ...
     def forget(self, connection: "Connection") -> None: ...
@@ -78,6 +86,7 @@ class Connection:
     host: Host
     sid: str
     address: str  # of the client
+    budget: Budget  # that the client draws on
     max_input_bytes: int  # of one message, and of all that wait to be handled
     websocket: WebSocket | None = None
     upgrade: PendingUpgrade | None = None
@@ -136,9 +145,19 @@ class Connection:
         """The client said CLOSE; a GET that waits is answered with a NOOP."""
         self.drop(DisconnectReason.CLIENT_DISCONNECT, farewell=payload.NOOP)
 
-    def input_read(self, size_bytes: int) -> None:
+    def input_read(self, size_bytes: int, frames: int) -> None:
         if not self.closing:
             self.received.charge(size_bytes)
+            steps, self.received.steps = self.received.steps + frames, 0
+            if self.budget.charge(steps, frames):
+                self.refuse(TOO_MANY_FRAMES)
+
+    def signed_in(self, max_input_bytes: int) -> None:
+        """The client is in a namespace: it may send more, and draws on the budget of those that are."""
+        self.max_input_bytes = max_input_bytes
+        if not self.closing:
+            self.budget.pool.leave(self.budget)
+            self.budget = self.host.members.join(self.address)
 
     def pause_reading(self) -> None:
         if self.websocket is not None:
@@ -153,7 +172,9 @@ class Connection:
         """The server does not read the client's output, or did not a moment ago."""
         if self.received.is_behind:
             return True
-        return self.posting and self.received.is_full if self.websocket is None else self.websocket.is_paused
+        if self.websocket is not None:
+            return self.websocket.is_paused
+        return bool(self.budget.waiting) or (self.posting and self.received.is_full)
 
     # Output
 
@@ -298,4 +319,5 @@ class Connection:
             await self.host.application.disconnected(self, reason)
         finally:
             self.closed = True
+            self.budget.pool.leave(self.budget)
             self.host.forget(self)

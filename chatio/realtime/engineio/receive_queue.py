@@ -9,7 +9,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeVar
 
-from chatio.realtime.limits import MESSAGE_OVERHEAD_BYTES, RECEIVE_QUEUE_BYTES
+from chatio.realtime.limits import MESSAGE_OVERHEAD_BYTES, MESSAGE_STEPS, RECEIVE_QUEUE_BYTES
 
 # A connection that was slowed down may have a pong on its way, behind its earlier output, for so long.
 BEHIND_SECONDS: Final = 5.0
@@ -61,6 +61,7 @@ class ReceiveQueue(Generic[R]):
     receiver: R
     application: Application[R]
     rate: InputRate
+    steps: int = 0  # of messages that were put since the budget was charged
     paid_at: float = 0.0  # the loop's time at which all input is paid for
     worker: "asyncio.Task[None] | None" = None  # while there are messages
     size_bytes: int = 0  # of the unhandled messages and the one that is being handled, with an overhead for each
@@ -93,6 +94,7 @@ class ReceiveQueue(Generic[R]):
             self._messages = deque()
             self.worker = asyncio.get_running_loop().create_task(self._work(self._messages))
         self._messages.append(message)
+        self.steps += MESSAGE_STEPS
         self.size_bytes += len(message) + MESSAGE_OVERHEAD_BYTES
         if self.is_full:
             self._pause()

@@ -10,6 +10,7 @@ from typing import Final
 from chatio.realtime.close_reasons import PROTOCOL_ERROR, CloseReason, protocol_violation
 from chatio.realtime.engineio import payload
 from chatio.realtime.engineio.connection import Connection
+from chatio.realtime.websocket.input_budget import Budget
 from chatio.realtime.websocket.transport import WebSocket
 
 _PROBE: Final = "2probe"
@@ -41,6 +42,10 @@ class Upgrade:
         self._websocket.start(early)
 
     @property
+    def budget(self) -> Budget:
+        return self._connection.budget
+
+    @property
     def max_input_bytes(self) -> int:
         # A client may send its first messages right behind "5", before the server has read that.
         return max(_LARGEST_BYTES, self._connection.max_input_bytes)
@@ -62,9 +67,9 @@ class Upgrade:
             connection.host.refused(connection.address, protocol_violation("upgrade"))
             self.abandon()
 
-    def input_read(self, size_bytes: int) -> None:
-        """The bytes count as the connection's; a client past its input rate must do without the upgrade."""
-        self._connection.input_read(size_bytes)
+    def input_read(self, size_bytes: int, frames: int) -> None:
+        """The input counts as the connection's; a client past its input rate must do without the upgrade."""
+        self._connection.input_read(size_bytes, frames)
         if self._connection.received.is_rate_limited:
             self.abandon()
 

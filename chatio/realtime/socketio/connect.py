@@ -113,7 +113,7 @@ class Connector:
             self._refuse(peer, namespace, refusal)
             return
         peer.sids[namespace] = sid
-        connection.max_input_bytes = self._engine.max_http_buffer_size
+        connection.signed_in(self._engine.max_http_buffer_size)
         self.unconnected.discard(peer)
         answer = {"sid": sid} if peer.log_start is None else {"sid": sid, "pid": peer.log_start.pid}
         for packet in encode(PacketType.CONNECT, namespace, answer):

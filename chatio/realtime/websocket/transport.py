@@ -14,10 +14,11 @@ from enum import IntEnum
 from typing import Protocol
 
 from chatio.realtime.close_reasons import INVALID_DATA, NORMAL, OUTPUT_NOT_TAKEN, CloseReason, protocol_violation
-from chatio.realtime.limits import READ_BYTES
+from chatio.realtime.limits import FIRST_BYTES, FLOOD_FRAMES, READ_BYTES
 from chatio.realtime.log import report
 from chatio.realtime.websocket import frames
 from chatio.realtime.websocket.frames import FrameError, FrameReader
+from chatio.realtime.websocket.input_budget import Budget
 from chatio.realtime.websocket.timeouts import TimeoutQueue
 
 
@@ -27,12 +28,14 @@ class WebSocketListener(Protocol):
     @property
     def max_input_bytes(self) -> int: ...  # of the largest message that it takes now
     @property
+    def budget(self) -> Budget: ...  # that its client draws on
+    @property
     def max_output_bytes(self) -> int: ...  # that may wait for its client
     def message_received(self, message: str | bytes) -> None:
         """The client sent a whole message."""
 
-    def input_read(self, size_bytes: int) -> None:
-        """So many bytes were read, frame headers and pings included, and their messages handed over."""
+    def input_read(self, size_bytes: int, frames: int) -> None:
+        """So many bytes and frames were read, pings included, and their messages handed over."""
 
     def output_moved(self, *, all_taken: bool) -> None:
         """The socket took some of the waiting output, or all of it."""
@@ -53,7 +56,10 @@ class State(IntEnum):
 class WebSocket:
     """One server-side WebSocket. Event loop only; no method waits for the peer, and none raises."""
 
-    __slots__ = ("_lingering", "_loop", "_pending", "_ping", "_reader", "_reading", "_state", "listener", "sock")
+    __slots__ = (
+        *("_early", "_is_waiting", "_is_wanted", "_lingering", "_loop", "_pending", "_ping", "_reader", "_state"),
+        *("listener", "sock"),
+    )
 
     listener: WebSocketListener  # set by the owner before it calls anything
 
@@ -69,19 +75,22 @@ class WebSocket:
         self._reader: FrameReader | None = None  # only while a frame or message is incomplete
         self._ping: bytes | None = None  # the last one without an answer; older ones need none (section 5.5.3)
         self._state = State.OPEN
-        self._reading = False
+        self._early = b""
+        self._is_wanted = False  # the listener takes input now
+        self._is_waiting = False  # for its turn to be read
 
     # Input
 
     def start(self, early: bytes) -> None:
         """Begin to read; `early`: the bytes that arrived together with the handshake."""
+        self._early = early
         self.resume_reading()
         if early:
-            self._feed(early)
+            self._on_readable()
 
     @property
     def is_paused(self) -> bool:
-        return self._state is State.OPEN and not self._reading
+        return self._state is State.OPEN and (self._is_waiting or not self._is_wanted)
 
     @property
     def held_input_bytes(self) -> int:
@@ -89,18 +98,42 @@ class WebSocket:
 
     def pause_reading(self) -> None:
         """Read no more for now: the client's output backs up in TCP."""
-        if self._reading:
-            self._reading = False
-            self._loop.remove_reader(self.sock.fileno())
+        if self._is_wanted:
+            self._watch(is_wanted=False, is_waiting=self._is_waiting)
 
     def resume_reading(self) -> None:
-        if not self._reading and self._state is not State.CLOSED:
-            self._reading = True
+        if not self._is_wanted and self._state is not State.CLOSED:
+            self._watch(is_wanted=True, is_waiting=self._is_waiting)
+
+    def _watch(self, *, is_wanted: bool, is_waiting: bool) -> None:
+        """Have the loop tell of input only while it is wanted and may be read."""
+        was_watched = self._is_wanted and not self._is_waiting
+        self._is_wanted, self._is_waiting = is_wanted, is_waiting
+        if was_watched and (is_waiting or not is_wanted):
+            self._loop.remove_reader(self.sock.fileno())
+        elif not was_watched and is_wanted and not is_waiting:
             self._loop.add_reader(self.sock.fileno(), self._on_readable)
+            if self._early:
+                self._loop.call_soon(self._on_readable)
 
     def _on_readable(self) -> None:
+        budget = self.listener.budget
+        if (budget.is_spent or budget.pool.is_spent) and self._state is State.OPEN:
+            if not self._is_waiting:
+                self._watch(is_wanted=self._is_wanted, is_waiting=True)
+                budget.wait(self._on_turn)
+        elif self._is_wanted:
+            self._read()
+
+    def _on_turn(self) -> None:
+        if self._is_waiting:
+            self._watch(is_wanted=self._is_wanted, is_waiting=False)
+            if self._is_wanted:
+                self._read()
+
+    def _read(self) -> None:
         try:
-            data = self.sock.recv(READ_BYTES)
+            data, self._early = self._early or self.sock.recv(READ_BYTES), b""
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
@@ -108,15 +141,21 @@ class WebSocket:
         if not data:
             self._lose(None)
         elif self._state is State.OPEN:
-            self._feed(data)
+            if self._feed(data[:FIRST_BYTES]) > FLOOD_FRAMES:  # tiny frames: the rest in another turn
+                self._early = data[FIRST_BYTES:]
+                self._loop.call_soon(self._on_readable)
+            elif len(data) > FIRST_BYTES and self._state is State.OPEN:
+                self._feed(data[FIRST_BYTES:])
 
-    def _feed(self, data: bytes) -> None:
+    def _feed(self, data: bytes) -> int:
+        """Hand over the messages of `data`. Returns the number of its frames."""
         reader = self._reader or FrameReader()
+        frames_before = reader.frames
         try:
             for opcode, payload in reader.feed(data, self.listener.max_input_bytes):
                 self._receive(opcode, payload)
                 if self._state is not State.OPEN:
-                    return
+                    return 0
         except UnicodeDecodeError:
             self._fail(protocol_violation("WebSocket: UTF-8", INVALID_DATA))
         except FrameError as error:
@@ -128,7 +167,8 @@ class WebSocket:
             self._reader = None if reader.is_idle else reader
             if self._ping is not None:
                 self._answer_ping()
-            self.listener.input_read(len(data))
+            self.listener.input_read(len(data), reader.frames - frames_before)
+        return reader.frames - frames_before
 
     def _receive(self, opcode: int, payload: bytes) -> None:
         if opcode == frames.TEXT:
@@ -220,8 +260,8 @@ class WebSocket:
         is_flushed = self.offer(frames.close_frame(code))
         if self._state is State.OPEN:  # the socket was not found broken
             self._state = State.CLOSING
-            self._reader = None
-            self.resume_reading()
+            self._reader, self._early = None, b""
+            self._watch(is_wanted=True, is_waiting=False)
             self._lingering.add(self)
             if is_flushed:
                 self._half_close()
@@ -241,7 +281,8 @@ class WebSocket:
             return
         if drops_output:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
-        self.pause_reading()
+        self._early = b""
+        self._watch(is_wanted=False, is_waiting=False)
         if self._pending is not None:
             self._loop.remove_writer(self.sock.fileno())
             self._pending = None

@@ -5,7 +5,9 @@ import socket
 import tracemalloc
 
 from chatio.realtime.close_reasons import CloseReason
+from chatio.realtime.engineio.server import MEMBERS
 from chatio.realtime.websocket.frames import PING, PONG, frame
+from chatio.realtime.websocket.input_budget import BudgetPool
 from chatio.realtime.websocket.timeouts import TimeoutQueue
 from chatio.realtime.websocket.transport import WebSocket
 from tests.client.wire import client_frame, soon, until
@@ -20,10 +22,11 @@ class Listener:
 
     max_input_bytes = 1 << 20
     max_output_bytes = 1 << 30
+    budget = BudgetPool(MEMBERS, is_on=False).of("")
 
     def message_received(self, message: str | bytes) -> None: ...
 
-    def input_read(self, size_bytes: int) -> None: ...
+    def input_read(self, size_bytes: int, frames: int) -> None: ...
 
     def output_moved(self, *, all_taken: bool) -> None:
         if all_taken:
