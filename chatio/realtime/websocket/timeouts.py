@@ -8,11 +8,15 @@ import asyncio
 from collections.abc import Callable
 from typing import TypeVar
 
+from chatio.realtime.log import report
+
 K = TypeVar("K")
 
 
 class TimeoutQueue(dict[K, float]):
-    """Calls `on_due(key)`, once, `seconds` after `add(key)`. Event loop only; `on_due` must not raise.
+    """Calls `on_due(key)`, once, `seconds` after `add(key)`. Event loop only.
+
+    An exception of `on_due` is reported.
 
     A mapping of the waiting keys, the next one due first, to the loop's time at which they are due.
     """
@@ -57,4 +61,7 @@ class TimeoutQueue(dict[K, float]):
         if first is not None:
             self._timer = loop.call_at(max(first, now + self._grain), self._run, loop)
         for key in ready:
-            self._on_due(key)
+            try:
+                self._on_due(key)
+            except Exception as error:  # which must not take the others' timeouts with it
+                report("timeout", error)

@@ -1,7 +1,10 @@
 import asyncio
 
+import pytest
+
 from chatio.realtime.websocket.timeouts import TimeoutQueue
 from tests.client.wire import until
+from tests.conftest import ExpectedLogs
 
 
 async def test_keys_are_due_in_the_order_they_were_added() -> None:
@@ -48,3 +51,23 @@ async def test_key_is_overdue_before_its_timer_has_run() -> None:
     assert not deadlines.is_overdue("a")
     assert deadlines.is_overdue("a", early_seconds=61.0)
     assert not deadlines.is_overdue("b", early_seconds=61.0)
+
+
+@pytest.mark.parametrize("error", [RuntimeError, MemoryError])
+async def test_key_that_fails_is_reported_and_no_other_is_forgotten(
+    logs: ExpectedLogs, error: type[Exception]
+) -> None:
+    logs.expect(f"^timeout failed: {error.__name__} at .+ fail ")
+    due: list[str] = []
+
+    def fail(key: str) -> None:
+        due.append(key)
+        if key == "b":
+            raise error
+
+    deadlines = TimeoutQueue(0.01, fail)
+    for key in "abc":
+        deadlines.add(key)
+    await until(lambda: len(due) == 3)
+    deadlines.add("d")
+    await until(lambda: due == ["a", "b", "c", "d"])
