@@ -238,7 +238,9 @@ class RealtimeHandler(BoundedBodyHandler):
             if self.session is None:
                 connection.drop(DisconnectReason.TRANSPORT_CLOSE)
             return
-        websocket = WebSocket(sock, engine.lingering)
+        # OkHttp stops reading at a close frame, and the official Java client then notices nothing for 45 s.
+        is_okhttp = self.request.headers.get("User-Agent", "").lower().startswith("okhttp/")
+        websocket = WebSocket(sock, engine.lingering, sends_close=not is_okhttp)
         if self.session is not None:
             Upgrade(connection, websocket).begin(answer, early)
         else:

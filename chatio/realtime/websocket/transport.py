@@ -58,17 +58,23 @@ class WebSocket:
 
     __slots__ = (
         *("_early", "_is_waiting", "_is_wanted", "_lingering", "_loop", "_pending", "_ping", "_reader", "_state"),
-        *("listener", "sock"),
+        *("_sends_close", "listener", "sock"),
     )
 
     listener: WebSocketListener  # set by the owner before it calls anything
 
-    def __init__(self, sock: socket.socket, lingering: "TimeoutQueue[WebSocket]") -> None:
-        """Take `sock`, non-blocking and connected. `lingering` bounds the time a close may take."""
+    def __init__(
+        self, sock: socket.socket, lingering: "TimeoutQueue[WebSocket]", *, sends_close: bool = True
+    ) -> None:
+        """Take `sock`, non-blocking and connected. `lingering` bounds the time a close may take.
+
+        `sends_close=False`: a client that stops to read at a close frame is sent none, and so sees the end.
+        """
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # with Nagle an echo takes 45 ms, not 1.3
         self.sock = sock
         self._loop = asyncio.get_running_loop()
         self._lingering = lingering
+        self._sends_close = sends_close
         # Output that the socket did not take yet: the rest of one `send`, uncopied, or several joined, which
         # grow and shrink in place: with 3 MB waiting, 2,700 pings in one read took 2.1 s with a copy for each.
         self._pending: memoryview | bytearray | None = None
@@ -257,7 +263,7 @@ class WebSocket:
         """Begin the closing handshake (RFC 6455, section 7.1.2), which goes on for a bounded time."""
         if self._state is not State.OPEN:
             return
-        is_flushed = self.offer(frames.close_frame(code))
+        is_flushed = self.offer(frames.close_frame(code)) if self._sends_close else self._pending is None
         if self._state is State.OPEN:  # the socket was not found broken
             self._state = State.CLOSING
             self._reader, self._early = None, b""
