@@ -7,7 +7,7 @@ that it was one of them. The text is ours, never what a client sent. The code is
 
 from typing import Final, NamedTuple
 
-NORMAL, GOING_AWAY, PROTOCOL_ERROR, INVALID_DATA, TOO_BIG = 1000, 1001, 1002, 1007, 1009
+NORMAL, GOING_AWAY, PROTOCOL_ERROR, INVALID_DATA, POLICY, TOO_BIG = 1000, 1001, 1002, 1007, 1008, 1009
 SERVER_ERROR, TRY_AGAIN_LATER = 1011, 1013
 
 
@@ -31,9 +31,10 @@ ORIGIN_FORBIDDEN: Final = CloseReason("origin", "Forbidden")
 SESSION_UNKNOWN: Final = CloseReason("unknown_session", "Session ID unknown")
 CONNECT_TIMEOUT: Final = CloseReason("silent", "no CONNECT")
 OUTPUT_NOT_TAKEN: Final = CloseReason("slow", "output not taken")
+TOO_MANY_FRAMES: Final = CloseReason("flood", "too many frames", POLICY)
 
 # Every label that the seam counts by itself.
 LABELS: Final = (
     *("leaving", "overloaded", "full", "address_full", "address_rate", "origin"),
-    *("unknown_session", "silent", "slow", "protocol"),
+    *("unknown_session", "silent", "slow", "flood", "protocol"),
 )

@@ -10,8 +10,23 @@ KIB = 1024
 BEFORE_CONNECT_BYTES = 16 * KIB
 # One read from a socket in one turn of the loop: a flood of tiny frames costs other clients 5 ms a turn, not 20.
 READ_BYTES = 16 * KIB
-# Packets of one polling body read in one turn of the loop: half a million pongs fit into 1 MB, and took 0.56 s.
-PACKETS_PER_TURN = 1000
+# So much of it at first, and the rest only if it is not of tiny frames, of which 340 fit: 1 ms.
+FIRST_BYTES = 2 * KIB
+# Input budget: an address has as much at once as in so many seconds. 100 clients behind one NAT that come back at
+# the same moment, each with six requests, have 36,000 steps.
+BUDGET_SECONDS = 10.0
+# The steps of a polling request, of an upgrade, of a message beside those of its frame.
+REQUEST_STEPS = 60
+UPGRADE_STEPS = 200
+MESSAGE_STEPS = 8
+# A client is closed that sends so many frames in one read after its address was held to its budget for so long.
+FLOOD_SECONDS = 30.0
+FLOOD_FRAMES = 32
+# Packets of one polling body that are read in one turn of the loop: half a million pongs fit into 1 MB, and took
+# 0.56 s.
+PACKETS_PER_TURN = 200
+# Packets of one polling answer: more, and python-engineio's client drops them all (`Payload.max_decode_packets`).
+PACKETS_PER_ANSWER = 16
 # Received and not yet handled messages of one connection; beyond it, its socket is not read.
 RECEIVE_QUEUE_BYTES = 64 * KIB
 # Cost of a queued message beside its own bytes (the str object, the slot).

@@ -9,13 +9,21 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from chatio.realtime.close_reasons import NORMAL, OUTPUT_NOT_TAKEN, CloseReason, protocol_violation
+from chatio.realtime.close_reasons import (
+    NORMAL,
+    OUTPUT_NOT_TAKEN,
+    TOO_MANY_FRAMES,
+    CloseReason,
+    protocol_violation,
+)
 from chatio.realtime.engineio import packets
 from chatio.realtime.engineio.heartbeat import Heartbeat
 from chatio.realtime.engineio.packets import EncodedPacket, PacketType, ProtocolError, decode
 from chatio.realtime.engineio.poll_queue import PollQueue
 from chatio.realtime.engineio.receive_queue import InputRate, ReceiveQueue
 from chatio.realtime.library import DisconnectReason
+from chatio.realtime.limits import BEFORE_CONNECT_BYTES, PENDING_OUTPUT_BYTES
+from chatio.realtime.websocket.input_budget import Budget, BudgetPool
 from chatio.realtime.websocket.timeouts import TimeoutQueue
 from chatio.realtime.websocket.transport import WebSocket
 
@@ -46,6 +54,7 @@ class Host(Protocol):
     upgrades: TimeoutQueue[PendingUpgrade]
     upgraded: int  # completed upgrades
     input_rate: InputRate
+    members: BudgetPool  # of signed-in clients
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> "asyncio.Task[None]": ...
     def forget(self, connection: "Connection") -> None: ...
@@ -76,6 +85,7 @@ class Connection:
     host: Host
     sid: str
     address: str  # of the client
+    budget: Budget  # that the client draws on
     max_input_bytes: int  # of one message, and of all that wait to be handled
     websocket: WebSocket | None = None
     upgrade: PendingUpgrade | None = None
@@ -94,6 +104,11 @@ class Connection:
     @property
     def upgraded(self) -> bool:  # read by the library
         return self.websocket is not None
+
+    @property
+    def max_output_bytes(self) -> int:
+        """So much output may wait for the client: little before its CONNECT, whose packets are short."""
+        return PENDING_OUTPUT_BYTES if self.max_input_bytes > BEFORE_CONNECT_BYTES else BEFORE_CONNECT_BYTES
 
     # Input
 
@@ -116,6 +131,8 @@ class Connection:
             self.received.put(data)
         elif kind is PacketType.PONG:
             self.host.heartbeat.beat(self)
+        elif kind is PacketType.NOOP:  # socket.io-client-swift sends one in a race
+            pass
         elif kind is not PacketType.CLOSE:
             raise ProtocolError("Engine.IO packet type")
         elif self.poll_queue is not None and not self.poll_queue.is_polled:
@@ -127,9 +144,19 @@ class Connection:
         """The client said CLOSE; a GET that waits is answered with a NOOP."""
         self.drop(DisconnectReason.CLIENT_DISCONNECT, farewell=packets.NOOP)
 
-    def input_read(self, size_bytes: int) -> None:
+    def input_read(self, size_bytes: int, frames: int) -> None:
         if not self.closing:
             self.received.charge(size_bytes)
+            steps, self.received.steps = self.received.steps + frames, 0
+            if self.budget.charge(steps, frames):
+                self.refuse(TOO_MANY_FRAMES)
+
+    def signed_in(self, max_input_bytes: int) -> None:
+        """The client is in a namespace: it may send more, and draws on the budget of those that are."""
+        self.max_input_bytes = max_input_bytes
+        if not self.closing:
+            self.budget.pool.leave(self.budget)
+            self.budget = self.host.members.join(self.address)
 
     def pause_reading(self) -> None:
         if self.websocket is not None:
@@ -144,7 +171,9 @@ class Connection:
         """The server does not read the client's output, or did not a moment ago."""
         if self.received.is_behind:
             return True
-        return self.posting and self.received.is_full if self.websocket is None else self.websocket.is_paused
+        if self.websocket is not None:
+            return self.websocket.is_paused
+        return bool(self.budget.waiting) or (self.posting and self.received.is_full)
 
     # Output
 
@@ -231,8 +260,10 @@ class Connection:
         websocket.listener = self
         if greeting:
             websocket.offer(greeting)
-        for packet in () if queue is None else queue.take_all():
-            websocket.offer(packet.frame)
+        if queue is not None:
+            for packet in queue.take_all():
+                websocket.offer(packet.frame)
+            queue.release(packets.NOOP)
         self.output_moved(all_taken=True)
 
     # End
@@ -287,4 +318,5 @@ class Connection:
             await self.host.application.disconnected(self, reason)
         finally:
             self.closed = True
+            self.budget.pool.leave(self.budget)
             self.host.forget(self)

@@ -16,10 +16,18 @@ from chatio.realtime.engineio.poll_queue import PollQueue
 from chatio.realtime.engineio.server import EngineServer
 from chatio.realtime.engineio.upgrade import Upgrade
 from chatio.realtime.library import DisconnectReason
-from chatio.realtime.limits import BODY_SECONDS, DISCARDED_BODY_BYTES, HEAD_BYTES, PACKETS_PER_TURN
+from chatio.realtime.limits import (
+    BODY_SECONDS,
+    DISCARDED_BODY_BYTES,
+    HEAD_BYTES,
+    PACKETS_PER_TURN,
+    REQUEST_STEPS,
+    UPGRADE_STEPS,
+)
 from chatio.realtime.log import report
 from chatio.realtime.websocket.frames import message_frame
-from chatio.realtime.websocket.handshake import switching_protocols, take_socket
+from chatio.realtime.websocket.handshake import VERSION, switching_protocols, take_socket
+from chatio.realtime.websocket.input_budget import Budget
 from chatio.realtime.websocket.transport import WebSocket
 from chatio.server.http_handler import BoundedBodyHandler
 from chatio.server.lifecycle import Phase
@@ -44,6 +52,7 @@ class RealtimeHandler(BoundedBodyHandler):
         self.session: Connection | None = None  # that the request belongs to
         self.owned: Connection | None = None  # ends if its client leaves before the answer
         self.refusal: HttpError | None = None
+        self.turn: asyncio.Future[None] | None = None  # that the request waits for
 
     def set_default_headers(self) -> None:
         """Do nothing: `_set_headers` sets the headers of an answer, and a WebSocket's 101 has none of them."""
@@ -51,6 +60,10 @@ class RealtimeHandler(BoundedBodyHandler):
     # Before the body
 
     def prepare(self) -> None:
+        http: Any = self.request.connection
+        if http.stream.closed():  # a client that pipelined requests is gone: Tornado would go through all of them
+            self.detach()
+            return
         is_websocket = False
         self.environ = self._environ()
         if "HTTP_ORIGIN" in self.environ or self.request.method == "OPTIONS":
@@ -123,6 +136,8 @@ class RealtimeHandler(BoundedBodyHandler):
 
     async def get(self) -> None:
         """Answer the request, whatever its method: `prepare` has refused those that there are not."""
+        self.turn = self._budget.turn(REQUEST_STEPS)
+        await self.turn
         if self.refusal is None and self.request.method == "OPTIONS":
             self._set_headers()
             self.clear_header("Content-Type")
@@ -135,6 +150,12 @@ class RealtimeHandler(BoundedBodyHandler):
                 self._refuse(refusal.error)
         if self.refusal is not None and not self.is_answered:
             self._answer(self.refusal)
+
+    @property
+    def _budget(self) -> Budget:
+        if self.session is not None:
+            return self.session.budget
+        return self.engine.strangers.of(self.environ["REMOTE_ADDR"])
 
     post = put = patch = delete = head = options = get
 
@@ -156,7 +177,7 @@ class RealtimeHandler(BoundedBodyHandler):
         connection.poll_queue = queue = PollQueue()
         queue.put(encode(engine.greeting(connection.sid, may_upgrade=True)))
         engine.begin(connection, self.environ)
-        return queue.take_all()
+        return queue.take_some()
 
     async def _poll(self, connection: Connection) -> list[EncodedPacket]:
         self.owned = connection
@@ -176,8 +197,9 @@ class RealtimeHandler(BoundedBodyHandler):
             for count, raw in enumerate(body.decode().split(SEPARATOR), 1):
                 connection.receive(raw)
                 if count % PACKETS_PER_TURN == 0:
+                    await connection.budget.turn(PACKETS_PER_TURN)
                     await asyncio.sleep(0)
-            connection.input_read(len(body) + HEAD_BYTES)
+            connection.input_read(len(body) + HEAD_BYTES, 0)
             if connection.received.is_full and not connection.closing:
                 await connection.received.until_room()
         except (ProtocolError, UnicodeDecodeError):
@@ -191,6 +213,8 @@ class RealtimeHandler(BoundedBodyHandler):
     def on_connection_close(self) -> None:
         """The client is gone before it was answered: with it goes its session, as on Node."""
         connection, self.owned = self.owned, None
+        if self.turn is not None and not self.turn.done():
+            self.turn.set_result(None)
         if connection is not None:
             connection.posting = False
             connection.drop(DisconnectReason.TRANSPORT_ERROR)
@@ -201,7 +225,12 @@ class RealtimeHandler(BoundedBodyHandler):
     def _open_websocket(self) -> None:
         engine, answer = self.engine, switching_protocols(self.request.headers)
         http: Any = self.request.connection
+        if self.session is not None:
+            self.session.budget.charge(UPGRADE_STEPS)
+            if self.session.budget.is_spent:
+                raise HandshakeError(http_errors.TOO_MANY_REQUESTS)
         if answer is None or isinstance(http.stream, SSLIOStream):  # TLS ends at a proxy
+            self.set_header("Sec-WebSocket-Version", VERSION)  # RFC 6455, section 4.2.2
             raise HandshakeError(http_errors.BAD_REQUEST)
         connection = self.session or engine.admit(self.environ["REMOTE_ADDR"])
         stream: IOStream = self.detach()
@@ -212,7 +241,9 @@ class RealtimeHandler(BoundedBodyHandler):
             if self.session is None:
                 connection.drop(DisconnectReason.TRANSPORT_CLOSE)
             return
-        websocket = WebSocket(sock, engine.lingering)
+        # OkHttp stops reading at a close frame, and the official Java client then notices nothing for 45 s.
+        is_okhttp = self.request.headers.get("User-Agent", "").lower().startswith("okhttp/")
+        websocket = WebSocket(sock, engine.lingering, sends_close=not is_okhttp)
         if self.session is not None:
             Upgrade(connection, websocket).begin(answer, early)
         else:

@@ -26,6 +26,7 @@ BAD_REQUEST: Final = HttpError(400, BAD_REQUEST_CODE, protocol_violation("Bad re
 FORBIDDEN: Final = HttpError(403, 4, close_reasons.ORIGIN_FORBIDDEN)
 TOO_LARGE: Final = HttpError(413, BAD_REQUEST_CODE, protocol_violation("Payload too large"))
 UNSUPPORTED_VERSION: Final = HttpError(400, 5, protocol_violation("Unsupported protocol version"))
+TOO_MANY_REQUESTS: Final = HttpError(503, BAD_REQUEST_CODE, close_reasons.TOO_MANY_FRAMES, 1)
 SHUTTING_DOWN: Final = HttpError(503, BAD_REQUEST_CODE, close_reasons.DRAINING, LEAVING_RETRY_SECONDS)
 
 

@@ -3,7 +3,7 @@
 import asyncio
 
 from chatio.realtime.engineio.packets import NOOP, EncodedPacket
-from chatio.realtime.limits import PENDING_OUTPUT_BYTES
+from chatio.realtime.limits import PACKETS_PER_ANSWER, PENDING_OUTPUT_BYTES
 
 
 class PollQueue:
@@ -38,8 +38,15 @@ class PollQueue:
         packets, self._packets, self._bytes = self._packets, [], 0
         return packets
 
+    def take_some(self) -> list[EncodedPacket]:
+        """Remove and return as many waiting packets as one answer may have."""
+        packets = self._packets[:PACKETS_PER_ANSWER]
+        del self._packets[:PACKETS_PER_ANSWER]
+        self._bytes -= sum(packet.size_bytes for packet in packets)
+        return packets
+
     async def take(self) -> list[EncodedPacket]:
-        """The answer to a GET: all waiting packets, as soon as there are any, or the argument of `release`."""
+        """The answer to a GET: waiting packets, as soon as there are any, or the argument of `release`."""
         farewell = None
         if not self._packets:
             self._waiting = asyncio.get_running_loop().create_future()
@@ -47,9 +54,9 @@ class PollQueue:
                 farewell = await self._waiting
             finally:
                 self._waiting = None
-        return [farewell] if farewell is not None else self.take_all() or [NOOP]
+        return [farewell] if farewell is not None else self.take_some() or [NOOP]
 
     def release(self, farewell: EncodedPacket | None = None) -> None:
-        """Let the waiting GET be answered: with `farewell` alone, or with the waiting packets."""
+        """Let the waiting GET be answered: with `farewell` alone, or with waiting packets."""
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(farewell)

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeVar
 
-from chatio.realtime.limits import MESSAGE_OVERHEAD_BYTES, RECEIVE_QUEUE_BYTES
+from chatio.realtime.limits import MESSAGE_OVERHEAD_BYTES, MESSAGE_STEPS, RECEIVE_QUEUE_BYTES
 
 # A connection that was slowed down may have a pong on its way, behind its earlier output, for so long.
 BEHIND_SECONDS: Final = 5.0
@@ -55,6 +55,7 @@ class ReceiveQueue(Generic[R]):
     receiver: R
     handle: Callable[[R, str | bytes], Awaitable[None]]  # one message; must not raise
     rate: InputRate
+    steps: int = 0  # of messages that were put since the budget was charged
     paid_at: float = 0.0  # the loop's time at which all input is paid for
     worker: "asyncio.Task[None] | None" = None  # while there are messages
     size_bytes: int = 0  # of the unhandled messages and the one that is being handled, with an overhead for each
@@ -87,6 +88,7 @@ class ReceiveQueue(Generic[R]):
             self._messages = deque()
             self.worker = asyncio.get_running_loop().create_task(self._work(self._messages))
         self._messages.append(message)
+        self.steps += MESSAGE_STEPS
         self.size_bytes += len(message) + MESSAGE_OVERHEAD_BYTES
         if self.is_full:
             self._pause()

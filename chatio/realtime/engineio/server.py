@@ -7,7 +7,7 @@ Tornado handler (handler.py) calls the methods below instead. Nothing in the ins
 import asyncio
 import secrets
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, Final
 
 from chatio.realtime.close_reasons import LABELS, CloseReason
 from chatio.realtime.engineio.admission import ConnectionLimit
@@ -16,13 +16,23 @@ from chatio.realtime.engineio.heartbeat import Heartbeat
 from chatio.realtime.engineio.http_errors import BAD_REQUEST_CODE, HandshakeError, HttpError
 from chatio.realtime.engineio.receive_queue import InputRate
 from chatio.realtime.library import DisconnectReason, EngineIOServer
-from chatio.realtime.limits import LEAVING_SECONDS, LINGER_SECONDS, SESSION_ID_BYTES, UPGRADE_SECONDS
+from chatio.realtime.limits import (
+    LEAVING_SECONDS,
+    LINGER_SECONDS,
+    SESSION_ID_BYTES,
+    UPGRADE_SECONDS,
+)
 from chatio.realtime.log import library_logger, log_refusal
 from chatio.realtime.options import RealtimeOptions
 from chatio.realtime.strict_json import dumps
+from chatio.realtime.websocket.input_budget import Allowance, BudgetPool
 from chatio.realtime.websocket.timeouts import TimeoutQueue
 from chatio.realtime.websocket.transport import WebSocket
 from chatio.telemetry.counters import LabelledCounter
+
+# A message has 9 steps, a polling request 60: 8,000 messages of members a second, 660 requests of strangers.
+MEMBERS: Final = Allowance(steps=75_000, steps_at_once=300, address_steps=4_000, client_steps=200)
+STRANGERS: Final = Allowance(steps=40_000, steps_at_once=300, address_steps=4_000, client_steps=0)
 
 
 class EngineServer(EngineIOServer):  # type: ignore[misc]
@@ -45,6 +55,9 @@ class EngineServer(EngineIOServer):  # type: ignore[misc]
         self.lifecycle = options.lifecycle
         self.trusted_proxies = options.trusted_proxies
         self.input_rate = InputRate(options.input_bytes_per_second, options.input_burst_bytes)
+        is_paced = self.input_rate.burst_seconds > 0
+        self.strangers = BudgetPool(STRANGERS, is_on=is_paced)  # clients that are in no namespace
+        self.members = BudgetPool(MEMBERS, is_on=is_paced)
         self.connection_limit = ConnectionLimit(options.max_connections, options.max_connections_per_address)
         self.opened = LabelledCounter(["polling", "websocket"])  # sessions, by their first transport
         self.upgraded = 0  # sessions that went from polling to WebSocket
@@ -78,7 +91,9 @@ class EngineServer(EngineIOServer):  # type: ignore[misc]
         if refusal is not None:
             raise HandshakeError(HttpError(503, BAD_REQUEST_CODE, *refusal))
         sid = secrets.token_urlsafe(SESSION_ID_BYTES)
-        connection = self.sockets[sid] = Connection(self, sid, address, self._first_input_bytes)
+        has_sign_in = self._first_input_bytes < self.max_http_buffer_size
+        budget = (self.strangers if has_sign_in else self.members).join(address)
+        connection = self.sockets[sid] = Connection(self, sid, address, budget, self._first_input_bytes)
         return connection
 
     def begin(self, connection: Connection, environ: dict[str, Any]) -> None:
@@ -114,6 +129,7 @@ class EngineServer(EngineIOServer):  # type: ignore[misc]
         return {
             "sockets": len(self.sockets),
             "connection_limit": len(self.connection_limit),
+            "budgets": len(self.strangers) + len(self.members),
             "heartbeat": len(self.heartbeat),
             "leaving": len(self.leaving),
             "upgrades": len(self.upgrades),

@@ -1,6 +1,7 @@
 """Upgrade: a WebSocket takes over a polling session (Engine.IO protocol, "Upgrade").
 
-client "2probe" → server "3probe", and NOOP to the waiting GET → client "5" → the WebSocket is the connection.
+client "2probe" → server "3probe", and NOOP to the waiting GET → client "5" → the WebSocket is the connection. Some
+clients leave out the probe (.NET's SocketIOClient, elephant.io); Node's server takes that, too.
 After any other message, or ten seconds without "5", the WebSocket is closed while the session goes on polling.
 """
 
@@ -9,6 +10,7 @@ from typing import Final
 from chatio.realtime.close_reasons import PROTOCOL_ERROR, CloseReason, protocol_violation
 from chatio.realtime.engineio import packets
 from chatio.realtime.engineio.connection import Connection
+from chatio.realtime.websocket.input_budget import Budget
 from chatio.realtime.websocket.transport import WebSocket
 
 _PROBE: Final = "2probe"
@@ -40,13 +42,21 @@ class Upgrade:
         self._websocket.start(early)
 
     @property
+    def budget(self) -> Budget:
+        return self._connection.budget
+
+    @property
     def max_input_bytes(self) -> int:
         # A client may send its first messages right behind "5", before the server has read that.
         return max(_LARGEST_BYTES, self._connection.max_input_bytes)
 
+    @property
+    def max_output_bytes(self) -> int:
+        return self._connection.max_output_bytes
+
     def message_received(self, message: str | bytes) -> None:
         connection = self._connection
-        if message == _UPGRADE and connection.is_probed:
+        if message == _UPGRADE:
             connection.host.upgrades.discard(self)
             connection.host.upgraded += 1
             connection.use_websocket(self._websocket)
@@ -57,9 +67,9 @@ class Upgrade:
             connection.host.refused(connection.address, protocol_violation("upgrade"))
             self.abandon()
 
-    def input_read(self, size_bytes: int) -> None:
-        """The bytes count as the connection's; a client past its input rate must do without the upgrade."""
-        self._connection.input_read(size_bytes)
+    def input_read(self, size_bytes: int, frames: int) -> None:
+        """The input counts as the connection's; a client past its input rate must do without the upgrade."""
+        self._connection.input_read(size_bytes, frames)
         if self._connection.received.is_rate_limited:
             self.abandon()
 

@@ -95,7 +95,7 @@ class Connector:
             self._refuse(peer, namespace, refusal)
             return
         peer.sids[namespace] = sid
-        connection.max_input_bytes = self.engine.max_http_buffer_size
+        connection.signed_in(self.engine.max_http_buffer_size)
         self.unconnected.discard(peer)
         pid = {} if peer.log_start is None else {"pid": peer.log_start[1]}
         connection.write(*encode(PacketType.CONNECT, namespace, {"sid": sid} | pid))

@@ -77,9 +77,10 @@ def unmask(payload: bytes | bytearray, mask: bytes | bytearray) -> bytes:
 class FrameReader:
     """Turns received bytes into whole messages."""
 
-    __slots__ = ("_buffer", "_message", "_opcode")
+    __slots__ = ("_buffer", "_message", "_opcode", "frames")
 
     def __init__(self) -> None:
+        self.frames = 0  # that were read
         self._buffer = bytearray()
         self._message = bytearray()
         self._opcode = CONTINUATION  # of the fragmented message that is being put together
@@ -106,6 +107,7 @@ class FrameReader:
         at = 0
         while (header := self._header(buffer, at, limit)) is not None and header[1] <= len(buffer):
             start, at, first = header
+            self.frames += 1
             message = self._assemble(first, unmask(buffer[start:at], buffer[start - 4 : start]))
             if message is not None:
                 yield message

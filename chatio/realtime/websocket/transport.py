@@ -14,10 +14,11 @@ from enum import IntEnum
 from typing import Protocol
 
 from chatio.realtime.close_reasons import INVALID_DATA, NORMAL, OUTPUT_NOT_TAKEN, CloseReason, protocol_violation
-from chatio.realtime.limits import PENDING_OUTPUT_BYTES, READ_BYTES
+from chatio.realtime.limits import FIRST_BYTES, FLOOD_FRAMES, READ_BYTES
 from chatio.realtime.log import report
 from chatio.realtime.websocket import frames
 from chatio.realtime.websocket.frames import FrameError, FrameReader
+from chatio.realtime.websocket.input_budget import Budget
 from chatio.realtime.websocket.timeouts import TimeoutQueue
 
 
@@ -26,11 +27,15 @@ class WebSocketListener(Protocol):
 
     @property
     def max_input_bytes(self) -> int: ...  # of the largest message that it takes now
+    @property
+    def budget(self) -> Budget: ...  # that its client draws on
+    @property
+    def max_output_bytes(self) -> int: ...  # that may wait for its client
     def message_received(self, message: str | bytes) -> None:
         """The client sent a whole message."""
 
-    def input_read(self, size_bytes: int) -> None:
-        """So many bytes were read, frame headers and pings included, and their messages handed over."""
+    def input_read(self, size_bytes: int, frames: int) -> None:
+        """So many bytes and frames were read, pings included, and their messages handed over."""
 
     def output_moved(self, *, all_taken: bool) -> None:
         """The socket took some of the waiting output, or all of it."""
@@ -51,34 +56,47 @@ class State(IntEnum):
 class WebSocket:
     """One server-side WebSocket. Event loop only; no method waits for the peer, and none raises."""
 
-    __slots__ = ("_lingering", "_loop", "_pending", "_reader", "_reading", "_state", "listener", "sock")
+    __slots__ = (
+        *("_early", "_is_waiting", "_is_wanted", "_lingering", "_loop", "_pending", "_ping", "_reader", "_state"),
+        *("_sends_close", "listener", "sock"),
+    )
 
     listener: WebSocketListener  # set by the owner before it calls anything
 
-    def __init__(self, sock: socket.socket, lingering: "TimeoutQueue[WebSocket]") -> None:
-        """Take `sock`, non-blocking and connected. `lingering` bounds the time a close may take."""
+    def __init__(
+        self, sock: socket.socket, lingering: "TimeoutQueue[WebSocket]", *, sends_close: bool = True
+    ) -> None:
+        """Take `sock`, non-blocking and connected. `lingering` bounds the time a close may take.
+
+        `sends_close=False`: a client that stops to read at a close frame is sent none, and so sees the end.
+        """
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # with Nagle an echo takes 45 ms, not 1.3
         self.sock = sock
         self._loop = asyncio.get_running_loop()
         self._lingering = lingering
+        self._sends_close = sends_close
         # Output that the socket did not take yet: the rest of one `send`, uncopied, or several joined, which
         # grow and shrink in place: with 3 MB waiting, 2,700 pings in one read took 2.1 s with a copy for each.
         self._pending: memoryview | bytearray | None = None
         self._reader: FrameReader | None = None  # only while a frame or message is incomplete
+        self._ping: bytes | None = None  # the last one without an answer; older ones need none (section 5.5.3)
         self._state = State.OPEN
-        self._reading = False
+        self._early = b""
+        self._is_wanted = False  # the listener takes input now
+        self._is_waiting = False  # for its turn to be read
 
     # Input
 
     def start(self, early: bytes) -> None:
         """Begin to read; `early`: the bytes that arrived together with the handshake."""
+        self._early = early
         self.resume_reading()
         if early:
-            self._feed(early)
+            self._on_readable()
 
     @property
     def is_paused(self) -> bool:
-        return self._state is State.OPEN and not self._reading
+        return self._state is State.OPEN and (self._is_waiting or not self._is_wanted)
 
     @property
     def held_input_bytes(self) -> int:
@@ -86,18 +104,42 @@ class WebSocket:
 
     def pause_reading(self) -> None:
         """Read no more for now: the client's output backs up in TCP."""
-        if self._reading:
-            self._reading = False
-            self._loop.remove_reader(self.sock.fileno())
+        if self._is_wanted:
+            self._watch(is_wanted=False, is_waiting=self._is_waiting)
 
     def resume_reading(self) -> None:
-        if not self._reading and self._state is not State.CLOSED:
-            self._reading = True
+        if not self._is_wanted and self._state is not State.CLOSED:
+            self._watch(is_wanted=True, is_waiting=self._is_waiting)
+
+    def _watch(self, *, is_wanted: bool, is_waiting: bool) -> None:
+        """Have the loop tell of input only while it is wanted and may be read."""
+        was_watched = self._is_wanted and not self._is_waiting
+        self._is_wanted, self._is_waiting = is_wanted, is_waiting
+        if was_watched and (is_waiting or not is_wanted):
+            self._loop.remove_reader(self.sock.fileno())
+        elif not was_watched and is_wanted and not is_waiting:
             self._loop.add_reader(self.sock.fileno(), self._on_readable)
+            if self._early:
+                self._loop.call_soon(self._on_readable)
 
     def _on_readable(self) -> None:
+        budget = self.listener.budget
+        if (budget.is_spent or budget.pool.is_spent) and self._state is State.OPEN:
+            if not self._is_waiting:
+                self._watch(is_wanted=self._is_wanted, is_waiting=True)
+                budget.wait(self._on_turn)
+        elif self._is_wanted:
+            self._read()
+
+    def _on_turn(self) -> None:
+        if self._is_waiting:
+            self._watch(is_wanted=self._is_wanted, is_waiting=False)
+            if self._is_wanted:
+                self._read()
+
+    def _read(self) -> None:
         try:
-            data = self.sock.recv(READ_BYTES)
+            data, self._early = self._early or self.sock.recv(READ_BYTES), b""
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
@@ -105,15 +147,21 @@ class WebSocket:
         if not data:
             self._lose(None)
         elif self._state is State.OPEN:
-            self._feed(data)
+            if self._feed(data[:FIRST_BYTES]) > FLOOD_FRAMES:  # tiny frames: the rest in another turn
+                self._early = data[FIRST_BYTES:]
+                self._loop.call_soon(self._on_readable)
+            elif len(data) > FIRST_BYTES and self._state is State.OPEN:
+                self._feed(data[FIRST_BYTES:])
 
-    def _feed(self, data: bytes) -> None:
+    def _feed(self, data: bytes) -> int:
+        """Hand over the messages of `data`. Returns the number of its frames."""
         reader = self._reader or FrameReader()
+        frames_before = reader.frames
         try:
             for opcode, payload in reader.feed(data, self.listener.max_input_bytes):
                 self._receive(opcode, payload)
                 if self._state is not State.OPEN:
-                    return
+                    return 0
         except UnicodeDecodeError:
             self._fail(protocol_violation("WebSocket: UTF-8", INVALID_DATA))
         except FrameError as error:
@@ -123,7 +171,10 @@ class WebSocket:
             self._lose(protocol_violation("internal error"))
         else:
             self._reader = None if reader.is_idle else reader
-            self.listener.input_read(len(data))
+            if self._ping is not None:
+                self._answer_ping()
+            self.listener.input_read(len(data), reader.frames - frames_before)
+        return reader.frames - frames_before
 
     def _receive(self, opcode: int, payload: bytes) -> None:
         if opcode == frames.TEXT:
@@ -131,10 +182,16 @@ class WebSocket:
         elif opcode == frames.BINARY:
             self.listener.message_received(payload)
         elif opcode == frames.PING:
-            self.offer(frames.frame(frames.PONG, payload))
+            self._ping = payload
         elif opcode == frames.CLOSE:
             self.close(frames.close_code(payload))
             self.listener.connection_lost(None)
+
+    def _answer_ping(self) -> None:
+        """Answer the last ping once no output waits: a client that reads no pongs makes the server hold one."""
+        if self._ping is not None and self._pending is None:
+            payload, self._ping = self._ping, None
+            self.offer(frames.frame(frames.PONG, payload))
 
     # Output
 
@@ -151,7 +208,7 @@ class WebSocket:
     def offer(self, data: bytes) -> bool:
         """Write whole frames: at once if the socket takes them, else when it does. False: output waits.
 
-        Past `PENDING_OUTPUT_BYTES` the connection is lost; on one that is closing nothing is written.
+        Past the listener's `max_output_bytes` the connection is lost; on one that is closing nothing is written.
         """
         if self._state is not State.OPEN:
             return True
@@ -167,7 +224,7 @@ class WebSocket:
                 return True
             self._pending = memoryview(data)[sent:]
             self._loop.add_writer(self.sock.fileno(), self._on_writable)
-        elif len(self._pending) + len(data) > PENDING_OUTPUT_BYTES:
+        elif len(self._pending) + len(data) > self.listener.max_output_bytes:
             self._lose(OUTPUT_NOT_TAKEN)
         else:
             if isinstance(self._pending, memoryview):
@@ -197,7 +254,8 @@ class WebSocket:
         if self._state is State.CLOSING:
             self._half_close()
         else:
-            self.listener.output_moved(all_taken=True)
+            self._answer_ping()
+            self.listener.output_moved(all_taken=self._pending is None)
 
     # End
 
@@ -205,11 +263,11 @@ class WebSocket:
         """Begin the closing handshake (RFC 6455, section 7.1.2), which goes on for a bounded time."""
         if self._state is not State.OPEN:
             return
-        is_flushed = self.offer(frames.close_frame(code))
+        is_flushed = self.offer(frames.close_frame(code)) if self._sends_close else self._pending is None
         if self._state is State.OPEN:  # the socket was not found broken
             self._state = State.CLOSING
-            self._reader = None
-            self.resume_reading()
+            self._reader, self._early = None, b""
+            self._watch(is_wanted=True, is_waiting=False)
             self._lingering.add(self)
             if is_flushed:
                 self._half_close()
@@ -229,7 +287,8 @@ class WebSocket:
             return
         if drops_output:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
-        self.pause_reading()
+        self._early = b""
+        self._watch(is_wanted=False, is_waiting=False)
         if self._pending is not None:
             self._loop.remove_writer(self.sock.fileno())
             self._pending = None

@@ -138,7 +138,7 @@ async def test_a_polling_client_is_told_by_the_get_that_waits_and_has_its_messag
     await asyncio.sleep(0)  # it has begun
     assert (await request(home.port, "GET", f"{SOCKET_IO}polling")).status == 503
     assert (await http.request("GET", target)).text.count('"said"') == 2
-    assert (await http.request("GET", target)).text == "1"
+    assert (await http.request("GET", target)).text == "6"  # and a 400 to the next one, see below
     await leaving
     http.close()
 
@@ -150,6 +150,39 @@ async def test_a_session_that_does_not_poll_is_waited_for_and_then_closed(home: 
     await home.server.shut_down(SECONDS)
     assert loop.time() - began >= UNHEARD_SECONDS
     assert (await request(home.port, "GET", target)).status == 400
+
+
+async def test_get_that_waits_is_answered_with_a_noop_and_the_next_one_with_400(home: House) -> None:
+    """After a CLOSE python-engineio's client stays away for good; after a 400 each client comes back by itself."""
+    target = await open_polling(home.port, SOCKET_IO)
+    http = await Http.open(home.port)
+    http.send("GET", target)
+    (connection,) = home.server.eio.sockets.values()
+    await until(lambda: connection.is_writable_now)
+    leaving = asyncio.ensure_future(home.server.shut_down(SECONDS))
+    assert (await http.answer()).text == "6"
+    assert (await http.request("GET", target)).status == 400
+    http.close()
+    await leaving
+
+
+@pytest.mark.parametrize(("agent", "is_told"), [("okhttp/3.12.12", False), ("Mozilla/5.0", True)])
+@pytest.mark.parametrize("is_upgrade", [False, True])
+async def test_okhttp_sees_the_end_at_once_since_it_is_sent_no_close_frame(
+    agent: str, is_told: bool, is_upgrade: bool, home: House
+) -> None:
+    """OkHttp stops reading at a close frame, and the official Java client then notices nothing for 45 s."""
+    target = await open_polling(home.port, SOCKET_IO) if is_upgrade else f"{SOCKET_IO}polling"
+    ws = await Ws.open(home.port, target.replace("polling", "websocket"), User_Agent=agent)
+    if is_upgrade:
+        ws.send("5")
+    else:
+        await ws.receive()
+    await until(lambda: any(each.upgraded for each in home.server.eio.sockets.values()))
+    leaving = asyncio.ensure_future(home.server.shut_down(SECONDS))
+    assert await ws.http.closed() == (b"\x88\x02\x03\xe9" if is_told else b"")
+    ws.http.close()
+    await leaving
 
 
 async def test_handshake_on_open_connection_after_the_port_closed_is_accepted(
@@ -187,7 +220,7 @@ async def test_polling_client_may_keep_its_connection_until_the_goodbye(home: Ho
     await asyncio.sleep(0)  # it has begun
     assert "connection" not in (await http.request("GET", target)).headers
     goodbye = await http.request("GET", target)
-    assert (goodbye.text, goodbye.headers["connection"]) == ("1", "close")
+    assert (goodbye.text, goodbye.headers["connection"]) == ("6", "close")
     await handover.port_is_closed.wait()
     handover.may_come = False
     await leaving
@@ -241,6 +274,6 @@ async def test_a_polling_client_that_is_let_go_gets_the_ack_of_a_moment_ago(home
     home.server.drain_now(home.sids[0], "/chat")  # in the same turn of the loop
     leaving = asyncio.ensure_future(home.server.shut_down(SECONDS))
     assert (await http.answer()).text == "443/chat,1[]"
-    assert (await http.request("GET", target)).text == "1"
+    assert (await http.request("GET", target)).text == "6"
     await leaving
     http.close()

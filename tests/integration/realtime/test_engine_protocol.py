@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.client.protocol import websocket_request
 from tests.client.wire import (
     ENGINE_IO,
     Http,
@@ -16,6 +17,7 @@ from tests.client.wire import (
     open_polling,
     open_ws,
     request,
+    soon,
     until,
 )
 from tests.integration.realtime.engine import echoing
@@ -141,9 +143,7 @@ async def test_chunked_post_is_read() -> None:
         assert (await request(port, "GET", target)).text == "4hello"
 
 
-@pytest.mark.parametrize(
-    "body", [b"abc", b"", b"4a\x1e", b"\x1e4a", b"b***", b"4\xff", b"2", b"0", b"5", b"6", b"9"]
-)
+@pytest.mark.parametrize("body", [b"abc", b"", b"4a\x1e", b"\x1e4a", b"b***", b"4\xff", b"2", b"0", b"5", b"9"])
 async def test_malformed_polling_body_closes_the_session(body: bytes) -> None:
     async with echoing() as (engine, port):
         target = await polling(port)
@@ -204,13 +204,93 @@ async def test_messages_sent_right_behind_the_handshake_are_not_lost() -> None:
         assert [await ws.receive() for _ in range(100)] == [f"4{n}" for n in range(100)]
 
 
-@pytest.mark.parametrize("message", ["abc", "", "2", "0", "5", "6", "9", "bA"])
+@pytest.mark.parametrize("message", ["abc", "", "2", "0", "5", "9", "bA"])
 async def test_malformed_websocket_packet_closes_the_connection(message: str) -> None:
     async with echoing() as (engine, port):
         ws = await websocket(port)
         ws.send(message)
         await ws.closed()
         await until(lambda: not engine.sockets)
+
+
+@pytest.mark.parametrize("noop", ["6", "6anything"])
+async def test_noop_from_a_client_is_ignored(noop: str) -> None:
+    async with echoing() as (_engine, port):
+        ws = await websocket(port)
+        ws.send(noop, "4hello")
+        assert await ws.receive() == "4hello"
+        target = await polling(port)
+        assert (await request(port, "POST", target, f"{noop}\x1e4hello".encode())).status == 200
+        assert (await request(port, "GET", target)).text == "4hello"
+
+
+async def test_polling_answer_has_at_most_sixteen_packets_and_the_next_one_the_rest() -> None:
+    """More in one answer break python-engineio's clients (`Payload.max_decode_packets`)."""
+    async with echoing() as (_engine, port):
+        target = await polling(port)
+        body = "\x1e".join(f"4{number}" for number in range(40))
+        assert (await request(port, "POST", target, body.encode())).status == 200
+        answers = [(await request(port, "GET", target)).text.split("\x1e") for _ in range(3)]
+        assert [len(answer) for answer in answers] == [16, 16, 8]
+        assert [packet for answer in answers for packet in answer] == body.split("\x1e")
+
+
+async def test_handshake_over_polling_has_at_most_sixteen_packets_too() -> None:
+    async with echoing() as (engine, port):
+
+        def welcome(sid: str, environ: Any) -> None:
+            for number in range(20):
+                engine.send(sid, str(number))
+
+        engine.on("connect", welcome)
+        first = (await request(port, "GET", f"{ENGINE_IO}polling")).text.split("\x1e")
+        sid = json.loads(first[0][1:])["sid"]
+        rest = (await request(port, "GET", f"{ENGINE_IO}polling&sid={sid}")).text.split("\x1e")
+        assert len(first) == 16
+        assert [*first[1:], *rest] == [f"4{number}" for number in range(20)]
+
+
+@pytest.mark.parametrize(
+    ("offered", "chosen"),
+    [
+        ("chat", b"chat"),
+        ("chat, superchat", b"chat"),
+        ("bearer,eyJhbGciOi.J9-_", b"bearer"),
+        (" , chat", b"chat"),
+        ("", None),
+    ],
+)
+@pytest.mark.parametrize("is_upgrade", [False, True])
+async def test_first_subprotocol_that_is_offered_is_chosen(
+    offered: str, chosen: bytes | None, is_upgrade: bool
+) -> None:
+    """A browser closes a WebSocket whose offer the server does not answer; Node's server chooses the first."""
+    async with echoing() as (_engine, port):
+        target = await polling(port) if is_upgrade else f"{ENGINE_IO}polling"
+        http = await Http.open(port)
+        http.writer.write(
+            websocket_request(target.replace("polling", "websocket"), Sec_WebSocket_Protocol=offered)
+        )
+        head = await soon(http.reader.readuntil(b"\r\n\r\n"))
+        assert head.startswith(b"HTTP/1.1 101 ")
+        lines = [line for line in head.split(b"\r\n") if line.lower().startswith(b"sec-websocket-protocol")]
+        assert lines == ([] if chosen is None else [b"Sec-WebSocket-Protocol: " + chosen])
+        http.cut()
+
+
+@pytest.mark.parametrize("offered", ["two words", "chat;x=1", '"chat"', "ch\xe4t"])
+async def test_subprotocol_that_is_no_token_is_refused(offered: str) -> None:
+    async with echoing() as (_engine, port):
+        assert (await Ws.open(port, f"{ENGINE_IO}websocket", Sec_WebSocket_Protocol=offered)).status == 400
+
+
+@pytest.mark.parametrize("version", ["8", "7", "0", "14", "13, 8", ""])
+async def test_other_websocket_version_is_refused_with_the_one_that_is_served(version: str) -> None:
+    async with echoing() as (_engine, port):
+        http = await Http.open(port)
+        http.writer.write(websocket_request(f"{ENGINE_IO}websocket", Sec_WebSocket_Version=version))
+        answer = await http.answer()
+        assert (answer.status, answer.headers["sec-websocket-version"]) == (400, "13")
 
 
 async def test_pings_come_on_polling_and_answers_keep_the_session() -> None:
@@ -311,6 +391,30 @@ async def test_polling_is_over_once_upgraded() -> None:
         assert await ws.receive() == "4still here"
 
 
+async def test_upgrade_without_a_probe_is_an_upgrade() -> None:
+    """As .NET's SocketIOClient and elephant.io do it, and Node takes it."""
+    async with echoing() as (engine, port):
+        target, ws = await upgrading(port)
+        http = await Http.open(port)
+        http.send("GET", target)
+        await until(lambda: any(c.is_writable_now for c in engine.sockets.values()))
+        ws.send("5", "4hello")
+        assert await ws.receive() == "4hello"
+        assert (await http.answer()).text == "6"
+        assert engine.server.upgraded == 1
+        assert not engine.server.upgrades
+        assert (await request(port, "GET", target)).status == 400
+
+
+async def test_upgrade_without_a_probe_carries_the_waiting_output_on() -> None:
+    async with echoing() as (engine, port):
+        target, ws = await upgrading(port)
+        assert (await request(port, "POST", target, b"4first")).status == 200
+        await until(lambda: any(not c.is_flushed for c in engine.sockets.values()))
+        ws.send("5", "4second")
+        assert [await ws.receive(), await ws.receive()] == ["4first", "4second"]
+
+
 @pytest.mark.parametrize("done", [True, False])
 async def test_second_websocket_on_a_session_is_closed_and_the_first_stays(done: bool) -> None:
     async with echoing() as (_engine, port):
@@ -328,7 +432,7 @@ async def test_second_websocket_on_a_session_is_closed_and_the_first_stays(done:
         assert await ws.receive() == "4hello"
 
 
-@pytest.mark.parametrize("messages", [("abc",), ("5",), ("2probe", "4early"), ("2",)])
+@pytest.mark.parametrize("messages", [("abc",), ("2probe", "4early"), ("2",), ("6",)])
 async def test_failed_upgrade_is_dropped_and_the_session_goes_on_polling(messages: tuple[str, ...]) -> None:
     async with echoing() as (engine, port):
         target, ws = await upgrading(port)

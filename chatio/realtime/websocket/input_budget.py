@@ -1,0 +1,167 @@
+"""Input budget: how much work clients may make, for each address, and for all of them in one turn of the loop.
+
+A frame of six bytes costs the server as much as one of two hundred, and a polling request a hundred times that. So
+everything that a client sends is counted in *steps* of about 3 µs of the event loop. The connections of an address
+(IPv6: a /64) draw on one budget, and all budgets on one pool. Signed-in clients have a pool of their own.
+
+A client whose address has spent its budget is not read until it has some again. Then its connections are read one
+after the other, and the address that has used least goes first, until the pool is spent: a flood makes no turn of
+the loop longer, whatever the number of its connections, and clients at other addresses go before it.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from chatio.realtime.limits import BUDGET_SECONDS, FLOOD_FRAMES, FLOOD_SECONDS
+from chatio.realtime.log import report
+from chatio.realtime.websocket.timeouts import TimeoutQueue
+from chatio.throttling.client_ip import rate_limit_key
+
+
+class Allowance(NamedTuple):
+    """What the clients of one pool may make the server do."""
+
+    steps: float  # a second, of all of them
+    steps_at_once: float  # of all of them
+    address_steps: float  # a second, of one address
+    client_steps: float  # a second, more for each connection of the address
+
+
+@dataclass(slots=True, eq=False)
+class Budget:
+    """The budget of one address. Event loop only."""
+
+    pool: "BudgetPool"
+    key: str
+    connections: int = 0  # that draw on it
+    is_spent: bool = False
+    paid_at: float = 0.0  # the loop's time at which all steps are paid for (GCRA)
+    excess_since: float = 0.0  # since when clients have waited for it without a break; 0: they do not
+    waiting: deque[Callable[[], None]] = field(default_factory=deque)
+
+    def charge(self, steps: int, frames: int = 0) -> bool:
+        """Count `steps`, for `frames` that were read at once. True: this is a flood, and has been for long."""
+        pool = self.pool
+        if not pool.is_on:
+            return False
+        now = asyncio.get_running_loop().time()
+        rate = pool.allowance.address_steps + pool.allowance.client_steps * self.connections
+        self.paid_at = max(self.paid_at, now) + steps / rate
+        if not self.is_spent and self.paid_at > now + BUDGET_SECONDS:
+            self.is_spent = True
+            self.excess_since = self.excess_since or now
+            self._refill(now)
+        pool.charge(steps, now)
+        return frames > FLOOD_FRAMES and 0 < self.excess_since < now - FLOOD_SECONDS
+
+    def wait(self, serve: Callable[[], None]) -> None:
+        """Call `serve`, once, in its turn. It must charge what it reads."""
+        self.waiting.append(serve)
+        if not self.is_spent:
+            self.pool.add(self)
+
+    def turn(self, steps: int) -> "asyncio.Future[None]":
+        """Charge `steps` when they may be taken, and end the future; a future that has ended costs nothing."""
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def serve() -> None:
+            if not turn.done():
+                self.charge(steps)
+                turn.set_result(None)
+
+        if self.is_spent or self.pool.is_spent:
+            self.wait(serve)
+        else:
+            serve()
+        return turn
+
+    def _refill(self, now: float) -> None:
+        wait = self.paid_at - now - BUDGET_SECONDS
+        if wait > 0:
+            loop = asyncio.get_running_loop()
+            loop.call_later(wait, lambda: self._refill(loop.time()))
+            return
+        self.is_spent = False
+        if self.waiting:
+            self.pool.add(self)
+        else:
+            self.excess_since = 0.0
+
+
+class BudgetPool:
+    """The budgets of all addresses, and what they share. Event loop only."""
+
+    def __init__(self, allowance: Allowance, *, is_on: bool) -> None:
+        """Not `is_on`: all clients draw on one budget, which is never spent."""
+        self.allowance = allowance
+        self.is_on = is_on
+        self.is_spent = False
+        self._paid_at = 0.0
+        self._budgets: dict[str, Budget] = {}
+        self._unbounded = Budget(self, "")
+        self._ready: dict[Budget, None] = {}  # that are not spent, and for which clients wait
+        self._is_scheduled = False
+        # A budget without connections is forgotten when it has surely been paid for.
+        self._idle: TimeoutQueue[Budget] = TimeoutQueue(2 * BUDGET_SECONDS, self._forget)
+
+    def __len__(self) -> int:
+        """How many addresses have connections."""
+        return sum(budget.connections > 0 for budget in self._budgets.values())
+
+    def join(self, address: str) -> Budget:
+        """The budget that one connection more of `address` draws on, until it leaves."""
+        budget = self.of(address)
+        budget.connections += 1
+        return budget
+
+    def leave(self, budget: Budget) -> None:
+        """A connection draws on `budget` no more."""
+        budget.connections -= 1
+
+    def of(self, address: str) -> Budget:
+        """The budget of `address`."""
+        if not self.is_on:
+            return self._unbounded
+        key = rate_limit_key(address)
+        budget = self._budgets.get(key)
+        if budget is None:
+            budget = self._budgets[key] = Budget(self, key)
+            self._idle.add(budget)
+        return budget
+
+    def _forget(self, budget: Budget) -> None:
+        if budget.connections or budget.waiting or budget.is_spent:
+            self._idle.add(budget)
+        else:
+            del self._budgets[budget.key]
+
+    def charge(self, steps: int, now: float) -> None:
+        allowance = self.allowance
+        self._paid_at = max(self._paid_at, now) + steps / allowance.steps
+        if not self.is_spent and self._paid_at > now + allowance.steps_at_once / allowance.steps:
+            self.is_spent = True
+            asyncio.get_running_loop().call_later(self._paid_at - now, self._serve)
+
+    def add(self, budget: Budget) -> None:
+        """`budget` is not spent, and clients wait for it."""
+        self._ready[budget] = None
+        if not self.is_spent and not self._is_scheduled:
+            self._is_scheduled = True
+            asyncio.get_running_loop().call_soon(self._serve)
+
+    def _serve(self) -> None:
+        self.is_spent = self._is_scheduled = False
+        while self._ready and not self.is_spent:
+            budget = min(self._ready, key=lambda ready: ready.paid_at)
+            del self._ready[budget]
+            if budget.is_spent:
+                continue
+            try:
+                budget.waiting.popleft()()
+            except Exception as error:
+                report("reading a client", error)
+            if budget.waiting and not budget.is_spent:
+                self.add(budget)
