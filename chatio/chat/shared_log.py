@@ -124,6 +124,8 @@ class SharedLog:
         Raises `Overloaded`, `StoreUnavailable` or `StoreFull` if the message is not taken, and `IdReused`. The
         future raises these too, and `Unanswered`.
         """
+        if not self._journal.is_durable:
+            return self._accept_at_once(message)
         key = message.author_id, message.id
         if (waiting := self._waiting.get(key)) is not None:
             if waiting.message.content != message.content:
@@ -136,13 +138,27 @@ class SharedLog:
         self._queue.append(waiting)
         self._queue_bytes += waiting.size_bytes
         self._idle.clear()
-        if not self._batch and not self._is_scheduled:
-            if self._journal.is_durable:  # the other messages of this turn of the loop join the batch
-                self._is_scheduled = True
-                asyncio.get_running_loop().call_soon(self._commit)
-            else:
-                self._commit()
+        if (
+            not self._batch and not self._is_scheduled
+        ):  # the other messages of this turn of the loop join the batch
+            self._is_scheduled = True
+            asyncio.get_running_loop().call_soon(self._commit)
         return waiting.done
+
+    def _accept_at_once(self, message: Message) -> "asyncio.Future[Entry]":
+        """As `accept`, with a journal in memory, whose answer is there in the same turn of the loop."""
+        ((record, is_new),) = self._journal.append([message]).result()
+        if is_new:
+            entry = self.window.append(record.message)
+            self.on_new()
+        elif _is_same(record.message, message):
+            entry = self.window.entry_of(record.number, record.message)
+            self.repeated += 1
+        else:
+            raise IdReused
+        accepted: asyncio.Future[Entry] = asyncio.get_running_loop().create_future()
+        accepted.set_result(entry)
+        return accepted
 
     async def read(self, after: int, *, limit: int) -> list[Entry]:
         """The entries after the sequence `after`, oldest first, also those that the window has dropped.
