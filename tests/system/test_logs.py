@@ -93,17 +93,17 @@ def check(line: Mapping[str, object]) -> None:
 
 
 @pytest.mark.direct("reads which settings and which address the process tells of")
-def test_the_life_of_a_server_is_four_events() -> None:
+def test_the_life_of_a_server_is_five_events() -> None:
     with ServerProcess(LOG_FORMAT="json", SERVE_PAGE="off") as server:  # whether npm was there is another event
         url = server.url
         assert server.stop() == 0
     lines = [json.loads(line) for line in server.lines]
-    assert [line["event"] for line in lines] == ["starting", "started", "stopping", "stopped"]
+    assert [line["event"] for line in lines] == ["starting", "store_opened", "started", "stopping", "stopped"]
     assert lines[0]["settings"] == [
         *("SERVER_PORT", "SERVER_HOST", "JWT_SECRET_KEY", "SERVE_PAGE", "RATE_LIMITS", "OVERLOAD_LAG_SECONDS"),
         "LOG_FORMAT",
     ]
-    assert lines[1]["url"] == url
+    assert lines[2]["url"] == url
 
 
 @pytest.mark.direct("two hundred connections of bare HTTP")

@@ -13,6 +13,7 @@ from chatio.errors import IdReused, Overloaded, StoreFull, StoreUnavailable
 from chatio.stores.base import Appended, Message, OutcomeUnknown, size_bytes
 from chatio.stores.memory import MemoryJournal
 from tests.client.wire import until
+from tests.conftest import ExpectedLogs
 from tests.contract.journal import message
 
 
@@ -355,3 +356,59 @@ async def test_only_messages_from_before_a_time_are_deleted_in_portions(monkeypa
     await turn()
     await journal.take()
     assert accepting.result().sequence == 11
+
+
+# The journal goes on without this server, or goes back
+
+
+async def test_messages_of_another_server_are_delivered_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared_log, "WATCH_SECONDS", 0.01)
+    journal, log = await shared()
+    woken = []
+    log.on_new = lambda: woken.append(log.window.head)
+    MemoryJournal.append(journal, [message("x"), message("y")])
+    watching = asyncio.ensure_future(log.watch())
+    await until(lambda: woken)
+    assert (ids(log), woken) == (["x", "y"], [2])
+    watching.cancel()
+
+
+async def lagging() -> tuple[SlowJournal, SharedLog]:
+    """A log with three messages, whose journal has been replaced by a copy with one of them."""
+    journal, log = await shared()
+    for id_ in "abc":
+        log.accept(message(id_))
+    await turn()
+    await journal.take()
+    epoch = (await journal.extent()).epoch
+    copy = MemoryJournal()
+    copy.append([message("a")])
+    journal.__dict__.update(copy.__dict__ | {"_epoch": epoch, "asked": []})
+    return journal, log
+
+
+async def test_a_message_that_has_a_number_which_clients_have_seen_is_neither_delivered_nor_acknowledged(
+    logs: ExpectedLogs,
+) -> None:
+    logs.expect("The database has lost messages")
+    journal, log = await lagging()
+    accepting = log.accept(message("new"))
+    await turn()
+    await journal.take()
+    assert log.broken.is_set()
+    assert not accepting.done()
+    assert ids(log) == ["a", "b", "c"]
+    assert (await journal.extent()).epoch > log.window.epoch
+
+
+async def test_a_journal_that_went_back_is_noticed_without_a_message(
+    monkeypatch: pytest.MonkeyPatch, logs: ExpectedLogs
+) -> None:
+    logs.expect("The database has lost messages")
+    monkeypatch.setattr(shared_log, "WATCH_SECONDS", 0.01)
+    journal, log = await lagging()
+    watching = asyncio.ensure_future(log.watch())
+    await asyncio.wait_for(log.broken.wait(), 5)
+    await turn()
+    assert (await journal.extent()).epoch > log.window.epoch
+    watching.cancel()
