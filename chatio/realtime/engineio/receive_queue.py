@@ -124,6 +124,7 @@ class ReceiveQueue(Generic[R]):
 
     def _rate_made_up(self) -> None:
         self._timer = None
+        self.charge(0)  # more may have been read since the timer was set
         self._resume_if_room()
 
     def _resume_if_room(self) -> None:
