@@ -287,14 +287,12 @@ class SharedLog:
 
     def _apply(self, records: list[Record]) -> bool:
         """Append to the window those of `records` that are new; False at a gap in their numbers."""
-        head = self.window.head
         for number, message in records:
             if number == self.window.head + 1:
                 self.window.append(message)
+                self.on_new()  # for each: the window may keep less than a batch
             elif number > self.window.head:
                 break
-        if self.window.head > head:
-            self.on_new()
         return not records or records[-1].number <= self.window.head
 
     def _answer(self, results: list[Appended]) -> None:

@@ -70,7 +70,7 @@ async def test_a_nul_in_a_text_is_replaced(stores: Stores) -> None:
         (("chatio@", "stranger@"), "the database refuses: role"),
         (("/test", "/none"), "the database refuses: database"),
         (("127.0.0.1", "no-such-host.invalid"), "no connection to the database"),
-        (("chatio@127.0.0.1", "chatio:hunter2@127.0.0.1:1,127.0.0.1"), "no connection to the database"),
+        (("chatio@127.0.0.1", "chatio:hunter2@no-such-host.invalid"), "no connection to the database"),
     ],
 )
 async def test_a_database_that_cannot_be_used_is_told_in_a_sentence(

@@ -99,6 +99,18 @@ async def test_no_client_sees_a_message_before_the_journal_has_it() -> None:
     assert (accepting.result().message.id, ids(log), len(log), woken) == ("a", ["a"], 0, [1])
 
 
+async def test_clients_are_told_of_each_entry_of_a_batch_that_the_window_cannot_hold() -> None:
+    journal = SlowJournal()
+    log = await open_log(journal, max_messages=1)
+    told: list[list[str]] = []
+    log.on_new = lambda: told.append(ids(log))
+    for id_ in "abc":
+        log.accept(message(id_))
+    await turn()
+    await journal.take()
+    assert told == [["a"], ["b"], ["c"]]
+
+
 async def test_clients_are_told_before_the_sender() -> None:
     journal, log = await shared()
     order = []
@@ -368,8 +380,8 @@ async def test_messages_of_another_server_are_delivered_too(monkeypatch: pytest.
     log.on_new = lambda: woken.append(log.window.head)
     MemoryJournal.append(journal, [message("x"), message("y")])
     watching = asyncio.ensure_future(log.watch())
-    await until(lambda: woken)
-    assert (ids(log), woken) == (["x", "y"], [2])
+    await until(lambda: len(woken) == 2)
+    assert (ids(log), woken) == (["x", "y"], [1, 2])
     watching.cancel()
 
 
