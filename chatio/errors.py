@@ -44,6 +44,14 @@ class BodyTooLarge(ChatioError):
     """A request body of more bytes than the server reads."""
 
 
+class ForeignPage(ChatioError):
+    """A request of a page of another site, which may not act here in the browser of a user."""
+
+
+class BodyNotJson(ChatioError):
+    """A request body of a media type, character set or coding that the server does not take."""
+
+
 class EmailAlreadyUsed(ChatioError):
     """A registration with the e-mail address of another account."""
 
@@ -155,6 +163,10 @@ ANSWERS: Mapping[type[ChatioError], Answer] = MappingProxyType(
     {
         InvalidInput: Answer(400, "invalid_input", "Some of what was sent is not valid."),
         BodyTooLarge: Answer(413, "body_too_large", "The request body is too large."),
+        ForeignPage: Answer(403, "foreign_page", "Pages of this origin may not use this server."),
+        BodyNotJson: Answer(
+            415, "body_not_json", "A body is JSON in UTF-8, not compressed: send Content-Type: application/json."
+        ),
         EmailAlreadyUsed: Answer(409, "email_already_used", "Email already used."),
         BadCredentials: Answer(404, "bad_credentials", "User not found."),
         WrongPassword: Answer(403, "wrong_password", "This is not your password."),

@@ -21,10 +21,11 @@ from chatio.throttling.loop_lag import LoopLagMonitor
 from handlers import limits
 from handlers.chat.namespace import CLOSE_REASONS, NAMESPACE, ChatNamespace
 from handlers.chat.session_expiry import SessionExpiry
-from handlers.cors import Cors, socket_origins
+from handlers.cors import Cors
 from handlers.docs.asyncapi import asyncapi_document
 from handlers.metrics.collector import MetricsCollector
 from handlers.metrics.requests import RequestMetrics
+from handlers.origins import OriginPolicy
 from handlers.rest.page import read_page
 from handlers.routes import make_application
 from handlers.services import Services
@@ -42,6 +43,7 @@ class Core:
     load: LoopLagMonitor
     lifecycle: Lifecycle
     trusted_proxies: tuple[Network, ...]
+    origins: OriginPolicy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,13 +80,14 @@ def build_core(settings: Settings) -> Core:
         load=LoopLagMonitor(settings.overload_lag_seconds),
         lifecycle=Lifecycle(),
         trusted_proxies=settings.proxies,
+        origins=OriginPolicy(settings.origins),
     )
 
 
 def build_chat(settings: Settings, core: Core) -> Chat:
     options = RealtimeOptions(
         namespaces=(NAMESPACE,),  # the default also serves "/", to every client and for ever
-        cors_allowed_origins=socket_origins(settings.origins, serves_page=settings.serve_page == "on"),
+        cors_allowed_origins="*" if core.origins.allows_any else core.origins,
         trusted_proxies=core.trusted_proxies,
         ping_interval=settings.ping_interval_seconds,
         ping_timeout=settings.ping_timeout_seconds,
@@ -115,7 +118,8 @@ def build_rest(settings: Settings, core: Core, chat: Chat, *, page_folder: Path)
     services = Services(
         lifecycle=core.lifecycle,
         requests=requests,
-        cors=Cors(settings.origins),
+        origins=core.origins,
+        cors=Cors(core.origins),
         trusted_proxies=core.trusted_proxies,
         registry=core.registry,
         tokens=core.tokens,

@@ -1,6 +1,7 @@
 """Base of the REST handlers: JSON in and out, CORS, a bounded body, errors by the table of chatio/errors.py."""
 
 import asyncio
+import codecs
 import json
 import logging
 from typing import Any, ClassVar, Final, TypeVar
@@ -10,9 +11,11 @@ from tornado.web import HTTPError
 
 from chatio.accounts.tokens import Claims, Tokens
 from chatio.errors import (
+    BodyNotJson,
     BodyTooLarge,
     ChatioError,
     FieldError,
+    ForeignPage,
     InvalidInput,
     MethodNotAllowed,
     MissingToken,
@@ -30,11 +33,18 @@ from chatio.telemetry.error_report import report
 from chatio.throttling.client_ip import rate_limit_key
 from handlers.auth import public
 from handlers.cors import Cors
-from handlers.fields import read_json, read_query
-from handlers.responses import OK, ErrorResponse, InternalErrorResponse, ValidationErrorResponse
+from handlers.fields import is_json, read_json, read_query
+from handlers.responses import (
+    OK,
+    ErrorResponse,
+    InternalErrorResponse,
+    TemporaryErrorResponse,
+    ValidationErrorResponse,
+)
 from handlers.services import Services
 
 MAX_BODY_BYTES: Final = 16 * 1024
+SAFE_METHODS: Final = ("GET", "HEAD", "OPTIONS")  # RFC 9110, 9.2.1: they change nothing
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -47,6 +57,11 @@ class BaseHandler(BoundedBodyHandler):
     outcome: str = OK  # or the code of the error that was answered
     cors: Cors | None = None  # Tornado asks for headers once before `initialize`
     claims: Claims  # of the client, in methods that are @authenticated
+
+    def __init_subclass__(cls) -> None:
+        """HEAD is answered wherever GET is (RFC 9110, 9.3.2); Tornado sends the headers alone."""
+        if "get" in vars(cls):
+            cls.head = cls.get
 
     def initialize(self, services: Services) -> None:
         self.services = services
@@ -74,12 +89,19 @@ class BaseHandler(BoundedBodyHandler):
 
     def prepare(self) -> None:
         self.services.requests.begin(self)
+        if self.request.method not in SAFE_METHODS and not self._may_act():
+            raise ForeignPage
         # A page of another origin sees an answer only after one to its preflight.
         if self.request.method != "OPTIONS" and not self.answers_while_draining:
             self.services.requests.admit(sheds_load=self.sheds_load)
         self.bound_body()
         if self.is_announced_too_large:
             raise BodyTooLarge
+
+    def _may_act(self) -> bool:
+        """Whether this is no request of a foreign page, which its browser may send but not read the answer of."""
+        header = self.request.headers.get
+        return self.services.origins.admits(header("Origin"), self.request.host, header("Sec-Fetch-Site"))
 
     def body_limit_bytes(self) -> int:
         return MAX_BODY_BYTES
@@ -88,13 +110,20 @@ class BaseHandler(BoundedBodyHandler):
         self.answer_error(BodyTooLarge())
 
     def body_as(self, kind: type[T]) -> T:
-        """The body, a JSON object, as `kind`. Raises `BodyTooLarge`, or `InvalidInput` with every fault."""
+        """The body, a JSON object, as `kind`.
+
+        Raises `BodyTooLarge`, `BodyNotJson`, or `InvalidInput` with every fault.
+        """
         if self.is_body_too_large:
             raise BodyTooLarge
+        header = self.request.headers.get
+        if self.body and not is_json(header("Content-Type", ""), header("Content-Encoding", "")):
+            raise BodyNotJson
+        body = self.body.removeprefix(codecs.BOM_UTF8)
         try:
-            return msgspec.json.decode(self.body, type=kind)
+            return msgspec.json.decode(body, type=kind)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return read_json(kind, self.body)  # which tells every fault
+            return read_json(kind, body)  # which tells every fault
 
     def query_as(self, kind: type[T]) -> T:
         """The query string as `kind`. Raises `InvalidInput` with every fault."""
@@ -128,7 +157,10 @@ class BaseHandler(BoundedBodyHandler):
 
     async def options(self, *_: str) -> None:
         if self.cors is not None:
-            for name, value in self.cors.preflight_headers([*self.methods(), "OPTIONS"]).items():
+            header = self.request.headers.get
+            asked = header("Access-Control-Request-Headers", "")
+            headers = self.cors.preflight_headers([*self.methods(), "OPTIONS"], header("Origin"), asked)
+            for name, value in headers.items():
                 self.set_header(name, value)
         self.set_status(204)
         self.finish()
@@ -158,13 +190,19 @@ class BaseHandler(BoundedBodyHandler):
     def answer_error(self, error: ChatioError) -> None:
         answer = answer_to(error)
         self.outcome = answer.code
-        body = ErrorResponse(answer.message)
+        body: ErrorResponse = ErrorResponse(answer.message)
         match error:
             case InvalidInput():
                 body = ValidationErrorResponse(answer.message, error.errors)
             case Temporary():
                 self._log_refused(answer.code)
                 self.set_header("Retry-After", str(error.retry_after_seconds))
+                body = TemporaryErrorResponse(answer.message, error.retry_after_seconds)
+            case ForeignPage():
+                self.log_foreign_page(self.client_address(self.services.trusted_proxies))
+            case BodyNotJson():  # RFC 9110, 15.5.16
+                self.set_header("Accept", "application/json")
+                self.set_header("Accept-Encoding", "identity")
             case MethodNotAllowed():
                 self.set_header("Allow", ", ".join([*self.methods(), "OPTIONS"]))
             case Unforeseen():
@@ -193,4 +231,4 @@ class NotFoundHandler(BaseHandler):
     async def get(self, *_: str) -> None:
         raise RouteUnknown
 
-    head = post = put = patch = delete = get
+    post = put = patch = delete = get

@@ -10,8 +10,10 @@ import msgspec
 
 from chatio.errors import (
     TOKEN_ERRORS,
+    BodyNotJson,
     BodyTooLarge,
     ChatioError,
+    ForeignPage,
     InvalidInput,
     ShuttingDown,
     Unforeseen,
@@ -81,6 +83,10 @@ def operation_of(method: Callable[..., Any]) -> Operation | None:
     if not method.__doc__:
         raise Undescribed(f"{method.__qualname__} has no docstring")
     implied = [*ALWAYS, *(TOKEN_ERRORS if is_authenticated(method) else ())]
+    if method.__name__ != "get":
+        implied.append(ForeignPage)
+    if marked.takes:
+        implied.append(BodyNotJson)
     if marked.takes or marked.query:
         implied.append(InvalidInput)
     return marked._replace(raises=[*implied, *marked.raises])

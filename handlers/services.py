@@ -14,6 +14,7 @@ from chatio.server.lifecycle import Lifecycle
 from chatio.throttling.client_ip import Network
 from chatio.throttling.rate_limiter import RateLimiter
 from handlers.cors import Cors
+from handlers.origins import OriginPolicy
 
 # Closes the sockets of a user whose tokens were just ended.
 EndSockets = Callable[[str, EndReason], Awaitable[None]]
@@ -27,6 +28,7 @@ class Services:
 
     lifecycle: Lifecycle
     requests: InFlightRequests
+    origins: OriginPolicy
     cors: Cors
     trusted_proxies: tuple[Network, ...]
     registry: UserRegistry

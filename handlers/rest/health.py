@@ -20,8 +20,6 @@ class HealthHandler(BaseHandler):
     async def get(self) -> None:
         self.answer(200, {"status": "ok", "version": chatio.__version__})
 
-    head = get
-
 
 class ReadyHandler(BaseHandler):
     answers_while_draining = True
@@ -34,5 +32,3 @@ class ReadyHandler(BaseHandler):
             self.answer(200, {"status": "ready"})
         else:
             self.answer(503, {"status": "not ready", "reason": reason})
-
-    head = get

@@ -79,8 +79,7 @@ class RealtimeHandler(BoundedBodyHandler):
             self.bound_body(timeout_seconds=BODY_SECONDS)
             return
         try:
-            if "HTTP_ORIGIN" in self.environ:
-                self._check_origin()
+            self._check_origin()
             self.session, is_websocket = admission.find_session(request, engine.sockets, engine.lifecycle)
             if is_websocket:
                 await self._open_websocket()
@@ -93,9 +92,13 @@ class RealtimeHandler(BoundedBodyHandler):
             self._refuse(refusal.error)
 
     def _check_origin(self) -> None:
-        if self.engine.cors_allowed_origins != []:
+        """Raises HandshakeError for a page of another site: by its Origin, or, without one, by Sec-Fetch-Site."""
+        origin = self.environ.get("HTTP_ORIGIN")
+        is_program = origin is None and self.environ.get("HTTP_SEC_FETCH_SITE") != "cross-site"
+        if self.engine.cors_allowed_origins != [] and not is_program:
             allowed = self.engine._cors_allowed_origins(self.environ)
-            if allowed is not None and self.environ["HTTP_ORIGIN"] not in allowed:
+            if allowed is not None and origin not in allowed:
+                self.log_foreign_page(self.environ["REMOTE_ADDR"])
                 raise HandshakeError(http_errors.FORBIDDEN)
 
     def _refuse(self, refusal: HttpError) -> None:

@@ -26,6 +26,7 @@ from chatio.throttling.rate_limiter import RateLimiter
 from handlers.cors import Cors
 from handlers.docs.asyncapi import asyncapi_document
 from handlers.metrics.requests import RequestMetrics
+from handlers.origins import OriginPolicy
 from handlers.rest.page import Page
 from handlers.routes import make_application
 from handlers.services import Services
@@ -78,7 +79,7 @@ class Rest:
         self.hasher = PasswordHasher(max_waiting=hash_queue_max, memory_kib=8, iterations=1)
         self.registry = UserRegistry(MemoryUserStore(), self.hasher)
         self.tokens = Tokens(KEY, ttl_seconds=3600)
-        self.cors = Cors(origins)
+        self.origins = OriginPolicy(origins)
         self.log = MessageLog()
         self.presence = Presence()
         self.asyncapi = asyncapi_document(namespace="/chat", message_max_chars=10_000, has_presence=True)
@@ -100,7 +101,8 @@ class Rest:
         return Services(
             lifecycle=self.lifecycle,
             requests=self.requests,
-            cors=self.cors,
+            origins=self.origins,
+            cors=Cors(self.origins),
             trusted_proxies=self.trusted_proxies,
             registry=self.registry,
             tokens=self.tokens,
@@ -186,4 +188,6 @@ class Rest:
 
 def request(method: str, path: str, body: object = None, **headers: str) -> bytes:
     content = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
-    return http_request(method, path, content, Origin=ORIGIN, **headers)
+    if content is not None or "Transfer_Encoding" in headers or "Expect" in headers:
+        headers = {"Content_Type": "application/json", **headers}
+    return http_request(method, path, content, **({"Origin": ORIGIN} | headers))

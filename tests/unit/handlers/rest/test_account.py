@@ -79,11 +79,6 @@ async def test_more_than_is_asked_for_is_passed_over(rest: Rest) -> None:
     assert claims.subject != "1"
 
 
-@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "application/json"])
-async def test_the_body_is_json_under_any_content_type(rest: Rest, content_type: str) -> None:
-    assert (await rest.call("POST", "/register", ADA, Content_Type=content_type)).status == 201
-
-
 # --- POST /login
 
 
@@ -166,7 +161,8 @@ async def test_full_hash_queue_is_answered_503(
         await asyncio.wait_for(under_way.wait(), 30)
         answer = await rest.call("POST", path, ADA | {"email": "eve@chat.test"})
         assert answer.status == 503
-        assert answer.json == {"message": "The server is busy. Please try again in a moment."}
+        assert answer.json["message"] == "The server is busy. Please try again in a moment."
+        assert answer.json["retry_after_seconds"] == int(answer.header("retry-after") or "")
         assert int(answer.header("retry-after") or "") >= 1
         assert (await rest.call("GET", "/user")).status == 401  # the loop is free
         go_on.set()
