@@ -69,7 +69,7 @@ class PasswordReplaced(ChatioError):
 
 
 class UserUnknown(ChatioError):
-    """A valid token of a user who is not in the registry."""
+    """A valid token of a user who is not in the registry: 401, at which the web page asks the user to log in."""
 
 
 class TokenError(ChatioError):
@@ -171,7 +171,7 @@ ANSWERS: Mapping[type[ChatioError], Answer] = MappingProxyType(
         BadCredentials: Answer(404, "bad_credentials", "User not found."),
         WrongPassword: Answer(403, "wrong_password", "This is not your password."),
         PasswordReplaced: Answer(409, "password_replaced", "The password was changed in the meantime."),
-        UserUnknown: Answer(404, "user_unknown", "There is no data."),
+        UserUnknown: Answer(401, "user_unknown", "Token invalid"),
         MissingToken: Answer(401, "missing_token", "Missing Token", "Missing token"),
         TokenExpired: Answer(401, "token_expired", "Token invalid", "jwt expired"),
         TokenSignatureInvalid: Answer(401, "invalid_signature", "Token invalid", "invalid signature"),

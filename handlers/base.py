@@ -2,7 +2,6 @@
 
 import asyncio
 import codecs
-import json
 import logging
 from typing import Any, ClassVar, Final, TypeVar
 
@@ -24,6 +23,7 @@ from chatio.errors import (
     Temporary,
     TokenError,
     Unforeseen,
+    UserUnknown,
     answer_to,
 )
 from chatio.server.http_handler import BoundedBodyHandler
@@ -40,6 +40,7 @@ from handlers.responses import (
     InternalErrorResponse,
     TemporaryErrorResponse,
     ValidationErrorResponse,
+    encoded,
 )
 from handlers.services import Services
 
@@ -136,11 +137,7 @@ class BaseHandler(BoundedBodyHandler):
     def answer(self, status: int, body: object) -> None:
         self.set_status(status)
         self.set_header("Content-Type", "application/json; charset=utf-8")
-        try:
-            text = msgspec.json.encode(body)
-        except UnicodeEncodeError:  # a message may hold half of a surrogate pair, which UTF-8 cannot encode
-            text = json.dumps(msgspec.to_builtins(body)).encode()
-        self.finish(text)
+        self.finish(encoded(body))
 
     def finish(self, chunk: str | bytes | dict[str, Any] | None = None) -> "asyncio.Future[None]":
         if self.services.lifecycle.phase is not Phase.SERVING:
@@ -207,7 +204,7 @@ class BaseHandler(BoundedBodyHandler):
                 self.set_header("Allow", ", ".join([*self.methods(), "OPTIONS"]))
             case Unforeseen():
                 body = InternalErrorResponse(answer.message, error.reference)
-            case TokenError():
+            case TokenError() | UserUnknown():
                 challenge = "Bearer" if isinstance(error, MissingToken) else 'Bearer error="invalid_token"'
                 self.set_header("WWW-Authenticate", challenge)
         self.answer(answer.status, body)

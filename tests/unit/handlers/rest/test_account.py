@@ -225,7 +225,8 @@ async def test_two_authorization_headers_are_no_token(rest: Rest) -> None:
     assert (answer.status, answer.json) == (401, {"message": "Token invalid"})
 
 
-async def test_sound_token_of_an_unknown_user_answers_404(rest: Rest) -> None:
+async def test_sound_token_of_an_unknown_user_answers_401(rest: Rest) -> None:
     token = rest.tokens.issue(subject="unknown", name="Ada", email="ada@chat.test")
     answer = await rest.call("GET", "/user", Authorization=f"Bearer {token}")
-    assert (answer.status, answer.json) == (404, {"message": "There is no data."})
+    assert (answer.status, answer.json) == (401, {"message": "Token invalid"})
+    assert answer.header("www-authenticate") == 'Bearer error="invalid_token"'
