@@ -127,6 +127,9 @@ def build_rest(settings: Settings, core: Core, chat: Chat, *, page_folder: Path)
         presence=core.presence,
         logins=limits.login_throttle(settings),
         registrations=limits.registration_limit(settings),
+        address_requests=limits.address_requests(settings),
+        user_requests=limits.user_requests(settings),
+        unread=limits.unread_answers(settings),
         end_sockets=chat.sessions.end_revoked,
         readiness={
             "stopping": lambda: core.lifecycle.phase is not Phase.SERVING,

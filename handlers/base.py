@@ -31,7 +31,7 @@ from chatio.server.in_flight import RETRY_AFTER_SECONDS
 from chatio.server.lifecycle import Phase
 from chatio.telemetry.error_report import report
 from chatio.throttling.client_ip import rate_limit_key
-from handlers.auth import public
+from handlers.auth import is_authenticated, public
 from handlers.cors import Cors
 from handlers.fields import is_json, read_json, read_query
 from handlers.responses import (
@@ -55,9 +55,11 @@ logger = logging.getLogger("chatio.http")
 class BaseHandler(BoundedBodyHandler):
     sheds_load: ClassVar[bool] = False  # answered `Overloaded` while the server is overloaded
     answers_while_draining: ClassVar[bool] = False
+    is_rate_limited: ClassVar[bool] = True
     outcome: str = OK  # or the code of the error that was answered
     cors: Cors | None = None  # Tornado asks for headers once before `initialize`
     claims: Claims  # of the client, in methods that are @authenticated
+    user: str | None = None  # the id of the user who is logged in, once that is known
 
     def __init_subclass__(cls) -> None:
         """HEAD is answered wherever GET is (RFC 9110, 9.3.2); Tornado sends the headers alone."""
@@ -90,14 +92,31 @@ class BaseHandler(BoundedBodyHandler):
 
     def prepare(self) -> None:
         self.services.requests.begin(self)
-        if self.request.method not in SAFE_METHODS and not self._may_act():
+        method = str(self.request.method)
+        if method not in SAFE_METHODS and not self._may_act():
+            self.count_request()
             raise ForeignPage
         # A page of another origin sees an answer only after one to its preflight.
-        if self.request.method != "OPTIONS" and not self.answers_while_draining:
+        if method != "OPTIONS" and not self.answers_while_draining:
             self.services.requests.admit(sheds_load=self.sheds_load)
+        if self.is_rate_limited and not is_authenticated(getattr(self, method.lower(), None)):
+            self.count_request()
         self.bound_body()
         if self.is_announced_too_large:
             raise BodyTooLarge
+
+    def count_request(self, user: str | None = None) -> None:
+        """Count this request for `user`, or, where that is None, for its address. Raises `RateLimited`.
+
+        Those of foreign pages have a count of their own: it takes nothing from the users at their address.
+        """
+        services, key = self.services, self.rate_limit_key
+        self.user = user
+        services.unread.require_capacity(key, user)
+        if user is not None:
+            services.user_requests.acquire(user)
+        else:
+            services.address_requests.acquire(key if self._may_act() else f"{key} foreign page")
 
     def _may_act(self) -> bool:
         """Whether this is no request of a foreign page, which its browser may send but not read the answer of."""
@@ -145,6 +164,7 @@ class BaseHandler(BoundedBodyHandler):
             self.close_after_answer()
         sent = super().finish(chunk)
         self.services.requests.sending(sent)
+        self.services.unread.add(sent, self.http.stream.close, self.rate_limit_key, self.user)
         return sent
 
     def give_up(self) -> None:

@@ -15,6 +15,7 @@ from chatio.chat.message_rates import MessageRateLimits, Rates
 from chatio.config.settings import Settings
 from chatio.realtime import CloseReason, HandshakeRate, RealtimeOptions
 from chatio.server.accept import CONNECTIONS_PER_CLIENT, LimitedHTTPServer
+from chatio.server.unread import UnreadAnswers
 from chatio.throttling.client_ip import Network
 from chatio.throttling.open_files import capacity
 from chatio.throttling.rate_limiter import RateLimiter
@@ -90,6 +91,22 @@ def login_throttle(settings: Settings) -> LoginThrottle:
 
 def registration_limit(settings: Settings) -> RateLimiter:
     return RateLimiter(settings.registrations_per_hour, 3600, is_on=are_on(settings))
+
+
+def address_requests(settings: Settings) -> RateLimiter:
+    return _requests_per_minute(settings, settings.requests_per_minute)
+
+
+def user_requests(settings: Settings) -> RateLimiter:
+    return _requests_per_minute(settings, settings.person_requests_per_minute)
+
+
+def _requests_per_minute(settings: Settings, most: int) -> RateLimiter:
+    return RateLimiter(most, 60, burst=most / 2, is_on=are_on(settings))
+
+
+def unread_answers(settings: Settings) -> UnreadAnswers:
+    return UnreadAnswers() if are_on(settings) else UnreadAnswers(most_per_address=None, most_per_user=None)
 
 
 def max_connections_per_person(settings: Settings) -> int | None:

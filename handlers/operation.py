@@ -15,6 +15,7 @@ from chatio.errors import (
     ChatioError,
     ForeignPage,
     InvalidInput,
+    RateLimited,
     ShuttingDown,
     Unforeseen,
 )
@@ -24,7 +25,7 @@ Method = TypeVar("Method", bound=Callable[..., Awaitable[None]])
 Struct = type[msgspec.Struct]
 
 # Raised by every method, and by every authenticated one.
-ALWAYS: Final = (BodyTooLarge, ShuttingDown, Unforeseen)
+ALWAYS: Final = (BodyTooLarge, RateLimited, ShuttingDown, Unforeseen)
 
 _MARK = "_operation"
 

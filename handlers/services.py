@@ -11,6 +11,7 @@ from chatio.chat.presence import Presence
 from chatio.chat.socket_sessions import EndReason
 from chatio.server.in_flight import InFlightRequests
 from chatio.server.lifecycle import Lifecycle
+from chatio.server.unread import UnreadAnswers
 from chatio.throttling.client_ip import Network
 from chatio.throttling.rate_limiter import RateLimiter
 from handlers.cors import Cors
@@ -37,5 +38,8 @@ class Services:
     presence: Presence | None  # None: off
     logins: LoginThrottle  # asked by every endpoint that checks a password
     registrations: RateLimiter
+    address_requests: RateLimiter  # of clients that are not logged in
+    user_requests: RateLimiter
+    unread: UnreadAnswers
     end_sockets: EndSockets
     readiness: ReadinessChecks = field(default_factory=dict)

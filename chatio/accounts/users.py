@@ -18,6 +18,7 @@ from chatio.errors import (
 from chatio.stores.base import User, UserStore
 
 MAX_NAME_CHARS = 64
+MAX_EMAIL_CHARS, MAX_LOCAL_PART_CHARS = 254, 64  # RFC 5321, 4.5.3.1
 PASSWORD_CHARS = range(8, 128 + 1)
 
 # Cc and Cs are no characters; Zl and Zp begin a new line in the middle of a name.
@@ -149,6 +150,9 @@ def password_fault(password: str) -> str | None:
 
 def _normalized_email(text: str) -> str:
     text = text.strip()
+    # Looked at before it is parsed: 16 kB of "(" took 9 ms.
+    if len(text) > MAX_EMAIL_CHARS or len(text.rpartition("@")[0]) > MAX_LOCAL_PART_CHARS:
+        raise InvalidInput(FieldError("email", "This is not an e-mail address."))
     # .test and .local (RFC 2606, RFC 6762) are no domains of the internet, but of local networks. The library has
     # a switch for the first only, so the second is checked as if it were below the first.
     below = ".test" if text.lower().endswith(".local") else ""

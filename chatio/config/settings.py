@@ -112,6 +112,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int, _whole("Logins per address and minute, successful or not; five times as many at once")
     ] = 60
     registrations_per_hour: Annotated[int, _whole("Registrations per address and hour; as many at once")] = 30
+    requests_per_minute: Annotated[
+        int,
+        _whole("Requests per address and minute, without a login; half as many at once. Past it, 429", least=10),
+    ] = 6_000
+    person_requests_per_minute: Annotated[
+        int, _whole("Requests per user and minute; half as many at once. Past it, 429", least=10)
+    ] = 600
     messages_per_second: Annotated[float, _number("Messages per connection and second, after its burst")] = 5.0
     message_burst: Annotated[int, _whole("Messages per connection at once")] = 60
     person_messages_per_second: Annotated[

@@ -13,6 +13,7 @@ from chatio.errors import (
     ChatioError,
     InvalidInput,
     MethodNotAllowed,
+    RateLimited,
     RouteUnknown,
     Temporary,
     TokenError,
@@ -164,7 +165,10 @@ def _preflight(path: str) -> Json:
     return {
         "operationId": _identifier("options", path),
         "summary": "Preflight: what a page of another origin may send",
-        "responses": {"204": {"description": "Done.", "headers": _headers(*_ON_A_PREFLIGHT)}},
+        "responses": {
+            "204": {"description": "Done.", "headers": _headers(*_ON_A_PREFLIGHT)},
+            "429": _failure([RateLimited]),
+        },
     }
 
 

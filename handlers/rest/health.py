@@ -14,6 +14,7 @@ from handlers.operation import unlisted
 
 class HealthHandler(BaseHandler):
     answers_while_draining = True
+    is_rate_limited = False
 
     @public
     @unlisted
@@ -23,6 +24,7 @@ class HealthHandler(BaseHandler):
 
 class ReadyHandler(BaseHandler):
     answers_while_draining = True
+    is_rate_limited = False
 
     @public
     @unlisted

@@ -65,6 +65,8 @@ def test_every_setting_is_read_from_its_own_name() -> None:
         "LOGIN_FAILURES_PER_ADDRESS": "12",
         "LOGINS_PER_MINUTE": "13",
         "REGISTRATIONS_PER_HOUR": "14",
+        "REQUESTS_PER_MINUTE": "5000",
+        "PERSON_REQUESTS_PER_MINUTE": "500",
         "MESSAGES_PER_SECOND": "1.5",
         "MESSAGE_BURST": "16",
         "PERSON_MESSAGES_PER_SECOND": "1.7",

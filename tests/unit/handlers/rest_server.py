@@ -20,6 +20,7 @@ from chatio.chat.socket_sessions import EndReason
 from chatio.server.in_flight import InFlightRequests
 from chatio.server.lifecycle import Lifecycle
 from chatio.server.serve import HTTP_SERVER_OPTIONS
+from chatio.server.unread import UnreadAnswers
 from chatio.stores.memory import MemoryUserStore
 from chatio.throttling.client_ip import Network
 from chatio.throttling.rate_limiter import RateLimiter
@@ -90,6 +91,8 @@ class Rest:
         self.requests = InFlightRequests(self.lifecycle, load)
         self.logins = LoginThrottle(is_on=False)
         self.registrations = RateLimiter(1, 1, is_on=False)
+        self.address_requests = self.user_requests = RateLimiter(1, 1, is_on=False)
+        self.unread = UnreadAnswers()
         self.metrics = RequestMetrics()
         self.readiness: dict[str, Callable[[], bool]] = {}
         self._servers: list[HTTPServer] = []
@@ -110,6 +113,9 @@ class Rest:
             presence=self.presence,
             logins=self.logins,
             registrations=self.registrations,
+            address_requests=self.address_requests,
+            user_requests=self.user_requests,
+            unread=self.unread,
             end_sockets=self.end_sockets,
             readiness=self.readiness,
         )
@@ -141,7 +147,7 @@ class Rest:
 
     def listen(self, application: Application) -> int:
         server = HTTPServer(application, **HTTP_SERVER_OPTIONS)
-        sockets = bind_sockets(0, "127.0.0.1")
+        self.listeners = sockets = bind_sockets(0, "127.0.0.1")
         server.add_sockets(sockets)
         self._servers.append(server)
         port: int = sockets[0].getsockname()[1]
