@@ -94,7 +94,7 @@ async def run(
             requests=rest.requests,
             clients=chat.server,
             grace_seconds=settings.shutdown_grace_seconds,
-            http_server=http_server_factory(settings, core.trusted_proxies, chat.server.eio.refused),
+            http_server=http_server_factory(settings, core.trusted_proxies, chat.server.eio, core.origins),
             notifier=notifier,
             status=lambda: "serving" if presence is None else f"{len(presence)} people online",
             handed_over=handed_over,

@@ -52,6 +52,18 @@ class BodyNotJson(ChatioError):
     """A request body of a media type, character set or coding that the server does not take."""
 
 
+class RequestTimeout(ChatioError):
+    """A request of which the rest did not arrive in time."""
+
+
+class TargetTooLong(ChatioError):
+    """A request whose first line exceeds the limit of a head."""
+
+
+class HeadTooLarge(ChatioError):
+    """A request whose headers exceed the limit of a head, 16 KiB."""
+
+
 class EmailAlreadyUsed(ChatioError):
     """A registration with the e-mail address of another account."""
 
@@ -166,6 +178,13 @@ ANSWERS: Mapping[type[ChatioError], Answer] = MappingProxyType(
         ForeignPage: Answer(403, "foreign_page", "Pages of this origin may not use this server."),
         BodyNotJson: Answer(
             415, "body_not_json", "A body is JSON in UTF-8, not compressed: send Content-Type: application/json."
+        ),
+        RequestTimeout: Answer(408, "request_timeout", "The rest of the request did not arrive in time."),
+        TargetTooLong: Answer(414, "uri_too_long", "The address of the request is too long."),
+        HeadTooLarge: Answer(
+            431,
+            "request_header_fields_too_large",
+            "The headers of the request have more than 16 KiB; are there many cookies?",
         ),
         EmailAlreadyUsed: Answer(409, "email_already_used", "Email already used."),
         BadCredentials: Answer(404, "bad_credentials", "User not found."),

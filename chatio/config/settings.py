@@ -160,6 +160,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     trusted_proxies: Annotated[
         str, _meaning("Proxies whose X-Forwarded-For is trusted: addresses or networks, separated by commas")
     ] = ""
+    keep_alive_seconds: Annotated[
+        float,
+        _number(
+            "Time that an idle HTTP connection is kept; longer than the load balancer does, in seconds",
+            least=1,
+            most=3600,
+        ),
+    ] = 650.0
     shutdown_grace_seconds: Annotated[
         float, _number("Longest time from SIGTERM to the exit, in seconds", least=1, most=3600)
     ] = 10.0

@@ -1,25 +1,29 @@
 """Accepting TCP connections, within the resources of the process and the limit per client address.
 
-Each connection takes a file descriptor. Without the limit, one client that opens connections and sends nothing
-would take all of them, and no other client could connect. A WebSocket counts as a chat connection, and not here.
+Each connection takes a file descriptor. Without limits, one client that opens connections and sends nothing would
+take all of them, and no other client could connect. A WebSocket counts as a chat connection, and not here.
 """
 
 import errno
 import logging
+import math
 import socket
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from enum import Enum
+from types import MappingProxyType
 from typing import Any
 
-from tornado.httpserver import HTTPServer
+from tornado.httpserver import HTTPServer, _HTTPRequestContext
+from tornado.httputil import HTTPMessageDelegate
 from tornado.ioloop import IOLoop
 from tornado.iostream import IOStream
 
+from chatio.server.http1 import Deadlines, HttpStream, Refusals, ServerConnection
 from chatio.throttling.client_ip import Network, is_trusted, rate_limit_key
-from chatio.throttling.concurrency import ConcurrencyLimit
 
 # A polling client has one for its GET and one for its POST, and its page one for REST.
 CONNECTIONS_PER_CLIENT = 3
-
 
 logger = logging.getLogger("chatio")
 
@@ -54,40 +58,107 @@ class Listener(socket.socket):
             IOLoop.current().update_handler(self, IOLoop.READ)
 
 
-class LimitedHTTPServer(HTTPServer):
-    """An `HTTPServer` that closes, unread, connections of one address (IPv6: one /64) past `most_per_address`.
+class Full(Enum):
+    """Why a connection is closed for another, or not accepted."""
 
-    `trusted` proxies are unlimited: they open connections for many clients. `refused` is called with the
-    rate-limit key of each connection that is closed.
+    ADDRESS = "address"
+    SERVER = "server"
+
+
+class LimitedHTTPServer(HTTPServer):
+    """An `HTTPServer` with `HttpStream`s, and room for every address.
+
+    Connections of one address (IPv6: one /64) are limited to `most_per_address`, and all together to what `room()`
+    allows: files that are neither used nor kept for other things. Past a limit the connection gives way that has
+    waited longest for its client to send a request: one of the same address, or of the one with the most. If every
+    one is being answered, the new connection is closed unread. `refused` is called with the rate-limit key of each
+    connection that is closed, and with the reason.
+
+    `trusted` proxies have no limit of their own: they open connections for many clients.
     """
 
     # Tornado's way to construct: it is given what the class is called with.
-    def initialize(  # type: ignore[override]
+    def initialize(
         self,
         *args: Any,
-        most_per_address: int,
-        refused: Callable[[str], None],
+        most_per_address: int | None = None,
+        room: Callable[[], float] = lambda: math.inf,
+        refused: Callable[[str, Full], None] = lambda key, reason: None,
         trusted: tuple[Network, ...] = (),
+        deadlines: Deadlines | None = None,
+        refusal_headers: Mapping[str, str] = MappingProxyType({}),
         **kwargs: Any,
     ) -> None:
         super().initialize(*args, **kwargs)
-        self.connections = ConcurrencyLimit(most_per_address)
+        self.conn_params.header_timeout = None  # `HttpStream` has its own
+        self.refusals = Refusals(refusal_headers)
+        self._most_per_address = most_per_address
+        self._room = room
         self._refused = refused
         self._trusted = trusted
+        self._deadlines = deadlines or Deadlines()
+        # Of each address the connections, in the order in which they began to wait for a request.
+        self._by_address: dict[str, OrderedDict[ServerConnection, None]] = {}
+        self._total = 0
+
+    def open_connections(self, key: str) -> int:
+        """How many connections of this rate-limit key are open."""
+        return len(self._by_address.get(key, ()))
 
     def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
         key = _key_of(address)
-        if not self.connections.acquire(key):
-            if not is_trusted(str(address[0]), self._trusted):
-                self._refused(key)
-                stream.close()
-                return
-            self.connections.acquire(key, always=True)
-        super().handle_stream(stream, address)
+        if not self._has_room_for(key, str(address[0]) if address else ""):
+            stream.close()
+            return
+        peer = str(address[0]) if isinstance(address, tuple) else ""
+        own = HttpStream(stream, peer, self.refusals, self._deadlines)
+        context = _HTTPRequestContext(own, address, self.protocol, self.trusted_downstream)
+        connection = ServerConnection(own, self.conn_params, context)
+        self._connections.add(connection)
+        self._by_address.setdefault(key, OrderedDict())[connection] = None
+        self._total += 1
+        connection.start_serving(self)
+
+    def start_request(self, server_conn: Any, request_conn: Any) -> HTTPMessageDelegate:
+        self._by_address[_key_of(server_conn.context.address)].move_to_end(server_conn)
+        return super().start_request(server_conn, request_conn)
 
     def on_close(self, server_conn: Any) -> None:
         super().on_close(server_conn)
-        self.connections.release(_key_of(server_conn.context.address))
+        self._forget(_key_of(server_conn.context.address), server_conn)
+
+    def _has_room_for(self, key: str, peer: str) -> bool:
+        """Whether one more connection of `key` may be open; it is made room for."""
+        if self._total >= self._room():
+            keys = sorted(self._by_address, key=self.open_connections, reverse=True)
+            if not any(self._close_oldest(each, Full.SERVER) for each in keys):
+                self._refused(key, Full.SERVER)
+                return False
+        limit = self._most_per_address
+        if limit is None or self.open_connections(key) < limit or is_trusted(peer, self._trusted):
+            return True
+        if self._close_oldest(key, Full.ADDRESS):
+            return True
+        self._refused(key, Full.ADDRESS)
+        return False
+
+    def _close_oldest(self, key: str, reason: Full) -> bool:
+        """Close the connection of `key` that has waited longest, if one waits."""
+        for connection in self._by_address.get(key, ()):
+            if connection.is_waiting:
+                self._forget(key, connection)
+                connection.stream.close()
+                self._refused(key, reason)
+                return True
+        return False
+
+    def _forget(self, key: str, connection: ServerConnection) -> None:
+        of_address = self._by_address.get(key, OrderedDict())
+        if connection in of_address:
+            del of_address[connection]
+            self._total -= 1
+            if not of_address:
+                del self._by_address[key]
 
 
 def _key_of(address: Any) -> str:

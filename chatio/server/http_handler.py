@@ -18,6 +18,9 @@ HTTP_METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 logger = logging.getLogger("chatio.http")
 
+# On every answer: it is not kept, and its type is not guessed.
+GUARDING_HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+
 _UNBOUNDED: Final = 2**63  # what Tornado is told: its own limit answers without our headers
 
 
@@ -113,8 +116,8 @@ class BoundedBodyHandler(RequestHandler):
 
     def set_default_headers(self) -> None:
         self.clear_header("Server")
-        self.set_header("Cache-Control", "no-store")
-        self.set_header("X-Content-Type-Options", "nosniff")
+        for name, value in GUARDING_HEADERS.items():
+            self.set_header(name, value)
 
     def close_after_answer(self) -> None:
         """The next request of this client is to open a new connection, and the answer says so."""

@@ -1,7 +1,7 @@
 """Unread answers: how many a client may have, and for how long. What the kernel took counts as read.
 
-This process holds an answer that is not read, whole, for as long as its connection is open. So an answer is bounded
-(GET /messages: 256 KiB), each client may have a few of them, and a connection that does not take one is closed.
+This process holds an answer that is not read, whole, for as long as its connection is open. So an answer is
+bounded (GET /messages: 256 KiB), each client may have a few of them, and a connection that takes none is closed.
 """
 
 import asyncio

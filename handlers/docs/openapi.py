@@ -36,7 +36,8 @@ answer that it does not know: new ones may be added.
 
 A path that is not in this document answers 404 (`RouteUnknown`), another method 405 with `Allow`
 (`MethodNotAllowed`). `HEAD` is answered wherever `GET` is, and `OPTIONS` answers the preflight of every path. A
-slash at the end makes no difference. A malformed HTTP request gets a bare 400.
+slash at the end makes no difference. A request that is malformed, too slow or whose head exceeds
+16 KiB is answered 400, 408, 431 or 414, and the connection is closed.
 
 The chat itself goes over Socket.IO: see `/asyncapi.json`."""
 

@@ -82,6 +82,7 @@ def test_every_setting_is_read_from_its_own_name() -> None:
         "TRUSTED_PROXIES": "127.0.0.1",
         "METRICS_PORT": "9100",
         "METRICS_HOST": "::1",
+        "KEEP_ALIVE_SECONDS": "75.0",
         "SHUTDOWN_GRACE_SECONDS": "3.5",
         "OVERLOAD_LAG_SECONDS": "0.5",
         "HASH_QUEUE_MAX": "9",

@@ -5,7 +5,6 @@ import json
 from collections.abc import Callable
 from typing import Self
 
-from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from tornado.routing import PathMatches
 from tornado.web import Application, RequestHandler
@@ -17,6 +16,9 @@ from chatio.accounts.users import UserRegistry
 from chatio.chat.message_log import MessageLog
 from chatio.chat.presence import Presence
 from chatio.chat.socket_sessions import EndReason
+from chatio.server.accept import LimitedHTTPServer
+from chatio.server.http1 import Deadlines
+from chatio.server.http_handler import GUARDING_HEADERS
 from chatio.server.in_flight import InFlightRequests
 from chatio.server.lifecycle import Lifecycle
 from chatio.server.serve import HTTP_SERVER_OPTIONS
@@ -94,8 +96,9 @@ class Rest:
         self.address_requests = self.user_requests = RateLimiter(1, 1, is_on=False)
         self.unread = UnreadAnswers()
         self.metrics = RequestMetrics()
+        self.deadlines = Deadlines()
         self.readiness: dict[str, Callable[[], bool]] = {}
-        self._servers: list[HTTPServer] = []
+        self.servers: list[LimitedHTTPServer] = []
         self._product_port = 0
         self._doors: Doors | None = None
 
@@ -146,16 +149,21 @@ class Rest:
         self.ended.append((subject, reason))
 
     def listen(self, application: Application) -> int:
-        server = HTTPServer(application, **HTTP_SERVER_OPTIONS)
+        server = LimitedHTTPServer(
+            application,
+            deadlines=self.deadlines,
+            refusal_headers=GUARDING_HEADERS | Cors(self.origins).default_headers,
+            **HTTP_SERVER_OPTIONS,
+        )
         self.listeners = sockets = bind_sockets(0, "127.0.0.1")
         server.add_sockets(sockets)
-        self._servers.append(server)
+        self.servers.append(server)
         port: int = sockets[0].getsockname()[1]
         self.port = port
         return port
 
     async def close(self) -> None:
-        for server in self._servers:
+        for server in self.servers:
             server.stop()
             await server.close_all_connections()
         self.hasher.close()
