@@ -22,7 +22,7 @@ class Guarded(Protocol):
     def tokens(self) -> Tokens: ...
     @property
     def request(self) -> Any: ...
-    def count_request(self, user: str | None = None) -> None:
+    async def count_request(self, user: str | None = None) -> None:
         """Raises `RateLimited`."""
 
 
@@ -49,9 +49,9 @@ def authenticated(
         try:
             handler.claims = handler.tokens.verify(bearer_token(handler.request.headers.get("Authorization")))
         except TokenError:
-            handler.count_request()
+            await handler.count_request()
             raise
-        handler.count_request(handler.claims.subject)
+        await handler.count_request(handler.claims.subject)
         await method(handler, *args, **kwargs)
 
     setattr(guarded, _MARK, "authenticated")

@@ -90,22 +90,22 @@ class BaseHandler(BoundedBodyHandler):
 
     # The request
 
-    def prepare(self) -> None:
+    async def prepare(self) -> None:
         self.services.requests.begin(self)
         method = str(self.request.method)
         if method not in SAFE_METHODS and not self._may_act():
-            self.count_request()
+            await self.count_request()
             raise ForeignPage
         # A page of another origin sees an answer only after one to its preflight.
         if method != "OPTIONS" and not self.answers_while_draining:
             self.services.requests.admit(sheds_load=self.sheds_load)
         if self.is_rate_limited and not is_authenticated(getattr(self, method.lower(), None)):
-            self.count_request()
+            await self.count_request()
         self.bound_body()
         if self.is_announced_too_large:
             raise BodyTooLarge
 
-    def count_request(self, user: str | None = None) -> None:
+    async def count_request(self, user: str | None = None) -> None:
         """Count this request for `user`, or, where that is None, for its address. Raises `RateLimited`.
 
         Those of foreign pages have a count of their own: it takes nothing from the users at their address.
@@ -114,9 +114,9 @@ class BaseHandler(BoundedBodyHandler):
         self.user = user
         services.unread.require_capacity(key, user)
         if user is not None:
-            services.user_requests.acquire(user)
+            await services.user_requests.acquire(user)
         else:
-            services.address_requests.acquire(key if self._may_act() else f"{key} foreign page")
+            await services.address_requests.acquire(key if self._may_act() else f"{key} foreign page")
 
     def _may_act(self) -> bool:
         """Whether this is no request of a foreign page, which its browser may send but not read the answer of."""

@@ -20,6 +20,7 @@ from chatio.server.http_handler import GUARDING_HEADERS
 from chatio.server.unread import UnreadAnswers
 from chatio.throttling.client_ip import Network
 from chatio.throttling.open_files import SPARE_FILES, capacity, most_open_files
+from chatio.throttling.paced_limiter import PacedLimiter
 from chatio.throttling.rate_limiter import RateLimiter
 from handlers.cors import Cors
 from handlers.origins import OriginPolicy
@@ -113,16 +114,12 @@ def registration_limit(settings: Settings) -> RateLimiter:
     return RateLimiter(settings.registrations_per_hour, 3600, is_on=are_on(settings))
 
 
-def address_requests(settings: Settings) -> RateLimiter:
-    return _requests_per_minute(settings, settings.requests_per_minute)
+def address_requests(settings: Settings) -> PacedLimiter:
+    return PacedLimiter(settings.requests_per_minute, is_on=are_on(settings))
 
 
-def user_requests(settings: Settings) -> RateLimiter:
-    return _requests_per_minute(settings, settings.person_requests_per_minute)
-
-
-def _requests_per_minute(settings: Settings, most: int) -> RateLimiter:
-    return RateLimiter(most, 60, burst=most / 2, is_on=are_on(settings))
+def user_requests(settings: Settings) -> PacedLimiter:
+    return PacedLimiter(settings.person_requests_per_minute, is_on=are_on(settings))
 
 
 def unread_answers(settings: Settings) -> UnreadAnswers:

@@ -25,6 +25,7 @@ from chatio.server.serve import HTTP_SERVER_OPTIONS
 from chatio.server.unread import UnreadAnswers
 from chatio.stores.memory import MemoryUserStore
 from chatio.throttling.client_ip import Network
+from chatio.throttling.paced_limiter import PacedLimiter
 from chatio.throttling.rate_limiter import RateLimiter
 from handlers.cors import Cors
 from handlers.docs.asyncapi import asyncapi_document
@@ -93,7 +94,7 @@ class Rest:
         self.requests = InFlightRequests(self.lifecycle, load)
         self.logins = LoginThrottle(is_on=False)
         self.registrations = RateLimiter(1, 1, is_on=False)
-        self.address_requests = self.user_requests = RateLimiter(1, 1, is_on=False)
+        self.address_requests = self.user_requests = PacedLimiter(1, is_on=False)
         self.unread = UnreadAnswers()
         self.metrics = RequestMetrics()
         self.deadlines = Deadlines()

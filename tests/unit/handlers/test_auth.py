@@ -25,7 +25,7 @@ class Handler:
         self.called_with: list[object] = []
         self.counted: list[str | None] = []
 
-    def count_request(self, user: str | None = None) -> None:
+    async def count_request(self, user: str | None = None) -> None:
         self.counted.append(user)
 
     @authenticated

@@ -247,8 +247,8 @@ async def test_unforeseen_failure_answers_the_reference_of_its_log_record(rest: 
 
 async def test_failures_of_different_places_have_references_of_their_own(rest: Rest, logs: ExpectedLogs) -> None:
     class Broken(BaseHandler):
-        def prepare(self) -> None:
-            super().prepare()
+        async def prepare(self) -> None:
+            await super().prepare()
             if self.request.query:
                 raise KeyError
             raise KeyError

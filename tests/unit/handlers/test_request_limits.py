@@ -11,7 +11,7 @@ from chatio.accounts.login_throttle import LoginThrottle
 from chatio.chat.message_log import MessageLog
 from chatio.chat.messages import Message
 from chatio.server.unread import MOST_PER_ADDRESS, MOST_PER_USER, UnreadAnswers
-from chatio.throttling.rate_limiter import RateLimiter
+from chatio.throttling.paced_limiter import PacedLimiter
 from tests.client.wire import until
 from tests.unit.handlers.rest_server import ORIGIN, Rest, request
 
@@ -32,8 +32,11 @@ def limited(io_loop: IOLoop, ask: Callable[[Rest], object], **limits: object) ->
     io_loop.run_sync(run, timeout=60)
 
 
-def five_a_minute() -> RateLimiter:
-    return RateLimiter(5, 60)
+def five_a_minute() -> PacedLimiter:
+    """Five at once and ten a minute, by a clock that stands still, with refusals at once."""
+    limiter = PacedLimiter(10, clock=lambda: 0.0)
+    limiter.delay = lambda key: 0.0  # type: ignore[method-assign]
+    return limiter
 
 
 @pytest.mark.parametrize("path", ASKED)
