@@ -17,6 +17,7 @@ from chatio.server.lifecycle import Lifecycle, Phase
 from chatio.stores.memory import MemoryUserStore
 from chatio.telemetry.counters import LabelledCounter
 from chatio.throttling.client_ip import Network
+from chatio.throttling.fair_turns import FairTurns
 from chatio.throttling.loop_lag import LoopLagMonitor
 from handlers import limits
 from handlers.chat.namespace import CLOSE_REASONS, NAMESPACE, ChatNamespace
@@ -127,6 +128,7 @@ def build_rest(settings: Settings, core: Core, chat: Chat, *, page_folder: Path)
         presence=core.presence,
         logins=limits.login_throttle(settings),
         registrations=limits.registration_limit(settings),
+        turns=FairTurns(),
         address_requests=limits.address_requests(settings),
         user_requests=limits.user_requests(settings),
         unread=limits.unread_answers(settings),

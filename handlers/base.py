@@ -92,6 +92,8 @@ class BaseHandler(BoundedBodyHandler):
 
     async def prepare(self) -> None:
         self.services.requests.begin(self)
+        if self.is_rate_limited:
+            await self.services.turns.take(self.rate_limit_key)
         method = str(self.request.method)
         if method not in SAFE_METHODS and not self._may_act():
             await self.count_request()

@@ -13,6 +13,7 @@ from chatio.server.in_flight import InFlightRequests
 from chatio.server.lifecycle import Lifecycle
 from chatio.server.unread import UnreadAnswers
 from chatio.throttling.client_ip import Network
+from chatio.throttling.fair_turns import FairTurns
 from chatio.throttling.paced_limiter import PacedLimiter
 from chatio.throttling.rate_limiter import RateLimiter
 from handlers.cors import Cors
@@ -39,6 +40,7 @@ class Services:
     presence: Presence | None  # None: off
     logins: LoginThrottle  # asked by every endpoint that checks a password
     registrations: RateLimiter
+    turns: FairTurns
     address_requests: PacedLimiter  # of clients that are not logged in
     user_requests: PacedLimiter
     unread: UnreadAnswers

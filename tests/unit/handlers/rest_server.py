@@ -25,6 +25,7 @@ from chatio.server.serve import HTTP_SERVER_OPTIONS
 from chatio.server.unread import UnreadAnswers
 from chatio.stores.memory import MemoryUserStore
 from chatio.throttling.client_ip import Network
+from chatio.throttling.fair_turns import FairTurns
 from chatio.throttling.paced_limiter import PacedLimiter
 from chatio.throttling.rate_limiter import RateLimiter
 from handlers.cors import Cors
@@ -117,6 +118,7 @@ class Rest:
             presence=self.presence,
             logins=self.logins,
             registrations=self.registrations,
+            turns=FairTurns(),
             address_requests=self.address_requests,
             user_requests=self.user_requests,
             unread=self.unread,
