@@ -15,6 +15,7 @@ Everything else is Tornado's; tests/unit/server/test_tornado_pins.py pins what i
 """
 
 import asyncio
+import contextlib
 import logging
 import re
 import socket
@@ -54,6 +55,9 @@ MAX_HEAD_BYTES: Final = 16 * 1024
 # Of a chunked body: the lines around its chunks, together. Go's limit for chunk extensions and trailers.
 MAX_CHUNK_LINES_BYTES: Final = 16 * 1024
 
+# What the kernel holds and a client does not take for so long ends the connection (tcp(7)). Not on macOS.
+_USER_TIMEOUT: Final = getattr(socket, "TCP_USER_TIMEOUT", None)
+
 # A refused connection is read for so long and so far, so that its client sees the answer and no reset.
 LINGER_SECONDS: Final = 2.0
 LINGER_BYTES: Final = 1024 * 1024
@@ -85,6 +89,8 @@ class Deadlines(NamedTuple):
     # For the next request. Longer than load balancers keep an idle connection, so that none sends a request into
     # one that is being closed: AWS's ALB 60 s, Azure's 240 s, GCP's 600 s.
     idle: float = 650.0
+    # For the client to take what the kernel holds of an answer. nginx's `send_timeout`.
+    unread: float = 60.0
 
 
 class Refusals:
@@ -154,6 +160,7 @@ class HttpStream(IOStream):
         self._address = address
         self._refusals = refusals
         self._deadlines = deadlines
+        self._set_user_timeout(deadlines.unread)
         self._is_new = self._is_in_head = True
         self._has_answer = False  # to the current request, or a part of one
 
@@ -185,6 +192,15 @@ class HttpStream(IOStream):
         if not self.closed():
             self._refuse(error)
         self.close()
+
+    def release(self) -> None:
+        """The socket is another's from now on, without deadlines of HTTP."""
+        self._set_user_timeout(0)
+
+    def _set_user_timeout(self, seconds: float) -> None:
+        if _USER_TIMEOUT is not None and self.socket.family != socket.AF_UNIX:
+            with contextlib.suppress(OSError):  # the client is gone
+                self.socket.setsockopt(socket.IPPROTO_TCP, _USER_TIMEOUT, round(seconds * 1000))
 
     def answers(self) -> None:
         """The current request has an answer, from now on."""
@@ -277,6 +293,10 @@ class RequestConnection(HTTP1Connection):
                 raise HTTPInputError("improperly terminated chunk")
         while (trailer := await self.stream.read_until(b"\r\n", max_bytes=lines_left)) != b"\r\n":
             lines_left -= len(trailer)
+
+    def detach(self) -> HttpStream:
+        self.stream.release()
+        return cast(HttpStream, super().detach())
 
     def write_headers(
         self,

@@ -10,6 +10,7 @@ from tornado.ioloop import IOLoop
 from chatio.accounts.login_throttle import LoginThrottle
 from chatio.chat.message_log import MessageLog
 from chatio.chat.messages import Message
+from chatio.server.http1 import Deadlines
 from chatio.server.unread import MOST_PER_ADDRESS, MOST_PER_USER, UnreadAnswers
 from chatio.throttling.paced_limiter import PacedLimiter
 from tests.client.wire import until
@@ -201,6 +202,26 @@ def test_an_answer_that_is_not_read_ends_with_its_connection(io_loop: IOLoop) ->
             await until(lambda: len(rest.unread) == 2)
             await until(lambda: not len(rest.unread))
             assert rest.requests.is_idle
+            client.socket.close()
+        finally:
+            await rest.close()
+
+    io_loop.run_sync(run, timeout=60)
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="Linux")
+def test_an_answer_that_the_kernel_holds_ends_with_its_connection(io_loop: IOLoop) -> None:
+    async def run() -> None:
+        rest = Rest()
+        rest.deadlines = Deadlines(unread=0.5)
+        asked = long_log(rest)
+        rest.start()
+        (server,) = rest.servers
+        try:
+            client = Deaf(rest.port, asked.replace(b"Connection: close", b"Connection: keep-alive"))
+            await until(lambda: rest.metrics.requests.total() == 1)
+            assert not len(rest.unread)  # the kernel took all of it
+            await until(lambda: not server.open_connections("127.0.0.1"), 30)
             client.socket.close()
         finally:
             await rest.close()

@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import Iterator
 
 import pytest
 from tornado.ioloop import IOLoop
+from tornado.iostream import IOStream
 
-from chatio.server.http1 import MAX_CHUNK_LINES_BYTES, MAX_HEAD_BYTES, Deadlines
+from chatio.server.http1 import MAX_CHUNK_LINES_BYTES, MAX_HEAD_BYTES, Deadlines, HttpStream, Refusals
 from chatio.server.serve import HTTP_SERVER_OPTIONS
 from tests.client.wire import soon, until
 from tests.unit.handlers.rest_server import ORIGIN, PASSWORD, Answer, Connection, Rest, request
@@ -314,6 +316,17 @@ async def test_an_idle_connection_is_closed_without_an_answer(hurried: Rest) -> 
     async with await hurried.connect() as connection:
         await assert_goes_on(connection)
         assert await connection.ends()
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="Linux")
+async def test_the_deadline_of_the_kernel_ends_where_a_websocket_begins() -> None:
+    plain = IOStream(socket.socket())
+    stream = HttpStream(plain, "127.0.0.1", Refusals({}), Deadlines(unread=7))
+    option = socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT
+    assert stream.socket.getsockopt(*option) == 7000
+    stream.release()
+    assert stream.socket.getsockopt(*option) == 0
+    stream.close()
 
 
 def test_an_idle_connection_outlives_those_of_load_balancers() -> None:
