@@ -235,7 +235,8 @@ async def _repeat(
 async def _post(scene: Scene, path: str, body: dict[str, str], address: str) -> str:
     http = await Http.open(scene.port)
     try:
-        answer = await http.request("POST", path, json.dumps(body).encode(), X_Forwarded_For=address)
+        headers = {"Content_Type": "application/json", "X_Forwarded_For": address}
+        answer = await http.request("POST", path, json.dumps(body).encode(), **headers)
         return str(answer.status)
     finally:
         http.cut()
