@@ -17,8 +17,8 @@ from chatio.server.lifecycle import Lifecycle, Phase
 from chatio.stores.memory import MemoryUserStore
 from chatio.telemetry.counters import LabelledCounter
 from chatio.throttling.client_ip import Network
-from chatio.throttling.fair_turns import FairTurns
 from chatio.throttling.loop_lag import LoopLagMonitor
+from chatio.throttling.request_limits import FairTurns
 from handlers import limits
 from handlers.chat.namespace import CLOSE_REASONS, NAMESPACE, ChatNamespace
 from handlers.chat.session_expiry import SessionExpiry

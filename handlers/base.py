@@ -2,6 +2,7 @@
 
 import asyncio
 import codecs
+import json
 import logging
 from typing import Any, ClassVar, Final, TypeVar
 
@@ -40,7 +41,6 @@ from handlers.responses import (
     InternalErrorResponse,
     TemporaryErrorResponse,
     ValidationErrorResponse,
-    encoded,
 )
 from handlers.services import Services
 
@@ -52,10 +52,19 @@ T = TypeVar("T", bound=msgspec.Struct)
 logger = logging.getLogger("chatio.http")
 
 
+def encoded(body: object) -> bytes:
+    """`body` as JSON."""
+    try:
+        return msgspec.json.encode(body)
+    except UnicodeEncodeError:  # a message may hold half of a surrogate pair, which UTF-8 cannot encode
+        return json.dumps(msgspec.to_builtins(body)).encode()
+
+
 class BaseHandler(BoundedBodyHandler):
     sheds_load: ClassVar[bool] = False  # answered `Overloaded` while the server is overloaded
     answers_while_draining: ClassVar[bool] = False
     is_rate_limited: ClassVar[bool] = True
+    guarded_methods: ClassVar[frozenset[str]] = frozenset()  # their guard counts the request
     outcome: str = OK  # or the code of the error that was answered
     cors: Cors | None = None  # Tornado asks for headers once before `initialize`
     claims: Claims  # of the client, in methods that are @authenticated
@@ -65,6 +74,9 @@ class BaseHandler(BoundedBodyHandler):
         """HEAD is answered wherever GET is (RFC 9110, 9.3.2); Tornado sends the headers alone."""
         if "get" in vars(cls):
             cls.head = cls.get
+        cls.guarded_methods = frozenset(
+            name for name in cls.methods() if is_authenticated(getattr(cls, name.lower()))
+        )
 
     def initialize(self, services: Services) -> None:
         self.services = services
@@ -101,7 +113,7 @@ class BaseHandler(BoundedBodyHandler):
         # A page of another origin sees an answer only after one to its preflight.
         if method != "OPTIONS" and not self.answers_while_draining:
             self.services.requests.admit(sheds_load=self.sheds_load)
-        if self.is_rate_limited and not is_authenticated(getattr(self, method.lower(), None)):
+        if self.is_rate_limited and method not in self.guarded_methods:
             await self.count_request()
         self.bound_body()
         if self.is_announced_too_large:
@@ -123,7 +135,10 @@ class BaseHandler(BoundedBodyHandler):
     def _may_act(self) -> bool:
         """Whether this is no request of a foreign page, which its browser may send but not read the answer of."""
         header = self.request.headers.get
-        return self.services.origins.admits(header("Origin"), self.request.host, header("Sec-Fetch-Site"))
+        origin, fetch_site = header("Origin"), header("Sec-Fetch-Site")
+        if origin is None and fetch_site is None:  # a program
+            return True
+        return self.services.origins.admits(origin, self.request.host, fetch_site)
 
     def body_limit_bytes(self) -> int:
         return MAX_BODY_BYTES
@@ -138,14 +153,18 @@ class BaseHandler(BoundedBodyHandler):
         """
         if self.is_body_too_large:
             raise BodyTooLarge
-        header = self.request.headers.get
-        if self.body and not is_json(header("Content-Type", ""), header("Content-Encoding", "")):
+        if self.body and not self._is_body_json():
             raise BodyNotJson
         body = self.body.removeprefix(codecs.BOM_UTF8)
         try:
             return msgspec.json.decode(body, type=kind)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return read_json(kind, body)  # which tells every fault
+
+    def _is_body_json(self) -> bool:
+        kind = self.request.headers.get("Content-Type", "")
+        coding = self.request.headers.get("Content-Encoding", "")
+        return (kind == "application/json" and not coding) or is_json(kind, coding)
 
     def query_as(self, kind: type[T]) -> T:
         """The query string as `kind`. Raises `InvalidInput` with every fault."""

@@ -17,11 +17,10 @@ from chatio.realtime import CloseReason, EngineServer, HandshakeRate, RealtimeOp
 from chatio.server.accept import CONNECTIONS_PER_CLIENT, Full, LimitedHTTPServer
 from chatio.server.http1 import Deadlines
 from chatio.server.http_handler import GUARDING_HEADERS
-from chatio.server.unread import UnreadAnswers
 from chatio.throttling.client_ip import Network
 from chatio.throttling.open_files import SPARE_FILES, capacity, most_open_files
-from chatio.throttling.paced_limiter import PacedLimiter
 from chatio.throttling.rate_limiter import RateLimiter
+from chatio.throttling.request_limits import PacedLimiter, UnreadAnswers
 from handlers.cors import Cors
 from handlers.origins import OriginPolicy
 
@@ -81,7 +80,8 @@ def http_server_factory(
     return partial(
         LimitedHTTPServer,
         most_per_address=per_address,
-        room=lambda: files - engine.connection_limit.total,
+        files=files,
+        others=engine.connection_limit,
         refused=lambda address, reason: engine.refused(address, TCP_FULL[reason]),
         trusted=trusted,
         deadlines=Deadlines(idle=settings.keep_alive_seconds),

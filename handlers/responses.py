@@ -1,6 +1,5 @@
 """Bodies of REST answers, as types: handlers answer with them, and the OpenAPI document is made from them."""
 
-import json
 from collections.abc import Sequence
 from typing import Annotated, Final
 
@@ -19,14 +18,6 @@ Offset = Annotated[
         extra_json_schema={"pattern": OFFSET_PATTERN},
     ),
 ]
-
-
-def encoded(body: object) -> bytes:
-    """`body` as JSON."""
-    try:
-        return msgspec.json.encode(body)
-    except UnicodeEncodeError:  # a message may hold half of a surrogate pair, which UTF-8 cannot encode
-        return json.dumps(msgspec.to_builtins(body)).encode()
 
 
 class MessageResponse(msgspec.Struct, frozen=True):

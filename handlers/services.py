@@ -11,11 +11,9 @@ from chatio.chat.presence import Presence
 from chatio.chat.socket_sessions import EndReason
 from chatio.server.in_flight import InFlightRequests
 from chatio.server.lifecycle import Lifecycle
-from chatio.server.unread import UnreadAnswers
 from chatio.throttling.client_ip import Network
-from chatio.throttling.fair_turns import FairTurns
-from chatio.throttling.paced_limiter import PacedLimiter
 from chatio.throttling.rate_limiter import RateLimiter
+from chatio.throttling.request_limits import FairTurns, PacedLimiter, UnreadAnswers
 from handlers.cors import Cors
 from handlers.origins import OriginPolicy
 

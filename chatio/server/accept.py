@@ -12,10 +12,9 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from enum import Enum
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
 from tornado.httpserver import HTTPServer, _HTTPRequestContext
-from tornado.httputil import HTTPMessageDelegate
 from tornado.ioloop import IOLoop
 from tornado.iostream import IOStream
 
@@ -58,6 +57,12 @@ class Listener(socket.socket):
             IOLoop.current().update_handler(self, IOLoop.READ)
 
 
+class Counted(Protocol):
+    """What has files of its own, such as the chat's connections."""
+
+    total: int
+
+
 class Full(Enum):
     """Why a connection is closed for another, or not accepted."""
 
@@ -68,11 +73,11 @@ class Full(Enum):
 class LimitedHTTPServer(HTTPServer):
     """An `HTTPServer` with `HttpStream`s, and room for every address.
 
-    Connections of one address (IPv6: one /64) are limited to `most_per_address`, and all together to what `room()`
-    allows: files that are neither used nor kept for other things. Past a limit the connection gives way that has
-    waited longest for its client to send a request: one of the same address, or of the one with the most. If every
-    one is being answered, the new connection is closed unread. `refused` is called with the rate-limit key of each
-    connection that is closed, and with the reason.
+    Connections of one address (IPv6: one /64) are limited to `most_per_address`, and all, with what `others`
+    counts, to the number of `files`. Past a limit an idle connection gives way, one of the same address or of the
+    one with the most: the first that has not asked since it was looked at last (second chance, as in CLOCK). If
+    every one is being answered, the new connection is closed unread. `refused` is called with the rate-limit key
+    of each connection that is closed, and with the reason.
 
     `trusted` proxies have no limit of their own: they open connections for many clients.
     """
@@ -82,7 +87,8 @@ class LimitedHTTPServer(HTTPServer):
         self,
         *args: Any,
         most_per_address: int | None = None,
-        room: Callable[[], float] = lambda: math.inf,
+        files: float = math.inf,
+        others: Counted | None = None,
         refused: Callable[[str, Full], None] = lambda key, reason: None,
         trusted: tuple[Network, ...] = (),
         deadlines: Deadlines | None = None,
@@ -93,11 +99,12 @@ class LimitedHTTPServer(HTTPServer):
         self.conn_params.header_timeout = None  # `HttpStream` has its own
         self.refusals = Refusals(refusal_headers)
         self._most_per_address = most_per_address
-        self._room = room
+        self._files = files
+        self._others = others
         self._refused = refused
         self._trusted = trusted
         self._deadlines = deadlines or Deadlines()
-        # Of each address the connections, in the order in which they began to wait for a request.
+        # Of each address the connections, those that were looked at longest ago first.
         self._by_address: dict[str, OrderedDict[ServerConnection, None]] = {}
         self._total = 0
 
@@ -119,37 +126,36 @@ class LimitedHTTPServer(HTTPServer):
         self._total += 1
         connection.start_serving(self)
 
-    def start_request(self, server_conn: Any, request_conn: Any) -> HTTPMessageDelegate:
-        self._by_address[_key_of(server_conn.context.address)].move_to_end(server_conn)
-        return super().start_request(server_conn, request_conn)
-
     def on_close(self, server_conn: Any) -> None:
         super().on_close(server_conn)
         self._forget(_key_of(server_conn.context.address), server_conn)
 
     def _has_room_for(self, key: str, peer: str) -> bool:
         """Whether one more connection of `key` may be open; it is made room for."""
-        if self._total >= self._room():
+        if self._total + (self._others.total if self._others else 0) >= self._files:
             keys = sorted(self._by_address, key=self.open_connections, reverse=True)
-            if not any(self._close_oldest(each, Full.SERVER) for each in keys):
+            if not any(self._close_idle(each, Full.SERVER) for each in keys):
                 self._refused(key, Full.SERVER)
                 return False
         limit = self._most_per_address
         if limit is None or self.open_connections(key) < limit or is_trusted(peer, self._trusted):
             return True
-        if self._close_oldest(key, Full.ADDRESS):
+        if self._close_idle(key, Full.ADDRESS):
             return True
         self._refused(key, Full.ADDRESS)
         return False
 
-    def _close_oldest(self, key: str, reason: Full) -> bool:
-        """Close the connection of `key` that has waited longest, if one waits."""
-        for connection in self._by_address.get(key, ()):
-            if connection.is_waiting:
+    def _close_idle(self, key: str, reason: Full) -> bool:
+        """Close an idle connection of `key`, if there is one."""
+        of_address = self._by_address.get(key, OrderedDict())
+        for _ in range(2 * len(of_address)):  # in the first round those that have asked are passed over
+            connection = next(iter(of_address))
+            if connection.may_give_way():
                 self._forget(key, connection)
                 connection.stream.close()
                 self._refused(key, reason)
                 return True
+            of_address.move_to_end(connection)
         return False
 
     def _forget(self, key: str, connection: ServerConnection) -> None:

@@ -314,10 +314,12 @@ class ServerConnection(HTTP1ServerConnection):
     stream: HttpStream
     request: RequestConnection | None = None
 
-    @property
-    def is_waiting(self) -> bool:
-        """Whether the client has not sent all of a request: no handler works for it."""
-        return self.request is None or not self.request.is_read
+    _has_asked = False  # since `may_give_way` was called last
+
+    def may_give_way(self) -> bool:
+        """Whether the client has sent a part of a request at most, and no request since the last call."""
+        has_asked, self._has_asked = self._has_asked, False
+        return not has_asked and (self.request is None or not self.request.is_read)
 
     async def _server_request_loop(self, delegate: HTTPServerConnectionDelegate) -> None:
         try:
@@ -328,6 +330,7 @@ class ServerConnection(HTTP1ServerConnection):
                         return
                 except (StreamClosedError, UnsatisfiableReadError, asyncio.CancelledError):
                     return
+                self._has_asked = True
                 await asyncio.sleep(0)
         finally:
             delegate.on_close(self)

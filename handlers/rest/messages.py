@@ -9,9 +9,9 @@ from msgspec import Raw
 from chatio.chat.message_log import Entry
 from chatio.errors import FieldError, InvalidInput, OffsetInvalid
 from handlers.auth import authenticated
-from handlers.base import BaseHandler
+from handlers.base import BaseHandler, encoded
 from handlers.operation import operation
-from handlers.responses import LoggedMessage, MessagePage, Offset, encoded
+from handlers.responses import LoggedMessage, MessagePage, Offset
 
 MAX_PAGE_BYTES: Final = 256 * 1024  # of the messages in one answer; one message alone may be larger
 

@@ -22,12 +22,10 @@ from chatio.server.http_handler import GUARDING_HEADERS
 from chatio.server.in_flight import InFlightRequests
 from chatio.server.lifecycle import Lifecycle
 from chatio.server.serve import HTTP_SERVER_OPTIONS
-from chatio.server.unread import UnreadAnswers
 from chatio.stores.memory import MemoryUserStore
 from chatio.throttling.client_ip import Network
-from chatio.throttling.fair_turns import FairTurns
-from chatio.throttling.paced_limiter import PacedLimiter
 from chatio.throttling.rate_limiter import RateLimiter
+from chatio.throttling.request_limits import FairTurns, PacedLimiter, UnreadAnswers
 from handlers.cors import Cors
 from handlers.docs.asyncapi import asyncapi_document
 from handlers.metrics.requests import RequestMetrics

@@ -1,7 +1,7 @@
 """TCP connections of one address and of all, on a real port: which are accepted, and which give way."""
 
 import math
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -33,10 +33,8 @@ class Serving:
 
 
 @asynccontextmanager
-async def serving(
-    most: int | None = None, *proxies: str, room: Callable[[], float] = lambda: math.inf
-) -> AsyncIterator[Serving]:
-    serving = Serving(most_per_address=most, trusted=parse_networks(proxies), room=room)
+async def serving(most: int | None = None, *proxies: str, files: float = math.inf) -> AsyncIterator[Serving]:
+    serving = Serving(most_per_address=most, trusted=parse_networks(proxies), files=files)
     try:
         yield serving
     finally:
@@ -109,7 +107,7 @@ async def test_a_kept_connection_gives_way_later_than_one_that_never_asked() -> 
 
 
 async def test_where_files_run_out_the_address_with_the_most_gives_way() -> None:
-    async with serving(room=lambda: 3) as here:
+    async with serving(files=3) as here:
         crowd = [await Http.open(here.port) for _ in range(3)]
         await until(lambda: here.open == 3)
         late = await Http.open(here.port)
@@ -121,7 +119,7 @@ async def test_where_files_run_out_the_address_with_the_most_gives_way() -> None
 
 
 async def test_without_room_and_idle_connections_a_new_one_is_closed() -> None:
-    async with serving(room=lambda: 0) as here:
+    async with serving(files=0) as here:
         assert await (await Http.open(here.port)).closed() == b""
         assert here.refused == [(HERE, Full.SERVER)]
 
