@@ -61,6 +61,8 @@ _USER_TIMEOUT: Final = getattr(socket, "TCP_USER_TIMEOUT", None)
 # A refused connection is read for so long and so far, so that its client sees the answer and no reset.
 LINGER_SECONDS: Final = 2.0
 LINGER_BYTES: Final = 1024 * 1024
+# So many at a time, since each has a file that counts for no address; past it the connection is closed at once.
+MAX_LINGERING: Final = 16
 
 _TORNADOS_400: Final = b"HTTP/1.1 400 Bad Request\r\n\r\n"
 _END_OF_HEAD: Final = re.compile(rb"\n\r?\n")
@@ -114,7 +116,12 @@ class Refusals:
             answer.status,
             extra={"event": "bad_request", "address": address, "status": answer.status, "reason": answer.code},
         )
-        task = asyncio.get_running_loop().create_task(_dismiss(sock, self._bytes_of(error)))
+        data = self._bytes_of(error)
+        if len(self._tasks) >= MAX_LINGERING:
+            with sock, contextlib.suppress(OSError):
+                sock.send(data)
+            return
+        task = asyncio.get_running_loop().create_task(_dismiss(sock, data))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -214,10 +221,12 @@ class HttpStream(IOStream):
         done.set_result(None)
         return done
 
-    def close(self, exc_info: Any = False) -> None:
-        if isinstance(exc_info, UnsatisfiableReadError) and not self.closed():  # a read exceeds its limit
+    def _check_max_bytes(self, delimiter: bytes | re.Pattern[bytes], size: int) -> None:
+        try:
+            super()._check_max_bytes(delimiter, size)
+        except UnsatisfiableReadError:  # at which Tornado closes the connection
             self._refuse(self._error_of_limit())
-        super().close(exc_info)
+            raise
 
     def _error_of_limit(self) -> ChatioError:
         if not self._is_in_head:
@@ -228,9 +237,11 @@ class HttpStream(IOStream):
     def _refuse(self, error: ChatioError) -> None:
         if self._has_answer:
             return
-        own: socket.socket = self.socket.dup()
-        own.setblocking(False)
-        self._refusals.refuse(own, self._address, error)
+        self._has_answer = True
+        with contextlib.suppress(OSError):  # no file is left for it
+            own: socket.socket = self.socket.dup()
+            own.setblocking(False)
+            self._refusals.refuse(own, self._address, error)
 
 
 class RequestConnection(HTTP1Connection):

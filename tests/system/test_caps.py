@@ -42,6 +42,8 @@ def test_client_is_told_503_and_joins_a_free_place(js: JsClients, setting: str, 
         reply = server.request("GET", HANDSHAKE, headers={"Origin": "http://localhost:5173"})
         assert reply.status == 503
         assert reply.headers["Retry-After"] == "5"
+        assert reply.headers["Access-Control-Expose-Headers"] == "Retry-After"
+        assert reply.body["retry_after_seconds"] == 5
         assert reply.headers["Access-Control-Allow-Origin"] == "http://localhost:5173"
         assert reply.body["message"].startswith("Too many connections")
         js.close("bob")

@@ -265,10 +265,12 @@ class RealtimeHandler(BoundedBodyHandler):
         return True
 
     def _answer(self, refusal: HttpError) -> None:
-        body = json.dumps({"code": refusal.code, "message": refusal.reason.text}).encode()
+        body: dict[str, object] = {"code": refusal.code, "message": refusal.reason.text}
         if refusal.retry_after_seconds:
+            body["retry_after_seconds"] = refusal.retry_after_seconds
             self.set_header("Retry-After", str(refusal.retry_after_seconds))
-        self._send(refusal.status, "application/json", body)
+            self.set_header("Access-Control-Expose-Headers", "Retry-After")
+        self._send(refusal.status, "application/json", json.dumps(body).encode())
 
     def _send(self, status: int, content_type: str, body: bytes) -> None:
         if self._is_client_gone:

@@ -9,7 +9,14 @@ import pytest
 from tornado.ioloop import IOLoop
 from tornado.iostream import IOStream
 
-from chatio.server.http1 import MAX_CHUNK_LINES_BYTES, MAX_HEAD_BYTES, Deadlines, HttpStream, Refusals
+from chatio.server.http1 import (
+    MAX_CHUNK_LINES_BYTES,
+    MAX_HEAD_BYTES,
+    MAX_LINGERING,
+    Deadlines,
+    HttpStream,
+    Refusals,
+)
 from chatio.server.serve import HTTP_SERVER_OPTIONS
 from tests.client.wire import soon, until
 from tests.unit.handlers.rest_server import ORIGIN, PASSWORD, Answer, Connection, Rest, request
@@ -347,6 +354,18 @@ async def test_a_head_that_arrives_byte_by_byte_is_read(rest: Rest) -> None:
             await connection.send(bytes([number]))
             await asyncio.sleep(0)
         assert (await connection.receive()).status == 401
+
+
+async def test_a_crowd_of_refused_connections_has_a_few_files(rest: Rest) -> None:
+    crowd = [await rest.connect() for _ in range(MAX_LINGERING + 10)]
+    for connection in crowd:
+        await connection.send(b"GARBAGE\r\n\r\n")
+    assert [(await connection.receive()).status for connection in crowd] == [400] * len(crowd)
+    (server,) = rest.servers
+    assert len(server.refusals) <= MAX_LINGERING
+    for connection in crowd:
+        async with connection:
+            assert await connection.ends()
 
 
 async def test_nothing_is_left_of_a_refused_connection(rest: Rest) -> None:

@@ -87,6 +87,8 @@ def test_a_read_past_its_limit_closes_the_stream_with_the_error() -> None:
     for method in (BaseIOStream.read_until_regex, BaseIOStream.read_until):
         assert "except UnsatisfiableReadError as e:" in inspect.getsource(method)
         assert "self.close(exc_info=e)" in inspect.getsource(method)
+    assert "raise UnsatisfiableReadError(" in inspect.getsource(BaseIOStream._check_max_bytes)
+    assert inspect.getsource(BaseIOStream._find_read_pos).count("self._check_max_bytes(") == 4
     assert "self._read_buffer = bytearray()" in inspect.getsource(BaseIOStream.__init__)
 
 
