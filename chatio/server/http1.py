@@ -36,7 +36,6 @@ from tornado.httputil import (
     RequestStartLine,
     ResponseStartLine,
     format_timestamp,
-    parse_request_start_line,
 )
 from tornado.iostream import IOStream, StreamClosedError, UnsatisfiableReadError
 
@@ -67,7 +66,7 @@ MAX_LINGERING: Final = 16
 _TORNADOS_400: Final = b"HTTP/1.1 400 Bad Request\r\n\r\n"
 _END_OF_HEAD: Final = re.compile(rb"\n\r?\n")
 _SCHEME: Final = re.compile(r"https?:", re.IGNORECASE)
-_ABSOLUTE_FORM: Final = re.compile(r"https?://([^/?#@]+)((?:[/?][^#]*)?)", re.IGNORECASE)
+_ABSOLUTE_FORM: Final = re.compile(r"https?://([^/?#@ ]+)((?:[/?][^# ]*)?) ([^ ]+)", re.IGNORECASE)
 _CHUNK_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})(?:[ \t]*;[^\r\n]*)?\r\n")
 _CHUNK_COST: Final = 1024  # as Tornado counts: each chunk as so many bytes
 _BYTES_PER_TURN: Final = 256 * 1024  # of a body; then other connections have their turn
@@ -255,18 +254,18 @@ class RequestConnection(HTTP1Connection):
 
     def _parse_headers(self, data: bytes) -> tuple[str, HTTPHeaders]:
         text, headers = super()._parse_headers(data)
-        line = parse_request_start_line(text)
-        if _SCHEME.match(line.path):
-            absolute = _ABSOLUTE_FORM.fullmatch(line.path)
+        method, _, rest = text.partition(" ")
+        if _SCHEME.match(rest):
+            absolute = _ABSOLUTE_FORM.fullmatch(rest)
             if absolute is None:
                 raise HTTPInputError("a target without a host, or with a user")
-            headers["Host"], path = absolute[1], absolute[2]
-            text = f"{line.method} {path if path.startswith('/') else '/' + path} {line.version}"
-        if line.version == "HTTP/1.0" and "Transfer-Encoding" in headers:
+            headers["Host"], path, version = absolute.groups()
+            text = f"{method} {path if path.startswith('/') else '/' + path} {version}"
+        if rest.endswith("HTTP/1.0") and "Transfer-Encoding" in headers:
             raise HTTPInputError("Transfer-Encoding in HTTP/1.0")
-        if "close" in _options(headers.get("Connection", "")):
+        if "close" in headers.get("Connection", "").lower() and "close" in _options(headers["Connection"]):
             headers["Connection"] = "close"
-        if _options(headers.get("Expect", "")) == ["100-continue"]:
+        if "Expect" in headers and _options(headers["Expect"]) == ["100-continue"]:
             headers["Expect"] = "100-continue"
         return text, headers
 
