@@ -166,7 +166,7 @@ class HttpStream(IOStream):
         self._address = address
         self._refusals = refusals
         self._deadlines = deadlines
-        self._set_user_timeout(deadlines.unread)
+        self._has_user_timeout = False
         self._is_new = self._is_in_head = True
         self._has_answer = False  # to the current request, or a part of one
 
@@ -201,7 +201,8 @@ class HttpStream(IOStream):
 
     def release(self) -> None:
         """The socket is another's from now on, without deadlines of HTTP."""
-        self._set_user_timeout(0)
+        if self._has_user_timeout:
+            self._set_user_timeout(0)
 
     def _set_user_timeout(self, seconds: float) -> None:
         if _USER_TIMEOUT is not None and self.socket.family != socket.AF_UNIX:
@@ -211,6 +212,9 @@ class HttpStream(IOStream):
     def answers(self) -> None:
         """The current request has an answer, from now on."""
         self._has_answer = True
+        if not self._has_user_timeout:
+            self._has_user_timeout = True
+            self._set_user_timeout(self._deadlines.unread)
 
     def write(self, data: bytes | memoryview) -> "Future[None]":
         if data != _TORNADOS_400:

@@ -330,6 +330,7 @@ async def test_the_deadline_of_the_kernel_ends_where_a_websocket_begins() -> Non
     plain = IOStream(socket.socket())
     stream = HttpStream(plain, "127.0.0.1", Refusals({}), Deadlines(unread=7))
     option = socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT
+    stream.answers()
     assert stream.socket.getsockopt(*option) == 7000
     stream.release()
     assert stream.socket.getsockopt(*option) == 0
