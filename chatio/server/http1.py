@@ -205,8 +205,8 @@ class HttpStream(IOStream):
             self._set_user_timeout(0)
 
     def _set_user_timeout(self, seconds: float) -> None:
-        if _USER_TIMEOUT is not None and self.socket.family != socket.AF_UNIX:
-            with contextlib.suppress(OSError):  # the client is gone
+        if _USER_TIMEOUT is not None and not self.closed() and self.socket.family != socket.AF_UNIX:
+            with contextlib.suppress(OSError):  # the client has just gone
                 self.socket.setsockopt(socket.IPPROTO_TCP, _USER_TIMEOUT, round(seconds * 1000))
 
     def answers(self) -> None:
