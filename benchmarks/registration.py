@@ -25,7 +25,8 @@ async def call(server: Server, method: str, path: str, body: object = None, toke
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     data = json.dumps(body).encode() if body is not None else b""
     head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {len(data)}\r\n"
-    writer.write(head.encode() + f"Authorization: Bearer {token}\r\n\r\n".encode() + data)
+    head += f"Content-Type: application/json\r\nAuthorization: Bearer {token}\r\n\r\n"
+    writer.write(head.encode() + data)
     answer = await reader.read()
     writer.close()
     return int(answer.split(b" ", 2)[1]), answer.partition(b"\r\n\r\n")[2]

@@ -44,6 +44,26 @@ class BodyTooLarge(ChatioError):
     """A request body of more bytes than the server reads."""
 
 
+class ForeignPage(ChatioError):
+    """A request of a page of another site, which may not act here in the browser of a user."""
+
+
+class BodyNotJson(ChatioError):
+    """A request body of a media type, character set or coding that the server does not take."""
+
+
+class RequestTimeout(ChatioError):
+    """A request of which the rest did not arrive in time."""
+
+
+class TargetTooLong(ChatioError):
+    """A request whose first line exceeds the limit of a head."""
+
+
+class HeadTooLarge(ChatioError):
+    """A request whose headers exceed the limit of a head, 16 KiB."""
+
+
 class EmailAlreadyUsed(ChatioError):
     """A registration with the e-mail address of another account."""
 
@@ -65,7 +85,7 @@ class PasswordReplaced(ChatioError):
 
 
 class UserUnknown(ChatioError):
-    """A valid token of a user who is not in the registry."""
+    """A valid token of a user who is not in the registry: 401, at which the web page asks the user to log in."""
 
 
 class TokenError(ChatioError):
@@ -178,6 +198,17 @@ ANSWERS: Mapping[type[ChatioError], Answer] = MappingProxyType(
     {
         InvalidInput: Answer(400, "invalid_input", "Some of what was sent is not valid."),
         BodyTooLarge: Answer(413, "body_too_large", "The request body is too large."),
+        ForeignPage: Answer(403, "foreign_page", "Pages of this origin may not use this server."),
+        BodyNotJson: Answer(
+            415, "body_not_json", "A body is JSON in UTF-8, not compressed: send Content-Type: application/json."
+        ),
+        RequestTimeout: Answer(408, "request_timeout", "The rest of the request did not arrive in time."),
+        TargetTooLong: Answer(414, "uri_too_long", "The address of the request is too long."),
+        HeadTooLarge: Answer(
+            431,
+            "request_header_fields_too_large",
+            "The headers of the request have more than 16 KiB; are there many cookies?",
+        ),
         EmailAlreadyUsed: Answer(409, "email_already_used", "Email already used."),
         NameTaken: Answer(
             409, "name_taken", "This name is taken, or looks like one that is. Please choose another."
@@ -185,7 +216,7 @@ ANSWERS: Mapping[type[ChatioError], Answer] = MappingProxyType(
         BadCredentials: Answer(404, "bad_credentials", "User not found."),
         WrongPassword: Answer(403, "wrong_password", "This is not your password."),
         PasswordReplaced: Answer(409, "password_replaced", "The password was changed in the meantime."),
-        UserUnknown: Answer(404, "user_unknown", "There is no data."),
+        UserUnknown: Answer(401, "user_unknown", "Token invalid"),
         MissingToken: Answer(401, "missing_token", "Missing Token", "Missing token"),
         TokenExpired: Answer(401, "token_expired", "Token invalid", "jwt expired"),
         TokenSignatureInvalid: Answer(401, "invalid_signature", "Token invalid", "invalid signature"),

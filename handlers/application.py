@@ -25,14 +25,16 @@ from chatio.stores.opening import Stores, in_memory, open_stores
 from chatio.telemetry.log_handler import LogHandler
 from chatio.throttling.client_ip import TrustedProxies
 from chatio.throttling.loop_lag import LoopLagMonitor
+from chatio.throttling.request_limits import FairTurns
 from handlers import limits
 from handlers.chat.clients import ChatClients
 from handlers.chat.namespace import CLOSE_REASONS, NAMESPACE, ChatNamespace
 from handlers.chat.session_expiry import SessionExpiry
-from handlers.cors import Cors, socket_origins
+from handlers.cors import Cors
 from handlers.docs.asyncapi import asyncapi_document
 from handlers.metrics.collector import MetricsCollector
 from handlers.metrics.requests import RequestMetrics
+from handlers.origins import OriginPolicy
 from handlers.rest.page import read_page
 from handlers.routes import make_application
 from handlers.services import Services
@@ -53,6 +55,7 @@ class Core:
     load: LoopLagMonitor
     lifecycle: Lifecycle
     trusted_proxies: TrustedProxies
+    origins: OriginPolicy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +126,7 @@ async def build_core(settings: Settings, stores: Stores) -> Core:
         load=LoopLagMonitor(settings.overload_lag_seconds),
         lifecycle=Lifecycle(),
         trusted_proxies=settings.proxies,
+        origins=OriginPolicy(settings.origins),
     )
 
 
@@ -130,7 +134,7 @@ def build_chat(settings: Settings, core: Core) -> Chat:
     options = RealtimeOptions(
         namespaces=(NAMESPACE,),  # the default also serves "/", to every client and for ever
         takes_binary=False,  # no event of the chat has attachments
-        cors_allowed_origins=socket_origins(settings.origins, serves_page=settings.serve_page == "on"),
+        cors_allowed_origins="*" if core.origins.allows_any else core.origins,
         trusted_proxies=core.trusted_proxies,
         ping_interval=settings.ping_interval_seconds,
         ping_timeout=settings.ping_timeout_seconds,
@@ -165,7 +169,8 @@ def build_rest(settings: Settings, core: Core, chat: Chat, *, page_folder: Path)
     services = Services(
         lifecycle=core.lifecycle,
         requests=requests,
-        cors=Cors(settings.origins),
+        origins=core.origins,
+        cors=Cors(core.origins),
         trusted_proxies=core.trusted_proxies,
         registry=core.registry,
         tokens=core.tokens,
@@ -174,6 +179,10 @@ def build_rest(settings: Settings, core: Core, chat: Chat, *, page_folder: Path)
         presence=core.presence,
         logins=limits.login_throttle(settings),
         registrations=limits.registration_limit(settings),
+        turns=FairTurns(),
+        address_requests=limits.address_requests(settings),
+        user_requests=limits.user_requests(settings),
+        unread=limits.unread_answers(settings),
         end_sockets=chat.sessions.end_revoked,
         readiness={
             "stopping": lambda: core.lifecycle.phase is not Phase.SERVING,

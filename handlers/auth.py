@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from chatio.accounts.tokens import Claims, Tokens
-from chatio.errors import MissingToken
+from chatio.errors import MissingToken, TokenError
 
 P = ParamSpec("P")
 Method = TypeVar("Method", bound=Callable[..., Awaitable[None]])
@@ -22,6 +22,8 @@ class Guarded(Protocol):
     def tokens(self) -> Tokens: ...
     @property
     def request(self) -> Any: ...
+    async def count_request(self, user: str | None = None) -> None:
+        """Raises `RateLimited`."""
 
 
 H = TypeVar("H", bound=Guarded)
@@ -38,13 +40,18 @@ def authenticated(
 ) -> Callable[Concatenate[H, P], Coroutine[Any, Any, None]]:
     """Require a valid bearer token, whose claims `method` finds in `self.claims`.
 
-    Raises `MissingToken` or another `TokenError` instead of calling `method`.
+    Raises `MissingToken` or another `TokenError` instead of calling `method`. The request counts for the user of
+    the token, or, without a valid one, for the address.
     """
 
     @functools.wraps(method)
     async def guarded(handler: H, /, *args: P.args, **kwargs: P.kwargs) -> None:
-        token = bearer_token(handler.request.headers.get("Authorization"))
-        handler.claims = handler.tokens.verify(token)
+        try:
+            handler.claims = handler.tokens.verify(bearer_token(handler.request.headers.get("Authorization")))
+        except TokenError:
+            await handler.count_request()
+            raise
+        await handler.count_request(handler.claims.subject)
         await method(handler, *args, **kwargs)
 
     setattr(guarded, _MARK, "authenticated")

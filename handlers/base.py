@@ -1,6 +1,7 @@
 """Base of the REST handlers: JSON in and out, CORS, a bounded body, errors by the table of chatio/errors.py."""
 
 import asyncio
+import codecs
 import json
 import logging
 from typing import Any, ClassVar, Final, TypeVar
@@ -10,9 +11,11 @@ from tornado.web import HTTPError
 
 from chatio.accounts.tokens import Claims, Tokens
 from chatio.errors import (
+    BodyNotJson,
     BodyTooLarge,
     ChatioError,
     FieldError,
+    ForeignPage,
     InvalidInput,
     MethodNotAllowed,
     MissingToken,
@@ -21,6 +24,7 @@ from chatio.errors import (
     Temporary,
     TokenError,
     Unforeseen,
+    UserUnknown,
     answer_to,
 )
 from chatio.server.http_handler import BoundedBodyHandler
@@ -28,25 +32,51 @@ from chatio.server.in_flight import RETRY_AFTER_SECONDS
 from chatio.server.lifecycle import Phase
 from chatio.telemetry.error_report import report
 from chatio.throttling.client_ip import rate_limit_key
-from handlers.auth import public
+from handlers.auth import is_authenticated, public
 from handlers.cors import Cors
-from handlers.fields import read_json, read_query
-from handlers.responses import OK, ErrorResponse, InternalErrorResponse, ValidationErrorResponse
+from handlers.fields import is_json, read_json, read_query
+from handlers.responses import (
+    OK,
+    ErrorResponse,
+    InternalErrorResponse,
+    TemporaryErrorResponse,
+    ValidationErrorResponse,
+)
 from handlers.services import Services
 
 MAX_BODY_BYTES: Final = 16 * 1024
+SAFE_METHODS: Final = ("GET", "HEAD", "OPTIONS")  # RFC 9110, 9.2.1: they change nothing
 
 T = TypeVar("T", bound=msgspec.Struct)
 
 logger = logging.getLogger("chatio.http")
 
 
+def encoded(body: object) -> bytes:
+    """`body` as JSON."""
+    try:
+        return msgspec.json.encode(body)
+    except UnicodeEncodeError:  # a message may hold half of a surrogate pair, which UTF-8 cannot encode
+        return json.dumps(msgspec.to_builtins(body)).encode()
+
+
 class BaseHandler(BoundedBodyHandler):
     sheds_load: ClassVar[bool] = False  # answered `Overloaded` while the server is overloaded
     answers_while_draining: ClassVar[bool] = False
+    is_rate_limited: ClassVar[bool] = True
+    guarded_methods: ClassVar[frozenset[str]] = frozenset()  # their guard counts the request
     outcome: str = OK  # or the code of the error that was answered
     cors: Cors | None = None  # Tornado asks for headers once before `initialize`
     claims: Claims  # of the client, in methods that are @authenticated
+    user: str | None = None  # the id of the user who is logged in, once that is known
+
+    def __init_subclass__(cls) -> None:
+        """HEAD is answered wherever GET is (RFC 9110, 9.3.2); Tornado sends the headers alone."""
+        if "get" in vars(cls):
+            cls.head = cls.get
+        cls.guarded_methods = frozenset(
+            name for name in cls.methods() if is_authenticated(getattr(cls, name.lower()))
+        )
 
     def initialize(self, services: Services) -> None:
         self.services = services
@@ -72,14 +102,43 @@ class BaseHandler(BoundedBodyHandler):
 
     # The request
 
-    def prepare(self) -> None:
+    async def prepare(self) -> None:
         self.services.requests.begin(self)
+        if self.is_rate_limited:
+            await self.services.turns.take(self.rate_limit_key)
+        method = str(self.request.method)
+        if method not in SAFE_METHODS and not self._may_act():
+            await self.count_request()
+            raise ForeignPage
         # A page of another origin sees an answer only after one to its preflight.
-        if self.request.method != "OPTIONS" and not self.answers_while_draining:
+        if method != "OPTIONS" and not self.answers_while_draining:
             self.services.requests.admit(sheds_load=self.sheds_load)
+        if self.is_rate_limited and method not in self.guarded_methods:
+            await self.count_request()
         self.bound_body()
         if self.is_announced_too_large:
             raise BodyTooLarge
+
+    async def count_request(self, user: str | None = None) -> None:
+        """Count this request for `user`, or, where that is None, for its address. Raises `RateLimited`.
+
+        Those of foreign pages have a count of their own: it takes nothing from the users at their address.
+        """
+        services, key = self.services, self.rate_limit_key
+        self.user = user
+        services.unread.require_capacity(key, user)
+        if user is not None:
+            await services.user_requests.acquire(user)
+        else:
+            await services.address_requests.acquire(key if self._may_act() else f"{key} foreign page")
+
+    def _may_act(self) -> bool:
+        """Whether this is no request of a foreign page, which its browser may send but not read the answer of."""
+        header = self.request.headers.get
+        origin, fetch_site = header("Origin"), header("Sec-Fetch-Site")
+        if origin is None and fetch_site is None:  # a program
+            return True
+        return self.services.origins.admits(origin, self.request.host, fetch_site)
 
     def body_limit_bytes(self) -> int:
         return MAX_BODY_BYTES
@@ -88,13 +147,24 @@ class BaseHandler(BoundedBodyHandler):
         self.answer_error(BodyTooLarge())
 
     def body_as(self, kind: type[T]) -> T:
-        """The body, a JSON object, as `kind`. Raises `BodyTooLarge`, or `InvalidInput` with every fault."""
+        """The body, a JSON object, as `kind`.
+
+        Raises `BodyTooLarge`, `BodyNotJson`, or `InvalidInput` with every fault.
+        """
         if self.is_body_too_large:
             raise BodyTooLarge
+        if self.body and not self._is_body_json():
+            raise BodyNotJson
+        body = self.body.removeprefix(codecs.BOM_UTF8)
         try:
-            return msgspec.json.decode(self.body, type=kind)
+            return msgspec.json.decode(body, type=kind)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return read_json(kind, self.body)  # which tells every fault
+            return read_json(kind, body)  # which tells every fault
+
+    def _is_body_json(self) -> bool:
+        kind = self.request.headers.get("Content-Type", "")
+        coding = self.request.headers.get("Content-Encoding", "")
+        return (kind == "application/json" and not coding) or is_json(kind, coding)
 
     def query_as(self, kind: type[T]) -> T:
         """The query string as `kind`. Raises `InvalidInput` with every fault."""
@@ -107,11 +177,7 @@ class BaseHandler(BoundedBodyHandler):
     def answer(self, status: int, body: object) -> None:
         self.set_status(status)
         self.set_header("Content-Type", "application/json; charset=utf-8")
-        try:
-            text = msgspec.json.encode(body)
-        except UnicodeEncodeError:  # a message may hold half of a surrogate pair, which UTF-8 cannot encode
-            text = json.dumps(msgspec.to_builtins(body)).encode()
-        self.finish(text)
+        self.finish(encoded(body))
 
     def finish(self, chunk: str | bytes | dict[str, Any] | None = None) -> "asyncio.Future[None]":
         if self.services.lifecycle.phase is not Phase.SERVING:
@@ -119,6 +185,7 @@ class BaseHandler(BoundedBodyHandler):
             self.close_after_answer()
         sent = super().finish(chunk)
         self.services.requests.sending(sent)
+        self.services.unread.add(sent, self.http.stream.close, self.rate_limit_key, self.user)
         return sent
 
     def give_up(self) -> None:
@@ -128,7 +195,10 @@ class BaseHandler(BoundedBodyHandler):
 
     async def options(self, *_: str) -> None:
         if self.cors is not None:
-            for name, value in self.cors.preflight_headers([*self.methods(), "OPTIONS"]).items():
+            header = self.request.headers.get
+            asked = header("Access-Control-Request-Headers", "")
+            headers = self.cors.preflight_headers([*self.methods(), "OPTIONS"], header("Origin"), asked)
+            for name, value in headers.items():
                 self.set_header(name, value)
         self.set_status(204)
         self.finish()
@@ -158,18 +228,24 @@ class BaseHandler(BoundedBodyHandler):
     def answer_error(self, error: ChatioError) -> None:
         answer = answer_to(error)
         self.outcome = answer.code
-        body = ErrorResponse(answer.message)
+        body: ErrorResponse = ErrorResponse(answer.message)
         match error:
             case InvalidInput():
                 body = ValidationErrorResponse(answer.message, error.errors)
             case Temporary():
                 self._log_refused(answer.code)
                 self.set_header("Retry-After", str(error.retry_after_seconds))
+                body = TemporaryErrorResponse(answer.message, error.retry_after_seconds)
+            case ForeignPage():
+                self.log_foreign_page(self.client_address(self.services.trusted_proxies))
+            case BodyNotJson():  # RFC 9110, 15.5.16
+                self.set_header("Accept", "application/json")
+                self.set_header("Accept-Encoding", "identity")
             case MethodNotAllowed():
                 self.set_header("Allow", ", ".join([*self.methods(), "OPTIONS"]))
             case Unforeseen():
                 body = InternalErrorResponse(answer.message, error.reference)
-            case TokenError():
+            case TokenError() | UserUnknown():
                 challenge = "Bearer" if isinstance(error, MissingToken) else 'Bearer error="invalid_token"'
                 self.set_header("WWW-Authenticate", challenge)
         self.answer(answer.status, body)
@@ -193,4 +269,4 @@ class NotFoundHandler(BaseHandler):
     async def get(self, *_: str) -> None:
         raise RouteUnknown
 
-    head = post = put = patch = delete = get
+    post = put = patch = delete = get

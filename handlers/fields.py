@@ -15,8 +15,18 @@ MAX_DIGITS: Final = 15  # of a number in a query string; more are no JavaScript 
 _ESCAPE: Final = re.compile(
     rb"\\u[dD][89abAB][\da-fA-F]{2}\\u[dD][c-fC-F][\da-fA-F]{2}|(\\u[dD][89a-fA-F][\da-fA-F]{2})|\\.", re.DOTALL
 )
+# Character sets whose every text is UTF-8.
+_UTF8: Final = ("utf-8", "utf8", "us-ascii")
 
 T = TypeVar("T", bound=msgspec.Struct)
+
+
+def is_json(content_type: str, content_encoding: str) -> bool:
+    """Whether a request's headers say that its body is JSON in UTF-8, not compressed (RFC 9110, 8.3 and 8.4)."""
+    kind, *parameters = (part.strip() for part in content_type.lower().split(";"))
+    charsets = [part.removeprefix("charset=").strip('"') for part in parameters if part.startswith("charset=")]
+    is_utf8 = all(charset in _UTF8 for charset in charsets)
+    return kind == "application/json" and is_utf8 and content_encoding.lower() in ("", "identity")
 
 
 def read_json(kind: type[T], body: bytes | bytearray) -> T:

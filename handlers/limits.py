@@ -13,15 +13,27 @@ from tornado.httpserver import HTTPServer
 from chatio.accounts.login_throttle import LoginThrottle
 from chatio.chat.message_rates import MessageRateLimits, Rates
 from chatio.config.settings import Settings
-from chatio.realtime import CloseReason, RealtimeOptions, handshake_rate
-from chatio.server.accept import CONNECTIONS_PER_CLIENT, LimitedHTTPServer
+from chatio.realtime import CloseReason, EngineServer, RealtimeOptions, handshake_rate
+from chatio.server.accept import CONNECTIONS_PER_CLIENT, Full, LimitedHTTPServer
+from chatio.server.http1 import Deadlines
+from chatio.server.http_handler import GUARDING_HEADERS
 from chatio.throttling.client_ip import TrustedProxies
-from chatio.throttling.open_files import capacity
+from chatio.throttling.open_files import SPARE_FILES, capacity, most_open_files
 from chatio.throttling.rate_limiter import AddressRateLimiter, RateLimiter
+from chatio.throttling.request_limits import PacedLimiter, UnreadAnswers
+from handlers.cors import Cors
+from handlers.origins import OriginPolicy
 
 logger = logging.getLogger("chatio")
 
-TCP_CONNECTIONS_FULL = CloseReason("address_full", "too many TCP connections from one address")
+# The part of all connections that one address may have where there are few files: another address finds room.
+CHAT_ADDRESS_SHARE = 2
+TCP_ADDRESS_SHARE = 4
+
+TCP_FULL = {
+    Full.ADDRESS: CloseReason("address_full", "too many TCP connections from one address"),
+    Full.SERVER: CloseReason("full", "too many TCP connections"),
+}
 
 
 def are_on(settings: Settings) -> bool:
@@ -42,6 +54,8 @@ def with_connection_limits(options: RealtimeOptions, settings: Settings) -> Real
     if not are_on(settings):
         return options
     per_address = settings.max_connections_per_address
+    if is_bounded_by_files:
+        per_address = min(per_address, max(1, connections // CHAT_ADDRESS_SHARE))
     # All clients at one address may reconnect at once: an office behind one NAT, after a restart of its proxy.
     handshakes = RateLimiter(settings.connects_per_minute, 60.0, burst=per_address)
     return replace(
@@ -54,16 +68,24 @@ def with_connection_limits(options: RealtimeOptions, settings: Settings) -> Real
 
 
 def http_server_factory(
-    settings: Settings, trusted: TrustedProxies, refused: Callable[[str, CloseReason], None]
+    settings: Settings, trusted: TrustedProxies, engine: EngineServer, origins: OriginPolicy
 ) -> Callable[..., HTTPServer]:
-    """The class of the HTTP server, or what makes one that limits TCP connections per address."""
-    if not are_on(settings):
-        return HTTPServer
+    """What makes the HTTP server, with its limits of TCP connections and its deadlines.
+
+    A file that no chat connection and nothing else needs is for a TCP connection. Polling clients count twice.
+    """
+    files = most_open_files() - SPARE_FILES
+    wished = CONNECTIONS_PER_CLIENT * settings.max_connections_per_address
+    per_address = min(wished, max(1, files // TCP_ADDRESS_SHARE)) if are_on(settings) else None
     return partial(
         LimitedHTTPServer,
-        refused=lambda address: refused(address, TCP_CONNECTIONS_FULL),
-        most_per_address=CONNECTIONS_PER_CLIENT * settings.max_connections_per_address,
+        most_per_address=per_address,
+        files=files,
+        others=engine.connection_limit,
+        refused=lambda address, reason: engine.refused(address, TCP_FULL[reason]),
         trusted=trusted,
+        deadlines=Deadlines(idle=settings.keep_alive_seconds),
+        refusal_headers=GUARDING_HEADERS | Cors(origins).default_headers,
     )
 
 
@@ -92,6 +114,18 @@ def registration_limit(settings: Settings) -> AddressRateLimiter:
     return AddressRateLimiter(
         lambda times: RateLimiter(times * settings.registrations_per_hour, 3600, is_on=are_on(settings))
     )
+
+
+def address_requests(settings: Settings) -> PacedLimiter:
+    return PacedLimiter(settings.requests_per_minute, is_on=are_on(settings))
+
+
+def user_requests(settings: Settings) -> PacedLimiter:
+    return PacedLimiter(settings.person_requests_per_minute, is_on=are_on(settings))
+
+
+def unread_answers(settings: Settings) -> UnreadAnswers:
+    return UnreadAnswers() if are_on(settings) else UnreadAnswers(most_per_address=None, most_per_user=None)
 
 
 def max_connections_per_person(settings: Settings) -> int | None:

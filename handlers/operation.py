@@ -10,9 +10,12 @@ import msgspec
 
 from chatio.errors import (
     TOKEN_ERRORS,
+    BodyNotJson,
     BodyTooLarge,
     ChatioError,
+    ForeignPage,
     InvalidInput,
+    RateLimited,
     ShuttingDown,
     Unforeseen,
 )
@@ -22,7 +25,7 @@ Method = TypeVar("Method", bound=Callable[..., Awaitable[None]])
 Struct = type[msgspec.Struct]
 
 # Raised by every method, and by every authenticated one.
-ALWAYS: Final = (BodyTooLarge, ShuttingDown, Unforeseen)
+ALWAYS: Final = (BodyTooLarge, RateLimited, ShuttingDown, Unforeseen)
 
 _MARK = "_operation"
 
@@ -81,6 +84,10 @@ def operation_of(method: Callable[..., Any]) -> Operation | None:
     if not method.__doc__:
         raise Undescribed(f"{method.__qualname__} has no docstring")
     implied = [*ALWAYS, *(TOKEN_ERRORS if is_authenticated(method) else ())]
+    if method.__name__ != "get":
+        implied.append(ForeignPage)
+    if marked.takes:
+        implied.append(BodyNotJson)
     if marked.takes or marked.query:
         implied.append(InvalidInput)
     return marked._replace(raises=[*implied, *marked.raises])

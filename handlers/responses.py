@@ -75,6 +75,12 @@ class ValidationErrorResponse(ErrorResponse, frozen=True):
     errors: Annotated[Sequence[FieldError], msgspec.Meta(extra_json_schema={"minItems": 1})]
 
 
+class TemporaryErrorResponse(ErrorResponse, frozen=True):
+    """A refusal that passes; `retry_after_seconds` is what the header `Retry-After` says."""
+
+    retry_after_seconds: Annotated[int, msgspec.Meta(ge=1)]
+
+
 class InternalErrorResponse(ErrorResponse, frozen=True):
     """A defect of the server; its log has the same reference."""
 

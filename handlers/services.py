@@ -14,7 +14,9 @@ from chatio.server.lifecycle import Lifecycle
 from chatio.stores.base import RevocationStore
 from chatio.throttling.client_ip import TrustedProxies
 from chatio.throttling.rate_limiter import AddressRateLimiter
+from chatio.throttling.request_limits import FairTurns, PacedLimiter, UnreadAnswers
 from handlers.cors import Cors
+from handlers.origins import OriginPolicy
 
 # Closes the sockets of a user whose tokens were just ended.
 EndSockets = Callable[[str, EndReason], Awaitable[None]]
@@ -28,6 +30,7 @@ class Services:
 
     lifecycle: Lifecycle
     requests: InFlightRequests
+    origins: OriginPolicy
     cors: Cors
     trusted_proxies: TrustedProxies
     registry: UserRegistry
@@ -37,5 +40,9 @@ class Services:
     presence: Presence | None  # None: off
     logins: LoginThrottle  # asked by every endpoint that checks a password
     registrations: AddressRateLimiter
+    turns: FairTurns
+    address_requests: PacedLimiter  # of clients that are not logged in
+    user_requests: PacedLimiter
+    unread: UnreadAnswers
     end_sockets: EndSockets
     readiness: ReadinessChecks = field(default_factory=dict)

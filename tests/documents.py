@@ -11,6 +11,8 @@ from handlers.docs.asyncapi import asyncapi_document
 
 Json = dict[str, Any]
 
+MALFORMED: Final = b"The request is malformed."
+
 # Clients may send more than these name.
 _OPEN: Final = frozenset({"ConnectAuth", "Draft", "Renewal"})
 
@@ -76,7 +78,9 @@ class Doors:
         """
         path = path.partition("?")[0].removesuffix("/")
         item = self._document["paths"].get(path, {})
-        if method.lower() not in item or (status == 400 and not body):  # what is no HTTP never came to a door
+        if method.lower() not in item or (
+            status == 400 and MALFORMED in body
+        ):  # what is no HTTP never came to a door
             return None
         response = item[method.lower()]["responses"].get(str(status))
         if response is None:

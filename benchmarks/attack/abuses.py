@@ -221,7 +221,8 @@ async def _repeat(
 
 async def _post(scene: Scene, path: str, body: dict[str, str], address: str) -> str:
     data = json.dumps(body).encode()
-    return str((await request(scene.port, "POST", path, data, X_Forwarded_For=address)).status)
+    headers = {"Content_Type": "application/json", "X_Forwarded_For": address}
+    return str((await request(scene.port, "POST", path, data, **headers)).status)
 
 
 async def _handshake(scene: Scene, address: str) -> Ws:

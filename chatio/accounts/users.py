@@ -17,7 +17,7 @@ from chatio.errors import (
 )
 from chatio.stores.base import User, UserStore
 
-MAX_EMAIL_CHARS = 254  # RFC 5321, 4.5.3.1.3, without the angle brackets
+MAX_EMAIL_CHARS, MAX_LOCAL_PART_CHARS = 254, 64  # RFC 5321, 4.5.3.1
 
 
 class UserRegistry:
@@ -137,7 +137,8 @@ def _parsed_email(text: str) -> tuple[str, str]:
     The length goes first: the time of parsing grows with it, and parsing goes before every throttle.
     """
     text = text.strip()
-    if len(text) > MAX_EMAIL_CHARS or "\ufffd" in text:
+    local_part = text.rpartition("@")[0]
+    if len(text) > MAX_EMAIL_CHARS or len(local_part) > MAX_LOCAL_PART_CHARS or "\ufffd" in text:
         raise ValueError("email")
     # .test and .local (RFC 2606, RFC 6762) are no domains of the internet, but of local networks. The library has
     # a switch for the first only, so the second is checked as if it were below the first.

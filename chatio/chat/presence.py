@@ -28,7 +28,7 @@ class Presence:
 
     def __init__(self) -> None:
         self._connections = ConcurrencyLimit()
-        self._online: dict[str, Author] = {}
+        self._online: dict[str, bytes] = {}  # in JSON, since a wave of clients asks for all of them at once
         self._came: dict[str, Author] = {}
         self._left: dict[str, Author] = {}
 
@@ -46,7 +46,7 @@ class Presence:
         is_first = author.id not in self._connections
         self._connections.acquire(author.id)
         if is_first:
-            self._online[author.id] = author
+            self._online[author.id] = msgspec.json.encode(author)
             if self._left.pop(author.id, None) is None:
                 self._came[author.id] = author
 
@@ -58,9 +58,9 @@ class Presence:
             if self._came.pop(author.id, None) is None:
                 self._left[author.id] = author
 
-    def online(self) -> list[Author]:
-        """The users online, in the order in which they came."""
-        return list(self._online.values())
+    def online(self) -> msgspec.Raw:
+        """The users online as a list in JSON, in the order in which they came."""
+        return msgspec.Raw(b"[%b]" % b",".join(self._online.values()))
 
     def take_change(self) -> Change:
         """The change since the last call."""

@@ -8,7 +8,6 @@ import ipaddress
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -18,6 +17,7 @@ from chatio.config.settings import ANY_ORIGIN, Settings, listed, table
 from chatio.stores.url import parse_store_url
 from chatio.telemetry.log_format import harmless
 from chatio.throttling.client_ip import parse_networks
+from chatio.throttling.origins import read_origin
 
 # Of a wrong name to that of a setting, from 0 to 1 (difflib).
 LIKENESS_IN_FILE: Final = 0.6
@@ -121,14 +121,11 @@ def _with_database_url(settings: Settings, read_file: ReadFile | None) -> tuple[
 def _problems(settings: Settings) -> list[str]:
     """A sentence for each problem that the type of a single setting cannot find."""
     problems = []
-    if not settings.origins:
+    origins = listed(settings.client_url)
+    if not origins:
         problems.append("CLIENT_URL: must name an origin, such as http://localhost:5173")
-    elif settings.origins != (ANY_ORIGIN,):
-        problems.extend(
-            f"CLIENT_URL: {origin.rpartition('@')[2]!r} is not an origin such as https://chat.example or http://localhost:5173"
-            for origin in settings.origins
-            if not _is_origin(origin)
-        )
+    elif origins != [ANY_ORIGIN]:
+        problems.extend(filter(None, map(_origin_problem, origins)))
     for proxy in listed(settings.trusted_proxies):
         try:
             parse_networks([proxy])
@@ -148,15 +145,13 @@ def _hosts_overlap(settings: Settings) -> bool:
     return hosts[0] == hosts[1] or any(host.is_unspecified for host in hosts)
 
 
-def _is_origin(text: str) -> bool:
-    """Whether `text` is a scheme, a host and perhaps a port, and no more (RFC 6454, 6.2)."""
+def _origin_problem(text: str) -> str | None:
     try:
-        parts = urlsplit(text)
-        parts.port  # noqa: B018 - reading it checks it
-    except ValueError:
-        return False
-    return (
-        parts.scheme in ("http", "https")
-        and re.fullmatch(r"[^\s/?#@\\]+", parts.netloc) is not None
-        and text == f"{parts.scheme}://{parts.netloc}"
-    )
+        read_origin(text)
+    except ValueError as reason:
+        # A password before the host is not told.
+        return (
+            f"CLIENT_URL: {text.rpartition('@')[2]!r} is not an origin such as https://chat.example "
+            f"or http://localhost:5173: {reason}"
+        )
+    return None

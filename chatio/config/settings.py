@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from chatio.accounts.tokens import MIN_KEY_BYTES
 from chatio.throttling.client_ip import TrustedProxies, parse_networks
+from chatio.throttling.origins import read_origin
 
 ANY_ORIGIN: Final = "*"
 
@@ -35,7 +36,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     server_port: Annotated[int, _whole("Port to listen on; 0 takes any free port", least=0, most=65535)] = 3000
     server_host: Annotated[str, _meaning("Address to listen on; empty means all interfaces, IPv4 and IPv6")] = ""
     client_url: Annotated[
-        str, _meaning("Origins of the web pages that may use this server, separated by commas; `*` allows any")
+        str,
+        _meaning(
+            "Origins of the web pages that may use this server, separated by commas; `*` allows any. "
+            "Those of apps too, where they send one: `capacitor://localhost`, `file://`, `null`"
+        ),
     ] = "http://localhost:5173"
     jwt_secret_key: Annotated[
         str,
@@ -131,6 +136,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int, _whole("Logins per address and minute, successful or not; five times as many at once")
     ] = 60
     registrations_per_hour: Annotated[int, _whole("Registrations per address and hour; as many at once")] = 30
+    requests_per_minute: Annotated[
+        int,
+        _whole("Requests per address and minute, without a login; half as many at once. Past it, 429", least=10),
+    ] = 6_000
+    person_requests_per_minute: Annotated[
+        int, _whole("Requests per user and minute; half as many at once. Past it, 429", least=10)
+    ] = 600
     messages_per_second: Annotated[float, _number("Messages per connection and second, after its burst")] = 5.0
     message_burst: Annotated[int, _whole("Messages per connection at once")] = 60
     person_messages_per_second: Annotated[
@@ -172,6 +184,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     trusted_proxies: Annotated[
         str, _meaning("Proxies whose X-Forwarded-For is trusted: addresses or networks, separated by commas")
     ] = ""
+    keep_alive_seconds: Annotated[
+        float,
+        _number(
+            "Time that an idle HTTP connection is kept; longer than the load balancer does, in seconds",
+            least=1,
+            most=3600,
+        ),
+    ] = 650.0
     shutdown_grace_seconds: Annotated[
         float, _number("Longest time from SIGTERM to the exit, in seconds", least=1, most=3600)
     ] = 10.0
@@ -203,8 +223,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def origins(self) -> tuple[str, ...]:
-        """The allowed origins; `("*",)` for any."""
-        return tuple(map(_as_browsers_write_it, listed(self.client_url)))
+        """The allowed origins, as browsers write them; `("*",)` for any.
+
+        Raises ValueError for a text that is no origin, which `load` reports.
+        """
+        return tuple(text if text == ANY_ORIGIN else read_origin(text) for text in listed(self.client_url))
 
     @property
     def proxies(self) -> TrustedProxies:
@@ -242,9 +265,3 @@ def table() -> list[Setting]:
         default = "" if field.default is None else str(field.default)
         rows.append(Setting(field.name.upper(), default, meta.description))
     return rows
-
-
-def _as_browsers_write_it(text: str) -> str:
-    """An origin in lower case and without a default port (RFC 6454, 4 and 6.2): origins are compared as text."""
-    origin = text.rstrip("/").lower()
-    return origin.removesuffix(":443" if origin.startswith("https:") else ":80")

@@ -1,25 +1,28 @@
 """Accepting TCP connections, within the resources of the process and the limit per client address.
 
-Each connection takes a file descriptor. Without the limit, one client that opens connections and sends nothing
-would take all of them, and no other client could connect. A WebSocket counts as a chat connection, and not here.
+Each connection takes a file descriptor. Without limits, one client that opens connections and sends nothing would
+take all of them, and no other client could connect. A WebSocket counts as a chat connection, and not here.
 """
 
 import errno
 import logging
+import math
 import socket
-from collections.abc import Callable
-from typing import Any
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from enum import Enum
+from types import MappingProxyType
+from typing import Any, Protocol
 
-from tornado.httpserver import HTTPServer
+from tornado.httpserver import HTTPServer, _HTTPRequestContext
 from tornado.ioloop import IOLoop
 from tornado.iostream import IOStream
 
+from chatio.server.http1 import Deadlines, HttpStream, Refusals, ServerConnection
 from chatio.throttling.client_ip import TrustedProxies, is_trusted, rate_limit_key
-from chatio.throttling.concurrency import ConcurrencyLimit
 
 # A polling client has one for its GET and one for its POST, and its page one for REST.
 CONNECTIONS_PER_CLIENT = 3
-
 
 logger = logging.getLogger("chatio")
 
@@ -54,40 +57,114 @@ class Listener(socket.socket):
             IOLoop.current().update_handler(self, IOLoop.READ)
 
 
-class LimitedHTTPServer(HTTPServer):
-    """An `HTTPServer` that closes, unread, connections of one address (IPv6: one /64) past `most_per_address`.
+class Counted(Protocol):
+    """What has files of its own, such as the chat's connections."""
 
-    `trusted` proxies are unlimited: they open connections for many clients. `refused` is called with the
-    rate-limit key of each connection that is closed.
+    total: int
+
+
+class Full(Enum):
+    """Why a connection is closed for another, or not accepted."""
+
+    ADDRESS = "address"
+    SERVER = "server"
+
+
+class LimitedHTTPServer(HTTPServer):
+    """An `HTTPServer` with `HttpStream`s, and room for every address.
+
+    Connections of one address (IPv6: one /64) are limited to `most_per_address`, and all, with what `others`
+    counts, to the number of `files`. Past a limit an idle connection gives way, one of the same address or of the
+    one with the most: the first that has not asked since it was looked at last (second chance, as in CLOCK). If
+    every one is being answered, the new connection is closed unread. `refused` is called with the rate-limit key
+    of each connection that is closed, and with the reason.
+
+    `trusted` proxies have no limit of their own: they open connections for many clients.
     """
 
     # Tornado's way to construct: it is given what the class is called with.
-    def initialize(  # type: ignore[override]
+    def initialize(
         self,
         *args: Any,
-        most_per_address: int,
-        refused: Callable[[str], None],
+        most_per_address: int | None = None,
+        files: float = math.inf,
+        others: Counted | None = None,
+        refused: Callable[[str, Full], None] = lambda key, reason: None,
         trusted: TrustedProxies | None = None,
+        deadlines: Deadlines | None = None,
+        refusal_headers: Mapping[str, str] = MappingProxyType({}),
         **kwargs: Any,
     ) -> None:
         super().initialize(*args, **kwargs)
-        self.connections = ConcurrencyLimit(most_per_address)
+        self.conn_params.header_timeout = None  # `HttpStream` has its own
+        self.refusals = Refusals(refusal_headers)
+        self._most_per_address = most_per_address
+        self._files = files
+        self._others = others
         self._refused = refused
         self._trusted = trusted or TrustedProxies()
+        self._deadlines = deadlines or Deadlines()
+        # Of each address the connections, those that were looked at longest ago first.
+        self._by_address: dict[str, OrderedDict[ServerConnection, None]] = {}
+        self._total = 0
+
+    def open_connections(self, key: str) -> int:
+        """How many connections of this rate-limit key are open."""
+        return len(self._by_address.get(key, ()))
 
     def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
         key = _key_of(address)
-        if not self.connections.acquire(key):
-            if not is_trusted(str(address[0]), self._trusted):
-                self._refused(key)
-                stream.close()
-                return
-            self.connections.acquire(key, always=True)
-        super().handle_stream(stream, address)
+        if not self._has_room_for(key, str(address[0]) if address else ""):
+            stream.close()
+            return
+        peer = str(address[0]) if isinstance(address, tuple) else ""
+        own = HttpStream(stream, peer, self.refusals, self._deadlines)
+        context = _HTTPRequestContext(own, address, self.protocol, self.trusted_downstream)
+        connection = ServerConnection(own, self.conn_params, context)
+        self._connections.add(connection)
+        self._by_address.setdefault(key, OrderedDict())[connection] = None
+        self._total += 1
+        connection.start_serving(self)
 
     def on_close(self, server_conn: Any) -> None:
         super().on_close(server_conn)
-        self.connections.release(_key_of(server_conn.context.address))
+        self._forget(_key_of(server_conn.context.address), server_conn)
+
+    def _has_room_for(self, key: str, peer: str) -> bool:
+        """Whether one more connection of `key` may be open; it is made room for."""
+        if self._total + (self._others.total if self._others else 0) >= self._files:
+            keys = sorted(self._by_address, key=self.open_connections, reverse=True)
+            if not any(self._close_idle(each, Full.SERVER) for each in keys):
+                self._refused(key, Full.SERVER)
+                return False
+        limit = self._most_per_address
+        if limit is None or self.open_connections(key) < limit or is_trusted(peer, self._trusted):
+            return True
+        if self._close_idle(key, Full.ADDRESS):
+            return True
+        self._refused(key, Full.ADDRESS)
+        return False
+
+    def _close_idle(self, key: str, reason: Full) -> bool:
+        """Close an idle connection of `key`, if there is one."""
+        of_address = self._by_address.get(key, OrderedDict())
+        for _ in range(2 * len(of_address)):  # in the first round those that have asked are passed over
+            connection = next(iter(of_address))
+            if connection.may_give_way():
+                self._forget(key, connection)
+                connection.stream.close()
+                self._refused(key, reason)
+                return True
+            of_address.move_to_end(connection)
+        return False
+
+    def _forget(self, key: str, connection: ServerConnection) -> None:
+        of_address = self._by_address.get(key, OrderedDict())
+        if connection in of_address:
+            del of_address[connection]
+            self._total -= 1
+            if not of_address:
+                del self._by_address[key]
 
 
 def _key_of(address: Any) -> str:

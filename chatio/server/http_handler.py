@@ -4,6 +4,7 @@ Tornado's private names are used here and in shutdown.py only, each once, and pi
 tests/unit/server/test_tornado_pins.py.
 """
 
+import logging
 from types import TracebackType
 from typing import ClassVar, Final, cast
 
@@ -11,8 +12,14 @@ from tornado.http1connection import HTTP1Connection
 from tornado.web import RequestHandler, stream_request_body
 
 from chatio.throttling.client_ip import TrustedProxies, client_address
+from chatio.throttling.origins import shown
 
 HTTP_METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+
+logger = logging.getLogger("chatio.http")
+
+# On every answer: it is not kept, and its type is not guessed.
+GUARDING_HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 _UNBOUNDED: Final = 2**63  # what Tornado is told: its own limit answers without our headers
 
@@ -106,8 +113,8 @@ class BoundedBodyHandler(RequestHandler):
 
     def set_default_headers(self) -> None:
         self.clear_header("Server")
-        self.set_header("Cache-Control", "no-store")
-        self.set_header("X-Content-Type-Options", "nosniff")
+        for name, value in GUARDING_HEADERS.items():
+            self.set_header(name, value)
 
     def close_after_answer(self) -> None:
         """The next request of this client is to open a new connection, and the answer says so."""
@@ -122,6 +129,16 @@ class BoundedBodyHandler(RequestHandler):
         return None
 
     # Failures
+
+    def log_foreign_page(self, address: str) -> None:
+        """Log that a request of a client at `address` is refused for its Origin, which the line names."""
+        origin = shown(self.request.headers.get("Origin"))
+        logger.info(
+            "Origin %s is not in CLIENT_URL: request from %s was refused",
+            origin,
+            address,
+            extra={"event": "origin_refused", "origin": origin, "address": address},
+        )
 
     def log_exception(
         self, typ: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None

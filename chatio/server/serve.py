@@ -7,6 +7,8 @@ from typing import Any, Final
 from tornado.httpserver import HTTPServer
 from tornado.web import Application
 
+from chatio.server.accept import LimitedHTTPServer
+from chatio.server.http1 import MAX_HEAD_BYTES
 from chatio.server.in_flight import InFlightRequests
 from chatio.server.lifecycle import Lifecycle
 from chatio.server.listen import listen, shown
@@ -17,8 +19,8 @@ from chatio.server.systemd import SystemdNotifier
 logger = logging.getLogger("chatio")
 
 HTTP_SERVER_OPTIONS: Final[dict[str, Any]] = {
-    "idle_connection_timeout": 60.0,  # seconds for a request to come; Tornado: an hour
-    "max_header_size": 16 * 1024,  # Node's limit; Tornado: 64 KiB
+    "idle_connection_timeout": 60.0,  # seconds for a request to come; `LimitedHTTPServer` has its `Deadlines`
+    "max_header_size": MAX_HEAD_BYTES,
     "body_timeout": 60.0,  # nginx's client_body_timeout
     "max_buffer_size": 128 * 1024,  # read ahead of one connection; handlers take bodies as streams of such pieces
 }
@@ -38,7 +40,7 @@ async def serve(
     is_stalled: Callable[[], bool] = lambda: False,
     on_listening: Callable[[str], None] = lambda url: None,
     handed_over: Sequence[int] = (),
-    http_server: Callable[..., HTTPServer] = HTTPServer,
+    http_server: Callable[..., HTTPServer] = LimitedHTTPServer,
 ) -> None:
     """Serve on `host` and `port`, or on the descriptors `handed_over`, until a signal; then shut down.
 

@@ -57,5 +57,3 @@ class DocumentHandler(BaseHandler):
         self.set_header("Content-Type", self._document.content_type)
         self.set_header("Content-Security-Policy", PAGE_POLICY)
         self.finish(self._document.body)
-
-    head = get

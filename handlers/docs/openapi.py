@@ -13,6 +13,7 @@ from chatio.errors import (
     ChatioError,
     InvalidInput,
     MethodNotAllowed,
+    RateLimited,
     RouteUnknown,
     Temporary,
     TokenError,
@@ -22,15 +23,21 @@ from handlers.auth import is_authenticated
 from handlers.base import BaseHandler
 from handlers.docs.schemas import Json, arguments_of, reference, schemas_of
 from handlers.operation import Operation, operation_of
-from handlers.responses import ErrorResponse, InternalErrorResponse, ValidationErrorResponse
+from handlers.responses import (
+    ErrorResponse,
+    InternalErrorResponse,
+    TemporaryErrorResponse,
+    ValidationErrorResponse,
+)
 
 _ABOUT: Final = """\
-Bodies are JSON, of at most 16 KiB. A client ignores fields of an answer that it does not know: new ones may be
-added.
+Bodies are JSON in UTF-8, of at most 16 KiB, with `Content-Type: application/json`. A client ignores fields of an
+answer that it does not know: new ones may be added.
 
 A path that is not in this document answers 404 (`RouteUnknown`), another method 405 with `Allow`
-(`MethodNotAllowed`), and `OPTIONS` answers the preflight of every path. A slash at the end makes no difference. A
-malformed HTTP request gets a bare 400.
+(`MethodNotAllowed`). `HEAD` is answered wherever `GET` is, and `OPTIONS` answers the preflight of every path. A
+slash at the end makes no difference. A request that is malformed, too slow or whose head exceeds
+16 KiB is answered 400, 408, 431 or 414, and the connection is closed.
 
 The chat itself goes over Socket.IO: see `/asyncapi.json`."""
 
@@ -41,6 +48,7 @@ def _header(description: str, **schema: Any) -> Json:
 
 _HEADERS: Final[Json] = {
     "Access-Control-Allow-Origin": _header("The origin whose pages may read the answer, or `*`."),
+    "Access-Control-Expose-Headers": _header("The headers that a page may read."),
     "Cache-Control": _header("Answers are not cached.", const="no-store"),
     "X-Content-Type-Options": _header("Browsers must not guess another Content-Type.", const="nosniff"),
     "Retry-After": _header("Seconds after which to try again.", pattern="^[1-9][0-9]*$"),
@@ -50,7 +58,12 @@ _HEADERS: Final[Json] = {
     "Access-Control-Allow-Headers": _header("The headers that a page may send."),
     "Access-Control-Max-Age": _header("Seconds for which the preflight may be cached.", pattern="^[0-9]+$"),
 }
-_ON_EVERY_ANSWER: Final = ("Access-Control-Allow-Origin", "Cache-Control", "X-Content-Type-Options")
+_ON_EVERY_ANSWER: Final = (
+    "Access-Control-Allow-Origin",
+    "Access-Control-Expose-Headers",
+    "Cache-Control",
+    "X-Content-Type-Options",
+)
 _ON_A_PREFLIGHT: Final = (
     "Access-Control-Allow-Methods",
     "Access-Control-Allow-Headers",
@@ -61,11 +74,15 @@ _ON_A_PREFLIGHT: Final = (
 def openapi_document(endpoints: Iterable[tuple[str, type[BaseHandler]]]) -> Json:
     """The document of `endpoints`: their paths and handlers. Raises `Undescribed`."""
     paths: Json = {}
-    structs: set[type[msgspec.Struct]] = {ErrorResponse, ValidationErrorResponse, InternalErrorResponse}
+    structs: set[type[msgspec.Struct]] = {
+        *(ErrorResponse, ValidationErrorResponse, TemporaryErrorResponse, InternalErrorResponse)
+    }
     for path, handler in endpoints:
         operations: Json = {}
         for name in handler.methods():
             method = getattr(handler, name.lower())
+            if name == "HEAD":  # is GET without a body
+                continue
             if (operation := operation_of(method)) is None:
                 continue
             operations[name.lower()] = _operation(path, name.lower(), method, operation)
@@ -140,6 +157,8 @@ def _failure(kinds: list[type[ChatioError]]) -> Json:
 def _body_of(kind: type[ChatioError]) -> type[ErrorResponse]:
     if issubclass(kind, InvalidInput):
         return ValidationErrorResponse
+    if issubclass(kind, Temporary):
+        return TemporaryErrorResponse
     return InternalErrorResponse if issubclass(kind, Unforeseen) else ErrorResponse
 
 
@@ -147,7 +166,10 @@ def _preflight(path: str) -> Json:
     return {
         "operationId": _identifier("options", path),
         "summary": "Preflight: what a page of another origin may send",
-        "responses": {"204": {"description": "Done.", "headers": _headers(*_ON_A_PREFLIGHT)}},
+        "responses": {
+            "204": {"description": "Done.", "headers": _headers(*_ON_A_PREFLIGHT)},
+            "429": _failure([RateLimited]),
+        },
     }
 
 

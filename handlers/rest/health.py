@@ -14,17 +14,17 @@ from handlers.operation import unlisted
 
 class HealthHandler(BaseHandler):
     answers_while_draining = True
+    is_rate_limited = False
 
     @public
     @unlisted
     async def get(self) -> None:
         self.answer(200, {"status": "ok", "version": chatio.__version__})
 
-    head = get
-
 
 class ReadyHandler(BaseHandler):
     answers_while_draining = True
+    is_rate_limited = False
 
     @public
     @unlisted
@@ -34,5 +34,3 @@ class ReadyHandler(BaseHandler):
             self.answer(200, {"status": "ready"})
         else:
             self.answer(503, {"status": "not ready", "reason": reason})
-
-    head = get

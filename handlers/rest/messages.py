@@ -1,15 +1,19 @@
 """GET /messages: the log, page by page, from the newest message back."""
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Final
 
 import msgspec
+from msgspec import Raw
 
 from chatio.chat.message_log import Entry
 from chatio.errors import FieldError, InvalidInput, OffsetInvalid, StoreUnavailable
 from handlers.auth import authenticated
-from handlers.base import BaseHandler
+from handlers.base import BaseHandler, encoded
 from handlers.operation import operation
 from handlers.responses import LoggedMessage, MessagePage, Offset
+
+MAX_PAGE_BYTES: Final = 256 * 1024  # of the messages in one answer; one message alone may be larger
 
 
 class PageQuery(msgspec.Struct, frozen=True):
@@ -25,14 +29,18 @@ class MessagesHandler(BaseHandler):
     async def get(self) -> None:
         """List up to `limit` messages before the offset `before` (the newest without it), newest last.
 
-        `before` of the answer is the offset to ask for next; null where there is nothing older.
+        `before` of the answer is the offset to ask for next; null where the log has nothing older. An answer of
+        more than 256 KiB has fewer messages instead, at least one: so only `before` says whether there are older
+        ones.
         """
         log, query = self.services.log, self.query_as(PageQuery)
         before = log.window.head + 1 if query.before is msgspec.UNSET else self._sequence_of(query.before)
         start = max(before - 1 - query.limit, log.tail)
         page = await log.read(start, limit=before - 1 - start) if start < before - 1 else []
-        has_older = bool(page) and page[0].sequence > log.tail + 1
-        self.answer(200, MessagePage([_shown(entry) for entry in page], page[0].offset if has_older else None))
+        messages = _newest(page)
+        oldest = page[len(page) - len(messages)] if messages else None
+        has_older = oldest is not None and oldest.sequence > log.tail + 1
+        self.answer(200, {"messages": messages, "before": oldest.offset if oldest and has_older else None})
 
     def _sequence_of(self, offset: str) -> int:
         try:
@@ -41,5 +49,14 @@ class MessagesHandler(BaseHandler):
             raise InvalidInput(FieldError("before", "This is not an offset of this log.")) from None
 
 
-def _shown(entry: Entry) -> LoggedMessage:
-    return LoggedMessage(**msgspec.structs.asdict(entry.message), offset=entry.offset)
+def _newest(page: Sequence[Entry]) -> list[Raw]:
+    """The newest messages of `page`, encoded, as many as fit into `MAX_PAGE_BYTES`, oldest first."""
+    messages: list[Raw] = []
+    size = 0
+    for entry in reversed(page):
+        message = encoded(LoggedMessage(**msgspec.structs.asdict(entry.message), offset=entry.offset))
+        size += len(message)
+        if messages and size > MAX_PAGE_BYTES:
+            break
+        messages.append(Raw(message))
+    return messages[::-1]

@@ -17,4 +17,4 @@ class OnlineHandler(BaseHandler):
         presence = self.services.presence
         if presence is None:
             raise RouteUnknown
-        self.answer(200, OnlinePeople(len(presence), presence.online()))
+        self.answer(200, {"online": len(presence), "users": presence.online()})

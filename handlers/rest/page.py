@@ -113,8 +113,6 @@ class PageHandler(BaseHandler):
         else:
             self.finish(file.plain)
 
-    head = get
-
 
 def _read(path: Path) -> PageFile:
     plain = path.read_bytes()

@@ -24,8 +24,8 @@ def http_request(method: str, target: str, body: bytes | None = None, **headers:
 
     A body has a Content-Length, unless the headers say another or that the body is chunked.
     """
-    lines = [f"{method} {target} HTTP/1.1", "Host: localhost"]
-    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    lines = [f"{method} {target} HTTP/1.1"]
+    lines += [f"{name.replace('_', '-')}: {value}" for name, value in ({"Host": "localhost"} | headers).items()]
     if body is not None and "Content_Length" not in headers and "Transfer_Encoding" not in headers:
         lines.append(f"Content-Length: {len(body)}")
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + (body or b"")

@@ -14,6 +14,7 @@ from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
+from chatio.server.accept import LimitedHTTPServer
 from chatio.server.serve import HTTP_SERVER_OPTIONS
 from tests.client.protocol import ENGINE_IO as ENGINE_IO
 from tests.client.protocol import SOCKET_IO as SOCKET_IO
@@ -35,7 +36,7 @@ async def serving(
     handler: type[RequestHandler], path: str = "/socket.io/", http_options: Mapping[str, Any] = HTTP_SERVER_OPTIONS
 ) -> AsyncIterator[int]:
     """A real server; yields its port."""
-    server = HTTPServer(Application([(path, handler)]), **http_options)
+    server = (LimitedHTTPServer if http_options else HTTPServer)(Application([(path, handler)]), **http_options)
     sockets = bind_sockets(0, "127.0.0.1")
     server.add_sockets(sockets)
     try:

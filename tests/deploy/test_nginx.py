@@ -75,7 +75,8 @@ def test_the_pages_own_requests_reach_the_server(nginx: Nginx) -> None:
     assert ask(nginx, "GET", "/nowhere").status == 404
     wrong = ask(nginx, "GET", "/login")
     assert (wrong.status, wrong.headers["allow"]) == (405, "POST, OPTIONS")
-    assert ask(nginx, "POST", "/login", b"{}", Accept=HTML).status == 400  # it wants HTML, and it is no navigation
+    typed = {"Content_Type": "application/json", "Accept": HTML}
+    assert ask(nginx, "POST", "/login", b"{}", **typed).status == 400  # it wants HTML, and it is no navigation
 
 
 @pytest.mark.parametrize("path", ["/", "/user", "/assets/none", "/socket.io/?EIO=4&transport=polling"])
@@ -101,7 +102,7 @@ def test_without_tls_one_is_sent_to_where_it_is(nginx: Nginx) -> None:
 
 @pytest.mark.parametrize(("length", "status"), [(16 * 1024, 400), (16 * 1024 + 1, 413), (1024 * 1024, 413)])
 def test_body_that_is_too_large_is_refused_in_servers_own_words(nginx: Nginx, length: int, status: int) -> None:
-    answer = ask(nginx, "POST", "/register", b" " * length)
+    answer = ask(nginx, "POST", "/register", b" " * length, Content_Type="application/json")
     assert answer.status == status
     assert json.loads(answer.body)["message"]
 

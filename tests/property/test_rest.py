@@ -94,10 +94,8 @@ token_like = st.lists(st.text(string.ascii_letters + string.digits + "-_=+/", ma
 )
 def test_any_authorization_is_401_or_no_header_at_all(io_loop: IOLoop, rest: Rest, header: str) -> None:
     answer = io_loop.run_sync(lambda: rest.call("GET", "/user", Authorization=header))
-    if answer.body:
-        check(answer, {401})
-    else:  # control characters, which Tornado rejects before any handler (RFC 9110, 5.5)
-        assert answer.status == 400
+    check(answer, {400, 401})
+    if answer.status == 400:  # control characters, which Tornado rejects before any handler (RFC 9110, 5.5)
         assert any(char < " " or char == "\x7f" for char in header)
 
 

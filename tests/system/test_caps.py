@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.client.protocol import websocket_request
+from tests.client.protocol import http_request, websocket_request
 from tests.system.js import JsClients
 from tests.system.server import REAL_COMMAND, ServerProcess
 from tests.system.test_chat import page_message, transports
@@ -18,9 +18,9 @@ HANDSHAKE = "/socket.io/?EIO=4&transport=polling"
 
 
 @contextmanager
-def websocket(port: int) -> Iterator[None]:
+def websocket(port: int, address: str = "127.0.0.1") -> Iterator[None]:
     """A connection that stays silent."""
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=10, source_address=(address, 0)) as connection:
         connection.sendall(websocket_request())
         assert connection.recv(64).startswith(b"HTTP/1.1 101")
         yield
@@ -42,6 +42,8 @@ def test_client_is_told_503_and_joins_a_free_place(js: JsClients, setting: str, 
         reply = server.request("GET", HANDSHAKE, headers={"Origin": "http://localhost:5173"})
         assert reply.status == 503
         assert reply.headers["Retry-After"] == "5"
+        assert reply.headers["Access-Control-Expose-Headers"] == "Retry-After"
+        assert reply.body["retry_after_seconds"] == 5
         assert reply.headers["Access-Control-Allow-Origin"] == "http://localhost:5173"
         assert reply.body["message"].startswith("Too many connections")
         js.close("bob")
@@ -140,10 +142,47 @@ def test_rate_limits_off_leaves_only_the_bound_in_all(js: JsClients) -> None:
 def test_fewer_files_than_connections_is_said_and_leaves_room_to_say_no() -> None:
     command = ("sh", "-c", 'ulimit -n 128; exec "$@"', "sh", *REAL_COMMAND)
     with limited(MAX_CONNECTIONS="500", command=command) as server, ExitStack() as crowd:
-        for _ in range(96):
-            crowd.enter_context(websocket(server.port))
+        for number in range(96):  # of which one address has half at most
+            crowd.enter_context(websocket(server.port, f"127.0.0.{2 + number % 3}"))
         assert server.request("GET", HANDSHAKE).status == 503
         assert server.request("GET", "/user").status == 401
     (told,) = [line for line in server.lines if "WARNING" in line]
     assert "MAX_CONNECTIONS is 500, but the limit of open files has room for 96 only: so many are accepted" in told
     assert not [line for line in server.lines if "No connection is accepted" in line]
+
+
+def answered(port: int, address: str, data: bytes) -> bytes:
+    """The first line of the answer to a client at `address`; b"" where the connection is closed without one."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10, source_address=(address, 0)) as connection:
+        try:
+            connection.sendall(data)
+            return connection.recv(4096).partition(b"\r\n")[0]
+        except ConnectionError:
+            return b""
+
+
+@pytest.mark.direct("clients at addresses of their own")
+@pytest.mark.parametrize(("files", "addresses"), [(64, 1), (64, 2), (1024, 1), (4096, 2)])
+def test_one_address_with_idle_connections_keeps_no_other_out(files: int, addresses: int) -> None:
+    command = ("sh", "-c", f'ulimit -n {files}; exec "$@"', "sh", *REAL_COMMAND)
+    with limited(command=command) as server, ExitStack() as crowd:
+        for number in range(min(files, 2000) + 100):
+            address = ("127.0.0.1", server.port)
+            source = f"127.0.0.{2 + number % addresses}", 0
+            crowd.enter_context(socket.create_connection(address, timeout=10, source_address=source))
+        for other in ("127.0.0.9", "127.0.0.10"):
+            assert answered(server.port, other, http_request("GET", "/user")) == b"HTTP/1.1 401 Unauthorized"
+            assert answered(server.port, other, websocket_request()).startswith(b"HTTP/1.1 101")
+        # Nor does an address of the crowd keep itself out.
+        assert answered(server.port, "127.0.0.2", http_request("GET", "/user")) == b"HTTP/1.1 401 Unauthorized"
+    assert not [line for line in server.lines if "No connection is accepted" in line]
+
+
+@pytest.mark.direct("clients at addresses of their own")
+def test_one_address_with_silent_websockets_keeps_no_other_out() -> None:
+    command = ("sh", "-c", 'ulimit -n 128; exec "$@"', "sh", *REAL_COMMAND)
+    with limited(command=command) as server, ExitStack() as crowd:
+        for _ in range(48):
+            crowd.enter_context(websocket(server.port))
+        assert answered(server.port, "127.0.0.1", websocket_request()).startswith(b"HTTP/1.1 503")
+        assert answered(server.port, "127.0.0.9", websocket_request()).startswith(b"HTTP/1.1 101")

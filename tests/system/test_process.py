@@ -209,7 +209,10 @@ def test_request_under_way_is_finished_when_the_server_stops(server: ServerProce
     """The signal arrives while half of a registration's body is still to come."""
     body = b'{"name":"Late","email":"late@chat.test","password":"hunting foxes"}'
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
-        connection.sendall(b"POST /register HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body))
+        head = (
+            b"POST /register HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+        )
+        connection.sendall(head % len(body))
         connection.sendall(body[:20])
         assert server.request("GET", "/nowhere").status == 404  # the server has seen the first half by now
         code: list[int] = []

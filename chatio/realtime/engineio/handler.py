@@ -36,7 +36,10 @@ from chatio.throttling.client_ip import client_address
 # What of a handshake's headers the origin check and connect handlers are given, as a WSGI environ names it.
 _HEADERS: Final = {
     name: f"HTTP_{name.upper().replace('-', '_')}"
-    for name in ("Host", "Origin", "X-Forwarded-Proto", "X-Forwarded-Host", "Access-Control-Request-Headers")
+    for name in (
+        *("Host", "Origin", "Sec-Fetch-Site", "X-Forwarded-Proto", "X-Forwarded-Host"),
+        "Access-Control-Request-Headers",
+    )
 }
 
 
@@ -93,9 +96,7 @@ class RealtimeHandler(BoundedBodyHandler):
 
     def _admit(self) -> bool:
         """Find the session that the request belongs to. True: a WebSocket took it. Raises HandshakeError."""
-        is_foreign = "HTTP_ORIGIN" in self.environ and "Access-Control-Allow-Origin" not in self.cors_headers
-        if is_foreign and self.engine.cors_allowed_origins != []:
-            raise HandshakeError(http_errors.FORBIDDEN)
+        self._check_origin()
         self.session, is_websocket = admission.find_session(
             self.request, self.engine.sockets, self.engine.lifecycle
         )
@@ -105,6 +106,15 @@ class RealtimeHandler(BoundedBodyHandler):
             admission.begin_post(self.session, self.announced_body_bytes)
             self.owned = self.session
         return is_websocket
+
+    def _check_origin(self) -> None:
+        """Raises HandshakeError for a page of another site: by its Origin, or, without one, by Sec-Fetch-Site."""
+        origin = self.environ.get("HTTP_ORIGIN")
+        is_program = origin is None and self.environ.get("HTTP_SEC_FETCH_SITE") != "cross-site"
+        is_allowed = is_program or "Access-Control-Allow-Origin" in self.cors_headers
+        if not is_allowed and self.engine.cors_allowed_origins != []:
+            self.log_foreign_page(self.environ["REMOTE_ADDR"])
+            raise HandshakeError(http_errors.FORBIDDEN)
 
     def _refuse(self, refusal: HttpError) -> None:
         """Refuse; the answer goes out when the body has arrived, unless that is too much to discard."""
@@ -254,10 +264,12 @@ class RealtimeHandler(BoundedBodyHandler):
     # Answers
 
     def _answer(self, refusal: HttpError) -> None:
-        body = json.dumps({"code": refusal.code, "message": refusal.reason.text}).encode()
+        body: dict[str, object] = {"code": refusal.code, "message": refusal.reason.text}
         if refusal.retry_after_seconds:
+            body["retry_after_seconds"] = refusal.retry_after_seconds
             self.set_header("Retry-After", str(refusal.retry_after_seconds))
-        self._send(refusal.status, "application/json", body)
+            self.set_header("Access-Control-Expose-Headers", "Retry-After")
+        self._send(refusal.status, "application/json", json.dumps(body).encode())
 
     def _send(self, status: int, content_type: str, body: bytes) -> None:
         if self.http.stream.closed():

@@ -62,7 +62,8 @@ async def test_refusal_is_a_503_that_a_page_may_read_and_says_when_to_come_back(
         assert answer.status == 503
         assert answer.headers["retry-after"] == "7"
         assert answer.headers["access-control-allow-origin"] == PAGE
-        assert json.loads(answer.body) == {"code": 3, "message": "Shutting down"}
+        assert json.loads(answer.body) == {"code": 3, "message": "Shutting down", "retry_after_seconds": 7}
+        assert answer.headers["access-control-expose-headers"] == "Retry-After"
         ws = await Http.open(port)
         head = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec_WebSocket_Version": "13", "Origin": PAGE}
         key = {"Sec_WebSocket_Key": "AAAAAAAAAAAAAAAAAAAAAA=="}

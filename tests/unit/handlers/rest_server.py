@@ -5,7 +5,6 @@ import json
 from collections.abc import Callable
 from typing import Self
 
-from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from tornado.routing import PathMatches
 from tornado.web import Application, RequestHandler
@@ -18,15 +17,20 @@ from chatio.chat.message_log import MessageLog
 from chatio.chat.presence import Presence
 from chatio.chat.shared_log import SharedLog
 from chatio.chat.socket_sessions import EndReason
+from chatio.server.accept import LimitedHTTPServer
+from chatio.server.http1 import Deadlines
+from chatio.server.http_handler import GUARDING_HEADERS
 from chatio.server.in_flight import InFlightRequests
 from chatio.server.lifecycle import Lifecycle
 from chatio.server.serve import HTTP_SERVER_OPTIONS
 from chatio.stores.memory import MemoryJournal, MemoryRevocationStore, MemoryUserStore
 from chatio.throttling.client_ip import TrustedProxies
 from chatio.throttling.rate_limiter import AddressRateLimiter, RateLimiter
+from chatio.throttling.request_limits import FairTurns, PacedLimiter, UnreadAnswers
 from handlers.cors import Cors
 from handlers.docs.asyncapi import asyncapi_document
 from handlers.metrics.requests import RequestMetrics
+from handlers.origins import OriginPolicy
 from handlers.rest.page import Page
 from handlers.routes import make_application
 from handlers.services import Services
@@ -79,7 +83,7 @@ class Rest:
         self.hasher = PasswordHasher(max_waiting=hash_queue_max, memory_kib=8, iterations=1)
         self.registry = UserRegistry(MemoryUserStore(), self.hasher)
         self.tokens = Tokens(KEY, ttl_seconds=3600)
-        self.cors = Cors(origins)
+        self.origins = OriginPolicy(origins)
         self.log = MessageLog()
         self.presence = Presence()
         self.asyncapi = asyncapi_document(namespace="/chat", message_max_chars=10_000, has_presence=True)
@@ -90,9 +94,12 @@ class Rest:
         self.requests = InFlightRequests(self.lifecycle, load)
         self.logins = LoginThrottle(is_on=False)
         self.registrations = AddressRateLimiter(lambda _: RateLimiter(1, 1, is_on=False))
+        self.address_requests = self.user_requests = PacedLimiter(1, is_on=False)
+        self.unread = UnreadAnswers()
         self.metrics = RequestMetrics()
+        self.deadlines = Deadlines()
         self.readiness: dict[str, Callable[[], bool]] = {}
-        self._servers: list[HTTPServer] = []
+        self.servers: list[LimitedHTTPServer] = []
         self._product_port = 0
         self._doors: Doors | None = None
 
@@ -101,7 +108,8 @@ class Rest:
         return Services(
             lifecycle=self.lifecycle,
             requests=self.requests,
-            cors=self.cors,
+            origins=self.origins,
+            cors=Cors(self.origins),
             trusted_proxies=self.trusted_proxies,
             registry=self.registry,
             tokens=self.tokens,
@@ -110,6 +118,10 @@ class Rest:
             presence=self.presence,
             logins=self.logins,
             registrations=self.registrations,
+            turns=FairTurns(),
+            address_requests=self.address_requests,
+            user_requests=self.user_requests,
+            unread=self.unread,
             end_sockets=self.end_sockets,
             readiness=self.readiness,
         )
@@ -140,16 +152,21 @@ class Rest:
         self.ended.append((subject, reason))
 
     def listen(self, application: Application) -> int:
-        server = HTTPServer(application, **HTTP_SERVER_OPTIONS)
-        sockets = bind_sockets(0, "127.0.0.1")
+        server = LimitedHTTPServer(
+            application,
+            deadlines=self.deadlines,
+            refusal_headers=GUARDING_HEADERS | Cors(self.origins).default_headers,
+            **HTTP_SERVER_OPTIONS,
+        )
+        self.listeners = sockets = bind_sockets(0, "127.0.0.1")
         server.add_sockets(sockets)
-        self._servers.append(server)
+        self.servers.append(server)
         port: int = sockets[0].getsockname()[1]
         self.port = port
         return port
 
     async def close(self) -> None:
-        for server in self._servers:
+        for server in self.servers:
             server.stop()
             await server.close_all_connections()
         self.hasher.close()
@@ -188,4 +205,6 @@ class Rest:
 
 def request(method: str, path: str, body: object = None, **headers: str) -> bytes:
     content = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
-    return http_request(method, path, content, Origin=ORIGIN, **headers)
+    if content is not None or "Transfer_Encoding" in headers or "Expect" in headers:
+        headers = {"Content_Type": "application/json", **headers}
+    return http_request(method, path, content, **({"Origin": ORIGIN} | headers))

@@ -23,6 +23,10 @@ class Handler:
         headers = HTTPHeaders() if authorization is None else HTTPHeaders({"Authorization": authorization})
         self.request: Any = SimpleNamespace(headers=headers)
         self.called_with: list[object] = []
+        self.counted: list[str | None] = []
+
+    async def count_request(self, user: str | None = None) -> None:
+        self.counted.append(user)
 
     @authenticated
     async def get(self, *arguments: object) -> None:
@@ -53,6 +57,7 @@ async def test_a_guarded_method_is_called_with_the_claims_and_its_arguments() ->
     handler = Handler(f"Bearer {token_of('7')}")
     await handler.get("an argument")
     assert handler.called_with == [("7", "an argument")]
+    assert handler.counted == ["7"]
 
 
 async def test_a_guard_remembers_no_earlier_client() -> None:

@@ -155,7 +155,13 @@ async def test_client_that_expects_100_is_told_not_to_send_a_body_that_is_too_la
     [
         *(b"", b" ", b"{", b"}", b"{}{}", b"{'name': 'Ada'}", b'{"name": "Ada",}', b'{"name": NaN}'),
         *(b'{"name": "A\nda"}', b'{"name": "\xff"}', b'{"name": 1e999}'),
-        *(b"\xef\xbb\xbf{}", b"\x00", b"\xff\xfe{\x00}\x00", b"name=Ada&email=ada%40chat.test&password=12345678"),
+        *(
+            b"\xef\xbb\xbf",
+            b"\xef\xbb\xbf\xef\xbb\xbf{}",
+            b"\x00",
+            b"\xff\xfe{\x00}\x00",
+            b"name=Ada&email=ada%40chat.test&password=12345678",
+        ),
         b"[" * MAX_BODY_BYTES,
         b"[" * (MAX_BODY_BYTES // 2) + b"]" * (MAX_BODY_BYTES // 2),
         *(b'{"name": ' + b"9" * 10_000 + b"}{", b"null", b"7", b'"text"', b"[]", b"true"),
@@ -241,8 +247,8 @@ async def test_unforeseen_failure_answers_the_reference_of_its_log_record(rest: 
 
 async def test_failures_of_different_places_have_references_of_their_own(rest: Rest, logs: ExpectedLogs) -> None:
     class Broken(BaseHandler):
-        def prepare(self) -> None:
-            super().prepare()
+        async def prepare(self) -> None:
+            await super().prepare()
             if self.request.query:
                 raise KeyError
             raise KeyError

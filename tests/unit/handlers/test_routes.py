@@ -93,15 +93,25 @@ async def test_a_query_makes_no_difference(rest: Rest) -> None:
         ("GET", "/register", "POST, OPTIONS"),
         ("PUT", "/register", "POST, OPTIONS"),
         ("GET", "/login", "POST, OPTIONS"),
-        ("POST", "/user", "GET, DELETE, OPTIONS"),
+        ("POST", "/user", "GET, HEAD, DELETE, OPTIONS"),
         ("GET", "/logout", "POST, OPTIONS"),
         ("DELETE", "/user/password", "POST, OPTIONS"),
-        ("PATCH", "/user", "GET, DELETE, OPTIONS"),
-        ("TRACE", "/user", "GET, DELETE, OPTIONS"),
-        ("FOO", "/user", "GET, DELETE, OPTIONS"),
+        ("PATCH", "/user", "GET, HEAD, DELETE, OPTIONS"),
+        ("TRACE", "/user", "GET, HEAD, DELETE, OPTIONS"),
+        ("FOO", "/user", "GET, HEAD, DELETE, OPTIONS"),
     ],
 )
 async def test_a_wrong_method_is_told_the_right_ones(rest: Rest, method: str, path: str, allowed: str) -> None:
     answer = await rest.call(method, path)
     assert (answer.status, answer.json) == (405, {"message": "This address does not take that method."})
     assert answer.header("allow") == allowed
+
+
+@pytest.mark.parametrize(
+    "path", ["/user", "/messages", "/users/online", "/healthz", "/readyz", "/docs", "/openapi.json"]
+)
+async def test_head_is_answered_wherever_get_is(rest: Rest, path: str) -> None:
+    token = await rest.sign_up()
+    get, head = [await rest.call(method, path, Authorization=f"Bearer {token}") for method in ("GET", "HEAD")]
+    assert (head.status, head.body) == (200, b"")
+    assert head.header("content-length") == str(len(get.body))

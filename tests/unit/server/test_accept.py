@@ -1,67 +1,142 @@
-"""TCP connections of one address, on a real port."""
+"""TCP connections of one address and of all, on a real port: which are accepted, and which give way."""
 
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from tornado.web import Application
 
 from chatio.realtime import create_server
-from chatio.server.accept import LimitedHTTPServer
+from chatio.server.accept import Full, LimitedHTTPServer
 from chatio.throttling.client_ip import parse_networks
-from tests.client.wire import SOCKET_IO, Http, Ws, soon, until
+from tests.client.protocol import http_request
+from tests.client.wire import SOCKET_IO, Http, Ws, cut_all, open_polling, soon, until
+
+HERE = "127.0.0.1"
+
+
+class Serving:
+    def __init__(self, **limits: Any) -> None:
+        self.refused: list[tuple[str, Full]] = []
+        self.realtime, handler = create_server()
+        application = Application([("/socket.io/", handler)], log_function=lambda _: None)
+        self.server = LimitedHTTPServer(
+            application, refused=lambda key, reason: self.refused.append((key, reason)), **limits
+        )
+        self.server.listen(0, address="127.0.0.1")
+        self.port: int = next(iter(self.server._sockets.values())).getsockname()[1]
+
+    @property
+    def open(self) -> int:
+        return self.server.open_connections(HERE)
 
 
 @asynccontextmanager
-async def serving(most: int, *proxies: str) -> AsyncIterator[tuple[LimitedHTTPServer, int]]:
-    realtime, handler = create_server()
-    refused: list[str] = []
-    application = Application([("/socket.io/", handler)], log_function=lambda _: None)
-    server = LimitedHTTPServer(
-        application, most_per_address=most, refused=refused.append, trusted=parse_networks(proxies)
-    )
-    server.listen(0, address="127.0.0.1")
+async def serving(most: int | None = None, *proxies: str, files: float = math.inf) -> AsyncIterator[Serving]:
+    serving = Serving(most_per_address=most, trusted=parse_networks(proxies), files=files)
     try:
-        yield server, next(iter(server._sockets.values())).getsockname()[1]
+        yield serving
     finally:
-        server.stop()
-        await soon(realtime.eio.disconnect())
-        await until(lambda: not len(realtime.eio.lingering))
-        await server.close_all_connections()
+        serving.server.stop()
+        cut_all()
+        await soon(serving.realtime.eio.disconnect())
+        await until(lambda: not len(serving.realtime.eio.lingering))
+        await serving.server.close_all_connections()
 
 
 async def status(http: Http) -> int:
     return (await http.request("GET", "/nowhere")).status
 
 
-async def test_one_connection_more_is_closed_unread_until_another_ends() -> None:
-    async with serving(2) as (server, port):
-        silent, half = await Http.open(port), await Http.open(port)
+async def test_past_the_limit_the_connection_that_has_waited_longest_gives_way() -> None:
+    async with serving(2) as here:
+        silent, half = await Http.open(here.port), await Http.open(here.port)
         half.writer.write(b"GET / HTTP/1.1\r\n")
-        await until(lambda: not server.connections.has_capacity("127.0.0.1"))
-        third = await Http.open(port)
-        assert await third.closed() == b""
+        await until(lambda: here.open == 2)
+        third = await Http.open(here.port)
+        assert await silent.closed() == b""
+        assert await status(third) == 404
+        assert here.refused == [(HERE, Full.ADDRESS)]
         half.cut()
-        await until(lambda: server.connections.has_capacity("127.0.0.1"))
-        fourth = await Http.open(port)
-        assert await status(fourth) == 404
+        await until(lambda: here.open == 1)
+        fourth = await Http.open(here.port)
+        assert [await status(third), await status(fourth)] == [404, 404]
         for http in (silent, third, fourth):
             http.close()
-        await until(lambda: len(server.connections) == 0)
+        await until(lambda: here.open == 0)
+
+
+async def test_a_connection_with_half_a_body_waits_for_its_client() -> None:
+    async with serving(1) as here:
+        half = await Http.open(here.port)
+        half.writer.write(http_request("POST", "/nowhere", b"{", Content_Length="2"))
+        await until(lambda: here.open == 1)
+        other = await Http.open(here.port)
+        assert await status(other) == 404
+        other.close()
+
+
+async def test_a_connection_that_is_being_answered_does_not_give_way() -> None:
+    async with serving(1) as here:
+        target = await open_polling(here.port)
+        await until(lambda: here.open == 0)
+        polling = await Http.open(here.port)
+        polling.send("GET", target)
+        await until(lambda: here.open == 1)
+        other = await Http.open(here.port)
+        other.send("GET", "/nowhere")
+        assert await other.closed() == b""
+        assert here.refused == [(HERE, Full.ADDRESS)]
+        polling.cut()
+        await until(lambda: here.open == 0)
+
+
+async def test_a_kept_connection_gives_way_later_than_one_that_never_asked() -> None:
+    async with serving(2) as here:
+        kept = await Http.open(here.port)
+        assert await status(kept) == 404
+        silent = await Http.open(here.port)
+        await until(lambda: here.open == 2)
+        assert await status(kept) == 404
+        third = await Http.open(here.port)
+        assert await silent.closed() == b""
+        assert [await status(kept), await status(third)] == [404, 404]
+        kept.close()
+        third.close()
+
+
+async def test_where_files_run_out_the_address_with_the_most_gives_way() -> None:
+    async with serving(files=3) as here:
+        crowd = [await Http.open(here.port) for _ in range(3)]
+        await until(lambda: here.open == 3)
+        late = await Http.open(here.port)
+        assert await crowd[0].closed() == b""
+        assert await status(late) == 404
+        assert here.refused == [(HERE, Full.SERVER)]
+        for http in (*crowd, late):
+            http.close()
+
+
+async def test_without_room_and_idle_connections_a_new_one_is_closed() -> None:
+    async with serving(files=0) as here:
+        assert await (await Http.open(here.port)).closed() == b""
+        assert here.refused == [(HERE, Full.SERVER)]
 
 
 async def test_websockets_do_not_count() -> None:
-    async with serving(1) as (server, port):
+    async with serving(1) as here:
         for _ in range(3):
-            ws = await Ws.open(port, f"{SOCKET_IO}websocket")
+            ws = await Ws.open(here.port, f"{SOCKET_IO}websocket")
             assert ws.status == 101
-            await until(lambda: len(server.connections) == 0)
+            await until(lambda: here.open == 0)
             ws.cut()
 
 
 async def test_trusted_proxy_may_open_as_many_as_it_likes() -> None:
-    async with serving(1, "127.0.0.0/8") as (server, port):
-        opened = [await Http.open(port) for _ in range(5)]
+    async with serving(1, "127.0.0.0/8") as here:
+        opened = [await Http.open(here.port) for _ in range(5)]
         assert [await status(http) for http in opened] == [404] * 5
         for http in opened:
             http.close()
-        await until(lambda: len(server.connections) == 0)
+        await until(lambda: here.open == 0)

@@ -15,7 +15,7 @@ from tornado.web import Application
 
 from chatio.errors import ANSWERS, ShuttingDown
 from chatio.server.lifecycle import Lifecycle, Phase
-from chatio.server.serve import HTTP_SERVER_OPTIONS, serve
+from chatio.server.serve import serve
 from chatio.server.shutdown import Handover, shut_down
 from chatio.server.signals import HANDLED
 from chatio.server.systemd import SystemdNotifier
@@ -215,22 +215,6 @@ async def test_a_second_signal_cuts_it_short_and_says_what_is_skipped(rest: Rest
     server.answer_now.set()
 
 
-@pytest.mark.parametrize(
-    "begun",
-    [b"", b"GET / HTTP/1.1\r\nHost: a\r\nX-", b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{"],
-    ids=["nothing", "half a head", "half a body"],
-)
-async def test_endless_request_ends(rest: Rest, told: Told, monkeypatch: pytest.MonkeyPatch, begun: bytes) -> None:
-    monkeypatch.setitem(HTTP_SERVER_OPTIONS, "body_timeout", 0.1)
-    monkeypatch.setitem(HTTP_SERVER_OPTIONS, "idle_connection_timeout", 0.1)
-    server = Server(rest, told)
-    await server.listening()
-    async with await rest.connect() as connection:
-        await connection.send(begun)
-        assert await connection.ends()
-    await server.stopped(signal.SIGTERM)
-
-
 async def test_signals_after_the_shutdown_change_nothing(rest: Rest, told: Told) -> None:
     server = Server(rest, told)
     await server.listening()
@@ -280,17 +264,6 @@ async def test_a_port_that_another_process_shares_is_closed_when_no_client_polls
         writer.close()
     clients.all_gone.set()
     await asyncio.wait_for(left, PATIENCE_SECONDS)
-
-
-async def test_a_head_over_16_kib_is_refused_before_it_can_be_kept(rest: Rest, told: Told) -> None:
-    server = Server(rest, told)
-    await server.listening()
-    server.answer_now.set()
-    assert (await rest.call("GET", "/", X="x" * 15_000)).status == 200
-    async with await rest.connect() as connection:
-        await connection.send(request("GET", "/", X="x" * 16_500))
-        assert await connection.ends()
-    await server.stopped(signal.SIGTERM)
 
 
 async def test_the_empty_host_is_every_interface_and_shown_as_one_to_open(rest: Rest, told: Told) -> None:

@@ -1,4 +1,4 @@
-"""What chatio/server/http_handler.py and shutdown.py assume of the installed Tornado, by name.
+"""What http_handler.py, http1.py, accept.py and shutdown.py of chatio/server assume of the installed Tornado.
 
 A new version that moves one of these fails here first.
 """
@@ -6,8 +6,9 @@ A new version that moves one of these fails here first.
 import importlib.metadata
 import inspect
 
-from tornado.http1connection import HTTP1Connection
+from tornado.http1connection import HTTP1Connection, HTTP1ServerConnection
 from tornado.httpserver import HTTPServer, _HTTPRequestContext
+from tornado.iostream import BaseIOStream
 from tornado.web import RequestHandler, _HandlerDelegate
 
 from chatio.server.http_handler import BoundedBodyHandler
@@ -59,3 +60,51 @@ def test_server_keeps_its_open_connections_in_one_set() -> None:
 
 def test_the_context_of_a_connection_has_the_peers_address() -> None:
     assert "self.address = address" in inspect.getsource(_HTTPRequestContext.__init__)
+
+
+def test_a_head_is_the_only_thing_that_is_read_by_a_regular_expression() -> None:
+    reading = inspect.getsource(HTTP1Connection._read_message_inner)
+    assert "header_future = self.stream.read_until_regex(" in reading
+    assert "if self.params.header_timeout is None:\n                header_data = await header_future" in reading
+    assert "start_line_str, headers = self._parse_headers(header_data)" in reading
+    assert inspect.getsource(HTTP1Connection).count("read_until_regex(") == 1
+
+
+def test_a_malformed_message_is_answered_with_these_bytes_and_closed() -> None:
+    reading = inspect.getsource(HTTP1Connection._read_message_inner)
+    assert 'await self.stream.write(b"HTTP/1.1 400 Bad Request\\r\\n\\r\\n")' in reading
+
+
+def test_the_timeout_of_a_body_is_looked_at_after_the_body_is_asked_for() -> None:
+    reading = inspect.getsource(HTTP1Connection._read_message_inner)
+    assert reading.index("body_future = self._read_body(") < reading.index("if self._body_timeout is None:")
+    assert "return self._read_chunked_body(delegate)" in inspect.getsource(HTTP1Connection._read_body)
+    assert list(inspect.signature(HTTP1Connection._deliver_body).parameters) == ["self", "delegate", "data"]
+    assert reading.index("self._read_finished = True") < reading.index("delegate.finish()")
+
+
+def test_a_read_past_its_limit_closes_the_stream_with_the_error() -> None:
+    for method in (BaseIOStream.read_until_regex, BaseIOStream.read_until):
+        assert "except UnsatisfiableReadError as e:" in inspect.getsource(method)
+        assert "self.close(exc_info=e)" in inspect.getsource(method)
+    assert "raise UnsatisfiableReadError(" in inspect.getsource(BaseIOStream._check_max_bytes)
+    assert inspect.getsource(BaseIOStream._find_read_pos).count("self._check_max_bytes(") == 4
+    assert "self._read_buffer = bytearray()" in inspect.getsource(BaseIOStream.__init__)
+
+
+def test_the_loop_of_a_connection_is_the_one_that_was_copied() -> None:
+    loop = inspect.getsource(HTTP1ServerConnection._server_request_loop)
+    assert "conn = HTTP1Connection(self.stream, False, self.params, self.context)" in loop
+    assert "request_delegate = delegate.start_request(self, conn)" in loop
+    assert "delegate.on_close(self)" in loop
+
+
+def test_a_connection_is_served_as_here() -> None:
+    serving = inspect.getsource(HTTPServer.handle_stream)
+    for line in (
+        "stream, address, self.protocol, self.trusted_downstream",
+        "conn = HTTP1ServerConnection(stream, self.conn_params, context)",
+        "self._connections.add(conn)",
+        "conn.start_serving(self)",
+    ):
+        assert line in serving

@@ -4,7 +4,7 @@ import resource
 
 import pytest
 
-from chatio.throttling.open_files import Capacity, capacity
+from chatio.throttling.open_files import UNLIMITED, Capacity, capacity
 
 
 @pytest.mark.parametrize(
@@ -16,7 +16,7 @@ from chatio.throttling.open_files import Capacity, capacity
         (1024, Capacity(896, True)),
         (64, Capacity(32, True)),
         (10, Capacity(1, True)),
-        (resource.RLIM_INFINITY, Capacity(10_000, False)),
+        (UNLIMITED, Capacity(10_000, False)),
     ],
 )
 def test_capacity_is_the_setting_or_what_the_open_files_allow(open_files: int, expected: Capacity) -> None:

@@ -71,6 +71,8 @@ def test_guard_and_input_add_what_they_raise() -> None:
         "BodyTooLarge",
         "ShuttingDown",
         "Unforeseen",
+        "ForeignPage",
+        "BodyNotJson",
         "InvalidInput",
         "RateLimited",
     }
@@ -87,7 +89,7 @@ async def test_limits_are_those_of_the_rules(rest: Rest) -> None:
 
 async def test_answers_name_their_headers(rest: Rest) -> None:
     responses = (await openapi(rest))["paths"]["/user/password"]["post"]["responses"]
-    assert sorted(responses) == ["204", "400", "401", "403", "404", "409", "413", "429", "500", "503"]
+    assert sorted(responses) == ["204", "400", "401", "403", "409", "413", "415", "429", "500", "503"]
     assert "WWW-Authenticate" in responses["401"]["headers"]
     assert "Retry-After" in responses["429"]["headers"]
     assert "Retry-After" in responses["503"]["headers"]

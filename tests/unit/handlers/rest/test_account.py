@@ -107,11 +107,6 @@ async def test_more_than_is_asked_for_is_passed_over(rest: Rest) -> None:
     assert claims.subject != "1"
 
 
-@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "application/json"])
-async def test_the_body_is_json_under_any_content_type(rest: Rest, content_type: str) -> None:
-    assert (await rest.call("POST", "/register", ADA, Content_Type=content_type)).status == 201
-
-
 # --- POST /login
 
 
@@ -194,7 +189,8 @@ async def test_full_hash_queue_is_answered_503(
         await asyncio.wait_for(under_way.wait(), 30)
         answer = await rest.call("POST", path, ADA | {"email": "eve@chat.test"})
         assert answer.status == 503
-        assert answer.json == {"message": "The server is busy. Please try again in a moment."}
+        assert answer.json["message"] == "The server is busy. Please try again in a moment."
+        assert answer.json["retry_after_seconds"] == int(answer.header("retry-after") or "")
         assert int(answer.header("retry-after") or "") >= 1
         assert (await rest.call("GET", "/user")).status == 401  # the loop is free
         go_on.set()
@@ -257,7 +253,8 @@ async def test_two_authorization_headers_are_no_token(rest: Rest) -> None:
     assert (answer.status, answer.json) == (401, {"message": "Token invalid"})
 
 
-async def test_sound_token_of_an_unknown_user_answers_404(rest: Rest) -> None:
+async def test_sound_token_of_an_unknown_user_answers_401(rest: Rest) -> None:
     token = rest.tokens.issue(subject="unknown", name="Ada", email="ada@chat.test")
     answer = await rest.call("GET", "/user", Authorization=f"Bearer {token}")
-    assert (answer.status, answer.json) == (404, {"message": "There is no data."})
+    assert (answer.status, answer.json) == (401, {"message": "Token invalid"})
+    assert answer.header("www-authenticate") == 'Bearer error="invalid_token"'

@@ -3,10 +3,12 @@
 from typing import Any
 from urllib.parse import quote
 
+import msgspec
 import pytest
 
 from chatio.chat.message_log import MessageLog
 from chatio.chat.messages import Message
+from handlers.rest.messages import MAX_PAGE_BYTES
 from tests.unit.handlers.rest_server import Rest
 
 
@@ -78,6 +80,24 @@ async def test_what_was_forgotten_is_where_pages_end(rest: Rest) -> None:
     assert [message["content"] for message in page["messages"]] == ["text 16", "text 17"]
     assert page["before"] is None
     assert await get(rest, f"?before={rest.log.offset_of(3)}") == {"messages": [], "before": None}
+
+
+@pytest.mark.parametrize("content", ["x" * 10_000, "\x01" * 10_000, "ä" * 100_000, "x" * 300_000])
+async def test_a_page_has_as_many_messages_as_fit_into_256_kib_and_at_least_one(rest: Rest, content: str) -> None:
+    rest.log = MessageLog(max_bytes=2**30)
+    rest.start()
+    for number in range(60):
+        rest.log.append(Message(f"{number}", content, "7", "Ann", "10:00", "2026-01-01T00:00:00.000Z"))
+    ids: list[str] = []
+    query = "?limit=100"
+    while query:
+        page = await get(rest, query)
+        size = len(msgspec.json.encode(page["messages"]))
+        assert len(page["messages"]) == 1 or size <= MAX_PAGE_BYTES
+        assert page["before"] is None or size + len(msgspec.json.encode(content)) > MAX_PAGE_BYTES
+        ids = [message["id"] for message in page["messages"]] + ids
+        query = f"?limit=100&before={page['before']}" if page["before"] else ""
+    assert ids == [f"{number}" for number in range(60)]
 
 
 @pytest.mark.parametrize("before", ["", "abc", "0" * 25, "x" * 5000, "%00", "later"])

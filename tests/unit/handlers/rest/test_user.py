@@ -210,7 +210,7 @@ async def test_second_of_two_deletions_at_once_is_answered_404(rest: Rest, overt
     token = await rest.sign_up()
     late, early = (call(rest, "DELETE", "/user", token, {"password": PASSWORD}) for _ in range(2))
     answer = await overtake(late, early)
-    assert (answer.status, answer.json) == (404, {"message": "There is no data."})
+    assert (answer.status, answer.json) == (401, {"message": "Token invalid"})
 
 
 async def test_deletion_by_a_password_that_was_changed_is_refused(rest: Rest, overtake: Overtake) -> None:
