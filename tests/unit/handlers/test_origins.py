@@ -172,7 +172,10 @@ async def test_a_foreign_page_may_ask_and_cannot_read(rest: Rest, path: str) -> 
 def test_what_a_foreign_page_sends_counts_for_no_limit(io_loop: IOLoop) -> None:
     async def ask() -> None:
         rest = Rest()
-        rest.logins, rest.registrations = LoginThrottle(failures_per_account=2), AddressRateLimiter(lambda times: RateLimiter(1, 3600))
+        rest.logins, rest.registrations = (
+            LoginThrottle(failures_per_account=2),
+            AddressRateLimiter(lambda times: RateLimiter(1, 3600)),
+        )
         rest.start()
         try:
             for _ in range(5):
