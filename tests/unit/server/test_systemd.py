@@ -216,26 +216,6 @@ def test_what_no_manager_would_write_is_one_clear_line(pid: str | None, count: s
         take_descriptors({"LISTEN_PID": pid or str(os.getpid()), "LISTEN_FDS": count})
 
 
-@pytest.mark.parametrize("error", [RuntimeError, MemoryError])
-async def test_the_watchdog_is_fed_although_the_status_is_not_to_be_had(
-    manager: Manager, error: type[Exception], logs: ExpectedLogs
-) -> None:
-    logs.expect(f"^the status failed: {error.__name__}")
-    errors = [error]
-
-    def status() -> str:
-        if errors:
-            raise errors.pop()
-        return "7 people online"
-
-    notifier = SystemdNotifier(manager.address, watchdog_seconds=0.01)
-    notifier.ready(status)
-    assert await manager.next() == "READY=1"
-    assert await manager.next() == "WATCHDOG=1"
-    assert await manager.next() == "STATUS=7 people online\nWATCHDOG=1"
-    notifier.close()
-
-
 async def test_the_watchdog_is_not_fed_while_the_server_is_stalled(manager: Manager) -> None:
     is_stalled = False
     notifier = SystemdNotifier(manager.address, watchdog_seconds=0.01)
