@@ -179,17 +179,15 @@ class HttpStream(IOStream):
         patience = self._deadlines.first_byte if self._is_new else self._deadlines.idle
         self._is_new = self._has_answer = False
         self._is_in_head = True
+        loop = asyncio.get_running_loop()
+        timeout = loop.call_later(patience, self.close)
         try:
-            first = await _within(patience, self.read_bytes(1))
-        except TimeoutError:
-            self.close()
-            raise StreamClosedError from None
-        try:
-            rest = super().read_until_regex(_END_OF_HEAD.pattern, max_bytes=MAX_HEAD_BYTES - 1)
-            head = first + await _within(self._deadlines.head, rest)
-        except TimeoutError:
-            self.refuse(RequestTimeout())
-            raise StreamClosedError from None
+            head = await self.read_bytes(1)
+            timeout.cancel()
+            timeout = loop.call_later(self._deadlines.head, self.refuse, RequestTimeout())
+            head += await super().read_until_regex(_END_OF_HEAD.pattern, max_bytes=MAX_HEAD_BYTES - 1)
+        finally:
+            timeout.cancel()
         self._is_in_head = False
         return head
 
