@@ -57,11 +57,12 @@ class LoopLagMonitor:
         """Measure until cancelled."""
         while True:
             due = self._clock() + INTERVAL_SECONDS
-            await self._sleep(INTERVAL_SECONDS)
             try:
+                await self._sleep(INTERVAL_SECONDS)
                 self._measured(max(0.0, self._clock() - due))
             except Exception as error:
                 report(logger, "measuring the event loop", error)
+                await asyncio.sleep(INTERVAL_SECONDS)
 
     def _measured(self, lag_seconds: float) -> None:
         self._recent.append(lag_seconds)

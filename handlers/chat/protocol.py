@@ -49,7 +49,13 @@ FROM_CLIENT: Final = (
     Event("connect", "CONNECT", "Join the chat", [events.ConnectAuth], ["connected", "connect-error"]),
     Event("emit.send-message", "send-message", "Send a message", [Draft], ["ack.accepted", "ack.rejected"]),
     Event("emit.renew", "renew", "Use a newer token", [events.Renewal], ["ack.renewed", "ack.not-renewed"]),
-    Event("emit.typing", "typing", "Tell the other users that this one is typing", is_presence=True),
+    Event(
+        "emit.typing",
+        "typing",
+        "Tell the other users that this one is typing",
+        replies=["ack.typing", "ack.not-typing"],
+        is_presence=True,
+    ),
 )
 FROM_SERVER: Final = (
     Event("on.receive-message", "receive-message", "A message of any user; its offset", [Message, Offset]),
@@ -78,4 +84,6 @@ REPLIES: Final = (
     Event("ack.rejected", "ack", "The message was rejected", [events.Rejected], codes=_OF_MESSAGES),
     Event("ack.renewed", "ack", "The socket has the newer token", [events.Renewed]),
     Event("ack.not-renewed", "ack", "The socket keeps its token", [events.Rejected], codes=_OF_RENEWAL),
+    Event("ack.typing", "ack", "The other users know it", is_presence=True),
+    Event("ack.not-typing", "ack", "Too often", [events.Rejected], codes=[RateLimited], is_presence=True),
 )

@@ -32,10 +32,11 @@ A DISCONNECT follows `session-ended` only. A page of an origin that the server d
 
 def asyncapi_document(*, namespace: str, message_max_chars: int, has_presence: bool) -> Json:
     """The document of a chat with messages of up to `message_max_chars`, and with or without presence."""
-    inward, outward = (
-        [event for event in table if has_presence or not event.is_presence] for table in (FROM_CLIENT, FROM_SERVER)
+    inward, outward, replies = (
+        [event for event in table if has_presence or not event.is_presence]
+        for table in (FROM_CLIENT, FROM_SERVER, REPLIES)
     )
-    every = [*inward, *outward, *REPLIES]
+    every = [*inward, *outward, *replies]
     used = {kind for event in every for kind in event.takes}
     schemas = schemas_of(kind for kind in used if isinstance(kind, type))
     schemas[Draft.__name__]["properties"]["content"]["maxLength"] = message_max_chars

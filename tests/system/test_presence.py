@@ -26,9 +26,10 @@ def test_users_are_told_which_users_came_and_left(server: ServerProcess, js: JsC
 def test_typing_is_told_to_the_others_once_a_second(server: ServerProcess, js: JsClients) -> None:
     for name, transports in (("ann", ["websocket"]), ("bob", ["websocket"]), ("eve", ["polling"])):
         js.join(name, server.url, server.sign_up(name), transports=transports)
-    for _ in range(5):
-        js.emit("ann", "typing")
+    for number in range(5):
+        js.emit("ann", "typing", ack=f"typing {number}")
     js.emit("ann", "send-message", {"content": "typed"})
+    assert [js.expect("ann", f"ack:typing {number}") for number in range(5)] == [[[]]] * 5
     for name in ("ann", "bob", "eve"):
         js.expect(name, "receive-message")
     ((told,),) = js.kept("bob", "typing")

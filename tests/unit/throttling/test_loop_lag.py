@@ -9,8 +9,8 @@ LATE, IN_TIME = 0.3, 0.01
 BEGINS = "^Overloaded: the event loop is 0.30 s late"
 
 
-class NoMoreLags(Exception):
-    pass
+class NoMoreLags(BaseException):
+    """Ends a test, and is no failure of a measurement."""
 
 
 class Loop:
@@ -122,5 +122,23 @@ async def test_measurement_that_fails_costs_itself_alone(
         observe(seconds)
 
     monkeypatch.setattr(monitor.lag_histogram, "observe", observed)
+    await play(monitor, loop, *[LATE] * 10)
+    assert monitor.is_on
+
+
+@pytest.mark.parametrize("error", [RuntimeError, MemoryError])
+async def test_sleep_that_fails_does_not_end_the_measuring(
+    loop: Loop, error: type[Exception], logs: ExpectedLogs
+) -> None:
+    logs.expect(f"^measuring the event loop failed: {error.__name__}")
+    logs.expect(BEGINS)
+    errors = [error]
+
+    async def sleep(seconds: float) -> None:
+        if errors:
+            raise errors.pop()
+        await loop.sleep(seconds)
+
+    monitor = LoopLagMonitor(0.25, clock=loop.clock, sleep=sleep)
     await play(monitor, loop, *[LATE] * 10)
     assert monitor.is_on

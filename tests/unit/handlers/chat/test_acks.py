@@ -44,13 +44,14 @@ async def test_event_that_is_turned_off_is_unknown() -> None:
 
 @pytest.mark.parametrize("event", ["typing", "no such event", "renew"])
 async def test_throttled_event_is_refused_at_once(event: str) -> None:
-    async with chat_house(presence="on") as house:
+    async with chat_house(presence="on", other_events_per_second=1) as house:
         ws = await house.join()
         ws.send(*(f'42/chat,{number}["{event}"]' for number in range(1, 200)))
         answers = [await ack(ws, number) for number in range(1, 200)]
-        assert answers[-1][0]["ok"] is False
-        assert answers[-1][0]["error"]["code"] == "rate_limited"
-        assert answers[-1][0]["error"]["retry_after_seconds"] >= 1
+        refusals = [answer[0]["error"] for answer in answers if answer and not answer[0]["ok"]]
+        limited = [error for error in refusals if error["code"] == "rate_limited"]
+        assert limited
+        assert all(error["retry_after_seconds"] >= 1 for error in limited)
 
 
 @pytest.mark.parametrize("arguments", [[], [None], [1, 2, 3], [[]], ["text"], [{}], [{"content": 1}]])
