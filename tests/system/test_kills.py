@@ -1,4 +1,4 @@
-"""kill -9 under load, and power cuts: no acknowledged message is lost, none arrives twice, and all clients have one order."""
+"""kill -9 and power cuts: no acknowledged message is lost, none arrives twice, and all clients have one order."""
 
 import random
 
