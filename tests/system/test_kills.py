@@ -1,8 +1,10 @@
-"""kill -9 under load: no acknowledged message is lost, none arrives twice, and all clients have one order."""
+"""kill -9 and power cuts: no acknowledged message is lost, none arrives twice, and all clients have one order."""
+
+import random
 
 import pytest
 
-from tests.system import kills
+from tests.system import kills, power_cuts
 
 
 @pytest.mark.parametrize(
@@ -15,3 +17,9 @@ def test_kill_9_loses_no_acknowledged_message(kind: str, victim: str) -> None:
     assert outcome.fresh == 0
     if victim == "server":
         assert outcome.refused == 0
+
+
+def test_a_power_cut_loses_no_acknowledged_message() -> None:
+    outcome = power_cuts.play(2, random.Random(7))
+    assert (outcome.lost, outcome.is_sound) == (0, True)
+    assert outcome.acknowledged > 0

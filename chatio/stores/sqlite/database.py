@@ -35,6 +35,7 @@ T = TypeVar("T")
 RETRY_AFTER_SECONDS: Final = 2
 # For another program that writes, such as the sqlite3 shell.
 BUSY_SECONDS: Final = 2.0
+SYNCHRONOUS = "FULL"  # the test of power cuts shows that it finds what NORMAL loses
 APPLICATION_ID: Final = 0x43484154  # "CHAT"; `file` shows it
 _WAL_LIMIT_BYTES: Final = 64 * 2**20
 _UNKNOWN_STATE: Final = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -203,7 +204,7 @@ def migrated(path: Path) -> sqlite3.Connection:
     """
     writer = _connect(path, "rw")
     try:
-        writer.execute("PRAGMA synchronous = FULL")
+        writer.execute(f"PRAGMA synchronous = {SYNCHRONOUS}")
         _migrate(writer)
         writer.execute("PRAGMA journal_mode = WAL")
         writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # so that the file's own head tells its schema
