@@ -27,10 +27,11 @@ export class Chat {
 
   /**
    * @param {import("./session.js").Session} session signed in
+   * @param {import("./unsent.js").Unsent} unsent
    * @param {object} page the parts that every chat uses: elements, status, scroller, announcer
    * @param {(reason: string) => void} onEnded the token is no longer valid
    */
-  constructor(session, page, onEnded) {
+  constructor(session, unsent, page, onEnded) {
     const { person } = session;
     this.#session = session;
     this.#page = page;
@@ -38,10 +39,15 @@ export class Chat {
     const token = () => session.token;
     this.timeline = new Timeline(page.messages, page.scroller, person.id);
     this.older = new Older(page.box, page.beginning, this.timeline, token);
-    const send = (message) => this.connection.send(message);
-    this.outbox = new Outbox(page.pending, person, send, page.edit, (problem) => {
-      page.scroller.grew();
-      if (problem) page.announcer.say(`Not sent. ${problem}`);
+    this.outbox = new Outbox(page.pending, person, unsent, {
+      send: (message) => this.connection.send(message),
+      hurry: () => this.connection.hurry(),
+      edit: (text) => page.composer.edit(text),
+      isShown: (offset) => this.timeline.isPast(offset),
+      changed: (problem) => {
+        page.scroller.grew();
+        if (problem) page.announcer.say(problem);
+      },
     });
     this.people = new People(page, person.id, () => online(token()));
     this.typing = new Typing(page.typing, person.id);
@@ -72,14 +78,18 @@ export class Chat {
 
   // Called by the connection
 
-  async onConnected(how) {
+  onConnected(how) {
     this.people.load();
     this.older.look();
     if (how === "first") {
       this.#joinedAt = performance.now();
-      return this.#page.status.connected();
-    }
-    if (how === "recovered") return this.#page.status.back(WHOLE, true);
+      this.#page.status.connected();
+    } else if (how === "recovered") this.#page.status.back(WHOLE, true);
+    else this.#markGap();
+    this.outbox.connected();
+  }
+
+  async #markGap() {
     // Messages that were acknowledged and not sent back stand where the user sent them, before the gap.
     this.#flush();
     const { lastOffset } = this.timeline;
@@ -91,9 +101,11 @@ export class Chat {
 
   onWaiting(cause) {
     this.#page.status.waiting(cause);
+    if (cause !== "connecting") this.outbox.lost();
   }
 
   onEnded(reason) {
+    this.outbox.lost();
     this.#onEnded(reason);
   }
 

@@ -3,13 +3,15 @@
 import { Announcer } from "./announcer.js";
 import { logOut } from "./api.js";
 import { Chat } from "./chat.js";
-import { compose } from "./composer.js";
+import { Composer } from "./composer.js";
 import { byId, element } from "./dom.js";
+import { ask } from "./question.js";
 import { Scroller } from "./scroller.js";
 import { Session } from "./session.js";
 import { SignIn } from "./sign-in.js";
 import { Status } from "./status.js";
 import { clock } from "./time.js";
+import { Unsent } from "./unsent.js";
 
 const ELSEWHERE = "You signed out in another tab.";
 const REASONS = {
@@ -20,6 +22,13 @@ const REASONS = {
   refused: "The server does not know your sign-in any more. What you typed is still here.",
 };
 const STAYS = ["expired", "refused", "password_changed"]; // the same user signs in again and goes on
+
+const LOSING = {
+  title: "Something is not sent",
+  text: "What you wrote and did not send is kept in this browser only. Signing out removes it.",
+  yes: "Sign out and remove it",
+  no: "Stay",
+};
 
 const page = {
   box: byId("scroller"),
@@ -36,11 +45,14 @@ page.scroller = new Scroller(page.box, byId("content"), byId("to-newest"));
 
 /** @type {Chat | null} */
 let chat = null;
+/** @type {Unsent | null} */
+let unsent = null;
 
 const session = new Session(changed, offerToStay);
-const signIn = new SignIn((token) => session.begin(token), signOut);
-page.edit = compose(byId("composer"), (text) => chat?.say(text), () => chat?.connection.typing());
+const signIn = new SignIn((token, stays) => session.begin(token, session.person ? session.stays : stays), forget);
+page.composer = new Composer(byId("composer"), (text) => chat?.say(text), () => chat?.connection.typing());
 byId("sign-out").addEventListener("click", signOut);
+addEventListener("beforeunload", (event) => unsent?.isAtRisk && event.preventDefault());
 page.toggle.addEventListener("click", () => showPeople(page.toggle.getAttribute("aria-expanded") !== "true"));
 page.panel.addEventListener("keydown", (event) => event.key === "Escape" && showPeople(false));
 page.toggle.addEventListener("keydown", (event) => event.key === "Escape" && showPeople(false));
@@ -55,7 +67,7 @@ function changed(person, before, isOurs) {
   else if (person.id === before?.id && chat !== null) {
     chat.resume();
     signIn.close();
-    byId("draft").focus();
+    page.composer.focus();
   } else {
     leave("");
     enter(person);
@@ -66,21 +78,35 @@ function enter(person) {
   signIn.close();
   byId("me").textContent = person.name;
   byId("sign-out").hidden = false;
-  chat = new Chat(session, page, ended);
-  byId("draft").focus();
+  unsent = new Unsent(session.storage, person.id);
+  chat = new Chat(session, unsent, page, ended);
+  page.composer.open(unsent);
+  unsent.listen({
+    onDraft: (text) => page.composer.show(text),
+    onRemoved: (id) => chat.outbox.removedElsewhere(id),
+  });
 }
 
 function leave(notice) {
   chat?.close();
   chat = null;
+  unsent?.close();
+  unsent = null;
+  page.composer.close();
   byId("me").textContent = "";
-  byId("draft").value = "";
   byId("sign-out").hidden = true;
   page.status.signedOut();
   signIn.ask("in", notice);
 }
 
-function signOut() {
+async function signOut() {
+  if (!unsent.isEmpty && !(await ask(LOSING))) return;
+  unsent.clear();
+  forget();
+}
+
+/** End this sign-in, and leave what is unsent to the same person's next one. */
+function forget() {
   const { token } = session;
   if (token !== null) logOut(token).catch(() => {}); // the token expires by itself; this page forgets it in any case
   session.end();
@@ -92,6 +118,7 @@ function ended(reason) {
   page.status.signedOut();
   if (STAYS.includes(reason)) signIn.ask("again", REASONS[reason], session.person?.email);
   else {
+    if (reason === "account_deleted") unsent?.clear();
     session.end();
     if (session.person === null) leave(REASONS[reason] ?? "");
   }

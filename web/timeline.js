@@ -41,6 +41,12 @@ export class Timeline {
     return this.#rows.at(-1)?.message.offset ?? null;
   }
 
+  /** Whether the message of this offset comes before the newest that is shown. */
+  isPast(offset) {
+    const last = this.lastOffset;
+    return last !== null && epochOf(last) === epochOf(offset) && offset <= last;
+  }
+
   /**
    * Add at the end.
    * @param {Message[]} messages
@@ -111,3 +117,6 @@ export class Timeline {
     this.#settle(0);
   }
 }
+
+/** The log that an offset belongs to (docs/recovery.md); offsets of one log are in the order of their texts. */
+const epochOf = (offset) => offset.split("-", 1)[0];

@@ -4,6 +4,8 @@ from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 PATIENCE_MS = 20_000
 
+LOST = "Connection lost. Reconnecting…"
+
 expect.set_options(timeout=PATIENCE_MS)
 
 # The browser's own console lines about answers that the page handles.
