@@ -1,6 +1,7 @@
 /** One message as an element, the same for delivered messages and for messages under way. */
 
 import { element } from "./dom.js";
+import { fold } from "./fold.js";
 import { withLinks } from "./links.js";
 import { clock, dayKey, dayName } from "./time.js";
 
@@ -17,7 +18,9 @@ export function messageItem(message, isOwn, moment, ...meta) {
   const content = element("p", { class: "content", dir: "auto" }, ...withLinks(message.content));
   const author = element("p", { class: "author" }, element("bdi", {}, isOwn ? "You" : message.author_name));
   const bubble = element("div", { class: "bubble" }, author, content, element("p", { class: "meta" }, time, ...meta));
-  return element("li", { class: isOwn ? "message own" : "message" }, avatar(message.author_id, message.author_name), bubble);
+  const item = element("li", { class: isOwn ? "message own" : "message" }, avatar(message.author_id, message.author_name), bubble);
+  fold(item, message.content);
+  return item;
 }
 
 /** The line above the first message of a day. */

@@ -108,9 +108,11 @@ export class Typing {
   }
 
   #show() {
-    // Isolated, as by <bdi>: a name in another direction does not turn the sentence.
-    const names = [...this.#people.values()].map(({ name }) => `\u2068${name}\u2069`);
-    const text = ["", `${names[0]} is typing…`, `${names[0]} and ${names[1]} are typing…`];
-    this.#line.textContent = text[names.length] ?? "Several people are typing…";
+    // In <bdi>: no character of a name can turn the sentence.
+    const [first, second, third] = [...this.#people.values()].map(({ name }) => element("bdi", {}, name));
+    if (!first) this.#line.replaceChildren();
+    else if (!second) this.#line.replaceChildren(first, " is typing…");
+    else if (!third) this.#line.replaceChildren(first, " and ", second, " are typing…");
+    else this.#line.replaceChildren("Several people are typing…");
   }
 }
