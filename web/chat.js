@@ -5,6 +5,7 @@ import { Connection } from "./connection.js";
 import { Older } from "./older.js";
 import { Outbox } from "./outbox.js";
 import { People, Typing } from "./people.js";
+import { Names } from "./person.js";
 import { Timeline } from "./timeline.js";
 
 const GATHER_MS = 10; // messages that arrive in a row are shown together
@@ -37,9 +38,10 @@ export class Chat {
     this.#page = page;
     this.#onEnded = onEnded;
     const token = () => session.token;
-    this.timeline = new Timeline(page.messages, page.scroller, person.id);
+    const names = new Names();
+    this.timeline = new Timeline(page.messages, page.scroller, person.id, names);
     this.older = new Older(page.box, page.beginning, this.timeline, token);
-    this.outbox = new Outbox(page.pending, person, unsent, {
+    this.outbox = new Outbox(page.pending, person, names, unsent, {
       send: (message) => this.connection.send(message),
       hurry: () => this.connection.hurry(),
       edit: (text) => page.composer.edit(text),
@@ -49,7 +51,7 @@ export class Chat {
         if (problem) page.announcer.say(problem);
       },
     });
-    this.people = new People(page, person.id, () => online(token()));
+    this.people = new People(page, person.id, names, () => online(token()));
     this.typing = new Typing(page.typing, person.id);
     this.connection = new Connection(session.token, this);
     page.scroller.follow();

@@ -5,6 +5,7 @@ import { logOut } from "./api.js";
 import { Chat } from "./chat.js";
 import { Composer } from "./composer.js";
 import { byId, element } from "./dom.js";
+import { avatar } from "./person.js";
 import { ask } from "./question.js";
 import { Scroller } from "./scroller.js";
 import { Session } from "./session.js";
@@ -12,6 +13,7 @@ import { SignIn } from "./sign-in.js";
 import { Status } from "./status.js";
 import { clock } from "./time.js";
 import { Unsent } from "./unsent.js";
+import { followVisualViewport } from "./viewport.js";
 
 const ELSEWHERE = "You signed out in another tab.";
 const REASONS = {
@@ -54,9 +56,14 @@ page.composer = new Composer(byId("composer"), (text) => chat?.say(text), () => 
 byId("sign-out").addEventListener("click", signOut);
 addEventListener("beforeunload", (event) => unsent?.isAtRisk && event.preventDefault());
 page.toggle.addEventListener("click", () => showPeople(page.toggle.getAttribute("aria-expanded") !== "true"));
+document.addEventListener("pointerdown", ({ target }) => {
+  const isOutside = !page.panel.contains(target) && !page.toggle.contains(target);
+  if (isOutside && page.panel.classList.contains("open")) showPeople(false);
+});
 page.panel.addEventListener("keydown", (event) => event.key === "Escape" && showPeople(false));
 page.toggle.addEventListener("keydown", (event) => event.key === "Escape" && showPeople(false));
 
+followVisualViewport(document.body);
 if (session.person === null) leave("");
 else enter(session.person);
 
@@ -76,7 +83,8 @@ function changed(person, before, isOurs) {
 
 function enter(person) {
   signIn.close();
-  byId("me").textContent = person.name;
+  byId("me").replaceChildren(avatar(person.id, person.name), element("bdi", {}, person.name));
+  byId("me").hidden = false;
   byId("sign-out").hidden = false;
   unsent = new Unsent(session.storage, person.id);
   chat = new Chat(session, unsent, page, ended);
@@ -93,7 +101,7 @@ function leave(notice) {
   unsent?.close();
   unsent = null;
   page.composer.close();
-  byId("me").textContent = "";
+  byId("me").hidden = true;
   byId("sign-out").hidden = true;
   page.status.signedOut();
   signIn.ask("in", notice);

@@ -3,20 +3,20 @@
 import { element } from "./dom.js";
 import { fold } from "./fold.js";
 import { withLinks } from "./links.js";
+import { avatar } from "./person.js";
 import { clock, dayKey, dayName } from "./time.js";
 
-const HUES = 8; // as many as style.css has
-
 /**
+ * @param {import("./person.js").Names} names
  * @param {{author_id: string, author_name: string, content: string}} message
  * @param {boolean} isOwn
  * @param {Date} moment when it was sent
  * @param {...Node} meta stands beside the time
  */
-export function messageItem(message, isOwn, moment, ...meta) {
+export function messageItem(names, message, isOwn, moment, ...meta) {
   const time = element("time", { datetime: moment.toISOString(), title: moment.toLocaleString() }, clock(moment));
   const content = element("p", { class: "content", dir: "auto" }, ...withLinks(message.content));
-  const author = element("p", { class: "author" }, element("bdi", {}, isOwn ? "You" : message.author_name));
+  const author = element("p", { class: "author" }, ...(isOwn ? ["You"] : names.show(message.author_id, message.author_name)));
   const bubble = element("div", { class: "bubble" }, author, content, element("p", { class: "meta" }, time, ...meta));
   const item = element("li", { class: isOwn ? "message own" : "message" }, avatar(message.author_id, message.author_name), bubble);
   fold(item, message.content);
@@ -26,11 +26,3 @@ export function messageItem(message, isOwn, moment, ...meta) {
 /** The line above the first message of a day. */
 export const dayLine = (moment) =>
   element("p", { class: "day" }, element("time", { datetime: dayKey(moment) }, dayName(moment)));
-
-/** A circle with the first letter, in the same colour for one user everywhere. Hidden from screen readers. */
-export function avatar(id, name) {
-  let sum = 0;
-  for (const char of id) sum = (sum * 31 + char.codePointAt(0)) >>> 0;
-  const [first = ""] = new Intl.Segmenter().segment(name.trim());
-  return element("span", { class: `avatar hue-${sum % HUES}`, "aria-hidden": "true" }, first && first.segment.toUpperCase());
-}

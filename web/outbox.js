@@ -13,6 +13,7 @@ const UNANSWERED = "The server does not answer. The page tries again by itself."
 export class Outbox {
   #list;
   #me;
+  #names;
   #unsent;
   #outside;
   #entries = new Map(); // by id: {message, item, state, ack, isRefused}
@@ -23,6 +24,7 @@ export class Outbox {
   /**
    * @param {HTMLElement} list
    * @param {import("./session.js").Person} me
+   * @param {import("./person.js").Names} names
    * @param {import("./unsent.js").Unsent} unsent
    * @param {object} outside
    * @param {(message: object) => Promise<object | null>} outside.send resolves to the ack, or null without an answer
@@ -31,9 +33,10 @@ export class Outbox {
    * @param {(offset: string) => boolean} outside.isShown whether the message of this offset has its place further up
    * @param {(problem: string | null) => void} outside.changed
    */
-  constructor(list, me, unsent, outside) {
+  constructor(list, me, names, unsent, outside) {
     this.#list = list;
     this.#me = me;
+    this.#names = names;
     this.#unsent = unsent;
     this.#outside = outside;
     list.replaceChildren();
@@ -98,7 +101,7 @@ export class Outbox {
 
   #enter(message) {
     const state = element("span", { class: "state" });
-    const item = messageItem(message, true, new Date(message.written_at), state);
+    const item = messageItem(this.#names, message, true, new Date(message.written_at), state);
     const entry = { message, item, state, ack: null, isRefused: false };
     this.#entries.set(message.id, entry);
     this.#list.append(item);

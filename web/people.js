@@ -1,7 +1,7 @@
 /** The users that are online, and the users that are typing. */
 
 import { element } from "./dom.js";
-import { avatar } from "./message.js";
+import { avatar } from "./person.js";
 
 const MOST_NAMED = 200;
 const TYPING_MS = 3500; // the server tells at most once a second while a user types
@@ -9,6 +9,7 @@ const TYPING_MS = 3500; // the server tells at most once a second while a user t
 export class People {
   #parts;
   #ownId;
+  #showName;
   #fetch;
   #names = new Map();
   #timer = 0;
@@ -17,11 +18,13 @@ export class People {
   /**
    * @param {{panel: HTMLElement, toggle: HTMLElement}} parts
    * @param {string} ownId
+   * @param {import("./person.js").Names} names
    * @param {() => Promise<{users: {id: string, name: string}[]}>} fetch
    */
-  constructor(parts, ownId, fetch) {
+  constructor(parts, ownId, names, fetch) {
     this.#parts = parts;
     this.#ownId = ownId;
+    this.#showName = (id, name) => names.show(id, name);
     this.#fetch = fetch;
   }
 
@@ -65,7 +68,7 @@ export class People {
     const isOwn = ([id]) => id === this.#ownId;
     const people = [...this.#names].sort((a, b) => isOwn(b) - isOwn(a) || a[1].localeCompare(b[1]));
     const items = people.slice(0, MOST_NAMED).map(([id, name]) =>
-      element("li", {}, avatar(id, name), element("span", {}, element("bdi", {}, name), id === this.#ownId ? " (you)" : "")),
+      element("li", {}, avatar(id, name), element("span", {}, ...this.#showName(id, name), id === this.#ownId ? " (you)" : "")),
     );
     const unnamed = people.length - items.length;
     if (unnamed > 0) items.push(element("li", {}, `and ${unnamed} more`));

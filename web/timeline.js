@@ -13,6 +13,7 @@ export class Timeline {
   #list;
   #scroller;
   #ownId;
+  #names;
   #rows = []; // {message, moment, item}, as in the list; notes are only in the list
   #ids = new Set();
 
@@ -20,11 +21,13 @@ export class Timeline {
    * @param {HTMLElement} list
    * @param {import("./scroller.js").Scroller} scroller
    * @param {string} ownId
+   * @param {import("./person.js").Names} names
    */
-  constructor(list, scroller, ownId) {
+  constructor(list, scroller, ownId, names) {
     this.#list = list;
     this.#scroller = scroller;
     this.#ownId = ownId;
+    this.#names = names;
     list.replaceChildren();
   }
 
@@ -91,7 +94,7 @@ export class Timeline {
       const moment = new Date(message.sent_at);
       const isOwn = message.author_id === this.#ownId;
       const state = isOwn ? [element("span", { class: "state" }, "Sent")] : [];
-      rows.push({ message, moment, item: messageItem(message, isOwn, moment, ...state) });
+      rows.push({ message, moment, item: messageItem(this.#names, message, isOwn, moment, ...state) });
     }
     return rows;
   }

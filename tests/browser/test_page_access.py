@@ -89,7 +89,7 @@ def test_everything_can_be_done_by_keyboard(server: ServerProcess, meet: Meet) -
     ann = meet(server.url)
     keys = ann.page.keyboard
     expect(ann.page.get_by_label("E-mail")).to_be_focused()
-    for _ in range(3):
+    for _ in range(4):  # past the password, the choice to stay and the button
         keys.press("Tab")
     keys.press("Enter")  # Create an account
     expect(ann.page.get_by_label("Name")).to_be_focused()
@@ -116,10 +116,12 @@ def test_everything_can_be_done_by_keyboard(server: ServerProcess, meet: Meet) -
     expect(ann.contents.first).to_be_in_viewport()
     # The first stop of the page leads past everything.
     keys.press("Shift+Tab")  # Sign out
+    keys.press("Shift+Tab")  # the account
     keys.press("Shift+Tab")
     expect(ann.page.get_by_role("link", name="Skip to writing a message")).to_be_focused()
     keys.press("Enter")
     expect(ann.draft).to_be_focused()
+    assert ann.draft.evaluate("draft => draft.enterKeyHint") == "send"
     keys.press("Shift+Tab")
     keys.press("Shift+Tab")
     keys.press("Enter")  # Sign out
@@ -163,14 +165,39 @@ def test_on_a_phone_everything_fits_and_people_are_a_tap_away(server: ServerProc
     expect(toggle).to_have_attribute("aria-expanded", "true")
     toggle.tap()
     expect(people).to_be_hidden()
+    toggle.tap()
+    expect(people).to_be_visible()
+    ann.contents.tap()  # outside
+    expect(people).to_be_hidden()
+    expect(toggle).to_have_attribute("aria-expanded", "false")
+    expect(ann.page.locator("#me")).to_be_visible()
+    expect(ann.page.locator("#me")).to_contain_text("Ann-with")
     for button in ann.page.get_by_role("button").all():
         box = button.bounding_box()
         assert box is not None
         assert box["height"] >= 32
-    # On a touch screen Enter is a new line.
+    # On a touch screen Enter is a new line, and the key says so.
+    assert ann.draft.evaluate("draft => draft.enterKeyHint") == "enter"
     ann.draft.press_sequentially("a")
     ann.draft.press("Enter")
     expect(ann.draft).to_have_value("a\n")
+
+
+def test_keyboard_of_a_phone_does_not_cover_the_composer(server: ServerProcess, meet: Meet) -> None:
+    """In Safari the keyboard lies over the page, and only the visual viewport tells."""
+    ann = meet(server.url, viewport=PHONE, has_touch=True, is_mobile=True)
+    ann.page.add_init_script(
+        """Object.defineProperty(visualViewport, "height", { get: () => window.seenHeight ?? innerHeight });"""
+    )
+    ann.page.reload()
+    ann.sign_up("Ann")
+    for seen, bottom in ((400, 400), (None, PHONE["height"])):
+        ann.page.evaluate(
+            "(seen) => { window.seenHeight = seen; visualViewport.dispatchEvent(new Event('resize')); }", seen
+        )
+        box = ann.page.get_by_role("button", name="Send").bounding_box()
+        assert box is not None
+        assert bottom - 60 < box["y"] + box["height"] <= bottom
 
 
 def test_user_that_asked_for_less_motion_gets_none(browser: Browser, server: ServerProcess, meet: Meet) -> None:

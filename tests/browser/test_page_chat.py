@@ -148,7 +148,7 @@ def test_days_are_apart(server: ServerProcess, meet: Meet) -> None:
           const { Timeline } = await import("/web/timeline.js");
           const list = document.createElement("ol");
           const scroller = { grew() {}, follows: false, keeping: (_, change) => change() };
-          const timeline = new Timeline(list, scroller, "me");
+          const timeline = new Timeline(list, scroller, "me", { show: (_, name) => [name] });
           const by = { author_id: "x", author_name: "X" };
           const said = (id, sent_at) => ({ id, sent_at, content: id, offset: id, ...by });
           timeline.append([said("c", "2026-03-02T22:30:00.000Z"), said("d", "2026-03-02T23:30:00.000Z")]);
@@ -178,6 +178,28 @@ def test_page_shows_the_users_online_and_typing(server: ServerProcess, meet: Mee
     expect(people).to_have_text([re.compile("Ann")])
 
 
+def test_two_people_of_one_name_are_told_apart(server: ServerProcess, meet: Meet) -> None:
+    ann, first, second = (meet(server.url) for _ in range(3))
+    ann.sign_up("Ann")
+    first.sign_up("Bob Lee")
+    first.say("from one")
+    expect(ann.page.locator("#messages .author")).to_have_text("Bob Lee", use_inner_text=True)
+    second.ask_to_sign_up("bob  LEE", email="another@chat.test")
+    second.is_connected()
+    second.say("from another")
+    ann.sees("from one", "from another")
+    # Both names get a tag, also where one stood already; the colours differ, and the initials are of both words.
+    expect(ann.page.locator("#messages .tag:not(:empty)")).to_have_count(2)
+    expect(ann.page.locator("#people .tag:not(:empty)")).to_have_count(2)
+    tags = ann.page.locator("#messages .tag").all_text_contents()
+    assert len(set(tags)) == 2
+    grounds = ann.page.locator("#messages .avatar").evaluate_all(
+        "all => all.map((one) => getComputedStyle(one).backgroundColor + getComputedStyle(one, '::before').content)"
+    )
+    assert len(set(grounds)) == 2
+    assert all('"BL"' in ground for ground in grounds)
+
+
 def test_without_presence_there_is_no_panel(meet: Meet) -> None:
     with ServerProcess(PRESENCE="off") as server:
         ann = meet(server.url)
@@ -194,7 +216,7 @@ def test_a_long_day_of_messages_does_not_grow_for_ever(server: ServerProcess, me
           const { Timeline } = await import("/web/timeline.js");
           const list = document.createElement("ol");
           const scroller = { grew() {}, follows: true, keeping: (_, change) => change() };
-          const timeline = new Timeline(list, scroller, "me");
+          const timeline = new Timeline(list, scroller, "me", { show: (_, name) => [name] });
           const by = { author_id: "x", author_name: "X", sent_at: "2026-03-02T22:30:00.000Z" };
           const say = (number) => ({ id: `${number}`, content: `${number}`, offset: `o${number}`, ...by });
           for (let hundred = 0; hundred < 65; hundred++)
