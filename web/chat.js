@@ -7,6 +7,7 @@ import { Outbox } from "./outbox.js";
 import { People, Typing } from "./people.js";
 import { Names } from "./person.js";
 import { Timeline } from "./timeline.js";
+import { Unread } from "./unread.js";
 
 const GATHER_MS = 10; // messages that arrive in a row are shown together
 const JOINING_MS = 1000; // messages within it are history, which the announcer does not read
@@ -38,7 +39,7 @@ export class Chat {
     this.#page = page;
     this.#onEnded = onEnded;
     const token = () => session.token;
-    const names = new Names();
+    const names = new Names(person);
     this.timeline = new Timeline(page.messages, page.scroller, person.id, names);
     this.older = new Older(page.box, page.beginning, this.timeline, token);
     this.outbox = new Outbox(page.pending, person, names, unsent, {
@@ -53,11 +54,13 @@ export class Chat {
     });
     this.people = new People(page, person.id, names, () => online(token()));
     this.typing = new Typing(page.typing, person.id);
+    this.unread = new Unread(this.timeline, page.scroller, page.toNewest, session.storage, person.id);
     this.connection = new Connection(session.token, this);
     page.scroller.follow();
   }
 
   say(text) {
+    this.unread.answered();
     this.#page.scroller.follow();
     this.outbox.say(text);
   }
@@ -74,6 +77,7 @@ export class Chat {
     this.older.stop();
     this.people.close();
     this.typing.close();
+    this.unread.close();
     this.#page.messages.replaceChildren();
     this.#page.beginning.textContent = "";
   }
@@ -133,8 +137,11 @@ export class Chat {
     this.outbox.arrived(arrived);
     this.typing.stopped(arrived.map((message) => message.author_id));
     if (wasEmpty) this.older.look();
-    if (performance.now() - this.#joinedAt < JOINING_MS) return;
-    this.#page.announcer.messages(fresh.filter((message) => message.author_id !== this.#session.person?.id));
+    const ofOthers = fresh.filter((message) => message.author_id !== this.#session.person?.id);
+    if (performance.now() - this.#joinedAt < JOINING_MS) return this.unread.cameBefore(ofOthers);
+    this.unread.came(ofOthers);
+    this.#page.announcer.messages(ofOthers);
+    this.#page.alerts.came(ofOthers, () => this.unread.isAllRead);
   }
 
   /** A log that knows the offset has dropped messages after it; a log that does not know it is a new one. */

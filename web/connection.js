@@ -24,6 +24,7 @@ const ACK_MS = 8000;
 export class Connection {
   #socket;
   #listener;
+  #admitted = null; // the token that the server knows this connection by
   #wasConnected = false;
   #hasEnded = false;
   #listening = new AbortController();
@@ -36,6 +37,7 @@ export class Connection {
     this.#listener = listener;
     const socket = (this.#socket = io("/chat", { ...OPTIONS, auth: { token } }));
     socket.on("connect", () => {
+      this.#admitted = socket.auth.token;
       listener.onConnected(!this.#wasConnected ? "first" : socket.recovered ? "recovered" : "gap");
       this.#wasConnected = true;
     });
@@ -48,7 +50,10 @@ export class Connection {
       if (socket.active) return listener.onWaiting(causeOf(error));
       this.#end(error.data?.code === "token_expired" ? "expired" : "refused");
     });
-    socket.on("session-ended", ({ reason }) => this.#end(reason));
+    socket.on("session-ended", ({ reason }) => {
+      if (socket.auth.token === this.#admitted) this.#end(reason);
+      else this.hurry(); // the page has a newer token already
+    });
     socket.on("receive-message", (message, offset) => listener.onMessage(message, offset));
     socket.on("presence", (change) => listener.onPresence(change));
     socket.on("typing", (user) => listener.onTyping(user));
@@ -76,7 +81,7 @@ export class Connection {
     else if (this.#socket.connected) {
       this.#socket.emit("renew", { token }, (error, ack) => {
         // Then the connection ends with the old token, and comes back with the new one.
-        if (error || !ack?.ok) console.warn("The connection was not renewed");
+        if (!error && ack?.ok) this.#admitted = token;
       });
     }
   }

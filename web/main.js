@@ -1,5 +1,7 @@
 /** Puts the page together: the signed-in user, the chat, and the dialog in between. */
 
+import { Account } from "./account.js";
+import { Alerts } from "./alerts.js";
 import { Announcer } from "./announcer.js";
 import { logOut } from "./api.js";
 import { Chat } from "./chat.js";
@@ -11,6 +13,7 @@ import { Scroller } from "./scroller.js";
 import { Session } from "./session.js";
 import { SignIn } from "./sign-in.js";
 import { Status } from "./status.js";
+import { forgetPerson } from "./storage.js";
 import { clock } from "./time.js";
 import { Unsent } from "./unsent.js";
 import { followVisualViewport } from "./viewport.js";
@@ -19,8 +22,9 @@ const ELSEWHERE = "You signed out in another tab.";
 const REASONS = {
   expired: "Your sign-in has ended. What you typed is still here.",
   signed_out: ELSEWHERE, // in this tab the page has left the chat already
-  password_changed: "Your password was changed. Please sign in with the new one.",
+  password_changed: "Your password was changed, or you signed out everywhere. Please sign in again.",
   account_deleted: "This account was deleted.",
+  signed_out_everywhere: "You are signed out on every device.",
   refused: "The server does not know your sign-in any more. What you typed is still here.",
 };
 const STAYS = ["expired", "refused", "password_changed"]; // the same user signs in again and goes on
@@ -40,10 +44,12 @@ const page = {
   typing: byId("typing"),
   panel: byId("people"),
   toggle: byId("people-toggle"),
+  toNewest: byId("to-newest"),
   status: new Status(byId("status")),
   announcer: new Announcer(byId("announcer")),
+  alerts: new Alerts(),
 };
-page.scroller = new Scroller(page.box, byId("content"), byId("to-newest"));
+page.scroller = new Scroller(page.box, byId("content"));
 
 /** @type {Chat | null} */
 let chat = null;
@@ -53,7 +59,9 @@ let unsent = null;
 const session = new Session(changed, offerToStay);
 const signIn = new SignIn((token, stays) => session.begin(token, session.person ? session.stays : stays), forget);
 page.composer = new Composer(byId("composer"), (text) => chat?.say(text), () => chat?.connection.typing());
+const account = new Account(session, page.alerts, { signOut, mayLeave, ended });
 byId("sign-out").addEventListener("click", signOut);
+byId("me").addEventListener("click", () => account.open());
 addEventListener("beforeunload", (event) => unsent?.isAtRisk && event.preventDefault());
 page.toggle.addEventListener("click", () => showPeople(page.toggle.getAttribute("aria-expanded") !== "true"));
 document.addEventListener("pointerdown", ({ target }) => {
@@ -102,15 +110,20 @@ function leave(notice) {
   unsent = null;
   page.composer.close();
   byId("me").hidden = true;
+  account.close();
   byId("sign-out").hidden = true;
   page.status.signedOut();
   signIn.ask("in", notice);
 }
 
 async function signOut() {
-  if (!unsent.isEmpty && !(await ask(LOSING))) return;
-  unsent.clear();
+  if (!(await mayLeave())) return;
+  forgetPerson(session.storage, session.person.id);
   forget();
+}
+
+async function mayLeave() {
+  return unsent.isEmpty || (await ask(LOSING));
 }
 
 /** End this sign-in, and leave what is unsent to the same person's next one. */
@@ -122,11 +135,13 @@ function forget() {
 
 /** The server no longer accepts this token. */
 function ended(reason) {
+  if (reason === "password_changed" && account.isBusy) return; // by this page, which goes on with the new one
+  account.close();
   byId("ending").replaceChildren();
   page.status.signedOut();
   if (STAYS.includes(reason)) signIn.ask("again", REASONS[reason], session.person?.email);
   else {
-    if (reason === "account_deleted") unsent?.clear();
+    if (session.person) forgetPerson(session.storage, session.person.id);
     session.end();
     if (session.person === null) leave(REASONS[reason] ?? "");
   }

@@ -2,7 +2,8 @@
 
 import { element } from "./dom.js";
 import { fold } from "./fold.js";
-import { withLinks } from "./links.js";
+import { markUp } from "./markup.js";
+import { mentionsReader } from "./mentions.js";
 import { avatar } from "./person.js";
 import { clock, dayKey, dayName } from "./time.js";
 
@@ -15,10 +16,12 @@ import { clock, dayKey, dayName } from "./time.js";
  */
 export function messageItem(names, message, isOwn, moment, ...meta) {
   const time = element("time", { datetime: moment.toISOString(), title: moment.toLocaleString() }, clock(moment));
-  const content = element("p", { class: "content", dir: "auto" }, ...withLinks(message.content));
   const author = element("p", { class: "author" }, ...(isOwn ? ["You"] : names.show(message.author_id, message.author_name)));
+  const said = markUp(message.content, names);
+  const content = element("div", { class: "content", dir: "auto" }, ...said);
   const bubble = element("div", { class: "bubble" }, author, content, element("p", { class: "meta" }, time, ...meta));
   const item = element("li", { class: isOwn ? "message own" : "message" }, avatar(message.author_id, message.author_name), bubble);
+  if (!isOwn && mentionsReader(said)) item.classList.add("to-me");
   fold(item, message.content);
   return item;
 }

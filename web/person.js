@@ -12,10 +12,25 @@ export function avatar(id, name) {
 /** Names: the people that the page has shown; two of one name get a tag, here and where they stand already. */
 export class Names {
   #people = new Map(); // by name, as readers take it for the same: the ids
+  #own;
+
+  /** @param {{id: string, name: string}} me also called by the first word of the name */
+  constructor(me) {
+    this.#own = [keyOf(me.name), keyOf(me.name.trim().split(/\s+/)[0])];
+    this.show(me.id, me.name);
+  }
+
+  has(name) {
+    return this.#people.has(keyOf(name)) || this.isOwn(name);
+  }
+
+  isOwn(name) {
+    return this.#own.includes(keyOf(name));
+  }
 
   /** @returns {Node[]} the name, isolated from the direction of the text around it, and the tag */
   show(id, name) {
-    const key = name.normalize("NFKC").toLowerCase().replace(/\s+/g, " ").trim();
+    const key = keyOf(name);
     const ids = this.#people.get(key) ?? new Set();
     const isNew = !ids.has(id);
     this.#people.set(key, ids.add(id));
@@ -34,6 +49,9 @@ function reveal(tag) {
   tag.textContent = tagOf(tag.dataset.person);
   tag.title = "Another person has the same name";
 }
+
+/** The name without the differences that a reader does not see. */
+const keyOf = (name) => name.normalize("NFKC").toLowerCase().replace(/\s+/g, " ").trim();
 
 /** Four letters or digits, with a space to keep them off the name. */
 const tagOf = (id) => ` #${id.replace(/[^\p{L}\p{N}]/gu, "").slice(-4)}`;

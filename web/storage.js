@@ -42,3 +42,11 @@ export function keep(storage, key, value) {
 /** @returns {string[]} the keys that begin with `prefix` */
 export const keysOf = (storage, prefix) =>
   Array.from({ length: storage.length }, (_, index) => storage.key(index)).filter((key) => key.startsWith(prefix));
+
+/** Where the keys of a person begin. */
+export const ownKeys = (personId) => `chatio.${personId}.`;
+
+/** Remove all that is kept for a person. */
+export function forgetPerson(storage, personId) {
+  for (const key of keysOf(storage, ownKeys(personId))) storage.removeItem(key);
+}

@@ -16,6 +16,7 @@ export class Timeline {
   #names;
   #rows = []; // {message, moment, item}, as in the list; notes are only in the list
   #ids = new Set();
+  #line = element("li", { class: "unread" }, "New messages");
 
   /**
    * @param {HTMLElement} list
@@ -44,10 +45,29 @@ export class Timeline {
     return this.#rows.at(-1)?.message.offset ?? null;
   }
 
-  /** Whether the message of this offset comes before the newest that is shown. */
+  /** Whether both offsets are of one log, and `offset` is the later one. Null is not comparable. */
+  isAfter(offset, other) {
+    return offset !== null && other !== null && epochOf(offset) === epochOf(other) && offset > other;
+  }
+
+  /** Whether the message of this offset has its place before the newest that is shown. */
   isPast(offset) {
-    const last = this.lastOffset;
-    return last !== null && epochOf(last) === epochOf(offset) && offset <= last;
+    return offset === this.lastOffset || this.isAfter(this.lastOffset, offset);
+  }
+
+  /** The line above the messages that the user has not read, or null. */
+  get line() {
+    return this.#line.isConnected ? this.#line : null;
+  }
+
+  /** Put the line above the message. */
+  mark(id) {
+    this.#rows.find(({ message }) => message.id === id)?.item.before(this.#line);
+    this.#scroller.grew();
+  }
+
+  unmark() {
+    this.#line.remove();
   }
 
   /**

@@ -5,7 +5,7 @@
  * Each message has a key of its own, so that two tabs never overwrite each other's. The draft is one for all tabs.
  */
 
-import { keep, keysOf, lasting } from "./storage.js";
+import { keep, keysOf, lasting, ownKeys } from "./storage.js";
 
 export class Unsent {
   #storage;
@@ -21,8 +21,8 @@ export class Unsent {
    */
   constructor(storage, personId) {
     this.#storage = storage;
-    this.#draftKey = `chatio.draft.${personId}`;
-    this.#prefix = `chatio.unsent.${personId}.`;
+    this.#draftKey = `${ownKeys(personId)}draft`;
+    this.#prefix = `${ownKeys(personId)}unsent.`;
   }
 
   get draft() {
@@ -59,10 +59,6 @@ export class Unsent {
 
   remove(id) {
     this.#remove(this.#prefix + id);
-  }
-
-  clear() {
-    for (const key of [this.#draftKey, ...keysOf(this.#storage, this.#prefix)]) this.#remove(key);
   }
 
   /**

@@ -93,16 +93,50 @@ def test_addresses_are_links_and_only_those_that_are_safe(server: ServerProcess,
     ann.sign_up("Ann")
     ann.say(
         "See https://chat.example/a_(b)?q=1&r=2, (http://other.example/x). javascript:alert(1) "
-        "data:text/html,x https://bank.example@evil.example/ https:// HTTPS://UP.example"
+        "data:text/html,x https://bank.example@evil.example/ https:// HTTPS://UP.example "
+        "www.chat.example/news, awww.chat.example www. mailto:ann@chat.example. mailto:nobody "
+        "mail@www.chat.example"
     )
     links = ann.contents.get_by_role("link")
     expect(links).to_have_text(
-        ["https://chat.example/a_(b)?q=1&r=2", "http://other.example/x", "HTTPS://UP.example"]
+        [
+            *("https://chat.example/a_(b)?q=1&r=2", "http://other.example/x", "HTTPS://UP.example"),
+            *("www.chat.example/news", "mailto:ann@chat.example"),
+        ]
     )
     for link in links.all():
         assert link.get_attribute("rel") == "noopener noreferrer nofollow"
         assert link.get_attribute("target") == "_blank"
-    assert links.nth(2).get_attribute("href") == "https://up.example/"
+    hrefs = [link.get_attribute("href") for link in links.all()]
+    assert hrefs[2:] == ["https://up.example/", "https://www.chat.example/news", "mailto:ann@chat.example"]
+
+
+def test_code_stands_in_its_own_type_and_nothing_in_it_is_a_link(server: ServerProcess, meet: Meet) -> None:
+    ann = meet(server.url)
+    ann.sign_up("Ann")
+    ann.say(
+        "Run `make <test>` and see:\n```js\nlet x = `<b>`;\n  // https://chat.example\n```\n"
+        "Done. A lone ` stays, ``` too."
+    )
+    ann.sees("Run make <test> and see:\nlet x = `<b>`;\n  // https://chat.example\nDone. A lone ` stays, ``` too.")
+    expect(ann.contents.locator("code")).to_have_text(["make <test>", "let x = `<b>`;\n  // https://chat.example"])
+    expect(ann.contents.locator("pre")).to_have_count(1)
+    expect(ann.contents.get_by_role("link")).to_have_count(0)
+
+
+def test_mentions_are_highlighted_and_those_of_the_reader_stand_out(server: ServerProcess, meet: Meet) -> None:
+    ann, bob = meet(server.url), meet(server.url)
+    ann.sign_up("Ann Lee")
+    bob.sign_up("Bob")
+    for person in (ann, bob):
+        expect(person.page.locator("#people li")).to_have_count(2)
+    bob.say("@ann lee, @Ann: ask @Bob. @Annette and ann@ann are nobody.")
+    marks = ann.contents.locator("mark")
+    expect(marks).to_have_text(["@ann lee", "@Ann", "@Bob"])
+    expect(ann.contents.locator(".own-name")).to_have_count(2)
+    expect(ann.page.locator("#messages .to-me")).to_have_count(1)
+    expect(bob.contents.locator("mark")).to_have_text(["@ann lee", "@Bob"])
+    expect(bob.page.locator("#messages .to-me")).to_have_count(0)
 
 
 def test_older_messages_load_on_scroll_without_a_jump(server: ServerProcess, meet: Meet, js: JsClients) -> None:
@@ -136,7 +170,7 @@ def test_older_messages_load_on_scroll_without_a_jump(server: ServerProcess, mee
         ann.page.wait_for_timeout(50)
     ann.sees(*texts)
     js.burst("bob", [{"content": "the newest"}])
-    ann.page.get_by_role("button", name="New messages below").click()
+    ann.page.get_by_role("button", name="1 new message below").click()
     expect(ann.contents.last).to_have_text("the newest")
     expect(ann.contents.last).to_be_in_viewport()
 
@@ -194,7 +228,8 @@ def test_two_people_of_one_name_are_told_apart(server: ServerProcess, meet: Meet
     tags = ann.page.locator("#messages .tag").all_text_contents()
     assert len(set(tags)) == 2
     grounds = ann.page.locator("#messages .avatar").evaluate_all(
-        "all => all.map((one) => getComputedStyle(one).backgroundColor + getComputedStyle(one, '::before').content)"
+        """all => all.map((one) =>
+            getComputedStyle(one).backgroundColor + getComputedStyle(one, '::before').content)"""
     )
     assert len(set(grounds)) == 2
     assert all('"BL"' in ground for ground in grounds)

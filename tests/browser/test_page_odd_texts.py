@@ -38,10 +38,11 @@ TEXTS = {
 STANDING_OUT = """() => {
   const out = [];
   const say = (element, why) => out.push(`${why}: ${element.className || element.id || element.tagName}`);
+  const isClipped = (box) => /hidden|clip/.test(getComputedStyle(box).overflowX);
   const root = document.scrollingElement;
   if (root.scrollWidth > innerWidth) say(root, "scrolls sideways");
   for (const box of document.querySelectorAll("#scroller, #people, header, #foot, #typing"))
-    if (box.offsetParent && box.scrollWidth > box.clientWidth && !/hidden|clip/.test(getComputedStyle(box).overflowX))
+    if (box.offsetParent && box.scrollWidth > box.clientWidth && !isClipped(box))
       say(box, "scrolls sideways");
   for (const bubble of document.querySelectorAll(".bubble")) {
     const outer = bubble.getBoundingClientRect();
@@ -49,7 +50,9 @@ STANDING_OUT = """() => {
     if (outer.height > innerHeight) say(bubble, "fills the room");
     for (const part of bubble.children) {
       const inner = part.getBoundingClientRect();
-      if (inner.width > 1 && (inner.left < outer.left - 1 || inner.right > outer.right + 1 || inner.bottom > outer.bottom + 1))
+      const isIn =
+        inner.left > outer.left - 1 && inner.right < outer.right + 1 && inner.bottom < outer.bottom + 1;
+      if (inner.width > 1 && !isIn)
         say(part, "leaves its bubble");
     }
   }
