@@ -4,9 +4,10 @@ import { messagesBefore, online } from "./api.js";
 import { Connection } from "./connection.js";
 import { Older } from "./older.js";
 import { Outbox } from "./outbox.js";
-import { People, Typing } from "./people.js";
+import { People } from "./people.js";
 import { Names } from "./person.js";
 import { Timeline } from "./timeline.js";
+import { Typing } from "./typing.js";
 import { Unread } from "./unread.js";
 
 const GATHER_MS = 10; // messages that arrive in a row are shown together
@@ -52,7 +53,7 @@ export class Chat {
         if (problem) page.announcer.say(problem);
       },
     });
-    this.people = new People(page, person.id, names, () => online(token()));
+    this.people = new People(page.people, person.id, names, () => online(token()));
     this.typing = new Typing(page.typing, person.id);
     this.unread = new Unread(this.timeline, page.scroller, page.toNewest, session.storage, person.id);
     this.connection = new Connection(session.token, this);
@@ -85,7 +86,8 @@ export class Chat {
   // Called by the connection
 
   onConnected(how) {
-    this.people.load();
+    if (how === "first") this.people.load();
+    else this.people.loadSoon();
     this.older.look();
     if (how === "first") {
       this.#joinedAt = performance.now();

@@ -1,25 +1,30 @@
 /** Composer: where the user writes. What is written is kept in `unsent` with every key. */
 
 const TYPING_MS = 2000;
+const FEW_CHARS = 20; // that are left: the counter shows, or when a twentieth of a long limit is left
 
 export class Composer {
   #form;
   #draft;
-  #onSay;
-  #onTyping;
+  #counter;
+  #outside;
   #unsent = null;
   #toldAt = 0;
+  #maxChars = null; // unknown, until the server has said it
 
   /**
    * @param {HTMLFormElement} form
-   * @param {(text: string) => void} onSay
-   * @param {() => void} onTyping at most once in two seconds
+   * @param {HTMLElement} counter shows how many characters are left, when they are few
+   * @param {object} outside
+   * @param {(text: string) => void} outside.say
+   * @param {() => void} outside.typing called at most once in two seconds
+   * @param {() => Promise<number>} outside.maxChars the longest message, in code points
    */
-  constructor(form, onSay, onTyping) {
+  constructor(form, counter, outside) {
     this.#form = form;
     this.#draft = form.querySelector("textarea");
-    this.#onSay = onSay;
-    this.#onTyping = onTyping;
+    this.#counter = counter;
+    this.#outside = outside;
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.#submit();
@@ -46,7 +51,9 @@ export class Composer {
 
   /** Show the draft that another tab has changed. */
   show(text) {
-    if (this.#draft.value !== text) this.#draft.value = text;
+    if (this.#draft.value === text) return;
+    this.#draft.value = text;
+    this.#count();
   }
 
   /** Put a text before the draft. */
@@ -58,8 +65,8 @@ export class Composer {
   #submit() {
     this.focus();
     const text = this.#draft.value;
-    if (text.trim() === "") return;
-    this.#onSay(text);
+    if (text.trim() === "" || this.#count() < 0) return;
+    this.#outside.say(text);
     this.#write("");
     this.#toldAt = 0;
   }
@@ -67,13 +74,35 @@ export class Composer {
   #write(text) {
     this.#draft.value = text;
     this.#keep();
+    this.#count();
   }
 
   #changed() {
     this.#keep();
+    this.#learnLimit();
+    this.#count();
     if (this.#draft.value.trim() === "" || Date.now() - this.#toldAt < TYPING_MS) return;
     this.#toldAt = Date.now();
-    this.#onTyping();
+    this.#outside.typing();
+  }
+
+  /** Ask once. If the server does not say it, it refuses what is too long. */
+  async #learnLimit() {
+    if (this.#maxChars !== null) return;
+    this.#maxChars = Infinity;
+    this.#maxChars = await this.#outside.maxChars().catch(() => Infinity);
+    this.#count();
+  }
+
+  /** @returns {number} how many characters are left; negative if there are too many */
+  #count() {
+    const max = this.#maxChars ?? Infinity;
+    const left = max - codePoints(this.#draft.value);
+    const isNear = left <= Math.max(FEW_CHARS, max / 20);
+    this.#counter.textContent = !isNear ? "" : left < 0 ? `${-left} characters too many` : `${left} characters left`;
+    this.#counter.classList.toggle("problem", left < 0);
+    this.#draft.setAttribute("aria-invalid", String(left < 0));
+    return left;
   }
 
   #keep() {
@@ -92,3 +121,6 @@ export class Composer {
     });
   }
 }
+
+/** The length as the server counts it; a pair of surrogates is one character. */
+const codePoints = (text) => text.replace(/[\ud800-\udbff][\udc00-\udfff]/g, " ").length;

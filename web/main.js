@@ -3,7 +3,7 @@
 import { Account } from "./account.js";
 import { Alerts } from "./alerts.js";
 import { Announcer } from "./announcer.js";
-import { logOut } from "./api.js";
+import { logOut, messageMaxChars } from "./api.js";
 import { Chat } from "./chat.js";
 import { Composer } from "./composer.js";
 import { byId, element } from "./dom.js";
@@ -42,14 +42,21 @@ const page = {
   messages: byId("messages"),
   pending: byId("pending"),
   typing: byId("typing"),
-  panel: byId("people"),
-  toggle: byId("people-toggle"),
+  people: {
+    panel: byId("people"),
+    toggle: byId("people-toggle"),
+    search: byId("people-search"),
+    count: byId("people-count"),
+    list: byId("people-list"),
+  },
   toNewest: byId("to-newest"),
   status: new Status(byId("status")),
   announcer: new Announcer(byId("announcer")),
   alerts: new Alerts(),
 };
 page.scroller = new Scroller(page.box, byId("content"));
+
+const { people } = page;
 
 /** @type {Chat | null} */
 let chat = null;
@@ -58,18 +65,22 @@ let unsent = null;
 
 const session = new Session(changed, offerToStay);
 const signIn = new SignIn((token, stays) => session.begin(token, session.person ? session.stays : stays), forget);
-page.composer = new Composer(byId("composer"), (text) => chat?.say(text), () => chat?.connection.typing());
+page.composer = new Composer(byId("composer"), byId("counter"), {
+  say: (text) => chat.say(text),
+  typing: () => chat.connection.typing(),
+  maxChars: messageMaxChars,
+});
 const account = new Account(session, page.alerts, { signOut, mayLeave, ended });
 byId("sign-out").addEventListener("click", signOut);
 byId("me").addEventListener("click", () => account.open());
 addEventListener("beforeunload", (event) => unsent?.isAtRisk && event.preventDefault());
-page.toggle.addEventListener("click", () => showPeople(page.toggle.getAttribute("aria-expanded") !== "true"));
+people.toggle.addEventListener("click", () => showPeople(people.toggle.getAttribute("aria-expanded") !== "true"));
 document.addEventListener("pointerdown", ({ target }) => {
-  const isOutside = !page.panel.contains(target) && !page.toggle.contains(target);
-  if (isOutside && page.panel.classList.contains("open")) showPeople(false);
+  const isOutside = !people.panel.contains(target) && !people.toggle.contains(target);
+  if (isOutside && people.panel.classList.contains("open")) showPeople(false);
 });
-page.panel.addEventListener("keydown", (event) => event.key === "Escape" && showPeople(false));
-page.toggle.addEventListener("keydown", (event) => event.key === "Escape" && showPeople(false));
+people.panel.addEventListener("keydown", (event) => event.key === "Escape" && showPeople(false));
+people.toggle.addEventListener("keydown", (event) => event.key === "Escape" && showPeople(false));
 
 followVisualViewport(document.body);
 if (session.person === null) leave("");
@@ -156,7 +167,7 @@ function offerToStay(person) {
 }
 
 function showPeople(isShown) {
-  page.toggle.setAttribute("aria-expanded", String(isShown));
-  page.panel.classList.toggle("open", isShown);
-  if (!isShown) page.toggle.focus();
+  people.toggle.setAttribute("aria-expanded", String(isShown));
+  people.panel.classList.toggle("open", isShown);
+  if (!isShown) people.toggle.focus();
 }

@@ -26,6 +26,14 @@ export function messageItem(names, message, isOwn, moment, ...meta) {
   return item;
 }
 
+/** Show in `mark` what became of an own message; one that was sent needs no words, but for screen readers. */
+export function showState(mark, state, text) {
+  mark.replaceChildren(state === "sent" ? element("span", { class: "quiet" }, text) : text);
+  mark.title = state === "sent" ? "Sent: the server has it, and everybody online receives it" : text;
+  mark.dataset.state = state;
+  return mark;
+}
+
 /** The line above the first message of a day. */
 export const dayLine = (moment) =>
   element("p", { class: "day" }, element("time", { datetime: dayKey(moment) }, dayName(moment)));

@@ -4,7 +4,7 @@
  */
 
 import { element } from "./dom.js";
-import { messageItem } from "./message.js";
+import { messageItem, showState } from "./message.js";
 import { clock } from "./time.js";
 
 const OFFLINE = "It is sent by itself when the connection is back.";
@@ -178,7 +178,7 @@ export class Outbox {
 
   #show(entry, state, text, problem = null) {
     entry.item.dataset.state = state;
-    entry.state.textContent = text;
+    showState(entry.state, state, text);
     entry.item.querySelector(".problem")?.remove();
     if (problem) entry.item.querySelector(".bubble").append(problem);
     this.#outside.changed(null);

@@ -17,7 +17,7 @@ export class Names {
   /** @param {{id: string, name: string}} me also called by the first word of the name */
   constructor(me) {
     this.#own = [keyOf(me.name), keyOf(me.name.trim().split(/\s+/)[0])];
-    this.show(me.id, me.name);
+    this.add(me.id, me.name);
   }
 
   has(name) {
@@ -28,13 +28,19 @@ export class Names {
     return this.#own.includes(keyOf(name));
   }
 
-  /** @returns {Node[]} the name, isolated from the direction of the text around it, and the tag */
-  show(id, name) {
+  /** @returns {Set<string>} the ids of all people of this name */
+  add(id, name) {
     const key = keyOf(name);
     const ids = this.#people.get(key) ?? new Set();
     const isNew = !ids.has(id);
     this.#people.set(key, ids.add(id));
     if (isNew && ids.size === 2) for (const one of ids) this.#reveal(one);
+    return ids;
+  }
+
+  /** @returns {Node[]} the name, isolated from the direction of the text around it, and the tag */
+  show(id, name) {
+    const ids = this.add(id, name);
     const shown = element("span", { class: "tag", "data-person": id });
     if (ids.size > 1) reveal(shown);
     return [element("bdi", {}, name), shown];

@@ -1,7 +1,7 @@
 /** Timeline: the messages, oldest first, each once; under the day, and grouped by author. */
 
 import { element } from "./dom.js";
-import { dayLine, messageItem } from "./message.js";
+import { dayLine, messageItem, showState } from "./message.js";
 import { dayKey } from "./time.js";
 
 const GROUP_MS = 5 * 60_000;
@@ -113,7 +113,7 @@ export class Timeline {
       this.#ids.add(message.id);
       const moment = new Date(message.sent_at);
       const isOwn = message.author_id === this.#ownId;
-      const state = isOwn ? [element("span", { class: "state" }, "Sent")] : [];
+      const state = isOwn ? [showState(element("span", { class: "state" }), "sent", "Sent")] : [];
       rows.push({ message, moment, item: messageItem(this.#names, message, isOwn, moment, ...state) });
     }
     return rows;

@@ -127,6 +127,7 @@ def test_message_without_an_answer_is_sent_when_the_connection_is_back(meet: Mee
 def test_a_refused_message_says_why_and_is_edited_or_removed(meet: Meet) -> None:
     with ServerProcess(MESSAGE_MAX_CHARS="20") as server:
         ann = meet(server.url)
+        ann.page.route("**/asyncapi.json", lambda route: route.abort())  # the page does not learn the limit
         ann.sign_up("Ann")
         ann.say("longer than twenty characters")
         expect(ann.pending).to_contain_text("The message is too long.")
@@ -140,6 +141,28 @@ def test_a_refused_message_says_why_and_is_edited_or_removed(meet: Meet) -> None
         expect(ann.pending).to_have_count(0)
         ann.say("shorter")
         ann.sees("shorter")
+
+
+def test_counter_tells_near_the_limit_and_keeps_what_is_too_long(meet: Meet) -> None:
+    with ServerProcess(MESSAGE_MAX_CHARS="100") as server:
+        ann = meet(server.url)
+        ann.sign_up("Ann")
+        counter = ann.page.locator("#counter")
+        ann.draft.fill("x" * 79)
+        expect(counter).to_have_text("")
+        ann.draft.fill("👋" * 90)
+        expect(counter).to_have_text("10 characters left")
+        ann.draft.fill("x" * 103)
+        expect(counter).to_have_text("3 characters too many")
+        ann.draft.press("Enter")
+        expect(ann.pending).to_have_count(0)
+        expect(ann.draft).to_have_value("x" * 103)
+        for _ in range(3):
+            ann.draft.press("Backspace")
+        expect(counter).to_have_text("0 characters left")
+        ann.draft.press("Enter")
+        ann.sees("x" * 100)
+        expect(counter).to_have_text("")
 
 
 def test_an_origin_that_the_server_does_not_take_is_told(meet: Meet) -> None:
