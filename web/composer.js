@@ -89,7 +89,7 @@ export class Composer {
   /** Ask once. If the server does not say it, it refuses what is too long. */
   async #learnLimit() {
     if (this.#maxChars !== null) return;
-    this.#maxChars = Infinity;
+    this.#maxChars = Infinity; // also when the server cannot say it now
     this.#maxChars = await this.#outside.maxChars().catch(() => Infinity);
     this.#count();
   }
@@ -98,7 +98,7 @@ export class Composer {
   #count() {
     const max = this.#maxChars ?? Infinity;
     const left = max - codePoints(this.#draft.value);
-    const isNear = left <= Math.max(FEW_CHARS, max / 20);
+    const isNear = Number.isFinite(left) && left <= Math.max(FEW_CHARS, max / 20);
     this.#counter.textContent = !isNear ? "" : left < 0 ? `${-left} characters too many` : `${left} characters left`;
     this.#counter.classList.toggle("problem", left < 0);
     this.#draft.setAttribute("aria-invalid", String(left < 0));

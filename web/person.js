@@ -5,7 +5,9 @@ import { element } from "./dom.js";
 /** A circle with the initials, in the same colour for one person everywhere. Its letters are neither read nor copied. */
 export function avatar(id, name) {
   const circle = element("span", { class: "avatar", "aria-hidden": "true", "data-initials": initials(name) });
-  circle.style.setProperty("--hue", hash(id) % 360);
+  const sum = hash(id);
+  circle.style.setProperty("--hue", sum % 360);
+  circle.style.setProperty("--tone", (sum >>> 16) % 2);
   return circle;
 }
 

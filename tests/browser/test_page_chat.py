@@ -34,6 +34,7 @@ def test_two_people_sign_up_and_talk(server: ServerProcess, meet: Meet) -> None:
     expect(own).to_contain_text("Sent")
     expect(own.locator(".author")).to_have_text("You")
     expect(other.locator(".author")).to_have_text("Bob")
+    assert other.locator(".author").bounding_box()["width"] > 10  # type: ignore[index]  # and is seen
     expect(ann.page.locator("#messages .day")).to_have_text(["Today"])
 
 

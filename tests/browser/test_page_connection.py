@@ -131,6 +131,7 @@ def test_a_refused_message_says_why_and_is_edited_or_removed(meet: Meet) -> None
         ann.sign_up("Ann")
         ann.say("longer than twenty characters")
         expect(ann.pending).to_contain_text("The message is too long.")
+        expect(ann.page.locator("#counter")).to_have_text("")
         expect(ann.page.locator("#announcer")).to_have_text("Not sent. The message is too long.")
         ann.pending.get_by_role("button", name="Edit").click()
         expect(ann.draft).to_have_value("longer than twenty characters")
