@@ -8,7 +8,7 @@ export class Account {
   #session;
   #alerts;
   #main;
-  #dialog = null; // while it is open
+  #dialog = null; // the one that was opened last
   #isBusy = false;
 
   /**
@@ -35,7 +35,8 @@ export class Account {
     const made = byId("account-template").content.cloneNode(true);
     this.#dialog = made.querySelector("dialog");
     document.body.append(made);
-    this.#dialog.addEventListener("close", () => this.close());
+    const dialog = this.#dialog;
+    dialog.addEventListener("close", () => dialog.remove());
     byId("account-title").replaceChildren(avatar(person.id, person.name), element("bdi", {}, person.name));
     byId("account-email").textContent = person.email;
     for (const input of this.#dialog.querySelectorAll("[autocomplete=username]")) input.value = person.email;
@@ -51,8 +52,7 @@ export class Account {
   }
 
   close() {
-    this.#dialog?.remove();
-    this.#dialog = null;
+    this.#dialog?.close(); // and the focus goes back
   }
 
   async #offerExport(part) {

@@ -17,6 +17,7 @@ const WHOLE = "Back, nothing missed.";
 const GONE = "Back, some messages are gone.";
 const NEW_LOG = "Back. The server was started anew: what was said meanwhile may be gone.";
 const UNKNOWN = "Back, some messages may be gone.";
+const OLD_LOG = "The server was started anew. It no longer has the messages above, and some may be missing here.";
 const GAP = "Some messages may be missing here.";
 
 export class Chat {
@@ -102,8 +103,9 @@ export class Chat {
     this.#flush();
     const { lastOffset } = this.timeline;
     this.timeline.append(this.outbox.takeAcknowledged());
-    if (!this.timeline.isEmpty) this.timeline.note(GAP);
+    const note = this.timeline.isEmpty ? null : this.timeline.note(GAP);
     const reason = await this.#whyNotWhole(lastOffset);
+    if (reason === NEW_LOG && note) note.textContent = OLD_LOG; // the status passes, this stays
     if (!this.#isClosed && this.connection.isConnected) this.#page.status.back(reason, false);
   }
 

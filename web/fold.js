@@ -22,7 +22,7 @@ export function fold(item, text) {
   const content = item.querySelector(".content");
   const button = element("button", { type: "button", class: "unfold", "aria-expanded": "false" }, "Show all");
   item.classList.add("folded");
-  content.after(button);
+  content.parentElement.after(button);
   sizes.observe(content);
   button.addEventListener("click", () => {
     const isFolded = item.classList.toggle("folded");

@@ -28,6 +28,7 @@ const REASONS = {
   refused: "The server does not know your sign-in any more. What you typed is still here.",
 };
 const STAYS = ["expired", "refused", "password_changed"]; // the same user signs in again and goes on
+const FORGETS = ["account_deleted", "signed_out_everywhere"]; // what is unsent is kept else
 
 const LOSING = {
   title: "Something is not sent",
@@ -152,7 +153,7 @@ function ended(reason) {
   page.status.signedOut();
   if (STAYS.includes(reason)) signIn.ask("again", REASONS[reason], session.person?.email);
   else {
-    if (session.person) forgetPerson(session.storage, session.person.id);
+    if (session.person && FORGETS.includes(reason)) forgetPerson(session.storage, session.person.id);
     session.end();
     if (session.person === null) leave(REASONS[reason] ?? "");
   }

@@ -19,7 +19,8 @@ export function messageItem(names, message, isOwn, moment, ...meta) {
   const author = element("p", { class: "author" }, ...(isOwn ? ["You"] : names.show(message.author_id, message.author_name)));
   const said = markUp(message.content, names);
   const content = element("div", { class: "content", dir: "auto" }, ...said);
-  const bubble = element("div", { class: "bubble" }, author, content, element("p", { class: "meta" }, time, ...meta));
+  const body = element("div", { class: "body" }, content, element("p", { class: "meta" }, time, ...meta));
+  const bubble = element("div", { class: "bubble" }, author, body);
   const item = element("li", { class: isOwn ? "message own" : "message" }, avatar(message.author_id, message.author_name), bubble);
   if (!isOwn && mentionsReader(said)) item.classList.add("to-me");
   fold(item, message.content);

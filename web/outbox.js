@@ -78,9 +78,11 @@ export class Outbox {
     for (const entry of this.#waiting) this.#wait(entry, OFFLINE);
   }
 
-  /** Remove messages that arrived: they are in the timeline now. */
+  /** Remove messages that arrived, or have their place further up: of an earlier visit, whose ack was lost. */
   arrived(messages) {
     for (const { id } of messages) if (this.#entries.has(id)) this.#remove(id);
+    for (const { message, ack } of this.#entries.values())
+      if (ack && this.#outside.isShown(ack.offset)) this.#remove(message.id);
   }
 
   /** Another tab of this person has sent or removed the message. */
@@ -124,8 +126,8 @@ export class Outbox {
     } else if (ack.ok) {
       entry.ack = ack;
       this.#unsent.remove(message.id);
-      if (this.#outside.isShown(ack.offset)) this.#remove(message.id);
-      else this.#show(entry, "sent", "Sent");
+      this.#show(entry, "sent", "Sent");
+      this.arrived([]);
     } else if (ack.error.retry_after_seconds) {
       this.#postpone(entry, ack.error.message, ack.error.retry_after_seconds);
     } else {

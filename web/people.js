@@ -4,7 +4,6 @@ import { element } from "./dom.js";
 import { avatar } from "./person.js";
 
 const PAGE = 100; // people that are added to the list when the user comes to its end
-const FEW = 8; // in which nobody has to search
 const BY_NAME = new Intl.Collator();
 
 export class People {
@@ -119,7 +118,6 @@ export class People {
     if (items.length > this.#shown) this.#moreInSight.observe(this.#more);
     count.textContent = wanted === "" ? all.length : `${found.length} of ${all.length}`;
     toggle.textContent = `${all.length} online`;
-    search.hidden = all.length <= FEW && wanted === "";
     panel.hidden = toggle.hidden = false;
   }
 

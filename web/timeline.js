@@ -100,10 +100,12 @@ export class Timeline {
     });
   }
 
-  /** Add a line between the messages before and after. */
+  /** Add a line between the messages before and after. @returns {HTMLElement} whose text may be replaced */
   note(text) {
-    this.#list.append(element("li", { class: "note" }, text));
+    const line = element("li", { class: "note" }, text);
+    this.#list.append(line);
     this.#scroller.grew();
+    return line;
   }
 
   #made(messages) {

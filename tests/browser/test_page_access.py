@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from handlers.rest.page import read_page
 from tests.browser.person import Person
 from tests.paths import ROOT
 from tests.system.js import JsClients
@@ -206,6 +207,12 @@ def test_keyboard_of_a_phone_does_not_cover_the_composer(server: ServerProcess, 
         box = ann.page.get_by_role("button", name="Send").bounding_box()
         assert box is not None
         assert bottom - 60 < box["y"] + box["height"] <= bottom
+
+
+def test_page_weighs_at_most_150_kib_compressed() -> None:
+    files = read_page(ROOT / "web").files
+    assert "/web/socket.io.js" in files
+    assert sum(len(file.gzipped) for file in files.values()) <= 150 * 1024
 
 
 def test_user_that_asked_for_less_motion_gets_none(browser: Browser, server: ServerProcess, meet: Meet) -> None:

@@ -166,7 +166,7 @@ def test_older_messages_load_on_scroll_without_a_jump(server: ServerProcess, mee
     )
     assert jump < 2
     ann.page.locator("#scroller").focus()
-    while not ann.page.get_by_text("This is where it begins.").is_visible():
+    while not ann.page.get_by_text("The server has no earlier messages.").is_visible():
         ann.page.keyboard.press("Home")
         ann.page.wait_for_timeout(50)
     ann.sees(*texts)
