@@ -87,14 +87,16 @@ export class Chat {
   // Called by the connection
 
   onConnected(how) {
-    if (how === "first") this.people.load();
-    else this.people.loadSoon();
-    this.older.look();
     if (how === "first") {
       this.#joinedAt = performance.now();
       this.#page.status.connected();
-    } else if (how === "recovered") this.#page.status.back(WHOLE, true);
-    else this.#markGap();
+      this.people.load();
+    } else {
+      if (how === "recovered") this.#page.status.back(WHOLE, true);
+      else this.#markGap();
+      this.people.loadSoon();
+    }
+    this.older.look();
     this.outbox.connected();
   }
 

@@ -7,10 +7,10 @@ const FITTING_CHARS = 300;
 const FITTING_LINES = 8;
 
 const sizes = new ResizeObserver((changes) => {
-  for (const { target } of changes) {
-    const item = target.closest(".folded");
-    if (item) item.querySelector(".unfold").hidden = target.scrollHeight <= target.clientHeight + 1;
-  }
+  const folded = changes.map(({ target }) => target).filter((content) => content.closest(".folded"));
+  // All are read before one is changed: else each reading would lay out the whole list again.
+  const fit = folded.map((content) => content.scrollHeight <= content.clientHeight + 1);
+  folded.forEach((content, index) => (content.parentElement.nextElementSibling.hidden = fit[index]));
 });
 
 /**

@@ -16,12 +16,13 @@ import { clock, dayKey, dayName } from "./time.js";
  */
 export function messageItem(names, message, isOwn, moment, ...meta) {
   const time = element("time", { datetime: moment.toISOString(), title: moment.toLocaleString() }, clock(moment));
-  const author = element("p", { class: "author" }, ...(isOwn ? ["You"] : names.show(message.author_id, message.author_name)));
+  const { author_id, author_name } = message;
+  const author = element("p", { class: "author" }, ...(isOwn ? ["You"] : names.show(author_id, author_name)));
   const said = markUp(message.content, names);
   const content = element("div", { class: "content", dir: "auto" }, ...said);
   const body = element("div", { class: "body" }, content, element("p", { class: "meta" }, time, ...meta));
   const bubble = element("div", { class: "bubble" }, author, body);
-  const item = element("li", { class: isOwn ? "message own" : "message" }, avatar(message.author_id, message.author_name), bubble);
+  const item = element("li", { class: isOwn ? "message own" : "message" }, avatar(author_id, author_name), bubble);
   if (!isOwn && mentionsReader(said)) item.classList.add("to-me");
   fold(item, message.content);
   return item;

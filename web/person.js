@@ -64,11 +64,18 @@ const keyOf = (name) => name.normalize("NFKC").toLowerCase().replace(/\s+/g, " "
 /** Four letters or digits, with a space to keep them off the name. */
 const tagOf = (id) => ` #${id.replace(/[^\p{L}\p{N}]/gu, "").slice(-4)}`;
 
+const LETTERS = new Intl.Segmenter();
+
+function firstLetter(word) {
+  const [first] = LETTERS.segment(word);
+  return first?.segment ?? "";
+}
+
 /** The first letter of the first word, and of the last. */
 function initials(name) {
   const words = name.trim().split(/\s+/);
   const letters = words.length > 1 ? [words[0], words.at(-1)] : words;
-  return letters.map((word) => [...new Intl.Segmenter().segment(word)][0]?.segment ?? "").join("").toUpperCase();
+  return letters.map(firstLetter).join("").toUpperCase();
 }
 
 function hash(text) {

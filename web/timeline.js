@@ -62,7 +62,9 @@ export class Timeline {
 
   /** Put the line above the message. */
   mark(id) {
-    this.#rows.find(({ message }) => message.id === id)?.item.before(this.#line);
+    const item = this.#rows.find(({ message }) => message.id === id)?.item;
+    item?.before(this.#line);
+    item?.classList.remove("follows"); // a line parts it from its group
     this.#scroller.grew();
   }
 

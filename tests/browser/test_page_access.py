@@ -131,7 +131,9 @@ def test_everything_can_be_done_by_keyboard(server: ServerProcess, meet: Meet) -
     keys.press("Enter")
     expect(ann.draft).to_be_focused()
     assert ann.draft.evaluate("draft => draft.enterKeyHint") == "send"
-    keys.press("Shift+Tab")
+    keys.press("Shift+Tab")  # to the newest
+    expect(ann.page.get_by_role("button", name="To the newest")).to_be_focused()
+    keys.press("Enter")
     keys.press("Shift+Tab")
     keys.press("Enter")  # Sign out
     expect(ann.page.get_by_role("dialog", name="Sign in to Chat.io")).to_be_visible()
