@@ -1,5 +1,6 @@
 /** One message as an element, the same for delivered messages and for messages under way. */
 
+import { clip } from "./clip.js";
 import { element } from "./dom.js";
 import { fold } from "./fold.js";
 import { markUp } from "./markup.js";
@@ -24,6 +25,8 @@ export function messageItem(names, message, isOwn, moment, ...meta) {
   const bubble = element("div", { class: "bubble" }, author, body);
   const item = element("li", { class: isOwn ? "message own" : "message" }, avatar(author_id, author_name), bubble);
   if (!isOwn && mentionsReader(said)) item.classList.add("to-me");
+  clip(author_name, author);
+  clip(message.content, bubble);
   fold(item, message.content);
   return item;
 }

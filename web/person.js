@@ -1,10 +1,12 @@
 /** How a person is shown: initials on a colour, and a name that is not taken for another person's. */
 
+import { clip } from "./clip.js";
 import { element } from "./dom.js";
 
 /** A circle with the initials, in the same colour for one person everywhere. Its letters are neither read nor copied. */
 export function avatar(id, name) {
   const circle = element("span", { class: "avatar", "aria-hidden": "true", "data-initials": initials(name) });
+  clip(name, circle);
   const sum = hash(id);
   circle.style.setProperty("--hue", sum % 360);
   circle.style.setProperty("--tone", (sum >>> 16) % 2);
