@@ -7,18 +7,15 @@ export class Announcer {
   #region;
   #gathered = [];
   #timer = 0;
-  #unread = 0;
 
   /** @param {HTMLElement} region polite and live */
   constructor(region) {
     this.#region = region;
-    document.addEventListener("visibilitychange", () => this.#entitle(0));
   }
 
   /** @param {{author_name: string, content: string}[]} messages of others */
   messages(messages) {
     if (messages.length === 0) return;
-    if (document.hidden) this.#entitle(this.#unread + messages.length);
     this.#gathered.push(...messages);
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#tell(), GATHER_MS);
@@ -36,11 +33,5 @@ export class Announcer {
         ? `${messages.length} new messages`
         : messages.map((message) => `${message.author_name}: ${message.content.slice(0, MOST_CHARS)}`).join("\n"),
     );
-  }
-
-  /** The window's title counts the messages that came while the page was hidden. */
-  #entitle(unread) {
-    this.#unread = unread;
-    document.title = unread > 0 ? `(${unread}) Chat.io` : "Chat.io";
   }
 }

@@ -31,9 +31,24 @@ export const messagesBefore = (token, offset, limit = 50) =>
 /** @returns {Promise<{online: number, users: {id: string, name: string}[]}>} */
 export const online = (token) => call("GET", "/users/online", { token });
 
-async function call(method, path, { body = null, token = null }) {
-  const headers = {};
-  if (body !== null) headers["content-type"] = "application/json";
+/** End every token of the user. */
+export const changePassword = (token, oldPassword, newPassword) =>
+  call("POST", "/user/password", { token, body: { old_password: oldPassword, new_password: newPassword } });
+
+export const deleteAccount = (token, password) => call("DELETE", "/user", { token, body: { password } });
+
+/** All that the server keeps of the user. */
+export const exportAccount = (token) => call("GET", "/user/export", { token });
+
+/** Whether this server has that call: its own document says so. */
+export const hasExport = async () => "/user/export" in (await call("GET", "/openapi.json")).paths;
+
+/** @returns {Promise<number>} the longest message that the server takes, in code points; its own document says so */
+export const messageMaxChars = async () =>
+  (await call("GET", "/asyncapi.json")).components.schemas.Draft.properties.content.maxLength;
+
+async function call(method, path, { body = null, token = null } = {}) {
+  const headers = method === "GET" ? {} : { "content-type": "application/json" };
   if (token !== null) headers.authorization = `Bearer ${token}`;
   let answer;
   try {

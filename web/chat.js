@@ -4,8 +4,11 @@ import { messagesBefore, online } from "./api.js";
 import { Connection } from "./connection.js";
 import { Older } from "./older.js";
 import { Outbox } from "./outbox.js";
-import { People, Typing } from "./people.js";
+import { People } from "./people.js";
+import { Names } from "./person.js";
 import { Timeline } from "./timeline.js";
+import { Typing } from "./typing.js";
+import { Unread } from "./unread.js";
 
 const GATHER_MS = 10; // messages that arrive in a row are shown together
 const JOINING_MS = 1000; // messages within it are history, which the announcer does not read
@@ -14,6 +17,7 @@ const WHOLE = "Back, nothing missed.";
 const GONE = "Back, some messages are gone.";
 const NEW_LOG = "Back. The server was started anew: what was said meanwhile may be gone.";
 const UNKNOWN = "Back, some messages may be gone.";
+const OLD_LOG = "The server was started anew. It no longer has the messages above, and some may be missing here.";
 const GAP = "Some messages may be missing here.";
 
 export class Chat {
@@ -27,29 +31,38 @@ export class Chat {
 
   /**
    * @param {import("./session.js").Session} session signed in
+   * @param {import("./unsent.js").Unsent} unsent
    * @param {object} page the parts that every chat uses: elements, status, scroller, announcer
    * @param {(reason: string) => void} onEnded the token is no longer valid
    */
-  constructor(session, page, onEnded) {
+  constructor(session, unsent, page, onEnded) {
     const { person } = session;
     this.#session = session;
     this.#page = page;
     this.#onEnded = onEnded;
     const token = () => session.token;
-    this.timeline = new Timeline(page.messages, page.scroller, person.id);
+    const names = new Names(person);
+    this.timeline = new Timeline(page.messages, page.scroller, person.id, names);
     this.older = new Older(page.box, page.beginning, this.timeline, token);
-    const send = (message) => this.connection.send(message);
-    this.outbox = new Outbox(page.pending, person, send, page.edit, (problem) => {
-      page.scroller.grew();
-      if (problem) page.announcer.say(`Not sent. ${problem}`);
+    this.outbox = new Outbox(page.pending, person, names, unsent, {
+      send: (message) => this.connection.send(message),
+      hurry: () => this.connection.hurry(),
+      edit: (text) => page.composer.edit(text),
+      isShown: (offset) => this.timeline.isPast(offset),
+      changed: (problem) => {
+        page.scroller.grew();
+        if (problem) page.announcer.say(problem);
+      },
     });
-    this.people = new People(page, person.id, () => online(token()));
+    this.people = new People(page.people, person.id, names, () => online(token()));
     this.typing = new Typing(page.typing, person.id);
+    this.unread = new Unread(this.timeline, page.scroller, page.toNewest, session.storage, person.id);
     this.connection = new Connection(session.token, this);
     page.scroller.follow();
   }
 
   say(text) {
+    this.unread.answered();
     this.#page.scroller.follow();
     this.outbox.say(text);
   }
@@ -66,34 +79,45 @@ export class Chat {
     this.older.stop();
     this.people.close();
     this.typing.close();
+    this.unread.close();
     this.#page.messages.replaceChildren();
     this.#page.beginning.textContent = "";
   }
 
   // Called by the connection
 
-  async onConnected(how) {
-    this.people.load();
-    this.older.look();
+  onConnected(how) {
     if (how === "first") {
       this.#joinedAt = performance.now();
-      return this.#page.status.connected();
+      this.#page.status.connected();
+      this.people.load();
+    } else {
+      if (how === "recovered") this.#page.status.back(WHOLE, true);
+      else this.#markGap();
+      this.people.loadSoon();
     }
-    if (how === "recovered") return this.#page.status.back(WHOLE, true);
+    this.older.look();
+    this.outbox.connected();
+  }
+
+  async #markGap() {
     // Messages that were acknowledged and not sent back stand where the user sent them, before the gap.
     this.#flush();
     const { lastOffset } = this.timeline;
     this.timeline.append(this.outbox.takeAcknowledged());
-    if (!this.timeline.isEmpty) this.timeline.note(GAP);
+    const note = this.timeline.isEmpty ? null : this.timeline.note(GAP);
     const reason = await this.#whyNotWhole(lastOffset);
+    if (reason === NEW_LOG && note) note.textContent = OLD_LOG; // the status passes, this stays
     if (!this.#isClosed && this.connection.isConnected) this.#page.status.back(reason, false);
   }
 
   onWaiting(cause) {
     this.#page.status.waiting(cause);
+    if (cause !== "connecting") this.outbox.lost();
   }
 
   onEnded(reason) {
+    this.outbox.lost();
     this.#onEnded(reason);
   }
 
@@ -119,8 +143,11 @@ export class Chat {
     this.outbox.arrived(arrived);
     this.typing.stopped(arrived.map((message) => message.author_id));
     if (wasEmpty) this.older.look();
-    if (performance.now() - this.#joinedAt < JOINING_MS) return;
-    this.#page.announcer.messages(fresh.filter((message) => message.author_id !== this.#session.person?.id));
+    const ofOthers = fresh.filter((message) => message.author_id !== this.#session.person?.id);
+    if (performance.now() - this.#joinedAt < JOINING_MS) return this.unread.cameBefore(ofOthers);
+    this.unread.came(ofOthers);
+    this.#page.announcer.messages(ofOthers);
+    this.#page.alerts.came(ofOthers, () => this.unread.isAllRead);
   }
 
   /** A log that knows the offset has dropped messages after it; a log that does not know it is a new one. */

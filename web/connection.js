@@ -5,13 +5,11 @@ import { io } from "./socket.io.js";
 const OPTIONS = {
   forceNew: true,
   autoConnect: false,
-  // A message waits here until it is acknowledged and is sent again when it is not; the server knows it by its id.
-  retries: 5,
-  ackTimeout: 8000,
   reconnectionDelay: 500,
   reconnectionDelayMax: 5000,
 };
 const AGAIN_MS = 2000;
+const ACK_MS = 8000;
 
 /**
  * @typedef {object} Listener
@@ -25,32 +23,42 @@ const AGAIN_MS = 2000;
 
 export class Connection {
   #socket;
+  #listener;
+  #admitted = null; // the token that the server knows this connection by
   #wasConnected = false;
   #hasEnded = false;
+  #listening = new AbortController();
 
   /**
    * @param {string} token
    * @param {Listener} listener
    */
   constructor(token, listener) {
+    this.#listener = listener;
     const socket = (this.#socket = io("/chat", { ...OPTIONS, auth: { token } }));
     socket.on("connect", () => {
+      this.#admitted = socket.auth.token;
       listener.onConnected(!this.#wasConnected ? "first" : socket.recovered ? "recovered" : "gap");
       this.#wasConnected = true;
     });
     socket.on("disconnect", (reason, details) => {
       if (this.#hasEnded || reason === "io client disconnect") return;
-      if (reason === "io server disconnect") setTimeout(() => socket.connect(), AGAIN_MS);
+      if (reason === "io server disconnect") setTimeout(() => this.#hasEnded || socket.connect(), AGAIN_MS);
       listener.onWaiting(causeOf(details));
     });
     socket.on("connect_error", (error) => {
       if (socket.active) return listener.onWaiting(causeOf(error));
-      this.#end(listener, error.data?.code === "token_expired" ? "expired" : "refused");
+      this.#end(error.data?.code === "token_expired" ? "expired" : "refused");
     });
-    socket.on("session-ended", ({ reason }) => this.#end(listener, reason));
+    socket.on("session-ended", ({ reason }) => {
+      if (socket.auth.token === this.#admitted) this.#end(reason);
+      else this.hurry(); // the page has a newer token already
+    });
     socket.on("receive-message", (message, offset) => listener.onMessage(message, offset));
     socket.on("presence", (change) => listener.onPresence(change));
     socket.on("typing", (user) => listener.onTyping(user));
+    // The browser knows of the network before the next attempt is due.
+    addEventListener("online", () => this.isConnected || this.hurry(), { signal: this.#listening.signal });
     listener.onWaiting("connecting");
     socket.connect();
   }
@@ -59,9 +67,9 @@ export class Connection {
     return this.#socket.connected;
   }
 
-  /** Disconnect, and give up every message that is not acknowledged. */
   close() {
     this.#hasEnded = true;
+    this.#listening.abort();
     this.#socket.disconnect();
   }
 
@@ -73,18 +81,27 @@ export class Connection {
     else if (this.#socket.connected) {
       this.#socket.emit("renew", { token }, (error, ack) => {
         // Then the connection ends with the old token, and comes back with the new one.
-        if (error || !ack?.ok) console.warn("The connection was not renewed");
+        if (!error && ack?.ok) this.#admitted = token;
       });
     }
   }
 
+  /** Give up this connection, or the wait for the next one, and connect at once. */
+  hurry() {
+    if (this.#hasEnded) return;
+    this.#listener.onWaiting("lost");
+    this.#socket.disconnect().connect();
+  }
+
   /**
-   * Send a message. Resolves to the server's ack; rejects when all retries had none.
-   * @returns {Promise<{ok: boolean, error?: {code: string, message: string, retry_after_seconds?: number}}>}
+   * Send a message. Resolves to the server's ack; to null if the connection is lost or there is no ack in time.
+   * @returns {Promise<{ok: boolean, error?: {code: string, message: string, retry_after_seconds?: number}} | null>}
    */
   send(message) {
-    return new Promise((resolve, reject) => {
-      this.#socket.emit("send-message", message, (error, ack) => (error ? reject(error) : resolve(ack)));
+    return new Promise((resolve) => {
+      this.#socket
+        .timeout(ACK_MS)
+        .emit("send-message", message, (error, ack) => resolve(error ? null : ack));
     });
   }
 
@@ -93,11 +110,11 @@ export class Connection {
     if (this.#socket.connected) this.#socket.volatile.emit("typing");
   }
 
-  #end(listener, reason) {
+  #end(reason) {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
     this.#socket.disconnect();
-    listener.onEnded(reason);
+    this.#listener.onEnded(reason);
   }
 }
 

@@ -1,25 +1,41 @@
 /** Puts the page together: the signed-in user, the chat, and the dialog in between. */
 
+import { Account } from "./account.js";
+import { Alerts } from "./alerts.js";
 import { Announcer } from "./announcer.js";
-import { logOut } from "./api.js";
+import { logOut, messageMaxChars } from "./api.js";
 import { Chat } from "./chat.js";
-import { compose } from "./composer.js";
+import { Composer } from "./composer.js";
 import { byId, element } from "./dom.js";
+import { avatar } from "./person.js";
+import { ask } from "./question.js";
 import { Scroller } from "./scroller.js";
 import { Session } from "./session.js";
 import { SignIn } from "./sign-in.js";
 import { Status } from "./status.js";
+import { forgetPerson } from "./storage.js";
 import { clock } from "./time.js";
+import { Unsent } from "./unsent.js";
+import { followVisualViewport } from "./viewport.js";
 
 const ELSEWHERE = "You signed out in another tab.";
 const REASONS = {
   expired: "Your sign-in has ended. What you typed is still here.",
   signed_out: ELSEWHERE, // in this tab the page has left the chat already
-  password_changed: "Your password was changed. Please sign in with the new one.",
+  password_changed: "Your password was changed, or you signed out everywhere. Please sign in again.",
   account_deleted: "This account was deleted.",
+  signed_out_everywhere: "You are signed out on every device.",
   refused: "The server does not know your sign-in any more. What you typed is still here.",
 };
 const STAYS = ["expired", "refused", "password_changed"]; // the same user signs in again and goes on
+const FORGETS = ["account_deleted", "signed_out_everywhere"]; // what is unsent is kept else
+
+const LOSING = {
+  title: "Something is not sent",
+  text: "What you wrote and did not send is kept in this browser only. Signing out removes it.",
+  yes: "Sign out and remove it",
+  no: "Stay",
+};
 
 const page = {
   box: byId("scroller"),
@@ -27,24 +43,47 @@ const page = {
   messages: byId("messages"),
   pending: byId("pending"),
   typing: byId("typing"),
-  panel: byId("people"),
-  toggle: byId("people-toggle"),
+  people: {
+    panel: byId("people"),
+    toggle: byId("people-toggle"),
+    search: byId("people-search"),
+    count: byId("people-count"),
+    list: byId("people-list"),
+  },
+  toNewest: byId("to-newest"),
   status: new Status(byId("status")),
   announcer: new Announcer(byId("announcer")),
+  alerts: new Alerts(),
 };
-page.scroller = new Scroller(page.box, byId("content"), byId("to-newest"));
+page.scroller = new Scroller(page.box, byId("content"));
+
+const { people } = page;
 
 /** @type {Chat | null} */
 let chat = null;
+/** @type {Unsent | null} */
+let unsent = null;
 
 const session = new Session(changed, offerToStay);
-const signIn = new SignIn((token) => session.begin(token), signOut);
-page.edit = compose(byId("composer"), (text) => chat?.say(text), () => chat?.connection.typing());
+const signIn = new SignIn((token, stays) => session.begin(token, session.person ? session.stays : stays), forget);
+page.composer = new Composer(byId("composer"), byId("counter"), {
+  say: (text) => chat.say(text),
+  typing: () => chat.connection.typing(),
+  maxChars: messageMaxChars,
+});
+const account = new Account(session, page.alerts, { signOut, mayLeave, ended });
 byId("sign-out").addEventListener("click", signOut);
-page.toggle.addEventListener("click", () => showPeople(page.toggle.getAttribute("aria-expanded") !== "true"));
-page.panel.addEventListener("keydown", (event) => event.key === "Escape" && showPeople(false));
-page.toggle.addEventListener("keydown", (event) => event.key === "Escape" && showPeople(false));
+byId("me").addEventListener("click", () => account.open());
+addEventListener("beforeunload", (event) => unsent?.isAtRisk && event.preventDefault());
+people.toggle.addEventListener("click", () => showPeople(people.toggle.getAttribute("aria-expanded") !== "true"));
+document.addEventListener("pointerdown", ({ target }) => {
+  const isOutside = !people.panel.contains(target) && !people.toggle.contains(target);
+  if (isOutside && people.panel.classList.contains("open")) showPeople(false);
+});
+people.panel.addEventListener("keydown", (event) => event.key === "Escape" && showPeople(false));
+people.toggle.addEventListener("keydown", (event) => event.key === "Escape" && showPeople(false));
 
+followVisualViewport(document.body);
 if (session.person === null) leave("");
 else enter(session.person);
 
@@ -55,7 +94,7 @@ function changed(person, before, isOurs) {
   else if (person.id === before?.id && chat !== null) {
     chat.resume();
     signIn.close();
-    byId("draft").focus();
+    page.composer.focus();
   } else {
     leave("");
     enter(person);
@@ -64,23 +103,43 @@ function changed(person, before, isOurs) {
 
 function enter(person) {
   signIn.close();
-  byId("me").textContent = person.name;
+  byId("me").replaceChildren(avatar(person.id, person.name), element("bdi", {}, person.name));
+  byId("me").hidden = false;
   byId("sign-out").hidden = false;
-  chat = new Chat(session, page, ended);
-  byId("draft").focus();
+  unsent = new Unsent(session.storage, person.id);
+  chat = new Chat(session, unsent, page, ended);
+  page.composer.open(unsent);
+  unsent.listen({
+    onDraft: (text) => page.composer.show(text),
+    onRemoved: (id) => chat.outbox.removedElsewhere(id),
+  });
 }
 
 function leave(notice) {
   chat?.close();
   chat = null;
-  byId("me").textContent = "";
-  byId("draft").value = "";
+  unsent?.close();
+  unsent = null;
+  page.composer.close();
+  byId("me").hidden = true;
+  account.close();
   byId("sign-out").hidden = true;
   page.status.signedOut();
   signIn.ask("in", notice);
 }
 
-function signOut() {
+async function signOut() {
+  if (!(await mayLeave())) return;
+  forgetPerson(session.storage, session.person.id);
+  forget();
+}
+
+async function mayLeave() {
+  return unsent.isEmpty || (await ask(LOSING));
+}
+
+/** End this sign-in, and leave what is unsent to the same person's next one. */
+function forget() {
   const { token } = session;
   if (token !== null) logOut(token).catch(() => {}); // the token expires by itself; this page forgets it in any case
   session.end();
@@ -88,10 +147,13 @@ function signOut() {
 
 /** The server no longer accepts this token. */
 function ended(reason) {
+  if (reason === "password_changed" && account.isBusy) return; // by this page, which goes on with the new one
+  account.close();
   byId("ending").replaceChildren();
   page.status.signedOut();
   if (STAYS.includes(reason)) signIn.ask("again", REASONS[reason], session.person?.email);
   else {
+    if (session.person && FORGETS.includes(reason)) forgetPerson(session.storage, session.person.id);
     session.end();
     if (session.person === null) leave(REASONS[reason] ?? "");
   }
@@ -106,7 +168,7 @@ function offerToStay(person) {
 }
 
 function showPeople(isShown) {
-  page.toggle.setAttribute("aria-expanded", String(isShown));
-  page.panel.classList.toggle("open", isShown);
-  if (!isShown) page.toggle.focus();
+  people.toggle.setAttribute("aria-expanded", String(isShown));
+  people.panel.classList.toggle("open", isShown);
+  if (!isShown) people.toggle.focus();
 }

@@ -44,7 +44,7 @@ export class Older {
 
   async #load() {
     const offset = this.#timeline.firstOffset;
-    if (offset === null) this.#sign.textContent = "Nobody has said anything yet. Say hello!";
+    if (offset === null) this.#sign.textContent = "There are no messages here. Say hello!";
     if (offset === null || offset === this.#beginning || this.#isLoading) return;
     this.#isLoading = true;
     this.#sign.textContent = "Loading earlier messages…";
@@ -53,18 +53,18 @@ export class Older {
     if (this.#isStopped) return;
     if (page !== null && this.#timeline.firstOffset === offset) {
       this.#timeline.prepend(page.messages);
-      if (page.before === null) this.#end(page.reason ?? "This is where it begins.");
+      if (page.before === null) this.#end();
     }
     this.look();
   }
 
-  /** @returns {Promise<{messages: object[], before: string | null, reason?: string} | null>} null: try again */
+  /** @returns {Promise<{messages: object[], before: string | null} | null>} null: try again */
   async #pageBefore(offset) {
     try {
       return await messagesBefore(this.#token(), offset);
     } catch (refusal) {
       // 400: an offset of a log that is gone, with its older messages.
-      if (refusal.status === 400) return { messages: [], before: null, reason: "Earlier messages are not kept." };
+      if (refusal.status === 400) return { messages: [], before: null };
       this.#sign.textContent = "Earlier messages could not be loaded. Trying again…";
       const wait = (refusal.retryAfterSeconds ?? 0) * 1000 || AGAIN_MS;
       await new Promise((resolve) => setTimeout(resolve, wait));
@@ -72,8 +72,8 @@ export class Older {
     }
   }
 
-  #end(text) {
+  #end() {
     this.#beginning = this.#timeline.firstOffset;
-    this.#sign.textContent = text;
+    this.#sign.textContent = "The server has no earlier messages."; // they may have been dropped, or lost at a restart
   }
 }

@@ -4,23 +4,17 @@ const NEAR_PIXELS = 60;
 
 export class Scroller {
   #box;
-  #toNewest;
   #follows = true;
   #before = null; // the scroll position that was last seen
+  onMove = () => {};
 
   /**
    * @param {HTMLElement} box
    * @param {HTMLElement} content grows and shrinks within `box`
-   * @param {HTMLElement} toNewest a button, shown when a new message is out of sight
    */
-  constructor(box, content, toNewest) {
+  constructor(box, content) {
     this.#box = box;
-    this.#toNewest = toNewest;
     box.addEventListener("scroll", () => this.#moved(), { passive: true });
-    toNewest.addEventListener("click", () => {
-      this.follow();
-      box.focus();
-    });
     // Images, fonts or a keyboard change the sizes: a user who was at the newest message stays there.
     const sizes = new ResizeObserver(() => this.#follows && this.#toEnd());
     sizes.observe(box);
@@ -34,14 +28,29 @@ export class Scroller {
   /** Go to the newest message, and stay there. */
   follow() {
     this.#follows = true;
-    this.#toNewest.hidden = true;
     this.#toEnd();
+    this.onMove();
+  }
+
+  /** Begin at `element`, and follow no longer if what is below it does not fit. */
+  show(element) {
+    this.#follows = false;
+    this.#box.scrollTop += element.getBoundingClientRect().top - this.#box.getBoundingClientRect().top;
+    this.#moved();
+  }
+
+  /** Whether `element` is out of sight, further down. */
+  isBelow(element) {
+    return element.getBoundingClientRect().top > this.#box.getBoundingClientRect().bottom;
+  }
+
+  focus() {
+    this.#box.focus();
   }
 
   /** Something new stands at the end. */
   grew() {
     if (this.#follows) this.#toEnd();
-    else this.#toNewest.hidden = false;
   }
 
   /** Run `change`, which adds or removes above what is in sight, and keep that where it is. */
@@ -59,7 +68,7 @@ export class Scroller {
     if (isNear) this.#follows = true;
     else if (scrollTop < (this.#before ?? scrollTop)) this.#follows = false;
     this.#before = scrollTop;
-    if (this.#follows) this.#toNewest.hidden = true;
+    this.onMove();
   }
 
   #toEnd() {

@@ -1,11 +1,12 @@
 /**
- * The user who is signed in, in every tab of this browser.
+ * The user who is signed in.
  *
- * The token lies in localStorage: a new tab is signed in at once, and the tabs learn of each other's changes by the
- * `storage` event. sessionStorage would make every tab a session of its own, and protect from nothing more: a script
- * that runs in this page reads either. The Content-Security-Policy keeps such scripts out. The cost is that closing the
- * browser does not sign the user out; the token's expiry does.
+ * A user who stays signed in has the token in `lasting` storage: a new tab is signed in at once, and the tabs learn of
+ * each other's changes by the `storage` event; the token's expiry signs the user out. Else it is in `passing` storage,
+ * and ends with its tab. Neither protects from a script that runs in this page: the Content-Security-Policy does.
  */
+
+import { keep, lasting, passing } from "./storage.js";
 
 const KEY = "chatio.token";
 const OFFER_SECONDS = 300; // before the end, or half of a shorter life
@@ -14,7 +15,8 @@ const LONGEST_TIMER_MS = 3_600_000; // setTimeout overflows after 24 days
 /** @typedef {{id: string, name: string, email: string, issuedAt: number, expiresAt: number}} Person times in seconds */
 
 export class Session {
-  #token = localStorage.getItem(KEY);
+  #storage = passing.getItem(KEY) === null ? lasting : passing;
+  #token = this.#storage.getItem(KEY);
   #timer = 0;
 
   /**
@@ -25,8 +27,9 @@ export class Session {
   constructor(onChange, onEnding) {
     this.onChange = onChange;
     this.onEnding = onEnding;
-    addEventListener("storage", (event) => {
-      if (event.key === KEY || event.key === null) this.#change(localStorage.getItem(KEY), false);
+    addEventListener("storage", ({ storageArea, key }) => {
+      if (storageArea !== this.#storage || (key !== KEY && key !== null)) return;
+      this.#change(this.#storage.getItem(KEY), false);
     });
     this.#watch();
   }
@@ -40,15 +43,29 @@ export class Session {
     return personIn(this.#token);
   }
 
-  begin(token) {
-    localStorage.setItem(KEY, token);
+  /** Where the token is, and all else that is the user's. */
+  get storage() {
+    return this.#storage;
+  }
+
+  /** Whether the user stays signed in when the tab is closed. */
+  get stays() {
+    return this.#storage === lasting;
+  }
+
+  begin(token, stays) {
+    const storage = stays ? lasting : passing;
+    if (storage !== this.#storage) this.#storage.removeItem(KEY);
+    this.#storage = storage;
+    keep(storage, KEY, token);
     this.#change(token, true);
   }
 
   /** Forget this token, and take over the token of another tab that has signed in since. */
   end() {
-    if (localStorage.getItem(KEY) === this.#token) localStorage.removeItem(KEY);
-    this.#change(localStorage.getItem(KEY), true);
+    if (this.#storage.getItem(KEY) === this.#token) this.#storage.removeItem(KEY);
+    this.#storage = lasting;
+    this.#change(lasting.getItem(KEY), true);
   }
 
   #change(token, isOurs) {

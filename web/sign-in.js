@@ -21,7 +21,7 @@ export class SignIn {
   #isBusy = false;
 
   /**
-   * @param {(token: string) => void} onToken
+   * @param {(token: string, stays: boolean) => void} onToken `stays` when the tab is closed
    * @param {() => void} onOther another user wants to sign in
    */
   constructor(onToken, onOther) {
@@ -55,6 +55,7 @@ export class SignIn {
     byId("sign-in-other").textContent = other;
     this.#form.querySelector("[type=submit]").textContent = button;
     byId("name-field").hidden = mode !== "up";
+    byId("stay-field").hidden = isKnown; // the same user goes on as before
     this.#input("email").readOnly = isKnown;
     if (isKnown) this.#input("email").value = email;
     this.#input("password").autocomplete = mode === "up" ? "new-password" : "current-password";
@@ -79,8 +80,9 @@ export class SignIn {
     try {
       if (this.#mode === "up") await register(name, email, password);
       const token = await logIn(email, password);
+      const stays = this.#input("stay").checked;
       this.close();
-      this.#onToken(token);
+      this.#onToken(token, stays);
     } catch (refusal) {
       const fields = refusal.fields ?? [];
       this.#complain(fields, fields.length > 0 ? "" : sentence(refusal));

@@ -1,7 +1,7 @@
 /** Timeline: the messages, oldest first, each once; under the day, and grouped by author. */
 
 import { element } from "./dom.js";
-import { dayLine, messageItem } from "./message.js";
+import { dayLine, messageItem, showState } from "./message.js";
 import { dayKey } from "./time.js";
 
 const GROUP_MS = 5 * 60_000;
@@ -13,18 +13,22 @@ export class Timeline {
   #list;
   #scroller;
   #ownId;
+  #names;
   #rows = []; // {message, moment, item}, as in the list; notes are only in the list
   #ids = new Set();
+  #line = element("li", { class: "unread" }, "New messages");
 
   /**
    * @param {HTMLElement} list
    * @param {import("./scroller.js").Scroller} scroller
    * @param {string} ownId
+   * @param {import("./person.js").Names} names
    */
-  constructor(list, scroller, ownId) {
+  constructor(list, scroller, ownId, names) {
     this.#list = list;
     this.#scroller = scroller;
     this.#ownId = ownId;
+    this.#names = names;
     list.replaceChildren();
   }
 
@@ -39,6 +43,33 @@ export class Timeline {
 
   get lastOffset() {
     return this.#rows.at(-1)?.message.offset ?? null;
+  }
+
+  /** Whether both offsets are of one log, and `offset` is the later one. Null is not comparable. */
+  isAfter(offset, other) {
+    return offset !== null && other !== null && epochOf(offset) === epochOf(other) && offset > other;
+  }
+
+  /** Whether the message of this offset has its place before the newest that is shown. */
+  isPast(offset) {
+    return offset === this.lastOffset || this.isAfter(this.lastOffset, offset);
+  }
+
+  /** The line above the messages that the user has not read, or null. */
+  get line() {
+    return this.#line.isConnected ? this.#line : null;
+  }
+
+  /** Put the line above the message. */
+  mark(id) {
+    const item = this.#rows.find(({ message }) => message.id === id)?.item;
+    item?.before(this.#line);
+    item?.classList.remove("follows"); // a line parts it from its group
+    this.#scroller.grew();
+  }
+
+  unmark() {
+    this.#line.remove();
   }
 
   /**
@@ -71,10 +102,12 @@ export class Timeline {
     });
   }
 
-  /** Add a line between the messages before and after. */
+  /** Add a line between the messages before and after. @returns {HTMLElement} whose text may be replaced */
   note(text) {
-    this.#list.append(element("li", { class: "note" }, text));
+    const line = element("li", { class: "note" }, text);
+    this.#list.append(line);
     this.#scroller.grew();
+    return line;
   }
 
   #made(messages) {
@@ -84,8 +117,8 @@ export class Timeline {
       this.#ids.add(message.id);
       const moment = new Date(message.sent_at);
       const isOwn = message.author_id === this.#ownId;
-      const state = isOwn ? [element("span", { class: "state" }, "Sent")] : [];
-      rows.push({ message, moment, item: messageItem(message, isOwn, moment, ...state) });
+      const state = isOwn ? [showState(element("span", { class: "state" }), "sent", "Sent")] : [];
+      rows.push({ message, moment, item: messageItem(this.#names, message, isOwn, moment, ...state) });
     }
     return rows;
   }
@@ -111,3 +144,6 @@ export class Timeline {
     this.#settle(0);
   }
 }
+
+/** The log that an offset belongs to (docs/recovery.md); offsets of one log are in the order of their texts. */
+const epochOf = (offset) => offset.split("-", 1)[0];

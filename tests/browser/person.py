@@ -6,6 +6,8 @@ from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 PATIENCE_MS = 20_000
 
+LOST = "Connection lost. Reconnecting…"
+
 expect.set_options(timeout=PATIENCE_MS)
 
 # The browser's own console lines about answers that the page handles.
@@ -37,10 +39,10 @@ class Person:
         self.ask_to_sign_up(name)
         self.is_connected()
 
-    def ask_to_sign_up(self, name: str) -> None:
+    def ask_to_sign_up(self, name: str, email: str | None = None) -> None:
         self.page.get_by_role("button", name="Create an account").click()
         self.page.get_by_label("Name").fill(name)
-        self._credentials(name)
+        self._credentials(name, email)
         self.page.get_by_role("button", name="Sign up").click()
 
     def sign_in(self, name: str) -> None:
@@ -77,8 +79,8 @@ class Person:
         expect(self.contents).to_have_text(list(texts), use_inner_text=True)
         expect(self.pending).to_have_count(0)
 
-    def _credentials(self, name: str) -> None:
-        self.page.get_by_label("E-mail").fill(f"{name.lower()}@chat.test")
+    def _credentials(self, name: str, email: str | None = None) -> None:
+        self.page.get_by_label("E-mail").fill(email or f"{name.lower().replace(' ', '.')}@chat.test")
         self.page.get_by_label("Password").fill(password_of(name))
 
     def _heard(self, kind: str, text: str) -> None:

@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import WIDE
+from handlers.rest.page import read_page
 from tests.browser.person import Meet
 from tests.paths import ROOT
 from tests.system.js import JsClients
 from tests.system.server import ServerProcess
 
-PHONE = {"width": 390, "height": 780}
+DESKTOP = {"width": 1440, "height": 900}
+PHONE = {"width": 375, "height": 780}
 AXE = ROOT / "web/node_modules/axe-core/axe.min.js"
 HARMLESS = {"minor"}
 
@@ -33,9 +34,9 @@ def complaints(page: Page) -> list[str]:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("viewport", [WIDE, PHONE], ids=["wide", "narrow"])
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["wide", "narrow"])
 def test_axe_finds_nothing_and_pictures_are_taken(
-    server: ServerProcess, meet: Meet, js: JsClients, shots: Path, scheme: str, viewport: dict[str, int]
+    server: ServerProcess, meet: Meet, shots: Path, scheme: str, viewport: dict[str, int]
 ) -> None:
     name = f"{scheme}-{viewport['width']}"
     ann = meet(server.url, color_scheme=scheme, viewport=viewport)
@@ -58,10 +59,17 @@ def test_axe_finds_nothing_and_pictures_are_taken(
     expect(ann.contents).to_have_count(4)
     ann.say("They do, and nobody misses a message.")
     expect(ann.contents).to_have_count(5)
+    bob.say("@Ann, I ran this:\n```sh\nmake run\n```\nand it said `ready` at www.chat.example")
+    expect(ann.contents).to_have_count(6)
     bob.draft.press_sequentially("Then I may", delay=300)
     expect(ann.page.locator("#typing")).to_contain_text("Bob")
     assert complaints(ann.page) == []
     ann.page.screenshot(path=shots / f"chat-{name}.png")
+    ann.page.locator("#me").click()
+    for part in ("Change password", "Delete account"):
+        ann.page.get_by_role("dialog").get_by_text(part).click()
+        assert complaints(ann.page) == []
+    ann.page.screenshot(path=shots / f"account-{name}.png")
 
 
 def test_axe_finds_nothing_where_something_is_wrong(meet: Meet, shots: Path) -> None:
@@ -73,6 +81,7 @@ def test_axe_finds_nothing_where_something_is_wrong(meet: Meet, shots: Path) -> 
         assert complaints(ann.page) == []
         ann.page.screenshot(path=shots / "sign-up-wrong.png")
         ann.page.get_by_role("button", name="I have an account").click()
+        ann.page.route("**/asyncapi.json", lambda route: route.abort())  # the page does not learn the limit
         ann.sign_up("Ann")
         ann.say("longer than twenty characters")
         expect(ann.pending).to_contain_text("too long")
@@ -86,7 +95,7 @@ def test_everything_can_be_done_by_keyboard(server: ServerProcess, meet: Meet) -
     ann = meet(server.url)
     keys = ann.page.keyboard
     expect(ann.page.get_by_label("E-mail")).to_be_focused()
-    for _ in range(3):
+    for _ in range(4):  # past the password, the choice to stay and the button
         keys.press("Tab")
     keys.press("Enter")  # Create an account
     expect(ann.page.get_by_label("Name")).to_be_focused()
@@ -113,11 +122,15 @@ def test_everything_can_be_done_by_keyboard(server: ServerProcess, meet: Meet) -
     expect(ann.contents.first).to_be_in_viewport()
     # The first stop of the page leads past everything.
     keys.press("Shift+Tab")  # Sign out
+    keys.press("Shift+Tab")  # the account
     keys.press("Shift+Tab")
     expect(ann.page.get_by_role("link", name="Skip to writing a message")).to_be_focused()
     keys.press("Enter")
     expect(ann.draft).to_be_focused()
-    keys.press("Shift+Tab")
+    assert ann.draft.evaluate("draft => draft.enterKeyHint") == "send"
+    keys.press("Shift+Tab")  # to the newest
+    expect(ann.page.get_by_role("button", name="To the newest")).to_be_focused()
+    keys.press("Enter")
     keys.press("Shift+Tab")
     keys.press("Enter")  # Sign out
     expect(ann.page.get_by_role("dialog", name="Sign in to Chat.io")).to_be_visible()
@@ -159,14 +172,45 @@ def test_on_a_phone_everything_fits_and_people_are_a_tap_away(server: ServerProc
     expect(toggle).to_have_attribute("aria-expanded", "true")
     toggle.tap()
     expect(people).to_be_hidden()
+    toggle.tap()
+    expect(people).to_be_visible()
+    ann.contents.tap()  # outside
+    expect(people).to_be_hidden()
+    expect(toggle).to_have_attribute("aria-expanded", "false")
+    expect(ann.page.locator("#me")).to_be_visible()
+    expect(ann.page.locator("#me")).to_contain_text("Ann-with")
     for button in ann.page.get_by_role("button").all():
         box = button.bounding_box()
         assert box is not None
         assert box["height"] >= 32
-    # On a touch screen Enter is a new line.
+    # On a touch screen Enter is a new line, and the key says so.
+    assert ann.draft.evaluate("draft => draft.enterKeyHint") == "enter"
     ann.draft.press_sequentially("a")
     ann.draft.press("Enter")
     expect(ann.draft).to_have_value("a\n")
+
+
+def test_keyboard_of_a_phone_does_not_cover_the_composer(server: ServerProcess, meet: Meet) -> None:
+    """In Safari the keyboard lies over the page, and only the visual viewport tells."""
+    ann = meet(server.url, viewport=PHONE, has_touch=True, is_mobile=True)
+    ann.page.add_init_script(
+        """Object.defineProperty(visualViewport, "height", { get: () => window.seenHeight ?? innerHeight });"""
+    )
+    ann.page.reload()
+    ann.sign_up("Ann")
+    for seen, bottom in ((400, 400), (None, PHONE["height"])):
+        ann.page.evaluate(
+            "(seen) => { window.seenHeight = seen; visualViewport.dispatchEvent(new Event('resize')); }", seen
+        )
+        box = ann.page.get_by_role("button", name="Send").bounding_box()
+        assert box is not None
+        assert bottom - 60 < box["y"] + box["height"] <= bottom
+
+
+def test_page_weighs_at_most_150_kib_compressed() -> None:
+    files = read_page(ROOT / "web").files
+    assert "/web/socket.io.js" in files
+    assert sum(len(file.gzipped) for file in files.values()) <= 150 * 1024
 
 
 def test_user_that_asked_for_less_motion_gets_none(browser: Browser, server: ServerProcess, meet: Meet) -> None:

@@ -29,6 +29,7 @@ def test_two_people_sign_up_and_talk(server: ServerProcess, meet: Meet) -> None:
     expect(own).to_contain_text("Sent")
     expect(own.locator(".author")).to_have_text("You")
     expect(other.locator(".author")).to_have_text("Bob")
+    assert other.locator(".author").bounding_box()["width"] > 10  # type: ignore[index]  # and is seen
     expect(ann.page.locator("#messages .day")).to_have_text(["Today"])
 
 
@@ -84,16 +85,50 @@ def test_addresses_are_links_and_only_those_that_are_safe(server: ServerProcess,
     ann = meet(server.url, "Ann")
     ann.say(
         "See https://chat.example/a_(b)?q=1&r=2, (http://other.example/x). javascript:alert(1) "
-        "data:text/html,x https://bank.example@evil.example/ https:// HTTPS://UP.example"
+        "data:text/html,x https://bank.example@evil.example/ https:// HTTPS://UP.example "
+        "www.chat.example/news, awww.chat.example www. mailto:ann@chat.example. mailto:nobody "
+        "mail@www.chat.example"
     )
     links = ann.contents.get_by_role("link")
     expect(links).to_have_text(
-        ["https://chat.example/a_(b)?q=1&r=2", "http://other.example/x", "HTTPS://UP.example"]
+        [
+            *("https://chat.example/a_(b)?q=1&r=2", "http://other.example/x", "HTTPS://UP.example"),
+            *("www.chat.example/news", "mailto:ann@chat.example"),
+        ]
     )
     for link in links.all():
         assert link.get_attribute("rel") == "noopener noreferrer nofollow"
         assert link.get_attribute("target") == "_blank"
-    assert links.nth(2).get_attribute("href") == "https://up.example/"
+    hrefs = [link.get_attribute("href") for link in links.all()]
+    assert hrefs[2:] == ["https://up.example/", "https://www.chat.example/news", "mailto:ann@chat.example"]
+
+
+def test_code_stands_in_its_own_type_and_nothing_in_it_is_a_link(server: ServerProcess, meet: Meet) -> None:
+    ann = meet(server.url)
+    ann.sign_up("Ann")
+    ann.say(
+        "Run `make <test>` and see:\n```js\nlet x = `<b>`;\n  // https://chat.example\n```\n"
+        "Done. A lone ` stays, ``` too."
+    )
+    ann.sees("Run make <test> and see:\nlet x = `<b>`;\n  // https://chat.example\nDone. A lone ` stays, ``` too.")
+    expect(ann.contents.locator("code")).to_have_text(["make <test>", "let x = `<b>`;\n  // https://chat.example"])
+    expect(ann.contents.locator("pre")).to_have_count(1)
+    expect(ann.contents.get_by_role("link")).to_have_count(0)
+
+
+def test_mentions_are_highlighted_and_those_of_the_reader_stand_out(server: ServerProcess, meet: Meet) -> None:
+    ann, bob = meet(server.url), meet(server.url)
+    ann.sign_up("Ann Lee")
+    bob.sign_up("Bob")
+    for person in (ann, bob):
+        expect(person.page.locator("#people li")).to_have_count(2)
+    bob.say("@ann lee, @Ann: ask @Bob. @Annette and ann@ann are nobody.")
+    marks = ann.contents.locator("mark")
+    expect(marks).to_have_text(["@ann lee", "@Ann", "@Bob"])
+    expect(ann.contents.locator(".own-name")).to_have_count(2)
+    expect(ann.page.locator("#messages .to-me")).to_have_count(1)
+    expect(bob.contents.locator("mark")).to_have_text(["@ann lee", "@Bob"])
+    expect(bob.page.locator("#messages .to-me")).to_have_count(0)
 
 
 def test_older_messages_load_on_scroll_without_a_jump(server: ServerProcess, meet: Meet, js: JsClients) -> None:
@@ -121,12 +156,12 @@ def test_older_messages_load_on_scroll_without_a_jump(server: ServerProcess, mee
     )
     assert jump < 2
     ann.page.locator("#scroller").focus()
-    while not ann.page.get_by_text("This is where it begins.").is_visible():
+    while not ann.page.get_by_text("The server has no earlier messages.").is_visible():
         ann.page.keyboard.press("Home")
         ann.page.wait_for_timeout(50)
     ann.sees(*texts)
     js.burst("bob", [{"content": "the newest"}])
-    ann.page.get_by_role("button", name="New messages below").click()
+    ann.page.get_by_role("button", name="1 new message below").click()
     expect(ann.contents.last).to_have_text("the newest")
     expect(ann.contents.last).to_be_in_viewport()
 
@@ -138,7 +173,7 @@ def test_days_are_apart(server: ServerProcess, meet: Meet) -> None:
           const { Timeline } = await import("/web/timeline.js");
           const list = document.createElement("ol");
           const scroller = { grew() {}, follows: false, keeping: (_, change) => change() };
-          const timeline = new Timeline(list, scroller, "me");
+          const timeline = new Timeline(list, scroller, "me", { show: (_, name) => [name] });
           const by = { author_id: "x", author_name: "X" };
           const said = (id, sent_at) => ({ id, sent_at, content: id, offset: id, ...by });
           timeline.append([said("c", "2026-03-02T22:30:00.000Z"), said("d", "2026-03-02T23:30:00.000Z")]);
@@ -166,6 +201,29 @@ def test_page_shows_the_users_online_and_typing(server: ServerProcess, meet: Mee
     expect(people).to_have_text([re.compile("Ann")])
 
 
+def test_two_people_of_one_name_are_told_apart(server: ServerProcess, meet: Meet) -> None:
+    ann, first, second = (meet(server.url) for _ in range(3))
+    ann.sign_up("Ann")
+    first.sign_up("Bob Lee")
+    first.say("from one")
+    expect(ann.page.locator("#messages .author")).to_have_text("Bob Lee", use_inner_text=True)
+    second.ask_to_sign_up("bob  LEE", email="another@chat.test")
+    second.is_connected()
+    second.say("from another")
+    ann.sees("from one", "from another")
+    # Both names get a tag, also where one stood already; the colours differ, and the initials are of both words.
+    expect(ann.page.locator("#messages .tag:not(:empty)")).to_have_count(2)
+    expect(ann.page.locator("#people .tag:not(:empty)")).to_have_count(2)
+    tags = ann.page.locator("#messages .tag").all_text_contents()
+    assert len(set(tags)) == 2
+    grounds = ann.page.locator("#messages .avatar").evaluate_all(
+        """all => all.map((one) =>
+            getComputedStyle(one).backgroundColor + getComputedStyle(one, '::before').content)"""
+    )
+    assert len(set(grounds)) == 2
+    assert all('"BL"' in ground for ground in grounds)
+
+
 def test_without_presence_there_is_no_panel(meet: Meet) -> None:
     with ServerProcess(PRESENCE="off") as server:
         ann = meet(server.url, "Ann")
@@ -181,7 +239,7 @@ def test_a_long_day_of_messages_does_not_grow_for_ever(server: ServerProcess, me
           const { Timeline } = await import("/web/timeline.js");
           const list = document.createElement("ol");
           const scroller = { grew() {}, follows: true, keeping: (_, change) => change() };
-          const timeline = new Timeline(list, scroller, "me");
+          const timeline = new Timeline(list, scroller, "me", { show: (_, name) => [name] });
           const by = { author_id: "x", author_name: "X", sent_at: "2026-03-02T22:30:00.000Z" };
           const say = (number) => ({ id: `${number}`, content: `${number}`, offset: `o${number}`, ...by });
           for (let hundred = 0; hundred < 65; hundred++)

@@ -71,7 +71,9 @@ def test_five_thousand_messages_scroll(meet: Meet, js: JsClients, capsys: pytest
         js.burst("bob", [{"content": content(number)} for number in range(200)])
         tell(capsys, "up, while 200 come in", ann.page.evaluate(SCROLL, [-40, 200]))
         expect(ann.contents).to_have_count(COUNT + 200)
-        ann.page.get_by_role("button", name="New messages below").click()
+        ann.page.get_by_role("button", name="200 new messages below").click()
+        expect(ann.page.locator("#messages .unread")).to_be_in_viewport()
+        ann.page.get_by_role("button", name="below").click()
         expect(ann.contents.last).to_be_in_viewport()
         ann.draft.focus()
         ann.page.evaluate(
