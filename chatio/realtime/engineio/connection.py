@@ -23,7 +23,7 @@ from chatio.realtime.engineio.payload import EncodedPacket
 from chatio.realtime.engineio.poll_queue import PollQueue
 from chatio.realtime.engineio.receive_queue import InputRate, ReceiveQueue
 from chatio.realtime.library import DisconnectReason
-from chatio.realtime.limits import BEFORE_CONNECT_BYTES, PENDING_OUTPUT_BYTES
+from chatio.realtime.limits import BEFORE_CONNECT_BYTES, PENDING_OUTPUT_BYTES, UNCHARGED_STEPS
 from chatio.realtime.websocket.input_budget import Budget, BudgetPool
 from chatio.realtime.websocket.timeouts import TimeoutQueue
 from chatio.realtime.websocket.transport import WebSocket
@@ -148,9 +148,11 @@ class Connection:
     def input_read(self, size_bytes: int, frames: int) -> None:
         if not self.closing:
             self.received.charge(size_bytes)
-            steps, self.received.steps = self.received.steps + frames, 0
-            if self.budget.charge(steps, frames):
-                self.refuse(TOO_MANY_FRAMES)
+            self.received.steps += frames
+            if self.received.steps > UNCHARGED_STEPS:
+                steps, self.received.steps = self.received.steps, 0
+                if self.budget.charge(steps, frames):
+                    self.refuse(TOO_MANY_FRAMES)
 
     def signed_in(self, max_input_bytes: int) -> None:
         """The client is in a namespace: it may send more, and draws on the budget of those that are."""

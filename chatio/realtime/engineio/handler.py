@@ -27,7 +27,7 @@ from chatio.realtime.limits import (
 )
 from chatio.realtime.log import report
 from chatio.realtime.websocket.frames import message_frame
-from chatio.realtime.websocket.handshake import VERSION, switching_protocols, take_socket
+from chatio.realtime.websocket.handshake import VERSION, switching_protocols
 from chatio.realtime.websocket.input_budget import Budget
 from chatio.realtime.websocket.transport import WebSocket
 from chatio.server.http_handler import BoundedBodyHandler
@@ -230,17 +230,16 @@ class RealtimeHandler(BoundedBodyHandler):
             self.set_header("Sec-WebSocket-Version", VERSION)  # RFC 6455, section 4.2.2
             raise HandshakeError(http_errors.BAD_REQUEST)
         connection = self.session or engine.admit(self.environ["REMOTE_ADDR"])
+        # OkHttp stops reading at a close frame, and the official Java client then notices nothing for 45 s.
+        is_okhttp = self.request.headers.get("User-Agent", "").lower().startswith("okhttp/")
         stream: IOStream = self.detach()
         try:
-            sock, early = take_socket(stream)
+            websocket, early = WebSocket.take(stream, engine.lingering, sends_close=not is_okhttp)
         except OSError:  # the client is gone
             stream.close()
             if self.session is None:
                 connection.drop(DisconnectReason.TRANSPORT_CLOSE)
             return
-        # OkHttp stops reading at a close frame, and the official Java client then notices nothing for 45 s.
-        is_okhttp = self.request.headers.get("User-Agent", "").lower().startswith("okhttp/")
-        websocket = WebSocket(sock, engine.lingering, sends_close=not is_okhttp)
         if self.session is not None:
             Upgrade(connection, websocket).begin(answer, early)
         else:

@@ -61,7 +61,7 @@ class ReceiveQueue(Generic[R]):
     receiver: R
     application: Application[R]
     rate: InputRate
-    steps: int = 0  # of messages that were put since the budget was charged
+    steps: int = 0  # that the input budget was not charged with yet
     paid_at: float = 0.0  # the loop's time at which all input is paid for
     worker: "asyncio.Task[None] | None" = None  # while there are messages
     size_bytes: int = 0  # of the unhandled messages and the one that is being handled, with an overhead for each

@@ -13,6 +13,8 @@ import termios
 from enum import IntEnum
 from typing import Protocol
 
+from tornado.iostream import IOStream, StreamClosedError
+
 from chatio.realtime.close_reasons import INVALID_DATA, NORMAL, OUTPUT_NOT_TAKEN, CloseReason, protocol_violation
 from chatio.realtime.limits import FIRST_BYTES, FLOOD_FRAMES, READ_BYTES
 from chatio.realtime.log import report
@@ -84,6 +86,22 @@ class WebSocket:
         self._early = b""
         self._is_wanted = False  # the listener takes input now
         self._is_waiting = False  # for its turn to be read
+
+    @classmethod
+    def take(
+        cls, stream: IOStream, lingering: "TimeoutQueue[WebSocket]", *, sends_close: bool = True
+    ) -> "tuple[WebSocket, bytes]":
+        """A WebSocket on the connection of `stream`, which is closed, and what the stream had read already.
+
+        Raises OSError (StreamClosedError is one) if the connection is gone.
+        """
+        if stream.closed():
+            raise StreamClosedError
+        early = bytes(stream._read_buffer)  # `read_bytes` would ask the kernel for more, 3 % of a connect
+        sock: socket.socket = stream.socket.dup()
+        sock.setblocking(False)
+        stream.close()
+        return cls(sock, lingering, sends_close=sends_close), early
 
     # Input
 
