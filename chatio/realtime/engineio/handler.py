@@ -151,7 +151,7 @@ class RealtimeHandler(BoundedBodyHandler):
     @property
     def _budget(self) -> Budget:
         if self.session is not None:
-            return self.session.budget
+            return self.session.draw()
         return self.engine.strangers.of(self.environ["REMOTE_ADDR"])
 
     post = put = patch = delete = head = options = get
@@ -194,7 +194,7 @@ class RealtimeHandler(BoundedBodyHandler):
             for count, raw in enumerate(body.decode().split(SEPARATOR), 1):
                 connection.receive(raw)
                 if count % PACKETS_PER_TURN == 0:
-                    await connection.budget.turn(PACKETS_PER_TURN)
+                    await connection.draw().turn(PACKETS_PER_TURN)
                     await asyncio.sleep(0)
             connection.input_read(len(body) + HEAD_BYTES, 0)
             if connection.received.is_full and not connection.closing:
@@ -223,8 +223,8 @@ class RealtimeHandler(BoundedBodyHandler):
         engine, answer = self.engine, switching_protocols(self.request.headers)
         http: Any = self.request.connection
         if self.session is not None:
-            self.session.budget.charge(UPGRADE_STEPS)
-            if self.session.budget.is_spent:
+            self.session.draw().charge(UPGRADE_STEPS)
+            if self.session.draw().is_spent:
                 raise HandshakeError(http_errors.TOO_MANY_REQUESTS)
         if answer is None or isinstance(http.stream, SSLIOStream):  # TLS ends at a proxy
             self.set_header("Sec-WebSocket-Version", VERSION)  # RFC 6455, section 4.2.2

@@ -20,7 +20,7 @@ from chatio.realtime.limits import FIRST_BYTES, FLOOD_FRAMES, READ_BYTES
 from chatio.realtime.log import report
 from chatio.realtime.websocket import frames
 from chatio.realtime.websocket.frames import FrameError, FrameReader
-from chatio.realtime.websocket.input_budget import Budget
+from chatio.realtime.websocket.input_budget import Budget, BudgetPool
 from chatio.realtime.websocket.timeouts import TimeoutQueue
 
 
@@ -30,7 +30,12 @@ class WebSocketListener(Protocol):
     @property
     def max_input_bytes(self) -> int: ...  # of the largest message that it takes now
     @property
-    def budget(self) -> Budget: ...  # that its client draws on
+    def pool(self) -> BudgetPool: ...  # that its client draws on
+    @property
+    def budget(self) -> Budget | None: ...  # that its client has drawn on
+    def draw(self) -> Budget:
+        """The budget that its client draws on from now on."""
+
     @property
     def max_output_bytes(self) -> int: ...  # that may wait for its client
     def message_received(self, message: str | bytes) -> None:
@@ -141,11 +146,12 @@ class WebSocket:
                 self._loop.call_soon(self._on_readable)
 
     def _on_readable(self) -> None:
-        budget = self.listener.budget
-        if (budget.is_spent or budget.pool.is_spent) and self._state is State.OPEN:
+        listener = self.listener
+        budget = listener.budget
+        if (listener.pool.is_spent or (budget is not None and budget.is_spent)) and self._state is State.OPEN:
             if not self._is_waiting:
                 self._watch(is_wanted=self._is_wanted, is_waiting=True)
-                budget.wait(self._on_turn)
+                listener.draw().wait(self._on_turn)
         elif self._is_wanted:
             self._read()
 
