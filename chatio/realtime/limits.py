@@ -19,6 +19,8 @@ BUDGET_SECONDS = 10.0
 REQUEST_STEPS = 60
 UPGRADE_STEPS = 200
 MESSAGE_STEPS = 8
+# A connection is charged in lots of more than so many: 0.6 µs a lot.
+UNCHARGED_STEPS = 16
 # A client is closed that sends so many frames in one read after its address was held to its budget for so long.
 FLOOD_SECONDS = 30.0
 FLOOD_FRAMES = 32

@@ -22,7 +22,7 @@ from chatio.realtime.engineio.packets import EncodedPacket, PacketType, Protocol
 from chatio.realtime.engineio.poll_queue import PollQueue
 from chatio.realtime.engineio.receive_queue import InputRate, ReceiveQueue
 from chatio.realtime.library import DisconnectReason
-from chatio.realtime.limits import BEFORE_CONNECT_BYTES, PENDING_OUTPUT_BYTES
+from chatio.realtime.limits import BEFORE_CONNECT_BYTES, PENDING_OUTPUT_BYTES, UNCHARGED_STEPS
 from chatio.realtime.websocket.input_budget import Budget, BudgetPool
 from chatio.realtime.websocket.timeouts import TimeoutQueue
 from chatio.realtime.websocket.transport import WebSocket
@@ -85,8 +85,9 @@ class Connection:
     host: Host
     sid: str
     address: str  # of the client
-    budget: Budget  # that the client draws on
+    pool: BudgetPool  # of input budgets
     max_input_bytes: int  # of one message, and of all that wait to be handled
+    budget: Budget | None = None  # of its address, once it has drawn on that
     websocket: WebSocket | None = None
     upgrade: PendingUpgrade | None = None
     is_probed: bool = False  # by the upgrade: GETs are answered with a NOOP, and output waits for the WebSocket
@@ -147,16 +148,27 @@ class Connection:
     def input_read(self, size_bytes: int, frames: int) -> None:
         if not self.closing:
             self.received.charge(size_bytes)
-            steps, self.received.steps = self.received.steps + frames, 0
-            if self.budget.charge(steps, frames):
-                self.refuse(TOO_MANY_FRAMES)
+            self.received.steps += frames
+            if self.received.steps > UNCHARGED_STEPS:
+                steps, self.received.steps = self.received.steps, 0
+                if self.draw().charge(steps, frames):
+                    self.refuse(TOO_MANY_FRAMES)
 
     def signed_in(self, max_input_bytes: int) -> None:
         """The client is in a namespace: it may send more, and draws on the budget of those that are."""
-        self.max_input_bytes = max_input_bytes
-        if not self.closing:
+        self.max_input_bytes, self.pool = max_input_bytes, self.host.members
+        self._leave_budget()
+
+    def draw(self) -> Budget:
+        """The budget that the client draws on from now on."""
+        if self.budget is None and not self.closed:
+            self.budget = self.pool.join(self.address)
+        return self.budget or self.pool.of(self.address)
+
+    def _leave_budget(self) -> None:
+        if self.budget is not None:
             self.budget.pool.leave(self.budget)
-            self.budget = self.host.members.join(self.address)
+            self.budget = None
 
     def pause_reading(self) -> None:
         if self.websocket is not None:
@@ -173,7 +185,8 @@ class Connection:
             return True
         if self.websocket is not None:
             return self.websocket.is_paused
-        return bool(self.budget.waiting) or (self.posting and self.received.is_full)
+        waits_for_budget = self.budget is not None and bool(self.budget.waiting)
+        return waits_for_budget or (self.posting and self.received.is_full)
 
     # Output
 
@@ -318,5 +331,5 @@ class Connection:
             await self.host.application.disconnected(self, reason)
         finally:
             self.closed = True
-            self.budget.pool.leave(self.budget)
+            self._leave_budget()
             self.host.forget(self)

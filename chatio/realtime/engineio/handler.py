@@ -26,7 +26,7 @@ from chatio.realtime.limits import (
 )
 from chatio.realtime.log import report
 from chatio.realtime.websocket.frames import message_frame
-from chatio.realtime.websocket.handshake import VERSION, switching_protocols, take_socket
+from chatio.realtime.websocket.handshake import VERSION, switching_protocols
 from chatio.realtime.websocket.input_budget import Budget
 from chatio.realtime.websocket.transport import WebSocket
 from chatio.server.http_handler import BoundedBodyHandler
@@ -164,7 +164,7 @@ class RealtimeHandler(BoundedBodyHandler):
     @property
     def _budget(self) -> Budget:
         if self.session is not None:
-            return self.session.budget
+            return self.session.draw()
         return self.engine.strangers.of(self.environ["REMOTE_ADDR"])
 
     post = put = patch = delete = head = options = get
@@ -207,7 +207,7 @@ class RealtimeHandler(BoundedBodyHandler):
             for count, raw in enumerate(body.decode().split(SEPARATOR), 1):
                 connection.receive(raw)
                 if count % PACKETS_PER_TURN == 0:
-                    await connection.budget.turn(PACKETS_PER_TURN)
+                    await connection.draw().turn(PACKETS_PER_TURN)
                     await asyncio.sleep(0)
             connection.input_read(len(body) + HEAD_BYTES, 0)
             if connection.received.is_full and not connection.closing:
@@ -236,24 +236,23 @@ class RealtimeHandler(BoundedBodyHandler):
         engine, answer = self.engine, switching_protocols(self.request.headers)
         http: Any = self.request.connection
         if self.session is not None:
-            self.session.budget.charge(UPGRADE_STEPS)
-            if self.session.budget.is_spent:
+            self.session.draw().charge(UPGRADE_STEPS)
+            if self.session.draw().is_spent:
                 raise HandshakeError(http_errors.TOO_MANY_REQUESTS)
         if answer is None or isinstance(http.stream, SSLIOStream):  # TLS ends at a proxy
             self.set_header("Sec-WebSocket-Version", VERSION)  # RFC 6455, section 4.2.2
             raise HandshakeError(http_errors.BAD_REQUEST)
         connection = self.session or engine.admit(self.environ["REMOTE_ADDR"])
+        # OkHttp stops reading at a close frame, and the official Java client then notices nothing for 45 s.
+        is_okhttp = self.request.headers.get("User-Agent", "").lower().startswith("okhttp/")
         stream: IOStream = self.detach()
         try:
-            sock, early = take_socket(stream)
+            websocket, early = WebSocket.take(stream, engine.lingering, sends_close=not is_okhttp)
         except OSError:  # the client is gone
             stream.close()
             if self.session is None:
                 connection.drop(DisconnectReason.TRANSPORT_CLOSE)
             return
-        # OkHttp stops reading at a close frame, and the official Java client then notices nothing for 45 s.
-        is_okhttp = self.request.headers.get("User-Agent", "").lower().startswith("okhttp/")
-        websocket = WebSocket(sock, engine.lingering, sends_close=not is_okhttp)
         if self.session is not None:
             Upgrade(connection, websocket).begin(answer, early)
         else:

@@ -55,7 +55,7 @@ class ReceiveQueue(Generic[R]):
     receiver: R
     handle: Callable[[R, str | bytes], Awaitable[None]]  # one message; must not raise
     rate: InputRate
-    steps: int = 0  # of messages that were put since the budget was charged
+    steps: int = 0  # that the input budget was not charged with yet
     paid_at: float = 0.0  # the loop's time at which all input is paid for
     worker: "asyncio.Task[None] | None" = None  # while there are messages
     size_bytes: int = 0  # of the unhandled messages and the one that is being handled, with an overhead for each

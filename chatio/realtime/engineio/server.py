@@ -92,8 +92,8 @@ class EngineServer(EngineIOServer):  # type: ignore[misc]
             raise HandshakeError(HttpError(503, BAD_REQUEST_CODE, *refusal))
         sid = secrets.token_urlsafe(SESSION_ID_BYTES)
         has_sign_in = self._first_input_bytes < self.max_http_buffer_size
-        budget = (self.strangers if has_sign_in else self.members).join(address)
-        connection = self.sockets[sid] = Connection(self, sid, address, budget, self._first_input_bytes)
+        pool = self.strangers if has_sign_in else self.members
+        connection = self.sockets[sid] = Connection(self, sid, address, pool, self._first_input_bytes)
         return connection
 
     def begin(self, connection: Connection, environ: dict[str, Any]) -> None:

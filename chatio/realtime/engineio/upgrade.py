@@ -10,7 +10,7 @@ from typing import Final
 from chatio.realtime.close_reasons import PROTOCOL_ERROR, CloseReason, protocol_violation
 from chatio.realtime.engineio import packets
 from chatio.realtime.engineio.connection import Connection
-from chatio.realtime.websocket.input_budget import Budget
+from chatio.realtime.websocket.input_budget import Budget, BudgetPool
 from chatio.realtime.websocket.transport import WebSocket
 
 _PROBE: Final = "2probe"
@@ -42,8 +42,15 @@ class Upgrade:
         self._websocket.start(early)
 
     @property
-    def budget(self) -> Budget:
+    def pool(self) -> BudgetPool:
+        return self._connection.pool
+
+    @property
+    def budget(self) -> Budget | None:
         return self._connection.budget
+
+    def draw(self) -> Budget:
+        return self._connection.draw()
 
     @property
     def max_input_bytes(self) -> int:

@@ -1,13 +1,11 @@
-"""WebSocket handshake, server side (RFC 6455, section 4.2), and the bare socket that is left after it."""
+"""WebSocket handshake, server side (RFC 6455, section 4.2)."""
 
 import base64
 import binascii
 import hashlib
 import re
-import socket
 
 from tornado.httputil import HTTPHeaders
-from tornado.iostream import IOStream, StreamClosedError
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # section 1.3
 VERSION = "13"
@@ -37,18 +35,3 @@ def switching_protocols(headers: HTTPHeaders) -> bytes | None:
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         f"{chosen}Sec-WebSocket-Accept: {base64.b64encode(digest).decode()}\r\n\r\n"
     ).encode()
-
-
-def take_socket(stream: IOStream) -> tuple[socket.socket, bytes]:
-    """A socket of our own for the connection of a stream, and what the stream had read already.
-
-    Closes the stream, whose objects are free afterwards. Raises OSError (StreamClosedError is one) if the
-    connection is gone.
-    """
-    if stream.closed():
-        raise StreamClosedError
-    early = bytes(stream._read_buffer)  # `read_bytes` would ask the kernel for more, 3 % of a connect
-    own: socket.socket = stream.socket.dup()
-    own.setblocking(False)
-    stream.close()
-    return own, early

@@ -13,12 +13,14 @@ import termios
 from enum import IntEnum
 from typing import Protocol
 
+from tornado.iostream import IOStream, StreamClosedError
+
 from chatio.realtime.close_reasons import INVALID_DATA, NORMAL, OUTPUT_NOT_TAKEN, CloseReason, protocol_violation
 from chatio.realtime.limits import FIRST_BYTES, FLOOD_FRAMES, READ_BYTES
 from chatio.realtime.log import report
 from chatio.realtime.websocket import frames
 from chatio.realtime.websocket.frames import FrameError, FrameReader
-from chatio.realtime.websocket.input_budget import Budget
+from chatio.realtime.websocket.input_budget import Budget, BudgetPool
 from chatio.realtime.websocket.timeouts import TimeoutQueue
 
 
@@ -28,7 +30,12 @@ class WebSocketListener(Protocol):
     @property
     def max_input_bytes(self) -> int: ...  # of the largest message that it takes now
     @property
-    def budget(self) -> Budget: ...  # that its client draws on
+    def pool(self) -> BudgetPool: ...  # that its client draws on
+    @property
+    def budget(self) -> Budget | None: ...  # that its client has drawn on
+    def draw(self) -> Budget:
+        """The budget that its client draws on from now on."""
+
     @property
     def max_output_bytes(self) -> int: ...  # that may wait for its client
     def message_received(self, message: str | bytes) -> None:
@@ -85,6 +92,22 @@ class WebSocket:
         self._is_wanted = False  # the listener takes input now
         self._is_waiting = False  # for its turn to be read
 
+    @classmethod
+    def take(
+        cls, stream: IOStream, lingering: "TimeoutQueue[WebSocket]", *, sends_close: bool = True
+    ) -> "tuple[WebSocket, bytes]":
+        """A WebSocket on the connection of `stream`, which is closed, and what the stream had read already.
+
+        Raises OSError (StreamClosedError is one) if the connection is gone.
+        """
+        if stream.closed():
+            raise StreamClosedError
+        early = bytes(stream._read_buffer)  # `read_bytes` would ask the kernel for more, 3 % of a connect
+        sock: socket.socket = stream.socket.dup()
+        sock.setblocking(False)
+        stream.close()
+        return cls(sock, lingering, sends_close=sends_close), early
+
     # Input
 
     def start(self, early: bytes) -> None:
@@ -123,11 +146,12 @@ class WebSocket:
                 self._loop.call_soon(self._on_readable)
 
     def _on_readable(self) -> None:
-        budget = self.listener.budget
-        if (budget.is_spent or budget.pool.is_spent) and self._state is State.OPEN:
+        listener = self.listener
+        budget = listener.budget
+        if (listener.pool.is_spent or (budget is not None and budget.is_spent)) and self._state is State.OPEN:
             if not self._is_waiting:
                 self._watch(is_wanted=self._is_wanted, is_waiting=True)
-                budget.wait(self._on_turn)
+                listener.draw().wait(self._on_turn)
         elif self._is_wanted:
             self._read()
 

@@ -77,7 +77,7 @@ async def test_address_that_floods_is_read_slowly_and_others_at_once(unit: bytes
         start = client_frame(1, b"6", fin=False) if unit == client_frame(0, b"", fin=False) else b""
         for flooder in flooders:
             flooder.raw(start + unit * 10_000)
-        budget = connections(server, FLOODER)[0].budget
+        budget = connections(server, FLOODER)[0].draw()
         await until(lambda: budget.is_spent and len(budget.waiting) >= 2)
         assert all(connection.is_paused for connection in connections(server, FLOODER)[:2])
         friend.send('42/chat,1["echo",1]')
@@ -92,7 +92,7 @@ async def test_members_at_the_address_of_a_strangers_flood_are_read_at_once() ->
     async with budgeted() as (server, port):
         flooder, member = await websocket(port, FLOODER), await websocket(port, FLOODER, joins=True)
         flooder.raw(PINGS)
-        await until(lambda: connections(server, FLOODER)[0].budget.waiting)
+        await until(lambda: connections(server, FLOODER)[0].draw().waiting)
         member.send('42/chat,1["echo",1]')
         assert await member.receive() == "43/chat,1[1]"
         flooder.cut()
@@ -102,7 +102,7 @@ async def test_members_at_the_address_of_a_strangers_flood_are_read_at_once() ->
 async def test_client_that_was_read_slowly_loses_nothing() -> None:
     async with budgeted() as (server, port):
         ws = await websocket(port, FLOODER, joins=True)
-        budget = connections(server, FLOODER)[0].budget
+        budget = connections(server, FLOODER)[0].draw()
         budget.charge(4_100 + 200)  # what its address has at once, and half a second's
         ws.send(*(f'42/chat,{number}["echo",{number}]' for number in range(50)))
         await until(lambda: budget.waiting)
@@ -113,7 +113,7 @@ async def test_client_that_was_read_slowly_loses_nothing() -> None:
 async def test_what_comes_with_the_handshake_counts_too() -> None:
     async with budgeted() as (server, port):
         ws = await Ws.open(port, f"{SOCKET_IO}websocket", early=PINGS, X_Forwarded_For=FLOODER)
-        await until(lambda: connections(server, FLOODER)[0].budget.is_spent)
+        await until(lambda: connections(server, FLOODER)[0].draw().is_spent)
         assert connections(server, FLOODER)[0].is_paused
         ws.cut()
 

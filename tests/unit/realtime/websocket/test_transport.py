@@ -7,7 +7,7 @@ import tracemalloc
 from chatio.realtime.close_reasons import CloseReason
 from chatio.realtime.engineio.server import MEMBERS
 from chatio.realtime.websocket.frames import PING, PONG, frame
-from chatio.realtime.websocket.input_budget import BudgetPool
+from chatio.realtime.websocket.input_budget import Budget, BudgetPool
 from chatio.realtime.websocket.timeouts import TimeoutQueue
 from chatio.realtime.websocket.transport import WebSocket
 from tests.client.wire import client_frame, soon, until
@@ -22,7 +22,11 @@ class Listener:
 
     max_input_bytes = 1 << 20
     max_output_bytes = 1 << 30
-    budget = BudgetPool(MEMBERS, is_on=False).of("")
+    pool = BudgetPool(MEMBERS, is_on=False)
+    budget = None
+
+    def draw(self) -> Budget:
+        return self.pool.of("")
 
     def message_received(self, message: str | bytes) -> None: ...
 
