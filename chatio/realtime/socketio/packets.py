@@ -101,10 +101,7 @@ def encode(kind: PacketType, namespace: str, data: Any = None, ack_id: int | Non
         buffers.append(bytes(value))
         return {"_placeholder": True, "num": len(buffers) - 1}
 
-    try:
-        body = "" if data is None else dumps(data)
-    except TypeError:
-        body = dumps(data, placeholder)
+    body = "" if data is None else dumps(data, placeholder)
     header = f"{kind + BINARY}{len(buffers)}-" if buffers else str(int(kind))
     header += "" if namespace == "/" else f"{namespace},"
     text = f"4{header}{'' if ack_id is None else ack_id}{body}"
