@@ -15,9 +15,10 @@ FIRST_BYTES = 2 * KIB
 # Input budget: an address has as much at once as in so many seconds. 100 clients behind one NAT that come back at
 # the same moment, each with six requests, have 36,000 steps.
 BUDGET_SECONDS = 10.0
-# The steps of a polling request, of an upgrade, of a message beside those of its frame.
+# The steps of a polling request, of an upgrade, of another packet and of a message beside those of its frame.
 REQUEST_STEPS = 60
 UPGRADE_STEPS = 200
+PACKET_STEPS = 1
 MESSAGE_STEPS = 8
 # A connection is charged in lots of more than so many: 0.6 µs a lot.
 UNCHARGED_STEPS = 16

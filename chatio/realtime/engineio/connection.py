@@ -22,7 +22,7 @@ from chatio.realtime.engineio.packets import EncodedPacket, PacketType, Protocol
 from chatio.realtime.engineio.poll_queue import PollQueue
 from chatio.realtime.engineio.receive_queue import InputRate, ReceiveQueue
 from chatio.realtime.library import DisconnectReason
-from chatio.realtime.limits import BEFORE_CONNECT_BYTES, PENDING_OUTPUT_BYTES, UNCHARGED_STEPS
+from chatio.realtime.limits import BEFORE_CONNECT_BYTES, PACKET_STEPS, PENDING_OUTPUT_BYTES, UNCHARGED_STEPS
 from chatio.realtime.websocket.input_budget import Budget, BudgetPool
 from chatio.realtime.websocket.timeouts import TimeoutQueue
 from chatio.realtime.websocket.transport import WebSocket
@@ -127,6 +127,7 @@ class Connection:
         if raw[:1] == "4":  # nearly every packet is a message
             self.received.put(raw[1:])
             return
+        self.received.steps += PACKET_STEPS
         kind, data = decode(raw)
         if kind is PacketType.MESSAGE:
             self.received.put(data)
@@ -149,10 +150,9 @@ class Connection:
         if not self.closing:
             self.received.charge(size_bytes)
             self.received.steps += frames
-            if self.received.steps > UNCHARGED_STEPS:
-                steps, self.received.steps = self.received.steps, 0
-                if self.draw().charge(steps, frames):
-                    self.refuse(TOO_MANY_FRAMES)
+            is_due = self.received.steps > UNCHARGED_STEPS
+            if is_due and self.draw().charge(self.received.take_steps(), frames):
+                self.refuse(TOO_MANY_FRAMES)
 
     def signed_in(self, max_input_bytes: int) -> None:
         """The client is in a namespace: it may send more, and draws on the budget of those that are."""

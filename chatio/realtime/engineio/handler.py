@@ -207,7 +207,7 @@ class RealtimeHandler(BoundedBodyHandler):
             for count, raw in enumerate(body.decode().split(SEPARATOR), 1):
                 connection.receive(raw)
                 if count % PACKETS_PER_TURN == 0:
-                    await connection.draw().turn(PACKETS_PER_TURN)
+                    await connection.draw().turn(connection.received.take_steps())
                     await asyncio.sleep(0)
             connection.input_read(len(body) + HEAD_BYTES, 0)
             if connection.received.is_full and not connection.closing:

@@ -26,9 +26,9 @@ class Heartbeat:
         return len(self.pings) + len(self._pongs)
 
     def beat(self, peer: Peer) -> None:
-        """The client of `peer` answered a ping."""
-        self._pongs.discard(peer)
-        self.pings.add(peer)
+        """The client of `peer` answered a ping; without one it says nothing, and postpones nothing."""
+        if self._pongs.discard(peer):
+            self.pings.add(peer)
 
     def stop(self, peer: Peer) -> None:
         """The connection has ended."""

@@ -93,6 +93,11 @@ class ReceiveQueue(Generic[R]):
         if self.is_full:
             self._pause()
 
+    def take_steps(self) -> int:
+        """The steps that the input budget is charged with now."""
+        steps, self.steps = self.steps, 0
+        return steps
+
     def charge(self, size_bytes: int) -> None:
         """The server read so many bytes from the client: it reads no more for now if that was too fast."""
         loop, rate = asyncio.get_running_loop(), self.rate
