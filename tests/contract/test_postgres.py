@@ -64,13 +64,19 @@ async def test_a_nul_in_a_text_is_replaced(stores: Stores) -> None:
     assert await stores.users.get("\0") is None
 
 
+async def test_of_several_hosts_in_a_url_the_one_that_answers_is_used(url: str) -> None:
+    stores = await open_stores(url.replace("@127.0.0.1", "@127.0.0.1:1,127.0.0.1"), folder=Path())
+    assert (await stores.journal.extent()).head == 0
+    await stores.close()
+
+
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
         (("chatio@", "stranger@"), "the database refuses: role"),
         (("/test", "/none"), "the database refuses: database"),
         (("127.0.0.1", "no-such-host.invalid"), "no connection to the database"),
-        (("chatio@127.0.0.1", "chatio:hunter2@no-such-host.invalid"), "no connection to the database"),
+        (("chatio@127.0.0.1", "chatio:hunter2@127.0.0.1:1,127.0.0.2"), "no connection to the database"),
     ],
 )
 async def test_a_database_that_cannot_be_used_is_told_in_a_sentence(

@@ -297,6 +297,7 @@ async def test_a_sender_is_told_nothing_if_its_message_stays_unknown_and_may_sen
     watching = asyncio.ensure_future(log.watch())
     accepting = log.accept(message("a"))
     assert await failure(accepting) is Unanswered
+    assert log.find("7", "a", "hello") is None
     monkeypatch.setattr(shared_log, "GIVEN_UP_SECONDS", 60)
     again = log.accept(message("a"))
     assert again is not accepting
