@@ -142,7 +142,9 @@ def test_lines_that_wait_for_a_reader_are_written_when_it_reads_again(
 ) -> None:
     with (
         unread_pipe() as writing,
-        ServerProcess(command=REAL_COMMAND, listener=listener, output=writing, LOG_FORMAT="json") as server,
+        ServerProcess(
+            command=REAL_COMMAND, listener=listener, output=writing, LOG_FORMAT="json", SERVE_PAGE="off"
+        ) as server,
     ):
         chat(server, js)
         with open(f"/proc/self/fd/{writing}", encoding="utf-8") as log:  # the pipe's other end
