@@ -223,7 +223,9 @@ class SharedLog:
                 if extent.epoch != self.window.epoch or extent.head < head:
                     await self._went_back()
                 elif extent.head > self.window.head and not self._batch:  # another server's messages
-                    self._apply(await self._journal.read(self.window.head, limit=READ_AT_ONCE))
+                    records = await self._journal.read(self.window.head, limit=READ_AT_ONCE)
+                    if not self._batch:  # else they may be its own, which its answer tells
+                        self._apply(records)
             except Temporary as error:
                 self._refuse_from_now(error)
             except Exception as error:
@@ -292,8 +294,8 @@ class SharedLog:
                 self.window.append(message)
                 self.on_new()  # for each: the window may keep less than a batch
             elif number > self.window.head:
-                break
-        return not records or records[-1].number <= self.window.head
+                return False
+        return True
 
     def _answer(self, results: list[Appended]) -> None:
         batch, self._batch = self._batch, []
