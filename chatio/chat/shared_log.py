@@ -173,14 +173,14 @@ class SharedLog:
         return accepted
 
     async def read(self, after: int, *, limit: int) -> list[Entry]:
-        """The entries after the sequence `after`, oldest first, also those that the window has dropped.
+        """The entries of the `limit` sequences after `after`, oldest first, also those that the window has dropped.
 
-        Raises `StoreUnavailable`.
+        They are fewer if an operator has deleted some. Raises `StoreUnavailable`.
         """
         if after >= self.window.tail:
             return self.window.read(after, limit=limit)
         records = await self._journal.read(after, limit=limit)
-        return [self.window.entry_of(number, message) for number, message in records]
+        return [self.window.entry_of(number, message) for number, message in records if number <= after + limit]
 
     async def forget_before(self, sent_at: str) -> bool:
         """Delete the oldest messages that were sent before `sent_at`, some hundred at most. False: there are none.
@@ -376,13 +376,15 @@ class SharedLog:
     async def _catch_up(self, results: list[Appended]) -> None:
         """Apply what the journal has and the window has not, and then the batch."""
         head = max(result.record.number for result in results)
-        while self.window.head < head:
+        while (before := self.window.head) < head:
             try:
-                records = await self._journal.read(self.window.head, limit=READ_AT_ONCE)
+                records = await self._journal.read(before, limit=READ_AT_ONCE)
             except Temporary:
                 await asyncio.sleep(REPEAT_SECONDS[-1])
                 continue
             self._apply(records)
+            if self.window.head == before:  # the next message was deleted before any client saw it
+                return await self._went_back()
         self._answer(results)
 
     @staticmethod
@@ -409,13 +411,21 @@ async def open_log(
 
 
 async def _newest(journal: Journal, tail: int, head: int, max_messages: int, max_bytes: int) -> list[Record]:
-    """The newest messages of the journal within the bounds of the window, oldest first, read in pieces."""
+    """The newest messages of the journal within the bounds of the window, oldest first, read in pieces.
+
+    None before a gap, which an operator makes who deletes messages: the window has none.
+    """
     newest: list[Record] = []
     size, end = 0, head
     while end > tail and len(newest) < max_messages and size <= max_bytes:
         after = max(tail, end - min(READ_AT_ONCE, max_messages - len(newest)))
         piece = await journal.read(after, limit=end - after)
-        newest[:0] = piece
+        without_gap = [record for index, record in enumerate(reversed(piece)) if record.number == end - index][
+            ::-1
+        ]
+        newest[:0] = without_gap
+        if len(without_gap) < end - after:
+            break
         size += sum(size_bytes(message) for _, message in piece)
         end = after
     return newest

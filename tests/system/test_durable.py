@@ -164,6 +164,32 @@ def test_history_goes_on_behind_the_window_in_memory(database: Path, js: JsClien
         assert read == [f"message {number}" for number in range(1, 31)]
 
 
+def test_messages_that_an_operator_deletes_change_no_others_number(
+    server: DurableServer, database: Path, js: JsClients
+) -> None:
+    ann = server.process.sign_up("ann")
+    js.join("ann", server.url, ann, transports=["websocket"], **QUICKLY)
+    say(js, "ann", *(f"message {number}" for number in range(1, 13)))
+    js.expect("ann", "receive-message", 12)
+    server.kill()
+    with contextlib.closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("DELETE FROM messages WHERE number IN (3, 5, 6, 7, 10, 12)")
+    server.start()
+    js.expect("ann", "disconnect")
+    assert js.expect("ann", "connect")[0][2] is True
+    say(js, "ann", "new", "newer")
+    assert contents(js.expect("ann", "receive-message", 2)) == ["new", "newer"]
+    kept = [f"message {number}" for number in (1, 2, 4, 8, 9, 11)]
+    for limit in (1, 2, 3, 5, 50):
+        read: list[str] = []
+        query = f"?limit={limit}"
+        while query:
+            page = server.process.request("GET", f"/messages{query}", headers=bearer(ann)).body
+            read[:0] = [message["content"] for message in page["messages"]]
+            query = f"?limit={limit}&before={page['before']}" if page["before"] else ""
+        assert read == [*kept, "new", "newer"], limit
+
+
 def test_a_client_that_joins_after_a_restart_receives_the_history(server: DurableServer, js: JsClients) -> None:
     ann = server.process.sign_up("ann")
     js.join("ann", server.url, ann, transports=["websocket"], **QUICKLY)

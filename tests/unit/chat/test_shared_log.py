@@ -455,6 +455,18 @@ async def test_a_message_that_has_a_number_which_clients_have_seen_is_neither_de
     assert (await journal.extent()).epoch > log.window.epoch
 
 
+async def test_a_gap_before_a_message_that_no_read_fills_begins_a_new_log(logs: ExpectedLogs) -> None:
+    logs.expect("The database has lost messages")
+    journal, log = await shared()
+    MemoryJournal.append(journal, [message("x")])  # unheard of, and deleted
+    await journal.forget(1, limit=1)
+    accepting = log.accept(message("a"))
+    await turn()
+    await journal.take()
+    await asyncio.wait_for(log.broken.wait(), 5)
+    assert (accepting.done(), ids(log)) == (False, [])
+
+
 async def test_a_journal_that_went_back_is_noticed_without_a_message(
     monkeypatch: pytest.MonkeyPatch, logs: ExpectedLogs
 ) -> None:
