@@ -173,7 +173,7 @@ class SharedLog:
         return accepted
 
     async def read(self, after: int, *, limit: int) -> list[Entry]:
-        """The entries of the `limit` sequences after `after`, oldest first, also those that the window has dropped.
+        """The entries of the `limit` sequences after `after`, oldest first, also what the window has dropped.
 
         They are fewer if an operator has deleted some. Raises `StoreUnavailable`.
         """
@@ -384,7 +384,8 @@ class SharedLog:
                 continue
             self._apply(records)
             if self.window.head == before:  # the next message was deleted before any client saw it
-                return await self._went_back()
+                await self._went_back()
+                return
         self._answer(results)
 
     @staticmethod

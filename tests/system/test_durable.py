@@ -216,6 +216,13 @@ def test_a_second_server_on_the_same_file_says_so_and_exits_2(server: DurableSer
     assert server.process.request("GET", "/readyz").status == 200
 
 
+def test_a_second_server_that_comes_by_a_link_is_refused_too(server: DurableServer, database: Path) -> None:
+    link = database.with_name("link.db")
+    link.symlink_to(database)
+    code, lines = refusal_of(DATABASE_URL=f"sqlite:///{link}")
+    assert (code, "another server uses this database" in lines[-1]) == (2, True)
+
+
 def test_a_database_of_a_newer_release_is_refused(server: DurableServer, database: Path) -> None:
     server.process.stop()
     with sqlite3.connect(database) as connection:
@@ -303,6 +310,24 @@ def test_nothing_is_acknowledged_while_the_file_is_removed_and_all_goes_on_when_
     await_until(lambda: server.process.request("GET", "/readyz").status == 200, "the server is ready again")
     say(js, "ann", "saved")
     assert contents(js.expect("ann", "receive-message")) == ["saved"]
+
+
+def test_after_its_wal_is_removed_the_process_ends_with_1_and_all_that_was_acknowledged_is_there(
+    server: DurableServer, js: JsClients, database: Path
+) -> None:
+    js.join("ann", server.url, ann := server.process.sign_up("ann"), transports=["websocket"], **QUICKLY)
+    say(js, "ann", "saved")
+    database.with_name("chat.db-wal").unlink()
+    js.emit("ann", "send-message", {"id": "unknown", "content": "into nothing?"}, ack="unknown")
+    assert server.process.process.wait(20) == 1
+    assert not any(answer["ok"] for (answer,) in js.kept("ann", "ack:unknown"))
+    server.process.__exit__(None, None, None)
+    server.start()
+    js.expect("ann", "disconnect")
+    assert js.expect("ann", "connect")[0][2] is True
+    say(js, "ann", "goes on")
+    page = server.process.request("GET", "/messages", headers=bearer(ann)).body
+    assert [message["content"] for message in page["messages"]] == ["saved", "goes on"]
 
 
 def test_after_an_io_error_the_process_ends_with_1_and_the_next_one_has_all_that_was_acknowledged(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from chatio.stores.base import StoreUnusable, new_epoch
-from chatio.stores.sqlite.database import check_file, locked, migrated
+from chatio.stores.sqlite.database import check_file, locked, migrated, reason_of
 
 _SUFFIXES: Final = ("", "-wal", "-shm")
 
@@ -26,7 +26,7 @@ def back_up(path: Path, target: Path) -> int:
         os.replace(new, target)
         return target.stat().st_size
     except (OSError, sqlite3.Error) as error:
-        raise StoreUnusable(f"{target.name}: {_reason(error)}") from None
+        raise StoreUnusable(f"{target.name}: {reason_of(error)}") from None
     finally:
         new.unlink(missing_ok=True)
 
@@ -53,7 +53,7 @@ def restore(path: Path, source: Path) -> Path | None:
                     os.replace(f"{path}{suffix}", f"{before}{suffix}")
             os.replace(new, path)
         except (OSError, sqlite3.Error) as error:
-            raise StoreUnusable(f"{source.name}: {_reason(error)}") from None
+            raise StoreUnusable(f"{source.name}: {reason_of(error)}") from None
         finally:
             for suffix in _SUFFIXES:
                 Path(f"{new}{suffix}").unlink(missing_ok=True)
@@ -75,7 +75,3 @@ def _copy(source: Path, target: Path) -> None:
     descriptor = os.open(target, os.O_RDONLY)
     os.fsync(descriptor)
     os.close(descriptor)
-
-
-def _reason(error: OSError | sqlite3.Error) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or str(error)
