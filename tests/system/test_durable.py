@@ -266,6 +266,40 @@ def test_a_backup_is_made_beside_a_running_server_and_restoring_it_begins_a_new_
     assert [message["content"] for message in page["messages"]] == ["in the backup", "new"]
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files for other users")
+def test_what_root_restores_belongs_to_the_owner_of_the_folder(server: DurableServer, database: Path) -> None:
+    copy, theirs = database.with_name("backup.db"), database.parent / "theirs"
+    assert main_py(database, "backup", copy)[0] == 0
+    theirs.mkdir()
+    os.chown(theirs, 65534, 65534)
+    assert main_py(theirs / "chat.db", "restore", copy)[0] == 0
+    owners = {path.name: (path.stat().st_uid, path.stat().st_gid) for path in theirs.iterdir()}
+    assert owners == dict.fromkeys(("chat.db", "chat.db.lock"), (65534, 65534))
+
+
+def test_what_was_there_before_a_restore_is_kept_with_its_own_wal_and_no_earlier_one(
+    server: DurableServer, database: Path
+) -> None:
+    copy, before = database.with_name("backup.db"), database.with_name("chat.db.before-restore")
+    assert main_py(database, "backup", copy)[0] == 0
+    server.process.sign_up("ann")
+    server.kill()
+    assert main_py(database, "restore", copy)[0] == 0
+    assert users_of(before) == ["ann"]
+    wal = database.with_name("chat.db.before-restore-wal")
+    wal.write_bytes(b"of the one before")
+    assert main_py(database, "restore", copy)[0] == 0
+    assert not wal.exists()
+    assert users_of(before) == []
+    server.start()
+
+
+def users_of(database: Path) -> list[str]:
+    """The names of the users in a database and its WAL."""
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        return [name for (name,) in connection.execute("SELECT name FROM users")]
+
+
 @pytest.mark.parametrize("command", ["backup", "restore"])
 def test_a_file_that_is_no_database_of_ours_is_neither_copied_nor_restored(tmp_path: Path, command: str) -> None:
     database, file = tmp_path / "chat.db", tmp_path / "file"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from chatio.stores.base import StoreUnusable, new_epoch
-from chatio.stores.sqlite.database import check_file, locked, migrated, reason_of
+from chatio.stores.sqlite.database import check_file, give_to_owner, locked, migrated, reason_of
 
 _SUFFIXES: Final = ("", "-wal", "-shm")
 
@@ -47,8 +47,10 @@ def restore(path: Path, source: Path) -> Path | None:
             with contextlib.closing(migrated(new)) as connection:
                 ((old,),) = connection.execute("SELECT epoch FROM log")
                 connection.execute("UPDATE log SET epoch = ?", (new_epoch(old),))
+            give_to_owner(new)
             had_one = path.exists()
             for suffix in _SUFFIXES:
+                Path(f"{before}{suffix}").unlink(missing_ok=True)  # a WAL belongs to one file
                 with contextlib.suppress(FileNotFoundError):
                     os.replace(f"{path}{suffix}", f"{before}{suffix}")
             os.replace(new, path)

@@ -197,6 +197,7 @@ def locked(path: Path) -> Iterator[None]:
     try:
         path.parent.mkdir(mode=0o700, exist_ok=True)
         lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        give_to_owner(Path(f"{path}.lock"))
     except OSError as error:
         raise StoreUnusable(f"{path.name}: {error.strerror}") from None
     try:
@@ -287,6 +288,14 @@ def reason_of(error: OSError | sqlite3.Error) -> str:
     if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_IOERR_SHMSIZE:  # of the file NAME-shm
         return "the disk is full"
     return str(error)
+
+
+def give_to_owner(path: Path) -> None:
+    """Root makes no file that the server cannot open: it gets the owner of its folder. Raises OSError."""
+    if os.geteuid() == 0:
+        folder = path.parent.stat()
+        with contextlib.suppress(PermissionError):  # root of a container without that right
+            os.chown(path, folder.st_uid, folder.st_gid)
 
 
 def _file_at(path: Path) -> File:
