@@ -2,8 +2,8 @@
 
 (OWASP, JSON Web Token Cheat Sheet, "No Built-In Token Revocation by the User".)
 
-An entry is kept until the tokens that it revokes have expired. A `RevocationStore` keeps it over a restart; without a
-database a revoked token is then valid again until its `exp`, as the users in memory are gone.
+An entry is kept until the tokens that it revokes have expired. A `RevocationStore` keeps it over restarts. Without
+a database a revoked token is valid again then, until its `exp`, as the users in memory are gone.
 
 No revoked token becomes valid before it expires, and no other token is ever revoked with it:
 
