@@ -266,6 +266,16 @@ def test_a_backup_is_made_beside_a_running_server_and_restoring_it_begins_a_new_
     assert [message["content"] for message in page["messages"]] == ["in the backup", "new"]
 
 
+@pytest.mark.parametrize("suffix", ["", "-wal", ".lock"])
+def test_a_backup_never_takes_the_place_of_the_database(
+    server: DurableServer, database: Path, suffix: str
+) -> None:
+    target = database.with_name(database.name + suffix)
+    code, _, err = main_py(database, "backup", target)
+    assert (code, "this is the database itself" in err) == (2, True)
+    server.process.sign_up("ann")
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files for other users")
 def test_what_root_restores_belongs_to_the_owner_of_the_folder(server: DurableServer, database: Path) -> None:
     copy, theirs = database.with_name("backup.db"), database.parent / "theirs"

@@ -20,6 +20,8 @@ def back_up(path: Path, target: Path) -> int:
     check_file(path)
     if not path.exists():
         raise StoreUnusable(f"{path.name}: there is no such file")
+    if os.path.realpath(target) in {f"{path}{suffix}" for suffix in (*_SUFFIXES, ".lock")}:
+        raise StoreUnusable(f"{target.name}: this is the database itself; a backup needs a file of its own")
     new = target.with_name(f"{target.name}.new")
     try:
         _copy(path, new)
