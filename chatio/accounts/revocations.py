@@ -70,7 +70,7 @@ class Revocations:
         Call it before an action that must revoke tokens. Actions that passed it meanwhile may take a few entries
         past the bound.
         """
-        self._remove_expired()
+        self.remove_expired()
         if subject not in self._users and len(self) >= self._max_entries:
             raise Overloaded(retry_after_seconds=RETRY_AFTER_SECONDS)
 
@@ -121,7 +121,8 @@ class Revocations:
         self._tokens -= len(revoked.tokens) - len(unexpired)
         revoked.tokens = unexpired
 
-    def _remove_expired(self) -> None:
+    def remove_expired(self) -> None:
+        """Remove what has expired, some of it at a time, and leave the floor for it."""
         now = self._clock()
         for _ in range(_REMOVED_AT_ONCE):
             if not self._by_until or self._by_until[0][0] > now:

@@ -173,6 +173,7 @@ class Tokens:
         for each in ended:
             self.end(each)
             self._last_moment = max(self._last_moment, each.before)
+        self._revocations.remove_expired()
 
     def _key_of(self, token: str) -> str:
         """The key to verify `token` with: the previous key if it signed the token, else the current one.

@@ -427,3 +427,15 @@ def test_what_was_revoked_is_revoked_again_after_a_restart() -> None:
             after.verify(revoked)
     for valid in (other, third, after.issue(subject="8", name="Eve", email="e@chat.test")):
         assert after.verify(valid)
+
+
+def test_a_foreign_token_that_outlives_ours_stays_revoked_over_a_restart(clock: Clock) -> None:
+    before = Tokens(KEY, ttl_seconds=60, clock=clock)
+    ended = before.ending_all("7")
+    clock.now += 61
+    after = Tokens(KEY, ttl_seconds=60, clock=clock)
+    after.restore([ended])
+    for subject in ("7", "8"):
+        with pytest.raises(TokenRevoked):
+            after.verify(forge(claims(sub=subject, iat=ended.before - 1)))
+    after.verify(issued(after))
