@@ -2,8 +2,8 @@
 
 (OWASP, JSON Web Token Cheat Sheet, "No Built-In Token Revocation by the User".)
 
-An entry is kept until the tokens that it revokes have expired, and in this process only: after a restart a revoked
-token is valid again until its `exp`, as the users in memory are gone.
+An entry is kept until the tokens that it revokes have expired. A `RevocationStore` keeps it over restarts. Without
+a database a revoked token is valid again then, until its `exp`, as the users in memory are gone.
 
 No revoked token becomes valid before it expires, and no other token is ever revoked with it:
 
@@ -70,7 +70,7 @@ class Revocations:
         Call it before an action that must revoke tokens. Actions that passed it meanwhile may take a few entries
         past the bound.
         """
-        self._remove_expired()
+        self.remove_expired()
         if subject not in self._users and len(self) >= self._max_entries:
             raise Overloaded(retry_after_seconds=RETRY_AFTER_SECONDS)
 
@@ -121,7 +121,8 @@ class Revocations:
         self._tokens -= len(revoked.tokens) - len(unexpired)
         revoked.tokens = unexpired
 
-    def _remove_expired(self) -> None:
+    def remove_expired(self) -> None:
+        """Remove what has expired, some of it at a time, and leave the floor for it."""
         now = self._clock()
         for _ in range(_REMOVED_AT_ONCE):
             if not self._by_until or self._by_until[0][0] > now:

@@ -139,44 +139,41 @@ class Tokens:
     def require_capacity(self, subject: str) -> None:
         """Raise `Overloaded` if the table of revocations is full, and has no entry of the user `subject` yet.
 
-        Then no token of the user can be revoked. The caller of `revoke_all` calls this first.
+        Then no token of the user can be revoked. The caller of `ending_all` calls this first.
         """
         self._revocations.require_capacity(subject)
 
-    def revoke(self, claims: Claims) -> Ended:
-        """Revoke one token; without a `jti`, all of its user that are not younger.
+    def ending(self, claims: Claims) -> Ended:
+        """What revokes one token; without a `jti`, all of its user that are not younger.
 
-        Raises `Overloaded` or `RateLimited`, and then revokes none. Returns what the caller must give to the
-        `RevocationStore`.
+        The caller gives it to the `RevocationStore`, and to `end`. Raises `Overloaded` or `RateLimited`.
         """
         if claims.token_id:
             self._revocations.require_capacity_for_token(claims.subject)
         else:
             self.require_capacity(claims.subject)
         until = claims.expires_at if claims.token_id else max(claims.expires_at, self._last_expiry())
-        moment = _moment_of(claims.token_id, claims.issued_at)
-        return self._end(Ended(claims.subject, claims.token_id, moment, until))
+        return Ended(claims.subject, claims.token_id, _moment_of(claims.token_id, claims.issued_at), until)
 
-    def revoke_all(self, subject: str) -> Ended:
-        """Revoke every token that `subject` has now; tokens of later logins are valid.
+    def ending_all(self, subject: str) -> Ended:
+        """What revokes every token that `subject` has now; tokens of later logins are valid."""
+        return Ended(subject, "", self.moment(), self._last_expiry())
 
-        Returns what the caller must give to the `RevocationStore`.
-        """
-        return self._end(Ended(subject, "", self.moment(), self._last_expiry()))
-
-    def restore(self, ended: Iterable[Ended]) -> None:
-        """Revoke again what was revoked before this process began; the tokens that it issues are younger."""
-        for each in ended:
-            self._end(each)
-            self._last_moment = max(self._last_moment, each.before)
-
-    def _end(self, ended: Ended) -> Ended:
+    def end(self, ended: Ended) -> Ended:
+        """Revoke, in this process, the tokens that `ended` names."""
         subject, token_id, before, until = msgspec.structs.astuple(ended)
         if token_id:
             self._revocations.revoke(subject, token_id, issued_at=before, expires_at=until)
         else:
             self._revocations.revoke_all(subject, before=before, until=until)
         return ended
+
+    def restore(self, ended: Iterable[Ended]) -> None:
+        """Revoke again what was revoked before this process began; the tokens that it issues are younger."""
+        for each in ended:
+            self.end(each)
+            self._last_moment = max(self._last_moment, each.before)
+        self._revocations.remove_expired()
 
     def _key_of(self, token: str) -> str:
         """The key to verify `token` with: the previous key if it signed the token, else the current one.

@@ -173,14 +173,14 @@ class SharedLog:
         return accepted
 
     async def read(self, after: int, *, limit: int) -> list[Entry]:
-        """The entries after the sequence `after`, oldest first, also those that the window has dropped.
+        """The entries of the `limit` sequences after `after`, oldest first, also what the window has dropped.
 
-        Raises `StoreUnavailable`.
+        They are fewer if an operator has deleted some. Raises `StoreUnavailable`.
         """
         if after >= self.window.tail:
             return self.window.read(after, limit=limit)
         records = await self._journal.read(after, limit=limit)
-        return [self.window.entry_of(number, message) for number, message in records]
+        return [self.window.entry_of(number, message) for number, message in records if number <= after + limit]
 
     async def forget_before(self, sent_at: str) -> bool:
         """Delete the oldest messages that were sent before `sent_at`, some hundred at most. False: there are none.
@@ -223,7 +223,9 @@ class SharedLog:
                 if extent.epoch != self.window.epoch or extent.head < head:
                     await self._went_back()
                 elif extent.head > self.window.head and not self._batch:  # another server's messages
-                    self._apply(await self._journal.read(self.window.head, limit=READ_AT_ONCE))
+                    records = await self._journal.read(self.window.head, limit=READ_AT_ONCE)
+                    if not self._batch:  # else they may be its own, which its answer tells
+                        self._apply(records)
             except Temporary as error:
                 self._refuse_from_now(error)
             except Exception as error:
@@ -292,8 +294,8 @@ class SharedLog:
                 self.window.append(message)
                 self.on_new()  # for each: the window may keep less than a batch
             elif number > self.window.head:
-                break
-        return not records or records[-1].number <= self.window.head
+                return False
+        return True
 
     def _answer(self, results: list[Appended]) -> None:
         batch, self._batch = self._batch, []
@@ -374,13 +376,16 @@ class SharedLog:
     async def _catch_up(self, results: list[Appended]) -> None:
         """Apply what the journal has and the window has not, and then the batch."""
         head = max(result.record.number for result in results)
-        while self.window.head < head:
+        while (before := self.window.head) < head:
             try:
-                records = await self._journal.read(self.window.head, limit=READ_AT_ONCE)
+                records = await self._journal.read(before, limit=READ_AT_ONCE)
             except Temporary:
                 await asyncio.sleep(REPEAT_SECONDS[-1])
                 continue
             self._apply(records)
+            if self.window.head == before:  # the next message was deleted before any client saw it
+                await self._went_back()
+                return
         self._answer(results)
 
     @staticmethod
@@ -407,13 +412,21 @@ async def open_log(
 
 
 async def _newest(journal: Journal, tail: int, head: int, max_messages: int, max_bytes: int) -> list[Record]:
-    """The newest messages of the journal within the bounds of the window, oldest first, read in pieces."""
+    """The newest messages of the journal within the bounds of the window, oldest first, read in pieces.
+
+    None before a gap, which an operator makes who deletes messages: the window has none.
+    """
     newest: list[Record] = []
     size, end = 0, head
     while end > tail and len(newest) < max_messages and size <= max_bytes:
         after = max(tail, end - min(READ_AT_ONCE, max_messages - len(newest)))
         piece = await journal.read(after, limit=end - after)
-        newest[:0] = piece
+        without_gap = [record for index, record in enumerate(reversed(piece)) if record.number == end - index][
+            ::-1
+        ]
+        newest[:0] = without_gap
+        if len(without_gap) < end - after:
+            break
         size += sum(size_bytes(message) for _, message in piece)
         end = after
     return newest

@@ -168,7 +168,11 @@ class RevocationStore(Protocol):
         """Keep `ended`."""
 
     async def all(self, now: float) -> list[Ended]:
-        """Everything that was added and is not over at `now`, oldest first; forgets the rest."""
+        """Everything that was added and is not over at `now`, oldest first.
+
+        Of what is over, the one that revoked all tokens of a user up to the latest moment is kept too: a token of
+        another issuer may outlive it, and stays revoked. The rest is forgotten.
+        """
         ...
 
 

@@ -1,6 +1,7 @@
 """Opening the stores that an operator has named."""
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,9 +45,12 @@ def check_stores(url: str, *, folder: Path) -> None:
 
 
 def sqlite_file(url: str, *, folder: Path) -> Path | None:
-    """The file of the database at `url`; None if that is none of SQLite's."""
-    parsed = parse_store_url(url)
-    return folder / parsed.path if isinstance(parsed, SqliteUrl) else None
+    """The file of the database at `url`, whatever links lead to it; None if that is none of SQLite's.
+
+    Raises `StoreUnusable`.
+    """
+    parsed = _parsed(url)
+    return Path(os.path.realpath(folder / parsed.path)) if isinstance(parsed, SqliteUrl) else None
 
 
 async def open_stores(url: str, *, folder: Path) -> Stores:
@@ -54,15 +58,12 @@ async def open_stores(url: str, *, folder: Path) -> Stores:
 
     Raises `StoreUnusable`.
     """
-    try:
-        parsed = parse_store_url(url)
-    except ValueError as error:
-        raise StoreUnusable(str(error)) from None
-    if isinstance(parsed, PostgresUrl):
+    if isinstance(parsed := _parsed(url), PostgresUrl):
         return await _postgres(parsed.text)
-    if parsed is None:
+    file = sqlite_file(url, folder=folder)
+    if file is None:
         raise StoreUnusable("names no database")
-    database = open_database(folder / parsed.path)
+    database = open_database(file)
     return Stores(
         users=SqliteUserStore(database),
         journal=SqliteJournal(database),
@@ -70,6 +71,13 @@ async def open_stores(url: str, *, folder: Path) -> Stores:
         broken=database.broken,
         close=database.close,
     )
+
+
+def _parsed(url: str) -> SqliteUrl | PostgresUrl | None:
+    try:
+        return parse_store_url(url)
+    except ValueError as error:
+        raise StoreUnusable(str(error)) from None
 
 
 async def _postgres(url: str) -> Stores:

@@ -30,7 +30,8 @@ def parse_store_url(text: str) -> SqliteUrl | PostgresUrl | None:
         raise ValueError("is not a URL") from None
     if parts.scheme == "sqlite":
         path = unquote(parts.path)[1:]
-        if not text.startswith("sqlite:///") or not path or path.endswith("/") or parts.query or parts.fragment:
+        is_path = path and not path.endswith("/") and "\0" not in path
+        if not text.startswith("sqlite:///") or not is_path or parts.query or parts.fragment:
             raise ValueError(
                 "must be like sqlite:///chat.db (beside main.py) or sqlite:////var/lib/chatio/chat.db"
             )

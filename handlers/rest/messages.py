@@ -38,9 +38,9 @@ class MessagesHandler(BaseHandler):
         start = max(before - 1 - query.limit, log.tail)
         page = await log.read(start, limit=before - 1 - start) if start < before - 1 else []
         messages = _newest(page)
-        oldest = page[len(page) - len(messages)] if messages else None
-        has_older = oldest is not None and oldest.sequence > log.tail + 1
-        self.answer(200, {"messages": messages, "before": oldest.offset if oldest and has_older else None})
+        oldest = page[-len(messages)].sequence if len(messages) < len(page) else start + 1
+        older = log.window.offset_of(oldest) if oldest > log.tail + 1 else None
+        self.answer(200, {"messages": messages, "before": older})
 
     def _sequence_of(self, offset: str) -> int:
         try:

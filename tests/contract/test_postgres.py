@@ -12,7 +12,7 @@ from chatio.stores.opening import Stores, open_stores
 from tests.contract.journal import JournalContract, contents, message
 from tests.contract.reopening import Reopen, ReopeningContract
 from tests.contract.user_store import UserStoreContract
-from tests.postgres import postgres
+from tests.postgres import PostgresServer, postgres
 
 
 @pytest.fixture
@@ -70,9 +70,50 @@ async def test_of_several_hosts_in_a_url_the_one_that_answers_is_used(url: str) 
     await stores.close()
 
 
+async def test_of_several_hosts_the_one_that_can_be_written_to_is_used(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    standby = PostgresServer("-c", "fsync=off", "-c", "default_transaction_read_only=on")
+    standby.start()
+    try:
+        with monkeypatch.context() as patch:
+            patch.setenv("PGOPTIONS", "-c default_transaction_read_only=off")
+            standby.sql("postgres", f"CREATE DATABASE {url.rpartition('/')[2]}")
+        host = f"127.0.0.1:{standby.port}"
+        stores = await open_stores(url.replace("@127.0.0.1", f"@{host},127.0.0.1"), folder=Path())
+        await stores.journal.append([message("a")])
+        await stores.close()
+        with pytest.raises(StoreUnusable, match="cannot be written to"):
+            await open_stores(f"postgresql://chatio@{host}/postgres", folder=Path())
+    finally:
+        standby.stop()
+
+
+@pytest.mark.parametrize(
+    ("options", "settings", "problem"),
+    [
+        (
+            "ENCODING 'LATIN1' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'",
+            "work_mem = '4MB'",
+            "encoding LATIN1",
+        ),
+        ("", "synchronous_commit = off", "synchronous_commit is off"),
+    ],
+)
+async def test_a_database_that_cannot_keep_the_promises_is_refused(
+    url: str, options: str, settings: str, problem: str
+) -> None:
+    name = f"{url.rpartition('/')[2]}_other"
+    postgres().sql("postgres", f"CREATE DATABASE {name} {options}")
+    postgres().sql("postgres", f"ALTER DATABASE {name} SET {settings}")
+    with pytest.raises(StoreUnusable, match=problem):
+        await open_stores(f"{url}_other", folder=Path())
+
+
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
+        (("127.0.0.1:", "127.0.0.1:9"), "the URL has a part that cannot be used"),
         (("chatio@", "stranger@"), "the database refuses: role"),
         (("/test", "/none"), "the database refuses: database"),
         (("127.0.0.1", "no-such-host.invalid"), "no connection to the database"),

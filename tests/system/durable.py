@@ -35,6 +35,11 @@ class DurableServer:
         self.process.__exit__(kind, error, tb)
 
     @property
+    def database(self) -> str:
+        """The name of a database of PostgreSQL."""
+        return str(self._settings["DATABASE_URL"]).rpartition("/")[2]
+
+    @property
     def url(self) -> str:
         return self.process.url
 

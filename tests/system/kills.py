@@ -1,6 +1,10 @@
 """Fifty official clients, ten of them sending with retries, while the server or its database is killed.
 
-    python -m tests.system.kills sqlite|postgres server|database ROUNDS [SEED]
+    python -m tests.system.kills sqlite server ROUNDS [SEED]
+    python -m tests.system.kills postgres server|database|sessions|network ROUNDS [SEED]
+
+"sessions": PostgreSQL ends the server's sessions (`pg_terminate_backend`). "network": a proxy between both resets
+connections while answers are lost, swallows every byte, or delays all of them.
 
 At the end each client must have received exactly what the journal has, in its order, and the journal must have
 each acknowledged message once. The seed is printed; the same one makes the same pauses.
@@ -17,6 +21,7 @@ from typing import Any, NamedTuple
 from tests.postgres import PostgresServer
 from tests.system.durable import DurableServer
 from tests.system.js import JsClients
+from tests.system.proxy import CuttingProxy
 from tests.system.server import await_until
 
 CLIENTS, SENDERS = 50, 10
@@ -124,22 +129,40 @@ def play(kind: str, victim: str, rounds: int, seed: int) -> Outcome:
     """Start what is needed, and `run` it."""
     chance = random.Random(seed)
     with ExitStack() as stack:
-        database = None
         if kind == "postgres":
             database = PostgresServer()
             stack.callback(database.stop)
             database.start()
             url = database.new_database()
+            if victim == "network":
+                proxy = stack.enter_context(CuttingProxy(database.port))
+                url = url.replace(f":{database.port}/", f":{proxy.port}/")
         else:
             url = f"sqlite:///{stack.enter_context(tempfile.TemporaryDirectory())}/chat.db"
         server = stack.enter_context(DurableServer(url, HISTORY_ON_CONNECT="0", PRESENCE="off"))
 
-        def kill_database() -> None:
-            assert database is not None
-            database.kill()
-            database.start()
+        def kill() -> None:
+            if victim == "server":
+                server.kill_and_start()
+            elif victim == "database":
+                database.kill()
+                database.start()
+            elif victim == "sessions":
+                database.sql("postgres", _END_SESSIONS)
+            else:
+                _disturb(proxy, chance)
 
-        return run(server, server.kill_and_start if victim == "server" else kill_database, rounds, chance)
+        return run(server, kill, rounds, chance)
+
+
+_END_SESSIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'chatio'"
+
+
+def _disturb(proxy: CuttingProxy, chance: random.Random) -> None:
+    chance.choice([proxy.cut_answers, proxy.swallow, proxy.stall, lambda: setattr(proxy, "delay_seconds", 0.2)])()
+    time.sleep(chance.uniform(0.2, 1.0))
+    proxy.cut_answers()  # what is under way is lost
+    proxy.mend()
 
 
 if __name__ == "__main__":

@@ -164,6 +164,32 @@ def test_history_goes_on_behind_the_window_in_memory(database: Path, js: JsClien
         assert read == [f"message {number}" for number in range(1, 31)]
 
 
+def test_messages_that_an_operator_deletes_change_no_others_number(
+    server: DurableServer, database: Path, js: JsClients
+) -> None:
+    ann = server.process.sign_up("ann")
+    js.join("ann", server.url, ann, transports=["websocket"], **QUICKLY)
+    say(js, "ann", *(f"message {number}" for number in range(1, 13)))
+    js.expect("ann", "receive-message", 12)
+    server.kill()
+    with contextlib.closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("DELETE FROM messages WHERE number IN (3, 5, 6, 7, 10, 12)")
+    server.start()
+    js.expect("ann", "disconnect")
+    assert js.expect("ann", "connect")[0][2] is True
+    say(js, "ann", "new", "newer")
+    assert contents(js.expect("ann", "receive-message", 2)) == ["new", "newer"]
+    kept = [f"message {number}" for number in (1, 2, 4, 8, 9, 11)]
+    for limit in (1, 2, 3, 5, 50):
+        read: list[str] = []
+        query = f"?limit={limit}"
+        while query:
+            page = server.process.request("GET", f"/messages{query}", headers=bearer(ann)).body
+            read[:0] = [message["content"] for message in page["messages"]]
+            query = f"?limit={limit}&before={page['before']}" if page["before"] else ""
+        assert read == [*kept, "new", "newer"], limit
+
+
 def test_a_client_that_joins_after_a_restart_receives_the_history(server: DurableServer, js: JsClients) -> None:
     ann = server.process.sign_up("ann")
     js.join("ann", server.url, ann, transports=["websocket"], **QUICKLY)
@@ -188,6 +214,13 @@ def test_a_second_server_on_the_same_file_says_so_and_exits_2(server: DurableSer
     assert code == 2
     assert lines[-1].endswith("CRITICAL chatio: DATABASE_URL: chat.db: another server uses this database")
     assert server.process.request("GET", "/readyz").status == 200
+
+
+def test_a_second_server_that_comes_by_a_link_is_refused_too(server: DurableServer, database: Path) -> None:
+    link = database.with_name("link.db")
+    link.symlink_to(database)
+    code, lines = refusal_of(DATABASE_URL=f"sqlite:///{link}")
+    assert (code, "another server uses this database" in lines[-1]) == (2, True)
 
 
 def test_a_database_of_a_newer_release_is_refused(server: DurableServer, database: Path) -> None:
@@ -231,6 +264,50 @@ def test_a_backup_is_made_beside_a_running_server_and_restoring_it_begins_a_new_
     say(js, "ann", "new")
     page = server.process.request("GET", "/messages", headers=bearer(ann)).body
     assert [message["content"] for message in page["messages"]] == ["in the backup", "new"]
+
+
+@pytest.mark.parametrize("suffix", ["", "-wal", ".lock"])
+def test_a_backup_never_takes_the_place_of_the_database(
+    server: DurableServer, database: Path, suffix: str
+) -> None:
+    target = database.with_name(database.name + suffix)
+    code, _, err = main_py(database, "backup", target)
+    assert (code, "this is the database itself" in err) == (2, True)
+    server.process.sign_up("ann")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files for other users")
+def test_what_root_restores_belongs_to_the_owner_of_the_folder(server: DurableServer, database: Path) -> None:
+    copy, theirs = database.with_name("backup.db"), database.parent / "theirs"
+    assert main_py(database, "backup", copy)[0] == 0
+    theirs.mkdir()
+    os.chown(theirs, 65534, 65534)
+    assert main_py(theirs / "chat.db", "restore", copy)[0] == 0
+    owners = {path.name: (path.stat().st_uid, path.stat().st_gid) for path in theirs.iterdir()}
+    assert owners == dict.fromkeys(("chat.db", "chat.db.lock"), (65534, 65534))
+
+
+def test_what_was_there_before_a_restore_is_kept_with_its_own_wal_and_no_earlier_one(
+    server: DurableServer, database: Path
+) -> None:
+    copy, before = database.with_name("backup.db"), database.with_name("chat.db.before-restore")
+    assert main_py(database, "backup", copy)[0] == 0
+    server.process.sign_up("ann")
+    server.kill()
+    assert main_py(database, "restore", copy)[0] == 0
+    assert users_of(before) == ["ann"]
+    wal = database.with_name("chat.db.before-restore-wal")
+    wal.write_bytes(b"of the one before")
+    assert main_py(database, "restore", copy)[0] == 0
+    assert not wal.exists()
+    assert users_of(before) == []
+    server.start()
+
+
+def users_of(database: Path) -> list[str]:
+    """The names of the users in a database and its WAL."""
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        return [name for (name,) in connection.execute("SELECT name FROM users")]
 
 
 @pytest.mark.parametrize("command", ["backup", "restore"])
@@ -277,6 +354,24 @@ def test_nothing_is_acknowledged_while_the_file_is_removed_and_all_goes_on_when_
     await_until(lambda: server.process.request("GET", "/readyz").status == 200, "the server is ready again")
     say(js, "ann", "saved")
     assert contents(js.expect("ann", "receive-message")) == ["saved"]
+
+
+def test_after_its_wal_is_removed_the_process_ends_with_1_and_all_that_was_acknowledged_is_there(
+    server: DurableServer, js: JsClients, database: Path
+) -> None:
+    js.join("ann", server.url, ann := server.process.sign_up("ann"), transports=["websocket"], **QUICKLY)
+    say(js, "ann", "saved")
+    database.with_name("chat.db-wal").unlink()
+    js.emit("ann", "send-message", {"id": "unknown", "content": "into nothing?"}, ack="unknown")
+    assert server.process.process.wait(20) == 1
+    assert not any(answer["ok"] for (answer,) in js.kept("ann", "ack:unknown"))
+    server.process.__exit__(None, None, None)
+    server.start()
+    js.expect("ann", "disconnect")
+    assert js.expect("ann", "connect")[0][2] is True
+    say(js, "ann", "goes on")
+    page = server.process.request("GET", "/messages", headers=bearer(ann)).body
+    assert [message["content"] for message in page["messages"]] == ["saved", "goes on"]
 
 
 def test_after_an_io_error_the_process_ends_with_1_and_the_next_one_has_all_that_was_acknowledged(

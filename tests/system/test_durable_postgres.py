@@ -65,6 +65,31 @@ def test_while_the_database_is_gone_clients_stay_and_all_goes_on_when_it_is_back
     assert js.kept("ann", "disconnect") == []
 
 
+def test_a_token_whose_end_cannot_be_kept_is_not_ended_and_neither_is_what_it_goes_with(
+    server: DurableServer, database: PostgresServer
+) -> None:
+    ann, bob, eve = (server.process.sign_up(name) for name in ("ann", "bob", "eve"))
+    passwords = {"old_password": "bob's password", "new_password": "another password"}
+    calls: list[tuple[str, str, dict[str, str], str]] = [
+        ("POST", "/logout", {}, ann),
+        ("POST", "/user/password", passwords, bob),
+        ("DELETE", "/user", {"password": "eve's password"}, eve),
+    ]
+    database.sql(server.database, "ALTER TABLE chatio.revocations RENAME TO away")
+    for method, path, body, token in calls:
+        assert server.process.request(method, path, body, bearer(token)).status == 503
+        assert server.process.request("GET", "/user", headers=bearer(token)).status == 200
+    bobs = {"email": "bob@chat.test", "password": "bob's password"}
+    assert server.process.request("POST", "/login", bobs).status == 200
+    database.sql(server.database, "ALTER TABLE chatio.away RENAME TO revocations")
+    for method, path, body, token in calls:
+        assert server.process.request(method, path, body, bearer(token)).status == 204
+    server.kill_and_start()
+    for _, _, _, token in calls:
+        assert server.process.request("GET", "/user", headers=bearer(token)).status == 401
+    assert server.process.request("POST", "/login", bobs).status == 404  # the old password is wrong
+
+
 def test_a_wrong_password_of_the_database_is_a_sentence_without_it(database: PostgresServer) -> None:
     url = database.new_database().replace("chatio@", "stranger:hunter2@")
     server = DurableServer(url)

@@ -8,7 +8,8 @@ from tests.system import kills, power_cuts
 
 
 @pytest.mark.parametrize(
-    ("kind", "victim"), [("sqlite", "server"), ("postgres", "server"), ("postgres", "database")]
+    ("kind", "victim"),
+    [("sqlite", "server"), *(("postgres", victim) for victim in ("server", "database", "sessions", "network"))],
 )
 def test_kill_9_loses_no_acknowledged_message(kind: str, victim: str) -> None:
     outcome = kills.play(kind, victim, rounds=2, seed=7)

@@ -17,6 +17,10 @@ _ADD_USER: Final = (
 )
 _GET_USER: Final = f"SELECT {_USER} FROM chatio.users WHERE id = $1"  # noqa: S608 - of constants
 _GET_BY_EMAIL_KEY: Final = f"SELECT {_USER} FROM chatio.users WHERE email_key = $1"  # noqa: S608
+_FORGET: Final = """
+DELETE FROM chatio.revocations WHERE until <= $1 AND (
+    token_id <> '' OR before < (SELECT max(before) FROM chatio.revocations WHERE until <= $1 AND token_id = '')
+)"""
 
 
 class PostgresUserStore:
@@ -68,8 +72,7 @@ class PostgresRevocationStore:
         await self._database.read(lambda connection: connection.execute(statement, *row))
 
     async def all(self, now: float) -> list[Ended]:
-        statement = "DELETE FROM chatio.revocations WHERE until <= $1"
-        await self._database.read(lambda connection: connection.execute(statement, now))
+        await self._database.read(lambda connection: connection.execute(_FORGET, now))
         query = "SELECT subject, token_id, before, until FROM chatio.revocations ORDER BY sequence"
         rows = await self._database.read(lambda connection: connection.fetch(query))
         return [Ended(*row) for row in rows]

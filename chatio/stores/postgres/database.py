@@ -30,6 +30,13 @@ ANSWER_SECONDS: Final = 5.0
 RETRY_AFTER_SECONDS: Final = 2
 _LOCK_OF_MIGRATIONS: Final = 0x43484154494F  # "CHATIO"
 _DISK_FULL: Final = "53100"
+_NO_CONNECTION: Final = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # no host of the URL can be written to
+)
 # The server ends the connection (57P01 to 57P05), maybe after the commit, or the protocol is broken (08).
 _CONNECTION_ENDS: Final = ("57P0", "08")
 
@@ -48,7 +55,7 @@ class Database:
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 connection = await self._pool.acquire()
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except _NO_CONNECTION as error:
             _log_refused(error)
             raise _unavailable() from error
         try:
@@ -93,7 +100,7 @@ class Database:
     async def _release(self, connection: Any) -> None:
         try:
             await self._pool.release(connection, timeout=CONNECT_SECONDS)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except _NO_CONNECTION:
             connection.terminate()
 
 
@@ -105,23 +112,44 @@ async def open_database(url: str) -> Database:
             min_size=0,
             max_size=MAX_CONNECTIONS,
             timeout=CONNECT_SECONDS,
+            target_session_attrs="read-write",  # of several hosts: a standby may lag, which looks like a loss
             server_settings={"application_name": "chatio"},
         )
         async with asyncio.timeout(4 * ANSWER_SECONDS):
             await pool
-            async with pool.acquire() as connection, connection.transaction():
-                await _migrate(connection)
+            await _prepare(pool)
     except TimeoutError:
         raise StoreUnusable("the database does not answer") from None
     except OSError as error:
         raise StoreUnusable(
-            f"no connection to the database: {error.strerror or 'the address is unknown'}"
+            f"no connection to the database: {error.strerror or 'there is none at its address, or none with TLS'}"
         ) from None
     except asyncpg.PostgresError as error:
         raise StoreUnusable(f"the database refuses: {error.args[0]}") from None
-    except (asyncpg.InterfaceError, asyncpg.ClientConfigurationError, ValueError):
+    except asyncpg.InternalClientError:
+        raise StoreUnusable("the database cannot be written to: it is a standby, or read-only") from None
+    except (asyncpg.InterfaceError, asyncpg.ClientConfigurationError, ValueError, OverflowError):
         raise StoreUnusable("the URL has a part that cannot be used") from None
     return Database(pool)
+
+
+async def _prepare(pool: Any) -> None:
+    """Check the database, and bring its schema to this release's version; the pool is closed if that fails."""
+    try:
+        async with pool.acquire() as connection, connection.transaction():
+            await _require_promises(connection)
+            await _migrate(connection)
+    except BaseException:
+        pool.terminate()
+        raise
+
+
+async def _require_promises(connection: Any) -> None:
+    """Raise `StoreUnusable` for a database that would lose what it acknowledged, or cannot keep every text."""
+    if await connection.fetchval("SHOW synchronous_commit") == "off":
+        raise StoreUnusable("synchronous_commit is off there, so that a crash would lose messages: set it to on")
+    if (encoding := await connection.fetchval("SHOW server_encoding")) != "UTF8":
+        raise StoreUnusable(f"the database has the encoding {encoding}: make one with ENCODING 'UTF8'")
 
 
 async def _migrate(connection: Any) -> None:

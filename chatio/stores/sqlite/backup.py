@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from chatio.stores.base import StoreUnusable, new_epoch
-from chatio.stores.sqlite.database import check_file, locked, migrated
+from chatio.stores.sqlite.database import check_file, give_to_owner, locked, migrated, reason_of
 
 _SUFFIXES: Final = ("", "-wal", "-shm")
 
@@ -20,13 +20,15 @@ def back_up(path: Path, target: Path) -> int:
     check_file(path)
     if not path.exists():
         raise StoreUnusable(f"{path.name}: there is no such file")
+    if os.path.realpath(target) in {f"{path}{suffix}" for suffix in (*_SUFFIXES, ".lock")}:
+        raise StoreUnusable(f"{target.name}: this is the database itself; a backup needs a file of its own")
     new = target.with_name(f"{target.name}.new")
     try:
         _copy(path, new)
         os.replace(new, target)
         return target.stat().st_size
     except (OSError, sqlite3.Error) as error:
-        raise StoreUnusable(f"{target.name}: {_reason(error)}") from None
+        raise StoreUnusable(f"{target.name}: {reason_of(error)}") from None
     finally:
         new.unlink(missing_ok=True)
 
@@ -47,13 +49,15 @@ def restore(path: Path, source: Path) -> Path | None:
             with contextlib.closing(migrated(new)) as connection:
                 ((old,),) = connection.execute("SELECT epoch FROM log")
                 connection.execute("UPDATE log SET epoch = ?", (new_epoch(old),))
+            give_to_owner(new)
             had_one = path.exists()
             for suffix in _SUFFIXES:
+                Path(f"{before}{suffix}").unlink(missing_ok=True)  # a WAL belongs to one file
                 with contextlib.suppress(FileNotFoundError):
                     os.replace(f"{path}{suffix}", f"{before}{suffix}")
             os.replace(new, path)
         except (OSError, sqlite3.Error) as error:
-            raise StoreUnusable(f"{source.name}: {_reason(error)}") from None
+            raise StoreUnusable(f"{source.name}: {reason_of(error)}") from None
         finally:
             for suffix in _SUFFIXES:
                 Path(f"{new}{suffix}").unlink(missing_ok=True)
@@ -75,7 +79,3 @@ def _copy(source: Path, target: Path) -> None:
     descriptor = os.open(target, os.O_RDONLY)
     os.fsync(descriptor)
     os.close(descriptor)
-
-
-def _reason(error: OSError | sqlite3.Error) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or str(error)

@@ -9,7 +9,8 @@
   disk, the process must end: a failed fsync must not be tried again on the same pages, and the next start replays
   the WAL.
 - A file that was removed takes commits all the same, into nothing: each write compares the file at the path with
-  the one that was opened.
+  the one that was opened. So it does with the WAL, which cannot be put back: the process ends, and its last
+  checkpoint takes what the WAL has into the file.
 """
 
 import asyncio
@@ -31,6 +32,7 @@ from chatio.stores.migrations import migrations
 logger = logging.getLogger("chatio.store")
 
 T = TypeVar("T")
+File = tuple[int, int]  # what tells a file from every other file
 
 RETRY_AFTER_SECONDS: Final = 2
 # For another program that writes, such as the sqlite3 shell.
@@ -58,13 +60,15 @@ class Database:
         lock: contextlib.ExitStack,
         writer: sqlite3.Connection,
         reader: sqlite3.Connection,
-        file: tuple[int, int],
+        files: tuple[File, File],
     ) -> None:
+        """`files`: the database's, and its WAL's."""
         self.broken = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._path = path
         self._lock = lock
-        self._file = file
+        self._wal = Path(f"{path}-wal")
+        self._files = files
         self._is_there = True
         self._is_broken = False
         self._writer = writer
@@ -132,7 +136,8 @@ class Database:
         self._writer.close()
 
     def _require_file(self) -> None:
-        is_there = not self._is_broken and _is_file_at(self._path, self._file)
+        file, wal = self._files
+        is_there = not self._is_broken and _is_file_at(self._path, file)
         if is_there is not self._is_there and not self._is_broken:
             self._is_there = is_there
             if is_there:
@@ -142,6 +147,9 @@ class Database:
                     "The database's file was removed or replaced: nothing can be saved until the file is back",
                     extra={"event": "store_removed"},
                 )
+        if is_there and not _is_file_at(self._wal, wal):
+            is_there = False
+            self._break(f"{self._wal.name} was removed")
         if not is_there:
             raise _unavailable()
 
@@ -154,12 +162,18 @@ class Database:
             return _unavailable()
         if primary not in _UNKNOWN_STATE:
             return error
-        self._is_broken = True
-        logger.critical(
-            "The database cannot be used any more, the process ends: %s", error, extra={"event": "store_broken"}
-        )
-        self._loop.call_soon_threadsafe(self.broken.set)
+        self._break(str(error))
         return OutcomeUnknown()
+
+    def _break(self, reason: str) -> None:
+        if not self._is_broken:
+            logger.critical(
+                "The database cannot be used any more, the process ends: %s",
+                reason,
+                extra={"event": "store_broken"},
+            )
+        self._is_broken = True
+        self._loop.call_soon_threadsafe(self.broken.set)
 
 
 def open_database(path: Path) -> Database:
@@ -169,14 +183,12 @@ def open_database(path: Path) -> Database:
         try:
             with contextlib.suppress(FileExistsError):
                 os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-            file = _file_at(path)
             writer = migrated(path)
             reader = _connect(path, "ro")
-        except OSError as error:
-            raise StoreUnusable(f"{path.name}: {error.strerror}") from None
-        except sqlite3.Error as error:
-            raise StoreUnusable(f"{path.name}: {error}") from None
-        return Database(path, stack.pop_all(), writer, reader, file)
+            files = _file_at(path), _file_at(Path(f"{path}-wal"))
+        except (OSError, sqlite3.Error) as error:
+            raise StoreUnusable(f"{path.name}: {reason_of(error)}") from None
+        return Database(path, stack.pop_all(), writer, reader, files)
 
 
 @contextlib.contextmanager
@@ -185,6 +197,7 @@ def locked(path: Path) -> Iterator[None]:
     try:
         path.parent.mkdir(mode=0o700, exist_ok=True)
         lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        give_to_owner(Path(f"{path}.lock"))
     except OSError as error:
         raise StoreUnusable(f"{path.name}: {error.strerror}") from None
     try:
@@ -268,13 +281,30 @@ def _migrate(connection: sqlite3.Connection) -> None:
         raise
 
 
-def _file_at(path: Path) -> tuple[int, int]:
-    """What tells the file at `path` from every other file. Raises OSError."""
+def reason_of(error: OSError | sqlite3.Error) -> str:
+    """Why a database cannot be used, for the operator."""
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_IOERR_SHMSIZE:  # of the file NAME-shm
+        return "the disk is full"
+    return str(error)
+
+
+def give_to_owner(path: Path) -> None:
+    """Root makes no file that the server cannot open: it gets the owner of its folder. Raises OSError."""
+    if os.geteuid() == 0:
+        folder = path.parent.stat()
+        with contextlib.suppress(PermissionError):  # root of a container without that right
+            os.chown(path, folder.st_uid, folder.st_gid)
+
+
+def _file_at(path: Path) -> File:
+    """Raises OSError."""
     status = os.stat(path)
     return status.st_dev, status.st_ino
 
 
-def _is_file_at(path: Path, file: tuple[int, int]) -> bool:
+def _is_file_at(path: Path, file: File) -> bool:
     try:
         return _file_at(path) == file
     except OSError:

@@ -241,12 +241,12 @@ def test_an_expired_token_of_the_previous_key_is_expired(rotated: Tokens) -> Non
 def test_a_token_of_either_key_is_revoked_alone_or_with_all_of_its_user(rotated: Tokens, key: str) -> None:
     others = [forge(claims(jti="other"), key=each) for each in (KEY, OTHER_KEY)]
     one = forge(claims(jti="one"), key=key)
-    rotated.revoke(rotated.verify(one))
+    rotated.end(rotated.ending(rotated.verify(one)))
     with pytest.raises(TokenRevoked):
         rotated.verify(one)
     for other in others:
         rotated.verify(other)
-    rotated.revoke_all("7")
+    rotated.end(rotated.ending_all("7"))
     for other in others:
         with pytest.raises(TokenRevoked):
             rotated.verify(other)
@@ -290,7 +290,7 @@ def issued(tokens: Tokens, subject: str = "7", **options: Any) -> str:
 
 def test_a_revoked_token_is_refused_and_no_other_is(still: Tokens) -> None:
     one, other, of_another = issued(still), issued(still), issued(still, "8")
-    still.revoke(still.verify(one))
+    still.end(still.ending(still.verify(one)))
     with pytest.raises(TokenRevoked):
         still.verify(one)
     still.verify(other)
@@ -299,7 +299,7 @@ def test_a_revoked_token_is_refused_and_no_other_is(still: Tokens) -> None:
 
 def test_revoke_all_revokes_the_users_tokens_and_none_that_is_issued_after_it(still: Tokens) -> None:
     before, of_another = issued(still), issued(still, "8")
-    still.revoke_all("7")
+    still.end(still.ending_all("7"))
     with pytest.raises(TokenRevoked):
         still.verify(before)
     still.verify(issued(still))
@@ -309,7 +309,7 @@ def test_revoke_all_revokes_the_users_tokens_and_none_that_is_issued_after_it(st
 def test_a_revoked_token_stays_revoked_when_the_clock_is_set_back(still: Tokens, clock: Clock) -> None:
     before = issued(still)
     clock.now -= 3000
-    still.revoke_all("7")
+    still.end(still.ending_all("7"))
     with pytest.raises(TokenRevoked):
         still.verify(before)
     still.verify(issued(still))
@@ -318,7 +318,7 @@ def test_a_revoked_token_stays_revoked_when_the_clock_is_set_back(still: Tokens,
 def test_a_login_that_began_before_a_revocation_gets_no_token(still: Tokens) -> None:
     as_of = still.moment()
     still.verify(issued(still, as_of=as_of))
-    still.revoke_all("7")
+    still.end(still.ending_all("7"))
     with pytest.raises(TokenRevoked):
         issued(still, as_of=as_of)
     still.verify(issued(still, "8", as_of=as_of))
@@ -337,7 +337,7 @@ def test_tokens_after_a_wrong_clock_was_set_right_live_as_long_as_they_should(cl
     assert (claims.issued_at, claims.expires_at) == (now, now + 3600)
     restarted = Tokens(KEY, ttl_seconds=3600, clock=clock)
     assert restarted.verify(issued(tokens)).expires_at == now + 3600
-    tokens.revoke_all("7")
+    tokens.end(tokens.ending_all("7"))
     claims = tokens.verify(issued(tokens))
     assert claims.expires_at == now + 3600
 
@@ -346,7 +346,7 @@ def test_a_token_stays_revoked_whatever_the_clock_says_later(still: Tokens, cloc
     right = clock.now
     before = issued(still)
     clock.now -= 3000
-    still.revoke_all("7")
+    still.end(still.ending_all("7"))
     after = issued(still)
     for now in (right - 86400, right - 3000, right + 1, right + 86400):
         clock.now = now
@@ -362,7 +362,7 @@ def test_users_log_in_after_a_restart_although_their_tokens_were_ended_by_a_cloc
     now = clock.now = time.time()
     tokens = Tokens(KEY, ttl_seconds=3600, clock=clock)
     clock.now += TEN_YEARS
-    ended = tokens.revoke_all("7")
+    ended = tokens.end(tokens.ending_all("7"))
     clock.now = now
     restarted = Tokens(KEY, ttl_seconds=3600, clock=clock)
     restarted.restore([ended])
@@ -391,7 +391,7 @@ def test_moments_increase_even_when_the_clock_is_set_back(still: Tokens, clock: 
 def test_a_token_without_an_id_is_revoked_with_all_of_its_user_that_are_not_younger(still: Tokens) -> None:
     foreign, younger = forge(claims(iat=5)), issued(still)
     older = forge(claims(iat=4, jti="older"))
-    still.revoke(still.verify(foreign))
+    still.end(still.ending(still.verify(foreign)))
     for token in (foreign, older):
         with pytest.raises(TokenRevoked):
             still.verify(token)
@@ -406,10 +406,10 @@ def test_a_token_of_a_server_whose_clock_is_ahead_a_little_is_valid(still: Token
 
 def test_revoke_without_capacity_raises_and_the_token_stays_valid(clock: Clock) -> None:
     full = Tokens(KEY, ttl_seconds=3600, revocations=Revocations(max_entries=1, clock=clock), clock=clock)
-    full.revoke_all("8")
+    full.end(full.ending_all("8"))
     token = issued(full)
     with pytest.raises(Overloaded):
-        full.revoke(full.verify(token))
+        full.end(full.ending(full.verify(token)))
     full.verify(token)
     clock.now += 3601
     full.require_capacity("7")
@@ -419,7 +419,7 @@ def test_what_was_revoked_is_revoked_again_after_a_restart() -> None:
     before = Tokens(KEY, ttl_seconds=60)
     one, other, third = (before.issue(subject="7", name="Ada", email="a@chat.test") for _ in range(3))
     of_another = before.issue(subject="8", name="Eve", email="e@chat.test")
-    ended = [before.revoke(before.verify(one)), before.revoke_all("8")]
+    ended = [before.end(before.ending(before.verify(one))), before.end(before.ending_all("8"))]
     after = Tokens(KEY, ttl_seconds=60)
     after.restore(ended)
     for revoked in (one, of_another):
@@ -427,3 +427,15 @@ def test_what_was_revoked_is_revoked_again_after_a_restart() -> None:
             after.verify(revoked)
     for valid in (other, third, after.issue(subject="8", name="Eve", email="e@chat.test")):
         assert after.verify(valid)
+
+
+def test_a_foreign_token_that_outlives_ours_stays_revoked_over_a_restart(clock: Clock) -> None:
+    before = Tokens(KEY, ttl_seconds=60, clock=clock)
+    ended = before.ending_all("7")
+    clock.now += 61
+    after = Tokens(KEY, ttl_seconds=60, clock=clock)
+    after.restore([ended])
+    for subject in ("7", "8"):
+        with pytest.raises(TokenRevoked):
+            after.verify(forge(claims(sub=subject, iat=ended.before - 1)))
+    after.verify(issued(after))

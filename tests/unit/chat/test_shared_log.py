@@ -10,7 +10,7 @@ from chatio.chat import shared_log
 from chatio.chat.message_log import Entry
 from chatio.chat.shared_log import BATCH_MESSAGES, SharedLog, Unanswered, open_log
 from chatio.errors import IdReused, Overloaded, StoreFull, StoreUnavailable
-from chatio.stores.base import Appended, Message, OutcomeUnknown, size_bytes
+from chatio.stores.base import Appended, Message, OutcomeUnknown, Record, size_bytes
 from chatio.stores.memory import MemoryJournal
 from tests.client.wire import until
 from tests.conftest import ExpectedLogs
@@ -288,6 +288,18 @@ async def test_what_an_earlier_batch_left_in_the_journal_is_caught_up_with_in_or
     assert ids(log) == ["x", "y", "a"]
 
 
+async def test_a_message_sent_again_hides_no_gap_before_new_ones_of_its_batch() -> None:
+    journal, log = await shared()
+    MemoryJournal.append(journal, [message("x")])
+    log = await open_log(journal)
+    MemoryJournal.append(journal, [message("y")])  # unheard of
+    new, again = log.accept(message("a")), log.accept(message("x"))
+    await turn()
+    await journal.take()
+    assert [(await new).sequence, (await again).sequence] == [3, 1]
+    assert ids(log) == ["x", "y", "a"]
+
+
 async def test_a_sender_is_told_nothing_if_its_message_stays_unknown_and_may_send_it_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -386,6 +398,35 @@ async def test_messages_of_another_server_are_delivered_too(monkeypatch: pytest.
     watching.cancel()
 
 
+async def test_messages_of_its_own_that_are_read_before_their_answer_are_no_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(shared_log, "WATCH_SECONDS", 0.01)
+    journal, log = await shared()
+    MemoryJournal.append(journal, [message("x")])
+    read, are_read = journal.read, asyncio.Event()
+
+    async def slow_read(after: int, *, limit: int) -> list[Record]:
+        accepting.append(log.accept(message("a")))
+        await turn()
+        MemoryJournal.append(journal, journal.asked[0][0])  # the commit, whose answer is still under way
+        records = await read(after, limit=limit)
+        monkeypatch.setattr(journal, "read", read)
+        are_read.set()
+        return records
+
+    accepting: list[asyncio.Future[Entry]] = []
+    monkeypatch.setattr(journal, "read", slow_read)
+    watching = asyncio.ensure_future(log.watch())
+    await asyncio.wait_for(are_read.wait(), 5)
+    await turn()
+    record = (await read(1, limit=1))[0]
+    journal.asked[0][1].set_result([Appended(record, is_new=True)])
+    assert (await asyncio.wait_for(accepting[0], 5)).sequence == 2
+    assert (ids(log), log.broken.is_set()) == (["x", "a"], False)
+    watching.cancel()
+
+
 async def lagging() -> tuple[SlowJournal, SharedLog]:
     """A log with three messages, whose journal has been replaced by a copy with one of them."""
     journal, log = await shared()
@@ -412,6 +453,18 @@ async def test_a_message_that_has_a_number_which_clients_have_seen_is_neither_de
     assert not accepting.done()
     assert ids(log) == ["a", "b", "c"]
     assert (await journal.extent()).epoch > log.window.epoch
+
+
+async def test_a_gap_before_a_message_that_no_read_fills_begins_a_new_log(logs: ExpectedLogs) -> None:
+    logs.expect("The database has lost messages")
+    journal, log = await shared()
+    MemoryJournal.append(journal, [message("x")])  # unheard of, and deleted
+    await journal.forget(1, limit=1)
+    accepting = log.accept(message("a"))
+    await turn()
+    await journal.take()
+    await asyncio.wait_for(log.broken.wait(), 5)
+    assert (accepting.done(), ids(log)) == (False, [])
 
 
 async def test_a_journal_that_went_back_is_noticed_without_a_message(

@@ -125,6 +125,7 @@ BAD_VALUES = {
             "sqlite:///",
             "sqlite://chat.db",
             "sqlite:///data/",
+            "sqlite:///chat%00.db",
             "mysql://db",
         ),
         *("sqlite:///chat.db?mode=ro", "postgresql://[::1", "redis://localhost"),

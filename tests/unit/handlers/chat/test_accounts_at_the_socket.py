@@ -106,7 +106,7 @@ async def test_a_client_without_an_account_is_refused() -> None:
 async def test_a_token_that_is_revoked_during_the_look_up_is_refused() -> None:
     async with chat() as here:
         ws = await here.asking(ADA.id)
-        here.tokens.revoke_all(ADA.id)
+        here.tokens.end(here.tokens.ending_all(ADA.id))
         here.store.gate.set()
         assert "token_revoked" in str(await ws.receive())
         ws.close()

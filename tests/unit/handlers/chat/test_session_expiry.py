@@ -58,7 +58,7 @@ def enter(sessions: SessionExpiry, tokens: Tokens, *sids: str, subject: str = "a
 
 async def test_a_token_that_was_revoked_opens_no_session(sessions: SessionExpiry, tokens: Tokens) -> None:
     auth = raw(tokens)
-    tokens.revoke(sessions.verify(auth))
+    tokens.end(tokens.ending(sessions.verify(auth)))
     with pytest.raises(TokenRevoked):
         sessions.verify(auth)
 
@@ -66,7 +66,7 @@ async def test_a_token_that_was_revoked_opens_no_session(sessions: SessionExpiry
 async def test_disconnected_socket_is_left(sessions: SessionExpiry, tokens: Tokens, server: Dismissals) -> None:
     enter(sessions, tokens, "a", "b")
     sessions.discard("a")
-    tokens.revoke_all("ada")
+    tokens.end(tokens.ending_all("ada"))
     await sessions.end_revoked("ada", EndReason.PASSWORD_CHANGED)
     await sessions.end_revoked("ada", EndReason.PASSWORD_CHANGED)
     assert server.dismissed == ["b"]
@@ -79,7 +79,7 @@ async def test_socket_that_renews_meanwhile_is_not_ended(
     sids = [f"{number}" for number in range(ENDED_PER_TURN + 3)]
     enter(sessions, tokens, *sids)
     enter(sessions, tokens, "other", subject="eve")
-    tokens.revoke_all("ada")
+    tokens.end(tokens.ending_all("ada"))
     ending = asyncio.ensure_future(sessions.end_revoked("ada", EndReason.PASSWORD_CHANGED))
     await asyncio.sleep(0)
     assert server.dismissed == sids[:ENDED_PER_TURN]
@@ -118,7 +118,7 @@ async def test_revoked_socket_that_cannot_be_dismissed_at_once_is_dismissed_late
     monkeypatch.setattr("handlers.chat.session_expiry.INTERVAL_SECONDS", 0.01)
     house = Spawning(error)
     sessions = SessionExpiry(cast(Server, house), "/chat", tokens)
-    tokens.revoke(enter(sessions, tokens, "one", "two"))
+    tokens.end(tokens.ending(enter(sessions, tokens, "one", "two")))
     await sessions.end_revoked("ada", EndReason.SIGNED_OUT)
     assert house.dismissed == ["two"]
     await until(lambda: house.dismissed == ["two", "one"])
