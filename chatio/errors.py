@@ -61,7 +61,7 @@ class TargetTooLong(ChatioError):
 
 
 class HeadTooLarge(ChatioError):
-    """A request whose headers exceed the limit of a head, 16 KiB."""
+    """A request whose headers exceed the limits of a head, 16 KiB and 100 fields."""
 
 
 class EmailAlreadyUsed(ChatioError):
@@ -207,7 +207,7 @@ ANSWERS: Mapping[type[ChatioError], Answer] = MappingProxyType(
         HeadTooLarge: Answer(
             431,
             "request_header_fields_too_large",
-            "The headers of the request have more than 16 KiB; are there many cookies?",
+            "The request has more than 16 KiB or more than 100 headers; are there many cookies?",
         ),
         EmailAlreadyUsed: Answer(409, "email_already_used", "Email already used."),
         NameTaken: Answer(

@@ -14,7 +14,7 @@ is that of UTS #39, section 4: each character is replaced by the one that it is 
 import re
 import unicodedata
 from pathlib import Path
-from string import digits
+from string import ascii_lowercase, digits
 from typing import Final
 
 from idna.core import valid_contextj
@@ -54,6 +54,14 @@ _FILLERS: Final = frozenset(
     ("a", "account", "bot", "by", "from", "in", "io", "message", "my", "of", "team", "the", "user")
 )
 
+# Drawn as letters, and left as they are by NFKC and UTS #39: dark circles and squares, the letters of flags, and
+# the digits and signs that stand for letters.
+_LETTER_SIGNS: Final = {
+    start + number: letter
+    for start in (0x1F150, 0x1F170, 0x1F1E6)
+    for number, letter in enumerate(ascii_lowercase)
+} | str.maketrans("@4$53!", "aassei")
+
 _FORBIDDEN: Final = re.compile(f"[{CONTROLS}{BIDI_CONTROLS}\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 _NOT_DRAWN: Final = re.compile(f"[{DEFAULT_IGNORABLE}{BLANK}]")
 _JOINERS: Final = "\u200c\u200d"
@@ -88,7 +96,7 @@ def cleaned(written: str) -> str:
         raise ValueError(NOTHING)
     if _has_undrawn(name):
         raise ValueError(INVISIBLE)
-    if _is_reserved(name):
+    if _is_reserved(name) or _is_reserved(name.translate(_LETTER_SIGNS)):
         raise ValueError(RESERVED)
     return name
 

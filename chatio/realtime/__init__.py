@@ -11,9 +11,12 @@ from chatio.realtime.options import RealtimeOptions, Refusal
 from chatio.realtime.socketio.connect import TemporarilyUnavailable
 from chatio.realtime.socketio.dispatch import NO_ACK, ack_requested
 from chatio.realtime.socketio.server import Server
+from chatio.realtime.websocket.input_budget import Allowance, BudgetPool
 
 __all__ = [
     "NO_ACK",
+    "Allowance",
+    "BudgetPool",
     "CloseReason",
     "EngineServer",
     "Fanout",

@@ -18,7 +18,7 @@ from tornado.httpserver import HTTPServer, _HTTPRequestContext
 from tornado.ioloop import IOLoop
 from tornado.iostream import IOStream
 
-from chatio.server.http1 import Deadlines, HttpStream, Refusals, ServerConnection
+from chatio.server.http1 import Deadlines, HttpStream, Refusals, ServerConnection, Turns
 from chatio.throttling.client_ip import TrustedProxies, is_trusted, rate_limit_key
 
 # A polling client has one for its GET and one for its POST, and its page one for REST.
@@ -79,7 +79,10 @@ class LimitedHTTPServer(HTTPServer):
     every one is being answered, the new connection is closed unread. `refused` is called with the rate-limit key
     of each connection that is closed, and with the reason.
 
-    `trusted` proxies have no limit of their own: they open connections for many clients.
+    What a client makes the server do waits for its turn among `turns`, if they are given.
+
+    `trusted` proxies have no limit of their own: they open connections for many clients. Nor have they turns, and
+    peers of a Unix socket neither.
     """
 
     # Tornado's way to construct: it is given what the class is called with.
@@ -92,6 +95,7 @@ class LimitedHTTPServer(HTTPServer):
         refused: Callable[[str, Full], None] = lambda key, reason: None,
         trusted: TrustedProxies | None = None,
         deadlines: Deadlines | None = None,
+        turns: Turns | None = None,
         refusal_headers: Mapping[str, str] = MappingProxyType({}),
         **kwargs: Any,
     ) -> None:
@@ -104,6 +108,7 @@ class LimitedHTTPServer(HTTPServer):
         self._refused = refused
         self._trusted = trusted or TrustedProxies()
         self._deadlines = deadlines or Deadlines()
+        self._turns = turns
         # Of each address the connections, those that were looked at longest ago first.
         self._by_address: dict[str, OrderedDict[ServerConnection, None]] = {}
         self._total = 0
@@ -118,7 +123,9 @@ class LimitedHTTPServer(HTTPServer):
             stream.close()
             return
         peer = str(address[0]) if isinstance(address, tuple) else ""
-        own = HttpStream(stream, peer, self.refusals, self._deadlines)
+        is_proxy = not peer or is_trusted(peer, self._trusted)
+        turns = None if is_proxy else self._turns
+        own = HttpStream(stream, peer, self.refusals, self._deadlines, turns)
         context = _HTTPRequestContext(own, address, self.protocol, self.trusted_downstream)
         connection = ServerConnection(own, self.conn_params, context)
         self._connections.add(connection)

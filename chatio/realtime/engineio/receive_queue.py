@@ -10,7 +10,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeVar
 
-from chatio.realtime.limits import MESSAGE_OVERHEAD_BYTES, MESSAGE_STEPS, RECEIVE_QUEUE_BYTES
+from chatio.realtime.limits import (
+    MESSAGE_OVERHEAD_BYTES,
+    MESSAGE_STEPS,
+    RECEIVE_QUEUE_BYTES,
+    VALUES_PER_STEP,
+)
+from chatio.realtime.strict_json import count_values
 
 # A connection that was slowed down may have a pong on its way, behind its earlier output, for so long.
 BEHIND_SECONDS: Final = 5.0
@@ -88,7 +94,8 @@ class ReceiveQueue(Generic[R]):
             self._messages = deque()
             self.worker = asyncio.get_running_loop().create_task(self._work(self._messages))
         self._messages.append(message)
-        self.steps += MESSAGE_STEPS
+        values = count_values(message) if isinstance(message, str) else 0
+        self.steps += MESSAGE_STEPS + values // VALUES_PER_STEP
         self.size_bytes += len(message) + MESSAGE_OVERHEAD_BYTES
         if self.is_full:
             self._pause()

@@ -145,6 +145,7 @@ def test_the_length_of_a_name_is_that_of_its_kept_form() -> None:
         *("r00t", "R00T", "[System]", "-System-", "System:", "~ admin ~", "S y s t e m", "Sys.tem", "the Admin"),
         *("Chat.io Support", "Admin Team", "System Admin", "@everyone", "#here", "ａｄｍｉｎ", "ⓐdmin"),
         *("Admin.", "Admin 2", "System42", "Support Bot", "_root_", "ꓢystem", "Supp0rt", "Yοu", "уou"),
+        *("🅰🅳🅼🅸🅽", "🅰dmin", "🅢🅨🅢🅣🅔🅜", "🇦🇩🇲🇮🇳", "4dmin", "@dmin", "$y$tem", "5ystem", "Adm!n", "$taff", "H3re"),
     ],
 )
 def test_a_name_that_means_the_server_is_refused(name: str) -> None:

@@ -11,6 +11,7 @@ from tornado.iostream import IOStream
 
 from chatio.server.http1 import (
     MAX_CHUNK_LINES_BYTES,
+    MAX_FIELDS,
     MAX_HEAD_BYTES,
     MAX_LINGERING,
     Deadlines,
@@ -260,6 +261,18 @@ async def test_a_larger_head_is_answered_431_with_a_line(
         assert_is_whole(answer)
         assert await connection.ends()
     assert [record.getMessage() for record in caplog.records] == ["Bad request from 127.0.0.1: answered 431"]
+
+
+async def test_a_head_of_100_fields_is_read_and_one_of_more_is_answered_431(rest: Rest) -> None:
+    start = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"
+    async with await rest.connect() as connection:
+        await connection.send(start + b"a:\r\n" * (MAX_FIELDS - 1) + b"\r\n")
+        assert (await connection.receive()).status == 200
+        await connection.send(start + b"a:\r\n" * MAX_FIELDS + b"\r\n")
+        answer = await connection.receive()
+        assert answer.status == 431
+        assert_is_whole(answer)
+        assert await connection.ends()
 
 
 @pytest.mark.parametrize("size", [MAX_HEAD_BYTES, 200_000])

@@ -1,0 +1,122 @@
+"""Turns of requests, on a real port: what a flood sends waits before it is parsed, and others do not."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from tornado.web import Application
+
+from chatio.realtime import Allowance, BudgetPool
+from chatio.server.accept import LimitedHTTPServer
+from chatio.throttling.client_ip import parse_networks
+from tests.client.protocol import http_request
+from tests.client.wire import Http, cut_all, soon, until
+
+FLOODER, FRIEND = "127.0.0.2", "127.0.0.1"
+MALFORMED = b"\x16\x03\x01\x02\x00\r\n\r\n"
+LARGE = b"GET /" + b"x" * 20_000
+
+
+class Turns:
+    """Turns that wait until the test ends them, for `FLOODER` once `is_spent`, and the steps asked for."""
+
+    def __init__(self) -> None:
+        self.is_spent = False
+        self.steps = 0
+        self.waiting: list[asyncio.Future[None]] = []
+
+    def __call__(self, address: str, steps: int) -> "asyncio.Future[None]":
+        self.steps += steps
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if self.is_spent and address == FLOODER:
+            self.waiting.append(turn)
+        else:
+            turn.set_result(None)
+        return turn
+
+
+class Serving:
+    def __init__(self, turns: "Turns | BudgetPool", *proxies: str) -> None:
+        take = turns if isinstance(turns, Turns) else lambda address, steps: turns.of(address).turn(steps)
+        self.server = LimitedHTTPServer(
+            Application(log_function=lambda _: None), turns=take, trusted=parse_networks(proxies)
+        )
+        self.server.listen(0, address="127.0.0.1")
+        self.port: int = next(iter(self.server._sockets.values())).getsockname()[1]
+
+    async def connect(self, address: str) -> Http:
+        return Http(*await asyncio.open_connection("127.0.0.1", self.port, local_addr=(address, 0)))
+
+    async def status(self, address: str) -> int:
+        return (await (await self.connect(address)).request("GET", "/nowhere")).status
+
+
+@asynccontextmanager
+async def serving(turns: "Turns | BudgetPool", *proxies: str) -> AsyncIterator[Serving]:
+    serving = Serving(turns, *proxies)
+    try:
+        yield serving
+    finally:
+        serving.server.stop()
+        cut_all()
+        await soon(serving.server.close_all_connections())
+
+
+@pytest.mark.parametrize(
+    ("data", "status"), [(http_request("GET", "/nowhere"), 404), (MALFORMED, 400), (LARGE, 414)]
+)
+async def test_requests_wait_for_their_turn_also_those_that_no_handler_sees(data: bytes, status: int) -> None:
+    turns = Turns()
+    async with serving(turns) as here:
+        turns.is_spent = True
+        flooder = await here.connect(FLOODER)
+        flooder.writer.write(data)
+        await until(lambda: turns.waiting)
+        assert await here.status(FRIEND) == 404
+        assert not flooder.reader._buffer  # type: ignore[attr-defined]
+        turns.is_spent = False
+        turns.waiting[0].set_result(None)
+        assert (await flooder.answer()).status == status
+
+
+async def test_a_flood_of_requests_waits_while_another_address_is_answered() -> None:
+    pool = BudgetPool(Allowance(steps=1e6, steps_at_once=1e6, address_steps=100, client_steps=0), is_on=True)
+    async with serving(pool) as here:
+        flooder = await here.connect(FLOODER)
+        flooder.writer.write(http_request("GET", "/nowhere") * 100)
+        await until(lambda: pool.of(FLOODER).waiting)
+        for _ in range(9):
+            assert await here.status(FRIEND) == 404
+        assert pool.of(FLOODER).waiting
+
+
+async def test_many_small_chunks_cost_more_than_a_few_large_ones() -> None:
+    turns = Turns()
+    async with serving(turns) as here:
+        costs = []
+        for size, count in ((1000, 1), (1, 1000)):
+            turns.steps = 0
+            http = await here.connect(FRIEND)
+            http.writer.write(http_request("POST", "/nowhere", None, Transfer_Encoding="chunked"))
+            http.writer.write((b"%x\r\n" % size + b"x" * size + b"\r\n") * count + b"0\r\n\r\n")
+            assert (await http.answer()).status == 404
+            costs.append(turns.steps)
+    assert costs[1] > 5 * costs[0]
+
+
+async def test_a_server_that_stops_waits_for_no_turn() -> None:
+    turns = Turns()
+    turns.is_spent = True
+    async with serving(turns) as here:
+        flooder = await here.connect(FLOODER)
+        flooder.writer.write(http_request("GET", "/nowhere"))
+        await until(lambda: turns.waiting)
+    assert not turns.waiting[0].cancelled()
+
+
+async def test_a_proxy_has_no_turns_since_it_asks_for_many_clients() -> None:
+    turns = Turns()
+    async with serving(turns, FLOODER) as here:
+        turns.is_spent = True
+        assert await here.status(FLOODER) == 404
