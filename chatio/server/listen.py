@@ -12,6 +12,8 @@ from tornado.netutil import bind_sockets
 
 from chatio.server.accept import Listener
 
+BACKLOG = 1024  # connections that wait in the kernel: all clients come back at once
+
 
 class CannotListen(Exception):
     """The server cannot listen on the address; the text says why, for operators."""
@@ -58,7 +60,7 @@ def _received(descriptor: int) -> socket.socket:
 def _bound(host: str, port: int) -> list[socket.socket]:
     host = host.strip("[]")
     try:
-        return bind_sockets(port, host or None)
+        return bind_sockets(port, host or None, backlog=BACKLOG)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise CannotListen(f"Port {port} is already in use (SERVER_PORT).") from None

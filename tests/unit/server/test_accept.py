@@ -1,6 +1,8 @@
 """TCP connections of one address and of all, on a real port: which are accepted, and which give way."""
 
+import asyncio
 import math
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -8,7 +10,7 @@ from typing import Any
 from tornado.web import Application
 
 from chatio.realtime import create_server
-from chatio.server.accept import Full, LimitedHTTPServer
+from chatio.server.accept import ACCEPTED_PER_TURN, Full, LimitedHTTPServer, Listener
 from chatio.throttling.client_ip import parse_networks
 from tests.client.protocol import http_request
 from tests.client.wire import SOCKET_IO, Http, Ws, cut_all, open_polling, soon, until
@@ -140,3 +142,26 @@ async def test_trusted_proxy_may_open_as_many_as_it_likes() -> None:
         for http in opened:
             http.close()
         await until(lambda: here.open == 0)
+
+
+async def test_a_few_connections_are_accepted_in_one_turn_and_all_in_the_end() -> None:
+    with Listener() as listener:
+        listener.setblocking(False)
+        listener.bind((HERE, 0))
+        listener.listen(100)
+        clients = [socket.create_connection(listener.getsockname()) for _ in range(2 * ACCEPTED_PER_TURN + 1)]
+        accepted: list[socket.socket] = []
+        while True:
+            begun = len(accepted)
+            try:
+                while True:
+                    accepted.append(listener.accept()[0])
+            except BlockingIOError:
+                if len(accepted) == begun:
+                    break
+            assert len(accepted) - begun <= ACCEPTED_PER_TURN
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        assert len(accepted) == len(clients)
+        for each in (*accepted, *clients):
+            each.close()

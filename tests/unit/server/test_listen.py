@@ -48,7 +48,7 @@ def test_a_port_in_use_is_one_clear_line() -> None:
 
 
 def test_a_port_that_is_not_ours_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    def forbid(port: int, host: str | None) -> None:
+    def forbid(port: int, host: str | None, *, backlog: int) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr(listen_module, "bind_sockets", forbid)  # the user who runs this may be root
