@@ -2,7 +2,7 @@
 
 python main.py            start the server
 python main.py --check    check the configuration; exits 0 or 2
-python main.py backup FILE, restore FILE    for a SQLite database
+python main.py backup FILE, restore FILE, migrate-to URL    for a SQLite database
 python main.py --version
 """
 
@@ -90,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             write_lines(["The configuration is sound."], STDOUT)
             return 0
         if options.command is not None:
-            write_lines([maintain(options.command, options.file, settings.database_url, folder=ROOT)], STDOUT)
+            write_lines([maintain(options.command, options.target, settings.database_url, folder=ROOT)], STDOUT)
             return 0
     except StoreUnusable as problem:
         write_lines([f"DATABASE_URL: {problem}", *map(_warning, doubts)], STDERR)

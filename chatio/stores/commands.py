@@ -1,16 +1,18 @@
 """Commands on the database that `DATABASE_URL` names, while no server runs in this process."""
 
+import asyncio
 from pathlib import Path
 
 from chatio.stores.base import StoreUnusable
+from chatio.stores.moving import move
 from chatio.stores.opening import sqlite_file
 from chatio.stores.sqlite.backup import back_up, restore
 
 
-def maintain(command: str, file: Path, url: str, *, folder: Path) -> str:
-    """Back the database up to `file`, or restore it from there; what was done, in a sentence.
+def maintain(command: str, target: str, url: str, *, folder: Path) -> str:
+    """Back the database up to the file `target`, restore it from there, or migrate it to the URL `target`.
 
-    Raises `StoreUnusable`.
+    Returns what was done, in a sentence. Raises `StoreUnusable`.
     """
     path = sqlite_file(url, folder=folder)
     if path is None:
@@ -18,8 +20,11 @@ def maintain(command: str, file: Path, url: str, *, folder: Path) -> str:
             "this is for SQLite. For PostgreSQL: pg_dump --format=custom --schema=chatio --file=FILE URL; "
             "docs/operations.md has the way back"
             if url
-            else "is not set, so that there is nothing to back up or restore"
+            else "is not set, so that there is nothing to back up, restore or migrate"
         )
+    if command == "migrate-to":
+        return f"Copied {asyncio.run(move(path, target))}. Now set DATABASE_URL, and start the server"
+    file = Path(target)
     if command == "backup":
         return f"Wrote {file}: {back_up(path, file):,} bytes"
     before = restore(path, file)

@@ -49,7 +49,8 @@ class DurableServer:
         self.process.process.wait()
         self.process.__exit__(None, None, None)
 
-    def start(self) -> None:
+    def start(self, **changes: str) -> None:
+        self._settings |= changes
         self.process = ServerProcess(**self._settings)
         self.process.__enter__()
 

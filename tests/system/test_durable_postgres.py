@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -9,7 +10,7 @@ from tests.postgres import PostgresServer
 from tests.system.durable import DurableServer
 from tests.system.js import JsClients
 from tests.system.server import await_until
-from tests.system.test_durable import QUICKLY, acked, bearer, contents, say
+from tests.system.test_durable import QUICKLY, acked, bearer, contents, main_py, say, users_of
 
 
 @pytest.fixture(scope="module")
@@ -98,3 +99,43 @@ def test_a_wrong_password_of_the_database_is_a_sentence_without_it(database: Pos
     server.process.__exit__(None, None, None)
     assert "DATABASE_URL: the database refuses: role" in str(caught.value)
     assert "hunter2" not in str(caught.value)
+
+
+def test_a_sqlite_database_moves_to_postgresql_and_clients_go_on_where_they_are(
+    database: PostgresServer, js: JsClients, tmp_path: Path
+) -> None:
+    file, url = tmp_path / "chat.db", database.new_database()
+    with DurableServer(f"sqlite:///{file}") as server:
+        ann, bob = server.process.sign_up("ann"), server.process.sign_up("bob")
+        assert server.process.request("POST", "/logout", headers=bearer(bob)).status == 204
+        js.join("ann", server.url, ann, transports=["websocket"], **QUICKLY)
+        say(js, "ann", "one", "two")
+        js.emit("ann", "send-message", {"id": "mine", "content": "three"}, ack="first")
+        first = acked(js, "ann", "first")
+        js.expect("ann", "receive-message", 3)
+        code, _, err = main_py(file, "migrate-to", url)
+        assert (code, "another server uses this database" in err) == (2, True)
+        server.kill()
+        done = "Copied 3 messages, 2 users and 1 revocations. Now set DATABASE_URL, and start the server\n"
+        assert main_py(file, "migrate-to", url) == (0, done, "")
+        code, _, err = main_py(file, "migrate-to", url)
+        assert (code, "has messages or users already" in err) == (2, True)
+        server.start(DATABASE_URL=url)
+        js.expect("ann", "disconnect")
+        assert js.expect("ann", "connect")[0][2] is True
+        js.emit("ann", "send-message", {"id": "mine", "content": "three"}, ack="again")
+        assert acked(js, "ann", "again") == first
+        say(js, "ann", "four")
+        assert contents(js.expect("ann", "receive-message")) == ["four"]
+        assert server.process.request("GET", "/user", headers=bearer(bob)).status == 401
+        assert server.process.sign_up("eve")
+    assert users_of(file) == ["ann", "bob"]
+
+
+@pytest.mark.parametrize("url", ["sqlite:///other.db", "", "postgresql://chatio:hunter2@127.0.0.1:1/none"])
+def test_nothing_moves_to_a_database_that_cannot_be_used(tmp_path: Path, url: str) -> None:
+    with DurableServer(f"sqlite:///{tmp_path}/chat.db") as server:
+        server.process.sign_up("ann")
+    code, _, err = main_py(tmp_path / "chat.db", "migrate-to", url)
+    assert (code, err.startswith("DATABASE_URL: "), len(err.splitlines())) == (2, True, 1)
+    assert "hunter2" not in err

@@ -10,8 +10,9 @@ thrown away, and the pool opens another one, so that a database that was restart
 """
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, Final, TypeVar
 
 import asyncpg
@@ -106,31 +107,56 @@ class Database:
 
 async def open_database(url: str) -> Database:
     """The database at `url`, with the newest schema. Raises `StoreUnusable`."""
+    with _unusable():
+        return Database(await _opened(url))
+
+
+@contextlib.asynccontextmanager
+async def filling(url: str) -> AsyncIterator[Any]:
+    """A connection to the empty database at `url`, in one transaction. Raises `StoreUnusable`."""
+    with _unusable():
+        pool = await _opened(url)
+        try:
+            async with pool.acquire() as connection, connection.transaction():
+                head = await connection.fetchval("SELECT head FROM chatio.log FOR UPDATE")
+                if head or await connection.fetchval("SELECT EXISTS (SELECT FROM chatio.users)"):
+                    raise StoreUnusable("the database to migrate to has messages or users already")
+                yield connection
+        finally:
+            pool.terminate()
+
+
+async def _opened(url: str) -> Any:
+    pool = asyncpg.create_pool(
+        url,
+        min_size=0,
+        max_size=MAX_CONNECTIONS,
+        timeout=CONNECT_SECONDS,
+        target_session_attrs="read-write",  # of several hosts: a standby may lag, which looks like a loss
+        server_settings={"application_name": "chatio"},
+    )
+    async with asyncio.timeout(4 * ANSWER_SECONDS):
+        await pool
+        await _prepare(pool)
+    return pool
+
+
+@contextlib.contextmanager
+def _unusable() -> Iterator[None]:
+    """Turn failures of PostgreSQL into `StoreUnusable`."""
     try:
-        pool = asyncpg.create_pool(
-            url,
-            min_size=0,
-            max_size=MAX_CONNECTIONS,
-            timeout=CONNECT_SECONDS,
-            target_session_attrs="read-write",  # of several hosts: a standby may lag, which looks like a loss
-            server_settings={"application_name": "chatio"},
-        )
-        async with asyncio.timeout(4 * ANSWER_SECONDS):
-            await pool
-            await _prepare(pool)
+        yield
     except TimeoutError:
         raise StoreUnusable("the database does not answer") from None
     except OSError as error:
-        raise StoreUnusable(
-            f"no connection to the database: {error.strerror or 'there is none at its address, or none with TLS'}"
-        ) from None
+        reason = error.strerror or "there is none at its address, or none with TLS"
+        raise StoreUnusable(f"no connection to the database: {reason}") from None
     except asyncpg.PostgresError as error:
         raise StoreUnusable(f"the database refuses: {error.args[0]}") from None
     except asyncpg.InternalClientError:
         raise StoreUnusable("the database cannot be written to: it is a standby, or read-only") from None
     except (asyncpg.InterfaceError, asyncpg.ClientConfigurationError, ValueError, OverflowError):
         raise StoreUnusable("the URL has a part that cannot be used") from None
-    return Database(pool)
 
 
 async def _prepare(pool: Any) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from chatio.stores.base import StoreUnusable, new_epoch
-from chatio.stores.sqlite.database import check_file, give_to_owner, locked, migrated, reason_of
+from chatio.stores.sqlite.database import check_existing, give_to_owner, locked, migrated, reason_of
 
 _SUFFIXES: Final = ("", "-wal", "-shm")
 
@@ -17,9 +17,7 @@ def back_up(path: Path, target: Path) -> int:
 
     Raises `StoreUnusable`; then there is no `target`, or the one that was there before.
     """
-    check_file(path)
-    if not path.exists():
-        raise StoreUnusable(f"{path.name}: there is no such file")
+    check_existing(path)
     if os.path.realpath(target) in {f"{path}{suffix}" for suffix in (*_SUFFIXES, ".lock")}:
         raise StoreUnusable(f"{target.name}: this is the database itself; a backup needs a file of its own")
     new = target.with_name(f"{target.name}.new")
@@ -39,9 +37,7 @@ def restore(path: Path, source: Path) -> Path | None:
     The restored journal has a new epoch: its next messages have the numbers of messages that clients have seen
     already. Returns where the database is now that was there before. Raises `StoreUnusable`; then nothing changed.
     """
-    check_file(source)
-    if not source.exists():
-        raise StoreUnusable(f"{source.name}: there is no such file")
+    check_existing(source)
     new, before = path.with_name(f"{path.name}.new"), path.with_name(f"{path.name}.before-restore")
     with locked(path):
         try:

@@ -246,6 +246,13 @@ def check_file(path: Path) -> None:
     migrations("sqlite", int.from_bytes(head[60:64]))
 
 
+def check_existing(path: Path) -> None:
+    """As `check_file`, and raise `StoreUnusable` too if there is no file at `path`."""
+    check_file(path)
+    if not path.exists():
+        raise StoreUnusable(f"{path.name}: there is no such file")
+
+
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
     connection = sqlite3.connect(
         f"file:{quote(str(path))}?mode={mode}",
