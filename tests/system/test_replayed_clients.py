@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -43,7 +44,7 @@ async def chats(ws: Ws, name: str) -> None:
 async def test_elephant_io_5_over_one_connection(server: ServerProcess, connect: str) -> None:
     """PHP. Its Origin is the URL as the application wrote it; it joins "/", and upgrades without a probe."""
     url = f"https://{HOST}/"
-    headers = {
+    headers: dict[str, Any] = {
         "Host": f"{HOST}:443",
         "Accept": "*/*",
         "Origin": url,
@@ -86,7 +87,7 @@ async def test_net_socketioclient_3_on_websocket_alone(server: ServerProcess, co
 @pytest.mark.parametrize("noop", ["before the upgrade", "after the upgrade"])
 async def test_socket_io_client_swift_16_upgrades(server: ServerProcess, connect: str, noop: str) -> None:
     """Starscream's Origin; a NOOP of the client's ends the poll, and in a race goes out over the WebSocket."""
-    headers = {"Host": HOST, "Origin": f"wss://{HOST}"}
+    headers: dict[str, Any] = {"Host": HOST, "Origin": f"wss://{HOST}"}
     http = await Http.open(server.port)
     target = f"{SOCKET_IO}polling&sid={sid(await http.request('GET', f'{SOCKET_IO}polling'))}"
     assert (await http.request("POST", target, connect.encode())).status == 200
@@ -111,7 +112,7 @@ async def test_socket_io_client_swift_16_upgrades(server: ServerProcess, connect
         ("subprotocol", {"Origin": f"https://{HOST}", "Sec_WebSocket_Protocol": "chat, superchat"}),
     ],
 )
-async def test_websocket_alone(server: ServerProcess, connect: str, name: str, headers: dict[str, str]) -> None:
+async def test_websocket_alone(server: ServerProcess, connect: str, name: str, headers: dict[str, Any]) -> None:
     ws = await Ws.open(server.port, f"{SOCKET_IO}websocket", Host=HOST, **headers)
     assert ws.status == 101
     assert str(await ws.receive()).startswith("0{")
@@ -133,7 +134,11 @@ async def test_arduinowebsockets_needs_its_origin_in_client_url() -> None:
     """Its Origin is "file://" on each request, and it sends handshake and first packet in one piece."""
     with ServerProcess(CLIENT_URL="https://chat.example,file://", PRESENCE="off") as server:
         packet = "40/chat," + json.dumps({"token": server.sign_up("ann")})
-        headers = {"Host": f"{HOST}:3000", "Origin": "file://", "User_Agent": "arduino-WebSocket-Client"}
+        headers: dict[str, Any] = {
+            "Host": f"{HOST}:3000",
+            "Origin": "file://",
+            "User_Agent": "arduino-WebSocket-Client",
+        }
         ws = await Ws.open(server.port, f"{SOCKET_IO}websocket", early=text(packet), **headers)
         assert str(await ws.receive()).startswith("0{")
         assert str(await ws.receive()).startswith("40/chat,{")
