@@ -199,6 +199,8 @@ class RealtimeHandler(BoundedBodyHandler):
         if connection is None:
             return
         try:
+            if connection.closing:
+                raise HandshakeError(http_errors.UNKNOWN_SESSION)
             body = bytes(self.body)
             for count, raw in enumerate(body.decode().split(SEPARATOR), 1):
                 connection.receive(raw)
