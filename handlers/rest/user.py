@@ -15,7 +15,7 @@ from chatio.errors import (
     UserUnknown,
     WrongPassword,
 )
-from chatio.stores.base import User
+from chatio.stores.base import Ended, User
 from handlers.auth import authenticated
 from handlers.base import BaseHandler
 from handlers.operation import operation
@@ -38,9 +38,15 @@ class _LoggedInHandler(BaseHandler):
             await self.services.registry.confirm(user, password, is_known=is_known)
         return user
 
-    async def answer_ended(self, reason: EndReason) -> None:
-        """Close the sockets whose tokens have been revoked, and answer 204."""
-        await self.services.end_sockets(self.claims.subject, reason)
+    async def answer_ended(self, ended: Ended, reason: EndReason) -> None:
+        """Keep which tokens have been revoked, close their sockets, and answer 204. Raises `StoreUnavailable`.
+
+        The sockets are closed even if the store fails, since the tokens are refused from now on.
+        """
+        try:
+            await self.services.revocations.add(ended)
+        finally:
+            await self.services.end_sockets(self.claims.subject, reason)
         self.set_status(204)
         self.finish()
 
@@ -50,8 +56,7 @@ class LogoutHandler(_LoggedInHandler):
     @operation(204, raises=[Overloaded, RateLimited, *STORE_ERRORS])
     async def post(self) -> None:
         """Revoke this token, here and on every socket."""
-        await self.services.revocations.add(self.tokens.revoke(self.claims))
-        await self.answer_ended(EndReason.SIGNED_OUT)
+        await self.answer_ended(self.tokens.revoke(self.claims), EndReason.SIGNED_OUT)
 
 
 class PasswordHandler(_LoggedInHandler):
@@ -64,8 +69,7 @@ class PasswordHandler(_LoggedInHandler):
             raise InvalidInput(FieldError("new_password", fault))
         user = await self.confirmed(body.old_password)
         await self.services.registry.change_password(user, body.new_password)
-        await self.services.revocations.add(self.tokens.revoke_all(user.id))
-        await self.answer_ended(EndReason.PASSWORD_CHANGED)
+        await self.answer_ended(self.tokens.revoke_all(user.id), EndReason.PASSWORD_CHANGED)
 
 
 class UserHandler(_LoggedInHandler):
@@ -82,5 +86,4 @@ class UserHandler(_LoggedInHandler):
         """Delete the account of the user who is logged in; their messages stay."""
         user = await self.confirmed(self.body_as(Confirmation).password)
         await self.services.registry.remove(user)
-        await self.services.revocations.add(self.tokens.revoke_all(user.id))
-        await self.answer_ended(EndReason.ACCOUNT_DELETED)
+        await self.answer_ended(self.tokens.revoke_all(user.id), EndReason.ACCOUNT_DELETED)
