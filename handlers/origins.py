@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from chatio.config.settings import ANY_ORIGIN
-from chatio.throttling.origins import Origin, is_address, parse_origin
+from chatio.throttling.origins import Origin, is_address, parse_origin, without_path
 
 
 class OriginPolicy:
@@ -40,12 +40,14 @@ class OriginPolicy:
 
         The server's own origin has the host and port that the request asks for. So has that page's, whose name was
         made to lead here. But it is never https: the browser finds no certificate of its name here. Nor is it ws
-        or wss, which no page has; nor an address, which is not looked up; nor a name of `CLIENT_URL`.
+        or wss, which no page has; nor an address, which is not looked up; nor a name of `CLIENT_URL`. Nor does a
+        browser write a path behind it, as libraries do that send the whole URL.
         """
-        page = _parsed(origin)
+        text = without_path(origin)
+        page = _parsed(text)
         if page is None or _parsed(f"{page.scheme}://{host}") != page:
             return False
-        return page.scheme != "http" or is_address(page.host) or page.host in self._names
+        return text != origin or page.scheme != "http" or is_address(page.host) or page.host in self._names
 
     def __call__(self, origin: str | None, environ: Mapping[str, Any]) -> bool:
         """The policy as python-engineio asks for it: its `cors_allowed_origins`."""

@@ -67,8 +67,8 @@ MAX_LINGERING: Final = 16
 
 _TORNADOS_400: Final = b"HTTP/1.1 400 Bad Request\r\n\r\n"
 _END_OF_HEAD: Final = re.compile(rb"\n\r?\n")
-_SCHEME: Final = re.compile(r"https?:", re.IGNORECASE)
-_ABSOLUTE_FORM: Final = re.compile(r"https?://([^/?#@ ]+)((?:[/?][^# ]*)?) ([^ ]+)", re.IGNORECASE)
+_SCHEME: Final = re.compile(r"(?:http|ws)s?:", re.IGNORECASE)
+_ABSOLUTE_FORM: Final = re.compile(r"(?:http|ws)s?://([^/?#@ ]+)((?:[/?][^# ]*)?) ([^ ]+)", re.IGNORECASE)
 _CHUNK_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})(?:[ \t]*;[^\r\n]*)?\r\n")
 _CHUNK_COST: Final = 1024  # as Tornado counts: each chunk as so many bytes
 _BYTES_PER_TURN: Final = 64 * 1024  # of a body; then other connections have their turn

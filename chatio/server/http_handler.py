@@ -11,7 +11,7 @@ from typing import ClassVar, Final, cast
 from tornado.http1connection import HTTP1Connection
 from tornado.web import RequestHandler, stream_request_body
 
-from chatio.throttling.client_ip import TrustedProxies, client_address
+from chatio.throttling.client_ip import UNREAD_HEADERS, TrustedProxies, client_address
 from chatio.throttling.origins import shown
 
 HTTP_METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
@@ -55,7 +55,12 @@ class BoundedBodyHandler(RequestHandler):
         """The client's address; X-Forwarded-For counts only as far as `trusted` proxies have written it."""
         peer = self.request.remote_ip or ""
         forwarded_for = self.request.headers.get("X-Forwarded-For")
-        return client_address(peer, forwarded_for, trusted) if forwarded_for else peer
+        if forwarded_for:
+            return client_address(peer, forwarded_for, trusted)
+        for name in UNREAD_HEADERS:
+            if name in self.request.headers:
+                trusted.report_unread(peer, name)
+        return peer
 
     # The body
 

@@ -16,6 +16,8 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 # A proxy has a few addresses. Any client may send the header, and shall not fill the log with them.
 MAX_REPORTED: Final = 10
+# Headers of proxies that are not read.
+UNREAD_HEADERS: Final = ("Forwarded", "X-Real-Ip")
 
 
 class TrustedProxies:
@@ -33,12 +35,19 @@ class TrustedProxies:
 
     def report_missing(self, peer: str) -> None:
         """Log once that `peer` writes X-Forwarded-For, and may be a proxy that the operator forgot to name."""
+        self._report(peer, "X-Forwarded-For, and TRUSTED_PROXIES does not name that address")
+
+    def report_unread(self, peer: str, header: str) -> None:
+        """Log once that `peer` writes `header`, which is not read, and no X-Forwarded-For."""
+        self._report(peer, f"{header}, and no X-Forwarded-For, which alone is read")
+
+    def _report(self, peer: str, what: str) -> None:
         if peer not in self._reported and len(self._reported) < MAX_REPORTED:
             self._reported.add(peer)
             logger.warning(
-                "Requests from %s have X-Forwarded-For, and TRUSTED_PROXIES does not name that address: "
-                "if it is a proxy, the rate limits count all its clients as one",
+                "Requests from %s have %s: if it is a proxy, the rate limits count all its clients as one",
                 peer or "a Unix socket",
+                what,
                 extra={"event": "proxy_not_trusted", "address": peer},
             )
 

@@ -76,10 +76,17 @@ def read_origin(text: str) -> str:
     return f"{scheme}://{found[2]}"
 
 
+def without_path(url: str) -> str:
+    """`url` up to the end of its host and port; any other text as it is."""
+    found = _PARTS.match(url)
+    return found[0] if found and url[found.end() : found.end() + 1] in ("/", "?") else url
+
+
 def shown(origin: str | None) -> str:
     """An Origin header for a line of the log: itself if it is an origin, and else no part of it."""
     if origin is None:
         return "none"
+    origin = without_path(origin)  # a path may hold a secret
     is_origin = origin == OPAQUE or (_PARTS.fullmatch(origin) and origin.isascii() and origin.isprintable())
     return origin[:MAX_CHARS] if is_origin else "no origin"
 

@@ -18,7 +18,7 @@ MAX_WAIT_SECONDS: Final = 1.0
 RETRY_AFTER_SECONDS: Final = 1
 # Messages behind the one of a client that sends its next message after its ack: none, or a `typing`.
 MAX_BACKLOG: Final = 2
-JOIN_RATE: Final = CloseReason("person_rate", "came in too often")
+JOIN_RATE: Final = CloseReason("person_rate", "came in too often", 1013)
 FLOOD: Final = CloseReason("flood", "went on sending too much")
 
 

@@ -200,11 +200,16 @@ def test_other_namespace_refuses_each_client(server: ServerProcess, js: JsClient
     js.expect("ann", "engine_close")
 
 
+@pytest.mark.parametrize("version", ["4.8", "4.7"])
+@transports
 def test_client_with_retries_sends_on_behind_an_event_that_is_unknown_or_throttled(
-    server: ServerProcess, js: JsClients
+    server: ServerProcess, js: JsClients, transports: list[str], version: str
 ) -> None:
-    options = {"retries": 3, "ackTimeout": 60_000, "transports": ["websocket"]}
-    js.join("ann", server.url, server.sign_up("ann"), **options)
+    """With subprotocols, of which a WebSocket that is not told one is closed by its client."""
+    options = {"retries": 3, "ackTimeout": 60_000, "protocols": ["chat", "v2"], "transports": transports}
+    js.join("ann", server.url, server.sign_up("ann"), version=version, **options)
+    if len(transports) > 1:
+        js.expect("ann", "upgrade")
     js.emit("ann", "no such event", nonsense=True)
     for _ in range(60):
         js.emit("ann", "typing")

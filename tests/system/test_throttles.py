@@ -164,7 +164,7 @@ def test_a_renewal_beyond_the_pace_is_refused_aloud(js: JsClients, *, has_ack: b
 
 
 @pytest.mark.direct("a WebSocket of its own making")
-async def test_client_that_joins_over_and_over_is_closed_without_an_error(limited: ServerProcess) -> None:
+async def test_client_that_joins_over_and_over_is_told_to_try_again_later(limited: ServerProcess) -> None:
     """Each time a token is checked and messages are sent. Never a CONNECT_ERROR: a page would stay dead."""
     coming_in = "40/chat," + json.dumps({"token": token(SECRET, "eve")})
     ws = await open_ws(limited.port)
@@ -174,6 +174,7 @@ async def test_client_that_joins_over_and_over_is_closed_without_an_error(limite
         answers.append(said[:2])
     assert set(answers) == {"40"}
     assert 40 <= len(answers) < 100
+    assert said == "closed, 1013"
     ws.cut()
 
 

@@ -31,7 +31,6 @@ from chatio.realtime.websocket.input_budget import Budget
 from chatio.realtime.websocket.transport import WebSocket
 from chatio.server.http_handler import BoundedBodyHandler
 from chatio.server.lifecycle import Phase
-from chatio.throttling.client_ip import client_address
 
 # What of a handshake's headers the origin check and connect handlers are given, as a WSGI environ names it.
 _HEADERS: Final = {
@@ -82,15 +81,12 @@ class RealtimeHandler(BoundedBodyHandler):
     def _environ(self) -> dict[str, Any]:
         """The handshake for connect handlers and `get_environ`; the library keeps some thirty entries of each."""
         request = self.request
-        address = request.remote_ip or ""
-        if forwarded_for := request.headers.get("X-Forwarded-For"):
-            address = client_address(address, forwarded_for, self.engine.trusted_proxies)
         environ: dict[str, Any] = {
             "wsgi.url_scheme": request.headers.get("X-Forwarded-Proto", request.protocol),
             "REQUEST_METHOD": request.method,
             "QUERY_STRING": request.query,
             "PATH_INFO": request.path,
-            "REMOTE_ADDR": address,
+            "REMOTE_ADDR": self.client_address(self.engine.trusted_proxies),
         }
         return environ | {key: request.headers[name] for name, key in _HEADERS.items() if name in request.headers}
 
@@ -203,6 +199,8 @@ class RealtimeHandler(BoundedBodyHandler):
         if connection is None:
             return
         try:
+            if connection.closing:
+                raise HandshakeError(http_errors.UNKNOWN_SESSION)
             body = bytes(self.body)
             for count, raw in enumerate(body.decode().split(SEPARATOR), 1):
                 connection.receive(raw)

@@ -163,6 +163,19 @@ async def test_two_gets_at_once_close_the_session() -> None:
         assert (await request(port, "GET", target)).status == 400
 
 
+async def test_post_whose_session_ends_before_its_body_arrived_is_not_told_ok() -> None:
+    async with echoing() as (engine, port):
+        target = await polling(port)
+        http = await Http.open(port)
+        http.send("POST", target, b"4lost", Content_Length="10")
+        await until(lambda: any(c.posting for c in engine.sockets.values()))
+        for connection in engine.sockets.values():
+            connection.leave()
+        http.writer.write(b" more")
+        answer = await http.answer()
+        assert (answer.status, json.loads(answer.text)["code"]) == (400, 1)
+
+
 async def test_two_posts_at_once_close_the_session() -> None:
     async with echoing() as (engine, port):
         target = await polling(port)

@@ -23,6 +23,7 @@ from chatio.server.http_handler import GUARDING_HEADERS
 from chatio.server.in_flight import InFlightRequests
 from chatio.server.lifecycle import Lifecycle
 from chatio.server.serve import HTTP_SERVER_OPTIONS
+from chatio.stores.base import RevocationStore
 from chatio.stores.memory import MemoryJournal, MemoryRevocationStore, MemoryUserStore
 from chatio.throttling.client_ip import TrustedProxies
 from chatio.throttling.rate_limiter import AddressRateLimiter, RateLimiter
@@ -83,6 +84,7 @@ class Rest:
         self.hasher = PasswordHasher(max_waiting=hash_queue_max, memory_kib=8, iterations=1)
         self.registry = UserRegistry(MemoryUserStore(), self.hasher)
         self.tokens = Tokens(KEY, ttl_seconds=3600)
+        self.revocations: RevocationStore = MemoryRevocationStore()
         self.origins = OriginPolicy(origins)
         self.log = MessageLog()
         self.presence = Presence()
@@ -113,7 +115,7 @@ class Rest:
             trusted_proxies=self.trusted_proxies,
             registry=self.registry,
             tokens=self.tokens,
-            revocations=MemoryRevocationStore(),
+            revocations=self.revocations,
             log=SharedLog(MemoryJournal(), self.log),
             presence=self.presence,
             logins=self.logins,

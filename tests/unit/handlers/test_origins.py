@@ -54,6 +54,12 @@ OWN = [
     ("http://[2001:db8::1]", "[2001:db8::1]"),
     ("http://page.example", "page.example"),  # the host is in CLIENT_URL
     ("http://lan.example", "lan.example"),
+    # The whole URL: elephant.io writes it as it was given, SwiftWebSocket with its query.
+    ("https://chat.example/", "chat.example"),
+    ("http://chat.example:3000/", "chat.example:3000"),
+    ("http://chat.example/chat?x=//evil.example", "chat.example"),
+    ("wss://chat.example/socket.io/?EIO=4&transport=websocket", "chat.example"),
+    ("ws://chat.example:3000?EIO=4", "chat.example:3000"),
 ]
 
 
@@ -90,7 +96,9 @@ def test_the_servers_own_origin_is_no_foreign_one(origin: str, host: str) -> Non
         ("ftp://127.0.0.1", "127.0.0.1"),
         ("http://127.0.0.1@evil.example", "127.0.0.1@evil.example"),
         ("https://chat.example, https://evil.example", "chat.example"),
-        ("https://chat.example/", "chat.example"),
+        ("https://evil.example/", "chat.example"),
+        ("https://chat.example#", "chat.example"),
+        ("file:///index.html", "chat.example"),
         ("https://b\u00fccher.example", "b\u00fccher.example"),
         *(("", ""), ("http://", ""), ("https://", ""), ("*", "*"), ("FILE://", "x"), ("NULL", "x")),
     ],

@@ -47,6 +47,8 @@ async def assert_goes_on(connection: Connection) -> None:
         ("HTTP://chat.example:3000/healthz?x=/", 200),
         ("https://chat.example/healthz", 200),
         ("http://[::1]:3000/healthz", 200),
+        ("ws://chat.example/healthz", 200),  # RFC 6455, 4.1, through a proxy
+        ("WSS://chat.example:443/user", 401),
         ("http://chat.example/user", 401),
         ("http://chat.example/user?x", 401),
         ("http://chat.example", 404),

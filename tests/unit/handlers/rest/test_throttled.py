@@ -147,6 +147,16 @@ async def test_what_a_stranger_says_of_his_address_is_not_believed(io_loop: IOLo
     assert statuses == [201] * 3 + [429] * 2
 
 
+@pytest.mark.parametrize("header", ["Forwarded", "X-Real-IP"])
+async def test_a_proxy_that_writes_another_header_only_is_one_warning(
+    throttled: Rest, logs: ExpectedLogs, header: str
+) -> None:
+    logs.expect(f"(?i)^Requests from 127.0.0.1 have {header}, and no X-Forwarded-For, which alone is read")
+    for _ in range(3):
+        await throttled.call("GET", "/user", **{header: "for=192.0.2.1"})
+    assert len(logs.records) == 1
+
+
 async def test_a_known_client_logs_in_while_guesses_fill_the_hash_queue(
     io_loop: IOLoop, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,7 +10,9 @@ from passlib.context import CryptContext
 
 from chatio.accounts.revocations import Revocations
 from chatio.chat.socket_sessions import EndReason
-from chatio.errors import Overloaded
+from chatio.errors import Overloaded, StoreUnavailable
+from chatio.stores.base import Ended
+from chatio.stores.memory import MemoryRevocationStore
 from tests.unit.handlers.rest_server import PASSWORD, Answer, Rest
 
 NEW_PASSWORD = "another password"
@@ -67,6 +69,28 @@ def overtake(monkeypatch: pytest.MonkeyPatch) -> Iterator[Overtake]:
 
     yield overtaken
     go_on.set()  # or the pool of threads would never close
+
+
+class UnreachableStore(MemoryRevocationStore):
+    """A database whose server is away."""
+
+    async def add(self, ended: Ended) -> None:
+        raise StoreUnavailable(retry_after_seconds=1)
+
+
+@pytest.mark.parametrize(("method", "path", "body"), ENDINGS)
+async def test_tokens_that_the_store_cannot_end_go_on(method: str, path: str, body: object) -> None:
+    """The user is told, and can try again."""
+    rest = Rest()
+    rest.revocations = UnreachableStore()
+    rest.start()
+    try:
+        token = await rest.sign_up()
+        assert (await call(rest, method, path, token, body)).status == 503
+        assert rest.ended == []
+        assert await user(rest, token) == 200
+    finally:
+        await rest.close()
 
 
 # --- POST /logout
