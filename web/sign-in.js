@@ -2,6 +2,7 @@
 
 import { logIn, register } from "./api.js";
 import { byId } from "./dom.js";
+import { FOREIGN } from "./status.js";
 
 const FIELDS = ["name", "email", "password"];
 
@@ -120,7 +121,7 @@ export class SignIn {
 /** The meaning of a refusal, in one sentence. */
 function sentence(refusal) {
   if (refusal.retryAfterSeconds) return `${refusal.message} (In ${refusal.retryAfterSeconds} s.)`;
+  if (refusal.status === 403) return FOREIGN;
   if (refusal.status === 404) return "E-mail or password is wrong.";
-  if (refusal.status === 409) return "There is an account with this e-mail already.";
   return refusal.status === undefined ? "That failed. Please try again." : refusal.message;
 }

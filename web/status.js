@@ -2,11 +2,14 @@
 
 const SHORTLY_MS = 8000;
 
+/** The server takes this page for one of another site (docs/decisions/0016-origins.md). */
+export const FOREIGN = `The server takes nothing from ${location.origin}: its CLIENT_URL does not name it.`;
+
 const WAITING = {
   connecting: "Connecting…",
   lost: "Connection lost. Reconnecting…",
   busy: "The server is busy. Trying again…",
-  origin: `The server takes no messages from ${location.origin}: its CLIENT_URL does not name it.`,
+  origin: FOREIGN,
 };
 
 export class Status {

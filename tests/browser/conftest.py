@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.browser.person import Meet, Person
+from tests.browser.person import NAMED_HOST, Meet, Person
 from tests.paths import ROOT
 from tests.system.conftest import js, server
 
@@ -16,7 +16,7 @@ __all__ = ["browser", "js", "meet", "server", "shots"]
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync"),
+    *("--disable-component-update", "--disable-sync", f"--host-resolver-rules=MAP {NAMED_HOST} 127.0.0.1"),
 ]
 WIDE = {"width": 1200, "height": 760}
 

@@ -6,12 +6,18 @@ from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 PATIENCE_MS = 20_000
 
+NAMED_HOST = "chat.test"  # to the browsers of the tests a name of 127.0.0.1
+
 LOST = "Connection lost. Reconnecting…"
 
 expect.set_options(timeout=PATIENCE_MS)
 
-# The browser's own console lines about answers that the page handles.
-_DEALT_WITH = ("Failed to load resource", "WebSocket connection to")
+# The browser's own console lines: about answers that the page handles, and a header that plain http ignores.
+_DEALT_WITH = (
+    "Failed to load resource",
+    "WebSocket connection to",
+    "The Cross-Origin-Opener-Policy header has been",
+)
 
 
 def password_of(name: str) -> str:

@@ -1,8 +1,10 @@
 """The page in Chromium: what its status line says of a lost connection, and that it is true."""
 
+import re
+
 from playwright.sync_api import expect
 
-from tests.browser.person import LOST, Meet
+from tests.browser.person import LOST, NAMED_HOST, Meet
 from tests.system.js import JsClients
 from tests.system.proxy import CuttingProxy
 from tests.system.server import ServerProcess
@@ -155,10 +157,16 @@ def test_counter_tells_near_the_limit_and_keeps_what_is_too_long(meet: Meet) -> 
 
 
 def test_an_origin_that_the_server_does_not_take_is_told(meet: Meet) -> None:
-    with ServerProcess() as server:
-        ann = meet(server.url.replace("127.0.0.1", "chat.localhost"))
-        ann.ask_to_sign_up("Ann")
-        expect(ann.status).to_contain_text("its CLIENT_URL does not name it")
+    refused = re.compile(f"http://{NAMED_HOST}:.*: its CLIENT_URL does not name it")
+    with ServerProcess(CLIENT_URL=f"http://{NAMED_HOST}") as server:
+        url, port = server.url.replace("127.0.0.1", NAMED_HOST), server.port
+        ann = meet(url, "Ann")
+    expect(ann.status).to_have_text(LOST)
+    with ServerProcess(SERVER_PORT=str(port)):
+        expect(ann.status).to_have_text(refused)
+        bob = meet(url)
+        bob.ask_to_sign_up("Bob")
+        expect(bob.page.get_by_role("dialog").get_by_role("alert")).to_have_text(refused)
 
 
 def test_client_of_a_full_server_is_told_and_joins_when_there_is_room(meet: Meet) -> None:

@@ -1,4 +1,4 @@
-"""The page in Chromium: a sign-in that ends, is renewed, is shared by two tabs, or comes too often."""
+"""The page in Chromium: a sign-in that ends, is renewed, or is shared by two tabs."""
 
 from playwright.sync_api import expect
 
@@ -95,16 +95,3 @@ def test_an_account_that_was_deleted_elsewhere_is_signed_out(server: ServerProce
     assert answer.status == 204
     expect(ann.page.get_by_role("dialog")).to_contain_text("This account was deleted.")
     expect(ann.page.get_by_role("dialog", name="Sign in to Chat.io")).to_be_visible()
-
-
-def test_user_that_writes_too_fast_is_told_how_long_to_wait(meet: Meet) -> None:
-    with ServerProcess(RATE_LIMITS="on", MESSAGE_BURST="2", MESSAGES_PER_SECOND="0.5") as server:
-        ann, bob = meet(server.url, "Ann"), meet(server.url, "Bob")
-        for text in ("one", "two", "three"):
-            ann.say(text)
-        expect(ann.pending).to_contain_text("too often")
-        waiting = ann.pending.get_by_role("button", name="Try again in")
-        expect(waiting).to_be_disabled()
-        ann.pending.get_by_role("button", name="Try again", exact=True).click()
-        ann.sees("one", "two", "three")
-        bob.sees("one", "two", "three")
