@@ -78,13 +78,18 @@ export class SignIn {
     this.#isBusy = true;
     this.#form.setAttribute("aria-busy", "true");
     this.#complain([], "");
+    let isRegistered = false;
     try {
-      if (this.#mode === "up") await register(name, email, password);
+      if (this.#mode === "up") {
+        await register(name, email, password);
+        isRegistered = true;
+      }
       const token = await logIn(email, password);
       const stays = this.#input("stay").checked;
       this.close();
       this.#onToken(token, stays);
     } catch (refusal) {
+      if (isRegistered) this.ask("in", "Your account is made.");
       const fields = refusal.fields ?? [];
       this.#complain(fields, fields.length > 0 ? "" : sentence(refusal));
     } finally {

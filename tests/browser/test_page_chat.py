@@ -67,6 +67,37 @@ def test_what_is_wrong_with_a_sign_up_stands_beside_its_field(server: ServerProc
     expect(dialog.get_by_role("alert")).to_have_text("E-mail or password is wrong.")
 
 
+def test_what_the_server_refuses_of_a_sign_up_is_told_in_its_words(server: ServerProcess, meet: Meet) -> None:
+    server.sign_up("Bob")
+    ann = meet(server.url)
+    alert = ann.page.get_by_role("dialog").get_by_role("alert")
+    ann.ask_to_sign_up("Bob", email="ann@chat.test")
+    expect(alert).to_have_text("This name is taken, or looks like one that is. Please choose another.")
+    ann.page.get_by_label("Name").fill("Ann")
+    ann.page.get_by_label("Password").fill("12345678")
+    ann.page.get_by_role("button", name="Sign up").click()
+    common = "This password is too common. Please choose another."
+    expect(ann.page.get_by_label("Password")).to_have_accessible_description(common)
+    ann.page.get_by_label("Password").fill("a password of 2026")
+    ann.page.get_by_label("E-mail").fill("bob@chat.test")
+    ann.page.get_by_role("button", name="Sign up").click()
+    expect(alert).to_have_text("Email already used.")
+
+
+def test_user_who_has_an_account_and_no_token_yet_signs_in_to_it(server: ServerProcess, meet: Meet) -> None:
+    ann = meet(server.url)
+    busy = {"message": "The server is busy. Please try again in a moment.", "retry_after_seconds": 3}
+    ann.page.route(
+        "**/login", lambda route: route.fulfill(status=503, headers={"Retry-After": "3"}, json=busy), times=1
+    )
+    ann.ask_to_sign_up("Ann")
+    dialog = ann.page.get_by_role("dialog", name="Sign in to Chat.io")
+    expect(dialog).to_contain_text("Your account is made.")
+    expect(dialog.get_by_role("alert")).to_have_text("The server is busy. Please try again in a moment. (In 3 s.)")
+    dialog.get_by_role("button", name="Sign in", exact=True).click()
+    ann.is_connected()
+
+
 @pytest.mark.parametrize("text", ODD_TEXTS, ids=["html", "long", "rtl", "emoji", "lines", "spaces", "turned"])
 def test_a_text_is_shown_as_it_is_and_is_nothing_but_text(server: ServerProcess, meet: Meet, text: str) -> None:
     ann, bob = meet(server.url, "Ann"), meet(server.url, "Bob", viewport={"width": 360, "height": 640})
@@ -161,6 +192,7 @@ def test_older_messages_load_on_scroll_without_a_jump(server: ServerProcess, mee
         ann.page.keyboard.press("Home")
         ann.page.wait_for_timeout(50)
     ann.sees(*texts)
+    ann.page.wait_for_timeout(1000)  # what comes in the first second is history
     js.burst("bob", [{"content": "the newest"}])
     ann.page.get_by_role("button", name="1 new message below").click()
     expect(ann.contents.last).to_have_text("the newest")

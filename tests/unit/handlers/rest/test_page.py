@@ -148,7 +148,7 @@ def test_what_the_page_names_is_served() -> None:
     wanted = {"/web/main.js", "/web/style.css", "/web/icon.svg"}
     for path in (ROOT / "web").glob("*.js"):
         lines = path.read_text("utf-8").splitlines()
-        imports = [line for line in lines if line.startswith(("import ", "export ")) and " from " in line]
+        imports = [line for line in lines if line.startswith(("import ", "export ")) and ' from "' in line]
         wanted |= {f"/web/{line.rpartition('./')[2].rstrip(';').rstrip(chr(34))}" for line in imports}
     assert len(wanted) > 10
     assert wanted <= files
