@@ -43,6 +43,12 @@ os.execv(sys.argv[2], sys.argv[2:])
 """
 
 
+# No setting of the developer's environment reaches a server.
+BARE_ENVIRON = {
+    name: value for name, value in os.environ.items() if name in ("PATH", "COVERAGE_PROCESS_START", "HOME")
+}
+
+
 class ServerProcess:
     """A server. It starts on entering, and SIGTERM stops it on leaving; `lines` is what it has printed by then.
 
@@ -69,9 +75,7 @@ class ServerProcess:
         self._own_output = output
         self._listener = None if listener is None else listener.fileno()
         self._handed_over_url = "" if listener is None else "http://{}:{}".format(*listener.getsockname())
-        self._environ = {
-            name: value for name, value in os.environ.items() if name in ("PATH", "COVERAGE_PROCESS_START", "HOME")
-        } | {
+        self._environ = BARE_ENVIRON | {
             "SERVER_PORT": "0",
             "SERVER_HOST": "127.0.0.1",
             "JWT_SECRET_KEY": SECRET,

@@ -16,7 +16,7 @@ from tests.client.protocol import token
 from tests.system.durable import DurableServer
 from tests.system.js import JsClients
 from tests.system.proxy import CuttingProxy
-from tests.system.server import REAL_COMMAND, SECRET, await_until
+from tests.system.server import BARE_ENVIRON, REAL_COMMAND, SECRET, await_until
 from tests.system.test_chat import transports
 
 QUICKLY: dict[str, Any] = {"reconnectionDelay": 50, "reconnectionDelayMax": 200}
@@ -204,7 +204,7 @@ def test_a_client_that_joins_after_a_restart_receives_the_history(server: Durabl
 
 def refusal_of(**settings: str) -> tuple[int, list[str]]:
     """The exit code of a server that does not start, and its lines."""
-    environ = {"PATH": os.environ["PATH"], "JWT_SECRET_KEY": SECRET, "SERVER_PORT": "0", **settings}
+    environ = BARE_ENVIRON | {"JWT_SECRET_KEY": SECRET, "SERVER_PORT": "0", **settings}
     ended = subprocess.run(REAL_COMMAND, env=environ, capture_output=True, text=True, timeout=30, check=False)
     return ended.returncode, ended.stderr.splitlines()
 
@@ -235,7 +235,7 @@ def test_a_database_of_a_newer_release_is_refused(server: DurableServer, databas
 
 def main_py(database: Path, *arguments: str | Path) -> tuple[int, str, str]:
     """Run a command of main.py: its exit code, and what it prints."""
-    environ = {"PATH": os.environ["PATH"], "DATABASE_URL": f"sqlite:///{database}"}
+    environ = BARE_ENVIRON | {"DATABASE_URL": f"sqlite:///{database}"}
     ended = subprocess.run([*REAL_COMMAND, *arguments], env=environ, capture_output=True, text=True, check=False)
     return ended.returncode, ended.stdout, ended.stderr
 
