@@ -168,6 +168,7 @@ def test_signal_stops_the_server_with_exit_0(server: ServerProcess, js: JsClient
     assert [line for line in server.lines if "WARNING" in line or "ERROR" in line or "Traceback" in line] == []
 
 
+@pytest.mark.direct("polling sessions of its own making")
 @pytest.mark.parametrize("first", [signal.SIGHUP, signal.SIGTERM])
 def test_a_hangup_after_the_first_signal_cuts_nothing_off(first: signal.Signals) -> None:
     """A closed terminal sends several, and systemd one after SIGTERM, with `SendSIGHUP=yes`."""

@@ -118,6 +118,7 @@ def joined(kind: type[SyncClient], url: str, token: str, transports: list[str]) 
         yield client
 
 
+@pytest.mark.direct("the clients do not trust the certificate of the tests")
 @pytest.mark.parametrize("transports", TRANSPORTS, ids="-".join)
 @pytest.mark.parametrize("kind", [SyncClient, AsyncClient])
 def test_client_has_its_history_and_burst_and_comes_back_after_each_restart(
