@@ -1,4 +1,4 @@
-/** The users that are online: how many, who, and a search among them. */
+/** The panel of users online: their number, their names, and a search among them. */
 
 import { element } from "./dom.js";
 import { avatar } from "./person.js";

@@ -110,7 +110,7 @@ KINDS: dict[str, Callable[[Client], Awaitable[None]]] = {
     "heartbeat pings": frames(plain_frame(b"2")),  # which only a server may send
     "empty texts": frames(plain_frame(b"")),
     "fragments": frames(client_frame(1, b"4", fin=False) + client_frame(0, b"x", fin=False) * 10_000),
-    "events of nobody": frames(plain_frame(b'42/chat,["x"]')),
+    "events before CONNECT": frames(plain_frame(b'42/chat,["x"]')),
     "member's pings": frames(client_frame(9, b""), signed_in=True),
     "member's unknown events": frames(plain_frame(b'42/chat,1["x"]'), signed_in=True),
     "polling POSTs": posts,

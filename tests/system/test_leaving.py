@@ -126,7 +126,7 @@ def test_draining_server_answers_503_to_new_clients_and_serves_the_others(gracef
         with socket.create_connection(("127.0.0.1", graceful.port), timeout=10) as connection:
             connection.sendall(websocket_request())
             assert connection.recv(4096).startswith(b"HTTP/1.1 503")
-        assert get_text(graceful, f"{HANDSHAKE}&sid={sid}") == "6"  # the goodbye, to who was there
+        assert get_text(graceful, f"{HANDSHAKE}&sid={sid}") == "6"  # the goodbye to a client that polls
 
 
 def polling_session(server: ServerProcess) -> str:
