@@ -88,6 +88,26 @@ def test_a_token_of_an_account_that_does_not_exist_is_refused_at_the_socket(
     js.join("ann", server.url, server.process.sign_up("ann"))
 
 
+def test_a_restart_is_no_reset_button_for_guessing(database: Path) -> None:
+    limits = {"RATE_LIMITS": "on", "LOGIN_FAILURES_PER_ACCOUNT": "2"}
+    with DurableServer(f"sqlite:///{database}", **limits) as server:
+        server.process.sign_up("ann")
+        guess = {"email": "eve@chat.test", "password": "a wrong password"}
+        statuses = [server.process.request("POST", "/login", guess).status for _ in range(2)]
+        server.restart()
+        statuses.append(server.process.request("POST", "/login", guess).status)
+        assert statuses == [404, 404, 429]
+        for _ in range(2):  # the address is known to the account, which has a count of its own for it
+            server.process.request("POST", "/login", guess | {"email": "ann@chat.test"})
+        assert server.process.request("POST", "/login", guess | {"email": "ann@chat.test"}).status == 429
+        credentials = {"email": "ann@chat.test", "password": "ann's password"}
+        with contextlib.closing(sqlite3.connect(database)) as connection:
+            query = "SELECT count(*) FROM login_counts WHERE value LIKE '[2,%'"  # two failures at two accounts
+            await_until(lambda: connection.execute(query).fetchone() == (2,), "the counts are saved")
+        server.kill_and_start()
+        assert server.process.request("POST", "/login", credentials).status == 429
+
+
 @transports
 def test_a_client_recovers_over_kill_9_and_nothing_is_missing_or_twice(
     server: DurableServer, js: JsClients, transports: list[str]
