@@ -1,16 +1,20 @@
 """A PostgreSQL server of the tests' own: in a temporary folder, on a free port, with a database for each test."""
 
 import atexit
+import contextlib
 import functools
 import itertools
 import os
 import pwd
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Self
 
 from tests.system.durable import free_port
 
@@ -77,6 +81,30 @@ class PostgresServer:
     def port(self) -> int:
         return self._port
 
+    @contextlib.contextmanager
+    def tls(self, certificate: Path, key: Path) -> Iterator[None]:
+        """The server offers TLS meanwhile."""
+        for kind, source in (("cert", certificate), ("key", key)):
+            copy = self._folder / f"{kind}.pem"
+            copy.touch(mode=0o600)
+            copy.write_bytes(source.read_bytes())
+            if _is_root():
+                shutil.chown(copy, "postgres")
+            self.sql("postgres", f"ALTER SYSTEM SET ssl_{kind}_file = '{copy}'")
+        self._set_tls("on")
+        try:
+            yield
+        finally:
+            self._set_tls("off")
+
+    def _set_tls(self, value: str) -> None:
+        self.sql("postgres", f"ALTER SYSTEM SET ssl = {value}")
+        self.sql("postgres", "SELECT pg_reload_conf()")
+        deadline = time.monotonic() + 30
+        while self.sql("postgres", "SHOW ssl") != value:
+            assert time.monotonic() < deadline, (self._folder / "log").read_text()[-2000:]
+            time.sleep(0.01)
+
     def sql(self, database: str, statement: str) -> str:
         command = [
             str(self._programs / "psql"),
@@ -97,6 +125,37 @@ class PostgresServer:
         subprocess.run(command, cwd=self._folder, check=True, capture_output=True)
 
 
+class PgBouncer:
+    """PgBouncer before `server`, in the `mode` "session" or "transaction". `port` is its own."""
+
+    def __init__(self, server: PostgresServer, mode: str, **settings: str) -> None:
+        self.port = free_port()
+        self._folder = Path(tempfile.mkdtemp(prefix="chatio-pgbouncer-"))
+        self._ini = self._folder / "pgbouncer.ini"
+        lines = {"listen_addr": "127.0.0.1", "listen_port": self.port, "unix_socket_dir": "", "pool_mode": mode}
+        lines |= {"auth_type": "any", "max_client_conn": 50, **settings}
+        text = "".join(f"{name} = {value}\n" for name, value in lines.items())
+        target = f"* = host=127.0.0.1 port={server.port} user=chatio"
+        self._ini.write_text(f"[databases]\n{target}\n[pgbouncer]\n{text}")
+        self._folder.chmod(0o755)
+
+    def __enter__(self) -> Self:
+        program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin") or _installed("pgbouncer")
+        with (self._folder / "log").open("ab") as log:
+            command = _as_user([program, str(self._ini)])
+            self._process = subprocess.Popen(command, cwd="/", stdout=log, stderr=log)
+        deadline = time.monotonic() + 30
+        while not _accepts(self.port):
+            assert time.monotonic() < deadline, (self._folder / "log").read_text()[-2000:]
+            time.sleep(0.01)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+        self._process.wait()
+        shutil.rmtree(self._folder)
+
+
 @functools.cache
 def postgres() -> PostgresServer:
     """The one server of this process, which ends with it. It never syncs: no test of it cuts the power."""
@@ -109,10 +168,25 @@ def postgres() -> PostgresServer:
 def _programs() -> Path:
     """The folder of the newest PostgreSQL of this machine, which is installed first if root may do so."""
     if not (found := sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))) and _is_root():
-        subprocess.run(["apt-get", "install", "-qq", "--yes", "--no-install-recommends", "postgresql"], check=True)
+        _installed("postgresql")
         found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
     assert found, "the tests of PostgreSQL need its server: apt-get install postgresql"
     return found[-1].parent
+
+
+def _installed(package: str) -> str:
+    """Install a package of Debian, as root; the path of the program of the same name."""
+    assert _is_root(), f"the tests of PostgreSQL need {package}: apt-get install {package}"
+    subprocess.run(["apt-get", "install", "-qq", "--yes", "--no-install-recommends", package], check=True)
+    return f"/usr/sbin/{package}"
+
+
+def _accepts(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=20).close()
+    except ConnectionRefusedError:
+        return False
+    return True
 
 
 def _is_root() -> bool:
