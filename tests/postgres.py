@@ -166,7 +166,12 @@ def postgres() -> PostgresServer:
 
 
 def _programs() -> Path:
-    """The folder of the newest PostgreSQL of this machine, which is installed first if root may do so."""
+    """The folder of the newest PostgreSQL of this machine, which is installed first if root may do so.
+
+    CHATIO_TESTS_POSTGRES names the `bin` of another one.
+    """
+    if other := os.environ.get("CHATIO_TESTS_POSTGRES"):
+        return Path(other)
     if not (found := sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))) and _is_root():
         _installed("postgresql")
         found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))

@@ -18,6 +18,7 @@ from tests.contract.journal import contents, message
 from tests.postgres import PgBouncer, postgres
 from tests.system.nginx import Certificate, certificate
 from tests.system.proxy import CuttingProxy
+from tests.system.server import await_until
 
 IGNORED = "statement_timeout, idle_in_transaction_session_timeout"
 
@@ -94,9 +95,10 @@ async def test_a_session_that_does_not_answer_takes_all_others_with_it(
 async def test_sessions_that_the_database_ends_cost_one_call(url: str) -> None:
     database = await open_database(url)
     before = await pids(database)
-    others = "datname = current_database() AND pid <> pg_backend_pid()"
-    end = f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE {others}"  # noqa: S608 - a constant
-    postgres().sql(url.rpartition("/")[2], end)
+    others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    name = url.rpartition("/")[2]
+    postgres().sql(name, f"SELECT pg_terminate_backend(pid) {others}")
+    await_until(lambda: postgres().sql(name, f"SELECT count(*) {others}") == "0", "the sessions have ended")
     outcomes = [await _outcome(database) for _ in range(6)]
     assert outcomes[1:] == ["ok"] * 5
     assert not before & await pids(database)

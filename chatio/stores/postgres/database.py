@@ -177,11 +177,11 @@ def _unusable() -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or "there is none at its address, or none with TLS"
         raise StoreUnusable(f"no connection to the database: {reason}") from None
+    except (asyncpg.InternalClientError, asyncpg.ReadOnlySQLTransactionError):
+        raise StoreUnusable("the database cannot be written to: it is a standby, or read-only") from None
     except asyncpg.PostgresError as error:
         hint = _POOLER_HINT if "unsupported startup parameter" in error.args[0] else ""
         raise StoreUnusable(f"the database refuses: {error.args[0]}{hint}") from None
-    except asyncpg.InternalClientError:
-        raise StoreUnusable("the database cannot be written to: it is a standby, or read-only") from None
     except (asyncpg.InterfaceError, asyncpg.ClientConfigurationError, ValueError, OverflowError):
         raise StoreUnusable("the URL has a part that cannot be used") from None
 
