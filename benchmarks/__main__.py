@@ -3,6 +3,7 @@
     python -m benchmarks                                            all servers: `make bench`
     python -m benchmarks --servers ours,node --only one,connect     some servers, some rows
     python -m benchmarks --baseline ../before --only one,connect    two checkouts of this repository
+    python -m benchmarks --stores                                   this server in memory, on SQLite, on PostgreSQL
 
 A full run without a failure writes docs/benchmarks.md and docs/benchmarks.svg. Any other run writes the same two
 files to benchmarks/results. The figures of each round are in benchmarks/results/figures.json.
@@ -28,7 +29,20 @@ from benchmarks.launch import (
     running,
 )
 from benchmarks.picture import draw
-from benchmarks.plan import BEFORE, MEASURED, OURS, ROWS, SERVERS, THROTTLED, Row, Scenario, only, scenarios
+from benchmarks.plan import (
+    BEFORE,
+    MEASURED,
+    OURS,
+    ROWS,
+    SERVERS,
+    STORES,
+    THROTTLED,
+    Row,
+    Scenario,
+    only,
+    scenarios,
+    store_scenarios,
+)
 from benchmarks.report import document, medians
 
 
@@ -39,7 +53,8 @@ def main() -> int:
         print("\n".join(f"{row.name:24}{row.title}" for row in ROWS))
         return 0
     rows = tuple(row for row in ROWS if not options.only or row.name in options.only)
-    plan = scenarios(options.quick, raise_file_limit())
+    files = raise_file_limit()
+    plan = store_scenarios(options.quick) if options.stores else scenarios(options.quick, files)
     if options.only:
         plan = only(plan, rows)
     starts = commands(options.ours, options.baseline)
@@ -71,6 +86,9 @@ def _options() -> argparse.Namespace:
         "--throttled", action="store_true", help="only this server: in turn without its rate limits and with them"
     )
     variants.add_argument(
+        "--stores", action="store_true", help="only this server: in turn in memory and with each database"
+    )
+    variants.add_argument(
         "--measured",
         action="store_true",
         help="only this server: in turn without metrics and with them",
@@ -83,6 +101,8 @@ def _options() -> argparse.Namespace:
         parser.error(f'the server "{BEFORE}" needs --baseline PATH')
     if options.throttled:
         options.servers = [OURS, THROTTLED]
+    elif options.stores:
+        options.servers = [OURS, *STORES]
     elif options.measured:
         options.servers = [OURS, MEASURED]
     elif not options.servers:
@@ -140,7 +160,7 @@ def _report(
     target = HERE.parent / "docs" if full else RESULTS
     target.mkdir(exist_ok=True)
     (target / "benchmarks.md").write_text(text)
-    if found.get(OURS):
+    if found.get(OURS) and not options.stores:
         (target / "benchmarks.svg").write_text(draw(rows, found))
     (RESULTS / "figures.json").write_text(json.dumps({"rounds": figures, "medians": found}, indent=2))
     print(text)

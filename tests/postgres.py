@@ -24,9 +24,10 @@ _NUMBERS = itertools.count()
 class PostgresServer:
     """It runs from `start` to `stop` or `kill`. Root starts it as the user `postgres`, since it refuses root."""
 
-    def __init__(self, *options: str) -> None:
+    def __init__(self, *options: str, **environ: str) -> None:
         self._programs = _programs()
         self._options = options
+        self._environ = {**os.environ, **environ}
         self._folder = Path(tempfile.mkdtemp(prefix="chatio-postgres-"))
         self._port = free_port()
         if _is_root():
@@ -44,7 +45,9 @@ class PostgresServer:
         command = [str(self._programs / "postgres"), "-D", str(self._data), "-p", str(self._port)]
         command += ["-k", str(self._folder), "-h", "127.0.0.1", *self._options]
         with (self._folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(_as_user(command), cwd=self._folder, stdout=log, stderr=log)
+            self._process = subprocess.Popen(
+                _as_user(command), cwd=self._folder, env=self._environ, stdout=log, stderr=log
+            )
         deadline = time.monotonic() + 30
         ready = [str(self._programs / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self._port)]
         while subprocess.run(ready, check=False).returncode:

@@ -324,6 +324,33 @@ def test_what_was_there_before_a_restore_is_kept_with_its_own_wal_and_no_earlier
     server.start()
 
 
+def test_a_database_is_checked_beside_the_server_and_damage_is_named(
+    server: DurableServer, js: JsClients, database: Path
+) -> None:
+    js.join("ann", server.url, server.process.sign_up("ann"), transports=["websocket"])
+    say(js, "ann", *(f"{number} {'x' * 500}" for number in range(40)))
+    assert main_py(database, "check") == (0, "chat.db is sound: 40 messages, 1 users\n", "")
+    server.process.stop()
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        ((page,),) = connection.execute(
+            "SELECT rootpage FROM sqlite_schema WHERE name = 'sqlite_autoindex_messages_1'"
+        )
+        ((size,),) = connection.execute("PRAGMA page_size")
+    sound = database.read_bytes()
+    with database.open("r+b") as file:
+        file.seek((page - 1) * size + size // 2)
+        file.write(b"\xff" * (size // 4))
+    code, out, err = main_py(database, "check")
+    assert (code, out, len(err.splitlines())) == (2, "", 1)
+    assert err.startswith("DATABASE_URL: chat.db")
+    database.write_bytes(sound)
+    with contextlib.closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("UPDATE log SET head = 39")
+    problem = "the log says 0 to 39, and the messages are 1 to 40; restore a backup"
+    assert main_py(database, "check") == (2, "", f"DATABASE_URL: chat.db is damaged: {problem}\n")
+    assert main_py(database.with_name("none.db"), "check")[0] == 2
+
+
 def users_of(database: Path) -> list[str]:
     """The names of the users in a database and its WAL."""
     with contextlib.closing(sqlite3.connect(database)) as connection:
