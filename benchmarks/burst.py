@@ -2,7 +2,7 @@
 
     python -m benchmarks.burst [MILLISECONDS]
 
-Each fsync takes so many milliseconds longer, 10 by default: `slow_sync.c`, preloaded into the process that calls it.
+Each fsync takes so many milliseconds longer, 10 by default: `slow_sync.c`, preloaded where it is called.
 Prints, for memory and each database, the times from the first byte sent to the last ack.
 """
 

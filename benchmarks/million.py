@@ -2,8 +2,8 @@
 
     python -m benchmarks.million [MESSAGES]
 
-Prints a table for each database, empty and with so many messages of 200 bytes. A page is GET /messages with 100
-messages; a join is a connection with the 50 messages of HISTORY_ON_CONNECT. Both are medians, on this machine alone.
+Prints a table: each database, empty and with so many messages of 200 bytes. A page is GET /messages with 100
+messages; a join is a connection with the 50 messages of HISTORY_ON_CONNECT. Both are medians.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -63,27 +64,23 @@ def measured(url: str, count: int) -> Iterator[str]:
     with running("million", command, DATABASE_URL=url, HISTORY_ON_CONNECT=str(HISTORY)) as server:
         yield f"{time.perf_counter() - started:.2f}"
         yield f"{memory_kib(server.pid) / 1024:.0f}"
-        for number in (min(PAGE, count) + 1, count // 2 + 1, count + 1):
-            yield milliseconds(lambda number=number: _page(server, number, count))  # type: ignore[misc]
+        newest = _get(server, "?limit=1")["messages"]
+        epoch, _, digits = newest[0]["offset"].rpartition("-") if newest else ("", "", "")
+        for number in (PAGE + 1, count // 2 + 1, None):
+            before = f"&before={epoch}-{number:0{len(digits)}x}" if newest and number else ""
+            query = f"?limit={PAGE}{before}"
+            assert len(_get(server, query)["messages"]) == min(PAGE, count)
+            yield milliseconds(partial(_get, server, query))
         yield milliseconds(lambda: _join(server, count))
 
 
-def milliseconds(call: Callable[[], None]) -> str:
+def milliseconds(call: Callable[[], object]) -> str:
     times = []
     for _ in range(REPEATS):
         started = time.perf_counter()
         call()
         times.append(time.perf_counter() - started)
     return f"{statistics.median(times) * 1e3:.1f}"
-
-
-def _page(server: Server, before: int, count: int) -> None:
-    newest = _get(server, "?limit=1")
-    if not count:
-        return
-    epoch = newest["messages"][0]["offset"].rpartition("-")[0]
-    page = _get(server, f"?limit={PAGE}&before={epoch}-{before}")
-    assert len(page["messages"]) == min(PAGE, before - 1)
 
 
 def _get(server: Server, query: str) -> Any:
