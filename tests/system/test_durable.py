@@ -5,6 +5,7 @@ import os
 import resource
 import sqlite3
 import subprocess
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,9 +15,10 @@ import pytest
 
 from tests.client.protocol import token
 from tests.system.durable import DurableServer
+from tests.system.fork_server import ForkedProcess
 from tests.system.js import JsClients
 from tests.system.proxy import CuttingProxy
-from tests.system.server import BARE_ENVIRON, REAL_COMMAND, SECRET, await_until
+from tests.system.server import BARE_ENVIRON, SECRET, await_until
 from tests.system.test_chat import transports
 
 QUICKLY: dict[str, Any] = {"reconnectionDelay": 50, "reconnectionDelayMax": 200}
@@ -224,9 +226,8 @@ def test_a_client_that_joins_after_a_restart_receives_the_history(server: Durabl
 
 def refusal_of(**settings: str) -> tuple[int, list[str]]:
     """The exit code of a server that does not start, and its lines."""
-    environ = BARE_ENVIRON | {"JWT_SECRET_KEY": SECRET, "SERVER_PORT": "0", **settings}
-    ended = subprocess.run(REAL_COMMAND, env=environ, capture_output=True, text=True, timeout=30, check=False)
-    return ended.returncode, ended.stderr.splitlines()
+    code, _, err = _run({"JWT_SECRET_KEY": SECRET, "SERVER_PORT": "0", **settings})
+    return code, err.splitlines()
 
 
 def test_a_second_server_on_the_same_file_says_so_and_exits_2(server: DurableServer, database: Path) -> None:
@@ -255,9 +256,16 @@ def test_a_database_of_a_newer_release_is_refused(server: DurableServer, databas
 
 def main_py(database: Path, *arguments: str | Path) -> tuple[int, str, str]:
     """Run a command of main.py: its exit code, and what it prints."""
-    environ = BARE_ENVIRON | {"DATABASE_URL": f"sqlite:///{database}"}
-    ended = subprocess.run([*REAL_COMMAND, *arguments], env=environ, capture_output=True, text=True, check=False)
-    return ended.returncode, ended.stdout, ended.stderr
+    return _run({"DATABASE_URL": f"sqlite:///{database}"}, *map(str, arguments))
+
+
+def _run(environ: dict[str, str], *arguments: str) -> tuple[int, str, str]:
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        process = ForkedProcess(BARE_ENVIRON | environ, out.fileno(), errors=err.fileno(), arguments=arguments)
+        code = process.wait(60)
+        for file in (out, err):
+            file.seek(0)
+        return code, out.read().decode(), err.read().decode()
 
 
 def test_a_backup_is_made_beside_a_running_server_and_restoring_it_begins_a_new_epoch(
