@@ -5,8 +5,9 @@
     python -m benchmarks --baseline ../before --only one,connect    two checkouts of this repository
     python -m benchmarks --stores                                   this server in memory, on SQLite, on PostgreSQL
 
-A full run without a failure writes docs/benchmarks.md and docs/benchmarks.svg. Any other run writes the same two
-files to benchmarks/results. The figures of each round are in benchmarks/results/figures.json.
+A full run without a failure writes docs/benchmarks.md and docs/benchmarks.svg, with --stores
+docs/benchmarks-stores.md. Any other run writes the same files to benchmarks/results. The figures of each round are
+in benchmarks/results/figures.json.
 
 With --baseline, the server "before" is main.py of that checkout, run by the .venv of that checkout. The servers
 of a run are measured in turn (A B A B), so figures compare within one run.
@@ -43,7 +44,7 @@ from benchmarks.plan import (
     scenarios,
     store_scenarios,
 )
-from benchmarks.report import document, medians
+from benchmarks.report import document, medians, store_document
 
 
 def main() -> int:
@@ -154,14 +155,19 @@ def _report(
     failures: list[str],
 ) -> None:
     found = medians(figures)
-    full = not options.quick and not options.only and set(options.servers) == set(SERVERS) and not failures
-    command = "make bench" if full else " ".join(["python -m benchmarks", *sys.argv[1:]])
-    text = document(rows, found, command, options.rounds, options.quick, failures)
+    full = not options.quick and not options.only and not failures
+    full = full and (options.stores or set(options.servers) == set(SERVERS))
+    command = "make bench" if full and not options.stores else " ".join(["python -m benchmarks", *sys.argv[1:]])
     target = HERE.parent / "docs" if full else RESULTS
     target.mkdir(exist_ok=True)
-    (target / "benchmarks.md").write_text(text)
-    if found.get(OURS) and not options.stores:
-        (target / "benchmarks.svg").write_text(draw(rows, found))
+    if options.stores:
+        text = store_document(found, command, options.rounds, options.quick, failures)
+        (target / "benchmarks-stores.md").write_text(text)
+    else:
+        text = document(rows, found, command, options.rounds, options.quick, failures)
+        (target / "benchmarks.md").write_text(text)
+        if found.get(OURS):
+            (target / "benchmarks.svg").write_text(draw(rows, found))
     (RESULTS / "figures.json").write_text(json.dumps({"rounds": figures, "medians": found}, indent=2))
     print(text)
 

@@ -8,9 +8,9 @@ listens 0.1 s after the request for it, where `python main.py` with coverage nee
 Its servers hash passwords at the least cost, for a sign-up takes 0.1 s of CPU otherwise; those of the real command
 have the real cost.
 
-A request is one packet on the Unix socket DESCRIPTOR: the child's environment and arguments as JSON, and descriptors:
-of its stdout and stderr, of the pipe on which the parent reports the child's pid and then its exit code, and of a
-listener, if any.
+A request is one packet on the Unix socket DESCRIPTOR. It has the child's environment and arguments as JSON, and
+descriptors: of its stdout and stderr, of the pipe on which the parent reports the child's pid and then its exit
+code, and of a listener, if any.
 Coverage, which the parent starts by COVERAGE_PROCESS_START, sees the fork and saves the child's data on its exit.
 """
 
