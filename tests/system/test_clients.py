@@ -88,8 +88,8 @@ def test_a_client_of_the_document_logs_in_again_where_its_token_has_ended(
         with running(language, server.url) as client:
             assert any(line.startswith("sent") for line in lines(client, 3 if language == "js" else 2))
             server.stop()
-            settings = {"SERVER_PORT": f"{server.port}", "JWT_SECRET_KEY": "another key of thirty-two bytes!"}
-            with ServerProcess(DATABASE_URL=database, **settings) as again:
+            port, key = f"{server.port}", "another key of thirty-two bytes!"
+            with ServerProcess(DATABASE_URL=database, SERVER_PORT=port, JWT_SECRET_KEY=key) as again:
                 js.join("bob", again.url, again.sign_up("bob"))
                 js.emit("bob", "send-message", {"content": "after"})
                 assert any(lines(client, 1) == ["bob: after"] for _ in range(4))
