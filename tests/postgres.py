@@ -94,17 +94,23 @@ class PostgresServer:
             if _is_root():
                 shutil.chown(copy, "postgres")
             self.sql("postgres", f"ALTER SYSTEM SET ssl_{kind}_file = '{copy}'")
-        self._set_tls("on")
+        with self.switched_on("ssl"):
+            yield
+
+    @contextlib.contextmanager
+    def switched_on(self, setting: str) -> Iterator[None]:
+        """A setting of the whole server is "on" meanwhile, and "off" afterwards."""
+        self._set(setting, "on")
         try:
             yield
         finally:
-            self._set_tls("off")
+            self._set(setting, "off")
 
-    def _set_tls(self, value: str) -> None:
-        self.sql("postgres", f"ALTER SYSTEM SET ssl = {value}")
+    def _set(self, setting: str, value: str) -> None:
+        self.sql("postgres", f"ALTER SYSTEM SET {setting} = {value}")
         self.sql("postgres", "SELECT pg_reload_conf()")
         deadline = time.monotonic() + 30
-        while self.sql("postgres", "SHOW ssl") != value:
+        while self.sql("postgres", f"SHOW {setting}") != value:
             assert time.monotonic() < deadline, (self._folder / "log").read_text()[-2000:]
             time.sleep(0.01)
 

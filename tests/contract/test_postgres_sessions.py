@@ -105,6 +105,17 @@ async def test_sessions_that_the_database_ends_cost_one_call(url: str) -> None:
     await database.close()
 
 
+async def test_sessions_that_can_only_read_any_more_cost_one_call(url: str, logs: ExpectedLogs) -> None:
+    database = await open_database(url)
+    before = await pids(database)
+    logs.expect("The database refused: 25006")
+    with postgres().switched_on("default_transaction_read_only"), pytest.raises(StoreUnavailable):
+        await PostgresJournal(database).append([message("a")])
+    assert (await PostgresJournal(database).append([message("a")]))[0].is_new
+    assert not before & await pids(database)
+    await database.close()
+
+
 async def test_prepared_statements_that_are_gone_cost_one_call(url: str, logs: ExpectedLogs) -> None:
     database = await open_database(url)
     journal = PostgresJournal(database)

@@ -43,6 +43,7 @@ _POOLER_HINT: Final = (
     "; name statement_timeout and idle_in_transaction_session_timeout in PgBouncer's ignore_startup_parameters"
 )
 _DISK_FULL: Final = "53100"
+_READ_ONLY: Final = "25006"
 _NO_CONNECTION: Final = (
     OSError,
     TimeoutError,
@@ -83,7 +84,10 @@ class Database:
             _log_refused(error)
             if error.sqlstate == _DISK_FULL:
                 raise StoreFull(retry_after_seconds=RETRY_AFTER_SECONDS) from error
-            await self._replace(connection)  # after a failover it may lead to a server that only reads
+            if error.sqlstate == _READ_ONLY:  # a failover has made a standby of the server
+                await self._replace(connection)
+            else:
+                _terminate(connection)
             raise _unavailable() from error
         except (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
             await self._replace(connection)
