@@ -76,6 +76,8 @@ def acked_sequence(frame: bytes) -> int | None:
 
 
 def sequence_of(data: bytes | bytearray, start: int, end: int) -> int:
-    """The number of the broadcast whose frame is `data[start:end]`; ValueError if it has none."""
-    at = data.index(MARK, start, end) + len(MARK)
+    """The number of the broadcast whose frame is `data[start:end]`. ValueError for another frame, as a refusal."""
+    at = data.find(MARK, start, end) + len(MARK)
+    if at < len(MARK):
+        raise ValueError(f"no broadcast: {bytes(data[start:end])[:300]!r}")
     return int(data[at : at + _SEQUENCE_DIGITS])
