@@ -13,8 +13,10 @@ from tornado.web import Application, RequestHandler
 from chatio.accounts.passwords import PasswordHasher
 from chatio.accounts.tokens import Tokens
 from chatio.accounts.users import UserRegistry
+from chatio.chat.batches import STORE_TROUBLES
+from chatio.chat.cluster import Cluster
 from chatio.chat.presence import Presence
-from chatio.chat.shared_log import STORE_TROUBLES, SharedLog, open_log
+from chatio.chat.shared_log import SharedLog, open_log
 from chatio.config.settings import Settings
 from chatio.errors import Temporary, answer_to
 from chatio.realtime import RealtimeOptions, Server, create_server, load_shedding
@@ -51,6 +53,7 @@ class Core:
     tokens: Tokens
     revocations: RevocationStore
     log: SharedLog
+    cluster: Cluster | None  # None: there can be no other server
     presence: Presence | None  # None: off
     load: LoopLagMonitor
     lifecycle: Lifecycle
@@ -113,6 +116,12 @@ async def build_core(settings: Settings, stores: Stores) -> Core:
             queue_max=settings.store_queue_max,
             broken=stores.broken,
         )
+        cluster = None
+        if stores.bus is not None:
+            last = (
+                await stores.bus.last_revocation()
+            )  # before they are read: one that comes meanwhile is read again
+            cluster = Cluster(stores.bus, settings.server_name, log.follower, revoked=last)
         tokens.restore(await stores.revocations.all(time.time()))
     except Temporary as error:
         raise StoreUnusable(answer_to(error).message) from None
@@ -122,6 +131,7 @@ async def build_core(settings: Settings, stores: Stores) -> Core:
         tokens=tokens,
         revocations=stores.revocations,
         log=log,
+        cluster=cluster,
         presence=Presence() if settings.presence == "on" else None,
         load=LoopLagMonitor(settings.overload_lag_seconds),
         lifecycle=Lifecycle(),
@@ -132,6 +142,7 @@ async def build_core(settings: Settings, stores: Stores) -> Core:
 
 def build_chat(settings: Settings, core: Core) -> Chat:
     options = RealtimeOptions(
+        server_name=settings.server_name,
         namespaces=(NAMESPACE,),  # the default also serves "/", to every client and for ever
         takes_binary=False,  # no event of the chat has attachments
         cors_allowed_origins="*" if core.origins.allows_any else core.origins,
@@ -150,6 +161,7 @@ def build_chat(settings: Settings, core: Core) -> Chat:
         sessions=sessions,
         log=core.log,
         presence=core.presence,
+        cluster=core.cluster,
         limits=limits.message_rate_limits(settings),
         message_max_chars=settings.message_max_chars,
         history_on_connect=settings.history_on_connect,
@@ -157,6 +169,8 @@ def build_chat(settings: Settings, core: Core) -> Chat:
         max_connections_per_person=limits.max_connections_per_person(settings),
         accounts=core.registry if core.log.is_durable else None,
     )
+    if core.cluster is not None:
+        core.cluster.on_revoked = sessions.end_elsewhere_revoked
     clients = ChatClients(server, core.log)
     return Chat(
         server=server, clients=clients, socket_handler=socket_handler, sessions=sessions, namespace=namespace
@@ -176,6 +190,7 @@ def build_rest(settings: Settings, core: Core, chat: Chat, *, page_folder: Path)
         tokens=core.tokens,
         revocations=core.revocations,
         log=core.log,
+        cluster=core.cluster,
         presence=core.presence,
         logins=limits.login_throttle(settings),
         registrations=limits.registration_limit(settings),
@@ -188,6 +203,7 @@ def build_rest(settings: Settings, core: Core, chat: Chat, *, page_folder: Path)
             "stopping": lambda: core.lifecycle.phase is not Phase.SERVING,
             "stalled": lambda: chat.namespace.fanout.is_stalled,
             "overloaded": lambda: core.load.is_on,
+            "deaf": lambda: core.cluster is not None and core.cluster.is_deaf,
             "full": lambda: chat.server.eio.connection_limit.is_full,
             **{reason: partial(_is_store, core.log, reason) for reason in STORE_TROUBLES},
         },
@@ -216,6 +232,7 @@ def build_metrics(core: Core, chat: Chat, rest: Rest, log_handler: LogHandler) -
         engine=chat.server.eio,
         chat=chat.namespace,
         log=core.log,
+        cluster=core.cluster,
         hasher=core.hasher,
         load=core.load,
         requests=rest.metrics,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from chatio.stores.base import Journal, RevocationStore, StoreUnusable, UserStore
+from chatio.stores.bus import Bus
 from chatio.stores.memory import MemoryJournal, MemoryRevocationStore, MemoryUserStore
 from chatio.stores.sqlite.accounts import SqliteRevocationStore, SqliteUserStore
 from chatio.stores.sqlite.database import check_file, open_database
@@ -25,6 +26,7 @@ class Stores:
     users: UserStore
     journal: Journal
     revocations: RevocationStore
+    bus: Bus | None = None  # None: only one server can use these stores
     broken: asyncio.Event = field(default_factory=asyncio.Event)  # the process must end, and start anew
     close: Callable[[], Awaitable[None]] = _nothing
 
@@ -83,13 +85,16 @@ def _parsed(url: str) -> SqliteUrl | PostgresUrl | None:
 async def _postgres(url: str) -> Stores:
     # Imported only where it is used: asyncpg takes 6 MB.
     from chatio.stores.postgres.accounts import PostgresRevocationStore, PostgresUserStore
+    from chatio.stores.postgres.bus import PostgresBus
     from chatio.stores.postgres.database import open_database
     from chatio.stores.postgres.journal import PostgresJournal
 
     database = await open_database(url)
+    journal = PostgresJournal(database)
     return Stores(
         users=PostgresUserStore(database),
-        journal=PostgresJournal(database),
+        journal=journal,
         revocations=PostgresRevocationStore(database),
+        bus=PostgresBus(database, url, journal.sessions),
         close=database.close,
     )

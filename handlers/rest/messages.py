@@ -34,7 +34,11 @@ class MessagesHandler(BaseHandler):
         ones.
         """
         log, query = self.services.log, self.query_as(PageQuery)
-        before = log.window.head + 1 if query.before is msgspec.UNSET else self._sequence_of(query.before)
+        if query.before is msgspec.UNSET:
+            before = log.window.head + 1
+        else:
+            await log.catch_up(query.before)  # the client may have it from another server
+            before = self._sequence_of(query.before)
         start = max(before - 1 - query.limit, log.tail)
         page = await log.read(start, limit=before - 1 - start) if start < before - 1 else []
         messages = _newest(page)

@@ -1,18 +1,29 @@
 """The journal in PostgreSQL."""
 
 import asyncio
+from collections import deque
 from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
 
-from chatio.stores.base import Appended, Extent, Message, Record, derived_id, new_epoch
-from chatio.stores.postgres.database import Database
+from chatio.stores.base import Appended, Extent, Message, Record, WentBack, derived_id, new_epoch
+from chatio.stores.migrations import migrations
+from chatio.stores.postgres.database import MAX_CONNECTIONS, Database
 from chatio.stores.postgres.texts import storable
 
 _COLUMNS: Final = 'number, id, content, author_id, author_name, "timestamp", sent_at'
 _AFTER: Final = f"SELECT {_COLUMNS} FROM chatio.messages WHERE number > $1 ORDER BY number LIMIT $2"  # noqa: S608
-_APPEND: Final = "SELECT * FROM chatio.append($1, $2, $3, $4, $5, $6, $7)"
+# A journal that has not the newest message which this process knows is given nothing.
+_EXTENT: Final = """
+SELECT epoch, tail, head, (SELECT id FROM chatio.messages WHERE number = $1) AS id FROM chatio.log"""
+_APPEND: Final = """
+SELECT fence.fault, appended.*
+FROM chatio.fence($8, $9, $10, $11) AS fence (fault)
+LEFT JOIN LATERAL
+    chatio.append(CASE WHEN fence.fault IS NULL THEN $1::text[] ELSE '{}' END, $2, $3, $4, $5, $6, $7)
+AS appended ON true"""
+_SCHEMA: Final = migrations("postgres", 0)[-1].version
 
 
 class PostgresJournal:
@@ -22,17 +33,36 @@ class PostgresJournal:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._epoch: str | None = None  # when this process began
+        self._newest: tuple[int, str | None] = (
+            0,
+            None,
+        )  # the number and the id of the newest message that it knows
+        # The newest sessions that have appended, by the database's process ids.
+        self.sessions: deque[int] = deque(maxlen=MAX_CONNECTIONS)
 
     def append(self, batch: Sequence[Message]) -> "asyncio.Future[list[Appended]]":
         return asyncio.ensure_future(self._append([_storable(message) for message in batch]))
 
     async def read(self, after: int, *, limit: int) -> list[Record]:
-        rows = await self._database.read(lambda connection: connection.fetch(_AFTER, after, limit))
-        return [_record(row) for row in rows]
+        number, id_ = self._newest
+        again = after == number and id_ is not None  # the newest message once more: it must be the same one
+        first = after - 1 if again else after
+        rows = await self._database.read(lambda connection: connection.fetch(_AFTER, first, limit + again))
+        records = [_record(row) for row in rows]
+        if again and records and records[0].number == number and records.pop(0).message.id != id_:
+            raise WentBack
+        del records[limit:]
+        self._know(records)
+        return records
 
     async def extent(self) -> Extent:
-        query = "SELECT epoch, tail, head FROM chatio.log"
-        return Extent(*await self._database.read(lambda connection: connection.fetchrow(query)))
+        number, id_ = self._newest
+        row = await self._database.read(lambda connection: connection.fetchrow(_EXTENT, number))
+        if id_ is not None and row["id"] not in (id_, None):
+            raise WentBack
+        self._epoch = self._epoch or row["epoch"]
+        return Extent(row["epoch"], row["tail"], row["head"])
 
     async def forget(self, up_to: int, *, limit: int) -> int:
         query = "SELECT chatio.forget($1, $2)"
@@ -42,6 +72,8 @@ class PostgresJournal:
     async def renew_epoch(self, old: str) -> str:
         query = "UPDATE chatio.log SET epoch = $1 WHERE epoch = $2"
         await self._database.read(lambda connection: connection.execute(query, new_epoch(old), old))
+        self._epoch = None
+        self._newest = (0, None)
         return (await self.extent()).epoch
 
     async def _append(self, batch: list[Message]) -> list[Appended]:
@@ -56,8 +88,23 @@ class PostgresJournal:
             [message.sent_at for message in batch],
             [derived_id(message.author_id, message.id) for message in batch],
         ]
-        rows = await self._database.run(lambda connection: connection.fetch(_APPEND, *columns))
-        return [_appended(row, message) for row, message in zip(rows, batch, strict=True)]
+        fence = (_SCHEMA, self._epoch, *self._newest)
+        rows = await self._database.run(lambda connection: self._fetch(connection, *columns, *fence))
+        if rows[0]["fault"] is not None:
+            raise WentBack
+        appended = [_appended(row, message) for row, message in zip(rows, batch, strict=True)]
+        self._know([each.record for each in appended])
+        return appended
+
+    def _fetch(self, connection: Any, *arguments: Any) -> Any:
+        if (session := connection.get_server_pid()) not in self.sessions:
+            self.sessions.append(session)
+        return connection.fetch(_APPEND, *arguments)
+
+    def _know(self, records: list[Record]) -> None:
+        for number, message in records:
+            if number > self._newest[0]:
+                self._newest = (number, message.id)
 
 
 def _appended(row: Any, message: Message) -> Appended:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
-from chatio.chat import shared_log
+from chatio.chat import batches, shared_log
+from chatio.chat.batches import BATCH_MESSAGES, Unanswered
 from chatio.chat.message_log import Entry
-from chatio.chat.shared_log import BATCH_MESSAGES, SharedLog, Unanswered, open_log
+from chatio.chat.shared_log import SharedLog, open_log
 from chatio.errors import IdReused, Overloaded, StoreFull, StoreUnavailable
 from chatio.stores.base import Appended, Message, OutcomeUnknown, Record, size_bytes
 from chatio.stores.memory import MemoryJournal
@@ -32,7 +33,7 @@ class SlowJournal(MemoryJournal):
         return appending
 
     @property
-    def batches(self) -> list[list[str]]:
+    def asked_ids(self) -> list[list[str]]:
         return [[each.id for each in batch] for batch, _ in self.asked]
 
     async def take(self) -> None:
@@ -82,7 +83,7 @@ async def failure(accepting: "asyncio.Future[Entry]") -> type[BaseException]:
 async def test_in_memory_a_message_is_an_entry_in_the_same_turn() -> None:
     log = await opened(MemoryJournal())
     woken = []
-    log.on_new = lambda: woken.append(log.window.head)
+    log.follower.on_new = lambda: woken.append(log.window.head)
     accepting = log.accept(message("a"))
     assert accepting.done()
     assert (accepting.result(), woken) == (log.window.read(0)[0], [1])
@@ -91,19 +92,19 @@ async def test_in_memory_a_message_is_an_entry_in_the_same_turn() -> None:
 async def test_no_client_sees_a_message_before_the_journal_has_it() -> None:
     journal, log = await shared()
     woken = []
-    log.on_new = lambda: woken.append(log.window.head)
+    log.follower.on_new = lambda: woken.append(log.window.head)
     accepting = log.accept(message("a"))
     await turn()
-    assert (accepting.done(), ids(log), len(log), woken) == (False, [], 1, [])
+    assert (accepting.done(), ids(log), len(log.batches), woken) == (False, [], 1, [])
     await journal.take()
-    assert (accepting.result().message.id, ids(log), len(log), woken) == ("a", ["a"], 0, [1])
+    assert (accepting.result().message.id, ids(log), len(log.batches), woken) == ("a", ["a"], 0, [1])
 
 
 async def test_clients_are_told_of_each_entry_of_a_batch_that_the_window_cannot_hold() -> None:
     journal = SlowJournal()
     log = await open_log(journal, max_messages=1)
     told: list[list[str]] = []
-    log.on_new = lambda: told.append(ids(log))
+    log.follower.on_new = lambda: told.append(ids(log))
     for id_ in "abc":
         log.accept(message(id_))
     await turn()
@@ -114,7 +115,7 @@ async def test_clients_are_told_of_each_entry_of_a_batch_that_the_window_cannot_
 async def test_clients_are_told_before_the_sender() -> None:
     journal, log = await shared()
     order = []
-    log.on_new = lambda: order.append("clients")
+    log.follower.on_new = lambda: order.append("clients")
     log.accept(message("a")).add_done_callback(lambda _: order.append("sender"))
     await turn()
     await journal.take()
@@ -129,9 +130,9 @@ async def test_messages_of_one_turn_are_a_batch_and_those_that_come_meanwhile_th
     for id_ in "de":
         log.accept(message(id_))
     await turn()
-    assert journal.batches == [["a", "b", "c"]]
+    assert journal.asked_ids == [["a", "b", "c"]]
     await journal.take()
-    assert journal.batches == [["a", "b", "c"], ["d", "e"]]
+    assert journal.asked_ids == [["a", "b", "c"], ["d", "e"]]
     await journal.take()
     assert ids(log) == ["a", "b", "c", "d", "e"]
 
@@ -140,13 +141,13 @@ async def test_a_batch_is_bounded_in_messages_and_in_bytes() -> None:
     journal, log = await shared()
     for number in range(BATCH_MESSAGES + 1):
         log.accept(message(f"m{number}"))
-    large = "x" * (shared_log.BATCH_BYTES // 2)
+    large = "x" * (batches.BATCH_BYTES // 2)
     for number in range(3):
         log.accept(message(f"large{number}", content=large))
     for _ in range(4):
         await turn()
         await journal.take()
-    assert [len(batch) for batch in journal.batches] == [BATCH_MESSAGES, 2, 1, 1]
+    assert [len(batch) for batch in journal.asked_ids] == [BATCH_MESSAGES, 2, 1, 1]
 
 
 async def test_a_queue_that_is_full_refuses_and_loses_nothing_that_it_took() -> None:
@@ -165,8 +166,8 @@ async def test_a_queue_that_is_full_refuses_and_loses_nothing_that_it_took() -> 
 
 async def test_a_queue_is_bounded_in_bytes_too() -> None:
     _, log = await shared()
-    large = message("a", content="x" * shared_log.QUEUE_BYTES)
-    assert size_bytes(large) > shared_log.QUEUE_BYTES
+    large = message("a", content="x" * batches.QUEUE_BYTES)
+    assert size_bytes(large) > batches.QUEUE_BYTES
     log.accept(large)
     with pytest.raises(Overloaded):
         log.accept(message("b"))
@@ -186,7 +187,7 @@ async def test_a_message_that_waits_and_is_sent_again_is_one() -> None:
         log.find("7", "a", "another")
     await turn()
     await journal.take()
-    assert journal.batches == [["a"]]
+    assert journal.asked_ids == [["a"]]
     assert log.find("7", "a", "hello") == first.result()
     with pytest.raises(IdReused):
         log.find("7", "a", "another")
@@ -239,7 +240,7 @@ async def test_a_full_disk_refuses_what_is_under_way_and_what_waits_and_then_one
     refused.append(log.accept(message("b")))
     await journal.fail(StoreFull(retry_after_seconds=2))
     assert [await failure(each) for each in refused] == [StoreFull, StoreFull]
-    assert (trouble(log), len(log)) == ("store_full", 0)
+    assert (trouble(log), len(log.batches)) == ("store_full", 0)
     with pytest.raises(StoreFull):
         log.accept(message("c"))
     await until(lambda: trouble(log) is None)
@@ -275,7 +276,7 @@ async def test_a_batch_whose_answer_is_lost_is_appended_again_until_it_is_known_
     await journal.take()
     assert accepting.result().sequence == 1
     assert (ids(log), trouble(log)) == (["a"], None)
-    assert journal.batches == [["a"]] * 3
+    assert journal.asked_ids == [["a"]] * 3
 
 
 async def test_what_an_earlier_batch_left_in_the_journal_is_caught_up_with_in_order() -> None:
@@ -304,18 +305,18 @@ async def test_a_sender_is_told_nothing_if_its_message_stays_unknown_and_may_sen
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(shared_log, "WATCH_SECONDS", 0.01)
-    monkeypatch.setattr(shared_log, "GIVEN_UP_SECONDS", 0.02)
+    monkeypatch.setattr(batches, "GIVEN_UP_SECONDS", 0.02)
     journal, log = await shared()
     watching = asyncio.ensure_future(log.watch())
     accepting = log.accept(message("a"))
     assert await failure(accepting) is Unanswered
     assert log.find("7", "a", "hello") is None
-    monkeypatch.setattr(shared_log, "GIVEN_UP_SECONDS", 60)
+    monkeypatch.setattr(batches, "GIVEN_UP_SECONDS", 60)
     again = log.accept(message("a"))
     assert again is not accepting
     await journal.take()
     assert again.result().sequence == 1
-    assert journal.batches == [["a"]]
+    assert journal.asked_ids == [["a"]]
     watching.cancel()
 
 
@@ -323,7 +324,7 @@ async def test_a_journal_that_answers_late_is_told_as_slow(monkeypatch: pytest.M
     journal, log = await shared()
     log.accept(message("a"))
     assert trouble(log) is None
-    monkeypatch.setattr(shared_log, "SLOW_SECONDS", -1)
+    monkeypatch.setattr(batches, "SLOW_SECONDS", -1)
     assert trouble(log) == "store_slow"
     await turn()
     await journal.take()
@@ -347,7 +348,7 @@ async def test_settling_waits_for_all_that_was_accepted_but_not_for_ever() -> No
     journal, log = await shared()
     log.accept(message("a"))
     await log.settle(0.01)
-    assert len(log) == 1
+    assert len(log.batches) == 1
     settling = asyncio.ensure_future(log.settle(60))
     await turn()
     assert not settling.done()
@@ -390,7 +391,7 @@ async def test_messages_of_another_server_are_delivered_too(monkeypatch: pytest.
     monkeypatch.setattr(shared_log, "WATCH_SECONDS", 0.01)
     journal, log = await shared()
     woken = []
-    log.on_new = lambda: woken.append(log.window.head)
+    log.follower.on_new = lambda: woken.append(log.window.head)
     MemoryJournal.append(journal, [message("x"), message("y")])
     watching = asyncio.ensure_future(log.watch())
     await until(lambda: len(woken) == 2)
@@ -455,8 +456,8 @@ async def test_a_message_that_has_a_number_which_clients_have_seen_is_neither_de
     assert (await journal.extent()).epoch > log.window.epoch
 
 
-async def test_a_gap_before_a_message_that_no_read_fills_begins_a_new_log(logs: ExpectedLogs) -> None:
-    logs.expect("The database has lost messages")
+async def test_a_gap_before_a_message_that_no_read_fills_ends_the_process(logs: ExpectedLogs) -> None:
+    logs.expect("Messages were deleted before")
     journal, log = await shared()
     MemoryJournal.append(journal, [message("x")])  # unheard of, and deleted
     await journal.forget(1, limit=1)
