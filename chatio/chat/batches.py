@@ -23,7 +23,7 @@ from typing import Final
 from chatio.chat.following import Follower
 from chatio.chat.message_log import Entry
 from chatio.errors import IdReused, Overloaded, StoreFull, StoreUnavailable, Temporary
-from chatio.stores.base import Appended, Journal, Message, OutcomeUnknown, WentBack, size_bytes
+from chatio.stores.base import Appended, Journal, Message, OutcomeUnknown, SchemaChanged, WentBack, size_bytes
 from chatio.telemetry.counters import Histogram, LabelledCounter
 from chatio.telemetry.error_report import report
 
@@ -75,7 +75,7 @@ class Batches:
         self._repeats = 0  # of the batch, since its outcome is unknown
         self._refusal: Temporary | None = None
         self._refusing_until = -math.inf
-        self._going_back: asyncio.Future[None] | None = None
+        self._giving_up: asyncio.Future[None] | None = None
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -196,8 +196,8 @@ class Batches:
 
     def _appended(self, appending: "asyncio.Future[list[Appended]]", began: float) -> None:
         error = None if appending.cancelled() else appending.exception()
-        if isinstance(error, WentBack):
-            self._go_back()
+        if isinstance(error, WentBack | SchemaChanged):
+            self._give_up(error)
         elif appending.cancelled() or isinstance(error, OutcomeUnknown) or (error is not None and self._repeats):
             self._repeat()
         elif error is not None:
@@ -212,7 +212,7 @@ class Batches:
     def _taken(self, results: list[Appended]) -> None:
         """The journal has the batch: apply it, tell the clients, answer the senders."""
         if any(is_new and self._follower.contradicts(record) for record, is_new in results):
-            self._go_back()
+            self._give_up(WentBack())
             return
         self._follower.offer([result.record for result in results])
         newest = max(result.record.number for result in results)
@@ -221,9 +221,9 @@ class Batches:
         else:  # messages of other servers come first
             self._follower.until(newest).add_done_callback(lambda _: self._answer(results))
 
-    def _go_back(self) -> None:
+    def _give_up(self, error: WentBack | SchemaChanged) -> None:
         """No ack of the batch would be true, and no error."""
-        self._going_back = asyncio.ensure_future(self._follower.go_back())
+        self._giving_up = asyncio.ensure_future(self._follower.give_up(error))
 
     def _answer(self, results: list[Appended]) -> None:
         batch, self._batch = self._batch, []

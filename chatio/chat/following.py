@@ -16,7 +16,7 @@ from typing import Final
 
 from chatio.chat.message_log import MessageLog
 from chatio.errors import Temporary
-from chatio.stores.base import Journal, Message, Record, WentBack
+from chatio.stores.base import Journal, Message, Record, SchemaChanged, WentBack
 from chatio.telemetry.error_report import report
 
 logger = logging.getLogger("chatio.chat")
@@ -38,15 +38,15 @@ class Follower:
         self.broken = broken
         self.on_new: Callable[[], None] = lambda: None  # called when the window has a new entry
         self._journal = journal
-        self._heard = window.head  # the newest number that the journal is known to have
+        self._heard = window.head
         self._ahead: dict[int, Message] = {}  # by number: the journal has them, and some before them are missing
         self._awaited: dict[asyncio.Future[None], int] = {}
         self._following: asyncio.Task[None] | None = None
 
     @property
-    def lag(self) -> int:
-        """How many messages the journal is known to have that the window has not."""
-        return self._heard - self.window.head
+    def head(self) -> int:
+        """The newest number that the journal is known to have."""
+        return max(self._heard, self.window.head)
 
     def offer(self, records: Iterable[Record]) -> None:
         """Apply what is new of `records`, which the journal has given."""
@@ -81,25 +81,35 @@ class Follower:
         head = self.window.head
         try:
             extent = await self._journal.extent()
-        except WentBack:
-            await self.go_back()
+        except (WentBack, SchemaChanged) as error:
+            await self.give_up(error)
             return
         self.tail = extent.tail
         if extent.epoch != self.window.epoch or extent.head < head:
-            await self.go_back()
+            await self.give_up(WentBack())
         else:
             self.heard(extent.head)
 
-    async def go_back(self) -> None:
-        """The journal has lost messages, in a failover or by a backup that was restored under this server.
+    async def give_up(self, error: WentBack | SchemaChanged) -> None:
+        """The process must end: its window and the journal are two logs, or it does not know the schema any more.
 
-        It gives their numbers to other messages: a new epoch must begin, with a process that reads all of it.
+        A journal that went back gives numbers which clients have seen to other messages: a new epoch must begin.
         """
-        if self._has_ended(
-            "The database has lost messages that clients have seen: the process ends", "store_went_back"
-        ):
-            with contextlib.suppress(Temporary):
-                await self._journal.renew_epoch(self.window.epoch)
+        if self.broken.is_set():
+            return
+        self.broken.set()
+        if isinstance(error, SchemaChanged):
+            logger.critical(
+                "A server of another release has changed the schema of the database: the process ends",
+                extra={"event": "store_migrated"},
+            )
+            return
+        logger.critical(
+            "The database has lost messages that clients have seen: the process ends, and a new log begins",
+            extra={"event": "store_went_back"},
+        )
+        with contextlib.suppress(Temporary):
+            await self._journal.renew_epoch(self.window.epoch)
 
     def _apply_next(self) -> None:
         while (message := self._ahead.pop(self.window.head + 1, None)) is not None:
@@ -126,8 +136,8 @@ class Follower:
             self.offer(records)
             if self.window.head == head and (not records or records[0].number > head + 1):
                 self._skip()
-        except WentBack:
-            await self.go_back()
+        except (WentBack, SchemaChanged) as error:
+            await self.give_up(error)
         except Temporary:
             await asyncio.sleep(PAUSE_SECONDS)
         except Exception as error:
@@ -136,14 +146,9 @@ class Follower:
 
     def _skip(self) -> None:
         """The next message was deleted before this server has read it: only a window that is read anew goes on."""
-        self._has_ended(
-            "Messages were deleted before this server has read them: the process ends", "store_deleted"
-        )
-
-    def _has_ended(self, why: str, event: str) -> bool:
-        """End the process. False: it ends already."""
-        if self.broken.is_set():
-            return False
-        logger.critical("%s, and reads the log anew", why, extra={"event": event})
-        self.broken.set()
-        return True
+        if not self.broken.is_set():
+            logger.critical(
+                "Messages were deleted before this server has read them: the process ends, and reads the log anew",
+                extra={"event": "store_deleted"},
+            )
+            self.broken.set()

@@ -80,10 +80,9 @@ class SharedLog:
         sequence = max(self.window.sequence_ahead(claim) for claim in claimed)
         if sequence <= self.window.head:
             return
-        head = (await self._journal.extent()).head
-        if head < sequence:
+        await self.follower.check()
+        if self.follower.head < sequence:
             return
-        self.follower.heard(head)
         try:
             await asyncio.wait_for(self.follower.until(sequence), CATCH_UP_SECONDS)
         except TimeoutError:

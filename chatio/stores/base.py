@@ -42,6 +42,10 @@ class WentBack(Exception):
     """The journal is not the one that this process has read: a failover, or a backup, has lost messages."""
 
 
+class SchemaChanged(Exception):
+    """A server of another release has changed the database's schema: this one must not write to it any more."""
+
+
 class User(msgspec.Struct, frozen=True):
     """A registered user. E-mail addresses are compared by `email_key`, names by `name_key` and by `name_look`."""
 
@@ -122,7 +126,7 @@ class Journal(Protocol):
     is another message, under the id that `derived_id` makes.
 
     A journal that several servers share raises `WentBack`, and appends nothing, if it has not the newest message
-    that it gave to this process.
+    that it gave to this process; and `SchemaChanged`.
     """
 
     @property

@@ -116,7 +116,7 @@ class MetricsCollector(Collector):
         yield _gauge(
             "chatio_log_lag_entries",
             "Messages that the database has and this server has not read.",
-            self.log.follower.lag,
+            self.log.follower.head - self.log.window.head,
         )
 
     def _http(self) -> Iterator[Metric]:

@@ -155,7 +155,7 @@ def play(kind: str, victim: str, rounds: int, seed: int) -> Outcome:
         return run(server, kill, rounds, chance)
 
 
-_END_SESSIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'chatio'"
+_END_SESSIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'chatio%'"
 
 
 def _disturb(proxy: CuttingProxy, chance: random.Random) -> None:

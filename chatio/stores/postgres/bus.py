@@ -9,7 +9,7 @@ import asyncpg
 
 from chatio.stores.base import Ended
 from chatio.stores.bus import Person, Revoked, ServerSeen, Signal
-from chatio.stores.postgres.database import CONNECT_SECONDS, Database
+from chatio.stores.postgres.database import APPLICATION, CONNECT_SECONDS, Database
 from chatio.stores.postgres.texts import storable
 
 PAUSE_SECONDS: Final = 0.5  # between two attempts to listen
@@ -111,7 +111,7 @@ class PostgresBus:
             self._url,
             timeout=CONNECT_SECONDS,
             target_session_attrs="read-write",
-            server_settings={"application_name": "chatio"},
+            server_settings={"application_name": APPLICATION},
         )
         connection.add_termination_listener(lambda _: self._lost.set())
         try:

@@ -29,6 +29,13 @@ MAX_CONNECTIONS: Final = 5
 CONNECT_SECONDS: Final = 3.0
 ANSWER_SECONDS: Final = 5.0
 RETRY_AFTER_SECONDS: Final = 2
+SCHEMA: Final = migrations("postgres", 0)[-1].version
+APPLICATION: Final = f"chatio {SCHEMA}"  # how the database knows the sessions of servers with this schema
+# Servers of another schema, of which none may run when the schema changes.
+_OTHERS: Final = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND application_name LIKE 'chatio%' AND application_name <> $1"""
+OTHERS_END_SECONDS: Final = 15.0
 _LOCK_OF_MIGRATIONS: Final = 0x43484154494F  # "CHATIO"
 _DISK_FULL: Final = "53100"
 _NO_CONNECTION: Final = (
@@ -133,7 +140,7 @@ async def _opened(url: str) -> Any:
         max_size=MAX_CONNECTIONS,
         timeout=CONNECT_SECONDS,
         target_session_attrs="read-write",  # of several hosts: a standby may lag, which looks like a loss
-        server_settings={"application_name": "chatio"},
+        server_settings={"application_name": APPLICATION},
     )
     async with asyncio.timeout(4 * ANSWER_SECONDS):
         await pool
@@ -188,12 +195,24 @@ async def _migrate(connection: Any) -> None:
         await connection.execute("INSERT INTO chatio.schema VALUES (0)")
     version = await connection.fetchval("SELECT version FROM chatio.schema")
     lacking = migrations("postgres", version)
+    if lacking and version:
+        await _await_end_of_others(connection)
     for migration in lacking:
         await connection.execute(migration.script)
     if version == 0:
         await connection.execute("INSERT INTO chatio.log VALUES (true, $1, 0, 0)", new_epoch())
     if lacking:
         await connection.execute("UPDATE chatio.schema SET version = $1", lacking[-1].version)
+
+
+async def _await_end_of_others(connection: Any) -> None:
+    """Return when no server of another schema uses the database any more. Raises `StoreUnusable`."""
+    until = asyncio.get_running_loop().time() + OTHERS_END_SECONDS
+    while await connection.fetchval(_OTHERS, APPLICATION):
+        if asyncio.get_running_loop().time() > until:
+            raise StoreUnusable("servers of an earlier release still use the database: stop all of them first")
+        await asyncio.sleep(0.2)
+        await connection.execute("SELECT pg_stat_clear_snapshot()")
 
 
 def _log_refused(error: BaseException) -> None:

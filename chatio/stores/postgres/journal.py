@@ -7,23 +7,22 @@ from typing import Any, Final
 
 import msgspec
 
-from chatio.stores.base import Appended, Extent, Message, Record, WentBack, derived_id, new_epoch
-from chatio.stores.migrations import migrations
-from chatio.stores.postgres.database import MAX_CONNECTIONS, Database
+from chatio.stores.base import Appended, Extent, Message, Record, SchemaChanged, WentBack, derived_id, new_epoch
+from chatio.stores.postgres.database import MAX_CONNECTIONS, SCHEMA, Database
 from chatio.stores.postgres.texts import storable
 
 _COLUMNS: Final = 'number, id, content, author_id, author_name, "timestamp", sent_at'
 _AFTER: Final = f"SELECT {_COLUMNS} FROM chatio.messages WHERE number > $1 ORDER BY number LIMIT $2"  # noqa: S608
 # A journal that has not the newest message which this process knows is given nothing.
 _EXTENT: Final = """
-SELECT epoch, tail, head, (SELECT id FROM chatio.messages WHERE number = $1) AS id FROM chatio.log"""
+SELECT epoch, tail, head, schema.version, (SELECT id FROM chatio.messages WHERE number = $1) AS id
+FROM chatio.log, chatio.schema"""
 _APPEND: Final = """
 SELECT fence.fault, appended.*
 FROM chatio.fence($8, $9, $10, $11) AS fence (fault)
 LEFT JOIN LATERAL
     chatio.append(CASE WHEN fence.fault IS NULL THEN $1::text[] ELSE '{}' END, $2, $3, $4, $5, $6, $7)
 AS appended ON true"""
-_SCHEMA: Final = migrations("postgres", 0)[-1].version
 
 
 class PostgresJournal:
@@ -61,6 +60,8 @@ class PostgresJournal:
         row = await self._database.read(lambda connection: connection.fetchrow(_EXTENT, number))
         if id_ is not None and row["id"] not in (id_, None):
             raise WentBack
+        if row["version"] != SCHEMA:
+            raise SchemaChanged
         self._epoch = self._epoch or row["epoch"]
         return Extent(row["epoch"], row["tail"], row["head"])
 
@@ -88,10 +89,10 @@ class PostgresJournal:
             [message.sent_at for message in batch],
             [derived_id(message.author_id, message.id) for message in batch],
         ]
-        fence = (_SCHEMA, self._epoch, *self._newest)
+        fence = (SCHEMA, self._epoch, *self._newest)
         rows = await self._database.run(lambda connection: self._fetch(connection, *columns, *fence))
-        if rows[0]["fault"] is not None:
-            raise WentBack
+        if (fault := rows[0]["fault"]) is not None:
+            raise SchemaChanged if fault == "schema" else WentBack
         appended = [_appended(row, message) for row, message in zip(rows, batch, strict=True)]
         self._know([each.record for each in appended])
         return appended

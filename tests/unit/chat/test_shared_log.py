@@ -6,12 +6,12 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
-from chatio.chat import batches, shared_log
+from chatio.chat import batches, following, shared_log
 from chatio.chat.batches import BATCH_MESSAGES, Unanswered
 from chatio.chat.message_log import Entry
 from chatio.chat.shared_log import SharedLog, open_log
 from chatio.errors import IdReused, Overloaded, StoreFull, StoreUnavailable
-from chatio.stores.base import Appended, Message, OutcomeUnknown, Record, size_bytes
+from chatio.stores.base import Appended, Message, OutcomeUnknown, Record, SchemaChanged, WentBack, size_bytes
 from chatio.stores.memory import MemoryJournal
 from tests.client.wire import until
 from tests.conftest import ExpectedLogs
@@ -479,3 +479,93 @@ async def test_a_journal_that_went_back_is_noticed_without_a_message(
     await turn()
     assert (await journal.extent()).epoch > log.window.epoch
     watching.cancel()
+
+
+# Other servers
+
+
+async def test_a_signal_brings_the_messages_of_another_server_without_a_look_at_the_extent() -> None:
+    journal, log = await shared()
+    MemoryJournal.append(journal, [message("x"), message("y")])
+    log.follower.heard(2)
+    assert (log.follower.head, log.window.head) == (2, 0)
+    await asyncio.wait_for(log.follower.until(2), 5)
+    assert ids(log) == ["x", "y"]
+
+
+async def test_a_signal_for_what_is_known_reads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    journal, log = await shared()
+    MemoryJournal.append(journal, [message("x")])
+    log = await open_log(journal)
+    monkeypatch.setattr(journal, "read", None)
+    log.follower.heard(1)
+    await turn()
+    assert ids(log) == ["x"]
+
+
+async def test_while_the_journal_does_not_answer_a_signal_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(following, "PAUSE_SECONDS", 0.001)
+    journal, log = await shared()
+    MemoryJournal.append(journal, [message("x")])
+    read, failures = (
+        journal.read,
+        [StoreUnavailable(retry_after_seconds=2), StoreUnavailable(retry_after_seconds=2)],
+    )
+
+    async def failing_read(after: int, *, limit: int) -> list[Record]:
+        if failures:
+            raise failures.pop()
+        return await read(after, limit=limit)
+
+    monkeypatch.setattr(journal, "read", failing_read)
+    log.follower.heard(1)
+    await asyncio.wait_for(log.follower.until(1), 5)
+    assert (ids(log), failures) == (["x"], [])
+
+
+async def test_a_client_that_is_ahead_of_this_server_waits_until_the_window_has_what_it_has() -> None:
+    journal, log = await shared()
+    MemoryJournal.append(journal, [message("x"), message("y")])  # by another server
+    await log.catch_up(f"{log.window.offset_of(2)}.pid", None)
+    assert ids(log) == ["x", "y"]
+
+
+@pytest.mark.parametrize("claimed", [None, 7, "", "nonsense", "0" * 14 + "-0000000001", "{epoch}-ffffffffff"])
+async def test_what_the_journal_has_not_is_not_waited_for(claimed: object) -> None:
+    journal, log = await shared()
+    if isinstance(claimed, str):
+        claimed = claimed.replace("{epoch}", log.window.epoch)
+    await asyncio.wait_for(log.catch_up(claimed), 0.5)
+    assert ids(log) == []
+
+
+async def test_a_client_that_is_ahead_is_refused_while_the_journal_does_not_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(shared_log, "CATCH_UP_SECONDS", 0.01)
+    journal, log = await shared()
+    MemoryJournal.append(journal, [message("x")])
+
+    async def gone(*_: object, **__: object) -> list[Record]:
+        raise StoreUnavailable(retry_after_seconds=2)
+
+    for method in ("read", "extent"):
+        monkeypatch.setattr(journal, method, gone)
+        with pytest.raises(StoreUnavailable):
+            await log.catch_up(log.window.offset_of(1))
+
+
+@pytest.mark.parametrize(
+    ("error", "text"), [(WentBack(), "has lost messages"), (SchemaChanged(), "another release has changed")]
+)
+async def test_a_journal_that_is_another_one_takes_nothing_and_ends_the_process(
+    error: Exception, text: str, monkeypatch: pytest.MonkeyPatch, logs: ExpectedLogs
+) -> None:
+    logs.expect(text)
+    journal, log = await shared()
+    accepting = log.accept(message("a"))
+    await turn()
+    await journal.fail(error)
+    assert (log.broken.is_set(), accepting.done(), ids(log)) == (True, False, [])
+    is_new_epoch = (await journal.extent()).epoch != log.window.epoch
+    assert is_new_epoch is isinstance(error, WentBack)
