@@ -174,10 +174,9 @@ start() {
             *) systemctl --quiet disable --now "$service" "${service%.service}.socket" 2>/dev/null || true ;;
         esac
     done
-    # shellcheck disable=SC2086 # a list of names
-    systemctl start $(printf '%s\n' $services | sed 's/service$/socket/')
+    for service in $services; do systemctl start "${service%.service}.socket"; done
     # All at once: servers of two releases may not share a database. New clients wait in the sockets meanwhile.
-    # shellcheck disable=SC2086
+    # shellcheck disable=SC2086 # a list of names
     systemctl restart $services
 }
 

@@ -49,7 +49,42 @@ BARE_ENVIRON = {
 }
 
 
-class ServerProcess:
+class Api:
+    """The REST endpoints at `url`."""
+
+    def __init__(self, url: str = "") -> None:
+        self.url = url
+
+    def request(
+        self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None
+    ) -> Reply:
+        request = urllib.request.Request(  # noqa: S310 - our own server's
+            self.url + path,
+            None if body is None else json.dumps(body).encode(),
+            {"Content-Type": "application/json", **(headers or {})},
+            method=method,
+        )
+        try:
+            context = certificate().context if self.url.startswith("https:") else None
+            with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS, context=context) as answer:  # noqa: S310
+                text = answer.read()
+                return Reply(answer.status, dict(answer.headers.items()), json.loads(text) if text else None)
+        except urllib.error.HTTPError as error:
+            with error:
+                text = error.read()
+                return Reply(error.code, dict(error.headers.items()), json.loads(text) if text else None)
+
+    def sign_up(self, name: str, headers: Mapping[str, str] | None = None) -> str:
+        """Register `name` and log in: the token."""
+        credentials = {"email": f"{name}@chat.test", "password": f"{name}'s password"}
+        assert self.request("POST", "/register", {"name": name, **credentials}, headers).status == 201
+        reply = self.request("POST", "/login", credentials, headers)
+        assert reply.status == 200
+        token: str = reply.body["token"]
+        return token
+
+
+class ServerProcess(Api):
     """A server. It starts on entering, and SIGTERM stops it on leaving; `lines` is what it has printed by then.
 
     The server is forked from a process that has loaded `main`, unless there is a `command`: a test of the process
@@ -89,7 +124,7 @@ class ServerProcess:
             self._environ |= {"SERVER_PORT": "0", "TRUSTED_PROXIES": "127.0.0.1"}
         self._nginx: Nginx | None = None
         self.lines: list[str] = []
-        self.url = ""
+        super().__init__()
 
     def __enter__(self) -> Self:
         if self._own_output is not None:
@@ -146,34 +181,6 @@ class ServerProcess:
     @property
     def port(self) -> int:
         return int(self.url.rsplit(":", 1)[1])
-
-    def request(
-        self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None
-    ) -> Reply:
-        request = urllib.request.Request(  # noqa: S310 - our own server's
-            self.url + path,
-            None if body is None else json.dumps(body).encode(),
-            {"Content-Type": "application/json", **(headers or {})},
-            method=method,
-        )
-        try:
-            context = certificate().context if self.url.startswith("https:") else None
-            with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS, context=context) as answer:  # noqa: S310
-                text = answer.read()
-                return Reply(answer.status, dict(answer.headers.items()), json.loads(text) if text else None)
-        except urllib.error.HTTPError as error:
-            with error:
-                text = error.read()
-                return Reply(error.code, dict(error.headers.items()), json.loads(text) if text else None)
-
-    def sign_up(self, name: str, headers: Mapping[str, str] | None = None) -> str:
-        """Register `name` and log in: the token."""
-        credentials = {"email": f"{name}@chat.test", "password": f"{name}'s password"}
-        assert self.request("POST", "/register", {"name": name, **credentials}, headers).status == 201
-        reply = self.request("POST", "/login", credentials, headers)
-        assert reply.status == 200
-        token: str = reply.body["token"]
-        return token
 
     def open_files(self) -> int:
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))

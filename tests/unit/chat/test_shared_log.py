@@ -532,7 +532,7 @@ async def test_a_client_that_is_ahead_of_this_server_waits_until_the_window_has_
 
 @pytest.mark.parametrize("claimed", [None, 7, "", "nonsense", "0" * 14 + "-0000000001", "{epoch}-ffffffffff"])
 async def test_what_the_journal_has_not_is_not_waited_for(claimed: object) -> None:
-    journal, log = await shared()
+    _, log = await shared()
     if isinstance(claimed, str):
         claimed = claimed.replace("{epoch}", log.window.epoch)
     await asyncio.wait_for(log.catch_up(claimed), 0.5)
