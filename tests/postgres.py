@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.system.durable import free_port
+from tests.ports import free_port
 
 _NUMBERS = itertools.count()
 

@@ -84,7 +84,7 @@ def run(
         for _ in range(rounds):
             sent = _speak(js, names[: cast.senders], chance.uniform(*cast.round_seconds), sent, cast.step_seconds)
             kill(js, names)
-        _await_answers(js, server, names, names[cast.senders])
+        _await_answers(js, server, names, names[: cast.senders], names[cast.senders])
         received = {name: js.collected(name)[0] for name in names}
         acked = {each for name in names for each in js.collected(name)[1]}
         connects = [args[2] for name in names for args in js.kept(name, "connect")]
@@ -112,7 +112,7 @@ def _speak(js: JsClients, senders: list[str], seconds: float, sent: int, step_se
     return sent
 
 
-def _await_answers(js: JsClients, server: Api, names: list[str], last: str) -> None:
+def _await_answers(js: JsClients, server: Api, names: list[str], senders: list[str], last: str) -> None:
     """Wait until each message has its ack or its error, and each client has received the one of `last`."""
     await_until(lambda: server.request("GET", "/readyz").status == 200, "the server is ready", 60)
 
@@ -122,15 +122,15 @@ def _await_answers(js: JsClients, server: Api, names: list[str], last: str) -> N
             time.sleep(0.2)
         return bool(js.collected(last)[1])
 
-    waiting = sum(map(js.unanswered, names))
+    waiting = sum(map(js.unanswered, senders))
     while waiting:  # a message at a time of each sender, as the official client with `retries` does it
         await_until(
-            lambda waiting=waiting: sum(map(js.unanswered, names)) < waiting, "one more has its answer", 60
+            lambda waiting=waiting: sum(map(js.unanswered, senders)) < waiting, "one more has its answer", 60
         )
-        waiting = sum(map(js.unanswered, names))
+        waiting = sum(map(js.unanswered, senders))
     await_until(is_last_acked, "the last message is acknowledged", 60)
     for name in names:
-        await_until(lambda name=name: js.collected(name)[0][-1:] == ["last"], f"{name} is up to date", 60)
+        await_until(lambda name=name: js.last_collected(name) == "last", f"{name} is up to date", 60)
 
 
 def _journal(server: Api, account: str) -> list[str]:

@@ -13,12 +13,15 @@ from pathlib import Path
 from typing import Self
 
 from tests.paths import ROOT
+from tests.ports import free_port
 
 CONFIGURATION = ROOT / "deploy" / "nginx.conf"
 MANY = ROOT / "deploy" / "nginx-many.conf"
 PATIENCE_SECONDS = 20.0
-# Whether every server of the system tests stands behind it (`make test-nginx`).
-STANDS_BEFORE_ALL = os.environ.get("CHATIO_TESTS_NGINX") == "1"
+# How many servers on one PostgreSQL each server of the system tests is (`make test-many`).
+SERVERS = int(os.environ.get("CHATIO_TESTS_SERVERS", "1"))
+# Whether every server of the system tests stands behind nginx (`make test-nginx`).
+STANDS_BEFORE_ALL = SERVERS > 1 or os.environ.get("CHATIO_TESTS_NGINX") == "1"
 
 
 class Certificate:
@@ -52,7 +55,7 @@ class Nginx:
     """
 
     def __init__(self, *upstream_ports: int, port: int = 0) -> None:
-        self.port, self._plain_port = port or _free_port(), _free_port()
+        self.port, self._plain_port = port or free_port(), free_port()
         self._folder = tempfile.TemporaryDirectory(prefix="chatio-nginx-")
         self.folder = Path(self._folder.name)
         self.page = self.folder / "page"
@@ -147,12 +150,6 @@ def _replaced(text: str, changes: dict[str, str]) -> str:
 
 def _server(port: int) -> str:
     return f"server 127.0.0.1:{port};"
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-        return port
 
 
 def _accepts(port: int) -> bool:

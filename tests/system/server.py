@@ -17,8 +17,9 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from tests.paths import ROOT
+from tests.postgres import postgres
 from tests.system.fork_server import ForkedProcess
-from tests.system.nginx import STANDS_BEFORE_ALL, Nginx, certificate
+from tests.system.nginx import SERVERS, STANDS_BEFORE_ALL, Nginx, certificate
 
 SECRET = "a secret of the system tests, long enough"
 PATIENCE_SECONDS = 20.0
@@ -94,6 +95,7 @@ class ServerProcess(Api):
     `listener`, stdout and stderr are the test's own affair, and `lines` stays empty.
 
     With CHATIO_TESTS_NGINX=1 a real nginx stands before it: `url` and `port`, and SERVER_PORT too, are nginx's.
+    With CHATIO_TESTS_SERVERS=2 there is a second server behind that, and both use one PostgreSQL.
     """
 
     process: ForkedProcess | subprocess.Popen[bytes]
@@ -122,6 +124,15 @@ class ServerProcess(Api):
         if STANDS_BEFORE_ALL:
             self._public_port = int(self._environ["SERVER_PORT"])
             self._environ |= {"SERVER_PORT": "0", "TRUSTED_PROXIES": "127.0.0.1"}
+        self._others: list[ServerProcess] = []
+        self._is_sibling = settings.get("SERVER_NAME", "1") != "1"
+        has_siblings = SERVERS > 1 and not command and listener is None and "DATABASE_URL" not in settings
+        if has_siblings:
+            settings |= {"DATABASE_URL": postgres().new_database(), "SERVER_PORT": "0"}
+            self._environ |= {"DATABASE_URL": settings["DATABASE_URL"], "SERVER_NAME": "1"}
+            for number in range(2, SERVERS + 1):
+                siblings: dict[str, Any] = {**settings, "SERVER_NAME": str(number)}
+                self._others.append(ServerProcess(**siblings))
         self._nginx: Nginx | None = None
         self.lines: list[str] = []
         super().__init__()
@@ -142,8 +153,9 @@ class ServerProcess(Api):
             self.lines.append(line.rstrip("\n"))
             if found := _LISTENING.search(line):
                 self.url = found[1]
-                if STANDS_BEFORE_ALL:
-                    self._nginx = Nginx(self.port, port=self._public_port).__enter__()
+                if STANDS_BEFORE_ALL and not self._is_sibling:
+                    others = [each.__enter__().port for each in self._others]
+                    self._nginx = Nginx(self.port, *others, port=self._public_port).__enter__()
                     self.url = self._nginx.url
                 return self
         raise AssertionError(f"the server ended with {self.process.wait()}: {self.lines}")
@@ -155,6 +167,8 @@ class ServerProcess(Api):
             self.stop()
         if self._nginx is not None:
             self._nginx.__exit__(kind, error, tb)
+        for each in self._others:
+            each.__exit__(kind, error, tb)
         self._output.close()
 
     def _start(self, output: int) -> "ForkedProcess | subprocess.Popen[bytes]":
