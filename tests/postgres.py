@@ -74,6 +74,11 @@ class PostgresServer:
         return f"postgresql://chatio@127.0.0.1:{self._port}/{name}"
 
     @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def port(self) -> int:
         return self._port
 
