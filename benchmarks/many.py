@@ -2,11 +2,11 @@
 
     python -m benchmarks.many [ROUNDS]
 
-Needs PostgreSQL, redis-server, and `npm ci --prefix benchmarks`. The set-ups are measured in turn, round after round;
-each has the same clients, spread evenly over its servers. The table has the medians of the rounds.
+Needs PostgreSQL, redis-server, and `npm ci --prefix benchmarks`. The set-ups are measured in turn, round after
+round; each has the same clients, spread evenly over its servers. The table has the medians of the rounds.
 
-"messages" has few clients: what a message costs each server, whichever server took it. "deliveries" has many. Times are
-from the sending to the sender's own copy, which its ack follows, and to the copies of other clients.
+"messages" has few clients: what a message costs each server, whichever server took it. "deliveries" has many. Times
+are from the sending to the sender's own copy, which its ack follows, and to the copies of other clients.
 """
 
 import contextlib
@@ -82,12 +82,12 @@ def main(rounds: int) -> None:
                     figures = measure(site, load)
                 found.setdefault((kind, count, load.name), []).append(figures)
                 print(kind, count, load.name, *(f"{value:.1f}" for value in figures), file=sys.stderr, flush=True)
-    print("| servers | load | µs CPU a message and server | a delivery | database, a message | own copy p50 · p99 ms"
-          " | others' p50 · p99 ms |\n| --- | --- | --: | --: | --: | --- | --- |")  # fmt: skip
+    print("| servers | load | µs CPU a message and server | a delivery | of the database, a message ", end="")
+    print("| own copy p50 · p99 ms | others' p50 · p99 ms |\n| --- | --- | --: | --: | --: | --- | --- |")
     for (kind, count, name), each in found.items():
         median = Figures(*map(statistics.median, zip(*each, strict=True)))
         print(
-            f"| {kind} × {count} | {name} | {median.message_us:.0f} | {median.delivery_us:.2f} | "
+            f"| {count} {kind} | {name} | {median.message_us:.0f} | {median.delivery_us:.2f} | "
             f"{median.shared_us:.0f} | {median.own_p50_ms:.1f} · {median.own_p99_ms:.1f} | "
             f"{median.other_p50_ms:.1f} · {median.other_p99_ms:.1f} |"
         )
@@ -170,9 +170,7 @@ def measure(site: Site, load: Load) -> Figures:
     _send(swarm, senders, load.rate, 1.0)  # warm up
     cpu = [sum(map(_cpu, pids)) for pids in (site.pids, site.shared)]
     sent, own, other = _send(swarm, senders, load.rate, SECONDS)
-    servers, shared = (
-        sum(map(_cpu, pids)) - before for pids, before in zip((site.pids, site.shared), cpu, strict=True)
-    )
+    servers, shared = (sum(map(_cpu, pids)) - cpu[index] for index, pids in enumerate((site.pids, site.shared)))
     for client in swarm.clients:
         client.sock.close()
     own_cuts, other_cuts = statistics.quantiles(own, n=100), statistics.quantiles(other, n=100)
@@ -187,9 +185,10 @@ def measure(site: Site, load: Load) -> Figures:
     )
 
 
-def _send(
-    swarm: Swarm, senders: list[Client], rate: float, seconds: float
-) -> tuple[int, list[float], list[float]]:
+Sent = tuple[int, list[float], list[float]]
+
+
+def _send(swarm: Swarm, senders: list[Client], rate: float, seconds: float) -> Sent:
     """How many messages were sent, and the times to the sender's own copy and to those of others."""
     own: list[float] = []
     other: list[float] = []
