@@ -5,7 +5,7 @@
 Needs PostgreSQL, redis-server, and `npm ci --prefix benchmarks`. The set-ups are measured in turn, round after
 round; each has the same clients, spread evenly over its servers. The table has the medians of the rounds.
 
-"messages" has few clients: what a message costs each server, whichever server took it. "deliveries" has many. Times
+"messages" has few clients: what a message costs each server, whichever took it. "deliveries" has many. The times
 are from the sending to the sender's own copy, which its ack follows, and to the copies of other clients.
 """
 

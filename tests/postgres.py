@@ -47,6 +47,23 @@ class PostgresServer:
             assert time.monotonic() < deadline, (self._folder / "log").read_text()[-2000:]
             time.sleep(0.05)
 
+    def follow(self, primary: "PostgresServer") -> None:
+        """Be a standby of `primary`, which runs, from the next start on."""
+        shutil.rmtree(self._data)
+        address = ["--host=127.0.0.1", f"--port={primary.port}", "--username=chatio"]
+        self._run(
+            "pg_basebackup", *address, "--write-recovery-conf", "--checkpoint=fast", f"--pgdata={self._data}"
+        )
+
+    def promote(self) -> None:
+        """End being a standby; return when it can be written to."""
+        self._run("pg_ctl", "promote", f"--pgdata={self._data}")
+
+    def child(self, name: str) -> int:
+        """The process id of the one of its processes that is called `name`."""
+        (found,) = (pid for pid in _children_of(self.pid) if name in Path(f"/proc/{pid}/cmdline").read_text())
+        return found
+
     def kill(self) -> None:
         """kill -9 of the postmaster; return when it and its children have ended."""
         pid = int((self._data / "postmaster.pid").read_text().split("\n", 1)[0])

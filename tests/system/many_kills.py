@@ -24,6 +24,7 @@ from tests.system.server import Api
 AWAY_SECONDS = (0.2, 2.0)
 PAUSED_SECONDS = 6.0  # the others forget a server that is silent for so long
 CUT = 0.1  # of the clients
+CAST = Cast(clients=200, senders=20, step_seconds=1.0, round_seconds=(9.0, 10.0))
 
 
 def play(
@@ -31,7 +32,7 @@ def play(
     seed: int,
     *,
     servers: int = 4,
-    cast: Cast = Cast(200, 20, 0.5, (9.0, 10.0)),  # noqa: B008 - a constant
+    cast: Cast,
 ) -> Outcome:
     """Start what is needed, and `run` it."""
     chance = random.Random(seed)
@@ -85,5 +86,5 @@ if __name__ == "__main__":
     sys.stdout.flush()
     many = arguments[2] if len(arguments) > 2 else 4
     clients = arguments[3] if len(arguments) > 3 else 200
-    result = play(arguments[0], chosen, servers=many, cast=Cast(clients, clients // 10, 0.5, (9.0, 10.0)))
+    result = play(arguments[0], chosen, servers=many, cast=CAST._replace(clients=clients, senders=clients // 10))
     sys.stdout.write(f"{result}\n")
