@@ -47,7 +47,7 @@ MANY := chat clients python_clients recovery presence asyncapi many_servers
 test-many: $(VENV)/.dev $(CLIENTS) $(PAGE)
 	sh tools/need-deploy.sh
 	CHATIO_TESTS_SERVERS=2 $(PYTHON) -m pytest tests/contract/test_postgres.py tests/contract/test_postgres_servers.py \
-		$(MANY:%=tests/system/test_%.py) $(WORKERS)
+		tests/deploy/test_many_kills.py $(MANY:%=tests/system/test_%.py) $(WORKERS)
 
 # Checks the metrics and deploy/alerts.yml with Prometheus' own promtool.
 test-metrics: $(VENV)/.dev

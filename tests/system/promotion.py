@@ -3,8 +3,8 @@
     python -m tests.system.promotion sync|async [SEED]
 
 "sync": a commit waits for the standby (`synchronous_standby_names`). "async": it does not, and the standby has
-fallen behind when the primary dies: messages that were acknowledged are lost. The servers must notice that, and begin
-a new epoch, so that no client is told that it missed nothing.
+fallen behind when the primary dies: messages that were acknowledged are lost. The servers must notice that, and
+begin a new epoch, so that no client is told that it missed nothing.
 """
 
 import os
