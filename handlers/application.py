@@ -14,6 +14,7 @@ from chatio.accounts.passwords import PasswordHasher
 from chatio.accounts.tokens import Tokens
 from chatio.accounts.users import UserRegistry
 from chatio.chat.batches import STORE_TROUBLES
+from chatio.chat.changes import MessageChanges
 from chatio.chat.cluster import Cluster
 from chatio.chat.presence import Presence
 from chatio.chat.shared_log import SharedLog, open_log
@@ -54,6 +55,7 @@ class Core:
     revocations: RevocationStore
     log: SharedLog
     cluster: Cluster | None  # None: there can be no other server
+    changes: MessageChanges
     presence: Presence | None  # None: off
     load: LoopLagMonitor
     lifecycle: Lifecycle
@@ -132,6 +134,7 @@ async def build_core(settings: Settings, stores: Stores) -> Core:
         revocations=stores.revocations,
         log=log,
         cluster=cluster,
+        changes=MessageChanges(log, edit_seconds=settings.edit_seconds, max_chars=settings.message_max_chars),
         presence=Presence() if settings.presence == "on" else None,
         load=LoopLagMonitor(settings.overload_lag_seconds),
         lifecycle=Lifecycle(),
@@ -160,6 +163,7 @@ def build_chat(settings: Settings, core: Core) -> Chat:
         lifecycle=core.lifecycle,
         sessions=sessions,
         log=core.log,
+        changes=core.changes,
         presence=core.presence,
         cluster=core.cluster,
         limits=limits.message_rate_limits(settings),

@@ -17,13 +17,35 @@ import asyncio
 import contextlib
 import logging
 import math
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from chatio.chat.following import Follower
 from chatio.chat.message_log import Entry
-from chatio.errors import IdReused, Overloaded, StoreFull, StoreUnavailable, Temporary
-from chatio.stores.base import Appended, Journal, Message, OutcomeUnknown, SchemaChanged, WentBack, size_bytes
+from chatio.errors import (
+    ChatioError,
+    IdReused,
+    MessageDeleted,
+    MessageRejected,
+    Overloaded,
+    StoreFull,
+    StoreUnavailable,
+    Temporary,
+)
+from chatio.stores.base import (
+    MESSAGE_OVERHEAD_BYTES,
+    Appended,
+    Change,
+    Journal,
+    Kind,
+    Message,
+    OutcomeUnknown,
+    SchemaChanged,
+    WentBack,
+    size_bytes,
+)
 from chatio.telemetry.counters import Histogram, LabelledCounter
 from chatio.telemetry.error_report import report
 
@@ -47,9 +69,9 @@ class Unanswered(Exception):
 
 @dataclass(eq=False, slots=True)
 class _Waiting:
-    """A message that is not in the journal yet, as far as is known."""
+    """A message or a change that is not in the journal yet, as far as is known."""
 
-    message: Message
+    message: Message | Change
     size_bytes: int
     since: float
     done: "asyncio.Future[Entry]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
@@ -108,15 +130,39 @@ class Batches:
         """
         if not self._journal.is_durable:
             return self._accept_at_once(message)
-        key = message.author_id, message.id
-        if (waiting := self._waiting.get(key)) is not None:
+        if (waiting := self._waiting.get(_key(message))) is not None:
             if waiting.message.content != message.content:
                 raise IdReused
             if waiting.done.done():  # given up, and sent again
                 waiting.done, waiting.since = asyncio.get_running_loop().create_future(), self._now()
             return waiting.done
+        return self._queue_up(message)
+
+    async def find_message(self, message_id: str) -> Message | None:
+        """The message with this id, as it is now, or None. One that waits for the journal is waited for.
+
+        Raises `MessageDeleted` and `StoreUnavailable`.
+        """
+        for waiting in [each for (_, id_), each in self._waiting.items() if id_ == message_id]:
+            with contextlib.suppress(ChatioError, Unanswered):
+                await asyncio.shield(waiting.done)
+        if (entry := self._window.find(message_id)) is not None:
+            return entry.message
+        record = await self._journal.find(message_id)
+        if record is not None and record.kind is Kind.VOID:
+            raise MessageDeleted
+        return None if record is None else record.message
+
+    def change(self, change: Change) -> "asyncio.Future[Entry]":
+        """Take `change`; the future of its entry, or of the newest edit of the message if that has the same text.
+
+        Raises as `accept`, and so does the future, which also raises `MessageUnknown` and `MessageDeleted`.
+        """
+        return self._queue_up(change) if self._journal.is_durable else self._accept_at_once(change)
+
+    def _queue_up(self, message: Message | Change) -> "asyncio.Future[Entry]":
         self._require_capacity()
-        waiting = self._waiting[key] = _Waiting(message, size_bytes(message), self._now())
+        waiting = self._waiting[_key(message)] = _Waiting(message, _size_bytes(message), self._now())
         self._queue.append(waiting)
         self._queue_bytes += waiting.size_bytes
         self._idle.clear()
@@ -125,17 +171,16 @@ class Batches:
             asyncio.get_running_loop().call_soon(self._commit)
         return waiting.done
 
-    def _accept_at_once(self, message: Message) -> "asyncio.Future[Entry]":
-        """As `accept`, with a journal in memory, whose answer is there in the same turn of the loop."""
-        ((record, is_new),) = self._journal.append([message]).result()
-        if is_new:
-            entry = self._window.append(record.message)
+    def _accept_at_once(self, message: Message | Change) -> "asyncio.Future[Entry]":
+        """As `accept` and `change`, with a journal in memory, which answers in the same turn of the loop."""
+        (result,) = self._hand_over([message]).result()
+        if result.is_new:
+            entry = self._window.append(result.record.message, result.record.kind)
             self._follower.on_new()
-        elif _is_same(record.message, message):
-            entry = self._window.entry_of(record.number, record.message)
-            self.repeated += 1
         else:
-            raise IdReused
+            _require_same(message, result)
+            self.repeated += 1
+            entry = self._window.entry_of(*result.record)
         accepted: asyncio.Future[Entry] = asyncio.get_running_loop().create_future()
         accepted.set_result(entry)
         return accepted
@@ -178,8 +223,9 @@ class Batches:
         if self._batch or not self._queue:
             return
         count = size = 0
+        kind = type(self._queue[0].message)
         for waiting in self._queue[:BATCH_MESSAGES]:
-            if count and size + waiting.size_bytes > BATCH_BYTES:
+            if count and (size + waiting.size_bytes > BATCH_BYTES or type(waiting.message) is not kind):
                 break
             count, size = count + 1, size + waiting.size_bytes
         self._batch, self._queue = self._queue[:count], self._queue[count:]
@@ -188,11 +234,18 @@ class Batches:
 
     def _append(self) -> None:
         began = self._now()
-        appending = self._journal.append([waiting.message for waiting in self._batch])
+        appending = self._hand_over([waiting.message for waiting in self._batch])
         if appending.done():
             self._appended(appending, began)
         else:
             appending.add_done_callback(lambda done: self._appended(done, began))
+
+    def _hand_over(self, batch: Sequence[Message | Change]) -> "asyncio.Future[list[Appended]]":
+        """Append `batch`, in which all are messages or all are changes."""
+        changes = [each for each in batch if isinstance(each, Change)]
+        if changes:
+            return self._journal.change(changes)
+        return self._journal.append([each for each in batch if isinstance(each, Message)])
 
     def _appended(self, appending: "asyncio.Future[list[Appended]]", began: float) -> None:
         error = None if appending.cancelled() else appending.exception()
@@ -211,7 +264,7 @@ class Batches:
 
     def _taken(self, results: list[Appended]) -> None:
         """The journal has the batch: apply it, tell the clients, answer the senders."""
-        if any(is_new and self._follower.contradicts(record) for record, is_new in results):
+        if any(result.is_new and self._follower.contradicts(result.record) for result in results):
             self._give_up(WentBack())
             return
         self._follower.offer([result.record for result in results])
@@ -227,16 +280,16 @@ class Batches:
 
     def _answer(self, results: list[Appended]) -> None:
         batch, self._batch = self._batch, []
-        for waiting, (record, is_new) in zip(batch, results, strict=True):
-            message = waiting.message
-            del self._waiting[message.author_id, message.id]
-            self.repeated += not is_new
+        for waiting, result in zip(batch, results, strict=True):
+            del self._waiting[_key(waiting.message)]
+            self.repeated += not result.is_new and result.refusal is None
             if waiting.done.done():
                 continue
-            if not is_new and not _is_same(record.message, message):
-                waiting.done.set_exception(IdReused())
-            else:
-                waiting.done.set_result(self._window.entry_of(record.number, record.message))
+            try:
+                _require_same(waiting.message, result)
+                waiting.done.set_result(self._window.entry_of(*result.record))
+            except MessageRejected as error:
+                waiting.done.set_exception(error)
         self._go_on()
 
     def _fail(self, error: BaseException) -> None:
@@ -272,7 +325,7 @@ class Batches:
 
     def _drop(self, dropped: list[_Waiting], error: Temporary) -> None:
         for waiting in dropped:
-            del self._waiting[waiting.message.author_id, waiting.message.id]
+            del self._waiting[_key(waiting.message)]
             if not waiting.done.done():
                 waiting.done.set_exception(type(error)(retry_after_seconds=RETRY_AFTER_SECONDS))
 
@@ -281,5 +334,25 @@ class Batches:
         return asyncio.get_running_loop().time()
 
 
-def _is_same(first: Message, again: Message) -> bool:
-    return first.author_id == again.author_id and first.content == again.content
+def _key(message: Message | Change) -> tuple[str, str]:
+    """What tells a message or a change from all others that wait."""
+    return ("", message.key) if isinstance(message, Change) else (message.author_id, message.id)
+
+
+def _size_bytes(message: Message | Change) -> int:
+    if isinstance(message, Message):
+        return size_bytes(message)
+    return MESSAGE_OVERHEAD_BYTES + sys.getsizeof(message.content)
+
+
+def _require_same(message: Message | Change, result: Appended) -> None:
+    """Raise `MessageRejected` if the journal did not take `message`, and has not taken the same one before."""
+    record, is_new, refusal = result
+    if refusal is not None:
+        raise refusal
+    if is_new or isinstance(message, Change):
+        return
+    if record.kind is Kind.VOID and record.message.author_id == message.author_id:
+        raise MessageDeleted
+    if (record.message.author_id, record.message.content) != (message.author_id, message.content):
+        raise IdReused

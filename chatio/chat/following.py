@@ -16,7 +16,7 @@ from typing import Final
 
 from chatio.chat.message_log import MessageLog
 from chatio.errors import Temporary
-from chatio.stores.base import Journal, Message, Record, SchemaChanged, WentBack
+from chatio.stores.base import Journal, Kind, Record, SchemaChanged, WentBack
 from chatio.telemetry.error_report import report
 
 logger = logging.getLogger("chatio.chat")
@@ -39,7 +39,7 @@ class Follower:
         self.on_new: Callable[[], None] = lambda: None  # called when the window has a new entry
         self._journal = journal
         self._heard = window.head
-        self._ahead: dict[int, Message] = {}  # by number: the journal has them, and some before them are missing
+        self._ahead: dict[int, Record] = {}  # by number: the journal has them, and some before them are missing
         self._awaited: dict[asyncio.Future[None], int] = {}
         self._following: asyncio.Task[None] | None = None
 
@@ -50,9 +50,9 @@ class Follower:
 
     def offer(self, records: Iterable[Record]) -> None:
         """Apply what is new of `records`, which the journal has given."""
-        for number, message in records:
-            if number > self.window.head:
-                self._ahead[number] = message
+        for record in records:
+            if record.number > self.window.head:
+                self._ahead[record.number] = record
                 self._apply_next()
         if self._ahead:
             self.heard(max(self._ahead))
@@ -72,9 +72,14 @@ class Follower:
         return reached
 
     def contradicts(self, record: Record) -> bool:
-        """Whether the window has another message under the number of `record`."""
+        """Whether the window has an entry of another message under the number of `record`."""
         known = self.window.read(record.number - 1, limit=1) if record.number <= self.window.head else []
-        return any(entry.sequence == record.number and entry.message.id != record.message.id for entry in known)
+        return any(
+            entry.sequence == record.number
+            and entry.message.id != record.message.id
+            and Kind.VOID not in (entry.kind, record.kind)
+            for entry in known
+        )
 
     async def check(self) -> None:
         """Compare the window with the journal's extent. Raises `StoreUnavailable`."""
@@ -112,8 +117,8 @@ class Follower:
             await self._journal.renew_epoch(self.window.epoch)
 
     def _apply_next(self) -> None:
-        while (message := self._ahead.pop(self.window.head + 1, None)) is not None:
-            self.window.append(message)
+        while (record := self._ahead.pop(self.window.head + 1, None)) is not None:
+            self.window.append(record.message, record.kind)
             self.on_new()  # for each: the window may keep less than a batch
         if self._awaited:
             self._tell_reached()

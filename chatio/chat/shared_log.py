@@ -50,6 +50,7 @@ class SharedLog:
         self.batches = Batches(journal, self.follower, queue_max=queue_max)
         batches = self.batches
         self.find, self.accept, self.settle = batches.find, batches.accept, batches.settle
+        self.find_message, self.change = batches.find_message, batches.change
         self._journal = journal
 
     @property
@@ -69,7 +70,12 @@ class SharedLog:
         if after >= self.window.tail:
             return self.window.read(after, limit=limit)
         records = await self._journal.read(after, limit=limit)
-        return [self.window.entry_of(number, message) for number, message in records if number <= after + limit]
+        return [self.window.entry_of(*record) for record in records if record.number <= after + limit]
+
+    async def by_author(self, author_id: str, after: int, *, limit: int) -> list[Entry]:
+        """As `read`, but only the messages of this author that were not deleted."""
+        records = await self._journal.by_author(author_id, after, limit=limit)
+        return [self.window.entry_of(*record) for record in records]
 
     async def catch_up(self, *claimed: object) -> None:
         """Return when the window has reached the offsets that a client claims to have received.
@@ -100,7 +106,7 @@ class SharedLog:
             return False
         await self._journal.forget(older[-1].number, limit=FORGOTTEN_AT_ONCE)
         self.follower.tail = older[-1].number
-        self.window.drop(self.follower.tail)
+        self.window.forget(self.follower.tail, sent_at)
         return True
 
     @property
@@ -134,8 +140,8 @@ async def open_log(
     newest = await _newest(journal, extent.tail, extent.head, max_messages, max_bytes)
     after = newest[0].number - 1 if newest else extent.head
     window = MessageLog(max_messages=max_messages, max_bytes=max_bytes, epoch=extent.epoch, tail=after)
-    for _, message in newest:
-        window.append(message)
+    for _, message, kind in newest:
+        window.append(message, kind)
     return SharedLog(journal, window, tail=extent.tail, queue_max=queue_max, broken=broken)
 
 
@@ -155,6 +161,6 @@ async def _newest(journal: Journal, tail: int, head: int, max_messages: int, max
         newest[:0] = without_gap
         if len(without_gap) < end - after:
             break
-        size += sum(size_bytes(message) for _, message in piece)
+        size += sum(size_bytes(record.message) for record in piece)
         end = after
     return newest

@@ -12,6 +12,7 @@ from tornado.ioloop import IOLoop
 
 from chatio.stores.base import Journal, StoreUnusable, UserStore
 from chatio.stores.opening import Stores, open_stores
+from tests.contract.changes import ChangesContract
 from tests.contract.journal import JournalContract, contents, message
 from tests.contract.reopening import Reopen, ReopeningContract
 from tests.contract.user_store import UserStoreContract
@@ -50,7 +51,7 @@ class TestPostgresUserStore(UserStoreContract):
         return stores.users
 
 
-class TestPostgresJournal(JournalContract):
+class TestPostgresJournal(JournalContract, ChangesContract):
     @pytest.fixture
     def journal(self, stores: Stores) -> Journal:
         return stores.journal

@@ -89,8 +89,8 @@ async def test_messages_that_were_deleted_since_are_no_loss(pair: tuple[Stores, 
     one, two = pair[0].journal, pair[1].journal
     await one.append([message("a")])
     await two.forget(1, limit=1)
-    ((record, is_new),) = await one.append([message("b")])
-    assert (record.number, is_new) == (2, True)
+    (result,) = await one.append([message("b")])
+    assert (result.record.number, result.is_new) == (2, True)
     assert (await one.extent()).tail == 1
 
 

@@ -1,9 +1,10 @@
 -- Many servers on one database.
 
--- Why nothing may be appended for a server that knows this schema, this epoch, and this message as the newest one: the
--- name of what differs, or null. It takes the lock of the head, so that the answer holds until the commit.
-CREATE FUNCTION chatio.fence(known_schema integer, known_epoch text, known_number bigint, known_id text)
-RETURNS text LANGUAGE plpgsql SET lock_timeout = '4s' AS $$
+-- Why nothing may be appended for a server that knows this schema, this epoch, an entry with this number, and this
+-- message: the name of what differs, or null. It takes the lock of the head, so that the answer holds until the commit.
+CREATE FUNCTION chatio.fence(
+    known_schema integer, known_epoch text, known_head bigint, known_number bigint, known_id text
+) RETURNS text LANGUAGE plpgsql SET lock_timeout = '4s' AS $$
 DECLARE
     log chatio.log%ROWTYPE;
 BEGIN
@@ -11,7 +12,7 @@ BEGIN
     IF known_epoch <> log.epoch THEN
         RETURN 'epoch';
     END IF;
-    IF known_number > log.head OR known_id <> (SELECT m.id FROM chatio.messages AS m WHERE m.number = known_number) THEN
+    IF known_head > log.head OR known_id <> (SELECT m.id FROM chatio.messages AS m WHERE m.number = known_number) THEN
         RETURN 'messages';
     END IF;
     IF known_schema <> (SELECT version FROM chatio.schema) THEN

@@ -33,7 +33,7 @@ class SlowJournal(MemoryJournal):
         return appending
 
     @property
-    def asked_ids(self) -> list[list[str]]:
+    def batches(self) -> list[list[str]]:
         return [[each.id for each in batch] for batch, _ in self.asked]
 
     async def take(self) -> None:
@@ -130,9 +130,9 @@ async def test_messages_of_one_turn_are_a_batch_and_those_that_come_meanwhile_th
     for id_ in "de":
         log.accept(message(id_))
     await turn()
-    assert journal.asked_ids == [["a", "b", "c"]]
+    assert journal.batches == [["a", "b", "c"]]
     await journal.take()
-    assert journal.asked_ids == [["a", "b", "c"], ["d", "e"]]
+    assert journal.batches == [["a", "b", "c"], ["d", "e"]]
     await journal.take()
     assert ids(log) == ["a", "b", "c", "d", "e"]
 
@@ -147,7 +147,7 @@ async def test_a_batch_is_bounded_in_messages_and_in_bytes() -> None:
     for _ in range(4):
         await turn()
         await journal.take()
-    assert [len(batch) for batch in journal.asked_ids] == [BATCH_MESSAGES, 2, 1, 1]
+    assert [len(batch) for batch in journal.batches] == [BATCH_MESSAGES, 2, 1, 1]
 
 
 async def test_a_queue_that_is_full_refuses_and_loses_nothing_that_it_took() -> None:
@@ -187,7 +187,7 @@ async def test_a_message_that_waits_and_is_sent_again_is_one() -> None:
         log.find("7", "a", "another")
     await turn()
     await journal.take()
-    assert journal.asked_ids == [["a"]]
+    assert journal.batches == [["a"]]
     assert log.find("7", "a", "hello") == first.result()
     with pytest.raises(IdReused):
         log.find("7", "a", "another")
@@ -276,7 +276,7 @@ async def test_a_batch_whose_answer_is_lost_is_appended_again_until_it_is_known_
     await journal.take()
     assert accepting.result().sequence == 1
     assert (ids(log), trouble(log)) == (["a"], None)
-    assert journal.asked_ids == [["a"]] * 3
+    assert journal.batches == [["a"]] * 3
 
 
 async def test_what_an_earlier_batch_left_in_the_journal_is_caught_up_with_in_order() -> None:
@@ -316,7 +316,7 @@ async def test_a_sender_is_told_nothing_if_its_message_stays_unknown_and_may_sen
     assert again is not accepting
     await journal.take()
     assert again.result().sequence == 1
-    assert journal.asked_ids == [["a"]]
+    assert journal.batches == [["a"]]
     watching.cancel()
 
 
