@@ -25,7 +25,9 @@ from tests.system.js import JsClients
 from tests.system.proxy import CuttingProxy
 from tests.system.server import Api, await_until
 
-CLIENTS, SENDERS = 50, 10
+CLIENTS = 50
+CLIENTS_PER_SENDER = 5
+ACCOUNTS = 5  # shared by the clients: a password costs 0.1 s of CPU
 STEP_SECONDS = 0.05
 ROUND_SECONDS = (0.3, 1.2)
 TRANSPORTS = (["websocket"], ["polling", "websocket"], ["polling"])
@@ -55,8 +57,8 @@ class Outcome(NamedTuple):
 class Cast(NamedTuple):
     """How many clients there are, how many of them send, how often, and for how long before each kill."""
 
-    clients: int = CLIENTS
-    senders: int = SENDERS
+    clients: int
+    senders: int
     step_seconds: float = STEP_SECONDS
     round_seconds: tuple[float, float] = ROUND_SECONDS
 
@@ -67,7 +69,7 @@ def run(
     rounds: int,
     chance: random.Random,
     *,
-    cast: Cast = Cast(),  # noqa: B008 - a constant
+    cast: Cast,
     trusted: Path | None = None,
 ) -> Outcome:
     """Play it against `server`, which runs. `kill` kills something, and starts it again.
@@ -75,20 +77,21 @@ def run(
     The clients trust the certificate `trusted` too.
     """
     names = [f"client {number:03}" for number in range(cast.clients)]
-    accounts = {name: server.sign_up(name.replace(" ", "-")) for name in names}
+    accounts = [server.sign_up(f"account-{number}") for number in range(ACCOUNTS)]
     with JsClients(trusted) as js:
         for number, name in enumerate(names):
-            js.join(name, server.url, accounts[name], transports=TRANSPORTS[number % 3], **OPTIONS)
+            account = accounts[number % ACCOUNTS]
+            js.join(name, server.url, account, transports=TRANSPORTS[number % 3], **OPTIONS)
             js.collect(name)
         sent = 0
         for _ in range(rounds):
             sent = _speak(js, names[: cast.senders], chance.uniform(*cast.round_seconds), sent, cast.step_seconds)
             kill(js, names)
-        _await_answers(js, server, names, names[: cast.senders], names[cast.senders])
+        _await_answers(js, server, names, names[: cast.senders])
         received = {name: js.collected(name)[0] for name in names}
         acked = {each for name in names for each in js.collected(name)[1]}
         connects = [args[2] for name in names for args in js.kept(name, "connect")]
-    journal = _journal(server, accounts[names[0]])
+    journal = _journal(server, accounts[0])
     return Outcome(
         rounds=rounds,
         sent=sent,
@@ -112,9 +115,10 @@ def _speak(js: JsClients, senders: list[str], seconds: float, sent: int, step_se
     return sent
 
 
-def _await_answers(js: JsClients, server: Api, names: list[str], senders: list[str], last: str) -> None:
-    """Wait until each message has its ack or its error, and each client has received the one of `last`."""
+def _await_answers(js: JsClients, server: Api, names: list[str], senders: list[str]) -> None:
+    """Wait until each message has its ack or its error, and each client has received the last one of all."""
     await_until(lambda: server.request("GET", "/readyz").status == 200, "the server is ready", 60)
+    last = names[-1]  # which has sent nothing before
 
     def is_last_acked() -> bool:
         if not js.collected(last)[1]:
@@ -143,14 +147,23 @@ def _journal(server: Api, account: str) -> list[str]:
     return ids
 
 
-def play(kind: str, victim: str, rounds: int, seed: int) -> Outcome:
-    """Start what is needed, and `run` it."""
+def play(
+    kind: str,
+    victim: str,
+    rounds: int,
+    seed: int,
+    *,
+    clients: int = CLIENTS,
+    database: PostgresServer | None = None,
+) -> Outcome:
+    """Start what is needed, and `run` it; with PostgreSQL in `database`, or in a server of its own."""
     chance = random.Random(seed)
     with ExitStack() as stack:
         if kind == "postgres":
-            database = PostgresServer()
-            stack.callback(database.stop)
-            database.start()
+            if database is None:
+                database = PostgresServer()
+                stack.callback(database.stop)
+                database.start()
             url = database.new_database()
             if victim == "network":
                 proxy = stack.enter_context(CuttingProxy(database.port))
@@ -162,15 +175,16 @@ def play(kind: str, victim: str, rounds: int, seed: int) -> Outcome:
         def kill(*_: object) -> None:
             if victim == "server":
                 server.kill_and_start()
-            elif victim == "database":
+            elif victim == "network":
+                _disturb(proxy, chance)
+            elif database is not None and victim == "database":
                 database.kill()
                 database.start()
-            elif victim == "sessions":
+            elif database is not None:
                 database.sql("postgres", _END_SESSIONS)
-            else:
-                _disturb(proxy, chance)
 
-        return run(Api(server.url), kill, rounds, chance)
+        cast = Cast(clients, clients // CLIENTS_PER_SENDER)
+        return run(Api(server.url), kill, rounds, chance, cast=cast)
 
 
 _END_SESSIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'chatio%'"
