@@ -45,7 +45,7 @@ class Load(NamedTuple):
     rate: float  # messages a second, of all senders together
 
 
-LOADS = (Load("messages", 20, 200.0), Load("deliveries", 400, 40.0))
+LOADS = (Load("messages", 20, 500.0), Load("deliveries", 400, 40.0))
 
 
 class Site(NamedTuple):
