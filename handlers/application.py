@@ -184,7 +184,7 @@ def build_chat(settings: Settings, core: Core) -> Chat:
         accounts=core.registry if core.log.is_durable else None,
     )
     if core.cluster is not None:
-        core.cluster.on_revoked = sessions.end_elsewhere_revoked
+        core.cluster.revocations.on_revoked = sessions.end_elsewhere_revoked
     clients = ChatClients(server, core.log)
     return Chat(
         server=server, clients=clients, socket_handler=socket_handler, sessions=sessions, namespace=namespace

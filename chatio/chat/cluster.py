@@ -10,18 +10,15 @@ Signals may be lost. What they tell of is in tables that the beat looks at, but 
 import asyncio
 import contextlib
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-import msgspec
-
 from chatio.chat.following import Follower
 from chatio.chat.messages import Author
-from chatio.chat.shared_people import SharedPeople
+from chatio.chat.shared_people import SharedPeople, SharedTyping
+from chatio.chat.shared_revocations import SharedRevocations
 from chatio.errors import Temporary
-from chatio.stores.base import Ended
-from chatio.stores.bus import MOST_TYPING_BYTES, Bus, ServerSeen, Signal
+from chatio.stores.bus import Bus, ServerSeen, Signal
 from chatio.telemetry.error_report import report
 
 logger = logging.getLogger("chatio.cluster")
@@ -30,8 +27,6 @@ BEAT_SECONDS: Final = 1.0
 DEAF_BEATS: Final = 2  # not heard, one after the other
 ASK_SECONDS: Final = 0.25  # between two looks at the journal while this server is deaf
 SILENT_SECONDS: Final = 5.0  # a server without a beat for so long is gone
-TYPING_SECONDS: Final = 0.1
-RECENT: Final = 1000  # revocations
 
 
 class Cluster:
@@ -40,7 +35,7 @@ class Cluster:
     def __init__(self, bus: Bus, name: str, follower: Follower, *, revoked: int) -> None:
         """`name` is what operators call this server. `revoked`: the sequence of the newest revocation it knows."""
         self.name = name
-        self.on_revoked: Callable[[Ended, str], Awaitable[None]] = _ignore
+        self.revocations = SharedRevocations(bus, revoked)
         self.others: dict[str, str] = {}  # the names of the other servers, by id
         self._people: SharedPeople | None = None  # None: presence is off
         self._on_typing: Callable[[Author], object] = lambda author: None
@@ -51,10 +46,7 @@ class Cluster:
         self._unheard = 0  # own beats
         self._told = 0  # the version of this server's users that the database knows
         self._versions: dict[str, int] = {}  # of the users of other servers
-        self._revoked = revoked
-        self._revoked_from = revoked
-        self._applied: deque[int] = deque(maxlen=RECENT)  # revocations
-        self._typing: dict[str, Author] = {}
+        self._typing = SharedTyping(bus)
         self._news = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -92,11 +84,8 @@ class Cluster:
 
     def typing(self, author: Author) -> None:
         """Tell the other servers that `author` types at this one."""
-        if not self.others:
-            return
-        if not self._typing:
-            self._spawn(self._tell_typing())
-        self._typing[author.id] = author
+        if self.others and self._typing.add(author):
+            self._spawn(self._typing.tell())
 
     # Beats
 
@@ -176,7 +165,8 @@ class Cluster:
         if signal is Signal.HEAD:
             self._follower.heard(int(text))
         elif signal is Signal.TYPING:
-            self._take_typing(text)
+            for author in self._typing.take(text):
+                self._on_typing(author)
         elif signal is Signal.BEAT:
             self._unheard = 0
         elif signal is Signal.PEOPLE:
@@ -184,11 +174,11 @@ class Cluster:
             self._versions[server] = int(version)
             self._news.set()
         elif signal is Signal.REVOKED:
-            self._revoked_from = min(self._revoked_from, int(text) - 1)
+            self.revocations.heard(int(text))
             self._news.set()
         else:
             self._unheard = 0
-            self._revoked_from = max(0, self._revoked - RECENT)
+            self.revocations.unheard()
             self._spawn(self._look())
             self._news.set()
 
@@ -197,53 +187,19 @@ class Cluster:
             await self._news.wait()
             self._news.clear()
             try:
-                await self._follow_revocations()
+                await self.revocations.follow()
                 await self._follow_people()
             except Temporary:
                 pass  # the next beat asks again
             except Exception as error:
                 report(logger, "news of other servers", error)
 
-    async def _follow_revocations(self) -> None:
-        after = self._revoked_from
-        for revoked in await self._bus.revoked_after(after):
-            if revoked.sequence not in self._applied:
-                self._applied.append(revoked.sequence)
-                await self.on_revoked(revoked.ended, revoked.reason)
-            self._revoked = max(self._revoked, revoked.sequence)
-        if self._revoked_from == after:
-            self._revoked_from = self._revoked
-
     async def _follow_people(self) -> None:
         if self._people is not None:
             for server in list(self.others):
                 await self._people.follow(server, self._versions.get(server, 0))
 
-    # Typing
-
-    async def _tell_typing(self) -> None:
-        await asyncio.sleep(TYPING_SECONDS)
-        authors, self._typing = list(self._typing.values()), {}
-        while len(text := msgspec.json.encode([self._bus.id, authors])) > MOST_TYPING_BYTES:
-            authors = authors[: len(authors) // 2]
-        try:
-            await self._bus.tell_typing(text.decode())
-        except Temporary:
-            pass
-        except Exception as error:
-            report(logger, "typing", error)
-
-    def _take_typing(self, text: str) -> None:
-        server, authors = msgspec.json.decode(text, type=tuple[str, list[Author]])
-        if server != self._bus.id:
-            for author in authors:
-                self._on_typing(author)
-
     def _spawn(self, coroutine: "Awaitable[None]") -> None:
         task = asyncio.ensure_future(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-async def _ignore(_ended: Ended, _reason: str) -> None:
-    pass

@@ -1,16 +1,22 @@
-"""Shared people: which users are online at the other servers of the database, so that all servers count each once.
+"""Shared people: which users are online or type at other servers of the database, each counted once.
 
 A server tells which users came to it or left it, once a second, as a new version of its users. The others read
 what changed since the version that they know. A server that is gone has no users any more.
 """
 
+import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Final
 
+import msgspec
+
 from chatio.chat.messages import Author
-from chatio.stores.bus import KEPT_VERSIONS, Bus, Person
+from chatio.errors import Temporary
+from chatio.stores.bus import KEPT_VERSIONS, MOST_TYPING_BYTES, Bus, Person
 from chatio.throttling.concurrency import ConcurrencyLimit
 
+TYPING_SECONDS: Final = 0.1
 _JUMP: Final = KEPT_VERSIONS + 1  # versions that nobody knows: all users are told, and read, anew
 
 
@@ -92,3 +98,29 @@ class SharedPeople:
             self._came(author)
         elif not person.is_online and person.id in at_server:
             self._left(at_server.pop(person.id))
+
+
+class SharedTyping:
+    """Which users type, told to the other servers in one signal for a tenth of a second. Event loop only."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._untold: dict[str, Author] = {}
+
+    def add(self, author: Author) -> bool:
+        """Whether `tell` must be called: `author` is the first of its signal."""
+        self._untold[author.id] = author
+        return len(self._untold) == 1
+
+    async def tell(self) -> None:
+        await asyncio.sleep(TYPING_SECONDS)
+        authors, self._untold = list(self._untold.values()), {}
+        while len(text := msgspec.json.encode([self._bus.id, authors])) > MOST_TYPING_BYTES:
+            authors = authors[: len(authors) // 2]
+        with contextlib.suppress(Temporary):  # it may be lost
+            await self._bus.tell_typing(text.decode())
+
+    def take(self, text: str) -> list[Author]:
+        """The users at other servers that a signal tells of."""
+        server, authors = msgspec.json.decode(text, type=tuple[str, list[Author]])
+        return [] if server == self._bus.id else authors

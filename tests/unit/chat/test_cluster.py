@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from chatio.chat import cluster as module
+from chatio.chat import shared_people
 from chatio.chat.cluster import Cluster
 from chatio.chat.messages import Author
 from chatio.chat.shared_log import SharedLog, open_log
@@ -87,7 +88,7 @@ class Site:
         self.online: list[str] = []
         self.typing: list[str] = []
         self.ended: list[tuple[str, str]] = []
-        cluster.on_revoked = self._revoked
+        cluster.revocations.on_revoked = self._revoked
         self.people = cluster.share_people(
             came=lambda author: self.online.append(author.name),
             left=lambda author: self.online.remove(author.name),
@@ -114,7 +115,7 @@ async def running(*others: ServerSeen) -> AsyncIterator[Site]:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "BEAT_SECONDS", 0.01)
     monkeypatch.setattr(module, "ASK_SECONDS", 0.001)
-    monkeypatch.setattr(module, "TYPING_SECONDS", 0.001)
+    monkeypatch.setattr(shared_people, "TYPING_SECONDS", 0.001)
 
 
 def seen(id_: str, name: str = "2", *, silent: float = 0.0, people: int = 0) -> ServerSeen:
@@ -192,7 +193,7 @@ async def test_typing_is_told_to_others_together_and_only_if_there_are_any() -> 
     async with running() as site:
         site.cluster.typing(ANN)
         await asyncio.sleep(0)
-        assert site.cluster._typing == {}
+        assert site.cluster._typing._untold == {}
         site.bus.others = [seen("b")]
         await until(lambda: bool(site.cluster.others))
         for author in (ANN, BOB, ANN):
