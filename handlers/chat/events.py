@@ -56,6 +56,39 @@ class Accepted(msgspec.Struct, frozen=True):
     sent_at: SentAt
 
 
+class Edited(msgspec.Struct, frozen=True):
+    """The edit is in the log, and every connected client will receive it."""
+
+    ok: _Yes
+    id: str
+    offset: Offset
+    edited_at: SentAt
+
+
+class Deleted(msgspec.Struct, frozen=True):
+    """The deletion is in the log, and every connected client will receive it. The text is gone for good."""
+
+    ok: _Yes
+    id: str
+    offset: Offset
+    deleted_at: SentAt
+
+
+class MessageEdited(msgspec.Struct, frozen=True):
+    """A message has another text from now on. A client that does not show the message ignores the event."""
+
+    id: str
+    content: str
+    edited_at: SentAt
+
+
+class MessageDeleted(msgspec.Struct, frozen=True):
+    """A message is gone. A client that does not show the message ignores the event."""
+
+    id: str
+    deleted_at: SentAt
+
+
 class Cause(msgspec.Struct, frozen=True):
     """Why the server rejected an event: `code` is for programs, `message` for users."""
 
@@ -73,6 +106,12 @@ class Rejected(msgspec.Struct, frozen=True):
 
 class MessageRejected(Rejected, frozen=True):
     """A message that was rejected: no other client received it. `id` is the sender's own, if it was valid."""
+
+    id: str | None
+
+
+class ChangeRejected(Rejected, frozen=True):
+    """An edit or a deletion that was rejected. `id` is the one that was sent, if it was valid."""
 
     id: str | None
 
