@@ -15,6 +15,10 @@ FIRST_BYTES = 2 * KIB
 # Input budget: an address has as much at once as in so many seconds. 100 clients behind one NAT that come back at
 # the same moment, each with six requests, have 36,000 steps.
 BUDGET_SECONDS = 10.0
+# An address that used fewer steps of late is served while the pool is spent, as long as the pool owes no more than
+# so many times what it gives at once. A user who writes as fast as the limits allow uses 100 steps a second.
+LIGHT_STEPS = 1000
+RESERVE = 5
 # The steps of a polling request, of an upgrade, of another packet and of a message beside those of its frame.
 REQUEST_STEPS = 60
 UPGRADE_STEPS = 200

@@ -146,14 +146,18 @@ class WebSocket:
                 self._loop.call_soon(self._on_readable)
 
     def _on_readable(self) -> None:
-        listener = self.listener
-        budget = listener.budget
-        if (listener.pool.is_spent or (budget is not None and budget.is_spent)) and self._state is State.OPEN:
+        if self._must_wait():
             if not self._is_waiting:
                 self._watch(is_wanted=self._is_wanted, is_waiting=True)
-                listener.draw().wait(self._on_turn)
+                self.listener.draw().wait(self._on_turn)
         elif self._is_wanted:
             self._read()
+
+    def _must_wait(self) -> bool:
+        listener = self.listener
+        budget = listener.budget
+        may_be = listener.pool.is_spent or (budget is not None and budget.is_spent)
+        return may_be and self._state is State.OPEN and listener.draw().must_wait
 
     def _on_turn(self) -> None:
         if self._is_waiting:
