@@ -44,9 +44,13 @@ def certificate() -> Certificate:
 
 
 class Nginx:
-    """Starts on entering before the server at `upstream_port`, on `port` or a free one."""
+    """Starts on entering before the server at `upstream_port`, on `port` or a free one.
 
-    def __init__(self, upstream_port: int, *, port: int = 0) -> None:
+    Each of its two processes has so many `connections`; this machine may allow fewer than deploy/nginx.conf says.
+    """
+
+    def __init__(self, upstream_port: int, *, port: int = 0, connections: int = 2048) -> None:
+        self._connections = connections
         self.port, self._plain_port = port or _free_port(), _free_port()
         self._folder = tempfile.TemporaryDirectory(prefix="chatio-nginx-")
         self.folder = Path(self._folder.name)
@@ -104,7 +108,7 @@ class Nginx:
             r"/srv/chatio/page": str(self.page),
             # This machine may allow less; then nginx says so on every start.
             r"worker_rlimit_nofile 65536;": "",
-            r"worker_connections 32768;": "worker_connections 2048;",
+            r"worker_connections 32768;": f"worker_connections {self._connections};",
             r"worker_processes auto;": "worker_processes 2;",
         }.items():
             text, count = re.subn(pattern, replacement, text)

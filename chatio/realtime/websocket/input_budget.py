@@ -153,7 +153,7 @@ class BudgetPool:
         self._paid_at = max(self._paid_at, now) + steps / allowance.steps
         if not self.is_spent and self._paid_at > now + allowance.steps_at_once / allowance.steps:
             self.is_spent = True
-            asyncio.get_running_loop().call_later(self._paid_at - now, self._serve)
+            self._serve_after(self._paid_at - now)
 
     def lends_to(self, budget: Budget) -> bool:
         """Whether the pool, which is spent, has something left for an address that used little."""
@@ -164,12 +164,21 @@ class BudgetPool:
     def add(self, budget: Budget) -> None:
         """`budget` is not spent, and clients wait for it."""
         self._ready[budget] = None
-        if not self.is_spent and not self._is_scheduled:
+        self._serve_after(0)
+
+    def _serve_after(self, seconds: float) -> None:
+        """Serve then, unless that is due before: `_serve` itself waits for as long as the pool is in debt."""
+        if not self._is_scheduled:
             self._is_scheduled = True
-            asyncio.get_running_loop().call_soon(self._serve)
+            asyncio.get_running_loop().call_later(seconds, self._serve)
 
     def _serve(self) -> None:
-        self.is_spent = self._is_scheduled = False
+        self._is_scheduled = False
+        debt = self._paid_at - asyncio.get_running_loop().time()
+        if self.is_spent and debt > 0:
+            self._serve_after(debt)
+            return
+        self.is_spent = False
         while self._ready and not self.is_spent:
             budget = min(self._ready, key=lambda ready: ready.use)
             del self._ready[budget]
