@@ -75,6 +75,8 @@ LATER_SECONDS = 5.0
 HEAD_BYTES = 512
 # A closed WebSocket waits this long for its client to take the close frame, and then for its FIN.
 LINGER_SECONDS = 1.0
+# Meanwhile so much of what the client still sends is read and thrown away, so that it sees the frame and no reset.
+LINGER_BYTES = 1024 * KIB
 # Packets that a connect handler sends follow the CONNECT answer at this distance: a client that takes one message
 # for each turn of its loop, as the official suite does, misses the second of two that arrive in one segment.
 CONNECT_GAP_SECONDS = 0.002
