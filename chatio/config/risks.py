@@ -13,7 +13,7 @@ from chatio.throttling.client_ip import Network, parse_networks
 # A key of 32 bytes with fewer distinct characters is guessed sooner than one of 12 random bytes.
 MIN_DISTINCT_CHARS: Final = 8
 # Of pairs of neighbours in a key: the share that is equal or follows in the alphabet, as in "aaaa" and "1234".
-MAX_ORDERED_SHARE: Final = 0.5
+MAX_ORDERED_SHARE: Final = 0.6
 # Of public networks: those of a CDN have 13 bits and more (Cloudflare's 104.16.0.0/13), and 29 (IPv6).
 MIN_PREFIX: Final = {4: 12, 6: 28}
 _PRIVATE: Final = tuple(
