@@ -464,7 +464,7 @@ async def test_a_client_that_sends_on_and_on_behind_our_close_frame_is_cut_off()
     async with chat() as (server, port, _doors):
         server.eio.lingering.seconds = 3600
         ws = await join(port, "/chat")
-        ws.raw(client_frame(1, b"") + client_frame(9, b"") * 500_000)
+        ws.raw(client_frame(1, b"9") + client_frame(9, b"") * 500_000)
         await until(lambda: not server.eio.sockets and not len(server.eio.lingering))
         ws.cut()
 
