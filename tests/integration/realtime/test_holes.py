@@ -465,7 +465,7 @@ async def test_a_client_that_sends_on_and_on_behind_our_close_frame_is_cut_off()
         server.eio.lingering.seconds = 3600
         ws = await join(port, "/chat")
         ws.raw(client_frame(1, b"9") + client_frame(9, b"") * 500_000)
-        await until(lambda: not server.eio.sockets and not len(server.eio.lingering))
+        await until(lambda: len(server.eio.sockets) == 1 and not len(server.eio.lingering))
         ws.cut()
 
 
