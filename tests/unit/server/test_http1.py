@@ -394,3 +394,9 @@ async def test_nothing_is_left_of_a_refused_connection(rest: Rest) -> None:
         assert (await connection.receive()).status == 400
     for server in rest.servers:
         await until(lambda server=server: not len(server.terms.refusals))
+
+
+async def test_a_connection_that_ends_with_a_refusal_says_so(rest: Rest) -> None:
+    """Tornado closes it where the answer goes out before the request was read; a proxy would send the next one."""
+    answer = await ask(rest, b"DELETE /user HTTP/1.1\r\nHost: localhost\r\nOrigin: https://evil.example\r\n\r\n")
+    assert (answer.status, answer.header("connection")) == (403, "close")
