@@ -18,8 +18,8 @@ from chatio.errors import (
 from chatio.stores.base import User, UserStore
 
 MAX_EMAIL_CHARS, MAX_LOCAL_PART_CHARS = 254, 64  # RFC 5321, 4.5.3.1
-# Of a domain, where the time goes that parsing takes: 120 labels of one letter that IDNA maps took 25 ms. A label has
-# 63 ASCII characters at most.
+# Of a domain, where the time goes that parsing takes: 120 labels of one letter that IDNA maps took 25 ms. A label
+# has 63 ASCII characters at most.
 MAX_LABELS, MAX_FOREIGN_CHARS = 16, 63
 
 
