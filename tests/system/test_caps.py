@@ -146,7 +146,7 @@ def test_fewer_files_than_connections_is_said_and_leaves_room_to_say_no() -> Non
             crowd.enter_context(websocket(server.port, f"127.0.0.{2 + number % 3}"))
         assert server.request("GET", HANDSHAKE).status == 503
         assert server.request("GET", "/user").status == 401
-    (told,) = [line for line in server.lines if "WARNING" in line]
+    (told,) = server.alarms
     assert "MAX_CONNECTIONS is 500, but the limit of open files has room for 96 only: so many are accepted" in told
     assert not [line for line in server.lines if "No connection is accepted" in line]
 

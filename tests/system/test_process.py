@@ -119,7 +119,7 @@ def test_start_without_a_secret_warns_once_and_works() -> None:
         token = server.sign_up("ann")
         assert server.request("GET", "/user", headers={"Authorization": f"Bearer {token}"}).status == 200
         server.stop()
-    (warning,) = [line for line in server.lines if "WARNING" in line]
+    (warning,) = server.alarms
     assert "JWT_SECRET_KEY is not set" in warning
 
 
@@ -166,7 +166,7 @@ def test_signal_stops_the_server_with_exit_0(server: ServerProcess, js: JsClient
     js.join("ann", server.url, server.sign_up("ann"))
     js.join("bob", server.url, server.sign_up("bob"), transports=["polling"])
     assert server.stop(number) == 0
-    assert [line for line in server.lines if "WARNING" in line or "ERROR" in line or "Traceback" in line] == []
+    assert server.alarms == []
 
 
 @pytest.mark.direct("polling sessions of its own making")
@@ -192,7 +192,9 @@ def test_a_hangup_is_ignored_under_nohup() -> None:
 
 def test_signals_without_a_meaning_are_ignored_each_with_a_line(server: ServerProcess) -> None:
     """All that kill by default, the real-time ones included; after ten lines they are counted."""
-    named = {number: number.name for number in (signal.SIGTRAP, signal.SIGUSR1, signal.SIGALRM, signal.SIGSYS)}
+    named: dict[int, str] = {
+        number: number.name for number in (signal.SIGTRAP, signal.SIGUSR1, signal.SIGALRM, signal.SIGSYS)
+    }
     named |= {signal.SIGRTMIN: "SIGRTMIN", signal.SIGRTMIN + 1: "SIGRTMIN+1", signal.SIGRTMAX: "SIGRTMAX"}
     for number in [*named, *IGNORED]:
         server.process.send_signal(number)
