@@ -81,7 +81,7 @@ async def test_address_that_floods_is_read_slowly_and_others_at_once(unit: bytes
             flooder.raw(start + unit * 10_000)
         budget = connections(server, FLOODER)[0].draw()
         await until(lambda: budget.is_spent and len(budget.waiting) >= 2)
-        assert all(connection.is_paused for connection in connections(server, FLOODER)[:2])
+        assert sum(connection.is_paused for connection in connections(server, FLOODER)) >= 2
         friend.send('42/chat,1["echo",1]')
         assert await friend.receive() == "43/chat,1[1]"
         assert budget.is_spent
@@ -116,7 +116,7 @@ async def test_what_comes_with_the_handshake_counts_too() -> None:
     async with budgeted() as (server, port):
         ws = await Ws.open(port, f"{SOCKET_IO}websocket", early=PINGS, X_Forwarded_For=FLOODER)
         await until(lambda: connections(server, FLOODER)[0].draw().is_spent)
-        assert connections(server, FLOODER)[0].is_paused
+        await until(lambda: connections(server, FLOODER)[0].is_paused)
         ws.cut()
 
 
