@@ -10,7 +10,9 @@ from pathlib import Path
 
 from tornado.web import Application, RequestHandler
 
+from chatio.accounts.login_throttle import LoginThrottle
 from chatio.accounts.passwords import PasswordHasher
+from chatio.accounts.throttle_saver import ThrottleSaver, steady_clock
 from chatio.accounts.tokens import Tokens
 from chatio.accounts.users import UserRegistry
 from chatio.chat.presence import Presence
@@ -50,6 +52,8 @@ class Core:
     registry: UserRegistry
     tokens: Tokens
     revocations: RevocationStore
+    logins: LoginThrottle
+    throttle_saver: ThrottleSaver
     log: SharedLog
     presence: Presence | None  # None: off
     load: LoopLagMonitor
@@ -105,6 +109,9 @@ async def build_core(settings: Settings, stores: Stores) -> Core:
         previous_key=settings.jwt_secret_key_previous,
         ttl_seconds=settings.jwt_ttl_seconds,
     )
+    clock = steady_clock()
+    logins = limits.login_throttle(settings, clock)
+    throttle_saver = ThrottleSaver(stores.logins, logins, clock=clock)
     try:
         log = await open_log(
             stores.journal,
@@ -114,6 +121,7 @@ async def build_core(settings: Settings, stores: Stores) -> Core:
             broken=stores.broken,
         )
         tokens.restore(await stores.revocations.all(time.time()))
+        await throttle_saver.restore()
     except Temporary as error:
         raise StoreUnusable(answer_to(error).message) from None
     return Core(
@@ -121,6 +129,8 @@ async def build_core(settings: Settings, stores: Stores) -> Core:
         registry=UserRegistry(stores.users, hasher),
         tokens=tokens,
         revocations=stores.revocations,
+        logins=logins,
+        throttle_saver=throttle_saver,
         log=log,
         presence=Presence() if settings.presence == "on" else None,
         load=LoopLagMonitor(settings.overload_lag_seconds),
@@ -177,7 +187,7 @@ def build_rest(settings: Settings, core: Core, chat: Chat, *, page_folder: Path)
         revocations=core.revocations,
         log=core.log,
         presence=core.presence,
-        logins=limits.login_throttle(settings),
+        logins=core.logins,
         registrations=limits.registration_limit(settings),
         turns=FairTurns(),
         address_requests=limits.address_requests(settings),

@@ -12,6 +12,7 @@ from chatio.stores.base import (
     Appended,
     Ended,
     Extent,
+    LoginCount,
     Message,
     Record,
     User,
@@ -134,4 +135,14 @@ class MemoryRevocationStore:
         pass
 
     async def all(self, now: float) -> list[Ended]:
+        return []
+
+
+class MemoryLoginStore:
+    """A `LoginStore` that keeps nothing, since a restart forgets the accounts too."""
+
+    async def save(self, counts: Sequence[LoginCount], *, gone: Sequence[tuple[str, str]]) -> None:
+        pass
+
+    async def all(self, now: float) -> list[LoginCount]:
         return []
