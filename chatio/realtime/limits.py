@@ -15,10 +15,12 @@ FIRST_BYTES = 2 * KIB
 # Input budget: an address has as much at once as in so many seconds. 100 clients behind one NAT that come back at
 # the same moment, each with six requests, have 36,000 steps.
 BUDGET_SECONDS = 10.0
-# An address that used fewer steps of late is served while the pool is spent, as long as the pool owes no more than
-# so many times what it gives at once. A user who writes as fast as the limits allow uses 100 steps a second.
+# An address that used fewer steps of late is served while the pool is spent, as long as such addresses together
+# owe at most so many times what it gives at once. A user who writes as fast as allowed uses 100 steps a second.
 LIGHT_STEPS = 1000
 RESERVE = 5
+# One read costs the pool no more than so many steps; its address pays the whole price, which is to deter.
+POOL_STEPS = 4000
 # The steps of a polling request, of an upgrade, of another packet and of a message beside those of its frame.
 REQUEST_STEPS = 60
 UPGRADE_STEPS = 200

@@ -7,7 +7,7 @@ everything that a client sends is counted in *steps* of about 3 µs of the event
 A client whose address has spent its budget is not read until it has some again. Then its connections are read one
 after the other, and the address that has used least of late goes first, until the pool is spent: a flood makes no
 turn of the loop longer, whatever the number of its connections and addresses. While the pool is spent, an address
-that used little of late does not wait, unless too many such addresses are in debt to the pool together.
+that used little of late does not wait, unless such addresses together used much.
 """
 
 import asyncio
@@ -15,12 +15,14 @@ import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from chatio.realtime.limits import BUDGET_SECONDS, FLOOD_FRAMES, FLOOD_SECONDS, LIGHT_STEPS, RESERVE
+from chatio.realtime.limits import BUDGET_SECONDS, FLOOD_FRAMES, FLOOD_SECONDS, LIGHT_STEPS, POOL_STEPS, RESERVE
 from chatio.realtime.log import report
 from chatio.realtime.websocket.timeouts import TimeoutQueue
 from chatio.throttling.client_ip import rate_limit_key
+
+_LOG_LIGHT_STEPS: Final = math.log2(LIGHT_STEPS)
 
 
 class Allowance(NamedTuple):
@@ -54,13 +56,18 @@ class Budget:
         now = asyncio.get_running_loop().time()
         rate = pool.allowance.address_steps + pool.allowance.client_steps * self.connections
         self.paid_at = max(self.paid_at, now) + steps / rate
+        is_light = self.is_light(now)
         self.use = now + math.log2(2 ** (self.use - now) + steps) if steps else self.use
         if not self.is_spent and self.paid_at > now + BUDGET_SECONDS:
             self.is_spent = True
             self.excess_since = self.excess_since or now
             self._refill(now)
-        pool.charge(steps, now)
+        pool.charge(steps, now, is_light=is_light)
         return frames > FLOOD_FRAMES and 0 < self.excess_since < now - FLOOD_SECONDS
+
+    def is_light(self, now: float) -> bool:
+        """Whether this address used little of late."""
+        return self.use < now + _LOG_LIGHT_STEPS
 
     @property
     def must_wait(self) -> bool:
@@ -110,6 +117,7 @@ class BudgetPool:
         self.is_on = is_on
         self.is_spent = False
         self._paid_at = 0.0
+        self._light_paid_at = 0.0  # as `_paid_at`, of the addresses that used little
         self._budgets: dict[str, Budget] = {}
         self._unbounded = Budget(self, "")
         self._ready: dict[Budget, None] = {}  # that are not spent, and for which clients wait
@@ -148,9 +156,12 @@ class BudgetPool:
         else:
             del self._budgets[budget.key]
 
-    def charge(self, steps: int, now: float) -> None:
+    def charge(self, steps: int, now: float, *, is_light: bool) -> None:
         allowance = self.allowance
-        self._paid_at = max(self._paid_at, now) + steps / allowance.steps
+        if is_light:
+            light_steps = min(steps, LIGHT_STEPS)
+            self._light_paid_at = max(self._light_paid_at, now) + light_steps / allowance.steps
+        self._paid_at = max(self._paid_at, now) + min(steps, POOL_STEPS) / allowance.steps
         if not self.is_spent and self._paid_at > now + allowance.steps_at_once / allowance.steps:
             self.is_spent = True
             self._serve_after(self._paid_at - now)
@@ -158,8 +169,8 @@ class BudgetPool:
     def lends_to(self, budget: Budget) -> bool:
         """Whether the pool, which is spent, has something left for an address that used little."""
         now, allowance = asyncio.get_running_loop().time(), self.allowance
-        is_light = budget.use < now + math.log2(LIGHT_STEPS)
-        return is_light and self._paid_at < now + RESERVE * allowance.steps_at_once / allowance.steps
+        has_some = self._light_paid_at < now + RESERVE * allowance.steps_at_once / allowance.steps
+        return has_some and budget.is_light(now)
 
     def add(self, budget: Budget) -> None:
         """`budget` is not spent, and clients wait for it."""

@@ -212,6 +212,7 @@ async def test_an_address_that_used_little_does_not_wait_for_those_that_used_muc
     budgets = pool(steps_at_once=1000)
     flooder, friend = budgets.of("192.0.2.1"), budgets.of("198.51.100.1")
     flooder.charge(2000)
+    flooder.charge(100_000)  # a second of the pool
     assert not flooder.turn(10).done()
     assert friend.turn(10).done()
 
