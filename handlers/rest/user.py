@@ -27,6 +27,8 @@ _WHEN_CONFIRMING: Final = (UserUnknown, WrongPassword, PasswordReplaced, RateLim
 
 
 class _LoggedInHandler(BaseHandler):
+    tag = "Account"
+
     async def confirmed(self, password: str) -> User:
         """The user of the token, if `password` is theirs. The one place of these endpoints to guess passwords at.
 

@@ -71,7 +71,10 @@ def test_files_of_a_release_are_kept_by_browsers_and_sent_small(nginx: Nginx) ->
 
 def test_the_pages_own_requests_reach_the_server(nginx: Nginx) -> None:
     missing = ask(nginx, "GET", "/user", Accept="application/json")
-    assert (missing.status, json.loads(missing.body)) == (401, {"message": "Missing Token"})
+    assert (missing.status, json.loads(missing.body)) == (
+        401,
+        {"message": "Missing Token", "code": "missing_token"},
+    )
     assert ask(nginx, "GET", "/nowhere").status == 404
     wrong = ask(nginx, "GET", "/login")
     assert (wrong.status, wrong.headers["allow"]) == (405, "POST, OPTIONS")

@@ -4,6 +4,7 @@ import ast
 import re
 from typing import Any
 
+import msgspec
 import pytest
 
 import chatio
@@ -12,7 +13,8 @@ from chatio.accounts.passwords import PASSWORD_CHARS
 from chatio.errors import RateLimited
 from handlers.auth import authenticated, public
 from handlers.base import BaseHandler
-from handlers.chat.protocol import FROM_CLIENT
+from handlers.chat.protocol import FROM_CLIENT, Event
+from handlers.docs import asyncapi
 from handlers.docs.asyncapi import asyncapi_document
 from handlers.docs.endpoint import PAGE_POLICY, make_documents
 from handlers.docs.openapi import openapi_document
@@ -50,6 +52,49 @@ def test_an_operation_without_a_docstring_stops_the_start(monkeypatch: pytest.Mo
     monkeypatch.setattr(LogoutHandler, "post", silent)
     with pytest.raises(Undescribed, match="silent has no docstring"):
         put_together()
+
+
+def test_a_body_with_a_field_without_an_example_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Wish(msgspec.Struct):
+        """What a user wants."""
+
+        text: str
+
+    @public
+    @operation(204, takes=Wish)
+    async def wish(self: BaseHandler) -> None:
+        """Wish something."""
+
+    monkeypatch.setattr(LogoutHandler, "post", wish)
+    with pytest.raises(Undescribed, match=r"Wish\.text has no example"):
+        put_together()
+
+
+def test_an_event_with_a_field_without_an_example_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Wave(msgspec.Struct):
+        """A greeting."""
+
+        text: str
+
+    monkeypatch.setattr(asyncapi, "FROM_CLIENT", [Event("emit.wave", "wave", "Wave", [Wave])])
+    with pytest.raises(Undescribed, match=r"Wave\.text has no example"):
+        chat_document()
+
+
+def test_a_handler_without_a_tag_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LogoutHandler, "tag", "")
+    with pytest.raises(Undescribed, match="LogoutHandler has no tag"):
+        put_together()
+
+
+def test_every_example_of_an_event_conforms_to_its_schema() -> None:
+    document = chat_document()
+    wire = Wire(document)
+    examples = [
+        (key, each["payload"]) for key, m in document["components"]["messages"].items() for each in m["examples"]
+    ]
+    assert len(examples) > len(document["components"]["messages"])
+    assert [fault for key, payload in examples if (fault := wire.fault(key, payload))] == []
 
 
 def test_an_unlisted_endpoint_is_in_no_document() -> None:
@@ -98,7 +143,7 @@ async def test_answers_name_their_headers(rest: Rest) -> None:
 
 async def test_the_document_says_which_operations_need_a_token(rest: Rest) -> None:
     paths = (await openapi(rest))["paths"]
-    open_to_all = {path for path, item in paths.items() if "post" in item and "security" not in item["post"]}
+    open_to_all = {path for path, item in paths.items() if "post" in item and item["post"]["security"] == []}
     assert open_to_all == {"/register", "/login"}
 
 

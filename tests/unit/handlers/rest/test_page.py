@@ -89,7 +89,7 @@ def test_file_has_type_and_policy(io_loop: IOLoop, folder: Path, path: str, cont
 def test_nothing_else_is(io_loop: IOLoop, folder: Path, path: str) -> None:
     answer = ask(io_loop, read_page(folder), "GET", path)
     assert answer.status == 404
-    assert answer.json == {"message": "There is nothing at this address."}
+    assert answer.json == {"message": "There is nothing at this address.", "code": "not_found"}
 
 
 @pytest.mark.parametrize("accepted", ["gzip", "br, GZIP;q=0.5", "deflate , gzip"])
