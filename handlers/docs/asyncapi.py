@@ -43,7 +43,12 @@ def asyncapi_document(*, namespace: str, message_max_chars: int, has_presence: b
     schemas[Draft.__name__]["properties"]["content"]["maxLength"] = message_max_chars
     return {
         "asyncapi": "3.0.0",
-        "info": {"title": "Chat.io", "version": __version__, "description": _ABOUT, "tags": [{"name": "Chat"}]},
+        "info": {
+            "title": "Chat.io",
+            "version": __version__,
+            "description": _ABOUT,
+            "tags": [{"name": "Chat", "description": "One room, over Socket.IO."}],
+        },
         "defaultContentType": "application/json",
         "servers": {
             "chat": {

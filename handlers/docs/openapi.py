@@ -31,10 +31,12 @@ slash at the end makes no difference. A request that is malformed, too slow or w
 
 The chat itself goes over Socket.IO: see `/asyncapi.json`."""
 
+_PREFLIGHT: Final = "Preflight"
 # By which a reader finds an operation; each handler has one.
 _TAGS: Final = {
     "Account": "Registration, login, and the account of the user who is logged in.",
     "Chat": "What the chat keeps: messages, and the users online.",
+    _PREFLIGHT: "What browsers ask by themselves before a page of another origin may call (CORS).",
 }
 
 
@@ -45,7 +47,7 @@ def openapi_document(endpoints: Iterable[tuple[str, type[BaseHandler]]]) -> Json
     paths = {
         path: {
             **{name: _operation(path, name, *operations[name], handler.tag, bodies) for name in operations},
-            "options": _preflight(path, handler.tag, bodies),
+            "options": _preflight(path, bodies),
         }
         for path, handler, operations in described
         if operations
@@ -90,10 +92,10 @@ def _operation(path: str, name: str, method: object, operation: Operation, tag: 
     return item
 
 
-def _preflight(path: str, tag: str, bodies: Bodies) -> Json:
+def _preflight(path: str, bodies: Bodies) -> Json:
     return {
         "operationId": _identifier("options", path),
-        "tags": [tag],
+        "tags": [_PREFLIGHT],
         "summary": "Preflight: what a page of another origin may send",
         "security": [],
         "responses": {

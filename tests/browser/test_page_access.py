@@ -208,7 +208,7 @@ def test_keyboard_of_a_phone_does_not_cover_the_composer(server: ServerProcess, 
 
 
 def test_page_weighs_at_most_150_kib_compressed() -> None:
-    files = read_page(ROOT / "web").files
+    files = read_page(ROOT / "web")
     assert "/web/socket.io.js" in files
     assert sum(len(file.gzipped) for file in files.values()) <= 150 * 1024
 

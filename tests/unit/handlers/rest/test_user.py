@@ -19,6 +19,7 @@ NEW_PASSWORD = "another password"
 CHANGE = {"old_password": PASSWORD, "new_password": NEW_PASSWORD}
 ENDINGS = [
     ("POST", "/logout", None),
+    ("DELETE", "/user/sessions", None),
     ("POST", "/user/password", CHANGE),
     ("DELETE", "/user", {"password": PASSWORD}),
 ]
@@ -103,7 +104,7 @@ async def test_signing_out_ends_that_token_and_no_other(rest: Rest) -> None:
     assert (answer.status, answer.body) == (204, b"")
     assert rest.ended == [(ada, EndReason.SIGNED_OUT)]
     answer = await call(rest, "GET", "/user", token)
-    assert (answer.status, answer.json) == (401, {"message": "Token invalid", "code": "user_unknown"})
+    assert (answer.status, answer.json) == (401, {"message": "Token invalid", "code": "token_revoked"})
     assert await user(rest, other) == 200
 
 
@@ -119,6 +120,20 @@ async def test_many_logouts_end_those_tokens_and_no_older_one(rest: Rest) -> Non
     for _ in range(150):
         assert (await call(rest, "POST", "/logout", await rest.token())).status == 204
     assert await user(rest, oldest) == 200
+
+
+# --- DELETE /user/sessions
+
+
+async def test_logging_out_everywhere_ends_every_token_and_no_other_users(rest: Rest) -> None:
+    token, other = await rest.sign_up(), await rest.token()
+    eve = await rest.sign_up("Eve", "eve@chat.test")
+    ada = subject(rest, token)
+    answer = await call(rest, "DELETE", "/user/sessions", token)
+    assert (answer.status, answer.body) == (204, b"")
+    assert rest.ended == [(ada, EndReason.SIGNED_OUT)]
+    assert [await user(rest, each) for each in (token, other, eve)] == [401, 401, 200]
+    assert await user(rest, await rest.token()) == 200
 
 
 # --- POST /user/password
