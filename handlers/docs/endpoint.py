@@ -22,7 +22,8 @@ VIEWER: Final = Path("node_modules/swagger-ui-dist")
 
 # No scripts, and no styles but our own.
 READING_POLICY: Final = (
-    "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "default-src 'none'; style-src 'self'; img-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 # Swagger UI draws its icons from data: URLs. It needs neither eval nor styles in the page.
 VIEWER_POLICY: Final = (
@@ -40,7 +41,7 @@ def make_documents(
 ) -> dict[str, StaticFile]:
     """The documents of `endpoints`, paths and handlers, and of the chat, by their paths. Raises `Undescribed`."""
     page = Loader(str(FOLDER)).load("chat.html")
-    chat = page.generate(asyncapi=asyncapi, outline=outline, prose=prose, encode=msgspec.json.encode)
+    chat = page.generate(asyncapi=asyncapi, outline=outline, prose=prose, pretty=_pretty)
     return {
         "/openapi.json": StaticFile(JSON, msgspec.json.encode(openapi_document(endpoints)), READING_POLICY),
         "/asyncapi.json": StaticFile(JSON, msgspec.json.encode(asyncapi), READING_POLICY),
@@ -60,6 +61,11 @@ def read_viewer(page_folder: Path) -> dict[str, StaticFile]:
     read = {path: _read(file) for path, file in files.items() if file.is_file()}
     index = _read(FOLDER / "viewer.html") if len(read) == len(files) else incomplete("swagger-ui-dist")
     return {"/docs": index, **read}
+
+
+def _pretty(arguments: list[Any]) -> str:
+    """`arguments` of an event as JSON, one below the other."""
+    return "\n".join(msgspec.json.format(msgspec.json.encode(each)).decode() for each in arguments)
 
 
 def _read(file: Path) -> StaticFile:

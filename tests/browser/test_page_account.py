@@ -5,8 +5,8 @@ from pathlib import Path
 
 from playwright.sync_api import Route, expect
 
+from tests.browser.axe import complaints
 from tests.browser.person import Meet, password_of
-from tests.browser.test_page_access import complaints
 from tests.system.server import ServerProcess
 
 
