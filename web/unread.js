@@ -7,7 +7,10 @@ import { keep, ownKeys } from "./storage.js";
 
 const TITLE = document.title;
 const ICON = document.querySelector("link[rel=icon]");
-const ICONS = { false: ICON.getAttribute("href"), true: "/web/icon-unread.svg" };
+const USUAL_ICON = ICON.getAttribute("href");
+
+/** The path of the icon with this number: the server makes those up to 9. */
+const iconOf = (count) => (count === 0 ? USUAL_ICON : `/web/icon-${count > 9 ? "unread" : count}.svg`);
 
 /** Whether the user sees this page. */
 export const isLooking = () => !document.hidden && document.hasFocus();
@@ -114,7 +117,7 @@ export class Unread {
   #show(count) {
     this.#count = count;
     document.title = count > 0 ? `(${count}) ${TITLE}` : TITLE;
-    const icon = ICONS[count > 0];
+    const icon = iconOf(count);
     if (ICON.getAttribute("href") !== icon) ICON.setAttribute("href", icon);
     navigator.setAppBadge?.(count).catch(() => {}); // an installed page
     this.#button.textContent = count === 0 ? "To the newest" : `${count} new message${count === 1 ? "" : "s"} below`;

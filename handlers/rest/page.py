@@ -4,6 +4,7 @@ Without it `/` answers one line that says so, and everything else works.
 """
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -35,6 +36,9 @@ def read_page(folder: Path) -> dict[str, StaticFile]:
     Raises OSError for a file that cannot be read.
     """
     files = {f"/web/{path.name}": _read(path) for path in sorted(folder.glob("*")) if path.suffix in _SERVED}
+    if unread := files.get("/web/icon-unread.svg"):  # has "9+"
+        for count in range(1, 10):
+            files[f"/web/icon-{count}.svg"] = replace(unread, plain=unread.plain.replace(b">9+<", b">%d<" % count))
     index, client = files.pop("/web/index.html", None), folder / CLIENT_FILE
     if client.is_file():
         files["/web/socket.io.js"] = _read(client)

@@ -41,6 +41,10 @@ def test_title_icon_and_line_tell_of_unread_messages_until_they_are_read(
     js.burst("bob", [{"content": "one"}, {"content": "two"}])
     expect(ann.page).to_have_title("(2) Chat.io")
     assert icon(ann.page) != usual
+    assert (
+        ann.page.evaluate("(icon) => fetch(icon).then((answer) => answer.text())", icon(ann.page)).count(">2<")
+        == 1
+    )
     assert ann.page.evaluate("(icon) => fetch(icon).then((answer) => answer.ok)", icon(ann.page))
     line = ann.page.locator("#messages .unread")
     expect(line).to_have_text("New messages")

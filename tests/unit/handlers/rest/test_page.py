@@ -144,6 +144,12 @@ def test_a_page_that_is_off_is_not_there(io_loop: IOLoop) -> None:
     assert ask(io_loop, {}, "GET", "/web/main.js").status == 404
 
 
+def test_there_is_an_icon_for_each_number_of_unread_messages() -> None:
+    files = read_page(ROOT / "web")
+    shown = [files[f"/web/icon-{name}.svg"].plain.partition(b"<text")[2] for name in (*range(1, 10), "unread")]
+    assert [text[text.index(b">") + 1 : text.index(b"</")].decode() for text in shown] == [*"123456789", "9+"]
+
+
 def test_what_the_page_names_is_served() -> None:
     """Every module that one of ours imports, and every file that index.html wants; there is no bundler to tell."""
     files = read_page(ROOT / "web").keys() | {"/web/socket.io.js"}
