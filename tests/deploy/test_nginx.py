@@ -1,4 +1,4 @@
-"""deploy/nginx.conf in a real nginx: added headers, passed requests, private logs."""
+"""deploy/nginx-site.conf in a real nginx: added headers, passed requests, private logs, and the site beside it."""
 
 import http.client
 import json
@@ -53,6 +53,18 @@ def test_the_configuration_is_sound_and_nginx_has_nothing_to_say_of_it(nginx: Ng
     assert done.returncode == 0
     assert [line for line in done.stderr.splitlines() if not line.startswith("nginx: ")] == []
     assert "[warn]" not in done.stderr
+
+
+def test_the_site_that_was_there_goes_on_as_before(nginx: Nginx) -> None:
+    assert ask(nginx, "GET", "/", Host="other.example").body == "the other site"
+    assert "GET" not in nginx.access.read_text()
+
+
+@pytest.mark.parametrize("path", ["/docs", "/docs/chat"])
+def test_documents_are_the_servers_also_where_the_page_is_another(nginx: Nginx, path: str) -> None:
+    answer = ask(nginx, "GET", path, Accept=HTML)
+    assert answer.status == 200
+    assert "API" in answer.body
 
 
 @pytest.mark.parametrize("path", ["/", "/login", "/register", "/a/room/of/tomorrow"])

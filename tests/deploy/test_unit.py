@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.paths import ROOT
+from tests.unit.test_documents import missing_links
 
 DEPLOY = ROOT / "deploy"
 MOST_EXPOSURE = 1.5
@@ -43,7 +44,7 @@ def test_the_service_is_exposed_to_little(units: list[Path]) -> None:
 
 def test_the_proxy_knows_the_port_of_the_socket() -> None:
     (listening,) = re.findall(r"ListenStream=(.+)", (DEPLOY / "chatio.socket").read_text())
-    assert f"server {listening};" in (DEPLOY / "nginx.conf").read_text()
+    assert f"server {listening};" in (DEPLOY / "nginx-site.conf").read_text()
 
 
 def test_the_settings_that_come_with_it_are_sound() -> None:
@@ -86,6 +87,9 @@ def test_a_machine_is_installed_upgraded_set_back_and_left_as_it_was(machine: Ma
     first, key = machine.current, (machine.etc / "jwt_secret_key").read_text()
     assert (machine.etc / "jwt_secret_key").stat().st_mode & 0o777 == 0o600
     assert len(key.strip()) >= 32
+    release = machine.opt / "current"
+    for page in [release / "README.md", *release.glob("docs/**/*.md")]:
+        assert missing_links(page, page.read_text("utf-8")) == set()
     for unit in ("chatio.service", "chatio.socket"):
         assert (machine.units / unit).read_text() == (DEPLOY / unit).read_text()
     checked = run(
@@ -114,8 +118,33 @@ def test_a_machine_is_installed_upgraded_set_back_and_left_as_it_was(machine: Ma
     assert not machine.opt.exists()
     assert not list(machine.units.iterdir())
     assert (machine.etc / "jwt_secret_key").read_text() == key
-    assert machine.install("--purge").returncode == 0
+    unasked = machine.install("--purge")
+    assert (unasked.returncode, "needs a yes" in unasked.stderr) == (1, True)
+    assert machine.etc.exists()
+    assert machine.install("--purge", "--yes").returncode == 0
     assert not machine.etc.exists()
+
+
+def test_purge_asks_at_a_terminal_and_takes_only_yes(machine: Machine) -> None:
+    machine.etc.mkdir(parents=True)
+    for answer, is_kept in (("y", True), ("yes", False)):
+        controller, terminal = os.openpty()
+        os.write(controller, f"{answer}\n".encode())
+        command = ["sh", str(DEPLOY / "install.sh"), "--root", str(machine.root), "--purge"]
+        done = subprocess.run(command, stdin=terminal, capture_output=True, text=True, check=False)
+        os.close(controller)
+        os.close(terminal)
+        assert "all accounts and messages" in done.stdout
+        assert (done.returncode, machine.etc.exists()) == (1 if is_kept else 0, is_kept)
+
+
+def test_help_names_each_option() -> None:
+    done = run("sh", DEPLOY / "install.sh", "--help")
+    script = (DEPLOY / "install.sh").read_text()
+    assert (done.returncode, done.stdout.splitlines()[-1].startswith("set")) == (0, False)
+    options = re.findall(r"^            (?:-h \| )?(--\w+)\)", script, re.MULTILINE)
+    assert len(options) >= 6
+    assert all(option in done.stdout for option in options)
 
 
 @pytest.mark.parametrize("options", [["--what"], ["--root"]])

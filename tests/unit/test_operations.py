@@ -40,13 +40,13 @@ def test_its_metrics_and_their_reasons_are_metrics() -> None:
     assert "| `address_full` |" in page
 
 
-@pytest.mark.parametrize("unit", ["chatio.service", "chatio.socket", "nginx.conf", "install.sh"])
+@pytest.mark.parametrize("unit", ["chatio.service", "chatio.socket", "nginx-site.conf", "install.sh"])
 def test_its_figures_of_what_is_installed_are_those(unit: str) -> None:
     text = (ROOT / "deploy" / unit).read_text()
     for figure in {
         "chatio.service": ["LimitNOFILE=65536", "WatchdogSec=30", "/etc/chatio/jwt_secret_key_previous"],
         "chatio.socket": ["127.0.0.1:3000", "Backlog=4096"],
-        "nginx.conf": ["worker_rlimit_nofile 65536;", "worker_connections 32768;", "http2 backlog=4096;"],
-        "install.sh": ["--rollback", "--uninstall", "--purge"],
+        "nginx-site.conf": ["worker_rlimit_nofile 65536;", "worker_connections 32768;", "http2 backlog=4096;"],
+        "install.sh": ["--rollback", "--uninstall", "--purge", "--help"],
     }[unit]:
         assert figure in text
