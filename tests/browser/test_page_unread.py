@@ -102,6 +102,24 @@ def test_user_who_comes_back_begins_at_what_is_new(server: ServerProcess, meet: 
     expect(line).to_have_count(0)
 
 
+def test_user_begins_at_the_line_also_where_what_is_new_comes_in_parts(server: ServerProcess, meet: Meet) -> None:
+    """The first part fits on the screen, so that the page still follows the newest when the second one comes."""
+    begun = meet(server.url).page.evaluate(
+        """async () => {
+          const { Unread } = await import("/web/unread.js");
+          const begun = [];
+          const timeline = { line: null, lastOffset: "2", isAfter: (one, other) => one > other, };
+          timeline.mark = (id) => (timeline.line = id);
+          const scroller = { follows: true, onMove: () => {}, show: (line) => begun.push(line) };
+          const storage = { getItem: () => "0", setItem: () => {} };
+          const unread = new Unread(timeline, scroller, document.createElement("button"), storage, "ann");
+          for (const id of ["1", "2"]) unread.cameBefore([{ id, offset: id }]);
+          return begun;
+        }"""
+    )
+    assert begun == ["1", "1"]
+
+
 def test_what_one_tab_shows_is_read_in_the_other(server: ServerProcess, meet: Meet, js: JsClients) -> None:
     ann = meet(server.url)
     ann.sign_up("Ann")
