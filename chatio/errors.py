@@ -136,6 +136,22 @@ class IdReused(MessageRejected):
     """A message under an id whose first message had another text: it is not the same message, sent again."""
 
 
+class MessageUnknown(MessageRejected):
+    """A change of a message that is not in the log, or no more."""
+
+
+class MessageDeleted(MessageRejected):
+    """A change of a message that was deleted, or that message, sent again."""
+
+
+class NotYourMessage(MessageRejected):
+    """A change of the message of another author."""
+
+
+class ChangeTooLate(MessageRejected):
+    """A change of a message by its author, later than `EDIT_SECONDS` after it was sent."""
+
+
 class EventUnknown(ChatioError):
     """A Socket.IO event that no handler takes."""
 
@@ -227,6 +243,10 @@ ANSWERS: Mapping[type[ChatioError], Answer] = MappingProxyType(
         MessageEmpty: Answer(400, "empty_message", "A message without content is not sent."),
         MessageTooLong: Answer(400, "message_too_long", "The message is too long."),
         IdReused: Answer(409, "id_reused", "Another message has this id already."),
+        MessageUnknown: Answer(404, "message_unknown", "There is no such message."),
+        MessageDeleted: Answer(410, "message_deleted", "This message was deleted."),
+        NotYourMessage: Answer(403, "not_your_message", "This is the message of another user."),
+        ChangeTooLate: Answer(403, "change_too_late", "It is too late to change this message."),
         EventUnknown: Answer(400, "unknown_event", "This server knows no such event."),
         OffsetInvalid: Answer(400, "invalid_offset", "This is not an offset of this log."),
         RateLimited: Answer(429, "rate_limited", "That was too often. Please try again in a while."),

@@ -10,11 +10,16 @@ from pathlib import Path
 
 from tornado.web import Application, RequestHandler
 
+from chatio.accounts.login_throttle import LoginThrottle
 from chatio.accounts.passwords import PasswordHasher
+from chatio.accounts.throttle_saver import ThrottleSaver, steady_clock
 from chatio.accounts.tokens import Tokens
 from chatio.accounts.users import UserRegistry
+from chatio.chat.batches import STORE_TROUBLES
+from chatio.chat.changes import MessageChanges
+from chatio.chat.cluster import Cluster
 from chatio.chat.presence import Presence
-from chatio.chat.shared_log import STORE_TROUBLES, SharedLog, open_log
+from chatio.chat.shared_log import SharedLog, open_log
 from chatio.config.settings import Settings
 from chatio.errors import Temporary, answer_to
 from chatio.realtime import RealtimeOptions, Server, create_server, load_shedding
@@ -51,7 +56,11 @@ class Core:
     registry: UserRegistry
     tokens: Tokens
     revocations: RevocationStore
+    logins: LoginThrottle
+    throttle_saver: ThrottleSaver
     log: SharedLog
+    cluster: Cluster | None  # None: there can be no other server
+    changes: MessageChanges
     presence: Presence | None  # None: off
     load: LoopLagMonitor
     lifecycle: Lifecycle
@@ -106,6 +115,9 @@ async def build_core(settings: Settings, stores: Stores) -> Core:
         previous_key=settings.jwt_secret_key_previous,
         ttl_seconds=settings.jwt_ttl_seconds,
     )
+    clock = steady_clock()
+    logins = limits.login_throttle(settings, clock)
+    throttle_saver = ThrottleSaver(stores.logins, logins, clock=clock)
     try:
         log = await open_log(
             stores.journal,
@@ -114,7 +126,14 @@ async def build_core(settings: Settings, stores: Stores) -> Core:
             queue_max=settings.store_queue_max,
             broken=stores.broken,
         )
+        cluster = None
+        if stores.bus is not None:
+            last = (
+                await stores.bus.last_revocation()
+            )  # before they are read: one that comes meanwhile is read again
+            cluster = Cluster(stores.bus, settings.server_name, log.follower, revoked=last)
         tokens.restore(await stores.revocations.all(time.time()))
+        await throttle_saver.restore()
     except Temporary as error:
         raise StoreUnusable(answer_to(error).message) from None
     return Core(
@@ -122,7 +141,11 @@ async def build_core(settings: Settings, stores: Stores) -> Core:
         registry=UserRegistry(stores.users, hasher),
         tokens=tokens,
         revocations=stores.revocations,
+        logins=logins,
+        throttle_saver=throttle_saver,
         log=log,
+        cluster=cluster,
+        changes=MessageChanges(log, edit_seconds=settings.edit_seconds, max_chars=settings.message_max_chars),
         presence=Presence() if settings.presence == "on" else None,
         load=LoopLagMonitor(settings.overload_lag_seconds),
         lifecycle=Lifecycle(),
@@ -133,6 +156,7 @@ async def build_core(settings: Settings, stores: Stores) -> Core:
 
 def build_chat(settings: Settings, core: Core) -> Chat:
     options = RealtimeOptions(
+        server_name=settings.server_name,
         namespaces=(NAMESPACE,),  # the default also serves "/", to every client and for ever
         takes_binary=False,  # no event of the chat has attachments
         cors_allowed_origins="*" if core.origins.allows_any else core.origins,
@@ -150,7 +174,9 @@ def build_chat(settings: Settings, core: Core) -> Chat:
         lifecycle=core.lifecycle,
         sessions=sessions,
         log=core.log,
+        changes=core.changes,
         presence=core.presence,
+        cluster=core.cluster,
         limits=limits.message_rate_limits(settings),
         message_max_chars=settings.message_max_chars,
         history_on_connect=settings.history_on_connect,
@@ -158,6 +184,8 @@ def build_chat(settings: Settings, core: Core) -> Chat:
         max_connections_per_person=limits.max_connections_per_person(settings),
         accounts=core.registry if core.log.is_durable else None,
     )
+    if core.cluster is not None:
+        core.cluster.revocations.on_revoked = sessions.end_elsewhere_revoked
     clients = ChatClients(server, core.log)
     return Chat(
         server=server, clients=clients, socket_handler=socket_handler, sessions=sessions, namespace=namespace
@@ -177,8 +205,9 @@ def build_rest(settings: Settings, core: Core, chat: Chat, *, page_folder: Path)
         tokens=core.tokens,
         revocations=core.revocations,
         log=core.log,
+        cluster=core.cluster,
         presence=core.presence,
-        logins=limits.login_throttle(settings),
+        logins=core.logins,
         registrations=limits.registration_limit(settings),
         turns=FairTurns(),
         address_requests=limits.address_requests(settings),
@@ -189,6 +218,7 @@ def build_rest(settings: Settings, core: Core, chat: Chat, *, page_folder: Path)
             "stopping": lambda: core.lifecycle.phase is not Phase.SERVING,
             "stalled": lambda: chat.namespace.fanout.is_stalled,
             "overloaded": lambda: core.load.is_on,
+            "deaf": lambda: core.cluster is not None and core.cluster.is_deaf,
             "full": lambda: chat.server.eio.connection_limit.is_full,
             **{reason: partial(_is_store, core.log, reason) for reason in STORE_TROUBLES},
         },
@@ -218,6 +248,7 @@ def build_metrics(core: Core, chat: Chat, rest: Rest, log_handler: LogHandler) -
         engine=chat.server.eio,
         chat=chat.namespace,
         log=core.log,
+        cluster=core.cluster,
         hasher=core.hasher,
         load=core.load,
         requests=rest.metrics,

@@ -7,10 +7,13 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from chatio.chat.cluster import Cluster
 from chatio.chat.retention import forget_old_messages
 from chatio.config.settings import Settings
+from chatio.errors import Temporary, answer_to
 from chatio.server.serve import serve
 from chatio.server.systemd import SystemdNotifier
+from chatio.stores.base import StoreUnusable
 from chatio.stores.opening import Stores
 from chatio.telemetry.log_handler import LogHandler
 from chatio.telemetry.streams import STDERR
@@ -35,13 +38,14 @@ async def serve_chat(
     core = await build_core(settings, stores)
     chat = build_chat(settings, core)
     rest = build_rest(settings, core, chat, page_folder=page_folder)
-    watching = [
-        asyncio.create_task(each) for each in (core.load.watch(), core.log.watch(), _stop_if_broken(stores))
-    ]
+    watched = (core.load.watch(), core.log.watch(), core.throttle_saver.watch(), _stop_if_broken(stores))
+    watching = [asyncio.create_task(each) for each in watched]
     if core.log.is_durable and settings.messages_keep_days is not None:
         watching.append(asyncio.create_task(forget_old_messages(core.log, settings.messages_keep_days)))
     metrics = None
     try:
+        if core.cluster is not None:
+            await _start(core.cluster)
         if settings.metrics_port is not None:
             collector = build_metrics(core, chat, rest, log)
             metrics = serve_metrics(collector, host=settings.metrics_host, port=settings.metrics_port)
@@ -66,8 +70,18 @@ async def serve_chat(
             metrics.stop()
         for task in watching:
             task.cancel()
+        if core.cluster is not None:
+            await core.cluster.stop()
         notifier.close()
         core.hasher.close()
+        await core.throttle_saver.save_last()
+
+
+async def _start(cluster: Cluster) -> None:
+    try:
+        await cluster.start()
+    except Temporary as error:
+        raise StoreUnusable(answer_to(error).message) from None
 
 
 async def _stop_if_broken(stores: Stores) -> None:

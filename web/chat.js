@@ -1,6 +1,7 @@
 /** The chat of one user, from signing in to signing out; it outlasts lost connections and ended tokens. */
 
 import { messagesBefore, online } from "./api.js";
+import { change } from "./change.js";
 import { Connection } from "./connection.js";
 import { Older } from "./older.js";
 import { Outbox } from "./outbox.js";
@@ -42,10 +43,11 @@ export class Chat {
     this.#onEnded = onEnded;
     const token = () => session.token;
     const names = new Names(person);
-    this.timeline = new Timeline(page.messages, page.scroller, person.id, names);
+    const send = (event, data) => this.connection.send(event, data);
+    this.timeline = new Timeline(page.messages, page.scroller, person.id, names, (message) => change(message, send));
     this.older = new Older(page.box, page.beginning, this.timeline, token);
     this.outbox = new Outbox(page.pending, person, names, unsent, {
-      send: (message) => this.connection.send(message),
+      send: (message) => send("send-message", message),
       hurry: () => this.connection.hurry(),
       edit: (text) => page.composer.edit(text),
       isShown: (offset) => this.timeline.isPast(offset),
@@ -65,6 +67,11 @@ export class Chat {
     this.unread.answered();
     this.#page.scroller.follow();
     this.outbox.say(text);
+  }
+
+  /** Edit or delete the newest message of the user. */
+  changeNewest() {
+    this.timeline.changeNewestOwn();
   }
 
   resume() {
@@ -124,6 +131,16 @@ export class Chat {
   onMessage(message, offset) {
     this.#arrived.push({ ...message, offset });
     this.#timer ||= setTimeout(() => this.#flush(), GATHER_MS);
+  }
+
+  onEdited({ id, content, edited_at }) {
+    this.#flush();
+    this.timeline.edit(id, { content, edited_at });
+  }
+
+  onDeleted(id) {
+    this.#flush();
+    this.timeline.remove(id);
   }
 
   onPresence(change) {

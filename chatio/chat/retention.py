@@ -5,6 +5,7 @@ import logging
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from chatio.chat.messages import time_text
 from chatio.chat.shared_log import SharedLog
 from chatio.errors import Temporary
 from chatio.telemetry.error_report import report
@@ -30,4 +31,4 @@ async def forget_old_messages(log: SharedLog, keep_days: int) -> None:
 
 def _ago(days: int) -> str:
     """The time so many days ago, as messages have it."""
-    return (datetime.now(UTC) - timedelta(days=days)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return time_text(datetime.now(UTC) - timedelta(days=days))

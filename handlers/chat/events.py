@@ -7,7 +7,7 @@ import msgspec
 from chatio.chat.messages import SentAt
 from chatio.chat.socket_sessions import EndReason
 from chatio.errors import ChatioError, Temporary, answer_to
-from chatio.stores.base import MessageId
+from chatio.stores.base import Content, MessageId
 from handlers.responses import EXAMPLE_OF_A_TOKEN, Offset
 
 Token = Annotated[
@@ -71,6 +71,39 @@ class Accepted(msgspec.Struct, frozen=True):
     sent_at: SentAt
 
 
+class Edited(msgspec.Struct, frozen=True):
+    """The edit is in the log, and every connected client will receive it."""
+
+    ok: _Yes
+    id: MessageId
+    offset: Offset
+    edited_at: SentAt
+
+
+class Deleted(msgspec.Struct, frozen=True):
+    """The deletion is in the log, and every connected client will receive it. The text is gone for good."""
+
+    ok: _Yes
+    id: MessageId
+    offset: Offset
+    deleted_at: SentAt
+
+
+class MessageEdited(msgspec.Struct, frozen=True):
+    """A message has another text from now on. A client that does not show the message ignores the event."""
+
+    id: MessageId
+    content: Content
+    edited_at: SentAt
+
+
+class MessageDeleted(msgspec.Struct, frozen=True):
+    """A message is gone. A client that does not show the message ignores the event."""
+
+    id: MessageId
+    deleted_at: SentAt
+
+
 class Cause(msgspec.Struct, frozen=True):
     """Why the server rejected an event: `code` is for programs, `message` for users."""
 
@@ -88,6 +121,12 @@ class Rejected(msgspec.Struct, frozen=True):
 
 class MessageRejected(Rejected, frozen=True):
     """A message that was rejected: no other client received it. `id` is the sender's own, if it was valid."""
+
+    id: MessageId | None
+
+
+class ChangeRejected(Rejected, frozen=True):
+    """An edit or a deletion that was rejected. `id` is the one that was sent, if it was valid."""
 
     id: MessageId | None
 

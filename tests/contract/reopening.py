@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from chatio.stores.base import Ended, Record
+from chatio.stores.base import Ended, LoginCount, Record
 from chatio.stores.opening import Stores
+from tests.contract.changes import deletion, edit
 from tests.contract.journal import message
 from tests.contract.user_store import ADA, EVE
 
@@ -36,6 +37,18 @@ class ReopeningContract:
         assert await stores.journal.read(0, limit=9) == [Record(2, batch[1]), Record(3, message("c"))]
         again, new = await stores.journal.append([message("c"), message("d")])
         assert (again.record.number, again.is_new, new.record.number, new.is_new) == (3, False, 4, True)
+        await stores.close()
+
+    async def test_changes_are_as_before(self, reopen: Reopen) -> None:
+        stores = await reopen()
+        await stores.journal.append([message("a"), message("b")])
+        changes = [edit("k1", "a", "other"), deletion("k2", "b")]
+        await stores.journal.change(changes)
+        before = await stores.journal.read(0, limit=9)
+        await stores.close()
+        stores = await reopen()
+        assert await stores.journal.read(0, limit=9) == before
+        assert [result.is_new for result in await stores.journal.change(changes)] == [False, False]
         await stores.close()
 
     async def test_a_renewed_epoch_stays(self, reopen: Reopen) -> None:
@@ -76,4 +89,21 @@ class ReopeningContract:
         assert await stores.revocations.all(LATER) == ended[1:]  # the second is over, and the latest of all tokens
         assert await stores.revocations.all(LATER + 1) == ended[2:]
         assert await stores.revocations.all(0) == ended[2:]
+        await stores.close()
+
+    async def test_counts_of_logins_are_as_before_until_they_are_over(self, reopen: Reopen) -> None:
+        one, other, third = (LoginCount("known", key, '{"a": 1}', LATER + n) for n, key in enumerate("äbc"))
+        same_key = LoginCount("account", one.key, "[3,1.5]", LATER + 9)
+        stores = await reopen()
+        await stores.logins.save([], gone=[])
+        await stores.logins.save([third, other, one, same_key], gone=[])
+        changed = other._replace(value="2", until=LATER + 1.5)
+        await stores.logins.save([changed], gone=[("known", third.key), ("account", "never there")])
+        await stores.close()
+        stores = await reopen()
+        assert await stores.logins.all(LATER - 1) == [one, changed, same_key]
+        assert await stores.logins.all(LATER) == [changed, same_key]
+        await stores.close()
+        stores = await reopen()
+        assert await stores.logins.all(0) == [changed, same_key]
         await stores.close()
