@@ -134,12 +134,12 @@ def test_a_machine_is_installed_upgraded_set_back_and_left_as_it_was(machine: Ma
     with contextlib.closing(sqlite3.connect(database)) as connection:
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute("PRAGMA user_version = 999")
-    too_new = machine.install("--rollback")
+    too_new = machine.install("--rollback", "--instances", "1")
     assert too_new.returncode == 1
     assert "the database has schema 999" in too_new.stderr
     assert machine.current == second
     database.unlink()
-    assert machine.install("--rollback").returncode == 0
+    assert machine.install("--rollback", "--instances", "1").returncode == 0
     assert machine.current == first
     assert machine.install("--uninstall").returncode == 0
     assert not machine.opt.exists()
