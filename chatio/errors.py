@@ -7,7 +7,7 @@ quotes.
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Annotated, Final, NamedTuple
 
 import msgspec
 
@@ -16,7 +16,7 @@ class Answer(NamedTuple):
     """The answer to a client: `code` is for programs, `message` for people."""
 
     status: int  # HTTP
-    code: str  # Socket.IO: CONNECT_ERROR data.code, and error.code of acks and rejections
+    code: str  # HTTP body; Socket.IO: CONNECT_ERROR data.code, and error.code of acks and rejections
     message: str  # HTTP body
     socket_message: str | None = None  # Socket.IO, where its text differs from the HTTP one
 
@@ -24,8 +24,8 @@ class Answer(NamedTuple):
 class FieldError(msgspec.Struct, frozen=True):
     """A fault of one field; `body` and `request` stand for the whole of it."""
 
-    field: str
-    message: str
+    field: Annotated[str, msgspec.Meta(examples=["name"])]
+    message: Annotated[str, msgspec.Meta(examples=["A name has no control characters."])]
 
 
 class ChatioError(Exception):

@@ -4,7 +4,9 @@
 #   install.sh                  install, or upgrade and keep key, settings and data
 #   install.sh --rollback       go back to the previous release; run it again to undo that
 #   install.sh --uninstall      remove service and code; key, settings and data stay
-#   install.sh --purge          remove key, settings and data too
+#   install.sh --purge          remove key, settings, and all accounts and messages too; asks first
+#   install.sh --purge --yes    the same without a question
+#   install.sh --help           show this text
 #   install.sh --instances N    as above, and run N servers on one PostgreSQL: chatio@1 to chatio@N; 1: chatio
 #   install.sh --root DIR       (with any of these) only put the files under DIR; needs neither root nor systemd
 #
@@ -12,7 +14,13 @@
 #   /opt/chatio/releases/NAME   the code and a virtual environment of its own
 #   /opt/chatio/current         the release that runs; the one before it is kept as /opt/chatio/previous
 #   /etc/chatio/                chatio.env (settings) and jwt_secret_key, written once and then left alone; instances
+#   /etc/systemd/system/        chatio.service, chatio.socket and their templates for several servers, replaced by each upgrade
 #   /var/lib/chatio             data, made by systemd
+#
+# It downloads the packages of requirements.txt with pip, as wheels whose hashes are listed there, and, if npm is there,
+# those of web/package-lock.json by the hashes there. On Debian without venv it first installs the package
+# python3-venv, and says so. It does not change nginx: deploy/nginx-site.conf.
+#
 # A release becomes the current one after its environment is complete and its check of the settings has passed. Until
 # then the running server is not touched.
 set -eu
@@ -21,6 +29,7 @@ umask 022
 source=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 root=
 action=install
+is_sure=no
 templates="chatio.service chatio.socket chatio@.service chatio@.socket"
 instances=
 
@@ -34,9 +43,11 @@ main() {
             --rollback) action=rollback ;;
             --uninstall) action=uninstall ;;
             --purge) action=purge ;;
+            --yes) is_sure=yes ;;
+            -h | --help) show_help; exit ;;
             --instances) [ $# -ge 2 ] || fail "--instances needs a number"; instances=$2; shift ;;
             --root) [ $# -ge 2 ] || fail "--root needs a folder"; root=$(mkdir -p "$2" && cd "$2" && pwd); shift ;;
-            *) fail "unknown option $1; the first lines of this file list the options" ;;
+            *) fail "unknown option $1; see --help" ;;
         esac
         shift
     done
@@ -49,6 +60,9 @@ main() {
         *) uninstall ;;
     esac
 }
+
+# The comment that this file begins with.
+show_help() { sed -n '2,/^set/{s/^# \{0,1\}//p}' "$source/deploy/install.sh"; }
 
 read_instances() {
     if [ -z "$instances" ]; then instances=$(cat "$etc/instances" 2>/dev/null || echo 1); fi
@@ -68,6 +82,7 @@ need_a_machine() {
 systemd_version() { systemctl --version | sed -n '1s/^systemd \([0-9]*\).*/\1/p'; }
 
 install_all() {
+    say "Installs $source into $opt; --help tells what that changes."
     release=$opt/releases/$(date -u +%Y%m%d-%H%M%S)
     [ ! -e "$release" ] || fail "$release exists already; try again in a second"
     trap 'rm -rf "$release"' EXIT
@@ -108,8 +123,10 @@ put_code() {
     (cd "$release" && sh "$source/tools/get-client.sh")
     find "$release" -name __pycache__ -prune -exec rm -rf {} +
     sh "$source/tools/make-venv.sh" "$release/.venv"
+    # As wheels only: to build a package would run its code as root.
+    say "Installing the packages of requirements.txt"
     "$release/.venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes \
-        -r "$release/requirements.txt"
+        --only-binary :all: -r "$release/requirements.txt"
     # Compile now: the service may not write to this folder.
     "$release/.venv/bin/python" -m compileall -q "$release/main.py" "$release/chatio" "$release/handlers"
 }
@@ -195,7 +212,17 @@ forget_old_releases() {
     done
 }
 
+ask_to_purge() {
+    [ "$is_sure" = no ] || return 0
+    [ -t 0 ] || fail "--purge deletes all accounts and messages and needs a yes; without a terminal: --purge --yes"
+    printf 'Delete the key, the settings (%s) and all accounts and messages (%s)? Type yes: ' \
+        "$etc" "$root/var/lib/chatio"
+    read -r answer
+    [ "$answer" = yes ] || fail "nothing was removed"
+}
+
 uninstall() {
+    [ "$action" != purge ] || ask_to_purge
     if real; then
         for service in $services; do
             if [ -e "$system/chatio.service" ]; then
@@ -212,7 +239,7 @@ uninstall() {
     real && systemctl daemon-reload
     if [ "$action" = purge ]; then
         rm -rf "$etc" "$root/var/lib/chatio" "$root/var/lib/private/chatio"
-        say "Removed, with key, settings and data"
+        say "Removed, with key, settings and data. Not removed: a database of PostgreSQL, and what you put into nginx"
     else
         say "Removed. Key and settings are still in $etc, data in $root/var/lib/chatio; --purge removes them too"
     fi

@@ -36,6 +36,7 @@ from handlers.chat.namespace import CLOSE_REASONS, NAMESPACE, ChatNamespace
 from handlers.chat.session_expiry import SessionExpiry
 from handlers.cors import Cors
 from handlers.docs.asyncapi import asyncapi_document
+from handlers.docs.endpoint import read_viewer
 from handlers.metrics.collector import MetricsCollector
 from handlers.metrics.requests import RequestMetrics
 from handlers.origins import OriginPolicy
@@ -227,7 +228,8 @@ def build_rest(settings: Settings, core: Core, chat: Chat, *, page_folder: Path)
             message_max_chars=settings.message_max_chars,
             has_presence=core.presence is not None,
         ),
-        page=read_page(page_folder) if settings.serve_page == "on" else None,
+        page=read_page(page_folder) if settings.serve_page == "on" else {},
+        viewer=read_viewer(page_folder),
         chat=chat.endpoint,
         metrics=metrics,
     )

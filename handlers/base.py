@@ -61,6 +61,7 @@ def encoded(body: object) -> bytes:
 
 
 class BaseHandler(BoundedBodyHandler):
+    tag: ClassVar[str] = ""  # the group of its operations in the document
     sheds_load: ClassVar[bool] = False  # answered `Overloaded` while the server is overloaded
     answers_while_draining: ClassVar[bool] = False
     is_rate_limited: ClassVar[bool] = True
@@ -229,14 +230,14 @@ class BaseHandler(BoundedBodyHandler):
     def answer_error(self, error: ChatioError) -> None:
         answer = answer_to(error)
         self.outcome = answer.code
-        body: ErrorResponse = ErrorResponse(answer.message)
+        body: ErrorResponse = ErrorResponse(answer.message, answer.code)
         match error:
             case InvalidInput():
-                body = ValidationErrorResponse(answer.message, error.errors)
+                body = ValidationErrorResponse(answer.message, answer.code, error.errors)
             case Temporary():
                 self._log_refused(answer.code)
                 self.set_header("Retry-After", str(error.retry_after_seconds))
-                body = TemporaryErrorResponse(answer.message, error.retry_after_seconds)
+                body = TemporaryErrorResponse(answer.message, answer.code, error.retry_after_seconds)
             case ForeignPage():
                 log_foreign_page(self.request.headers.get("Origin"), self.address)
             case BodyNotJson():  # RFC 9110, 15.5.16
@@ -245,7 +246,7 @@ class BaseHandler(BoundedBodyHandler):
             case MethodNotAllowed():
                 self.set_header("Allow", ", ".join([*self.methods(), "OPTIONS"]))
             case Unforeseen():
-                body = InternalErrorResponse(answer.message, error.reference)
+                body = InternalErrorResponse(answer.message, answer.code, error.reference)
             case TokenError() | UserUnknown():
                 challenge = "Bearer" if isinstance(error, MissingToken) else 'Bearer error="invalid_token"'
                 self.set_header("WWW-Authenticate", challenge)

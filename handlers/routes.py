@@ -12,13 +12,14 @@ from tornado.web import Application, RequestHandler
 from handlers.auth import is_marked
 from handlers.base import BaseHandler, NotFoundHandler
 from handlers.docs.endpoint import DocumentHandler, make_documents
+from handlers.files import StaticFile
 from handlers.metrics.requests import RequestMetrics
 from handlers.rest.account import LoginHandler, RegisterHandler
 from handlers.rest.health import HealthHandler, ReadyHandler
 from handlers.rest.messages import MessagesHandler
 from handlers.rest.online import OnlineHandler
-from handlers.rest.page import Page, PageHandler
-from handlers.rest.user import LogoutHandler, PasswordHandler, UserHandler
+from handlers.rest.page import PageHandler
+from handlers.rest.user import LogoutHandler, PasswordHandler, SessionsHandler, UserHandler
 from handlers.services import Services
 
 
@@ -39,6 +40,7 @@ ROUTES = (
     Route(r"/logout/?", LogoutHandler),
     Route(r"/user/?", UserHandler),
     Route(r"/user/password/?", PasswordHandler),
+    Route(r"/user/sessions/?", SessionsHandler),
     Route(r"/messages/?", MessagesHandler),
     Route(r"/healthz/?", HealthHandler),
     Route(r"/readyz/?", ReadyHandler),
@@ -54,37 +56,41 @@ def make_application(
     services: Services,
     *,
     asyncapi: dict[str, Any],
-    page: Page | None,
+    page: Mapping[str, StaticFile],
+    viewer: Mapping[str, StaticFile],
     chat: HTTPServerConnectionDelegate,
     metrics: RequestMetrics,
 ) -> Application:
     """The application with every endpoint and its documents; `asyncapi` is the document of the chat.
+
+    `page` and `viewer` are files by their paths.
 
     Raises `UnguardedMethod` for a method without a guard, `Undescribed` for one without a description.
     """
     routes = list(ROUTES)
     if services.presence is not None:
         routes.append(PRESENCE_ROUTE)
-    if page is not None:
-        routes.append(Route(r"(?:/|/web/.*)", PageHandler, {"page": page}))
-    check_guards([*(route.handler for route in routes), DocumentHandler, NotFoundHandler])
+    check_guards([*(route.handler for route in routes), PageHandler, DocumentHandler, NotFoundHandler])
     documents = make_documents([(route.name, route.handler) for route in routes], asyncapi)
-    routes += [
-        Route(f"{re.escape(path)}/?", DocumentHandler, {"document": document})
-        for path, document in documents.items()
-    ]
+    files = [Route(re.escape(path), PageHandler, {"file": file}) for path, file in page.items()]
+    for path, file in {**viewer, **documents}.items():
+        files.append(Route(f"{re.escape(path)}/?", DocumentHandler, {"file": file}))
     # Not the requested paths: those of sockets hold session ids, and others may hold anything.
     names: dict[type[RequestHandler], str] = {route.handler: route.name for route in routes}
     names |= {PageHandler: "/web", DocumentHandler: "/docs"}
     return Application(
         [
             (r"/socket\.io/?", chat),  # its guard is the token in CONNECT
-            *((route.pattern, route.handler, {"services": services, **route.needs}) for route in routes),
+            *(_mounted(route, services) for route in [*routes, *files]),
         ],
         default_handler_class=NotFoundHandler,
         default_handler_args={"services": services},
         log_function=partial(metrics.count, names),
     )
+
+
+def _mounted(route: Route, services: Services) -> tuple[str, type[BaseHandler], dict[str, object]]:
+    return route.pattern, route.handler, {"services": services, **route.needs}
 
 
 def check_guards(handlers: Sequence[type[BaseHandler]]) -> None:

@@ -5,6 +5,7 @@ if [ -x /usr/bin/chromium ]; then
     exit 0
 fi
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    echo "Installing Debian's chromium with apt-get" >&2
     apt-get update -qq
     exec apt-get install -y -qq chromium
 fi

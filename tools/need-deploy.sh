@@ -8,6 +8,7 @@ done
 [ -n "$missing" ] || exit 0
 packages=$(printf '%s' "$missing" | sed 's/nginx/nginx-light/; s/systemd-analyze/systemd/')
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    echo "Installing Debian's $packages with apt-get" >&2
     apt-get update -qq
     # shellcheck disable=SC2086 # a list of names
     exec apt-get install -y -qq --no-install-recommends $packages

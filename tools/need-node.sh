@@ -5,6 +5,7 @@ if command -v node >/dev/null && command -v npm >/dev/null; then
     exit 0
 fi
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    echo "Installing Debian's nodejs and npm with apt-get" >&2
     apt-get update -qq
     exec apt-get install -y -qq nodejs npm
 fi

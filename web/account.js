@@ -1,6 +1,6 @@
 /** The account dialog: change the password, sign out here and everywhere, export, delete. */
 
-import { changePassword, deleteAccount, exportAccount, hasExport, logIn } from "./api.js";
+import { changePassword, deleteAccount, exportAccount, hasExport, logIn, logOutEverywhere } from "./api.js";
 import { byId, element } from "./dom.js";
 import { avatar } from "./person.js";
 
@@ -10,6 +10,7 @@ export class Account {
   #main;
   #dialog = null; // the one that was opened last
   #isBusy = false;
+  #endedBy = null;
 
   /**
    * @param {import("./session.js").Session} session
@@ -25,8 +26,9 @@ export class Account {
     this.#main = main;
   }
 
-  /** Whether the page itself ends the tokens just now. */
-  get isBusy() {
+  /** Whether this dialog ends the token itself just now, and says so; if that fails half-way, it says `reason`. */
+  expects(reason) {
+    if (this.#isBusy) this.#endedBy = reason;
     return this.#isBusy;
   }
 
@@ -45,7 +47,7 @@ export class Account {
     byId("account-sign-out").addEventListener("click", () => this.#main.signOut());
     byId("account-export").addEventListener("click", () => this.#do(byId("export"), () => this.#export()));
     this.#bind("change-password", (form) => this.#replacePassword(form.old_password.value, form.new_password.value));
-    this.#bind("sign-out-everywhere", (form) => this.#signOutEverywhere(form.password.value));
+    this.#bind("sign-out-everywhere", () => this.#signOutEverywhere());
     this.#bind("delete-account", (form) => this.#delete(form.password.value));
     this.#dialog.showModal();
     this.#offerExport(byId("export"));
@@ -73,11 +75,13 @@ export class Account {
     if (this.#isBusy) return;
     const problem = part.querySelector(".problem");
     this.#isBusy = true;
+    this.#endedBy = null;
     problem.textContent = "";
     try {
       await action();
     } catch (refusal) {
       problem.textContent = sentence(refusal);
+      if (this.#endedBy !== null) this.#main.ended(this.#endedBy);
     } finally {
       this.#isBusy = false;
     }
@@ -95,10 +99,9 @@ export class Account {
     }
   }
 
-  /** A change of the password ends every token, also to the same one. */
-  async #signOutEverywhere(password) {
+  async #signOutEverywhere() {
     if (!(await this.#main.mayLeave())) return;
-    await changePassword(this.#session.token, password, password);
+    await logOutEverywhere(this.#session.token);
     this.#main.ended("signed_out_everywhere");
   }
 

@@ -35,6 +35,8 @@ export const online = (token) => call("GET", "/users/online", { token });
 export const changePassword = (token, oldPassword, newPassword) =>
   call("POST", "/user/password", { token, body: { old_password: oldPassword, new_password: newPassword } });
 
+export const logOutEverywhere = (token) => call("DELETE", "/user/sessions", { token });
+
 export const deleteAccount = (token, password) => call("DELETE", "/user", { token, body: { password } });
 
 /** All that the server keeps of the user. */

@@ -21,8 +21,8 @@ import { followVisualViewport } from "./viewport.js";
 const ELSEWHERE = "You signed out in another tab.";
 const REASONS = {
   expired: "Your sign-in has ended. What you typed is still here.",
-  signed_out: ELSEWHERE, // in this tab the page has left the chat already
-  password_changed: "Your password was changed, or you signed out everywhere. Please sign in again.",
+  signed_out: "You signed out in another tab or on another device.", // in this tab the page has left already
+  password_changed: "Your password was changed. Please sign in again.",
   account_deleted: "This account was deleted.",
   signed_out_everywhere: "You are signed out on every device.",
   refused: "The server does not know your sign-in any more. What you typed is still here.",
@@ -108,7 +108,7 @@ function enter(person) {
   byId("me").hidden = false;
   byId("sign-out").hidden = false;
   unsent = new Unsent(session.storage, person.id);
-  chat = new Chat(session, unsent, page, ended);
+  chat = new Chat(session, unsent, page, (reason) => account.expects(reason) || ended(reason));
   page.composer.open(unsent);
   unsent.listen({
     onDraft: (text) => page.composer.show(text),
@@ -148,7 +148,6 @@ function forget() {
 
 /** The server no longer accepts this token. */
 function ended(reason) {
-  if (reason === "password_changed" && account.isBusy) return; // by this page, which goes on with the new one
   account.close();
   byId("ending").replaceChildren();
   page.status.signedOut();

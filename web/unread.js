@@ -7,7 +7,12 @@ import { keep, ownKeys } from "./storage.js";
 
 const TITLE = document.title;
 const ICON = document.querySelector("link[rel=icon]");
-const ICONS = { false: ICON.getAttribute("href"), true: "/web/icon-unread.svg" };
+const USUAL_ICON = ICON.getAttribute("href");
+
+/** The path of the icon with this number: the server makes those up to 9. */
+const iconOf = (count) => (count === 0 ? USUAL_ICON : `/web/icon-${count > 9 ? "unread" : count}.svg`);
+
+const BEGINNING_MS = 1000;
 
 /** Whether the user sees this page. */
 export const isLooking = () => !document.hidden && document.hasFocus();
@@ -20,6 +25,7 @@ export class Unread {
   #key;
   #readBefore; // as `readUpTo`, when the page was opened
   #count = 0;
+  #markedAt = -Infinity; // when the line was put before what came while the user was away
   #listening = new AbortController();
 
   /**
@@ -79,7 +85,11 @@ export class Unread {
     const unread = messages.filter(({ offset }) => this.#timeline.isAfter(offset, this.#readBefore));
     if (unread.length > 0 && this.#timeline.line === null) {
       this.#timeline.mark(unread[0].id);
-      this.#show(unread.length);
+      this.#markedAt = performance.now();
+    }
+    // The messages may come in parts, of which the first fits on the screen.
+    if (unread.length > 0 && this.#scroller.follows && performance.now() - this.#markedAt < BEGINNING_MS) {
+      this.#show(this.#count + unread.length);
       this.#scroller.show(this.#timeline.line);
     } else if (unread.length > 0 && !this.#isReading) this.#show(this.#count + unread.length);
     this.#look();
@@ -114,7 +124,7 @@ export class Unread {
   #show(count) {
     this.#count = count;
     document.title = count > 0 ? `(${count}) ${TITLE}` : TITLE;
-    const icon = ICONS[count > 0];
+    const icon = iconOf(count);
     if (ICON.getAttribute("href") !== icon) ICON.setAttribute("href", icon);
     navigator.setAppBadge?.(count).catch(() => {}); // an installed page
     this.#button.textContent = count === 0 ? "To the newest" : `${count} new message${count === 1 ? "" : "s"} below`;

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from chatio.errors import MessageEmpty, MessageInvalid, MessageTooLong
-from chatio.stores.base import Message, SentAt, derived_id
+from chatio.stores.base import Message, SentAt, UserId, UserName, derived_id
 from chatio.text import BLANK, CONTROLS, DEFAULT_IGNORABLE, VISIBLE, well_formed
 
 __all__ = [
@@ -38,20 +38,27 @@ MAX_ID_CHARS: Final = 64
 MAX_TIMESTAMP_CHARS: Final = 64
 
 # The rules of a draft's fields: this module checks them, and the chat's document shows them.
-_CONTENT: Final = Meta(min_length=1, pattern=r"\S", description="Text with at least one visible character.")
+_CONTENT: Final = Meta(
+    min_length=1, pattern=r"\S", description="Text with at least one visible character.", examples=["Hello!"]
+)
 _ID: Final = Meta(
     min_length=1,
     max_length=MAX_ID_CHARS,
     description="The client's own id of the message, so that a message that is sent again arrives once. For a "
     "longer text, a number or anything else the server puts an id of its own, the same one each time.",
+    examples=["c4a1d7e2-93b5-4f0e-8d21-5e6f7a8b9c0d"],
 )
 _ID_OF_MESSAGE: Final = Meta(
-    min_length=1, max_length=MAX_ID_CHARS, description="As the ack of the message and `receive-message` have it."
+    min_length=1,
+    max_length=MAX_ID_CHARS,
+    description="As the ack of the message and `receive-message` have it.",
+    examples=["c4a1d7e2-93b5-4f0e-8d21-5e6f7a8b9c0d"],
 )
 _TIMESTAMP: Final = Meta(
     max_length=MAX_TIMESTAMP_CHARS,
     description="The time of the sender's clock, for people to read. The server puts its own time for one that "
     "cannot be shown.",
+    examples=["10:32 AM"],
 )
 
 
@@ -76,8 +83,8 @@ _NOT_IN_TIMESTAMPS: Final = re.compile(
 class Author(msgspec.Struct, frozen=True):
     """The user who sent a message, by the token; the client's own claim is never passed on."""
 
-    id: str
-    name: str
+    id: UserId
+    name: UserName
 
 
 class Edit(msgspec.Struct, frozen=True):

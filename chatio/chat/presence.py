@@ -4,7 +4,7 @@ Pure bookkeeping, without sockets and clock. Changes are collected until they ar
 at once become one event. A user who goes offline and comes back between two events is no change.
 """
 
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
@@ -17,10 +17,10 @@ MOST_NAMED: Final = 20  # users that an event names as come, and as left; it cou
 class Change(msgspec.Struct, frozen=True):
     """The number of users `online`, and users who `came` or `left` since the last event; `more` are not named."""
 
-    online: int
+    online: Annotated[int, msgspec.Meta(examples=[7])]
     came: list[Author]
     left: list[Author]
-    more: int
+    more: Annotated[int, msgspec.Meta(examples=[0])]
 
 
 class Presence:

@@ -53,7 +53,7 @@ class Deadlines(NamedTuple):
     """How long a connection waits for its client, in seconds. Of bodies: Tornado's `body_timeout`."""
 
     # For the first byte on a new connection, and for the rest of a head. nginx's `client_header_timeout` in
-    # deploy/nginx.conf; Apache's `RequestReadTimeout header=20`.
+    # deploy/nginx-site.conf; Apache's `RequestReadTimeout header=20`.
     first_byte: float = 20.0
     head: float = 20.0
     # For the next request. Longer than load balancers keep an idle connection, so that none sends a request into

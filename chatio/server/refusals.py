@@ -54,7 +54,7 @@ class Refusals:
 
     def _bytes_of(self, error: ChatioError) -> bytes:
         answer = answer_to(error)
-        body: dict[str, Any] = {"message": answer.message}
+        body: dict[str, Any] = {"message": answer.message, "code": answer.code}
         if isinstance(error, InvalidInput):
             body["errors"] = error.errors
         encoded = msgspec.json.encode(body)

@@ -24,8 +24,21 @@ EPOCH_DIGITS: Final = 14
 MESSAGE_OVERHEAD_BYTES: Final = 1024
 
 # The server's time, not the sender's.
+# Fields of clients' bodies, with an example for the documents.
+UserId = Annotated[str, Meta(examples=["0f5e2c7a-6d0b-4b57-9c36-8a1d2e4f7b90"])]
+UserName = Annotated[str, Meta(examples=["Ann"])]
+MessageId = Annotated[str, Meta(examples=["c4a1d7e2-93b5-4f0e-8d21-5e6f7a8b9c0d"])]
+Content = Annotated[str, Meta(examples=["Hello!"])]
+ClockTime = Annotated[
+    str, Meta(description="The time of the sender's clock, for people to read.", examples=["10:32 AM"])
+]
 SentAt = Annotated[
-    str, Meta(description="RFC 3339, UTC, milliseconds.", extra_json_schema={"format": "date-time"})
+    str,
+    Meta(
+        description="RFC 3339, UTC, milliseconds.",
+        examples=["2026-03-01T09:32:07.415Z"],
+        extra_json_schema={"format": "date-time"},
+    ),
 ]
 
 
@@ -94,11 +107,11 @@ class Message(msgspec.Struct, frozen=True):
     `content` is the newest text. Of a message that was deleted it is empty, and `edited_at` the time of that.
     """
 
-    id: str
-    content: str
-    author_id: str
-    author_name: str
-    timestamp: str  # of the sender's clock, for people to read
+    id: MessageId
+    content: Content
+    author_id: UserId
+    author_name: UserName
+    timestamp: ClockTime
     sent_at: SentAt
     status: Literal["sent"] = "sent"
     edited_at: SentAt | UnsetType = UNSET

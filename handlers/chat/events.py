@@ -7,9 +7,20 @@ import msgspec
 from chatio.chat.messages import SentAt
 from chatio.chat.socket_sessions import EndReason
 from chatio.errors import ChatioError, Temporary, answer_to
-from handlers.responses import Offset
+from chatio.stores.base import Content, MessageId
+from handlers.responses import EXAMPLE_OF_A_TOKEN, Offset
 
-Token = Annotated[str, msgspec.Meta(description="From POST /login.", extra_json_schema={"minLength": 1})]
+Token = Annotated[
+    str,
+    msgspec.Meta(
+        description="From POST /login.", examples=[EXAMPLE_OF_A_TOKEN], extra_json_schema={"minLength": 1}
+    ),
+]
+_Pid = Annotated[
+    str, msgspec.Meta(description="From the last CONNECT answer.", examples=["00064c7f2a9b31-0000000021.x3kQ9vT2"])
+]
+_Code = Annotated[str, msgspec.Meta(examples=["rate_limited"])]
+_Sentence = Annotated[str, msgspec.Meta(examples=["That was too often. Please try again in a while."])]
 _Yes = Annotated[bool, msgspec.Meta(extra_json_schema={"const": True})]
 _No = Annotated[bool, msgspec.Meta(extra_json_schema={"const": False})]
 
@@ -18,11 +29,15 @@ class ConnectAuth(msgspec.Struct, frozen=True):
     """The auth of CONNECT. Official clients add `pid` and `offset` by themselves, from version 4.6 on."""
 
     token: Token
-    pid: Annotated[str, msgspec.Meta(description="From the last CONNECT answer.")] | msgspec.UnsetType = (
-        msgspec.UNSET
-    )
+    pid: _Pid | msgspec.UnsetType = msgspec.UNSET
     offset: (
-        Annotated[str, msgspec.Meta(description="The last text argument of an event received since.")]
+        Annotated[
+            str,
+            msgspec.Meta(
+                description="The last text argument of an event received since.",
+                examples=["00064c7f2a9b31-000000002a"],
+            ),
+        ]
         | msgspec.UnsetType
     ) = msgspec.UNSET
 
@@ -30,20 +45,20 @@ class ConnectAuth(msgspec.Struct, frozen=True):
 class Connected(msgspec.Struct, frozen=True):
     """The CONNECT answer. If its `pid` is the one that the client sent, the client has missed no message."""
 
-    sid: str
-    pid: str
+    sid: Annotated[str, msgspec.Meta(examples=["mZ4pQw1tHc8bKf2s"])]
+    pid: _Pid
 
 
 class ConnectErrorData(msgspec.Struct, frozen=True):
     """The error as a code, for programs."""
 
-    code: str
+    code: _Code
 
 
 class ConnectError(msgspec.Struct, frozen=True):
     """The CONNECT_ERROR, for good: a temporary refusal is answered otherwise. The server closes soon after."""
 
-    message: str
+    message: Annotated[str, msgspec.Meta(examples=["jwt expired"])]
     data: ConnectErrorData
 
 
@@ -51,7 +66,7 @@ class Accepted(msgspec.Struct, frozen=True):
     """The message is in the log, and every connected client will receive it."""
 
     ok: _Yes
-    id: str
+    id: MessageId
     offset: Offset
     sent_at: SentAt
 
@@ -60,7 +75,7 @@ class Edited(msgspec.Struct, frozen=True):
     """The edit is in the log, and every connected client will receive it."""
 
     ok: _Yes
-    id: str
+    id: MessageId
     offset: Offset
     edited_at: SentAt
 
@@ -69,7 +84,7 @@ class Deleted(msgspec.Struct, frozen=True):
     """The deletion is in the log, and every connected client will receive it. The text is gone for good."""
 
     ok: _Yes
-    id: str
+    id: MessageId
     offset: Offset
     deleted_at: SentAt
 
@@ -77,24 +92,24 @@ class Deleted(msgspec.Struct, frozen=True):
 class MessageEdited(msgspec.Struct, frozen=True):
     """A message has another text from now on. A client that does not show the message ignores the event."""
 
-    id: str
-    content: str
+    id: MessageId
+    content: Content
     edited_at: SentAt
 
 
 class MessageDeleted(msgspec.Struct, frozen=True):
     """A message is gone. A client that does not show the message ignores the event."""
 
-    id: str
+    id: MessageId
     deleted_at: SentAt
 
 
 class Cause(msgspec.Struct, frozen=True):
     """Why the server rejected an event: `code` is for programs, `message` for users."""
 
-    code: str
-    message: str
-    retry_after_seconds: Annotated[int, msgspec.Meta(ge=1)] | msgspec.UnsetType = msgspec.UNSET
+    code: _Code
+    message: _Sentence
+    retry_after_seconds: Annotated[int, msgspec.Meta(ge=1, examples=[30])] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Rejected(msgspec.Struct, frozen=True):
@@ -107,13 +122,13 @@ class Rejected(msgspec.Struct, frozen=True):
 class MessageRejected(Rejected, frozen=True):
     """A message that was rejected: no other client received it. `id` is the sender's own, if it was valid."""
 
-    id: str | None
+    id: MessageId | None
 
 
 class ChangeRejected(Rejected, frozen=True):
     """An edit or a deletion that was rejected. `id` is the one that was sent, if it was valid."""
 
-    id: str | None
+    id: MessageId | None
 
 
 class Renewal(msgspec.Struct, frozen=True):
@@ -126,7 +141,7 @@ class Renewed(msgspec.Struct, frozen=True):
     """The socket stays open as long as the newer token is valid."""
 
     ok: _Yes
-    expires_at: Annotated[int, msgspec.Meta(description="Seconds since the epoch.")]
+    expires_at: Annotated[int, msgspec.Meta(description="Seconds since the epoch.", examples=[1772443927])]
 
 
 class SessionEnded(msgspec.Struct, frozen=True):

@@ -7,9 +7,10 @@ import msgspec
 
 from chatio import __version__
 from chatio.chat.messages import Draft, Edit
-from chatio.errors import ANSWERS, ChatioError
+from chatio.errors import ANSWERS, ChatioError, Temporary
 from handlers.chat import events
 from handlers.chat.protocol import FROM_CLIENT, FROM_SERVER, REPLIES, Event
+from handlers.docs.examples import example_of
 from handlers.docs.schemas import Json, reference, schemas_of
 
 _ABOUT: Final = """\
@@ -43,7 +44,12 @@ def asyncapi_document(*, namespace: str, message_max_chars: int, has_presence: b
         schemas[kind.__name__]["properties"]["content"]["maxLength"] = message_max_chars
     return {
         "asyncapi": "3.0.0",
-        "info": {"title": "Chat.io", "version": __version__, "description": _ABOUT},
+        "info": {
+            "title": "Chat.io",
+            "version": __version__,
+            "description": _ABOUT,
+            "tags": [{"name": "Chat", "description": "One room, over Socket.IO."}],
+        },
         "defaultContentType": "application/json",
         "servers": {
             "chat": {
@@ -62,7 +68,10 @@ def asyncapi_document(*, namespace: str, message_max_chars: int, has_presence: b
             }
         },
         "operations": dict([*_operations("receive", inward), *_operations("send", outward)]),
-        "components": {"messages": {event.key: _message(event) for event in every}, "schemas": schemas},
+        "components": {
+            "messages": {event.key: _message(event, schemas) for event in every},
+            "schemas": schemas,
+        },
     }
 
 
@@ -87,18 +96,39 @@ def _of_channel(key: str) -> Json:
     return {"$ref": f"#/channels/chat/messages/{key}"}
 
 
-def _message(event: Event) -> Json:
+def _message(event: Event, schemas: Json) -> Json:
     arguments = [_argument(kind, event.codes) for kind in event.takes]
     count = len(arguments)
     payload: Json = {"type": "array", "minItems": count, "maxItems": count}
     if arguments:
         payload["items"] = arguments
-    message: Json = {"name": event.name, "summary": event.summary, "payload": payload}
+    message: Json = {
+        "name": event.name,
+        "summary": event.summary,
+        "payload": payload,
+        "examples": list(_examples(event, arguments, schemas)),
+    }
     if event.codes:
         message["description"] = (
             f"`code` is one of {', '.join(f'`{ANSWERS[error].code}`' for error in event.codes)}."
         )
     return message
+
+
+def _examples(event: Event, arguments: Sequence[Json], schemas: Json) -> Iterator[Json]:
+    """An example of `event`, or, if it tells of errors, one of each."""
+    example = [example_of(argument, schemas, event.key) for argument in arguments]
+    if not event.codes:
+        yield {"name": event.key, "payload": example}
+    for kind in event.codes:
+        error = kind(retry_after_seconds=30) if issubclass(kind, Temporary) else kind()
+        told = events.cause(error)
+        changed = (
+            {"message": told.message, "data": {"code": told.code}}
+            if event.takes[0] is events.ConnectError
+            else {"error": msgspec.to_builtins(told)}
+        )
+        yield {"name": told.code, "payload": [{**example[0], **changed}]}
 
 
 def _argument(kind: Any, codes: Sequence[type[ChatioError]]) -> Json:

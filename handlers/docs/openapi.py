@@ -1,38 +1,28 @@
 """The REST API as an OpenAPI 3.1 document, made from the URL table and the operations of its handlers."""
 
-import inspect
-from collections import defaultdict
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from chatio import __version__
 from chatio.errors import (
-    ANSWERS,
-    ChatioError,
-    InvalidInput,
     MethodNotAllowed,
     RateLimited,
     RouteUnknown,
-    Temporary,
-    TokenError,
-    Unforeseen,
 )
 from handlers.auth import is_authenticated
 from handlers.base import BaseHandler
-from handlers.docs.schemas import Json, arguments_of, reference, schemas_of
-from handlers.operation import Operation, operation_of
-from handlers.responses import (
-    ErrorResponse,
-    InternalErrorResponse,
-    TemporaryErrorResponse,
-    ValidationErrorResponse,
-)
+from handlers.docs.answers import HEADERS, ON_A_PREFLIGHT, Bodies, headers_of, summary_and_rest
+from handlers.docs.schemas import Json, arguments_of
+from handlers.operation import Operation, Undescribed, operation_of
 
 _ABOUT: Final = """\
 Bodies are JSON in UTF-8, of at most 16 KiB, with `Content-Type: application/json`. A client ignores fields of an
 answer that it does not know: new ones may be added.
+
+Every error has one shape: `message` is a sentence for users, `code` is for programs and the same one as over
+Socket.IO. Some have more fields: `errors`, `retry_after_seconds` or `reference`.
 
 A path that is not in this document answers 404 (`RouteUnknown`), another method 405 with `Allow`
 (`MethodNotAllowed`). `HEAD` is answered wherever `GET` is, and `OPTIONS` answers the preflight of every path. A
@@ -41,134 +31,76 @@ slash at the end makes no difference. A request that is malformed, too slow or w
 
 The chat itself goes over Socket.IO: see `/asyncapi.json`."""
 
-
-def _header(description: str, **schema: Any) -> Json:
-    return {"description": description, "required": True, "schema": {"type": "string", **schema}}
-
-
-_HEADERS: Final[Json] = {
-    "Access-Control-Allow-Origin": _header("The origin whose pages may read the answer, or `*`."),
-    "Access-Control-Expose-Headers": _header("The headers that a page may read."),
-    "Cache-Control": _header("Answers are not cached.", const="no-store"),
-    "X-Content-Type-Options": _header("Browsers must not guess another Content-Type.", const="nosniff"),
-    "Retry-After": _header("Seconds after which to try again.", pattern="^[1-9][0-9]*$"),
-    "WWW-Authenticate": _header("RFC 6750.", enum=["Bearer", 'Bearer error="invalid_token"']),
-    "Allow": _header("The methods of this path."),
-    "Access-Control-Allow-Methods": _header("The methods of this path."),
-    "Access-Control-Allow-Headers": _header("The headers that a page may send."),
-    "Access-Control-Max-Age": _header("Seconds for which the preflight may be cached.", pattern="^[0-9]+$"),
+_PREFLIGHT: Final = "Preflight"
+# By which a reader finds an operation; each handler has one.
+_TAGS: Final = {
+    "Account": "Registration, login, and the account of the user who is logged in.",
+    "Chat": "What the chat keeps: messages, and the users online.",
+    _PREFLIGHT: "What browsers ask by themselves before a page of another origin may call (CORS).",
 }
-_ON_EVERY_ANSWER: Final = (
-    "Access-Control-Allow-Origin",
-    "Access-Control-Expose-Headers",
-    "Cache-Control",
-    "X-Content-Type-Options",
-)
-_ON_A_PREFLIGHT: Final = (
-    "Access-Control-Allow-Methods",
-    "Access-Control-Allow-Headers",
-    "Access-Control-Max-Age",
-)
 
 
 def openapi_document(endpoints: Iterable[tuple[str, type[BaseHandler]]]) -> Json:
-    """The document of `endpoints`: their paths and handlers. Raises `Undescribed`."""
-    paths: Json = {}
-    structs: set[type[msgspec.Struct]] = {
-        *(ErrorResponse, ValidationErrorResponse, TemporaryErrorResponse, InternalErrorResponse)
+    """The document of `endpoints`: their paths and handlers. Raises `Undescribed`, also for a missing example."""
+    described = [(path, handler, _operations_of(handler)) for path, handler in endpoints]
+    bodies = Bodies(operation for _, _, operations in described for _, operation in operations.values())
+    paths = {
+        path: {
+            **{name: _operation(path, name, *operations[name], handler.tag, bodies) for name in operations},
+            "options": _preflight(path, bodies),
+        }
+        for path, handler, operations in described
+        if operations
     }
-    for path, handler in endpoints:
-        operations: Json = {}
-        for name in handler.methods():
-            method = getattr(handler, name.lower())
-            if name == "HEAD":  # is GET without a body
-                continue
-            if (operation := operation_of(method)) is None:
-                continue
-            operations[name.lower()] = _operation(path, name.lower(), method, operation)
-            structs.update(kind for kind in (operation.takes, operation.gives) if kind)
-        if operations:
-            paths[path] = {**operations, "options": _preflight(path)}
     return {
         "openapi": "3.1.0",
         "info": {"title": "Chat.io", "version": __version__, "description": _ABOUT},
         "servers": [{"url": "/"}],
+        "tags": [{"name": name, "description": text} for name, text in _TAGS.items()],
         "paths": paths,
         "components": {
-            "schemas": schemas_of(structs),
-            "headers": _HEADERS,
-            "responses": {kind.__name__: _failure([kind]) for kind in (RouteUnknown, MethodNotAllowed)},
+            "schemas": bodies.schemas,
+            "headers": HEADERS,
+            "responses": {kind.__name__: bodies.failure([kind]) for kind in (RouteUnknown, MethodNotAllowed)},
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
         },
     }
 
 
-def summary_and_rest(documented: object) -> tuple[str, str]:
-    """The first line of a docstring without its full stop, and the rest."""
-    summary, _, rest = (inspect.getdoc(documented) or "").partition("\n")
-    return summary.removesuffix("."), rest.strip()
+def _operations_of(handler: type[BaseHandler]) -> dict[str, tuple[object, Operation]]:
+    """The methods of `handler` that are part of the API, by their names in lower case."""
+    methods = [name.lower() for name in handler.methods() if name != "HEAD"]  # which is GET without a body
+    found = [(name, getattr(handler, name)) for name in methods]
+    operations = {name: (method, operation_of(method)) for name, method in found}
+    described = {name: (method, operation) for name, (method, operation) in operations.items() if operation}
+    if described and handler.tag not in _TAGS:
+        raise Undescribed(f"{handler.__name__} has no tag, one of {', '.join(_TAGS)}")
+    return described
 
 
-def _operation(path: str, name: str, method: object, operation: Operation) -> Json:
+def _operation(path: str, name: str, method: object, operation: Operation, tag: str, bodies: Bodies) -> Json:
     summary, rest = summary_and_rest(method)
-    item: Json = {"operationId": _identifier(name, path), "summary": summary}
+    item: Json = {"operationId": _identifier(name, path), "tags": [tag], "summary": summary}
     if rest:
         item["description"] = rest
-    if is_authenticated(method):
-        item["security"] = [{"token": []}]
+    item["security"] = [{"token": []}] if is_authenticated(method) else []
     if operation.query:
         item["parameters"] = _parameters(operation.query)
     if operation.takes:
-        item["requestBody"] = {"required": True, "content": _content(reference(operation.takes))}
-    item["responses"] = _responses(operation)
+        item["requestBody"] = {"required": True, "content": bodies.content(operation.takes)}
+    item["responses"] = bodies.responses(operation)
     return item
 
 
-def _responses(operation: Operation) -> Json:
-    success: Json = {"description": "Done.", "headers": _headers()}
-    if operation.gives:
-        success["description"] = summary_and_rest(operation.gives)[0] + "."
-        success["content"] = _content(reference(operation.gives))
-    by_status: defaultdict[int, list[type[ChatioError]]] = defaultdict(list)
-    for kind in operation.raises:
-        by_status[ANSWERS[kind].status].append(kind)
-    failures = {str(status): _failure(kinds) for status, kinds in sorted(by_status.items())}
-    return {str(operation.status): success, **failures}
-
-
-def _failure(kinds: list[type[ChatioError]]) -> Json:
-    """The answer to any of `kinds`, which have one status."""
-    messages = list(dict.fromkeys(ANSWERS[kind].message for kind in kinds))
-    body = {**reference(_body_of(kinds[0])), "properties": {"message": {"enum": messages}}}
-    extra = []
-    if issubclass(kinds[0], Temporary):
-        extra.append("Retry-After")
-    if issubclass(kinds[0], TokenError):
-        extra.append("WWW-Authenticate")
-    if issubclass(kinds[0], MethodNotAllowed):
-        extra.append("Allow")
-    return {
-        "description": " ".join(_sentence(text) for text in messages),
-        "headers": _headers(*extra),
-        "content": _content(body),
-    }
-
-
-def _body_of(kind: type[ChatioError]) -> type[ErrorResponse]:
-    if issubclass(kind, InvalidInput):
-        return ValidationErrorResponse
-    if issubclass(kind, Temporary):
-        return TemporaryErrorResponse
-    return InternalErrorResponse if issubclass(kind, Unforeseen) else ErrorResponse
-
-
-def _preflight(path: str) -> Json:
+def _preflight(path: str, bodies: Bodies) -> Json:
     return {
         "operationId": _identifier("options", path),
+        "tags": [_PREFLIGHT],
         "summary": "Preflight: what a page of another origin may send",
+        "security": [],
         "responses": {
-            "204": {"description": "Done.", "headers": _headers(*_ON_A_PREFLIGHT)},
-            "429": _failure([RateLimited]),
+            "204": {"description": "Done.", "headers": headers_of(*ON_A_PREFLIGHT)},
+            "429": bodies.failure([RateLimited]),
         },
     }
 
@@ -182,17 +114,5 @@ def _parameters(query: type[msgspec.Struct]) -> list[Json]:
     ]
 
 
-def _headers(*extra: str) -> Json:
-    return {name: {"$ref": f"#/components/headers/{name}"} for name in (*_ON_EVERY_ANSWER, *extra)}
-
-
-def _content(schema: Json) -> Json:
-    return {"application/json": {"schema": schema}}
-
-
 def _identifier(method: str, path: str) -> str:
     return f"{method}_{path.strip('/').replace('/', '_')}"
-
-
-def _sentence(text: str) -> str:
-    return text if text.endswith(".") else f"{text}."

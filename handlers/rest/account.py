@@ -19,6 +19,7 @@ from handlers.rest.bodies import Credentials, Registration
 
 
 class RegisterHandler(BaseHandler):
+    tag = "Account"
     sheds_load = True
 
     @public
@@ -42,6 +43,7 @@ class RegisterHandler(BaseHandler):
 
 
 class LoginHandler(BaseHandler):
+    tag = "Account"
     sheds_load = True
 
     @public

@@ -16,18 +16,28 @@ _Name = Annotated[
     Meta(
         description="At least one visible character, no control or invisible characters. It is kept in the form "
         "NFKC. No two users have names that look alike; names such as System or Admin are reserved.",
+        examples=["Ann"],
         extra_json_schema={"minLength": 1, "maxLength": MAX_NAME_CHARS},
     ),
 ]
-_Email = Annotated[str, Meta(description="In any case.", extra_json_schema={"minLength": 1, "format": "email"})]
+_Email = Annotated[
+    str,
+    Meta(
+        description="In any case.",
+        examples=["ann@chat.example"],
+        extra_json_schema={"minLength": 1, "format": "email"},
+    ),
+]
 _NewPassword = Annotated[
     str,
     Meta(
         description="No common password, no one character again and again, not the user's own name or address.",
+        examples=["violet kettle 42"],
         extra_json_schema={"minLength": PASSWORD_CHARS.start, "maxLength": PASSWORD_CHARS.stop - 1},
     ),
 ]
-_NotEmpty = Annotated[str, Meta(extra_json_schema={"minLength": 1})]
+_KnownEmail = Annotated[str, Meta(examples=["ann@chat.example"], extra_json_schema={"minLength": 1})]
+_KnownPassword = Annotated[str, Meta(examples=["correct horse"], extra_json_schema={"minLength": 1})]
 
 
 class Registration(msgspec.Struct, frozen=True):
@@ -41,18 +51,18 @@ class Registration(msgspec.Struct, frozen=True):
 class Credentials(msgspec.Struct, frozen=True):
     """The body of POST /login."""
 
-    email: _NotEmpty
-    password: _NotEmpty
+    email: _KnownEmail
+    password: _KnownPassword
 
 
 class PasswordChange(msgspec.Struct, frozen=True):
     """The body of POST /user/password."""
 
-    old_password: str
+    old_password: Annotated[str, Meta(examples=["correct horse"])]
     new_password: _NewPassword
 
 
 class Confirmation(msgspec.Struct, frozen=True):
     """The body of DELETE /user."""
 
-    password: str
+    password: Annotated[str, Meta(examples=["correct horse"])]

@@ -25,6 +25,8 @@ class PageQuery(msgspec.Struct, frozen=True):
 
 
 class MessagesHandler(BaseHandler):
+    tag = "Chat"
+
     @authenticated
     @operation(200, MessagePage, query=PageQuery, raises=[StoreUnavailable])
     async def get(self) -> None:

@@ -10,6 +10,8 @@ from handlers.responses import OnlinePeople
 class OnlineHandler(BaseHandler):
     """Mounted only where presence is on."""
 
+    tag = "Chat"
+
     @authenticated
     @operation(200, OnlinePeople)
     async def get(self) -> None:

@@ -1,4 +1,4 @@
-"""GET /user, DELETE /user, POST /user/password, POST /logout: for the user who is logged in."""
+"""For the user who is logged in: GET /user, DELETE /user and /user/sessions, POST /user/password and /logout."""
 
 from typing import Final
 
@@ -15,7 +15,7 @@ from chatio.errors import (
     UserUnknown,
     WrongPassword,
 )
-from chatio.stores.base import User
+from chatio.stores.base import Ended, User
 from handlers.auth import authenticated
 from handlers.base import BaseHandler
 from handlers.operation import operation
@@ -27,6 +27,8 @@ _WHEN_CONFIRMING: Final = (UserUnknown, WrongPassword, PasswordReplaced, RateLim
 
 
 class _LoggedInHandler(BaseHandler):
+    tag = "Account"
+
     async def confirmed(self, password: str) -> User:
         """The user of the token, if `password` is theirs. The one place of these endpoints to guess passwords at.
 
@@ -52,6 +54,14 @@ class _LoggedInHandler(BaseHandler):
         await self.services.revocations.add(ended, reason)
         self.answer_nothing()
 
+    async def log_out(self, ended: Ended) -> None:
+        """End the tokens that `ended` names, and answer 204."""
+        # First: a log-out that fails can be tried again.
+        await self.services.revocations.add(ended, EndReason.SIGNED_OUT)
+        self.tokens.end(ended)
+        await self.services.end_sockets(self.claims.subject, EndReason.SIGNED_OUT)
+        self.answer_nothing()
+
     def answer_nothing(self) -> None:
         self.set_status(204)
         self.finish()
@@ -61,14 +71,17 @@ class LogoutHandler(_LoggedInHandler):
     @authenticated
     @operation(204, raises=[Overloaded, RateLimited, *STORE_ERRORS])
     async def post(self) -> None:
-        """Revoke this token, here and on every socket."""
-        ended = self.tokens.ending(self.claims)
-        await self.services.revocations.add(
-            ended, EndReason.SIGNED_OUT
-        )  # first: a log-out that fails can be tried again
-        self.tokens.end(ended)
-        await self.services.end_sockets(self.claims.subject, EndReason.SIGNED_OUT)
-        self.answer_nothing()
+        """Log out here: revoke this token, and end its sockets."""
+        await self.log_out(self.tokens.ending(self.claims))
+
+
+class SessionsHandler(_LoggedInHandler):
+    @authenticated
+    @operation(204, raises=[Overloaded, *STORE_ERRORS])
+    async def delete(self) -> None:
+        """Log out everywhere: revoke every token of the user, and end all their sockets."""
+        self.tokens.require_capacity(self.claims.subject)
+        await self.log_out(self.tokens.ending_all(self.claims.subject))
 
 
 class PasswordHandler(_LoggedInHandler):

@@ -1,36 +1,17 @@
 """The page in Chromium: by keyboard, with a screen reader, on a phone, in light and dark; and its pictures."""
 
-import json
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 
 from handlers.rest.page import read_page
+from tests.browser.axe import DESKTOP, PHONE, complaints
 from tests.browser.person import Meet
 from tests.paths import ROOT
 from tests.system.js import JsClients
 from tests.system.server import ServerProcess
-
-DESKTOP = {"width": 1440, "height": 900}
-PHONE = {"width": 375, "height": 780}
-AXE = ROOT / "web/node_modules/axe-core/axe.min.js"
-HARMLESS = {"minor"}
-
-
-def complaints(page: Page) -> list[str]:
-    """What axe-core finds on the page as it is now, all its rules and its best practices."""
-    page.evaluate("document.getAnimations().forEach((animation) => animation.cancel())")
-    page.evaluate(AXE.read_text("utf-8"))
-    found: list[dict[str, Any]] = json.loads(page.evaluate("axe.run().then((r) => JSON.stringify(r.violations))"))
-    return [
-        f"{violation['id']} ({violation['impact']}): {node['html']} {node['failureSummary']}"
-        for violation in found
-        if violation["impact"] not in HARMLESS
-        for node in violation["nodes"]
-    ]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -208,7 +189,7 @@ def test_keyboard_of_a_phone_does_not_cover_the_composer(server: ServerProcess, 
 
 
 def test_page_weighs_at_most_150_kib_compressed() -> None:
-    files = read_page(ROOT / "web").files
+    files = read_page(ROOT / "web")
     assert "/web/socket.io.js" in files
     assert sum(len(file.gzipped) for file in files.values()) <= 150 * 1024
 

@@ -41,6 +41,10 @@ def test_title_icon_and_line_tell_of_unread_messages_until_they_are_read(
     js.burst("bob", [{"content": "one"}, {"content": "two"}])
     expect(ann.page).to_have_title("(2) Chat.io")
     assert icon(ann.page) != usual
+    assert (
+        ann.page.evaluate("(icon) => fetch(icon).then((answer) => answer.text())", icon(ann.page)).count(">2<")
+        == 1
+    )
     assert ann.page.evaluate("(icon) => fetch(icon).then((answer) => answer.ok)", icon(ann.page))
     line = ann.page.locator("#messages .unread")
     expect(line).to_have_text("New messages")
@@ -96,6 +100,24 @@ def test_user_who_comes_back_begins_at_what_is_new(server: ServerProcess, meet: 
     expect(ann.contents).to_have_count(41)
     expect(ann.contents.last).to_be_in_viewport()
     expect(line).to_have_count(0)
+
+
+def test_user_begins_at_the_line_also_where_what_is_new_comes_in_parts(server: ServerProcess, meet: Meet) -> None:
+    """The first part fits on the screen, so that the page still follows the newest when the second one comes."""
+    begun = meet(server.url).page.evaluate(
+        """async () => {
+          const { Unread } = await import("/web/unread.js");
+          const begun = [];
+          const timeline = { line: null, lastOffset: "2", isAfter: (one, other) => one > other, };
+          timeline.mark = (id) => (timeline.line = id);
+          const scroller = { follows: true, onMove: () => {}, show: (line) => begun.push(line) };
+          const storage = { getItem: () => "0", setItem: () => {} };
+          const unread = new Unread(timeline, scroller, document.createElement("button"), storage, "ann");
+          for (const id of ["1", "2"]) unread.cameBefore([{ id, offset: id }]);
+          return begun;
+        }"""
+    )
+    assert begun == ["1", "1"]
 
 
 def test_what_one_tab_shows_is_read_in_the_other(server: ServerProcess, meet: Meet, js: JsClients) -> None:

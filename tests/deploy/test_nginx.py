@@ -1,4 +1,4 @@
-"""deploy/nginx.conf in a real nginx: added headers, passed requests, private logs."""
+"""deploy/nginx-site.conf in a real nginx: added headers, passed requests, private logs, and the site beside it."""
 
 import http.client
 import json
@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.system.js import JsClients
-from tests.system.nginx import CONFIGURATION, MANY, Nginx, certificate
+from tests.system.nginx import MANY, SITE, Nginx, certificate
 from tests.system.server import ServerProcess, await_until
 
 HTML = "text/html,application/xhtml+xml"
@@ -56,6 +56,18 @@ def test_the_configuration_is_sound_and_nginx_has_nothing_to_say_of_it(nginx: Ng
     assert "[warn]" not in done.stderr
 
 
+def test_the_site_that_was_there_goes_on_as_before(nginx: Nginx) -> None:
+    assert ask(nginx, "GET", "/", Host="other.example").body == "the other site"
+    assert "GET" not in nginx.access.read_text()
+
+
+@pytest.mark.parametrize("path", ["/docs", "/docs/chat"])
+def test_documents_are_the_servers_also_where_the_page_is_another(nginx: Nginx, path: str) -> None:
+    answer = ask(nginx, "GET", path, Accept=HTML)
+    assert answer.status == 200
+    assert "API" in answer.body
+
+
 @pytest.mark.parametrize("path", ["/", "/login", "/register", "/a/room/of/tomorrow"])
 def test_a_browser_that_navigates_is_given_the_page(nginx: Nginx, path: str) -> None:
     answer = ask(nginx, "GET", path, Accept=HTML)
@@ -72,7 +84,10 @@ def test_files_of_a_release_are_kept_by_browsers_and_sent_small(nginx: Nginx) ->
 
 def test_the_pages_own_requests_reach_the_server(nginx: Nginx) -> None:
     missing = ask(nginx, "GET", "/user", Accept="application/json")
-    assert (missing.status, json.loads(missing.body)) == (401, {"message": "Missing Token"})
+    assert (missing.status, json.loads(missing.body)) == (
+        401,
+        {"message": "Missing Token", "code": "missing_token"},
+    )
     assert ask(nginx, "GET", "/nowhere").status == 404
     wrong = ask(nginx, "GET", "/login")
     assert (wrong.status, wrong.headers["allow"]) == (405, "POST, OPTIONS")
@@ -171,12 +186,12 @@ def test_clients_come_back_to_a_server_that_was_away_behind_nginx(server: Server
 
 
 def test_the_configuration_for_several_servers_differs_in_their_addresses_only() -> None:
-    one, many = CONFIGURATION.read_text(), MANY.read_text()
+    one, many = SITE.read_text(), MANY.read_text()
     upstreams = re.compile(
-        r"(?s)(    # Clients without a session, .*?)?    upstream chatio \{.*?(?=    server \{)"
+        r"(?s)(# Clients without a session, .*?)?upstream chatio \{.*?(?=server \{\n    listen 80)"
     )
-    head = re.compile(r"(?s)\A.*?(?=# Change for your machine)")
-    routed = "http://$chatio_of_session;\n            proxy_next_upstream error timeout http_503;"
+    head = re.compile(r"(?s)\A.*?(?=#\n# nginx limits)")
+    routed = "http://$chatio_of_session;\n        proxy_next_upstream error timeout http_503;"
     changed = many.replace(routed, "http://chatio;")
     assert upstreams.sub("", head.sub("", changed)) == upstreams.sub("", head.sub("", one))
 
@@ -191,7 +206,7 @@ def test_a_session_stays_at_its_server_and_is_unknown_when_that_has_gone() -> No
         assert "[warn]" not in nginx.test().stderr
         ways = {sid: ask(nginx, "GET", f"/socket.io/?EIO=4&transport=polling&sid={sid}.x") for sid in "12"}
         assert {answer.status for answer in ways.values()} == {400}
-        assert "chatio_2" in nginx.configuration.read_text()
+        assert "chatio_2" in nginx.site.read_text()
         two.stop()
         assert ask(nginx, "GET", "/socket.io/?EIO=4&transport=polling&sid=2.x").status == 502
         for _ in range(4):

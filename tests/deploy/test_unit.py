@@ -12,6 +12,7 @@ import pytest
 
 from chatio.stores.sqlite.database import APPLICATION_ID
 from tests.paths import ROOT
+from tests.unit.test_documents import missing_links
 
 DEPLOY = ROOT / "deploy"
 MOST_EXPOSURE = 1.5
@@ -47,7 +48,7 @@ def test_the_service_is_exposed_to_little(units: list[Path]) -> None:
 
 def test_the_proxy_knows_the_port_of_the_socket() -> None:
     (listening,) = re.findall(r"ListenStream=(.+)", (DEPLOY / "chatio.socket").read_text())
-    assert f"server {listening};" in (DEPLOY / "nginx.conf").read_text()
+    assert f"server {listening};" in (DEPLOY / "nginx-site.conf").read_text()
 
 
 def test_the_template_for_several_servers_is_the_service_but_for_names_and_data() -> None:
@@ -57,7 +58,7 @@ def test_the_template_for_several_servers_is_the_service_but_for_names_and_data(
         ours = ("StateDirectory", "ListenStream", "#", "Description", "After", "Requires")
         assert [line for line in one if line not in many and not line.startswith(ours)] == []
     socket = (DEPLOY / "chatio@.socket").read_text()
-    upstreams = (DEPLOY / "nginx-many.conf").read_text()
+    upstreams = (DEPLOY / "nginx-site-many.conf").read_text()
     (listening,) = re.findall(r"ListenStream=(.+)", socket)
     assert all(f"server {listening.replace('%i', instance)};" in upstreams for instance in "12")
 
@@ -102,6 +103,9 @@ def test_a_machine_is_installed_upgraded_set_back_and_left_as_it_was(machine: Ma
     first, key = machine.current, (machine.etc / "jwt_secret_key").read_text()
     assert (machine.etc / "jwt_secret_key").stat().st_mode & 0o777 == 0o600
     assert len(key.strip()) >= 32
+    release = machine.opt / "current"
+    for page in [release / "README.md", *release.glob("docs/**/*.md")]:
+        assert missing_links(page, page.read_text("utf-8")) == set()
     for unit in ("chatio.service", "chatio.socket"):
         assert (machine.units / unit).read_text() == (DEPLOY / unit).read_text()
     checked = run(
@@ -130,19 +134,44 @@ def test_a_machine_is_installed_upgraded_set_back_and_left_as_it_was(machine: Ma
     with contextlib.closing(sqlite3.connect(database)) as connection:
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute("PRAGMA user_version = 999")
-    too_new = machine.install("--rollback")
+    too_new = machine.install("--rollback", "--instances", "1")
     assert too_new.returncode == 1
     assert "the database has schema 999" in too_new.stderr
     assert machine.current == second
     database.unlink()
-    assert machine.install("--rollback").returncode == 0
+    assert machine.install("--rollback", "--instances", "1").returncode == 0
     assert machine.current == first
     assert machine.install("--uninstall").returncode == 0
     assert not machine.opt.exists()
     assert not list(machine.units.iterdir())
     assert (machine.etc / "jwt_secret_key").read_text() == key
-    assert machine.install("--purge").returncode == 0
+    unasked = machine.install("--purge")
+    assert (unasked.returncode, "needs a yes" in unasked.stderr) == (1, True)
+    assert machine.etc.exists()
+    assert machine.install("--purge", "--yes").returncode == 0
     assert not machine.etc.exists()
+
+
+def test_purge_asks_at_a_terminal_and_takes_only_yes(machine: Machine) -> None:
+    machine.etc.mkdir(parents=True)
+    for answer, is_kept in (("y", True), ("yes", False)):
+        controller, terminal = os.openpty()
+        os.write(controller, f"{answer}\n".encode())
+        command = ["sh", str(DEPLOY / "install.sh"), "--root", str(machine.root), "--purge"]
+        done = subprocess.run(command, stdin=terminal, capture_output=True, text=True, check=False)
+        os.close(controller)
+        os.close(terminal)
+        assert "all accounts and messages" in done.stdout
+        assert (done.returncode, machine.etc.exists()) == (1 if is_kept else 0, is_kept)
+
+
+def test_help_names_each_option() -> None:
+    done = run("sh", DEPLOY / "install.sh", "--help")
+    script = (DEPLOY / "install.sh").read_text()
+    assert (done.returncode, done.stdout.splitlines()[-1].startswith("set")) == (0, False)
+    options = re.findall(r"^            (?:-h \| )?(--\w+)\)", script, re.MULTILINE)
+    assert len(options) >= 6
+    assert all(option in done.stdout for option in options)
 
 
 @pytest.mark.parametrize("options", [["--what"], ["--root"], ["--instances", "10"]])

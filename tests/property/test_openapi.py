@@ -27,6 +27,7 @@ OPERATIONS = [
     ("GET", "/user"),
     ("DELETE", "/user"),
     ("POST", "/user/password"),
+    ("DELETE", "/user/sessions"),
     ("GET", "/messages"),
     ("GET", "/users/online"),
 ]

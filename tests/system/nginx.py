@@ -1,4 +1,4 @@
-"""A real nginx with the configuration of deploy/, on free ports and with a certificate of its own."""
+"""A real nginx with the site of deploy/ beside another one, on free ports and with a certificate of its own."""
 
 import functools
 import os
@@ -15,8 +15,45 @@ from typing import Self
 from tests.paths import ROOT
 from tests.ports import free_port
 
-CONFIGURATION = ROOT / "deploy" / "nginx.conf"
-MANY = ROOT / "deploy" / "nginx-many.conf"
+SITE = ROOT / "deploy" / "nginx-site.conf"
+
+# As Debian's nginx.conf, with the limits that operations.md asks for, as far as this machine allows them.
+MACHINE = """\
+{user}
+pid {folder}/nginx.pid;
+worker_processes 2;
+error_log {folder}/error.log;
+events {{ worker_connections {connections}; }}
+http {{
+    client_body_temp_path {folder}/client_body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    sendfile on;
+    tcp_nopush on;
+    types_hash_max_size 2048;
+    include /etc/nginx/mime.types;
+    default_type application/octet-stream;
+    ssl_protocols TLSv1 TLSv1.1 TLSv1.2 TLSv1.3;
+    ssl_prefer_server_ciphers on;
+    access_log {folder}/others.log;
+    gzip on;
+    include {folder}/sites-enabled/*;
+}}
+"""
+# The site that was there before.
+OTHER = """\
+map $http_upgrade $connection_upgrade {{ default upgrade; "" close; }}
+server {{
+    listen 127.0.0.1:{port} ssl;
+    server_name other.example;
+    ssl_certificate {certificate};
+    ssl_certificate_key {key};
+    location / {{ return 200 "the other site"; }}
+}}
+"""
+MANY = ROOT / "deploy" / "nginx-site-many.conf"
 PATIENCE_SECONDS = 20.0
 # How many servers on one PostgreSQL each server of the system tests is (`make test-many`).
 SERVERS = int(os.environ.get("CHATIO_TESTS_SERVERS", "1"))
@@ -51,12 +88,11 @@ def certificate() -> Certificate:
 class Nginx:
     """Starts on entering, on `port` or a free one, before the server at each of `upstream_ports`.
 
-    Several servers are called "1", "2" and so on, in their order. Each of nginx's two processes has so many
-    `connections`; this machine may allow fewer than deploy/nginx.conf says.
+    Several servers are called "1", "2" and so on, in their order. Each of nginx's processes has so many
+    `connections`; this machine may allow fewer than an operator sets.
     """
 
     def __init__(self, *upstream_ports: int, port: int = 0, connections: int = 2048) -> None:
-        self._connections = connections
         self.port, self._plain_port = port or free_port(), free_port()
         self._folder = tempfile.TemporaryDirectory(prefix="chatio-nginx-")
         self.folder = Path(self._folder.name)
@@ -65,11 +101,18 @@ class Nginx:
         self.url = f"https://127.0.0.1:{self.port}"
         self.plain_url = f"http://127.0.0.1:{self._plain_port}"
         self.configuration = self.folder / "nginx.conf"
+        user = "user root;" if os.geteuid() == 0 else ""
+        self.configuration.write_text(MACHINE.format(user=user, folder=self.folder, connections=connections))
         if len(upstream_ports) == 1:
-            text = _replaced(CONFIGURATION.read_text(), {r"server 127\.0\.0\.1:3000;": _server(upstream_ports[0])})
+            text = _replaced(SITE.read_text(), {r"server 127\.0\.0\.1:3000;": _server(upstream_ports[0])})
         else:
             text = for_servers(MANY.read_text(), upstream_ports)
-        self.configuration.write_text(self._configured(text))
+        sites = self.folder / "sites-enabled"
+        sites.mkdir()
+        self.site = sites / "chatio"
+        self.site.write_text(self._configured(text))
+        other = OTHER.format(port=self.port, certificate=certificate().path, key=certificate().key_path)
+        (sites / "other").write_text(other)
         self._command = ["nginx", "-p", str(self.folder), "-c", str(self.configuration), "-e", str(self.errors)]
 
     def __enter__(self) -> Self:
@@ -100,44 +143,33 @@ class Nginx:
 
     def _configured(self, text: str) -> str:
         """The configuration as an operator would write it for this place; nothing else is changed."""
-        temporary = "\n".join(
-            f"    {kind}_temp_path {self.folder}/{kind};"
-            for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-        )
         changes = {
-            r"user www-data;": "user root;" if os.geteuid() == 0 else "",
-            r"/run/nginx\.pid": f"{self.folder}/nginx.pid",
             r"/var/log/nginx/": f"{self.folder}/",
-            r"http \{": f"http {{\n{temporary}",
             r"listen \[::\]:.*;": "",
             r"listen 80;": f"listen 127.0.0.1:{self._plain_port};",
             r"listen 443 ": f"listen 127.0.0.1:{self.port} ",
             r"/etc/letsencrypt/live/chat\.example/fullchain\.pem": str(certificate().path),
             r"/etc/letsencrypt/live/chat\.example/privkey\.pem": str(certificate().key_path),
             r"/srv/chatio/page": str(self.page),
-            # This machine may allow less; then nginx says so on every start.
-            r"worker_rlimit_nofile 65536;": "",
-            r"worker_connections 32768;": f"worker_connections {self._connections};",
-            r"worker_processes auto;": "worker_processes 2;",
         }
         return _replaced(text, changes)
 
 
 def for_servers(text: str, ports: Sequence[int]) -> str:
-    """nginx-many.conf for the servers at `ports`, as its first lines say it."""
+    """nginx-site-many.conf for the servers at `ports`, as its first lines say it."""
     numbered = list(enumerate(ports, 1))
-    upstream = re.search(r"    upstream chatio_1 \{.*?\n    \}\n", text, re.DOTALL)
+    upstream = re.search(r"upstream chatio_1 \{.*?\n\}\n", text, re.DOTALL)
     assert upstream is not None
     upstreams = [upstream[0].replace("_1 ", f"_{name} ").replace(":3001", f":{port}") for name, port in numbered]
     return _replaced(
         text,
         {
-            r"(?s)    upstream chatio_1 .*?\n    \}\n    upstream chatio_2 .*?\n    \}\n": "".join(upstreams),
-            r"(?s)        server 127\.0\.0\.1:3001 max_fails=0;\n.*?:3002 max_fails=0;": "\n".join(
-                f"        server 127.0.0.1:{port} max_fails=0;" for port in ports
+            r"(?s)upstream chatio_1 .*?\n\}\nupstream chatio_2 .*?\n\}\n": "".join(upstreams),
+            r"(?s)    server 127\.0\.0\.1:3001 max_fails=0;\n.*?:3002 max_fails=0;": "\n".join(
+                f"    server 127.0.0.1:{port} max_fails=0;" for port in ports
             ),
-            r"(?s)        ~\^1\S*\s+chatio_1;\n.*?chatio_2;": "\n".join(
-                rf"        ~^{name}\\.   chatio_{name};" for name, _ in numbered
+            r"(?s)    ~\^1\S*\s+chatio_1;\n.*?chatio_2;": "\n".join(
+                rf"    ~^{name}\\.   chatio_{name};" for name, _ in numbered
             ),
         },
     )

@@ -91,7 +91,7 @@ def test_session_lasts_while_the_previous_key_is_accepted(
             told = js.expect("ann", "connect_error")
         assert told == [["invalid signature", {"code": "invalid_signature"}]]
         reply = server.request("GET", "/users/online", headers=bearer(token))
-        assert (reply.status, reply.body) == (401, {"message": "Token invalid"})
+        assert (reply.status, reply.body) == (401, {"message": "Token invalid", "code": "invalid_signature"})
 
 
 def test_a_socket_on_a_token_of_the_previous_key_ends_with_it(rotated: ResumePoint, js: JsClients) -> None:

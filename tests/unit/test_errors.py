@@ -19,6 +19,7 @@ from chatio.errors import (
     Unforeseen,
     answer_to,
 )
+from tools.error_table import TARGET, table
 
 # Never raised themselves: base classes only.
 FAMILIES = {TokenError, MessageRejected, Temporary}
@@ -57,6 +58,11 @@ def test_every_answer_has_an_error_status_a_message_and_a_code(kind: type[Chatio
     assert 400 <= answer.status < 600
     assert answer.message.strip()
     assert answer.code == answer.code.lower().replace(" ", "_")
+
+
+def test_the_page_of_the_protocol_has_the_table() -> None:
+    """When it fails: `.venv/bin/python -m tools.error_table` writes the table anew."""
+    assert TARGET.read_text("utf-8").endswith(f"\n\n{table()}")
 
 
 def test_the_table_cannot_be_changed() -> None:

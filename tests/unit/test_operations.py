@@ -26,7 +26,7 @@ def test_its_events_are_events() -> None:
     events = set(re.findall(r"^\| `([a-z_]+)` \|", (ROOT / "docs/logging.md").read_text("utf-8"), re.MULTILINE))
     words = {span for span in CODE if re.fullmatch(r"[a-z]+(_[a-z]+)+", span)}
     others = r"(chatio|process)_|worker_(connections|rlimit_nofile)|tcp_syncookies|address_full|jwt_secret_key"
-    others += "|store_(slow|full)$|integrity_check|max_prepared_statements"
+    others += "|server_name$|store_(slow|full)$|integrity_check|max_prepared_statements"
     found = {word for word in words if not re.match(others, word)}
     assert {"overload_began", "slow_client", "key_made"} <= found
     assert found <= events
@@ -40,13 +40,13 @@ def test_its_metrics_and_their_reasons_are_metrics() -> None:
     assert "| `address_full` |" in page
 
 
-@pytest.mark.parametrize("unit", ["chatio.service", "chatio.socket", "nginx.conf", "install.sh"])
+@pytest.mark.parametrize("unit", ["chatio.service", "chatio.socket", "nginx-site.conf", "install.sh"])
 def test_its_figures_of_what_is_installed_are_those(unit: str) -> None:
     text = (ROOT / "deploy" / unit).read_text()
     for figure in {
         "chatio.service": ["LimitNOFILE=65536", "WatchdogSec=30", "/etc/chatio/jwt_secret_key_previous"],
         "chatio.socket": ["127.0.0.1:3000", "Backlog=4096"],
-        "nginx.conf": ["worker_rlimit_nofile 65536;", "worker_connections 32768;", "http2 backlog=4096;"],
-        "install.sh": ["--rollback", "--uninstall", "--purge"],
+        "nginx-site.conf": ["worker_rlimit_nofile 65536;", "worker_connections 32768;", "http2 backlog=4096;"],
+        "install.sh": ["--rollback", "--uninstall", "--purge", "--help"],
     }[unit]:
         assert figure in text

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Self
 
 from tornado.httputil import HTTPServerConnectionDelegate
@@ -31,9 +31,9 @@ from chatio.throttling.rate_limiter import AddressRateLimiter, RateLimiter
 from chatio.throttling.request_limits import PacedLimiter, UnreadAnswers
 from handlers.cors import Cors
 from handlers.docs.asyncapi import asyncapi_document
+from handlers.files import StaticFile
 from handlers.metrics.requests import RequestMetrics
 from handlers.origins import OriginPolicy
-from handlers.rest.page import Page
 from handlers.routes import make_application
 from handlers.services import Services
 from tests.client.protocol import http_request
@@ -90,7 +90,8 @@ class Rest:
         self.log = MessageLog()
         self.presence = Presence()
         self.asyncapi = asyncapi_document(namespace="/chat", message_max_chars=10_000, has_presence=True)
-        self.page: Page | None = None
+        self.page: Mapping[str, StaticFile] = {}
+        self.viewer: Mapping[str, StaticFile] = {}
         self.ended: list[tuple[str, EndReason]] = []  # whose sockets were to be closed, and why
         self.trusted_proxies = TrustedProxies()
         self.lifecycle = Lifecycle()
@@ -133,6 +134,7 @@ class Rest:
             self.services,
             asyncapi=self.asyncapi,
             page=self.page,
+            viewer=self.viewer,
             metrics=self.metrics,
             chat=HTTPServerConnectionDelegate(),  # the chat's endpoint has tests of its own
         )
@@ -142,11 +144,11 @@ class Rest:
         application = self.application()
         # Not asked for over the wire, where it would be counted, or refused by a server that drains.
         (served,) = (
-            rule.target_kwargs["document"]
+            rule.target_kwargs["file"]
             for rule in application.wildcard_router.rules
             if isinstance(rule.matcher, PathMatches) and rule.matcher.regex.match("/openapi.json")
         )
-        self._doors = Doors(json.loads(served.body))
+        self._doors = Doors(json.loads(served.plain))
         self._product_port = self.listen(application)
         return self._product_port
 

@@ -15,7 +15,7 @@ from tests.conftest import ExpectedLogs
 from tests.unit.handlers.rest_server import ORIGIN, PASSWORD, PATIENCE_SECONDS, Answer, Connection, Rest, request
 
 MAX_DISCARDED_BYTES = BaseHandler.MAX_DISCARDED_BYTES
-TOO_LARGE = {"message": "The request body is too large."}
+TOO_LARGE = {"message": "The request body is too large.", "code": "body_too_large"}
 ADA = {"name": "Ada", "email": "ada@chat.test", "password": PASSWORD}
 
 
@@ -235,7 +235,11 @@ async def test_unforeseen_failure_answers_the_reference_of_its_log_record(rest: 
     logs.expect(r"^answering GET failed: RuntimeError at \S+test_base:\d+ get \(reference [0-9a-f]{12}\)$")
     answer = await answer_to_failure(rest, RuntimeError("hunter2 in /home/ada"))
     assert answer.status == 500
-    assert answer.json == {"message": "Internal server error", "reference": answer.json["reference"]}
+    assert answer.json == {
+        "message": "Internal server error",
+        "code": "internal_error",
+        "reference": answer.json["reference"],
+    }
     assert answer.header("access-control-allow-origin") == ORIGIN
     (record,) = logs.records
     assert record.getMessage().endswith(f"reference {answer.json['reference']})")

@@ -145,7 +145,10 @@ async def test_a_foreign_page_is_refused_whatever_it_would_change(
     rest: Rest, method: str, path: str, headers: dict[str, str]
 ) -> None:
     answer = await rest.call(method, path, ADA, **headers)
-    assert (answer.status, answer.json) == (403, {"message": "Pages of this origin may not use this server."})
+    assert (answer.status, answer.json) == (
+        403,
+        {"message": "Pages of this origin may not use this server.", "code": "foreign_page"},
+    )
     assert answer.header("access-control-allow-origin") == ORIGIN
 
 

@@ -15,7 +15,7 @@ from chatio.throttling.request_limits import MOST_PER_ADDRESS, MOST_PER_USER, Pa
 from tests.client.wire import until
 from tests.unit.handlers.rest_server import ORIGIN, Rest, request
 
-ASKED = ("/user", "/messages", "/users/online", "/nothing", "/docs", "/openapi.json")
+ASKED = ("/user", "/messages", "/users/online", "/nothing", "/docs/chat", "/openapi.json")
 
 
 def limited(io_loop: IOLoop, ask: Callable[[Rest], object], **limits: object) -> None:

@@ -73,7 +73,10 @@ async def test_a_slash_at_the_end_makes_no_difference(rest: Rest, path: str) -> 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
 async def test_any_other_path_is_unknown_to_every_method(rest: Rest, method: str, path: str) -> None:
     answer = await rest.call(method, path)
-    assert (answer.status, answer.json) == (404, {"message": "There is nothing at this address."})
+    assert (answer.status, answer.json) == (
+        404,
+        {"message": "There is nothing at this address.", "code": "not_found"},
+    )
 
 
 async def test_an_unknown_path_answers_head_without_a_body(rest: Rest) -> None:
@@ -103,12 +106,15 @@ async def test_a_query_makes_no_difference(rest: Rest) -> None:
 )
 async def test_a_wrong_method_is_told_the_right_ones(rest: Rest, method: str, path: str, allowed: str) -> None:
     answer = await rest.call(method, path)
-    assert (answer.status, answer.json) == (405, {"message": "This address does not take that method."})
+    assert (answer.status, answer.json) == (
+        405,
+        {"message": "This address does not take that method.", "code": "method_not_allowed"},
+    )
     assert answer.header("allow") == allowed
 
 
 @pytest.mark.parametrize(
-    "path", ["/user", "/messages", "/users/online", "/healthz", "/readyz", "/docs", "/openapi.json"]
+    "path", ["/user", "/messages", "/users/online", "/healthz", "/readyz", "/docs/chat", "/openapi.json"]
 )
 async def test_head_is_answered_wherever_get_is(rest: Rest, path: str) -> None:
     token = await rest.sign_up()

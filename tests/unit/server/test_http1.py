@@ -167,6 +167,7 @@ def assert_malformed(answer: Answer) -> None:
         400,
         {
             "message": "Some of what was sent is not valid.",
+            "code": "invalid_input",
             "errors": [{"field": "request", "message": "The request is malformed."}],
         },
     )

@@ -1,9 +1,13 @@
 """The API documents: what they must say, and the page that shows them."""
 
 import ast
+import html
+import json
 import re
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 import chatio
@@ -12,9 +16,10 @@ from chatio.accounts.passwords import PASSWORD_CHARS
 from chatio.errors import RateLimited
 from handlers.auth import authenticated, public
 from handlers.base import BaseHandler
-from handlers.chat.protocol import FROM_CLIENT
+from handlers.chat.protocol import FROM_CLIENT, Event
+from handlers.docs import asyncapi
 from handlers.docs.asyncapi import asyncapi_document
-from handlers.docs.endpoint import PAGE_POLICY, make_documents
+from handlers.docs.endpoint import READING_POLICY, VIEWER, VIEWER_POLICY, make_documents, read_viewer
 from handlers.docs.openapi import openapi_document
 from handlers.operation import Undescribed, operation, operation_of, unlisted
 from handlers.responses import MessageResponse
@@ -50,6 +55,49 @@ def test_an_operation_without_a_docstring_stops_the_start(monkeypatch: pytest.Mo
     monkeypatch.setattr(LogoutHandler, "post", silent)
     with pytest.raises(Undescribed, match="silent has no docstring"):
         put_together()
+
+
+def test_a_body_with_a_field_without_an_example_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Wish(msgspec.Struct):
+        """What a user wants."""
+
+        text: str
+
+    @public
+    @operation(204, takes=Wish)
+    async def wish(self: BaseHandler) -> None:
+        """Wish something."""
+
+    monkeypatch.setattr(LogoutHandler, "post", wish)
+    with pytest.raises(Undescribed, match=r"Wish\.text has no example"):
+        put_together()
+
+
+def test_an_event_with_a_field_without_an_example_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Wave(msgspec.Struct):
+        """A greeting."""
+
+        text: str
+
+    monkeypatch.setattr(asyncapi, "FROM_CLIENT", [*FROM_CLIENT, Event("emit.wave", "wave", "Wave", [Wave])])
+    with pytest.raises(Undescribed, match=r"Wave\.text has no example"):
+        chat_document()
+
+
+def test_a_handler_without_a_tag_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LogoutHandler, "tag", "")
+    with pytest.raises(Undescribed, match="LogoutHandler has no tag"):
+        put_together()
+
+
+def test_every_example_of_an_event_conforms_to_its_schema() -> None:
+    document = chat_document()
+    wire = Wire(document)
+    examples = [
+        (key, each["payload"]) for key, m in document["components"]["messages"].items() for each in m["examples"]
+    ]
+    assert len(examples) > len(document["components"]["messages"])
+    assert [fault for key, payload in examples if (fault := wire.fault(key, payload))] == []
 
 
 def test_an_unlisted_endpoint_is_in_no_document() -> None:
@@ -98,7 +146,7 @@ async def test_answers_name_their_headers(rest: Rest) -> None:
 
 async def test_the_document_says_which_operations_need_a_token(rest: Rest) -> None:
     paths = (await openapi(rest))["paths"]
-    open_to_all = {path for path, item in paths.items() if "post" in item and "security" not in item["post"]}
+    open_to_all = {path for path, item in paths.items() if "post" in item and item["post"]["security"] == []}
     assert open_to_all == {"/register", "/login"}
 
 
@@ -147,32 +195,54 @@ def test_the_document_leaves_no_room_for(key: str, arguments: list[Any]) -> None
     [
         ("/openapi.json", "application/json; charset=utf-8"),
         ("/asyncapi.json", "application/json; charset=utf-8"),
-        ("/docs", "text/html; charset=utf-8"),
-        ("/docs/", "text/html; charset=utf-8"),
-        ("/docs.css", "text/css; charset=utf-8"),
+        ("/docs/chat", "text/html; charset=utf-8"),
+        ("/docs/chat/", "text/html; charset=utf-8"),
     ],
 )
 async def test_documents_are_served_as_what_they_are(rest: Rest, path: str, content_type: str) -> None:
     answer = await rest.call("GET", path)
     assert (answer.status, answer.header("content-type")) == (200, content_type)
-    assert answer.header("content-security-policy") == PAGE_POLICY
+    assert answer.header("content-security-policy") == READING_POLICY
     head = await rest.call("HEAD", path)
     assert (head.status, head.header("content-length")) == (200, str(len(answer.body)))
 
 
-async def test_the_page_shows_every_operation_event_and_shape(rest: Rest) -> None:
-    page = (await rest.call("GET", "/docs")).body.decode()
-    document = await openapi(rest)
-    for path, item in document["paths"].items():
-        assert all(f"{name.upper()} {path}<" in page for name in item if name != "options")
-    for message in chat_document()["components"]["messages"].values():
+@pytest.fixture
+def swagger(tmp_path: Path) -> Path:
+    """Where npm puts Swagger UI for a page in `tmp_path`."""
+    folder = tmp_path / VIEWER
+    folder.mkdir(parents=True)
+    for name in ("swagger-ui.css", "swagger-ui-bundle.js"):
+        (folder / name).write_text(name)
+    return folder
+
+
+def test_the_viewer_has_all_that_it_names_and_a_strict_policy(swagger: Path, tmp_path: Path) -> None:
+    files = read_viewer(tmp_path)
+    named = set(re.findall(r'(?:href|src)="(/docs/[^"]+)"', files["/docs"].plain.decode()))
+    assert named - {"/docs/chat"} == files.keys() - {"/docs"}
+    assert all(file.policy == VIEWER_POLICY and file.status == 200 for file in files.values())
+    assert "unsafe" not in VIEWER_POLICY
+    assert not re.search(r"<style| style=| on[a-z]+=|<script(?! src)", files["/docs"].plain.decode())
+
+
+def test_without_swagger_ui_docs_says_what_is_missing(swagger: Path, tmp_path: Path) -> None:
+    (swagger / "swagger-ui-bundle.js").unlink()
+    index = read_viewer(tmp_path)["/docs"]
+    assert (index.status, index.plain.decode()[:39]) == (503, "The page is missing swagger-ui-dist. In")
+
+
+async def test_the_page_of_the_chat_shows_every_event_and_shape(rest: Rest) -> None:
+    page = html.unescape((await rest.call("GET", "/docs/chat")).body.decode())
+    document = chat_document()
+    for message in document["components"]["messages"].values():
         assert message["name"] in page
-    shapes = {**document["components"]["schemas"], **chat_document()["components"]["schemas"]}
-    assert set(re.findall(r'<article id="([A-Z]\w+)"', page)) == set(shapes)
+        assert all(msgspec.json.format(json.dumps(part)) in page for part in message["examples"][0]["payload"])
+    assert set(re.findall(r'<article id="([A-Z]\w+)"', page)) == set(document["components"]["schemas"])
 
 
 async def test_every_link_of_the_page_leads_somewhere_and_nothing_in_it_runs(rest: Rest) -> None:
-    page = (await rest.call("GET", "/docs")).body.decode()
+    page = (await rest.call("GET", "/docs/chat")).body.decode()
     assert set(re.findall(r'href="#([^"]*)"', page)) <= set(re.findall(r' id="([^"]*)"', page))
     assert not re.search(r"<script|<style| style=| on[a-z]+=", page)
 
@@ -180,6 +250,5 @@ async def test_every_link_of_the_page_leads_somewhere_and_nothing_in_it_runs(res
 def test_text_of_a_document_is_no_markup_in_the_page() -> None:
     chat = chat_document()
     chat["info"]["description"] = "<b>&"
-    page = make_documents([], chat)["/docs"].body
+    page = make_documents([], chat)["/docs/chat"].plain
     assert b"&lt;b&gt;&amp;" in page
-    assert b"<b>" not in page

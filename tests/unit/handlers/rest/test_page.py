@@ -1,12 +1,14 @@
 """The page's files: which are served, with which headers, and what there is instead when one is missing."""
 
 import gzip
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 from tornado.ioloop import IOLoop
 
-from handlers.rest.page import CLIENT_FILE, Page, read_page
+from handlers.files import StaticFile
+from handlers.rest.page import CLIENT_FILE, read_page
 from tests.paths import ROOT
 from tests.unit.handlers.rest_server import Answer, Rest
 
@@ -35,7 +37,7 @@ def folder(tmp_path: Path) -> Path:
     return web
 
 
-def ask(io_loop: IOLoop, page: Page | None, method: str, path: str, **headers: str) -> Answer:
+def ask(io_loop: IOLoop, page: Mapping[str, StaticFile], method: str, path: str, **headers: str) -> Answer:
     async def run() -> Answer:
         rest = Rest()
         rest.page = page
@@ -89,7 +91,7 @@ def test_file_has_type_and_policy(io_loop: IOLoop, folder: Path, path: str, cont
 def test_nothing_else_is(io_loop: IOLoop, folder: Path, path: str) -> None:
     answer = ask(io_loop, read_page(folder), "GET", path)
     assert answer.status == 404
-    assert answer.json == {"message": "There is nothing at this address."}
+    assert answer.json == {"message": "There is nothing at this address.", "code": "not_found"}
 
 
 @pytest.mark.parametrize("accepted", ["gzip", "br, GZIP;q=0.5", "deflate , gzip"])
@@ -138,13 +140,19 @@ def test_page_without_a_part_names_the_missing_one(io_loop: IOLoop, folder: Path
 
 
 def test_a_page_that_is_off_is_not_there(io_loop: IOLoop) -> None:
-    assert ask(io_loop, None, "GET", "/").status == 404
-    assert ask(io_loop, None, "GET", "/web/main.js").status == 404
+    assert ask(io_loop, {}, "GET", "/").status == 404
+    assert ask(io_loop, {}, "GET", "/web/main.js").status == 404
+
+
+def test_there_is_an_icon_for_each_number_of_unread_messages() -> None:
+    files = read_page(ROOT / "web")
+    shown = [files[f"/web/icon-{name}.svg"].plain.partition(b"<text")[2] for name in (*range(1, 10), "unread")]
+    assert [text[text.index(b">") + 1 : text.index(b"</")].decode() for text in shown] == [*"123456789", "9+"]
 
 
 def test_what_the_page_names_is_served() -> None:
     """Every module that one of ours imports, and every file that index.html wants; there is no bundler to tell."""
-    files = read_page(ROOT / "web").files.keys() | {"/web/socket.io.js"}
+    files = read_page(ROOT / "web").keys() | {"/web/socket.io.js"}
     wanted = {"/web/main.js", "/web/style.css", "/web/icon.svg"}
     for path in (ROOT / "web").glob("*.js"):
         lines = path.read_text("utf-8").splitlines()

@@ -19,6 +19,7 @@ NEW_PASSWORD = "another password"
 CHANGE = {"old_password": PASSWORD, "new_password": NEW_PASSWORD}
 ENDINGS = [
     ("POST", "/logout", None),
+    ("DELETE", "/user/sessions", None),
     ("POST", "/user/password", CHANGE),
     ("DELETE", "/user", {"password": PASSWORD}),
 ]
@@ -103,7 +104,7 @@ async def test_signing_out_ends_that_token_and_no_other(rest: Rest) -> None:
     assert (answer.status, answer.body) == (204, b"")
     assert rest.ended == [(ada, EndReason.SIGNED_OUT)]
     answer = await call(rest, "GET", "/user", token)
-    assert (answer.status, answer.json) == (401, {"message": "Token invalid"})
+    assert (answer.status, answer.json) == (401, {"message": "Token invalid", "code": "token_revoked"})
     assert await user(rest, other) == 200
 
 
@@ -119,6 +120,20 @@ async def test_many_logouts_end_those_tokens_and_no_older_one(rest: Rest) -> Non
     for _ in range(150):
         assert (await call(rest, "POST", "/logout", await rest.token())).status == 204
     assert await user(rest, oldest) == 200
+
+
+# --- DELETE /user/sessions
+
+
+async def test_logging_out_everywhere_ends_every_token_and_no_other_users(rest: Rest) -> None:
+    token, other = await rest.sign_up(), await rest.token()
+    eve = await rest.sign_up("Eve", "eve@chat.test")
+    ada = subject(rest, token)
+    answer = await call(rest, "DELETE", "/user/sessions", token)
+    assert (answer.status, answer.body) == (204, b"")
+    assert rest.ended == [(ada, EndReason.SIGNED_OUT)]
+    assert [await user(rest, each) for each in (token, other, eve)] == [401, 401, 200]
+    assert await user(rest, await rest.token()) == 200
 
 
 # --- POST /user/password
@@ -144,7 +159,10 @@ async def test_the_tokens_of_others_live_on(rest: Rest) -> None:
 async def test_a_wrong_old_password_answers_403_and_changes_nothing(rest: Rest) -> None:
     token = await rest.sign_up()
     answer = await call(rest, "POST", "/user/password", token, CHANGE | {"old_password": "87654321"})
-    assert (answer.status, answer.json) == (403, {"message": "This is not your password."})
+    assert (answer.status, answer.json) == (
+        403,
+        {"message": "This is not your password.", "code": "wrong_password"},
+    )
     assert answer.header("www-authenticate") is None
     assert await user(rest, token) == 200
     assert await log_in(rest, PASSWORD) == 200
@@ -191,7 +209,10 @@ async def test_password_change_that_was_overtaken_is_answered_409(rest: Rest, ov
     token = await rest.sign_up()
     late = call(rest, "POST", "/user/password", token, CHANGE | {"new_password": "too late"})
     answer = await overtake(late, call(rest, "POST", "/user/password", token, CHANGE))
-    assert (answer.status, answer.json) == (409, {"message": "The password was changed in the meantime."})
+    assert (answer.status, answer.json) == (
+        409,
+        {"message": "The password was changed in the meantime.", "code": "password_replaced"},
+    )
     assert await log_in(rest, "too late") == 404
     assert await log_in(rest, NEW_PASSWORD) == 200
 
@@ -203,7 +224,7 @@ async def test_late_login_gets_no_token(
     token = await rest.sign_up()
     late = rest.call("POST", "/login", {"email": "ada@chat.test", "password": PASSWORD})
     answer = await overtake(late, call(rest, method, path, token, body))
-    assert (answer.status, answer.json) == (404, {"message": "User not found."})
+    assert (answer.status, answer.json) == (404, {"message": "User not found.", "code": "bad_credentials"})
 
 
 # --- DELETE /user
@@ -224,7 +245,10 @@ async def test_a_deleted_account_is_gone_with_its_tokens_and_its_address_is_free
 async def test_wrong_password_deletes_no_account(rest: Rest) -> None:
     token = await rest.sign_up()
     answer = await call(rest, "DELETE", "/user", token, {"password": "87654321"})
-    assert (answer.status, answer.json) == (403, {"message": "This is not your password."})
+    assert (answer.status, answer.json) == (
+        403,
+        {"message": "This is not your password.", "code": "wrong_password"},
+    )
     assert (await call(rest, "DELETE", "/user", token)).status == 400
     assert await user(rest, token) == 200
     assert rest.ended == []
@@ -234,7 +258,7 @@ async def test_second_of_two_deletions_at_once_is_answered_404(rest: Rest, overt
     token = await rest.sign_up()
     late, early = (call(rest, "DELETE", "/user", token, {"password": PASSWORD}) for _ in range(2))
     answer = await overtake(late, early)
-    assert (answer.status, answer.json) == (401, {"message": "Token invalid"})
+    assert (answer.status, answer.json) == (401, {"message": "Token invalid", "code": "user_unknown"})
 
 
 async def test_deletion_by_a_password_that_was_changed_is_refused(rest: Rest, overtake: Overtake) -> None:
@@ -251,7 +275,7 @@ async def test_deletion_by_a_password_that_was_changed_is_refused(rest: Rest, ov
 @pytest.mark.parametrize(("method", "path", "body"), ENDINGS)
 async def test_without_a_token_nothing_is_ended(rest: Rest, method: str, path: str, body: object) -> None:
     answer = await rest.call(method, path, body)
-    assert (answer.status, answer.json) == (401, {"message": "Missing Token"})
+    assert (answer.status, answer.json) == (401, {"message": "Missing Token", "code": "missing_token"})
     assert rest.ended == []
 
 
