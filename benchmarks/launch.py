@@ -21,14 +21,14 @@ from pathlib import Path
 import msgspec
 
 from benchmarks.databases import database
-from benchmarks.plan import BEFORE, MEASURED, NODE, OURS, PLAIN, POSTGRES, SQLITE, THROTTLED, Scenario
+from benchmarks.plan import BEFORE, BUN, MEASURED, NODE, OURS, PLAIN, POSTGRES, SQLITE, THROTTLED, Scenario
 from chatio.config.settings import Settings
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 _NO_FILE = ("--env-file", os.devnull)  # a .env would make two checkouts differ
 OWN_COMMAND = shlex.join(["python", "main.py", *_NO_FILE])
-_START_SECONDS = 15.0
+START_SECONDS = 15.0
 _STOP_SECONDS = 5.0
 _SCENARIO_SECONDS = 240.0
 _SPARE_FILES = 200
@@ -53,8 +53,14 @@ def commands(ours: str, baseline: Path | None) -> dict[str, list[str]]:
         SQLITE: this,
         POSTGRES: this,
         NODE: [shutil.which("node") or "node", str(HERE / "servers" / "node_server.js")],
+        BUN: [str(_bun()), str(HERE / "servers" / "bun_server.mjs")],
         PLAIN: [sys.executable, "-m", "benchmarks.servers.plain_server"],
     }
+
+
+def _bun() -> Path:
+    """The program of Bun: npm installs the one package of it that fits the machine."""
+    return next((HERE / "node_modules" / "@oven").glob("bun-*/bin/bun"), Path("bun"))
 
 
 def limits(server: str) -> dict[str, str]:
@@ -86,7 +92,7 @@ class Server:
 
 
 @contextmanager
-def running(name: str, command: list[str], **settings: str) -> Iterator[Server]:
+def running(name: str, command: list[str], cwd: Path = HERE.parent, /, **settings: str) -> Iterator[Server]:
     """A fresh server; its output goes to `results/NAME.log`. BenchmarkError if it does not listen within 15 s.
 
     `settings`: more variables of its environment.
@@ -110,7 +116,7 @@ def running(name: str, command: list[str], **settings: str) -> Iterator[Server]:
     with ExitStack() as stack:
         environment |= {"DATABASE_URL": stack.enter_context(database(name)), **settings}
         log = stack.enter_context((RESULTS / f"{name}.log").open("w"))
-        process = subprocess.Popen(command, cwd=HERE.parent, env=environment, stdout=log, stderr=log)
+        process = subprocess.Popen(command, cwd=cwd, env=environment, stdout=log, stderr=log)
         try:
             _await_port(name, process, port)
             with _scraped(metrics_port):
@@ -175,7 +181,7 @@ def _free_port() -> int:
 
 
 def _await_port(name: str, process: "subprocess.Popen[bytes]", port: int) -> None:
-    until = time.monotonic() + _START_SECONDS
+    until = time.monotonic() + START_SECONDS
     while time.monotonic() < until and process.poll() is None:
         try:
             socket.create_connection(("127.0.0.1", port), 1).close()

@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Sequence
 from html import escape
 
-from benchmarks.plan import NODE, OURS, PLAIN, Row
+from benchmarks.plan import BUN, NODE, OURS, PLAIN, Row
 from benchmarks.report import NAMES, Medians, number
 
 _SHOWN = ("one", "fifty", "rate", "p99-fifty", "p99-paced", "connect", "memory-2000", "memory-10000")
-_COLOURS = {OURS: "#1a7f5a", NODE: "#6b7280", PLAIN: "#c9a24b"}
-_COLUMNS, _PANEL_WIDTH, _PANEL_HEIGHT = 2, 440, 104
+_COLOURS = {OURS: "#1a7f5a", NODE: "#6b7280", BUN: "#b4637a", PLAIN: "#c9a24b"}
+_COLUMNS, _PANEL_WIDTH, _PANEL_HEIGHT = 2, 440, 125
 _LEFT, _TOP, _BAR, _PITCH, _LONGEST = 20, 56, 16, 21, 320
 
 
@@ -20,7 +20,7 @@ def draw(rows: Sequence[Row], found: Medians) -> str:
     body = [*_legend(), *(mark for place, row in enumerate(shown) for mark in _panel(row, found, place))]
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" '
-        'aria-label="Benchmarks of this server, Node and python-socketio" '
+        'aria-label="Benchmarks of this server, Node, Bun and python-socketio" '
         'font-family="system-ui, sans-serif" font-size="12" fill="#1f2937">\n'
         f'<rect width="{width}" height="{height}" fill="#ffffff"/>\n' + "\n".join(body) + "\n</svg>\n"
     )
@@ -28,7 +28,7 @@ def draw(rows: Sequence[Row], found: Medians) -> str:
 
 def _legend() -> Iterator[str]:
     for place, (server, colour) in enumerate(_COLOURS.items()):
-        x = _LEFT + place * 170
+        x = _LEFT + place * 210
         yield f'<rect x="{x}" y="18" width="12" height="12" fill="{colour}"/>'
         yield f'<text x="{x + 18}" y="28">{escape(NAMES[server])}</text>'
 

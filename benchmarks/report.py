@@ -13,6 +13,7 @@ from pathlib import Path
 from benchmarks.plan import (
     ACK_RATES,
     BEFORE,
+    BUN,
     MEASURED,
     NODE,
     OURS,
@@ -29,6 +30,7 @@ Medians = dict[str, dict[str, float]]  # server, figure
 NAMES = {
     OURS: "this server",
     NODE: "Node, Socket.IO",
+    BUN: "Bun, Socket.IO with its engine",
     PLAIN: "python-socketio as it comes",
     BEFORE: "this server, before",
     THROTTLED: "this server, rate limits on",
@@ -38,7 +40,7 @@ NAMES = {
 }
 _BUSY = 0.9  # of one core: a process above this share could not have done more
 _NOT_MEASURED = "-"
-_SOCKET_IO = Path(__file__).parent / "node_modules" / "socket.io" / "package.json"
+_PACKAGES = Path(__file__).parent / "node_modules"
 
 
 def medians(rounds: dict[str, list[dict[str, float]]]) -> Medians:
@@ -73,14 +75,22 @@ def number(value: float | None) -> str:
 
 def table(rows: Sequence[Row], found: Medians) -> Iterator[str]:
     """The goals as a Markdown table."""
-    yield "| what | unit | this server | Node | as it comes | ratio | goal | |"
-    yield "| --- | --- | --: | --: | --: | --: | --: | --- |"
+    yield "| what | unit | this server | Node | Bun | as it comes | to Node: goal | to Bun: goal |"
+    yield "| --- | --- | --: | --: | --: | --: | --: | --: |"
     for row in rows:
-        values = [number(found.get(server, {}).get(row.figure)) for server in (OURS, NODE, PLAIN)]
-        reached = ratio(row, found)
-        verdict = "" if reached is None else "met" if row.met(reached) else "**not met**"
-        goal = f"{'≥' if row.at_least else '≤'} {row.goal:g}"
-        yield f"| {row.title} | {row.unit} | {' | '.join(values)} | {number(reached)} | {goal} | {verdict} |"
+        figures = [found.get(server, {}).get(row.figure) for server in (OURS, NODE, BUN, PLAIN)]
+        values = " | ".join(map(number, figures))
+        to_bun = None if row.baseline else _share(figures[0], figures[2])
+        verdicts = f"{_verdict(row, ratio(row, found), row.goal)} | {_verdict(row, to_bun, row.bun_goal)}"
+        yield f"| {row.title} | {row.unit} | {values} | {verdicts} |"
+
+
+def _verdict(row: Row, reached: float | None, goal: float | None) -> str:
+    """A ratio and its goal, in bold letters if it is not met."""
+    if reached is None or goal is None:
+        return number(reached)
+    text = f"{number(reached)}: {'≥' if row.at_least else '≤'} {goal:g}"
+    return text if row.met(reached, goal) else f"**{text} not met**"
 
 
 def compared(rows: Sequence[Row], found: Medians, variant: str) -> Iterator[str]:
@@ -157,9 +167,14 @@ def machine() -> Iterator[str]:
     yield f"- {os.cpu_count()} cores, {_processor()}, {platform.system()} {platform.release()}; loopback"
     versions = [f"{name} {importlib.metadata.version(name)}" for name in ("tornado", "python-socketio")]
     yield f"- Python {platform.python_version()}, {', '.join(versions)}"
-    if _SOCKET_IO.exists():
+    if _PACKAGES.exists():
         node = subprocess.run(["node", "--version"], capture_output=True, text=True, check=False).stdout.strip()
-        yield f"- Node {node}, socket.io {json.loads(_SOCKET_IO.read_text())['version']}"
+        socket_io, bun, engine = map(_version, ("socket.io", "bun", "@socket.io/bun-engine"))
+        yield f"- Node {node}, Bun {bun} with bun-engine {engine}, socket.io {socket_io}"
+
+
+def _version(package: str) -> str:
+    return str(json.loads((_PACKAGES / package / "package.json").read_text())["version"])
 
 
 def _processor() -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from tornado.web import Application, RequestHandler
+from tornado.web import Application
 
 from chatio.accounts.login_throttle import LoginThrottle
 from chatio.accounts.passwords import PasswordHasher
@@ -22,7 +22,7 @@ from chatio.chat.presence import Presence
 from chatio.chat.shared_log import SharedLog, open_log
 from chatio.config.settings import Settings
 from chatio.errors import Temporary, answer_to
-from chatio.realtime import RealtimeOptions, Server, create_server, load_shedding
+from chatio.realtime import Endpoint, RealtimeOptions, Server, create_server, load_shedding
 from chatio.server.in_flight import InFlightRequests
 from chatio.server.lifecycle import Lifecycle, Phase
 from chatio.stores.base import RevocationStore, StoreUnusable
@@ -30,7 +30,6 @@ from chatio.stores.opening import Stores, in_memory, open_stores
 from chatio.telemetry.log_handler import LogHandler
 from chatio.throttling.client_ip import TrustedProxies
 from chatio.throttling.loop_lag import LoopLagMonitor
-from chatio.throttling.request_limits import FairTurns
 from handlers import limits
 from handlers.chat.clients import ChatClients
 from handlers.chat.namespace import CLOSE_REASONS, NAMESPACE, ChatNamespace
@@ -73,7 +72,7 @@ class Chat:
 
     server: Server
     clients: ChatClients
-    socket_handler: type[RequestHandler]
+    endpoint: Endpoint
     sessions: SessionExpiry
     namespace: ChatNamespace
 
@@ -166,7 +165,7 @@ def build_chat(settings: Settings, core: Core) -> Chat:
         close_reasons=CLOSE_REASONS,
         lifecycle=core.lifecycle,
     )
-    server, socket_handler = create_server(limits.with_connection_limits(options, settings))
+    server, endpoint = create_server(limits.with_connection_limits(options, settings))
     sessions = SessionExpiry(server, NAMESPACE, core.tokens)
     namespace = ChatNamespace(
         server,
@@ -186,9 +185,7 @@ def build_chat(settings: Settings, core: Core) -> Chat:
     if core.cluster is not None:
         core.cluster.revocations.on_revoked = sessions.end_elsewhere_revoked
     clients = ChatClients(server, core.log)
-    return Chat(
-        server=server, clients=clients, socket_handler=socket_handler, sessions=sessions, namespace=namespace
-    )
+    return Chat(server=server, clients=clients, endpoint=endpoint, sessions=sessions, namespace=namespace)
 
 
 def build_rest(settings: Settings, core: Core, chat: Chat, *, page_folder: Path) -> Rest:
@@ -208,7 +205,6 @@ def build_rest(settings: Settings, core: Core, chat: Chat, *, page_folder: Path)
         presence=core.presence,
         logins=core.logins,
         registrations=limits.registration_limit(settings),
-        turns=FairTurns(),
         address_requests=limits.address_requests(settings),
         user_requests=limits.user_requests(settings),
         unread=limits.unread_answers(settings),
@@ -223,6 +219,7 @@ def build_rest(settings: Settings, core: Core, chat: Chat, *, page_folder: Path)
         },
     )
     metrics = RequestMetrics()
+    chat.endpoint.answered = partial(metrics.answered, chat.endpoint.path)
     application = make_application(
         services,
         asyncapi=asyncapi_document(
@@ -231,7 +228,7 @@ def build_rest(settings: Settings, core: Core, chat: Chat, *, page_folder: Path)
             has_presence=core.presence is not None,
         ),
         page=read_page(page_folder) if settings.serve_page == "on" else None,
-        socket_handler=chat.socket_handler,
+        chat=chat.endpoint,
         metrics=metrics,
     )
     return Rest(application=application, requests=requests, metrics=metrics)

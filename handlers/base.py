@@ -27,11 +27,11 @@ from chatio.errors import (
     UserUnknown,
     answer_to,
 )
-from chatio.server.http_handler import BoundedBodyHandler
+from chatio.server.http_handler import BoundedBodyHandler, log_foreign_page
 from chatio.server.in_flight import RETRY_AFTER_SECONDS
 from chatio.server.lifecycle import Phase
 from chatio.telemetry.error_report import report
-from chatio.throttling.client_ip import rate_limit_key
+from chatio.throttling.client_ip import address_of, rate_limit_key
 from handlers.auth import is_authenticated, public
 from handlers.cors import Cors
 from handlers.fields import is_json, read_json, read_query
@@ -66,7 +66,10 @@ class BaseHandler(BoundedBodyHandler):
     is_rate_limited: ClassVar[bool] = True
     guarded_methods: ClassVar[frozenset[str]] = frozenset()  # their guard counts the request
     outcome: str = OK  # or the code of the error that was answered
-    cors: Cors | None = None  # Tornado asks for headers once before `initialize`
+    cors: Cors | None = None
+    address: str  # of the client
+    rate_limit_key: str  # what the client is counted as: its address, or that address's /64 (IPv6)
+    may_act: bool = True  # this is no request of a foreign page
     claims: Claims  # of the client, in methods that are @authenticated
     user: str | None = None  # the id of the user who is logged in, once that is known
 
@@ -81,38 +84,35 @@ class BaseHandler(BoundedBodyHandler):
     def initialize(self, services: Services) -> None:
         self.services = services
         self.cors = services.cors
+        self.address = address_of(self.request.remote_ip or "", self.request.headers, services.trusted_proxies)
+        self.rate_limit_key = rate_limit_key(self.address)
         self.set_default_headers()
 
     @property
     def tokens(self) -> Tokens:
         return self.services.tokens
 
-    @property
-    def rate_limit_key(self) -> str:
-        """What the client is counted as: its address, or that address's /64 (IPv6)."""
-        return rate_limit_key(self.client_address(self.services.trusted_proxies))
-
     def set_default_headers(self) -> None:
+        if self.cors is None:  # Tornado asks once before `initialize`
+            return
         super().set_default_headers()
-        if self.cors is not None:
-            origin = self.request.headers.get("Origin")
-            headers = self.cors.default_headers if origin is None else self.cors.headers(origin)
-            for name, value in headers.items():
-                self.set_header(name, value)
+        origin = self.request.headers.get("Origin")
+        headers = self.cors.default_headers if origin is None else self.cors.headers(origin)
+        for name, value in headers.items():
+            self.set_header(name, value)
 
     # The request
 
     async def prepare(self) -> None:
-        self.services.requests.begin(self)
-        if self.is_rate_limited:
-            await self.services.turns.take(self.rate_limit_key)
-        method = str(self.request.method)
-        if method not in SAFE_METHODS and not self._may_act():
+        method, requests = str(self.request.method), self.services.requests
+        requests.begin(self)
+        self.may_act = self._may_act()
+        if method not in SAFE_METHODS and not self.may_act:
             await self.count_request()
             raise ForeignPage
         # A page of another origin sees an answer only after one to its preflight.
         if method != "OPTIONS" and not self.answers_while_draining:
-            self.services.requests.admit(sheds_load=self.sheds_load)
+            requests.admit(sheds_load=self.sheds_load)
         if self.is_rate_limited and method not in self.guarded_methods:
             await self.count_request()
         self.bound_body()
@@ -130,7 +130,7 @@ class BaseHandler(BoundedBodyHandler):
         if user is not None:
             await services.user_requests.acquire(user)
         else:
-            await services.address_requests.acquire(key if self._may_act() else f"{key} foreign page")
+            await services.address_requests.acquire(key if self.may_act else f"{key} foreign page")
 
     def _may_act(self) -> bool:
         """Whether this is no request of a foreign page, which its browser may send but not read the answer of."""
@@ -238,7 +238,7 @@ class BaseHandler(BoundedBodyHandler):
                 self.set_header("Retry-After", str(error.retry_after_seconds))
                 body = TemporaryErrorResponse(answer.message, error.retry_after_seconds)
             case ForeignPage():
-                self.log_foreign_page(self.client_address(self.services.trusted_proxies))
+                log_foreign_page(self.request.headers.get("Origin"), self.address)
             case BodyNotJson():  # RFC 9110, 15.5.16
                 self.set_header("Accept", "application/json")
                 self.set_header("Accept-Encoding", "identity")
@@ -253,7 +253,7 @@ class BaseHandler(BoundedBodyHandler):
 
     def _log_refused(self, reason: str) -> None:
         endpoint = type(self).__name__.removesuffix("Handler").lower()
-        address = self.client_address(self.services.trusted_proxies)
+        address = self.address
         logger.info(
             "%s: request to %s from %s was refused",
             reason.replace("_", " ").capitalize(),

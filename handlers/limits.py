@@ -13,12 +13,13 @@ from tornado.httpserver import HTTPServer
 from chatio.accounts.login_throttle import LoginThrottle
 from chatio.chat.message_rates import MessageRateLimits, Rates
 from chatio.config.settings import Settings
-from chatio.realtime import Allowance, BudgetPool, CloseReason, EngineServer, RealtimeOptions, handshake_rate
+from chatio.realtime import CloseReason, Endpoint, RealtimeOptions, handshake_rate
 from chatio.server.accept import CONNECTIONS_PER_CLIENT, Full, LimitedHTTPServer
 from chatio.server.held_input import HeldInput
-from chatio.server.http1 import Deadlines
 from chatio.server.http_handler import GUARDING_HEADERS
+from chatio.server.http_stream import Deadlines
 from chatio.throttling.client_ip import TrustedProxies
+from chatio.throttling.input_budget import Allowance, BudgetPool
 from chatio.throttling.open_files import SPARE_FILES, capacity, most_open_files
 from chatio.throttling.rate_limiter import AddressRateLimiter, RateLimiter
 from chatio.throttling.request_limits import PacedLimiter, UnreadAnswers
@@ -31,7 +32,7 @@ logger = logging.getLogger("chatio")
 CHAT_ADDRESS_SHARE = 2
 TCP_ADDRESS_SHARE = 4
 
-# HTTP requests, before they are parsed: one has 90 steps of about 3 µs. An office of a hundred pages that load at
+# HTTP requests, before they are parsed: one has 60 steps of about 3 µs. An office of a hundred pages that load at
 # once has 3,000 requests at once, and all requests together half of the event loop, 2 ms of it in one go.
 HTTP = Allowance(steps=150_000, steps_at_once=600, address_steps=30_000, client_steps=0)
 
@@ -73,13 +74,13 @@ def with_connection_limits(options: RealtimeOptions, settings: Settings) -> Real
 
 
 def http_server_factory(
-    settings: Settings, trusted: TrustedProxies, engine: EngineServer, origins: OriginPolicy
+    settings: Settings, trusted: TrustedProxies, endpoint: Endpoint, origins: OriginPolicy
 ) -> Callable[..., HTTPServer]:
     """What makes the HTTP server, with its limits of TCP connections and its deadlines.
 
     A file that no chat connection and nothing else needs is for a TCP connection. Polling clients count twice.
     """
-    files = most_open_files() - SPARE_FILES
+    files, engine = most_open_files() - SPARE_FILES, endpoint.engine
     wished = CONNECTIONS_PER_CLIENT * settings.max_connections_per_address
     per_address = min(wished, max(1, files // TCP_ADDRESS_SHARE)) if are_on(settings) else None
     requests = BudgetPool(HTTP, is_on=are_on(settings))
@@ -90,7 +91,8 @@ def http_server_factory(
         others=engine.connection_limit,
         refused=lambda address, reason: engine.refused(address, TCP_FULL[reason]),
         trusted=trusted,
-        turns=lambda address, steps: requests.of(address).turn(steps),
+        endpoint=endpoint,
+        turns=requests.turn,
         held=HeldInput(is_on=are_on(settings)),
         deadlines=Deadlines(idle=settings.keep_alive_seconds),
         refusal_headers=GUARDING_HEADERS | Cors(origins).default_headers,

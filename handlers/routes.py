@@ -6,6 +6,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from tornado.httputil import HTTPServerConnectionDelegate
 from tornado.web import Application, RequestHandler
 
 from handlers.auth import is_marked
@@ -54,7 +55,7 @@ def make_application(
     *,
     asyncapi: dict[str, Any],
     page: Page | None,
-    socket_handler: type[RequestHandler],
+    chat: HTTPServerConnectionDelegate,
     metrics: RequestMetrics,
 ) -> Application:
     """The application with every endpoint and its documents; `asyncapi` is the document of the chat.
@@ -74,11 +75,11 @@ def make_application(
     ]
     # Not the requested paths: those of sockets hold session ids, and others may hold anything.
     names: dict[type[RequestHandler], str] = {route.handler: route.name for route in routes}
-    names |= {PageHandler: "/web", DocumentHandler: "/docs", socket_handler: "/socket.io"}
+    names |= {PageHandler: "/web", DocumentHandler: "/docs"}
     return Application(
         [
+            (r"/socket\.io/?", chat),  # its guard is the token in CONNECT
             *((route.pattern, route.handler, {"services": services, **route.needs}) for route in routes),
-            (r"/socket\.io/?", socket_handler),  # its guard is the token in CONNECT
         ],
         default_handler_class=NotFoundHandler,
         default_handler_args={"services": services},

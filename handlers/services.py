@@ -15,7 +15,7 @@ from chatio.server.lifecycle import Lifecycle
 from chatio.stores.base import RevocationStore
 from chatio.throttling.client_ip import TrustedProxies
 from chatio.throttling.rate_limiter import AddressRateLimiter
-from chatio.throttling.request_limits import FairTurns, PacedLimiter, UnreadAnswers
+from chatio.throttling.request_limits import PacedLimiter, UnreadAnswers
 from handlers.cors import Cors
 from handlers.origins import OriginPolicy
 
@@ -42,7 +42,6 @@ class Services:
     presence: Presence | None  # None: off
     logins: LoginThrottle  # asked by every endpoint that checks a password
     registrations: AddressRateLimiter
-    turns: FairTurns
     address_requests: PacedLimiter  # of clients that are not logged in
     user_requests: PacedLimiter
     unread: UnreadAnswers

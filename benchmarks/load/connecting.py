@@ -13,7 +13,7 @@ from benchmarks.load.wire import polling_request, user_token
 from tests.client.protocol import SOCKET_IO, connect_packet, plain_frame, websocket_request
 
 WAVE = 64
-_TIMEOUT_SECONDS = 30.0
+TIMEOUT_SECONDS = 30.0
 _POLLS = 3  # how many polls may pass before one brings the answer to CONNECT
 
 
@@ -25,7 +25,7 @@ class Stream:
     """
 
     def __init__(self, port: int) -> None:
-        self.sock = socket.create_connection(("127.0.0.1", port), _TIMEOUT_SECONDS)
+        self.sock = socket.create_connection(("127.0.0.1", port), TIMEOUT_SECONDS)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.ahead = b""
 

@@ -74,7 +74,11 @@ class MessageLog:
                 self._changes[message.id] = entry
         self._entries.append(entry)
         self._bytes += entry.size_bytes
-        self._drop_oldest()
+        # The newest entry stays, however large.
+        while len(self._entries) > 1 and (
+            len(self._entries) > self._max_messages or self._bytes > self._max_bytes
+        ):
+            self._drop_first()
         return entry
 
     def forget(self, up_to: int, sent_before: str) -> None:
@@ -174,13 +178,6 @@ class MessageLog:
         )
         self._bytes += entry.size_bytes - old.size_bytes
         return entry
-
-    def _drop_oldest(self) -> None:
-        # The newest entry stays, however large.
-        while len(self._entries) > 1 and (
-            len(self._entries) > self._max_messages or self._bytes > self._max_bytes
-        ):
-            self._drop_first()
 
     def _drop_first(self) -> None:
         oldest = self._entries.popleft()

@@ -8,21 +8,12 @@ KIB = 1024
 
 # One connection may hold this much input before a CONNECT of its own was accepted. A JWT of 8 KiB fits twice.
 BEFORE_CONNECT_BYTES = 16 * KIB
-# One read from a socket in one turn of the loop: a flood of tiny frames costs other clients 5 ms a turn, not 20.
-READ_BYTES = 16 * KIB
-# So much of it at first, and the rest only if it is not of tiny frames, of which 340 fit: 1 ms.
-FIRST_BYTES = 2 * KIB
-# Input budget: an address has as much at once as in so many seconds. 100 clients behind one NAT that come back at
-# the same moment, each with six requests, have 36,000 steps.
-BUDGET_SECONDS = 10.0
-# An address that used fewer steps of late is served while the pool is spent, as long as such addresses together
-# owe at most so many times what it gives at once. A user who writes as fast as allowed uses 100 steps a second.
-LIGHT_STEPS = 1000
-RESERVE = 5
-# One read costs the pool no more than so many steps; its address pays the whole price, which is to deter.
-POOL_STEPS = 4000
-# The steps of a polling request, of an upgrade, of another packet and of a message beside those of its frame.
-REQUEST_STEPS = 60
+# One read from a socket in one turn of the loop, and what of it is taken first: the rest follows only if it is not
+# of tiny frames. A flood of those costs other clients 1 ms a turn, not 20.
+READ_BYTES, FIRST_BYTES = 16 * KIB, 2 * KIB
+# Input budget: the steps of a polling request, of an upgrade, of another packet and of a message beside those of
+# its frame.
+REQUEST_STEPS = 30
 UPGRADE_STEPS = 200
 PACKET_STEPS = 1
 MESSAGE_STEPS = 8
@@ -30,18 +21,13 @@ MESSAGE_STEPS = 8
 VALUES_PER_STEP = 5
 # A connection is charged in lots of more than so many: 0.6 µs a lot.
 UNCHARGED_STEPS = 16
-# A client is closed that sends so many frames in one read after its address was held to its budget for so long.
-FLOOD_SECONDS = 30.0
-FLOOD_FRAMES = 32
-# Packets of one polling body that are read in one turn of the loop: half a million pongs fit into 1 MB, and took
-# 0.56 s.
+# Packets of one polling body that are read in one turn of the loop: 1 MB of pongs took 0.56 s.
 PACKETS_PER_TURN = 200
 # Packets of one polling answer: more, and python-engineio's client drops them all (`Payload.max_decode_packets`).
 PACKETS_PER_ANSWER = 16
-# Received and not yet handled messages of one connection; beyond it, its socket is not read.
-RECEIVE_QUEUE_BYTES = 64 * KIB
-# Cost of a queued message beside its own bytes (the str object, the slot).
-MESSAGE_OVERHEAD_BYTES = 64
+# Received and not yet handled messages of one connection, each with so much more for its object; beyond it, its
+# socket is not read.
+RECEIVE_QUEUE_BYTES, MESSAGE_OVERHEAD_BYTES = 64 * KIB, 64
 # Output that a client has not taken; beyond it, it is dropped. Centrifugo: 1 MiB; a broadcast of 4 MB fits.
 PENDING_OUTPUT_BYTES = 4_000_000
 
@@ -54,10 +40,8 @@ MAX_JSON_DEPTH = 32
 MAX_JSON_VALUES = 10_000
 # Digits of an integer in JSON. The library's own figure, and far from where Python's `int()` turns quadratic.
 MAX_INTEGER_DIGITS = 100
-# Binary attachments of one event. The JS parser's default since 4.2.6.
-MAX_ATTACHMENTS = 10
-# They follow their event within this time; a client sends a polling POST within the same.
-ATTACHMENT_SECONDS = 30.0
+# Binary attachments of one event (the JS parser's default since 4.2.6), which follow it within this time.
+MAX_ATTACHMENTS, ATTACHMENT_SECONDS = 10, 30.0
 # Acknowledgement ids stop where JavaScript's integers do (2**53 has 16 digits).
 MAX_ACK_ID_DIGITS = 16
 MAX_NAMESPACE_CHARS = 128
@@ -65,13 +49,12 @@ MAX_NAMESPACE_CHARS = 128
 # A WebSocket finishes its upgrade within this time. Node's `upgradeTimeout`.
 UPGRADE_SECONDS = 10.0
 # Refused CONNECTs of one connection, and packets in "/" of a client that is nowhere else; the next one closes it.
-# Each takes 0.1 ms, and an unauthenticated client has no rate but that of its bytes: so all that one connection
-# may ask for costs about what its handshake did.
+# Each takes 0.1 ms: all that one connection may ask for costs about what its handshake did.
 MAX_REFUSED_CONNECTS = 10
 # After a refused CONNECT the client has this long to leave by itself.
 REFUSED_SECONDS = 1.0
 # A client that is to come back later is closed after this time, without an answer: the official clients are back 1
-# s after a connection ends, and a user with one connection too many should not sign in with it every second.
+# s after that, and a user with one connection too many should not sign in with it every second.
 LATER_SECONDS = 5.0
 # The head of a polling request counts as so many bytes beside its body; a browser's has 400 to 700.
 HEAD_BYTES = 512

@@ -5,13 +5,13 @@ tests/unit/server/test_tornado_pins.py.
 """
 
 import logging
+from collections.abc import Mapping
 from types import TracebackType
 from typing import ClassVar, Final, cast
 
 from tornado.http1connection import HTTP1Connection
 from tornado.web import RequestHandler, stream_request_body
 
-from chatio.throttling.client_ip import UNREAD_HEADERS, TrustedProxies, client_address
 from chatio.throttling.origins import shown
 
 HTTP_METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
@@ -21,7 +21,36 @@ logger = logging.getLogger("chatio.http")
 # On every answer: it is not kept, and its type is not guessed.
 GUARDING_HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
-_UNBOUNDED: Final = 2**63  # what Tornado is told: its own limit answers without our headers
+UNBOUNDED: Final = 2**63  # what Tornado is told: its own limit answers without our headers
+
+
+def announced_bytes(headers: Mapping[str, str]) -> int:
+    """Content-Length; 0 for a body that comes in chunks, and for a header that Tornado will reject."""
+    length = headers.get("Content-Length", "0")
+    return int(length[:20]) if length.isascii() and length.isdigit() else 0
+
+
+def close_after_answer(http: HTTP1Connection) -> None:
+    """The next request of this client is to open a new connection, and the answer says so."""
+    http._disconnect_on_finish = True
+
+
+def connection_option(http: HTTP1Connection, version: str) -> str | None:
+    """What the Connection header of an answer to a request of this HTTP version says, if it has one."""
+    is_old = version == "HTTP/1.0"
+    if http._disconnect_on_finish:
+        return None if is_old else "close"
+    return "Keep-Alive" if is_old else None
+
+
+def log_foreign_page(origin: str | None, address: str) -> None:
+    """Log that a request of a client at `address` is refused for its Origin, which the line names."""
+    logger.info(
+        "Origin %s is not in CLIENT_URL: request from %s was refused",
+        shown(origin),
+        address,
+        extra={"event": "origin_refused", "origin": shown(origin), "address": address},
+    )
 
 
 @stream_request_body
@@ -51,22 +80,11 @@ class BoundedBodyHandler(RequestHandler):
         """The connection below the request; Tornado's servers have no other kind."""
         return cast(HTTP1Connection, self.request.connection)
 
-    def client_address(self, trusted: TrustedProxies) -> str:
-        """The client's address; X-Forwarded-For counts only as far as `trusted` proxies have written it."""
-        peer = self.request.remote_ip or ""
-        forwarded_for = self.request.headers.get("X-Forwarded-For")
-        if forwarded_for:
-            return client_address(peer, forwarded_for, trusted)
-        for name in UNREAD_HEADERS:
-            if name in self.request.headers:
-                trusted.report_unread(peer, name)
-        return peer
-
     # The body
 
     def bound_body(self, *, timeout_seconds: float | None = None) -> None:
         """Take over from Tornado the counting of the body, and, if given, its timeout."""
-        self.http.set_max_body_size(_UNBOUNDED)
+        self.http.set_max_body_size(UNBOUNDED)
         if timeout_seconds is not None:
             self.http.set_body_timeout(timeout_seconds)
 
@@ -82,9 +100,7 @@ class BoundedBodyHandler(RequestHandler):
 
     @property
     def announced_body_bytes(self) -> int:
-        """Content-Length; 0 for a body that comes in chunks, and for a header that Tornado will reject."""
-        length = self.request.headers.get("Content-Length", "0")
-        return int(length[:20]) if length.isascii() and length.isdigit() else 0
+        return announced_bytes(self.request.headers)
 
     @property
     def is_announced_too_large(self) -> bool:
@@ -123,7 +139,7 @@ class BoundedBodyHandler(RequestHandler):
 
     def close_after_answer(self) -> None:
         """The next request of this client is to open a new connection, and the answer says so."""
-        self.http._disconnect_on_finish = True
+        close_after_answer(self.http)
 
     @property
     def is_answered(self) -> bool:
@@ -134,16 +150,6 @@ class BoundedBodyHandler(RequestHandler):
         return None
 
     # Failures
-
-    def log_foreign_page(self, address: str) -> None:
-        """Log that a request of a client at `address` is refused for its Origin, which the line names."""
-        origin = shown(self.request.headers.get("Origin"))
-        logger.info(
-            "Origin %s is not in CLIENT_URL: request from %s was refused",
-            origin,
-            address,
-            extra={"event": "origin_refused", "origin": origin, "address": address},
-        )
 
     def log_exception(
         self, typ: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None

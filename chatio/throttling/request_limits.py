@@ -1,7 +1,4 @@
-"""Limits on requests: their turns, their rate, and the answers that a client does not read.
-
-Turns: hundreds of connections may each bring a request in the same turn of the event loop. Handled at once they
-would keep every other client waiting. A few of each address begin in a turn; the others wait, and are not read.
+"""Limits on requests: their rate, and the answers that a client does not read.
 
 Rate: to refuse a request costs as much as to answer most of them, so a flood that is only refused takes the same
 time of the event loop. A client past its limit waits for each refusal. The wait is of the key and not of the
@@ -14,7 +11,7 @@ closed. What the kernel took counts as read.
 
 import asyncio
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
@@ -22,8 +19,6 @@ from chatio.errors import RateLimited
 from chatio.throttling.expiring_map import ExpiringMap
 from chatio.throttling.rate_limiter import MAX_KEYS, RateLimiter
 
-# About 1 ms of CPU. A browser brings six at once, in three turns.
-REQUESTS_PER_TURN: Final = 2
 # No refusal waits longer; most clients wait 30 s for an answer, and more of them.
 MAX_DELAY_SECONDS: Final = 10.0
 # nginx's `send_timeout`. A client that takes 256 KiB in this time has 4 KiB/s.
@@ -31,44 +26,6 @@ ANSWER_SECONDS: Final = 60.0
 # A page has one or two at a time; an office of pages that load at once may share an address.
 MOST_PER_USER: Final = 8
 MOST_PER_ADDRESS: Final = 64
-
-
-class FairTurns:
-    """Lets `most` requests of each key begin in one turn of the loop, and the others in later ones, in order."""
-
-    def __init__(self, most: int = REQUESTS_PER_TURN) -> None:
-        self._most = most
-        self._begun: dict[str, int] = {}  # in this turn
-        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
-
-    def __len__(self) -> int:
-        """The number of keys that have a request in this turn, or one that waits."""
-        return len(self._begun.keys() | self._waiting.keys())
-
-    async def take(self, key: str) -> None:
-        """Return when it is the turn of a request of `key`."""
-        loop = asyncio.get_running_loop()
-        if not self._begun and not self._waiting:
-            loop.call_soon(self._next_turn, loop)
-        if self._begun.get(key, 0) < self._most and key not in self._waiting:
-            self._begun[key] = self._begun.get(key, 0) + 1
-            return
-        turn = loop.create_future()
-        self._waiting.setdefault(key, deque()).append(turn)
-        await turn
-
-    def _next_turn(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._begun.clear()
-        for key, waiting in list(self._waiting.items()):
-            for _ in range(min(self._most, len(waiting))):
-                turn = waiting.popleft()
-                if not turn.done():  # its request may have been cancelled
-                    turn.set_result(None)
-            self._begun[key] = self._most
-            if not waiting:
-                del self._waiting[key]
-        if self._begun:
-            loop.call_soon(self._next_turn, loop)
 
 
 class PacedLimiter:

@@ -30,7 +30,7 @@ from chatio.errors import (
     answer_to,
     codes,
 )
-from chatio.realtime import NO_ACK, CloseReason, Server, TemporarilyUnavailable, ack_requested
+from chatio.realtime import NO_ACK, CloseReason, LogStart, Server, TemporarilyUnavailable, ack_requested
 from chatio.server.in_flight import RETRY_AFTER_SECONDS
 from chatio.server.lifecycle import Lifecycle, Phase
 from chatio.stores.base import Kind
@@ -143,7 +143,7 @@ class ChatNamespace(socketio.AsyncNamespace):
         handler = self._handlers.get(event)
         return await handler(*args) if handler else self.server.not_handled
 
-    async def on_connect(self, sid: str, environ: Mapping[str, Any], auth: object = None) -> None:
+    async def on_connect(self, sid: str, environ: Mapping[str, Any], auth: object = None) -> LogStart:
         """Let a client with a valid token join.
 
         Connection limit per user: the newest connection is refused, since an older one would reconnect.
@@ -170,11 +170,11 @@ class ChatNamespace(socketio.AsyncNamespace):
         self._authors[sid] = author
         given = auth if isinstance(auth, dict) else {}
         start = resume_point(self._log.window, given.get("pid"), given.get("offset"), history=self._history)
-        self.server.follow(sid, NAMESPACE, after=start.after, pid=start.pid)
         is_back = given.get("pid") is not None
         self.joined["recovered" if start.recovered else "not_recovered" if is_back else "new"] += 1
         if self._presence is not None:
             self._presence.connected(author)
+        return LogStart(start.after, start.pid)
 
     async def _require_account(self, accounts: UserRegistry, user_id: str) -> None:
         """Raises `TokenRevoked` for a user who has no account any more.

@@ -38,10 +38,14 @@ class RequestMetrics:
         self.registrations = LabelledCounter([OK, *codes(EmailAlreadyUsed, NameTaken, *_OF_ANY_ENDPOINT), OTHER])
         self._by_route = {"/login": self.logins, "/register": self.registrations}
 
+    def answered(self, route: str, status: int) -> None:
+        """Count an answer of `route`."""
+        self.requests[route, f"{status // 100}xx"] += 1
+
     def count(self, routes: Mapping[type[RequestHandler], str], handler: RequestHandler) -> None:
         """Count the answer of `handler`; `routes` names its route, and a handler that is not in it is "other"."""
         route = routes.get(type(handler), OTHER)
-        self.requests[route, f"{handler.get_status() // 100}xx"] += 1
+        self.answered(route, handler.get_status())
         outcomes = self._by_route.get(route)
         if outcomes is not None and handler.request.method == "POST":
             outcome = getattr(handler, "outcome", OTHER)

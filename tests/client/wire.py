@@ -8,12 +8,15 @@ import json
 import struct
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from tornado.httpserver import HTTPServer
+from tornado.httputil import HTTPServerConnectionDelegate
 from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
+from chatio.realtime import Endpoint
 from chatio.server.accept import LimitedHTTPServer
 from chatio.server.serve import HTTP_SERVER_OPTIONS
 from tests.client.protocol import ENGINE_IO as ENGINE_IO
@@ -33,10 +36,14 @@ async def soon(awaitable: Awaitable[T], seconds: float = PATIENCE_SECONDS) -> T:
 
 @asynccontextmanager
 async def serving(
-    handler: type[RequestHandler], path: str = "/socket.io/", http_options: Mapping[str, Any] = HTTP_SERVER_OPTIONS
+    handler: "type[RequestHandler] | HTTPServerConnectionDelegate",
+    path: str = "/socket.io/",
+    http_options: Mapping[str, Any] = HTTP_SERVER_OPTIONS,
 ) -> AsyncIterator[int]:
     """A real server; yields its port."""
-    server = (LimitedHTTPServer if http_options else HTTPServer)(Application([(path, handler)]), **http_options)
+    direct = {"endpoint": handler} if isinstance(handler, Endpoint) else {}
+    kind = partial(LimitedHTTPServer, **direct) if http_options else HTTPServer
+    server = kind(Application([(path, handler)]), **http_options)
     sockets = bind_sockets(0, "127.0.0.1")
     server.add_sockets(sockets)
     try:

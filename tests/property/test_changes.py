@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,7 +16,7 @@ from chatio.chat.messages import Author, stamp, time_text
 from chatio.chat.recovery import resume_point
 from chatio.chat.shared_log import SharedLog, open_log
 from chatio.errors import MessageRejected
-from chatio.realtime.broadcast.encoded_log import EncodedLog
+from chatio.realtime.broadcast.cursor import EncodedLog
 from chatio.realtime.engineio.packets import EncodedPacket
 from chatio.stores.memory import MemoryJournal
 from handlers.chat.namespace import event_of
@@ -79,7 +80,7 @@ class World:
         self.log: SharedLog = await open_log(self.journal, max_messages=self.window)
         self.changes = MessageChanges(self.log, edit_seconds=900, max_chars=100, clock=lambda: self.now)
         self.encoded = EncodedLog(self.log.window, event_of, lambda event: EncodedPacket(json.dumps(event), b""))
-        self.log.follower.on_new = self.encoded.encode_new
+        self.log.follower.on_new = partial(self.encoded.encode_new, 0)
         for client in self.clients:
             client.position = None
 

@@ -1,16 +1,124 @@
-"""Cursor: how far one connection has read a log, and what of its own it must be sent on the way."""
+"""Cursor: how far one connection has read a log, and what of its own it must be sent on the way.
+
+An encoded log is a log whose newest entries are encoded once, for all connections.
+"""
 
 from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
-from chatio.realtime.broadcast.encoded_log import EncodedLog
 from chatio.realtime.engineio.connection import Connection
-from chatio.realtime.engineio.packets import EncodedPacket
+from chatio.realtime.engineio.packets import NOOP, EncodedPacket
 from chatio.realtime.limits import CHUNK_BYTES, PENDING_OUTPUT_BYTES
-from chatio.realtime.websocket.timeouts import TimeoutQueue
+from chatio.throttling.timeouts import TimeoutQueue
 
+CHUNK_ENTRIES: Final = 256  # read from the log for one chunk, at most
+RECENT_BYTES: Final = 4 * CHUNK_BYTES
+RECENT_RUNS: Final = 8
 CLOSED: Final = -1  # the sequence of a cursor that no broadcast matches any more
+
+
+class Log(Protocol):
+    """Entries numbered without gaps, each with its `sequence`. Those after `tail`, up to `head`, can be read.
+
+    An entry may have changed what earlier ones say: `changed` are their sequences.
+    """
+
+    head: int
+    tail: int
+
+    def read(self, after: int, *, limit: int | None = None) -> Sequence[Any]: ...
+
+
+class Run(NamedTuple):
+    """Packets that follow one another, up to the entry `end`; and all their frames, for a WebSocket."""
+
+    end: int
+    packets: list[EncodedPacket]
+    frames: bytes
+
+
+class EncodedLog:
+    """Event loop only."""
+
+    def __init__(
+        self, log: Log, event: Callable[[Any], list[Any] | None], encode: Callable[[list[Any]], EncodedPacket]
+    ) -> None:
+        """`event`: an entry of the log as a name and arguments, or None for one that says nothing any more.
+
+        `encode`: these as the packet for a client.
+        """
+        self.log = log
+        self.head = log.head  # entries up to here are encoded, and may be sent
+        # By sequence: the entries that no broadcast has taken yet, and the newest, for clients that lag a little.
+        self.recent: dict[int, EncodedPacket] = {}
+        self._event = event
+        self._encode = encode
+        self._recent_bytes = 0
+        # By the sequence before them, since many clients start at the same place; of the log with this tail.
+        self._runs: dict[int, Run] = {}
+        self._runs_tail = log.tail
+
+    def encode_new(self, taken: int) -> None:
+        """Encode the entries that the log has behind `head`, which moves to the log's: one after the other.
+
+        `RECENT_BYTES` are kept of the entries up to `taken`, which a broadcast has taken.
+        """
+        while self._recent_bytes > RECENT_BYTES and (oldest := next(iter(self.recent))) <= taken:
+            self._recent_bytes -= len(self.recent.pop(oldest).encoded)
+        for entry in self.log.read(self.head):
+            self._keep(entry)
+            self.head = entry.sequence
+            if entry.changed:
+                self._runs.clear()
+            for sequence in entry.changed:
+                if sequence in self.recent:
+                    self._encode_again(sequence)
+
+    def read(self, after: int) -> Iterator[tuple[int, EncodedPacket]]:
+        """Sequence and packet of the entries after `after`, up to `head`; of at most `CHUNK_ENTRIES`."""
+        for sequence in range(after + 1, min(self.head, after + CHUNK_ENTRIES) + 1):
+            packet = self.recent.get(sequence)  # nearly every time: the one entry that is new
+            if packet is None:
+                (entry,) = self.log.read(sequence - 1, limit=1)
+                packet = self._packet(entry)
+            yield sequence, packet
+
+    def run(self, after: int) -> Run:
+        """The entries after `after`, of about `CHUNK_BYTES`: joined once for all clients that start there."""
+        if self._runs_tail != self.log.tail:  # what the log dropped may have been deleted
+            self._runs.clear()
+            self._runs_tail = self.log.tail
+        run = self._runs.get(after)
+        if run is None or (run.end < self.head and len(run.frames) < CHUNK_BYTES):
+            end, packets, size = after, list[EncodedPacket](), 0
+            for sequence, packet in self.read(after):
+                end = sequence
+                packets.append(packet)
+                size += len(packet.frame)
+                if size >= CHUNK_BYTES:
+                    break
+            if len(self._runs) >= RECENT_RUNS:
+                del self._runs[next(iter(self._runs))]
+            run = self._runs[after] = Run(end, packets, b"".join([packet.frame for packet in packets]))
+        return run
+
+    def _encode_again(self, sequence: int) -> None:
+        self._recent_bytes -= len(self.recent[sequence].encoded)
+        if sequence > self.log.tail:
+            self._keep(*self.log.read(sequence - 1, limit=1))
+        else:
+            self.recent[sequence] = NOOP
+            self._recent_bytes += len(NOOP.encoded)
+
+    def _keep(self, entry: Any) -> None:
+        packet = self.recent[entry.sequence] = self._packet(entry)
+        self._recent_bytes += len(packet.encoded)
+
+    def _packet(self, entry: Any) -> EncodedPacket:
+        event = self._event(entry)
+        return NOOP if event is None else self._encode(event)
 
 
 class Scheduler(Protocol):
@@ -72,39 +180,40 @@ class Cursor:
     def block(self) -> None:
         """The client has not taken all it was given: nothing more is given to it until it has."""
         self.fanout.blocked.add(self)
+        websocket = self.connection.websocket
         try:
-            self.in_kernel = self.connection.unacknowledged_bytes()
+            self.in_kernel = 0 if websocket is None else websocket.unacknowledged_bytes()
         except OSError:  # a platform that cannot say: a slow client is judged without it
             self.in_kernel = 0
 
     def give_chunk(self) -> None:
         """Give the client its next entries and packets, of at most about `CHUNK_BYTES`."""
-        packets = self._next_chunk()
-        if not packets:
+        run = self.log.run(self.sequence) if self.deferred is None else self._run_with_own()
+        self.sequence = run.end
+        if not run.packets:
             return
         websocket = self.connection.websocket
-        if websocket is None:
-            taken = self.connection.offer(packets)
-        else:
-            taken = websocket.offer(b"".join([packet.frame for packet in packets]))
-        if not taken:
+        if websocket is None:  # its next GET takes them
+            for packet in run.packets:
+                self.connection.write_now(packet)
+        if websocket is None or not websocket.offer(run.frames):
             self.block()
         elif self.sequence < self.log.head or self.deferred is not None:
             self.fanout.make_due(self)
 
-    def _next_chunk(self) -> list[EncodedPacket]:
+    def _run_with_own(self) -> Run:
+        """The client's next entries, with the packets of its own that go behind each."""
         packets: list[EncodedPacket] = []
-        size = 0
-        entries = self.log.read(self.sequence)
+        end, size, entries = self.sequence, 0, self.log.read(self.sequence)
         while size < CHUNK_BYTES:
-            if self.deferred and self.deferred[0][0] <= self.sequence:
+            if self.deferred and self.deferred[0][0] <= end:
                 _, packet = self.deferred.popleft()
                 self.deferred_bytes -= len(packet.encoded)
             elif (entry := next(entries, None)) is not None:
-                self.sequence, packet = entry
+                end, packet = entry
             else:
                 break
             packets.append(packet)
             size += len(packet.encoded)
         self.deferred = self.deferred or None
-        return packets
+        return Run(end, packets, b"".join([packet.frame for packet in packets]))

@@ -21,14 +21,13 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from chatio.realtime.broadcast.cursor import CLOSED, Cursor
-from chatio.realtime.broadcast.encoded_log import EncodedLog
+from chatio.realtime.broadcast.cursor import CLOSED, Cursor, EncodedLog
 from chatio.realtime.engineio.connection import Connection
 from chatio.realtime.engineio.packets import EncodedPacket
 from chatio.realtime.limits import CHUNK_BYTES
 from chatio.realtime.log import logger, report
-from chatio.realtime.websocket.timeouts import TimeoutQueue
 from chatio.telemetry.counters import Histogram, LabelledCounter
+from chatio.throttling.timeouts import TimeoutQueue
 
 TICK_SECONDS: Final = 0.008
 MAX_LATER: Final = 1000  # durations that are counted later
@@ -92,14 +91,11 @@ class Fanout:
 
         Encoded here, so that even a log that keeps less than one tick's entries loses none for a caught-up client.
         """
-        loop = asyncio.get_running_loop()
+        self._schedule()
         try:
-            self._encode_new(loop)
+            self._encode_new()
         except Exception as error:  # the next tick tries again
             report("delivery", error)
-        if not self._is_scheduled:  # as `_schedule`
-            loop.call_soon(self._tick)
-            self._is_scheduled = True
 
     def send_volatile(self, packet: EncodedPacket, *, but: Connection | None = None) -> None:
         """Send `packet`, which is not of the log, to each caught-up client in its next send, but not to `but`."""
@@ -155,14 +151,12 @@ class Fanout:
             asyncio.get_running_loop().call_soon(self._tick)
             self._is_scheduled = True
 
-    def _encode_new(self, loop: asyncio.AbstractEventLoop) -> bool:
-        """False: there is something to broadcast."""
+    def _encode_new(self) -> None:
         before = self._log.head
         try:
-            self._log.encode_new()
+            self._log.encode_new(self._end)
         finally:  # those before the one that failed are not encoded again
-            self._woken += [loop.time()] * (self._log.head - before)
-        return False
+            self._woken += [asyncio.get_running_loop().time()] * (self._log.head - before)
 
     def _tick(self) -> None:
         """Broadcasts, then chunks, until there are none or the time is up."""
@@ -170,15 +164,15 @@ class Fanout:
         try:
             ends = loop.time() + TICK_SECONDS
             is_done = self._give_broadcasts(loop.time, ends) and self._give_chunks(loop.time, ends)
-            if is_done and self._log.head < self._log.log.head:  # `wake` could not encode them
-                is_done = self._encode_new(loop)
-            self._failing_since = None
-            if not is_done:
-                loop.call_soon(self._tick)
-            self._is_scheduled = not is_done
+            is_encoded = self._log.head == self._log.log.head  # else `wake` could not
+            if is_done and not is_encoded:
+                self._encode_new()
+            self._failing_since, self._is_scheduled = None, False
+            if not (is_done and is_encoded):
+                self._schedule()
         except Exception as error:
             self._is_scheduled = False
-            self._failing_since = loop.time() if self._failing_since is None else self._failing_since
+            self._failing_since = self._failing_since or loop.time()
             loop.call_later(RETRY_SECONDS, self._tick)
             self._is_scheduled = True
             report("delivery", error)
@@ -246,7 +240,6 @@ class Fanout:
         self._run = b"".join([*frames, *(packet.frame for packet, _ in self._volatile)])
         cursors, left = iter(list(self._cursors)), list[tuple[EncodedPacket, Connection | None]]()
         self._extra, self._volatile, self._end, self._broadcast = self._volatile, left, end, cursors
-        self._log.trim(end)
         for cursor in list(self.blocked):
             if cursor.sequence < self._log.log.tail:
                 self.drop(cursor, "fell_off_log")

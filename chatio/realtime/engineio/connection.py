@@ -7,7 +7,7 @@ each burst, in order. An idle connection on a WebSocket has no task, no queue an
 import asyncio
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from chatio.realtime.close_reasons import (
     NORMAL,
@@ -17,15 +17,17 @@ from chatio.realtime.close_reasons import (
     protocol_violation,
 )
 from chatio.realtime.engineio import packets
-from chatio.realtime.engineio.heartbeat import Heartbeat
 from chatio.realtime.engineio.packets import EncodedPacket, PacketType, ProtocolError, decode
 from chatio.realtime.engineio.poll_queue import PollQueue
-from chatio.realtime.engineio.receive_queue import InputRate, ReceiveQueue
+from chatio.realtime.engineio.receive_queue import ReceiveQueue
 from chatio.realtime.library import DisconnectReason
 from chatio.realtime.limits import BEFORE_CONNECT_BYTES, PACKET_STEPS, PENDING_OUTPUT_BYTES, UNCHARGED_STEPS
-from chatio.realtime.websocket.input_budget import Budget, BudgetPool
-from chatio.realtime.websocket.timeouts import TimeoutQueue
 from chatio.realtime.websocket.transport import WebSocket
+from chatio.throttling.input_budget import Budget, BudgetPool
+from chatio.throttling.timeouts import TimeoutQueue
+
+# A request this close to its session's ping timeout finds the session ended: timers run up to this late.
+EARLY_SECONDS: Final = 0.005
 
 
 class Application(Protocol):
@@ -49,11 +51,11 @@ class Host(Protocol):
     """The server, as its connections know it."""
 
     application: Application
-    heartbeat: Heartbeat
+    pings: "TimeoutQueue[Connection]"  # clients that are sent a ping next
+    pongs: "TimeoutQueue[Connection]"  # clients that have not answered it
     leaving: "TimeoutQueue[Connection]"  # polling clients that said CLOSE, and may have a GET on its way
     upgrades: TimeoutQueue[PendingUpgrade]
     upgraded: int  # completed upgrades
-    input_rate: InputRate
     members: BudgetPool  # of signed-in clients
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> "asyncio.Task[None]": ...
@@ -97,10 +99,7 @@ class Connection:
     poll_queue: PollQueue | None = None  # while it polls
     posting: bool = False  # the client is sending a POST
     session: dict[str, Any] = field(default_factory=dict)  # of the application
-    received: "ReceiveQueue[Connection]" = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.received = ReceiveQueue(self, self.host.application.receive, self.host.input_rate)
+    received: ReceiveQueue = field(init=False)  # the server makes it
 
     @property
     def upgraded(self) -> bool:  # read by the library
@@ -132,7 +131,8 @@ class Connection:
         if kind is PacketType.MESSAGE:
             self.received.put(data)
         elif kind is PacketType.PONG:
-            self.host.heartbeat.beat(self)
+            if self.host.pongs.discard(self):  # without a ping it says nothing, and postpones nothing
+                self.host.pings.add(self)
         elif kind is PacketType.NOOP:  # socket.io-client-swift sends one in a race
             pass
         elif kind is not PacketType.CLOSE:
@@ -193,20 +193,14 @@ class Connection:
     def write(self, packet: EncodedPacket) -> None:
         """Send one packet, in order. A client that does not take its output is dropped."""
         if not self.closing and (self.subscription is None or not self.subscription.defer(packet)):
-            self._write_now(packet)
-
-    def offer(self, packets: list[EncodedPacket]) -> bool:
-        """Send entries of the log to a polling client. False: the subscription is told when it took them."""
-        for packet in packets:
-            self._write_now(packet)
-        return False
+            self.write_now(packet)
 
     def output_moved(self, *, all_taken: bool) -> None:
-        """The client took some of the waiting output, or all of it."""
         if self.subscription is not None:
             self.subscription.output_moved(all_taken=all_taken)
 
-    def _write_now(self, packet: EncodedPacket) -> None:
+    def write_now(self, packet: EncodedPacket) -> None:
+        """Send one packet before all that the subscription has deferred."""
         if self.websocket is not None:
             self.websocket.offer(packet.frame)
         elif self.poll_queue is not None:
@@ -230,21 +224,23 @@ class Connection:
         """A packet that is sent now goes out at once: to a WebSocket, or as the answer to a waiting GET."""
         return self.websocket is not None or (self.poll_queue is not None and self.poll_queue.is_polled)
 
-    def unacknowledged_bytes(self) -> int:
-        """The output that the kernel holds for the client's; 0 while the client polls."""
-        return 0 if self.websocket is None else self.websocket.unacknowledged_bytes()
-
     def ping(self) -> None:
-        self._write_now(packets.PING)  # before all entries of the log that wait for a slow client
+        """Send a ping, before all entries of the log that wait for a slow client."""
+        # Its time begins when it is really sent: a stalled loop must not use up the client's time.
+        self.host.pongs.add(self)
+        self.write_now(packets.PING)
 
-    def ping_timed_out(self) -> bool:
-        if not self.is_paused:
+    def end_unanswered(self) -> None:
+        """The client did not answer a ping in time, or its answer waits in output that is not read yet."""
+        if self.is_paused:
+            self.host.pongs.add(self)
+        else:
             self.drop(DisconnectReason.PING_TIMEOUT)
-        return self.closing
 
     async def poll(self) -> list[EncodedPacket]:
         """The answer to a GET, as soon as there is one; empty if the session has ended."""
-        self.host.heartbeat.end_if_overdue(self)
+        if self.host.pongs.is_overdue(self, EARLY_SECONDS):
+            self.end_unanswered()
         if self.host.leaving.discard(self):
             self.leave()
             return [packets.NOOP]
@@ -277,7 +273,7 @@ class Connection:
             for packet in queue.take_all():
                 websocket.offer(packet.frame)
             queue.release(packets.NOOP)
-        self.output_moved(all_taken=True)
+            self.output_moved(all_taken=True)
 
     # End
 
@@ -306,8 +302,8 @@ class Connection:
         self.closing = True
         if not drain_input:
             self.received.clear()
-        self.host.heartbeat.stop(self)
-        self.host.leaving.discard(self)
+        for queue in (self.host.pings, self.host.pongs, self.host.leaving):
+            queue.discard(self)
         if self.upgrade is not None:
             self.upgrade.abandon()
         if self.websocket is not None:

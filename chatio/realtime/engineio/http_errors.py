@@ -23,12 +23,15 @@ UNKNOWN_TRANSPORT: Final = HttpError(400, 0, protocol_violation("Transport unkno
 UNKNOWN_SESSION: Final = HttpError(400, 1, close_reasons.SESSION_UNKNOWN)
 OTHER_SERVER: Final = HttpError(400, 1, close_reasons.SESSION_ELSEWHERE)
 BAD_METHOD: Final = HttpError(400, 2, protocol_violation("Bad handshake method"))
+METHOD_UNKNOWN: Final = HttpError(405, BAD_REQUEST_CODE, protocol_violation("Method Not Allowed"))
 BAD_REQUEST: Final = HttpError(400, BAD_REQUEST_CODE, protocol_violation("Bad request"))
+NO_WEBSOCKET: Final = HttpError(400, BAD_REQUEST_CODE, protocol_violation("Bad request"))  # it is not valid
 FORBIDDEN: Final = HttpError(403, 4, close_reasons.ORIGIN_FORBIDDEN)
 TOO_LARGE: Final = HttpError(413, BAD_REQUEST_CODE, protocol_violation("Payload too large"))
 UNSUPPORTED_VERSION: Final = HttpError(400, 5, protocol_violation("Unsupported protocol version"))
 TOO_MANY_REQUESTS: Final = HttpError(503, BAD_REQUEST_CODE, close_reasons.TOO_MANY_FRAMES, 1)
 SHUTTING_DOWN: Final = HttpError(503, BAD_REQUEST_CODE, close_reasons.DRAINING, LEAVING_RETRY_SECONDS)
+FAILED: Final = HttpError(500, BAD_REQUEST_CODE, protocol_violation("Internal Server Error"))
 
 
 @dataclass(eq=False)

@@ -5,6 +5,7 @@ Tornado handler (handler.py) calls the methods below instead. Nothing in the ins
 """
 
 import asyncio
+import json
 import secrets
 from collections.abc import Coroutine
 from typing import Any, Final
@@ -12,25 +13,18 @@ from typing import Any, Final
 from chatio.realtime.close_reasons import LABELS, CloseReason
 from chatio.realtime.engineio.admission import ConnectionLimit
 from chatio.realtime.engineio.connection import Application, Connection, PendingUpgrade
-from chatio.realtime.engineio.heartbeat import Heartbeat
 from chatio.realtime.engineio.http_errors import BAD_REQUEST_CODE, HandshakeError, HttpError
-from chatio.realtime.engineio.receive_queue import InputRate
+from chatio.realtime.engineio.receive_queue import InputRate, ReceiveQueue
 from chatio.realtime.library import DisconnectReason, EngineIOServer
-from chatio.realtime.limits import (
-    LEAVING_SECONDS,
-    LINGER_SECONDS,
-    SESSION_ID_BYTES,
-    UPGRADE_SECONDS,
-)
+from chatio.realtime.limits import LEAVING_SECONDS, LINGER_SECONDS, SESSION_ID_BYTES, UPGRADE_SECONDS
 from chatio.realtime.log import library_logger, log_refusal
 from chatio.realtime.options import RealtimeOptions
-from chatio.realtime.strict_json import dumps
-from chatio.realtime.websocket.input_budget import Allowance, BudgetPool
-from chatio.realtime.websocket.timeouts import TimeoutQueue
 from chatio.realtime.websocket.transport import WebSocket
 from chatio.telemetry.counters import LabelledCounter
+from chatio.throttling.input_budget import Allowance, BudgetPool
+from chatio.throttling.timeouts import TimeoutQueue
 
-# A message has 9 steps, a polling request 60: 8,000 messages of members a second, 660 requests of strangers.
+# A message has 9 steps, a polling request 30: 8,000 messages of members a second, 1,300 requests of strangers.
 MEMBERS: Final = Allowance(steps=75_000, steps_at_once=300, address_steps=4_000, client_steps=200)
 STRANGERS: Final = Allowance(steps=40_000, steps_at_once=300, address_steps=4_000, client_steps=0)
 
@@ -63,7 +57,9 @@ class EngineServer(EngineIOServer):  # type: ignore[misc]
         self.opened = LabelledCounter(["polling", "websocket"])  # sessions, by their first transport
         self.upgraded = 0  # sessions that went from polling to WebSocket
         self.refusals = LabelledCounter([*LABELS, *(reason.label for reason in options.close_reasons)])
-        self.heartbeat = Heartbeat(options.ping_interval, options.ping_timeout)
+        # A ping is due so long after the last answer, and its answer so long after the ping.
+        self.pings: TimeoutQueue[Connection] = TimeoutQueue(options.ping_interval, Connection.ping)
+        self.pongs: TimeoutQueue[Connection] = TimeoutQueue(options.ping_timeout, Connection.end_unanswered)
         self.leaving: TimeoutQueue[Connection] = TimeoutQueue(LEAVING_SECONDS, Connection.leave)
         self.upgrades: TimeoutQueue[PendingUpgrade] = TimeoutQueue(UPGRADE_SECONDS, lambda each: each.abandon())
         self.lingering: TimeoutQueue[WebSocket] = TimeoutQueue(LINGER_SECONDS, WebSocket.abort)
@@ -71,7 +67,7 @@ class EngineServer(EngineIOServer):  # type: ignore[misc]
         self._first_input_bytes = min(self.max_http_buffer_size, first_input_bytes or self.max_http_buffer_size)
         interval, timeout = round(options.ping_interval * 1000), round(options.ping_timeout * 1000)
         times = {"pingInterval": interval, "pingTimeout": timeout, "maxPayload": options.max_http_buffer_size}
-        self._greeting_tail = dumps(times)[1:]
+        self._greeting_tail = json.dumps(times, separators=(",", ":"))[1:]
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -95,13 +91,14 @@ class EngineServer(EngineIOServer):  # type: ignore[misc]
         has_sign_in = self._first_input_bytes < self.max_http_buffer_size
         pool = self.strangers if has_sign_in else self.members
         connection = self.sockets[sid] = Connection(self, sid, address, pool, self._first_input_bytes)
+        connection.received = ReceiveQueue(connection, self.application.receive, self.input_rate)
         return connection
 
     def begin(self, connection: Connection, environ: dict[str, Any]) -> None:
         """Tell the application of a session whose transport can be written to."""
         self.opened["polling" if connection.websocket is None else "websocket"] += 1
         self.application.connected(connection, environ)
-        self.heartbeat.pings.add(connection)
+        self.pings.add(connection)
 
     def greeting(self, sid: str, *, may_upgrade: bool = False) -> str:
         """The OPEN packet (Engine.IO protocol, "Handshake"). Times in milliseconds, below a second too."""
@@ -131,7 +128,7 @@ class EngineServer(EngineIOServer):  # type: ignore[misc]
             "sockets": len(self.sockets),
             "connection_limit": len(self.connection_limit),
             "budgets": len(self.strangers) + len(self.members),
-            "heartbeat": len(self.heartbeat),
+            "heartbeat": len(self.pings) + len(self.pongs),
             "leaving": len(self.leaving),
             "upgrades": len(self.upgrades),
             "lingering": len(self.lingering),

@@ -10,8 +10,8 @@ from typing import Final
 from chatio.realtime.close_reasons import PROTOCOL_ERROR, CloseReason, protocol_violation
 from chatio.realtime.engineio import packets
 from chatio.realtime.engineio.connection import Connection
-from chatio.realtime.websocket.input_budget import Budget, BudgetPool
 from chatio.realtime.websocket.transport import WebSocket
+from chatio.throttling.input_budget import Budget, BudgetPool
 
 _PROBE: Final = "2probe"
 _UPGRADE: Final = "5"

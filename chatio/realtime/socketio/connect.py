@@ -15,24 +15,17 @@ from typing import Any, Final
 from socketio.exceptions import ConnectionRefusedError as ConnectRefused
 
 from chatio.errors import ANSWERS, Unforeseen
-from chatio.realtime import limits
+from chatio.realtime import close_reasons, limits
 from chatio.realtime.broadcast.cursor import Cursor
 from chatio.realtime.broadcast.fanout import Fanout
-from chatio.realtime.close_reasons import (
-    CONNECT_TIMEOUT,
-    NORMAL,
-    SERVER_ERROR,
-    TRY_AGAIN_LATER,
-    CloseReason,
-    protocol_violation,
-)
+from chatio.realtime.close_reasons import CloseReason, protocol_violation
 from chatio.realtime.engineio.packets import ProtocolError
 from chatio.realtime.engineio.server import EngineServer
-from chatio.realtime.library import DisconnectReason
+from chatio.realtime.library import DisconnectReason, SocketIOManager
 from chatio.realtime.log import report
-from chatio.realtime.socketio.manager import Manager, Peer
+from chatio.realtime.socketio.manager import LogStart, Manager, Peer
 from chatio.realtime.socketio.packets import PacketType, encode
-from chatio.realtime.websocket.timeouts import TimeoutQueue
+from chatio.throttling.timeouts import TimeoutQueue
 
 INTERNAL_ERROR: Final = ANSWERS[Unforeseen].message  # what a client is told of a failed handler
 
@@ -59,13 +52,18 @@ class Connector:
     fanouts: dict[str, Fanout] = field(default_factory=dict)  # by namespace
 
     def __post_init__(self, connect_seconds: float) -> None:
-        # Connections in no namespace; with a refused CONNECT; to be closed for a while.
-        self.unconnected = TimeoutQueue[Peer](
-            connect_seconds, lambda peer: peer.connection.refuse(CONNECT_TIMEOUT)
-        )
-        self.refused = TimeoutQueue[Peer](limits.REFUSED_SECONDS, _drop_if_idle)
-        self.partial = TimeoutQueue[Peer](limits.ATTACHMENT_SECONDS, _refuse_partial)  # attachments are missing
-        self.later = TimeoutQueue[Peer](limits.LATER_SECONDS, lambda peer: _drop_if_idle(peer, TRY_AGAIN_LATER))
+        def queue(seconds: float, on_due: Callable[[Peer], object]) -> TimeoutQueue[Peer]:
+            return TimeoutQueue(seconds, on_due)
+
+        def close(reason: CloseReason) -> Callable[[Peer], None]:
+            return lambda peer: peer.connection.refuse(reason)
+
+        late = protocol_violation("Socket.IO: attachments did not follow")
+        # Clients in no namespace; refused a moment ago; that shall come back later; whose attachments are missing.
+        self.unconnected = queue(connect_seconds, close(close_reasons.CONNECT_TIMEOUT))
+        self.refused = queue(limits.REFUSED_SECONDS, _drop_if_idle)
+        self.later = queue(limits.LATER_SECONDS, lambda peer: _drop_if_idle(peer, close_reasons.TRY_AGAIN_LATER))
+        self.partial = queue(limits.ATTACHMENT_SECONDS, close(late))
 
     # CONNECT
 
@@ -85,19 +83,17 @@ class Connector:
         if peer.connecting is not None:  # a namespace that the client entered a moment ago
             self._release(peer, peer.connecting, peer.sids[peer.connecting])
         sid = secrets.token_urlsafe(limits.SESSION_ID_BYTES)
-        self.manager.basic_enter_room(sid, namespace, None, eio_sid=connection.sid)
         peer.connecting = namespace
-        refusal = await self._decide(namespace, sid, environ, auth or None)
+        refusal = await self._decide(peer, namespace, sid, environ, auth or None)
         if refusal is not None:
             peer.take_deferred()
-            peer.log_start = None
             self._leave(peer, namespace, sid)
             self._refuse(peer, namespace, refusal)
             return
         peer.sids[namespace] = sid
         connection.signed_in(self.engine.max_http_buffer_size)
         self.unconnected.discard(peer)
-        pid = {} if peer.log_start is None else {"pid": peer.log_start[1]}
+        pid = {} if peer.log_start is None else {"pid": peer.log_start.pid}
         connection.write(*encode(PacketType.CONNECT, namespace, {"sid": sid} | pid))
         if peer.deferred:
             asyncio.get_running_loop().call_later(
@@ -123,8 +119,10 @@ class Connector:
         if peer.refused >= limits.MAX_REFUSED_CONNECTS:
             raise ProtocolError("refused too often")
 
-    async def _decide(self, namespace: str, sid: str, environ: dict[str, Any], auth: Any) -> Any:
+    async def _decide(self, peer: Peer, namespace: str, sid: str, environ: dict[str, Any], auth: Any) -> Any:
         """None if the handler lets `sid` in; else the data of the CONNECT_ERROR, or the TemporarilyUnavailable."""
+        # Not by our `enter_room`: room None is everybody in the namespace.
+        SocketIOManager.basic_enter_room(self.manager, sid, namespace, None, peer.connection.sid)
         try:
             accepted = await self.call("connect", namespace, sid, environ, auth)
         except ConnectRefused as error:
@@ -136,14 +134,9 @@ class Connector:
         except (Exception, asyncio.CancelledError) as error:
             report("connect handler", error)
             return {"message": INTERNAL_ERROR}
+        if isinstance(accepted, LogStart):
+            peer.log_start = accepted
         return {"message": "Connection rejected by server"} if accepted is False else None
-
-    def follow(self, sid: str, namespace: str, after: int, pid: str) -> None:
-        """For the connect handler of `sid`: send it the namespace's log from behind the entry number `after`.
-
-        `pid` goes into the CONNECT answer.
-        """
-        self.manager.peers[self.manager.rooms[namespace][None][sid]].log_start = after, pid
 
     def _release(self, peer: Peer, namespace: str, sid: str) -> None:
         """Send the packets that were deferred behind the CONNECT answer to `sid`, and then the log, once."""
@@ -154,7 +147,7 @@ class Connector:
         peer.connecting = None
         start, peer.log_start = peer.log_start, None
         if start is not None and not peer.connection.closing:
-            peer.connection.subscription = self.fanouts[namespace].join(peer.connection, start[0])
+            peer.connection.subscription = self.fanouts[namespace].join(peer.connection, start.after)
 
     def _release_now(self, peer: Peer, namespace: str, sid: str) -> None:
         try:
@@ -165,7 +158,8 @@ class Connector:
     def fail(self, peer: Peer, what: str, error: Exception) -> None:
         """Close a connection after an exception of the seam's own: the client is to come back, and recover."""
         report(what, error)
-        peer.connection.drop(DisconnectReason.TRANSPORT_ERROR, code=SERVER_ERROR, drain_input=False)
+        reason = DisconnectReason.TRANSPORT_ERROR
+        peer.connection.drop(reason, code=close_reasons.SERVER_ERROR, drain_input=False)
 
     def _refuse(self, peer: Peer, namespace: str, refusal: Any) -> None:
         """Answer a CONNECT with an error, once, and close the connection soon unless it is in a namespace."""
@@ -229,10 +223,6 @@ class Connector:
             await self.disconnect(peer, namespace, reason)
 
 
-def _refuse_partial(peer: Peer) -> None:
-    peer.connection.refuse(protocol_violation("Socket.IO: attachments did not follow"))
-
-
-def _drop_if_idle(peer: Peer, code: int = NORMAL) -> None:
+def _drop_if_idle(peer: Peer, code: int = close_reasons.NORMAL) -> None:
     if not peer.sids and peer.connecting is None:
         peer.connection.drop(DisconnectReason.SERVER_DISCONNECT, code=code)

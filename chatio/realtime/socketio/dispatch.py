@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 from chatio.errors import ChatioError, EventUnknown, Unforeseen, answer_to
 from chatio.realtime.close_reasons import protocol_violation
 from chatio.realtime.engineio.connection import Connection
-from chatio.realtime.engineio.packets import EncodedPacket, ProtocolError
+from chatio.realtime.engineio.packets import ProtocolError
 from chatio.realtime.library import DisconnectReason, SocketIONamespace
 from chatio.realtime.log import report
 from chatio.realtime.socketio.connect import Connector
@@ -142,7 +142,9 @@ class Dispatcher:
         elif namespace not in peer.sids or namespace in peer.leaving:
             return  # sent before the client knew that it is refused, or has to leave
         elif kind is PacketType.EVENT:
-            await self._event(peer, packet)
+            sid, (name, *arguments) = peer.sids[namespace], packet.data
+            _ack_requested.set(packet.id is not None)
+            await self._event(peer, packet, sid, self.handlers.call(str(name), namespace, sid, *arguments))
         elif kind is PacketType.DISCONNECT:
             await self.connector.disconnect(peer, namespace, DisconnectReason.CLIENT_DISCONNECT)
         elif packet.id:  # an ack; our ids begin at 1: the library keeps its counter at 0, and would give it away
@@ -162,56 +164,27 @@ class Dispatcher:
             if packet.id is not None:
                 peer.write("/", encode(PacketType.ACK, "/", [_refusal(EventUnknown())], packet.id))
 
-    async def _event(self, peer: Peer, packet: Packet) -> None:
-        """Run the handler of an event and send its ack.
+    async def _event(self, peer: Peer, packet: Packet, sid: str, handling: Awaitable[Any]) -> None:
+        """Send the ack of an event when it is handled. An exception is reported, and acknowledged as one.
 
         A handler may return a coroutine, which returns the ack later: the client's next message is handled
         meanwhile.
         """
         namespace, ack_id = packet.namespace, packet.id
-        sid = peer.sids[namespace]
-        _ack_requested.set(ack_id is not None)
-        name, *arguments = packet.data
-        running = self.handlers.call(str(name), namespace, sid, *arguments)
-        ack = await self._ack_of(running, namespace, ack_id)
-        if isinstance(ack, CoroutineType):
-            peer.connection.host.spawn(self._acknowledge_later(peer, sid, namespace, ack, ack_id))
-        else:
-            self._acknowledge(peer, namespace, ack)
-
-    async def _acknowledge_later(
-        self, peer: Peer, sid: str, namespace: str, handling: Awaitable[Any], ack_id: int | None
-    ) -> None:
-        ack = await self._ack_of(handling, namespace, ack_id)
-        if peer.sids.get(namespace) == sid and isinstance(ack, list):
-            self._acknowledge(peer, namespace, ack)
-
-    async def _ack_of(
-        self, handling: Awaitable[Any], namespace: str, ack_id: int | None
-    ) -> "list[EncodedPacket] | CoroutineType[Any, Any, Any]":
-        """The packets of the ack, none if there is none; or the coroutine of a later one.
-
-        An exception is reported, and acknowledged as one.
-        """
         try:
             result = await handling
             if isinstance(result, CoroutineType):
-                return result
-            if ack_id is None or result is NO_ACK:
-                return []
+                peer.connection.host.spawn(self._event(peer, packet, sid, result))
+                return
             if result is self.handlers.not_handled:
                 result = _refusal(EventUnknown())
             values = list(result) if isinstance(result, tuple) else [] if result is None else [result]
-            return encode(PacketType.ACK, namespace, values, ack_id)
+            ack = [] if ack_id is None or result is NO_ACK else encode(PacketType.ACK, namespace, values, ack_id)
         except (Exception, asyncio.CancelledError) as error:
-            reference = report("event handler", error)
-            if ack_id is None:
-                return []
-            return encode(PacketType.ACK, namespace, [_refusal(Unforeseen(reference=reference))], ack_id)
-
-    def _acknowledge(self, peer: Peer, namespace: str, ack: list[EncodedPacket]) -> None:
+            failure = _refusal(Unforeseen(reference=report("event handler", error)))
+            ack = [] if ack_id is None else encode(PacketType.ACK, namespace, [failure], ack_id)
         if peer.connecting == namespace:
             peer.write(namespace, ack)
-            return
-        for part in ack:
-            peer.connection.write(part)
+        elif peer.sids.get(namespace) == sid:
+            for part in ack:
+                peer.connection.write(part)

@@ -8,7 +8,7 @@ entering is order of delivery, as in the library.
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from chatio.realtime.close_reasons import OUTPUT_NOT_TAKEN
 from chatio.realtime.engineio.connection import Connection
@@ -28,11 +28,11 @@ class Peer:
     is_in_main: bool = False  # in "/", where no handler is: it counts as in no namespace
     refused: int = 0  # CONNECTs, and packets in "/"
     partial: PartialPacket | None = None
-    # While a CONNECT is decided: its namespace, the packets that wait, where the log begins, the answer's `pid`.
+    # While a CONNECT is decided: its namespace, the packets that wait, where the log begins.
     connecting: str | None = None
     deferred: list[EncodedPacket] = field(default_factory=list)
     deferred_bytes: int = 0
-    log_start: tuple[int, str] | None = None
+    log_start: "LogStart | None" = None
 
     def write(self, namespace: str, packets: list[EncodedPacket]) -> None:
         """Send `packets`, in order; behind the CONNECT answer of their namespace if that is not sent yet."""
@@ -50,6 +50,13 @@ class Peer:
         """End the wait for the answer to CONNECT: the packets that waited, which are no longer here."""
         deferred, self.deferred, self.deferred_bytes, self.connecting = self.deferred, [], 0, None
         return deferred
+
+
+class LogStart(NamedTuple):
+    """Returned by a connect handler: its client is sent the namespace's log behind the entry number `after`."""
+
+    after: int
+    pid: str  # for the CONNECT answer
 
 
 class Manager(SocketIOManager):  # type: ignore[misc]

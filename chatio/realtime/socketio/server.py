@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
 
-from chatio.realtime.broadcast.encoded_log import EncodedLog, Log
+from chatio.realtime.broadcast.cursor import EncodedLog, Log
 from chatio.realtime.broadcast.fanout import Fanout
 from chatio.realtime.close_reasons import CloseReason
 from chatio.realtime.engineio.drain import Drain
@@ -39,7 +39,6 @@ class Server(SocketIOServer):  # type: ignore[misc]
         self.eio.application = Dispatcher(
             self.manager, handlers, self._connector, self.environ, options.takes_binary
         )
-        self.follow = self._connector.follow
         self._drain = Drain(self.eio)
         # shut_down(seconds, handover): close all connections within `seconds`, so that clients come back.
         self.shut_down = self._drain.drain

@@ -1,14 +1,49 @@
-"""WebSocket frames, server side (RFC 6455, section 5): bytes in, messages out, and the other way round.
+"""WebSocket, server side (RFC 6455): the handshake (section 4.2) and frames (section 5), both ways.
 
 Pure: no sockets, no loop. The server negotiates no extension, so every reserved bit is an error;
 permessage-deflate costs about 199 KB a connection instead of 42 and twice the CPU of a delivery, and Node has
 it off as well.
 """
 
+import base64
+import binascii
+import hashlib
+import re
 import struct
-from collections.abc import Iterator
+
+from tornado.httputil import HTTPHeaders
 
 from chatio.realtime.close_reasons import INVALID_DATA, NORMAL, PROTOCOL_ERROR, TOO_BIG
+
+_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # section 1.3
+VERSION = "13"
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
+
+
+def switching_protocols(headers: HTTPHeaders) -> bytes | None:
+    """The 101 answer to a client's handshake; None if the handshake is not one.
+
+    The first subprotocol on offer is chosen, as by Node's server: browsers close a WebSocket without.
+    """
+    key = headers.get("Sec-WebSocket-Key", "")
+    tokens = [token.strip().lower() for token in headers.get("Connection", "").split(",")]
+    if "upgrade" not in tokens or headers.get("Sec-WebSocket-Version") != VERSION:
+        return None
+    try:
+        nonce = binascii.a2b_base64(key, strict_mode=True)
+    except ValueError:
+        return None
+    offers = [offer.strip() for offer in headers.get("Sec-WebSocket-Protocol", "").split(",")]
+    subprotocol = next(filter(None, offers), "")
+    if len(nonce) != 16 or (subprotocol and not _TOKEN.fullmatch(subprotocol)):
+        return None
+    digest = hashlib.sha1(key.encode() + _GUID).digest()  # noqa: S324 - RFC 6455 names it, and no secret is in it
+    chosen = f"Sec-WebSocket-Protocol: {subprotocol}\r\n" if subprotocol else ""
+    return (
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"{chosen}Sec-WebSocket-Accept: {base64.b64encode(digest).decode()}\r\n\r\n"
+    ).encode()
+
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 _OPCODES = frozenset({CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG})
@@ -77,69 +112,63 @@ def unmask(payload: bytes | bytearray, mask: bytes | bytearray) -> bytes:
 class FrameReader:
     """Turns received bytes into whole messages."""
 
-    __slots__ = ("_buffer", "_message", "_opcode", "frames")
+    __slots__ = ("_buffer", "_message", "_opcode", "error", "frames", "is_idle")
 
     def __init__(self) -> None:
         self.frames = 0  # that were read
+        self.error: FrameError | None = None  # the rule that the peer broke: nothing may be fed any more
+        self.is_idle = True  # nothing half-read is left
         self._buffer = bytearray()
         self._message = bytearray()
         self._opcode = CONTINUATION  # of the fragmented message that is being put together
 
     @property
-    def is_idle(self) -> bool:
-        """Nothing half-read is left."""
-        return not self._buffer and self._opcode == CONTINUATION
-
-    @property
     def held_bytes(self) -> int:
         return len(self._buffer) + len(self._message)
 
-    def feed(self, data: bytes, limit: int) -> Iterator[tuple[int, bytes]]:
+    def feed(self, data: bytes, limit: int) -> list[tuple[int, bytes]]:
         """Opcode (never CONTINUATION) and payload of each message and control frame that `data` completes.
 
-        Raises FrameError behind them for a frame that breaks RFC 6455 or a limit; nothing may be fed after it. One
-        that makes its message larger than `limit` bytes is refused by its header, before its payload is kept.
+        A frame behind them that breaks RFC 6455 or a limit sets `error`. One that makes its message larger than
+        `limit` bytes is refused by its header, before its payload is kept.
         """
         buffer: bytes | bytearray = data
         if self._buffer:  # appended to, not joined: no copy of a megabyte for each byte that a peer drips
             self._buffer += data
             buffer = self._buffer
         at = 0
-        while (header := self._header(buffer, at, limit)) is not None and header[1] <= len(buffer):
-            start, at, first = header
-            self.frames += 1
-            message = self._assemble(first, unmask(buffer[start:at], buffer[start - 4 : start]))
-            if message is not None:
-                yield message
+        messages = []
+        try:
+            while (header := self._header(buffer, at, limit)) is not None and header[1] <= len(buffer):
+                start, at, first = header
+                self.frames += 1
+                payload = unmask(buffer[start:at], buffer[start - 4 : start])
+                opcode = first & 0x0F
+                if opcode < CLOSE and (opcode == CONTINUATION or not first & _FIN):
+                    self._opcode = opcode or self._opcode
+                    self._message += payload
+                    if not first & _FIN:
+                        continue
+                    opcode, payload = self._opcode, bytes(self._message)
+                    self._opcode, self._message = CONTINUATION, bytearray()
+                elif opcode == CLOSE:
+                    close_code(payload)
+                messages.append((opcode, payload))
+        except FrameError as error:
+            self.error = error
         if buffer is self._buffer:
             del self._buffer[:at]
         elif at < len(buffer):
             self._buffer = bytearray(buffer[at:])
+        self.is_idle = not self._buffer and self._opcode == CONTINUATION
+        return messages
 
     def _header(self, buffer: bytes | bytearray, at: int, limit: int) -> tuple[int, int, int] | None:
         """Where the payload starts and ends, and the first byte; None while the header is incomplete."""
         if len(buffer) < at + 2:
             return None
         first, second = buffer[at], buffer[at + 1]
-        size = second & 0x7F
-        self._check(first, second, size)
-        start = at + 2
-        if size > 125:
-            width = 2 if size == 126 else 8
-            if len(buffer) < start + width:
-                return None
-            size = int.from_bytes(buffer[start : start + width])
-            start += width
-            if size < (126 if width == 2 else 1 << 16) or size >> 63:
-                raise FrameError(PROTOCOL_ERROR, "length encoding")
-        if size + len(self._message) > limit and first & 0x0F < CLOSE:
-            raise FrameError(TOO_BIG, "message size")
-        if len(buffer) < start + 4:
-            return None
-        return start + 4, start + 4 + size, first
-
-    def _check(self, first: int, second: int, size: int) -> None:
-        opcode = first & 0x0F
+        opcode, size = first & 0x0F, second & 0x7F
         if first & _RESERVED or opcode not in _OPCODES:
             raise FrameError(PROTOCOL_ERROR, "reserved bit or opcode")
         if not second & _MASKED:
@@ -149,16 +178,17 @@ class FrameReader:
                 raise FrameError(PROTOCOL_ERROR, "control frame")
         elif (opcode == CONTINUATION) != (self._opcode != CONTINUATION):
             raise FrameError(PROTOCOL_ERROR, "fragmentation")
-
-    def _assemble(self, first: int, payload: bytes) -> tuple[int, bytes] | None:
-        opcode = first & 0x0F
-        if opcode >= CLOSE or (first & _FIN and opcode != CONTINUATION):
-            return opcode, payload
-        if opcode != CONTINUATION:
-            self._opcode = opcode
-        self._message += payload
-        if not first & _FIN:
+        start = at + 2
+        if size > 125:
+            width = 2 if size == 126 else 8
+            if len(buffer) < start + width:
+                return None
+            size = int.from_bytes(buffer[start : start + width])
+            start += width
+            if size < (126 if width == 2 else 1 << 16) or size >> 63:
+                raise FrameError(PROTOCOL_ERROR, "length encoding")
+        if size + len(self._message) > limit and opcode < CLOSE:
+            raise FrameError(TOO_BIG, "message size")
+        if len(buffer) < start + 4:
             return None
-        whole = self._opcode, bytes(self._message)
-        self._opcode, self._message = CONTINUATION, bytearray()
-        return whole
+        return start + 4, start + 4 + size, first

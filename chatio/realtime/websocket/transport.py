@@ -13,15 +13,13 @@ import termios
 from enum import IntEnum
 from typing import Protocol
 
-from tornado.iostream import IOStream, StreamClosedError
-
 from chatio.realtime.close_reasons import INVALID_DATA, NORMAL, OUTPUT_NOT_TAKEN, CloseReason, protocol_violation
-from chatio.realtime.limits import FIRST_BYTES, FLOOD_FRAMES, LINGER_BYTES, READ_BYTES
+from chatio.realtime.limits import FIRST_BYTES, LINGER_BYTES, READ_BYTES
 from chatio.realtime.log import report
 from chatio.realtime.websocket import frames
-from chatio.realtime.websocket.frames import FrameError, FrameReader
-from chatio.realtime.websocket.input_budget import Budget, BudgetPool
-from chatio.realtime.websocket.timeouts import TimeoutQueue
+from chatio.realtime.websocket.frames import FrameReader
+from chatio.throttling.input_budget import FLOOD_FRAMES, Budget, BudgetPool
+from chatio.throttling.timeouts import TimeoutQueue
 
 
 class WebSocketListener(Protocol):
@@ -30,14 +28,13 @@ class WebSocketListener(Protocol):
     @property
     def max_input_bytes(self) -> int: ...  # of the largest message that it takes now
     @property
+    def max_output_bytes(self) -> int: ...  # that may wait for its client
+    @property
     def pool(self) -> BudgetPool: ...  # that its client draws on
     @property
     def budget(self) -> Budget | None: ...  # that its client has drawn on
-    def draw(self) -> Budget:
-        """The budget that its client draws on from now on."""
+    def draw(self) -> Budget: ...  # the budget that its client draws on from now on
 
-    @property
-    def max_output_bytes(self) -> int: ...  # that may wait for its client
     def message_received(self, message: str | bytes) -> None:
         """The client sent a whole message."""
 
@@ -64,8 +61,8 @@ class WebSocket:
     """One server-side WebSocket. Event loop only; no method waits for the peer, and none raises."""
 
     __slots__ = (
-        *("_early", "_is_waiting", "_is_wanted", "_lingering", "_loop", "_pending", "_ping", "_reader", "_state"),
-        *("_sends_close", "_to_discard", "listener", "sock"),
+        *("_early", "_is_waiting", "_is_wanted", "_is_watched", "_lingering", "_loop", "_pending", "_ping"),
+        *("_reader", "_sends_close", "_state", "_to_discard", "listener", "sock"),
     )
 
     listener: WebSocketListener  # set by the owner before it calls anything
@@ -91,23 +88,8 @@ class WebSocket:
         self._early = b""
         self._is_wanted = False  # the listener takes input now
         self._is_waiting = False  # for its turn to be read
+        self._is_watched = False  # by the loop, for input
         self._to_discard = LINGER_BYTES  # of input behind our close frame
-
-    @classmethod
-    def take(
-        cls, stream: IOStream, lingering: "TimeoutQueue[WebSocket]", *, sends_close: bool = True
-    ) -> "tuple[WebSocket, bytes]":
-        """A WebSocket on the connection of `stream`, which is closed, and what the stream had read already.
-
-        Raises OSError (StreamClosedError is one) if the connection is gone.
-        """
-        if stream.closed():
-            raise StreamClosedError
-        early = bytes(stream._read_buffer)  # `read_bytes` would ask the kernel for more, 3 % of a connect
-        sock: socket.socket = stream.socket.dup()
-        sock.setblocking(False)
-        stream.close()
-        return cls(sock, lingering, sends_close=sends_close), early
 
     # Input
 
@@ -128,20 +110,19 @@ class WebSocket:
 
     def pause_reading(self) -> None:
         """Read no more for now: the client's output backs up in TCP."""
-        if self._is_wanted:
-            self._watch(is_wanted=False, is_waiting=self._is_waiting)
+        self._is_wanted = False
+        self._watch()
 
     def resume_reading(self) -> None:
-        if not self._is_wanted and self._state is not State.CLOSED:
-            self._watch(is_wanted=True, is_waiting=self._is_waiting)
+        self._is_wanted = self._state is not State.CLOSED
+        self._watch()
 
-    def _watch(self, *, is_wanted: bool, is_waiting: bool) -> None:
+    def _watch(self) -> None:
         """Have the loop tell of input only while it is wanted and may be read."""
-        was_watched = self._is_wanted and not self._is_waiting
-        self._is_wanted, self._is_waiting = is_wanted, is_waiting
-        if was_watched and (is_waiting or not is_wanted):
+        was_watched, self._is_watched = self._is_watched, self._is_wanted and not self._is_waiting
+        if was_watched and not self._is_watched:
             self._loop.remove_reader(self.sock.fileno())
-        elif not was_watched and is_wanted and not is_waiting:
+        elif self._is_watched and not was_watched:
             self._loop.add_reader(self.sock.fileno(), self._on_readable)
             if self._early:
                 self._loop.call_soon(self._on_readable)
@@ -149,7 +130,8 @@ class WebSocket:
     def _on_readable(self) -> None:
         if self._must_wait():
             if not self._is_waiting:
-                self._watch(is_wanted=self._is_wanted, is_waiting=True)
+                self._is_waiting = True
+                self._watch()
                 self.listener.draw().wait(self._on_turn)
         elif self._is_wanted:
             self._read()
@@ -162,7 +144,8 @@ class WebSocket:
 
     def _on_turn(self) -> None:
         if self._is_waiting:
-            self._watch(is_wanted=self._is_wanted, is_waiting=False)
+            self._is_waiting = False
+            self._watch()
             if self._is_wanted:
                 self._read()
 
@@ -192,15 +175,24 @@ class WebSocket:
         frames_before = reader.frames
         try:
             for opcode, payload in reader.feed(data, self.listener.max_input_bytes):
-                self._receive(opcode, payload)
+                if opcode == frames.TEXT:
+                    self.listener.message_received(payload.decode())  # an upgrade changes the listener
+                elif opcode == frames.BINARY:
+                    self.listener.message_received(payload)
+                elif opcode == frames.PING:
+                    self._ping = payload
+                elif opcode == frames.CLOSE:
+                    self.close(frames.close_code(payload))
+                    self.listener.connection_lost(None)
                 if self._state is not State.OPEN:
                     return 0
+            if (error := reader.error) is not None:
+                self._fail(protocol_violation(f"WebSocket: {error}", error.code))
+                return reader.frames - frames_before
         except UnicodeDecodeError:
             self._fail(protocol_violation("WebSocket: UTF-8", INVALID_DATA))
-        except FrameError as error:
-            self._fail(protocol_violation(f"WebSocket: {error}", error.code))
-        except Exception as error:
-            report("reading a WebSocket", error)
+        except Exception as failure:
+            report("reading a WebSocket", failure)
             self._lose(protocol_violation("internal error"))
         else:
             self._reader = None if reader.is_idle else reader
@@ -208,17 +200,6 @@ class WebSocket:
                 self._answer_ping()
             self.listener.input_read(len(data), reader.frames - frames_before)
         return reader.frames - frames_before
-
-    def _receive(self, opcode: int, payload: bytes) -> None:
-        if opcode == frames.TEXT:
-            self.listener.message_received(payload.decode())  # an upgrade changes the listener
-        elif opcode == frames.BINARY:
-            self.listener.message_received(payload)
-        elif opcode == frames.PING:
-            self._ping = payload
-        elif opcode == frames.CLOSE:
-            self.close(frames.close_code(payload))
-            self.listener.connection_lost(None)
 
     def _answer_ping(self) -> None:
         """Answer the last ping once no output waits: a client that reads no pongs makes the server hold one."""
@@ -299,8 +280,8 @@ class WebSocket:
         is_flushed = self.offer(frames.close_frame(code)) if self._sends_close else self._pending is None
         if self._state is State.OPEN:  # the socket was not found broken
             self._state = State.CLOSING
-            self._reader, self._early = None, b""
-            self._watch(is_wanted=True, is_waiting=False)
+            self._reader, self._early, self._is_waiting = None, b"", False
+            self.resume_reading()
             self._lingering.add(self)
             if is_flushed:
                 self._half_close()
@@ -320,8 +301,8 @@ class WebSocket:
             return
         if drops_output:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
-        self._early = b""
-        self._watch(is_wanted=False, is_waiting=False)
+        self._early, self._is_waiting = b"", False
+        self.pause_reading()
         if self._pending is not None:
             self._loop.remove_writer(self.sock.fileno())
             self._pending = None

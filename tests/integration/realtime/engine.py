@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from chatio.realtime import EngineServer, RealtimeOptions, handler_for
+from chatio.realtime import Endpoint, EngineServer, RealtimeOptions
 from chatio.realtime.engineio.connection import Connection
 from chatio.realtime.engineio.packets import encode
 from tests.client.wire import serving
@@ -17,7 +17,7 @@ class Engine:
 
     def __init__(self, options: RealtimeOptions) -> None:
         self.server = EngineServer(options)
-        self.server.application, self.handler = self, handler_for(self.server)
+        self.server.application, self.handler = self, Endpoint(self.server, "/engine.io")
         self.sockets, self.table_sizes = self.server.sockets, self.server.table_sizes
         self._handlers: dict[str, Callable[..., Any]] = {}
 

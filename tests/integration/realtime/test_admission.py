@@ -246,7 +246,7 @@ async def test_connection_with_many_refused_connects_is_closed(namespace: str) -
 
 
 async def test_client_that_asks_again_before_it_is_closed_may_be_admitted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chatio.realtime.limits.LATER_SECONDS", 0.05)
+    monkeypatch.setattr("chatio.realtime.limits.LATER_SECONDS", 0.5)
     async with full_server() as (server, port, gate):
         server.on("echo", lambda sid: "here", namespace="/chat")
         ws = await open_ws(port)

@@ -11,7 +11,7 @@ import pytest
 
 from chatio.chat.message_log import Entry, MessageLog
 from chatio.chat.messages import Message
-from chatio.realtime import RealtimeOptions, Server, create_server
+from chatio.realtime import LogStart, RealtimeOptions, Server, create_server
 from tests.client.wire import Ws, join, leftovers, open_polling, open_ws, request, serving, until
 
 GOODBYE = '42["bye",{"reason":"late"}]'
@@ -33,8 +33,8 @@ async def house(monkeypatch: pytest.MonkeyPatch, *, entries: int = 0) -> AsyncIt
 
     server.create_fanout("/", log, as_event if entries < 100 else lambda entry: ["entry", entry.message.content])
 
-    async def connect(sid: str, environ: Any, auth: Any = None) -> None:
-        server.follow(sid, "/", after=log.tail, pid="p")
+    async def connect(sid: str, environ: Any, auth: Any = None) -> LogStart:
+        return LogStart(log.tail, "p")
 
     async def echo(sid: str, *args: Any) -> Any:
         return args
@@ -139,10 +139,10 @@ async def test_client_dismissed_before_the_log_began_does_not_follow_it(monkeypa
     """What a connect handler sends holds the log back a moment, and the client is shown out in it."""
     async with house(monkeypatch, entries=3) as (server, port):
 
-        async def connect(sid: str, environ: Any, auth: Any = None) -> None:
-            server.follow(sid, "/", after=0, pid="p")
+        async def connect(sid: str, environ: Any, auth: Any = None) -> LogStart:
             await server.emit("welcome", to=sid)
             asyncio.get_running_loop().call_soon(shown_out.set)
+            return LogStart(0, "p")
 
         shown_out = asyncio.Event()
         server.on("connect", connect)

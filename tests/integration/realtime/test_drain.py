@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tornado.ioloop import IOLoop
 
-from chatio.realtime import RealtimeOptions, Server, create_server
+from chatio.realtime import LogStart, RealtimeOptions, Server, create_server
 from chatio.realtime.engineio.drain import CLOSES_PER_SECOND, UNHEARD_SECONDS
 from chatio.realtime.engineio.packets import encode
 from chatio.server.shutdown import Handover
@@ -59,9 +59,9 @@ class House:
 
         self.sids: list[str] = []
 
-        async def connect(sid: str, environ: Any, auth: Any = None) -> None:
+        async def connect(sid: str, environ: Any, auth: Any = None) -> LogStart:
             self.sids.append(sid)
-            server.follow(sid, "/chat", after=0, pid="pid")
+            return LogStart(0, "pid")
 
         server.on("connect", connect, "/chat")
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from chatio.realtime import NO_ACK, RealtimeOptions, Server, create_server
+from chatio.realtime.engineio.packets import decode
 from chatio.realtime.limits import PACKETS_PER_TURN
 from tests.client.wire import (
     SOCKET_IO,
@@ -227,7 +228,7 @@ async def test_polling_body_may_be_as_large_as_a_message_after_connect() -> None
 
 
 async def test_polling_body_of_many_packets_lets_others_have_their_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with chat() as (server, port, _doors):
+    async with chat() as (_server, port, _doors):
         target = await open_polling(port)
         await request(port, "POST", target, b"40/chat,")
         await request(port, "GET", target)
@@ -238,12 +239,13 @@ async def test_polling_body_of_many_packets_lets_others_have_their_turns(monkeyp
             nonlocal turn
             turn += 1
 
-        def beat(connection: Any) -> None:
+        def decoded(raw: str | bytes) -> Any:
             if not pongs[turn]:
                 asyncio.get_running_loop().call_soon(turn_over)
             pongs[turn] += 1
+            return decode(raw)
 
-        monkeypatch.setattr(server.eio.heartbeat, "beat", beat)
+        monkeypatch.setattr("chatio.realtime.engineio.connection.decode", decoded)
         assert (await request(port, "POST", target, b"\x1e".join([b"3"] * 5000))).status == 200
         assert pongs.total() == 5000
         assert max(pongs.values()) <= PACKETS_PER_TURN

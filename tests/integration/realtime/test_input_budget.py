@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from chatio.realtime import Allowance, BudgetPool, RealtimeOptions, Server, create_server
+from chatio.realtime import RealtimeOptions, Server, create_server
 from chatio.realtime.engineio.connection import Connection
-from chatio.realtime.websocket.input_budget import Budget
 from chatio.throttling.client_ip import parse_networks
+from chatio.throttling.input_budget import Allowance, Budget, BudgetPool
 from tests.client.wire import (
     SOCKET_IO,
     Http,
@@ -124,7 +124,7 @@ async def test_flood_that_goes_on_for_long_is_closed_with_a_reason_that_is_count
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", "chatio.realtime")
-    monkeypatch.setattr("chatio.realtime.websocket.input_budget.FLOOD_SECONDS", 0.2)
+    monkeypatch.setattr("chatio.throttling.input_budget.FLOOD_SECONDS", 0.2)
     async with budgeted() as (server, port):
         flooder, friend = await websocket(port, FLOODER), await websocket(port, FRIEND, joins=True)
         flooder.raw(PINGS)

@@ -7,7 +7,7 @@ import pytest
 
 from chatio.chat.message_log import MessageLog
 from chatio.chat.messages import Message
-from chatio.realtime import Server
+from chatio.realtime import LogStart, Server
 from tests.client.wire import Ws, join, open_polling, open_ws, request, until
 from tests.conftest import ExpectedLogs
 from tests.integration.realtime.test_holes import chat
@@ -40,10 +40,10 @@ async def test_burst_of_connect_disconnect_connect_is_answered_in_order_and_foll
     async with chat() as (server, port, _doors):
         logged(server)
 
-        async def connect(sid: str, environ: Any) -> None:
+        async def connect(sid: str, environ: Any) -> LogStart:
             await server.emit("hi", to=sid, namespace="/chat")
-            server.follow(sid, "/chat", 0, f"pid of {sid}")
             await asyncio.sleep(0.01)  # longer than the gap behind the answer to the first CONNECT
+            return LogStart(0, f"pid of {sid}")
 
         server.on("connect", connect, namespace="/chat")
         ws = await open_ws(port)
@@ -131,9 +131,9 @@ async def test_client_that_cannot_be_sent_the_log_behind_its_connect_answer_is_c
     async with chat() as (server, port, _doors):
         logged(server)
 
-        async def connect(sid: str, environ: Any) -> None:
+        async def connect(sid: str, environ: Any) -> LogStart:
             await server.emit("hi", to=sid, namespace="/chat")
-            server.follow(sid, "/chat", 0, "pid")
+            return LogStart(0, "pid")
 
         def join(*_: Any) -> None:
             raise error

@@ -10,6 +10,7 @@ import re
 import time
 from typing import Any
 
+import jwt
 import pytest
 from jwt.algorithms import HMACAlgorithm
 
@@ -267,6 +268,47 @@ def test_token_is_verified_twice_whichever_key_signed_it(rotated: Tokens, monkey
         with contextlib.suppress(TokenSignatureInvalid):
             rotated.verify(forge(claims(), key=key))
         assert made == [OTHER_KEY.encode(), second.encode()]
+
+
+def test_a_token_is_remembered_and_its_signature_not_verified_again(
+    rotated: Tokens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, forged = forge(claims()), forge(claims(), key=THIRD_KEY)
+    rotated.verify(one)
+    with pytest.raises(TokenSignatureInvalid):
+        rotated.verify(forged)
+    monkeypatch.setattr(HMACAlgorithm, "verify", lambda *_: False)
+    rotated.verify(one)
+    for other in (forged, one[:-1] + ("A" if one[-1] != "A" else "B"), forge(claims(jti="other"))):
+        with pytest.raises(TokenSignatureInvalid):
+            rotated.verify(other)
+
+
+def expired(*_: object) -> None:
+    raise jwt.ExpiredSignatureError
+
+
+def test_a_remembered_token_expires(rotated: Tokens, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = forge(claims(exp=int(time.time()) + 60))
+    rotated.verify(one)
+    monkeypatch.setattr("jwt.PyJWT.decode", expired)
+    rotated.verify(one)
+    monkeypatch.setattr(time, "time", lambda: LATER)
+    with pytest.raises(TokenExpired):
+        rotated.verify(one)
+
+
+def test_the_newest_tokens_are_remembered_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chatio.accounts.tokens.MAX_REMEMBERED", 2)
+    tokens = Tokens(KEY, ttl_seconds=60)
+    first, second, third = (forge(claims(jti=each)) for each in "abc")
+    for each in (first, second, third):
+        tokens.verify(each)
+    monkeypatch.setattr(HMACAlgorithm, "verify", lambda *_: False)
+    for each in (second, third):
+        tokens.verify(each)
+    with pytest.raises(TokenSignatureInvalid):
+        tokens.verify(first)
 
 
 # --- revoking

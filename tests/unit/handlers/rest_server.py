@@ -5,9 +5,10 @@ import json
 from collections.abc import Callable
 from typing import Self
 
+from tornado.httputil import HTTPServerConnectionDelegate
 from tornado.netutil import bind_sockets
 from tornado.routing import PathMatches
-from tornado.web import Application, RequestHandler
+from tornado.web import Application
 
 from chatio.accounts.login_throttle import LoginThrottle
 from chatio.accounts.passwords import PasswordHasher
@@ -18,8 +19,8 @@ from chatio.chat.presence import Presence
 from chatio.chat.shared_log import SharedLog
 from chatio.chat.socket_sessions import EndReason
 from chatio.server.accept import LimitedHTTPServer
-from chatio.server.http1 import Deadlines
 from chatio.server.http_handler import GUARDING_HEADERS
+from chatio.server.http_stream import Deadlines
 from chatio.server.in_flight import InFlightRequests
 from chatio.server.lifecycle import Lifecycle
 from chatio.server.serve import HTTP_SERVER_OPTIONS
@@ -27,7 +28,7 @@ from chatio.stores.base import RevocationStore
 from chatio.stores.memory import MemoryJournal, MemoryRevocationStore, MemoryUserStore
 from chatio.throttling.client_ip import TrustedProxies
 from chatio.throttling.rate_limiter import AddressRateLimiter, RateLimiter
-from chatio.throttling.request_limits import FairTurns, PacedLimiter, UnreadAnswers
+from chatio.throttling.request_limits import PacedLimiter, UnreadAnswers
 from handlers.cors import Cors
 from handlers.docs.asyncapi import asyncapi_document
 from handlers.metrics.requests import RequestMetrics
@@ -120,7 +121,6 @@ class Rest:
             presence=self.presence,
             logins=self.logins,
             registrations=self.registrations,
-            turns=FairTurns(),
             address_requests=self.address_requests,
             user_requests=self.user_requests,
             unread=self.unread,
@@ -134,7 +134,7 @@ class Rest:
             asyncapi=self.asyncapi,
             page=self.page,
             metrics=self.metrics,
-            socket_handler=RequestHandler,  # the chat's endpoint has tests of its own
+            chat=HTTPServerConnectionDelegate(),  # the chat's endpoint has tests of its own
         )
 
     def start(self) -> int:

@@ -10,7 +10,7 @@ from tornado.ioloop import IOLoop
 from chatio.accounts.login_throttle import LoginThrottle
 from chatio.chat.message_log import MessageLog
 from chatio.chat.messages import Message
-from chatio.server.http1 import Deadlines
+from chatio.server.http_stream import Deadlines
 from chatio.throttling.request_limits import MOST_PER_ADDRESS, MOST_PER_USER, PacedLimiter, UnreadAnswers
 from tests.client.wire import until
 from tests.unit.handlers.rest_server import ORIGIN, Rest, request

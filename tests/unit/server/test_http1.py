@@ -7,18 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 from tornado.ioloop import IOLoop
-from tornado.iostream import IOStream
 
-from chatio.server.http1 import (
-    MAX_CHUNK_LINES_BYTES,
-    MAX_FIELDS,
-    MAX_HEAD_BYTES,
-    MAX_LINGERING,
-    Deadlines,
-    HttpStream,
-    Refusals,
-    Terms,
-)
+from chatio.server.http1 import MAX_CHUNK_LINES_BYTES
+from chatio.server.http_stream import MAX_FIELDS, MAX_HEAD_BYTES, Deadlines, HttpStream, Terms
+from chatio.server.refusals import MAX_LINGERING, Refusals
 from chatio.server.serve import HTTP_SERVER_OPTIONS
 from tests.client.wire import soon, until
 from tests.unit.handlers.rest_server import ORIGIN, PASSWORD, Answer, Connection, Rest, request
@@ -346,8 +338,7 @@ async def test_an_idle_connection_is_closed_without_an_answer(hurried: Rest) -> 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="Linux")
 async def test_the_deadline_of_the_kernel_ends_where_a_websocket_begins() -> None:
-    plain = IOStream(socket.socket())
-    stream = HttpStream(plain, "127.0.0.1", Terms(refusals=Refusals({}), deadlines=Deadlines(unread=7)))
+    stream = HttpStream(socket.socket(), "127.0.0.1", Terms(refusals=Refusals({}), deadlines=Deadlines(unread=7)))
     option = socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT
     stream.answers()
     assert stream.socket.getsockopt(*option) == 7000

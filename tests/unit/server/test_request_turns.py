@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 import pytest
 from tornado.web import Application
 
-from chatio.realtime import Allowance, BudgetPool
 from chatio.server.accept import LimitedHTTPServer
 from chatio.server.held_input import HeldInput
 from chatio.throttling.client_ip import parse_networks
+from chatio.throttling.input_budget import Allowance, BudgetPool
 from tests.client.protocol import http_request
 from tests.client.wire import Http, cut_all, soon, until
 
@@ -129,13 +129,3 @@ async def test_behind_a_proxy_the_client_pays_whom_the_head_tells_and_no_other_w
         assert (await friend.request("GET", "/nowhere")).status == 404  # the proxy's own
         turns.waiting[0].set_result(None)
         assert (await flooder.answer()).status == 404
-
-
-async def test_a_websocket_costs_more_than_a_request() -> None:
-    turns = Turns()
-    async with serving(turns) as here:
-        assert await here.status(FRIEND) == 404
-        steps, turns.steps = turns.steps, 0
-        http = await here.connect(FRIEND)
-        assert (await http.request("GET", "/nowhere", Upgrade="websocket", Connection="Upgrade")).status == 404
-    assert turns.steps > 2 * steps

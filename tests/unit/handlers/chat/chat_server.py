@@ -38,7 +38,7 @@ async def chat_house(**settings: Any) -> AsyncIterator[House]:
     core = await build_core(chosen, stores)
     chat = build_chat(chosen, core)
     try:
-        async with serving(chat.socket_handler) as port:
+        async with serving(chat.endpoint) as port:
             yield House(core, chat, port)
     finally:
         core.hasher.close()

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,12 +16,12 @@ from tornado.ioloop import IOLoop
 from chatio.chat.message_log import Entry, MessageLog
 from chatio.chat.messages import Message
 from chatio.realtime import create_server
-from chatio.realtime.broadcast.cursor import Cursor
-from chatio.realtime.broadcast.encoded_log import EncodedLog
+from chatio.realtime.broadcast.cursor import Cursor, EncodedLog
 from chatio.realtime.broadcast.fanout import Fanout
 from chatio.realtime.engineio.connection import Connection
 from chatio.realtime.engineio.packets import EncodedPacket, encode
 from chatio.realtime.websocket.transport import WebSocket
+from chatio.stores.base import Kind
 
 
 def message(number: int, size: int = 10) -> Message:
@@ -383,7 +384,8 @@ async def test_client_that_leaves_during_a_broadcast_gets_no_more_of_it(monkeypa
     clients = [house.join() for _ in range(100)]
     full, last = clients[-2:]
     full.reads = False
-    while full.connection.offer([encode("4" + "x" * 10_000)]):  # its socket takes no more
+    websocket: Any = full.connection.websocket
+    while websocket.offer(encode("4" + "x" * 10_000).frame):  # its socket takes no more
         pass
     house.append(1)
     await asyncio.sleep(0)  # the first 32 are served, and the tick is over
@@ -400,3 +402,40 @@ async def test_client_that_leaves_during_a_broadcast_gets_no_more_of_it(monkeypa
         await asyncio.wait_for(_until(lambda: full.connection.closing), 0.1)
     assert house.fanout.dropped.total() == 0
     house.close()
+
+
+async def test_history_is_encoded_once_for_all_clients_that_start_at_the_same_place() -> None:
+    encoded: Counter[int] = Counter()
+
+    def encode_once(event: list[Any]) -> EncodedPacket:
+        encoded[event[0]] += 1
+        return encode_event(event)
+
+    house = House(encode=encode_once)
+    for number in range(1, 31):  # before the fan-out begins, as after a restart
+        house.log.append(message(number))
+    house.fanout = Fanout(EncodedLog(house.log, event, encode_once), slow_seconds=30.0)
+    clients = [house.join(back=20) for _ in range(50)]
+    await house.settle()
+    assert [client.numbers for client in clients] == [list(range(11, 31))] * 50
+    assert set(encoded.values()) == {1}
+    house.append(1)
+    late = house.join(back=21)  # where the others started; the log has gone on
+    await house.settle()
+    assert late.numbers == list(range(11, 32))
+    house.close()
+
+
+@pytest.mark.parametrize("kind", [Kind.EDITED, Kind.DELETED])
+def test_client_that_starts_where_others_did_is_not_sent_what_was_changed_since(kind: Kind) -> None:
+    log = MessageLog()
+    for number in range(1, 6):
+        log.append(message(number, 20_000))
+    encoded = EncodedLog(log, event, encode_event)
+    before = encoded.run(0)
+    changed = message(2)
+    log.append(changed, kind)
+    encoded.encode_new(0)
+    after = encoded.run(0)
+    assert before.packets[0] == after.packets[0]
+    assert before.packets[1] not in after.packets

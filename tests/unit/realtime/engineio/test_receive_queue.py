@@ -23,7 +23,7 @@ class Receiver:
 async def handle(receiver: Receiver, data: str | bytes) -> None: ...
 
 
-def states(queue: ReceiveQueue[Receiver], receiver: Receiver) -> tuple[bool, bool]:
+def states(queue: ReceiveQueue, receiver: Receiver) -> tuple[bool, bool]:
     return queue.is_rate_limited, receiver.is_paused
 
 

@@ -23,7 +23,11 @@ LIMIT = 70_000
 
 
 def read(data: bytes, limit: int = LIMIT) -> list[tuple[int, bytes]]:
-    return list(FrameReader().feed(data, limit))
+    reader = FrameReader()
+    messages = reader.feed(data, limit)
+    if reader.error is not None:
+        raise reader.error
+    return messages
 
 
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 65_535, 65_536])
@@ -72,9 +76,9 @@ def test_bytes_may_come_in_any_pieces(cuts: list[int]) -> None:
 def test_reader_is_idle_only_between_messages() -> None:
     reader: Any = FrameReader()
     assert reader.is_idle
-    assert not list(reader.feed(client_frame(1, b"a", fin=False), LIMIT))
+    assert reader.feed(client_frame(1, b"a", fin=False), LIMIT) == []
     assert not reader.is_idle
-    assert list(reader.feed(client_frame(0, b"b") + b"\x81", LIMIT)) == [(1, b"ab")]
+    assert reader.feed(client_frame(0, b"b") + b"\x81", LIMIT) == [(1, b"ab")]
     assert not reader.is_idle
 
 
@@ -127,11 +131,16 @@ def test_unmasking_is_the_xor_of_the_rfc(payload: bytes, mask: bytes) -> None:
 @given(st.lists(st.binary(max_size=40), max_size=5))
 def test_reader_answers_or_refuses_whatever_comes(chunks: list[bytes]) -> None:
     reader = FrameReader()
-    try:
-        for chunk in chunks:
-            for opcode, payload in reader.feed(chunk, 100):
-                assert opcode in {1, 2, 8, 9, 10}
-                assert len(payload) <= 125
-    except FrameError:
-        pass
+    for chunk in chunks:
+        for opcode, payload in reader.feed(chunk, 100):
+            assert opcode in {1, 2, 8, 9, 10}
+            assert len(payload) <= 125
+        if reader.error is not None:
+            break
     assert reader.held_bytes <= 300
+
+
+def test_messages_before_a_frame_that_breaks_the_rfc_are_read() -> None:
+    reader = FrameReader()
+    assert reader.feed(client_frame(1, b"one") + client_frame(3, b"x"), LIMIT) == [(1, b"one")]
+    assert reader.error is not None

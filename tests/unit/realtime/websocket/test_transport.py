@@ -7,9 +7,9 @@ import tracemalloc
 from chatio.realtime.close_reasons import CloseReason
 from chatio.realtime.engineio.server import MEMBERS
 from chatio.realtime.websocket.frames import PING, PONG, frame
-from chatio.realtime.websocket.input_budget import Budget, BudgetPool
-from chatio.realtime.websocket.timeouts import TimeoutQueue
 from chatio.realtime.websocket.transport import WebSocket
+from chatio.throttling.input_budget import Budget, BudgetPool
+from chatio.throttling.timeouts import TimeoutQueue
 from tests.client.wire import client_frame, soon, until
 
 

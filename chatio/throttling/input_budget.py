@@ -11,16 +11,31 @@ that used little of late does not wait, unless such addresses together used much
 """
 
 import asyncio
+import logging
 import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from chatio.realtime.limits import BUDGET_SECONDS, FLOOD_FRAMES, FLOOD_SECONDS, LIGHT_STEPS, POOL_STEPS, RESERVE
-from chatio.realtime.log import report
-from chatio.realtime.websocket.timeouts import TimeoutQueue
+from chatio.telemetry.error_report import report
 from chatio.throttling.client_ip import rate_limit_key
+from chatio.throttling.timeouts import TimeoutQueue
+
+# An address has as much at once as in so many seconds. 100 clients behind one NAT that come back at the same
+# moment, each with six requests, have 36,000 steps.
+BUDGET_SECONDS: Final = 10.0
+# An address that used fewer steps of late is served while the pool is spent, as long as such addresses together
+# owe at most so many times what it gives at once. A user who writes as fast as allowed uses 100 steps a second.
+LIGHT_STEPS: Final = 1000
+RESERVE: Final = 5
+# One read costs the pool no more than so many steps; its address pays the whole price, which is to deter.
+POOL_STEPS: Final = 4000
+# A client is closed that sends so many frames in one read after its address was held to its budget for so long.
+FLOOD_SECONDS: Final = 30.0
+FLOOD_FRAMES: Final = 32
+
+logger = logging.getLogger("chatio.throttling")
 
 _LOG_LIGHT_STEPS: Final = math.log2(LIGHT_STEPS)
 
@@ -139,6 +154,10 @@ class BudgetPool:
         """A connection draws on `budget` no more."""
         budget.connections -= 1
 
+    def turn(self, address: str, steps: int) -> "asyncio.Future[None]":
+        """Charge the budget of `address` with `steps` when they may be taken, and end the future."""
+        return self.of(address).turn(steps)
+
     def of(self, address: str) -> Budget:
         """The budget of `address`."""
         if not self.is_on:
@@ -198,6 +217,6 @@ class BudgetPool:
             try:
                 budget.waiting.popleft()()
             except Exception as error:
-                report("reading a client", error)
+                report(logger, "reading a client", error)
             if budget.waiting and not budget.is_spent:
                 self.add(budget)

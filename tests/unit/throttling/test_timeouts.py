@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from chatio.realtime.websocket.timeouts import TimeoutQueue
+from chatio.throttling.timeouts import TimeoutQueue
 from tests.client.wire import until
 from tests.conftest import ExpectedLogs
 

@@ -5,10 +5,13 @@ and removing a key are a dict operation each, and a removed key leaves nothing b
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import TypeVar
 
-from chatio.realtime.log import report
+from chatio.telemetry.error_report import report
+
+logger = logging.getLogger("chatio.throttling")
 
 K = TypeVar("K")
 
@@ -21,7 +24,7 @@ class TimeoutQueue(dict[K, float]):
 
     __slots__ = ("_grain", "_on_due", "_timer", "seconds")
 
-    def __init__(self, seconds: float, on_due: Callable[[K], None]) -> None:
+    def __init__(self, seconds: float, on_due: Callable[[K], object]) -> None:
         super().__init__()
         self.seconds = seconds
         self._grain = seconds / 1000  # keys due this close together share one wake-up
@@ -62,4 +65,4 @@ class TimeoutQueue(dict[K, float]):
             try:
                 self._on_due(key)
             except Exception as error:  # the other keys are due all the same
-                report("timeout", error)
+                report(logger, "timeout", error)

@@ -5,8 +5,14 @@ from collections.abc import Callable
 
 import pytest
 
-from chatio.realtime.limits import BUDGET_SECONDS, FLOOD_FRAMES, FLOOD_SECONDS
-from chatio.realtime.websocket.input_budget import Allowance, Budget, BudgetPool
+from chatio.throttling.input_budget import (
+    BUDGET_SECONDS,
+    FLOOD_FRAMES,
+    FLOOD_SECONDS,
+    Allowance,
+    Budget,
+    BudgetPool,
+)
 from tests.client.wire import soon, until
 from tests.conftest import ExpectedLogs
 

@@ -1,0 +1,137 @@
+"""Requests for a WebSocket: taken right from the socket, or read by Tornado where something about them is odd."""
+
+from typing import Any
+
+import pytest
+
+from chatio.realtime import RealtimeOptions, create_server
+from chatio.server import connection
+from tests.client.protocol import client_frame, websocket_request
+from tests.client.wire import ENGINE_IO, SOCKET_IO, Http, Ws, leftovers, open_polling, serving, until
+from tests.conftest import ExpectedLogs
+from tests.integration.realtime.engine import echoing
+
+
+def many(count: int) -> bytes:
+    return b"".join(b"X-%d: y\r\n" % number for number in range(count))
+
+
+PLAIN = websocket_request()
+ECHO = websocket_request(f"{ENGINE_IO}websocket")
+ODD = {
+    "absolute form": PLAIN.replace(b"GET /", b"GET http://localhost/"),
+    "bare line feeds": PLAIN.replace(b"\r\n", b"\n"),
+    "an empty line before": b"\r\n" + PLAIN,
+    "no slash": PLAIN.replace(b"socket.io/", b"socket.io"),
+    "an underscore in the host": PLAIN.replace(b"localhost", b"my_host"),
+    "an empty body": PLAIN.replace(b"\r\n\r\n", b"\r\nContent-Length: 0\r\n\r\n"),
+    "names in lower case": PLAIN.replace(b"Sec-WebSocket", b"sec-websocket").replace(b"Upgrade:", b"upgrade:"),
+    "a hundred headers": PLAIN.replace(b"\r\n\r\n", b"\r\n" + many(95) + b"\r\n"),
+}
+REFUSED = {
+    "no host": (PLAIN.replace(b"Host: localhost\r\n", b""), 400),
+    "two hosts": (PLAIN.replace(b"\r\n\r\n", b"\r\nHost: other\r\n\r\n"), 400),
+    "a space before the colon": (PLAIN.replace(b"Host:", b"Host :"), 400),
+    "a folded line": (PLAIN.replace(b"\r\n\r\n", b"\r\nX: y\r\n z\r\n\r\n"), 400),
+    "too many headers": (PLAIN.replace(b"\r\n\r\n", b"\r\n" + many(200) + b"\r\n"), 431),
+    "another version": (PLAIN.replace(b"Version: 13", b"Version: 8"), 400),
+    "a bad key": (PLAIN.replace(b"Sec-WebSocket-Key: ", b"Sec-WebSocket-Key: x"), 400),
+    "an unknown session": (websocket_request(f"{SOCKET_IO}websocket&sid=unknown"), 400),
+    "POST": (PLAIN.replace(b"GET", b"POST"), 400),
+}
+
+
+async def answered(port: int, data: bytes) -> tuple[Http, int]:
+    http = await Http.open(port)
+    http.writer.write(data)
+    return http, (await http.answer()).status
+
+
+async def test_a_whole_request_needs_no_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with echoing() as (_, port):
+        monkeypatch.setattr(connection, "HttpStream", None)
+        http = await Http.open(port)
+        http.writer.write(ECHO + client_frame(1, b"4early"))
+        assert (await http.answer()).status == 101
+        ws = Ws(http, 101)
+        assert str(await ws.receive()).startswith("0{")
+        assert await ws.receive() == "4early"
+
+
+async def test_a_polling_session_is_upgraded_right_from_a_socket(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with echoing() as (engine, port):
+        sid = (await open_polling(port, ENGINE_IO)).rpartition("sid=")[2]
+        monkeypatch.setattr(connection, "HttpStream", None)
+        ws = await Ws.open(port, f"{ENGINE_IO}websocket&sid={sid}")
+        ws.send("2probe")
+        assert await ws.receive() == "3probe"
+        ws.send("5", "4late")
+        assert await ws.receive() == "4late"
+        assert engine.server.upgraded == 1
+
+
+@pytest.mark.parametrize("kind", ODD)
+async def test_an_odd_request_is_served_as_well(kind: str) -> None:
+    server, endpoint = create_server(RealtimeOptions())
+    async with serving(endpoint, r"/socket.io/?") as port:
+        http, status = await answered(port, ODD[kind])
+        assert status == 101
+        assert str(await Ws(http, 101).receive()).startswith("0{")
+        http.cut()
+        await until(lambda: not leftovers(server))
+
+
+async def test_a_request_that_comes_in_pieces_or_second_on_its_connection_is_served_as_well() -> None:
+    _, endpoint = create_server(RealtimeOptions())
+    async with serving(endpoint) as port:
+        pieces = await Http.open(port)
+        for start in range(0, len(PLAIN), 40):
+            pieces.writer.write(PLAIN[start : start + 40])
+            await pieces.writer.drain()
+        assert (await pieces.answer()).status == 101
+        kept = await Http.open(port)
+        assert (await kept.request("GET", f"{SOCKET_IO}polling&sid=unknown")).status == 400
+        kept.writer.write(PLAIN)
+        assert (await kept.answer()).status == 101
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+async def test_a_refused_request_is_answered_as_any_other(kind: str) -> None:
+    server, endpoint = create_server(RealtimeOptions())
+    async with serving(endpoint) as port:
+        data, status = REFUSED[kind]
+        http, found = await answered(port, data)
+        assert found == status
+        http.close()
+        assert not leftovers(server)
+
+
+async def test_a_foreign_page_is_refused_and_logged_once(logs: ExpectedLogs) -> None:
+    server, endpoint = create_server(RealtimeOptions(cors_allowed_origins="https://page.example"))
+    async with serving(endpoint) as port:
+        http, status = await answered(port, websocket_request(Origin="https://other.example"))
+        assert status == 403
+        http.close()
+    refusals: Any = server.eio.refusals
+    assert refusals["origin"] == 1
+
+
+async def test_a_failure_of_ours_closes_the_connection_and_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch, logs: ExpectedLogs
+) -> None:
+    logs.expect(r"^taking a WebSocket failed: ZeroDivisionError")
+
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    server, endpoint = create_server(RealtimeOptions())
+    monkeypatch.setattr(server.eio, "begin", fail)
+    async with serving(endpoint) as port:
+        http, status = await answered(port, PLAIN)
+        assert status == 101
+        await http.closed()
+        for connection in list(server.eio.sockets.values()):
+            connection.drop("over")
+        await until(lambda: not leftovers(server))
+        monkeypatch.undo()
+        assert (await answered(port, PLAIN))[1] == 101
