@@ -11,6 +11,7 @@ are from the sending to the sender's own copy, which its ack follows, and to the
 
 import contextlib
 import os
+import random
 import secrets
 import socket
 import statistics
@@ -135,7 +136,7 @@ def _shared(kind: str) -> Iterator[tuple[PidsOf, dict[str, str]]]:
         finally:
             server.stop()
     elif kind == "node-redis":
-        port = free_port()
+        port = random.randrange(20_000, 30_000)  # below those that the kernel gives to clients
         with tempfile.TemporaryDirectory() as folder:
             options = ["--port", str(port), "--save", "", "--appendonly", "yes", "--appendfsync", "always"]
             redis = subprocess.Popen(["redis-server", *options, "--dir", folder], stdout=subprocess.DEVNULL)

@@ -26,6 +26,7 @@ logger = logging.getLogger("chatio.cluster")
 BEAT_SECONDS: Final = 1.0
 DEAF_BEATS: Final = 2  # not heard, one after the other
 ASK_SECONDS: Final = 0.25  # between two looks at the journal while this server is deaf
+LEAVE_SECONDS: Final = 1.0  # of the time for shutting down
 SILENT_SECONDS: Final = 5.0  # a server without a beat for so long is gone
 
 
@@ -79,8 +80,9 @@ class Cluster:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        with contextlib.suppress(Temporary):  # it is silent from now on
-            await self._bus.leave()
+        with contextlib.suppress(Temporary, TimeoutError):  # it is silent from now on
+            async with asyncio.timeout(LEAVE_SECONDS):
+                await self._bus.leave()
 
     def typing(self, author: Author) -> None:
         """Tell the other servers that `author` types at this one."""

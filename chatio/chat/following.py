@@ -23,6 +23,9 @@ logger = logging.getLogger("chatio.chat")
 
 READ_AT_ONCE: Final = 1000
 PAUSE_SECONDS: Final = 0.25  # after a read that failed
+# Between two reads, unless a sender waits for one: messages that come faster are read together, since a read takes
+# 0.3 ms of CPU. A message alone is read at once.
+READ_SECONDS: Final = 0.005
 
 
 class Follower:
@@ -42,6 +45,7 @@ class Follower:
         self._ahead: dict[int, Record] = {}  # by number: the journal has them, and some before them are missing
         self._awaited: dict[asyncio.Future[None], int] = {}
         self._following: asyncio.Task[None] | None = None
+        self._read_at = 0.0  # when the last read began
 
     @property
     def head(self) -> int:
@@ -130,8 +134,13 @@ class Follower:
 
     async def _follow(self) -> None:
         try:
-            while (head := self.window.head) < self._heard and not self.broken.is_set():
-                await self._read_after(head)
+            while self.window.head < self._heard and not self.broken.is_set():
+                wait = self._read_at + READ_SECONDS - self._now()
+                if wait > 0 and not self._awaited:
+                    await asyncio.sleep(wait)
+                else:
+                    self._read_at = self._now()
+                    await self._read_after(self.window.head)
         finally:
             self._following = None
 
@@ -148,6 +157,10 @@ class Follower:
         except Exception as error:
             report(logger, "following the journal", error)
             await asyncio.sleep(PAUSE_SECONDS)
+
+    @staticmethod
+    def _now() -> float:
+        return asyncio.get_running_loop().time()
 
     def _skip(self) -> None:
         """The next message was deleted before this server has read it: only a window that is read anew goes on."""

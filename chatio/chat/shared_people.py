@@ -32,7 +32,6 @@ class SharedPeople:
         self._here: dict[str, Author] = {}
         self._changed: dict[str, Person] = {}  # and not told yet
         self._version = 0
-        self._is_unknown = False
         self._elsewhere: dict[str, dict[str, Author]] = {}  # by server
         self._known: dict[str, int] = {}  # the version of each server that was read
 
@@ -51,22 +50,17 @@ class SharedPeople:
             self._changed[author.id] = Person(author.id, author.name, is_online=False)
 
     async def tell(self, told: int) -> None:
-        """Tell what has changed, or everything if the database knows another version, `told`.
+        """Tell what has changed; or everything, if `told`, the version that the database has, is another one.
 
         Raises `StoreUnavailable`.
         """
-        is_all = told != self._version or self._is_unknown
+        is_all = told != self._version
         if not self._changed and not is_all:
             return
         self._version = max(told, self._version) + (_JUMP if is_all else 1)
         changed, self._changed = self._changed, {}
         here = [Person(author.id, author.name, is_online=True) for author in self._here.values()]
-        try:
-            await self._bus.tell_people(self._version, here if is_all else list(changed.values()), is_all=is_all)
-        except BaseException:
-            self._is_unknown = True  # what was told: the next time, everything is
-            raise
-        self._is_unknown = False
+        await self._bus.tell_people(self._version, here if is_all else list(changed.values()), is_all=is_all)
 
     async def follow(self, server: str, version: int) -> None:
         """Read what has changed at `server` up to its `version`. Raises `StoreUnavailable`."""

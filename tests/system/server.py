@@ -121,14 +121,25 @@ class ServerProcess(Api):
             **settings,
         }
         self._public_port = 0
-        if STANDS_BEFORE_ALL:
+        # A server with a name is one of several, and the test has its own nginx.
+        self._is_behind_nginx = STANDS_BEFORE_ALL and "SERVER_NAME" not in settings
+        if self._is_behind_nginx:
             self._public_port = int(self._environ["SERVER_PORT"])
             self._environ |= {"SERVER_PORT": "0", "TRUSTED_PROXIES": "127.0.0.1"}
         self._others: list[ServerProcess] = []
-        self._is_sibling = settings.get("SERVER_NAME", "1") != "1"
-        has_siblings = SERVERS > 1 and not command and listener is None and "DATABASE_URL" not in settings
+        has_siblings = (
+            self._is_behind_nginx
+            and SERVERS > 1
+            and not command
+            and listener is None
+            and "DATABASE_URL" not in settings
+        )
         if has_siblings:
-            settings |= {"DATABASE_URL": postgres().new_database(), "SERVER_PORT": "0"}
+            settings |= {
+                "DATABASE_URL": postgres().new_database(),
+                "SERVER_PORT": "0",
+                "TRUSTED_PROXIES": "127.0.0.1",
+            }
             self._environ |= {"DATABASE_URL": settings["DATABASE_URL"], "SERVER_NAME": "1"}
             for number in range(2, SERVERS + 1):
                 siblings: dict[str, Any] = {**settings, "SERVER_NAME": str(number)}
@@ -153,7 +164,7 @@ class ServerProcess(Api):
             self.lines.append(line.rstrip("\n"))
             if found := _LISTENING.search(line):
                 self.url = found[1]
-                if STANDS_BEFORE_ALL and not self._is_sibling:
+                if self._is_behind_nginx:
                     others = [each.__enter__().port for each in self._others]
                     self._nginx = Nginx(self.port, *others, port=self._public_port).__enter__()
                     self.url = self._nginx.url
