@@ -75,8 +75,14 @@ install_all() {
 
 roll_back() {
     [ -e "$opt/previous" ] || fail "there is no previous release"
+    release=$(readlink -f "$opt/previous")
+    check_settings # and whether the database is too new for that release
     swap
-    if real; then start || fail "the server does not start; look at: journalctl -u chatio"; fi
+    if real && ! start; then
+        swap
+        start || true
+        fail "the previous release does not start; the newer one is back. Look at: journalctl -u chatio"
+    fi
     say "The current release is $(readlink -f "$opt/current")"
 }
 
@@ -111,7 +117,7 @@ check_settings() {
     [ -e "$previous" ] || previous=/dev/null
     env -i PATH="$PATH" JWT_SECRET_KEY_FILE="$etc/jwt_secret_key" JWT_SECRET_KEY_PREVIOUS_FILE="$previous" \
         "$release/.venv/bin/python" "$release/main.py" --check --env-file "$etc/chatio.env" ||
-        fail "the settings in $etc/chatio.env are invalid; the running server was not touched"
+        fail "this release cannot run with $etc/chatio.env; the running server was not touched"
 }
 
 switch() {

@@ -10,7 +10,9 @@ from pathlib import Path
 
 from tornado.web import Application, RequestHandler
 
+from chatio.accounts.login_throttle import LoginThrottle
 from chatio.accounts.passwords import PasswordHasher
+from chatio.accounts.throttle_saver import ThrottleSaver, steady_clock
 from chatio.accounts.tokens import Tokens
 from chatio.accounts.users import UserRegistry
 from chatio.chat.changes import MessageChanges
@@ -51,6 +53,8 @@ class Core:
     registry: UserRegistry
     tokens: Tokens
     revocations: RevocationStore
+    logins: LoginThrottle
+    throttle_saver: ThrottleSaver
     log: SharedLog
     changes: MessageChanges
     presence: Presence | None  # None: off
@@ -107,6 +111,9 @@ async def build_core(settings: Settings, stores: Stores) -> Core:
         previous_key=settings.jwt_secret_key_previous,
         ttl_seconds=settings.jwt_ttl_seconds,
     )
+    clock = steady_clock()
+    logins = limits.login_throttle(settings, clock)
+    throttle_saver = ThrottleSaver(stores.logins, logins, clock=clock)
     try:
         log = await open_log(
             stores.journal,
@@ -116,6 +123,7 @@ async def build_core(settings: Settings, stores: Stores) -> Core:
             broken=stores.broken,
         )
         tokens.restore(await stores.revocations.all(time.time()))
+        await throttle_saver.restore()
     except Temporary as error:
         raise StoreUnusable(answer_to(error).message) from None
     return Core(
@@ -123,6 +131,8 @@ async def build_core(settings: Settings, stores: Stores) -> Core:
         registry=UserRegistry(stores.users, hasher),
         tokens=tokens,
         revocations=stores.revocations,
+        logins=logins,
+        throttle_saver=throttle_saver,
         log=log,
         changes=MessageChanges(log, edit_seconds=settings.edit_seconds, max_chars=settings.message_max_chars),
         presence=Presence() if settings.presence == "on" else None,
@@ -181,7 +191,7 @@ def build_rest(settings: Settings, core: Core, chat: Chat, *, page_folder: Path)
         revocations=core.revocations,
         log=core.log,
         presence=core.presence,
-        logins=limits.login_throttle(settings),
+        logins=core.logins,
         registrations=limits.registration_limit(settings),
         turns=FairTurns(),
         address_requests=limits.address_requests(settings),

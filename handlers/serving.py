@@ -35,9 +35,8 @@ async def serve_chat(
     core = await build_core(settings, stores)
     chat = build_chat(settings, core)
     rest = build_rest(settings, core, chat, page_folder=page_folder)
-    watching = [
-        asyncio.create_task(each) for each in (core.load.watch(), core.log.watch(), _stop_if_broken(stores))
-    ]
+    watched = (core.load.watch(), core.log.watch(), core.throttle_saver.watch(), _stop_if_broken(stores))
+    watching = [asyncio.create_task(each) for each in watched]
     if core.log.is_durable and settings.messages_keep_days is not None:
         watching.append(asyncio.create_task(forget_old_messages(core.log, settings.messages_keep_days)))
     metrics = None
@@ -68,6 +67,7 @@ async def serve_chat(
             task.cancel()
         notifier.close()
         core.hasher.close()
+        await core.throttle_saver.save_last()
 
 
 async def _stop_if_broken(stores: Stores) -> None:

@@ -232,6 +232,26 @@ class RevocationStore(Protocol):
         ...
 
 
+class LoginCount(NamedTuple):
+    """What the login throttle counts for one key, as a text of its own. It is of no use after `until`."""
+
+    kind: str
+    key: str
+    value: str
+    until: float  # seconds since the epoch
+
+
+class LoginStore(Protocol):
+    """What the login throttle must not forget, by kind and key."""
+
+    async def save(self, counts: Sequence[LoginCount], *, gone: Sequence[tuple[str, str]]) -> None:
+        """Keep `counts`, each instead of the one before, and forget those that are `gone`."""
+
+    async def all(self, now: float) -> list[LoginCount]:
+        """Everything that is of use after `now`, in the order of `until`. The rest is forgotten."""
+        ...
+
+
 def new_epoch(after: str = "") -> str:
     """An epoch by the clock, in microseconds: no two journals of one machine begin in the same one.
 

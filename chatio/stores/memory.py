@@ -17,6 +17,7 @@ from chatio.stores.base import (
     Ended,
     Extent,
     Kind,
+    LoginCount,
     Message,
     Record,
     User,
@@ -213,4 +214,14 @@ class MemoryRevocationStore:
         pass
 
     async def all(self, now: float) -> list[Ended]:
+        return []
+
+
+class MemoryLoginStore:
+    """A `LoginStore` that keeps nothing, since a restart forgets the accounts too."""
+
+    async def save(self, counts: Sequence[LoginCount], *, gone: Sequence[tuple[str, str]]) -> None:
+        pass
+
+    async def all(self, now: float) -> list[LoginCount]:
         return []

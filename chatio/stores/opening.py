@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from chatio.stores.base import Journal, RevocationStore, StoreUnusable, UserStore
-from chatio.stores.memory import MemoryJournal, MemoryRevocationStore, MemoryUserStore
-from chatio.stores.sqlite.accounts import SqliteRevocationStore, SqliteUserStore
+from chatio.stores.base import Journal, LoginStore, RevocationStore, StoreUnusable, UserStore
+from chatio.stores.memory import MemoryJournal, MemoryLoginStore, MemoryRevocationStore, MemoryUserStore
+from chatio.stores.sqlite.accounts import SqliteLoginStore, SqliteRevocationStore, SqliteUserStore
 from chatio.stores.sqlite.database import check_file, open_database
 from chatio.stores.sqlite.journal import SqliteJournal
 from chatio.stores.url import PostgresUrl, SqliteUrl, parse_store_url
@@ -25,6 +25,7 @@ class Stores:
     users: UserStore
     journal: Journal
     revocations: RevocationStore
+    logins: LoginStore
     broken: asyncio.Event = field(default_factory=asyncio.Event)  # the process must end, and start anew
     close: Callable[[], Awaitable[None]] = _nothing
 
@@ -35,6 +36,7 @@ def in_memory(*, max_messages: int, max_bytes: int) -> Stores:
         users=MemoryUserStore(),
         journal=MemoryJournal(max_messages=max_messages, max_bytes=max_bytes),
         revocations=MemoryRevocationStore(),
+        logins=MemoryLoginStore(),
     )
 
 
@@ -68,6 +70,7 @@ async def open_stores(url: str, *, folder: Path) -> Stores:
         users=SqliteUserStore(database),
         journal=SqliteJournal(database),
         revocations=SqliteRevocationStore(database),
+        logins=SqliteLoginStore(database),
         broken=database.broken,
         close=database.close,
     )
@@ -82,7 +85,7 @@ def _parsed(url: str) -> SqliteUrl | PostgresUrl | None:
 
 async def _postgres(url: str) -> Stores:
     # Imported only where it is used: asyncpg takes 6 MB.
-    from chatio.stores.postgres.accounts import PostgresRevocationStore, PostgresUserStore
+    from chatio.stores.postgres.accounts import PostgresLoginStore, PostgresRevocationStore, PostgresUserStore
     from chatio.stores.postgres.database import open_database
     from chatio.stores.postgres.journal import PostgresJournal
 
@@ -91,5 +94,6 @@ async def _postgres(url: str) -> Stores:
         users=PostgresUserStore(database),
         journal=PostgresJournal(database),
         revocations=PostgresRevocationStore(database),
+        logins=PostgresLoginStore(database),
         close=database.close,
     )

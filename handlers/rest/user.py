@@ -98,4 +98,5 @@ class UserHandler(_LoggedInHandler):
         user = await self.confirmed(self.body_as(Confirmation).password)
         await self.keep_end(user)
         await self.services.registry.remove(user)
+        self.services.logins.forget(user.email_key)
         await self.end_all(user, EndReason.ACCOUNT_DELETED)

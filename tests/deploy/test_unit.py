@@ -1,13 +1,16 @@
 """deploy/chatio.service, chatio.socket and install.sh, as systemd and shellcheck see them."""
 
+import contextlib
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from chatio.stores.sqlite.database import APPLICATION_ID
 from tests.paths import ROOT
 
 DEPLOY = ROOT / "deploy"
@@ -108,6 +111,16 @@ def test_a_machine_is_installed_upgraded_set_back_and_left_as_it_was(machine: Ma
     assert machine.current == second
     assert sorted(path.name for path in (machine.opt / "releases").iterdir()) == [first[9:], second[9:]]
 
+    database = machine.root / "chat.db"
+    (machine.etc / "chatio.env").write_text(f"DATABASE_URL=sqlite:///{database}\n")
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute("PRAGMA user_version = 999")
+    too_new = machine.install("--rollback")
+    assert too_new.returncode == 1
+    assert "the database has schema 999" in too_new.stderr
+    assert machine.current == second
+    database.unlink()
     assert machine.install("--rollback").returncode == 0
     assert machine.current == first
     assert machine.install("--uninstall").returncode == 0

@@ -24,7 +24,9 @@ from tests.system.js import JsClients
 from tests.system.proxy import CuttingProxy
 from tests.system.server import await_until
 
-CLIENTS, SENDERS = 50, 10
+CLIENTS = 50
+CLIENTS_PER_SENDER = 5
+ACCOUNTS = 5  # shared by the clients: a password costs 0.1 s of CPU
 STEP_SECONDS = 0.05
 ROUND_SECONDS = (0.3, 1.2)
 TRANSPORTS = (["websocket"], ["polling", "websocket"], ["polling"])
@@ -51,23 +53,27 @@ class Outcome(NamedTuple):
     orders: int  # how many different sequences the clients and the journal have
 
 
-def run(server: DurableServer, kill: Callable[[], None], rounds: int, chance: random.Random) -> Outcome:
+def run(
+    server: DurableServer, kill: Callable[[], None], rounds: int, chance: random.Random, clients: int
+) -> Outcome:
     """Play it against `server`, which runs. `kill` kills something, and starts it again."""
-    names = [f"client {number:02}" for number in range(CLIENTS)]
-    accounts = {name: server.process.sign_up(name.replace(" ", "-")) for name in names}
+    names = [f"client {number:02}" for number in range(clients)]
+    senders = names[: clients // CLIENTS_PER_SENDER]
+    accounts = [server.process.sign_up(f"account-{number}") for number in range(ACCOUNTS)]
     with JsClients() as js:
         for number, name in enumerate(names):
-            js.join(name, server.url, accounts[name], transports=TRANSPORTS[number % 3], **OPTIONS)
+            account = accounts[number % ACCOUNTS]
+            js.join(name, server.url, account, transports=TRANSPORTS[number % 3], **OPTIONS)
             js.collect(name)
         sent = 0
         for _ in range(rounds):
-            sent = _speak(js, names[:SENDERS], chance.uniform(*ROUND_SECONDS), sent)
+            sent = _speak(js, senders, chance.uniform(*ROUND_SECONDS), sent)
             kill()
         _await_answers(js, server, names, sent)
         received = {name: js.collected(name)[0] for name in names}
         acked = {each for name in names for each in js.collected(name)[1]}
         connects = [args[2] for name in names for args in js.kept(name, "connect")]
-    journal = _journal(server, accounts[names[0]])
+    journal = _journal(server, accounts[0])
     return Outcome(
         rounds=rounds,
         sent=sent,
@@ -94,7 +100,7 @@ def _speak(js: JsClients, senders: list[str], seconds: float, sent: int) -> int:
 def _await_answers(js: JsClients, server: DurableServer, names: list[str], sent: int) -> None:
     """Wait until each message has its ack or its error, and each client has received the last one of all."""
     await_until(lambda: server.process.request("GET", "/readyz").status == 200, "the server is ready", 60)
-    last = names[SENDERS]  # who has sent nothing before
+    last = names[-1]  # which has sent nothing before
 
     def is_last_acked() -> bool:
         if not js.collected(last)[1]:
@@ -125,14 +131,23 @@ def _journal(server: DurableServer, account: str) -> list[str]:
     return ids
 
 
-def play(kind: str, victim: str, rounds: int, seed: int) -> Outcome:
-    """Start what is needed, and `run` it."""
+def play(
+    kind: str,
+    victim: str,
+    rounds: int,
+    seed: int,
+    *,
+    clients: int = CLIENTS,
+    database: PostgresServer | None = None,
+) -> Outcome:
+    """Start what is needed, and `run` it; with PostgreSQL in `database`, or in a server of its own."""
     chance = random.Random(seed)
     with ExitStack() as stack:
         if kind == "postgres":
-            database = PostgresServer()
-            stack.callback(database.stop)
-            database.start()
+            if database is None:
+                database = PostgresServer()
+                stack.callback(database.stop)
+                database.start()
             url = database.new_database()
             if victim == "network":
                 proxy = stack.enter_context(CuttingProxy(database.port))
@@ -144,15 +159,15 @@ def play(kind: str, victim: str, rounds: int, seed: int) -> Outcome:
         def kill() -> None:
             if victim == "server":
                 server.kill_and_start()
-            elif victim == "database":
+            elif victim == "network":
+                _disturb(proxy, chance)
+            elif database is not None and victim == "database":
                 database.kill()
                 database.start()
-            elif victim == "sessions":
+            elif database is not None:
                 database.sql("postgres", _END_SESSIONS)
-            else:
-                _disturb(proxy, chance)
 
-        return run(server, kill, rounds, chance)
+        return run(server, kill, rounds, chance, clients)
 
 
 _END_SESSIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'chatio'"

@@ -203,7 +203,12 @@ def test_one_port_for_the_chat_and_the_metrics_is_a_problem_on_one_address(
 
 
 def test_a_bad_database_url_is_told_without_its_password() -> None:
-    for url in ("mysql://chat:hunter2@db/chat", "postgresql://chat:hunter2@[::1/chat"):
+    for url in (
+        "mysql://chat:hunter2@db/chat",
+        "postgresql://chat:hunter2@[::1/chat",
+        "postgresql://chat:1/hunter2@db/chat",
+        "postgresql://chat:1#hunter2@db/chat",
+    ):
         (problem,) = problems_of(DATABASE_URL=url)
         assert "hunter2" not in problem
 
