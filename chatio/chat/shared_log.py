@@ -22,7 +22,7 @@ import math
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, cast
 
 from chatio.chat.message_log import Entry, MessageLog
 from chatio.errors import (
@@ -315,10 +315,9 @@ class SharedLog:
 
     def _hand_over(self, batch: Sequence[Message | Change]) -> "asyncio.Future[list[Appended]]":
         """Append `batch`, in which all are messages or all are changes."""
-        changes = [each for each in batch if isinstance(each, Change)]
-        if changes:
-            return self._journal.change(changes)
-        return self._journal.append([each for each in batch if isinstance(each, Message)])
+        if isinstance(batch[0], Change):
+            return self._journal.change(cast("Sequence[Change]", batch))
+        return self._journal.append(cast("Sequence[Message]", batch))
 
     def _appended(self, appending: "asyncio.Future[list[Appended]]", began: float) -> None:
         error = None if appending.cancelled() else appending.exception()

@@ -43,11 +43,11 @@ class EncodedLog:
     def encode_new(self) -> None:
         """Encode the entries that the log has behind `head`, which moves to the log's: one after the other."""
         for entry in self.log.read(self.head):
-            self._keep(entry)
+            packet = self.recent[entry.sequence] = self._packet(entry)
+            self._recent_bytes += len(packet.encoded)
             self.head = entry.sequence
             for sequence in entry.changed:
-                if sequence in self.recent:
-                    self._encode_again(sequence)
+                self._encode_again(sequence)
 
     def trim(self, taken: int) -> None:
         """Keep `RECENT_BYTES` of the entries up to `taken`, which a broadcast has taken."""
@@ -64,16 +64,12 @@ class EncodedLog:
             yield sequence, packet
 
     def _encode_again(self, sequence: int) -> None:
-        self._recent_bytes -= len(self.recent[sequence].encoded)
-        if sequence > self.log.tail:
-            self._keep(*self.log.read(sequence - 1, limit=1))
-        else:
-            self.recent[sequence] = NOOP
-            self._recent_bytes += len(NOOP.encoded)
-
-    def _keep(self, entry: Any) -> None:
-        packet = self.recent[entry.sequence] = self._packet(entry)
-        self._recent_bytes += len(packet.encoded)
+        if (before := self.recent.get(sequence)) is None:
+            return
+        is_kept = sequence > self.log.tail
+        packet = self._packet(*self.log.read(sequence - 1, limit=1)) if is_kept else NOOP
+        self.recent[sequence] = packet
+        self._recent_bytes += len(packet.encoded) - len(before.encoded)
 
     def _packet(self, entry: Any) -> EncodedPacket:
         event = self._event(entry)
