@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from tornado.ioloop import IOLoop
 
+from chatio.errors import MessageDeleted
 from chatio.stores.base import Journal, StoreUnusable, UserStore
 from chatio.stores.opening import Stores, open_stores
-from tests.contract.changes import ChangesContract
+from tests.contract.changes import ChangesContract, deletion
 from tests.contract.journal import JournalContract, contents, message
 from tests.contract.reopening import Reopen, ReopeningContract
 from tests.contract.user_store import UserStoreContract
@@ -54,6 +55,23 @@ async def test_servers_that_start_at_once_migrate_once_and_append_in_one_order(u
     assert sorted(result.record.number for (result,) in results) == list(range(1, 101))
     assert len({(await server.journal.extent()).epoch for server in servers}) == 1
     assert len(await contents(servers[0].journal)) == 100
+    for server in servers:
+        await server.close()
+
+
+async def test_of_changes_at_once_on_two_servers_one_is_made(url: str) -> None:
+    servers = await asyncio.gather(*(open_stores(url, folder=Path()) for _ in range(2)))
+    await servers[0].journal.append([message(f"m{number}") for number in range(20)])
+    changing = (
+        server.journal.change([deletion(f"{number} {index}", f"m{number}")])
+        for number in range(20)
+        for index, server in enumerate(servers)
+    )
+    results = [result for (result,) in await asyncio.gather(*changing)]
+    pairs = [sorted([one.is_new, other.is_new]) for one, other in zip(results[::2], results[1::2], strict=True)]
+    assert pairs == [[False, True]] * 20
+    assert {result.refusal for result in results} == {None, MessageDeleted}
+    assert (await servers[0].journal.extent()).head == 40
     for server in servers:
         await server.close()
 
