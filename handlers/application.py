@@ -15,9 +15,11 @@ from chatio.accounts.passwords import PasswordHasher
 from chatio.accounts.throttle_saver import ThrottleSaver, steady_clock
 from chatio.accounts.tokens import Tokens
 from chatio.accounts.users import UserRegistry
+from chatio.chat.batches import STORE_TROUBLES
 from chatio.chat.changes import MessageChanges
+from chatio.chat.cluster import Cluster
 from chatio.chat.presence import Presence
-from chatio.chat.shared_log import STORE_TROUBLES, SharedLog, open_log
+from chatio.chat.shared_log import SharedLog, open_log
 from chatio.config.settings import Settings
 from chatio.errors import Temporary, answer_to
 from chatio.realtime import RealtimeOptions, Server, create_server, load_shedding
@@ -56,6 +58,7 @@ class Core:
     logins: LoginThrottle
     throttle_saver: ThrottleSaver
     log: SharedLog
+    cluster: Cluster | None  # None: there can be no other server
     changes: MessageChanges
     presence: Presence | None  # None: off
     load: LoopLagMonitor
@@ -122,6 +125,12 @@ async def build_core(settings: Settings, stores: Stores) -> Core:
             queue_max=settings.store_queue_max,
             broken=stores.broken,
         )
+        cluster = None
+        if stores.bus is not None:
+            last = (
+                await stores.bus.last_revocation()
+            )  # before they are read: one that comes meanwhile is read again
+            cluster = Cluster(stores.bus, settings.server_name, log.follower, revoked=last)
         tokens.restore(await stores.revocations.all(time.time()))
         await throttle_saver.restore()
     except Temporary as error:
@@ -134,6 +143,7 @@ async def build_core(settings: Settings, stores: Stores) -> Core:
         logins=logins,
         throttle_saver=throttle_saver,
         log=log,
+        cluster=cluster,
         changes=MessageChanges(log, edit_seconds=settings.edit_seconds, max_chars=settings.message_max_chars),
         presence=Presence() if settings.presence == "on" else None,
         load=LoopLagMonitor(settings.overload_lag_seconds),
@@ -145,6 +155,7 @@ async def build_core(settings: Settings, stores: Stores) -> Core:
 
 def build_chat(settings: Settings, core: Core) -> Chat:
     options = RealtimeOptions(
+        server_name=settings.server_name,
         namespaces=(NAMESPACE,),  # the default also serves "/", to every client and for ever
         takes_binary=False,  # no event of the chat has attachments
         cors_allowed_origins="*" if core.origins.allows_any else core.origins,
@@ -164,6 +175,7 @@ def build_chat(settings: Settings, core: Core) -> Chat:
         log=core.log,
         changes=core.changes,
         presence=core.presence,
+        cluster=core.cluster,
         limits=limits.message_rate_limits(settings),
         message_max_chars=settings.message_max_chars,
         history_on_connect=settings.history_on_connect,
@@ -171,6 +183,8 @@ def build_chat(settings: Settings, core: Core) -> Chat:
         max_connections_per_person=limits.max_connections_per_person(settings),
         accounts=core.registry if core.log.is_durable else None,
     )
+    if core.cluster is not None:
+        core.cluster.revocations.on_revoked = sessions.end_elsewhere_revoked
     clients = ChatClients(server, core.log)
     return Chat(
         server=server, clients=clients, socket_handler=socket_handler, sessions=sessions, namespace=namespace
@@ -190,6 +204,7 @@ def build_rest(settings: Settings, core: Core, chat: Chat, *, page_folder: Path)
         tokens=core.tokens,
         revocations=core.revocations,
         log=core.log,
+        cluster=core.cluster,
         presence=core.presence,
         logins=core.logins,
         registrations=limits.registration_limit(settings),
@@ -202,6 +217,7 @@ def build_rest(settings: Settings, core: Core, chat: Chat, *, page_folder: Path)
             "stopping": lambda: core.lifecycle.phase is not Phase.SERVING,
             "stalled": lambda: chat.namespace.fanout.is_stalled,
             "overloaded": lambda: core.load.is_on,
+            "deaf": lambda: core.cluster is not None and core.cluster.is_deaf,
             "full": lambda: chat.server.eio.connection_limit.is_full,
             **{reason: partial(_is_store, core.log, reason) for reason in STORE_TROUBLES},
         },
@@ -230,6 +246,7 @@ def build_metrics(core: Core, chat: Chat, rest: Rest, log_handler: LogHandler) -
         engine=chat.server.eio,
         chat=chat.namespace,
         log=core.log,
+        cluster=core.cluster,
         hasher=core.hasher,
         load=core.load,
         requests=rest.metrics,

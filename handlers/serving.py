@@ -7,10 +7,13 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from chatio.chat.cluster import Cluster
 from chatio.chat.retention import forget_old_messages
 from chatio.config.settings import Settings
+from chatio.errors import Temporary, answer_to
 from chatio.server.serve import serve
 from chatio.server.systemd import SystemdNotifier
+from chatio.stores.base import StoreUnusable
 from chatio.stores.opening import Stores
 from chatio.telemetry.log_handler import LogHandler
 from chatio.telemetry.streams import STDERR
@@ -41,6 +44,8 @@ async def serve_chat(
         watching.append(asyncio.create_task(forget_old_messages(core.log, settings.messages_keep_days)))
     metrics = None
     try:
+        if core.cluster is not None:
+            await _start(core.cluster)
         if settings.metrics_port is not None:
             collector = build_metrics(core, chat, rest, log)
             metrics = serve_metrics(collector, host=settings.metrics_host, port=settings.metrics_port)
@@ -65,9 +70,18 @@ async def serve_chat(
             metrics.stop()
         for task in watching:
             task.cancel()
+        if core.cluster is not None:
+            await core.cluster.stop()
         notifier.close()
         core.hasher.close()
         await core.throttle_saver.save_last()
+
+
+async def _start(cluster: Cluster) -> None:
+    try:
+        await cluster.start()
+    except Temporary as error:
+        raise StoreUnusable(answer_to(error).message) from None
 
 
 async def _stop_if_broken(stores: Stores) -> None:

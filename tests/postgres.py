@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
-from tests.system.durable import free_port
+from tests.ports import free_port
 
 _NUMBERS = itertools.count()
 
@@ -54,6 +54,23 @@ class PostgresServer:
             assert time.monotonic() < deadline, (self._folder / "log").read_text()[-2000:]
             time.sleep(0.05)
 
+    def follow(self, primary: "PostgresServer") -> None:
+        """Be a standby of `primary`, which runs, from the next start on."""
+        shutil.rmtree(self._data)
+        address = ["--host=127.0.0.1", f"--port={primary.port}", "--username=chatio"]
+        self._run(
+            "pg_basebackup", *address, "--write-recovery-conf", "--checkpoint=fast", f"--pgdata={self._data}"
+        )
+
+    def promote(self) -> None:
+        """End being a standby; return when it can be written to."""
+        self._run("pg_ctl", "promote", f"--pgdata={self._data}")
+
+    def child(self, name: str) -> int:
+        """The process id of the one of its processes that is called `name`."""
+        (found,) = (pid for pid in _children_of(self.pid) if name in Path(f"/proc/{pid}/cmdline").read_text())
+        return found
+
     def kill(self) -> None:
         """kill -9 of the postmaster; return when it and its children have ended."""
         pid = int((self._data / "postmaster.pid").read_text().split("\n", 1)[0])
@@ -79,6 +96,11 @@ class PostgresServer:
         name = f"test_{next(_NUMBERS)}"
         self.sql("postgres", f"CREATE DATABASE {name}")
         return f"postgresql://chatio@127.0.0.1:{self._port}/{name}"
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
 
     @property
     def port(self) -> int:

@@ -41,6 +41,14 @@ class OutcomeUnknown(Exception):
     """The answer to an append was lost: the batch is in the journal, or is not. Append the same batch again."""
 
 
+class WentBack(Exception):
+    """The journal is not the one that this process has read: a failover, or a backup, has lost messages."""
+
+
+class SchemaChanged(Exception):
+    """A server of another release has changed the database's schema: this one must not write to it any more."""
+
+
 class User(msgspec.Struct, frozen=True):
     """A registered user. E-mail addresses are compared by `email_key`, names by `name_key` and by `name_look`."""
 
@@ -155,6 +163,9 @@ class Journal(Protocol):
 
     The same author's same id is one message, for as long as the journal keeps it. The same id from another author
     is another message, under the id that `derived_id` makes.
+
+    A journal that several servers share raises `WentBack`, and appends nothing, if it has not the newest message
+    that it gave to this process; and `SchemaChanged`.
     """
 
     @property
@@ -220,8 +231,8 @@ class Ended(msgspec.Struct, frozen=True):
 class RevocationStore(Protocol):
     """The revoked tokens."""
 
-    async def add(self, ended: Ended) -> None:
-        """Keep `ended`."""
+    async def add(self, ended: Ended, reason: str = "") -> None:
+        """Keep `ended`; the other servers of the store, if it has any, are told of it and of the reason."""
 
     async def all(self, now: float) -> list[Ended]:
         """Everything that was added and is not over at `now`, oldest first.

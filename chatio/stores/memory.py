@@ -219,7 +219,7 @@ def _done(results: list[Appended]) -> "asyncio.Future[list[Appended]]":
 class MemoryRevocationStore:
     """A `RevocationStore` that keeps nothing: a process that ends forgets its users too."""
 
-    async def add(self, ended: Ended) -> None:
+    async def add(self, ended: Ended, reason: str = "") -> None:
         pass
 
     async def all(self, now: float) -> list[Ended]:

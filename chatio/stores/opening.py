@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from chatio.stores.base import Journal, LoginStore, RevocationStore, StoreUnusable, UserStore
+from chatio.stores.bus import Bus
 from chatio.stores.memory import MemoryJournal, MemoryLoginStore, MemoryRevocationStore, MemoryUserStore
 from chatio.stores.sqlite.accounts import SqliteLoginStore, SqliteRevocationStore, SqliteUserStore
 from chatio.stores.sqlite.database import check_file, open_database
@@ -26,6 +27,7 @@ class Stores:
     journal: Journal
     revocations: RevocationStore
     logins: LoginStore
+    bus: Bus | None = None  # None: only one server can use these stores
     broken: asyncio.Event = field(default_factory=asyncio.Event)  # the process must end, and start anew
     close: Callable[[], Awaitable[None]] = _nothing
 
@@ -86,14 +88,17 @@ def _parsed(url: str) -> SqliteUrl | PostgresUrl | None:
 async def _postgres(url: str) -> Stores:
     # Imported only where it is used: asyncpg takes 6 MB.
     from chatio.stores.postgres.accounts import PostgresLoginStore, PostgresRevocationStore, PostgresUserStore
+    from chatio.stores.postgres.bus import PostgresBus
     from chatio.stores.postgres.database import open_database
     from chatio.stores.postgres.journal import PostgresJournal
 
     database = await open_database(url)
+    journal = PostgresJournal(database)
     return Stores(
         users=PostgresUserStore(database),
-        journal=PostgresJournal(database),
+        journal=journal,
         revocations=PostgresRevocationStore(database),
+        bus=PostgresBus(database, url, journal.sessions),
         logins=PostgresLoginStore(database),
         close=database.close,
     )

@@ -16,6 +16,7 @@ from chatio.accounts.tokens import Claims, Tokens
 from chatio.chat.socket_sessions import EndReason, SocketSession, SocketSessions
 from chatio.errors import MissingToken, TokenMalformed, TokenOfAnother
 from chatio.realtime import Server
+from chatio.stores.base import Ended
 from chatio.telemetry.error_report import report
 
 INTERVAL_SECONDS: Final = 1.0  # between two checks
@@ -76,6 +77,12 @@ class SessionExpiry:
         """Close the sockets of `subject` whose tokens were just revoked; returns when the clients are told."""
         theirs = self._sessions.where(lambda session: session.subject == subject)
         await self._end(theirs, reason, self._is_revoked)
+
+    async def end_elsewhere_revoked(self, ended: Ended, reason: str) -> None:
+        """Revoke here what another server has revoked for `reason`, an `EndReason`, and end the sockets."""
+        self._tokens.restore([ended])
+        unknown = EndReason.SIGNED_OUT if ended.token_id else EndReason.PASSWORD_CHANGED  # of an older release
+        await self.end_revoked(ended.subject, EndReason(reason) if reason in list(EndReason) else unknown)
 
     async def _end_due(self) -> None:
         try:

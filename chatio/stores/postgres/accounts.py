@@ -73,9 +73,11 @@ class PostgresRevocationStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def add(self, ended: Ended) -> None:
-        statement = "INSERT INTO chatio.revocations (subject, token_id, before, until) VALUES ($1, $2, $3, $4)"
-        row: tuple[Any, ...] = (storable(ended.subject), storable(ended.token_id), ended.before, ended.until)
+    async def add(self, ended: Ended, reason: str = "") -> None:
+        columns = "subject, token_id, before, until, reason"
+        statement = f"INSERT INTO chatio.revocations ({columns}) VALUES ($1, $2, $3, $4, $5)"  # noqa: S608
+        texts = storable(ended.subject), storable(ended.token_id)
+        row: tuple[Any, ...] = (*texts, ended.before, ended.until, reason)
         await self._database.read(lambda connection: connection.execute(statement, *row))
 
     async def all(self, now: float) -> list[Ended]:

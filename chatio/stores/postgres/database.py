@@ -38,6 +38,13 @@ _STATEMENT_TIMEOUT: Final = "4500ms"
 _IDLE_IN_TRANSACTION_TIMEOUT: Final = "10s"
 RETRY_AFTER_SECONDS: Final = 2
 _WITHOUT_TIMEOUTS: Final = "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0"
+SCHEMA: Final = migrations("postgres", 0)[-1].version
+APPLICATION: Final = f"chatio {SCHEMA}"  # how the database knows the sessions of servers with this schema
+# Servers of another schema, of which none may run when the schema changes.
+_OTHERS: Final = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND application_name LIKE 'chatio%' AND application_name <> $1"""
+OTHERS_END_SECONDS: Final = 15.0
 _LOCK_OF_MIGRATIONS: Final = 0x43484154494F  # "CHATIO"
 _POOLER_HINT: Final = (
     "; name statement_timeout and idle_in_transaction_session_timeout in PgBouncer's ignore_startup_parameters"
@@ -153,10 +160,11 @@ async def _opened(url: str) -> Any:
         url,
         min_size=0,
         max_size=MAX_CONNECTIONS,
+        reset=_nothing,  # no statement here leaves a trace in its session; asyncpg's reset is one more round trip
         timeout=CONNECT_SECONDS,
         target_session_attrs="read-write",  # of several hosts: a standby may lag, which looks like a loss
         server_settings={
-            "application_name": "chatio",
+            "application_name": APPLICATION,
             "statement_timeout": _STATEMENT_TIMEOUT,
             "idle_in_transaction_session_timeout": _IDLE_IN_TRANSACTION_TIMEOUT,
         },
@@ -165,6 +173,10 @@ async def _opened(url: str) -> Any:
         await pool
         await _prepare(pool)
     return pool
+
+
+async def _nothing(_connection: Any) -> None:
+    pass
 
 
 @contextlib.contextmanager
@@ -237,12 +249,24 @@ async def _migrate(connection: Any) -> None:
         await connection.execute("INSERT INTO chatio.schema VALUES (0)")
     version = await connection.fetchval("SELECT version FROM chatio.schema")
     lacking = migrations("postgres", version)
+    if lacking and version:
+        await _await_end_of_others(connection)
     for migration in lacking:
         await connection.execute(migration.script)
     if version == 0:
         await connection.execute("INSERT INTO chatio.log VALUES (true, $1, 0, 0)", new_epoch())
     if lacking:
         await connection.execute("UPDATE chatio.schema SET version = $1", lacking[-1].version)
+
+
+async def _await_end_of_others(connection: Any) -> None:
+    """Return when no server of another schema uses the database any more. Raises `StoreUnusable`."""
+    until = asyncio.get_running_loop().time() + OTHERS_END_SECONDS
+    while await connection.fetchval(_OTHERS, APPLICATION):
+        if asyncio.get_running_loop().time() > until:
+            raise StoreUnusable("servers of an earlier release still use the database: stop all of them first")
+        await asyncio.sleep(0.2)
+        await connection.execute("SELECT pg_stat_clear_snapshot()")
 
 
 def _terminate(connection: Any) -> None:

@@ -72,7 +72,7 @@ class SqliteRevocationStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def add(self, ended: Ended) -> None:
+    async def add(self, ended: Ended, reason: str = "") -> None:
         statement = "INSERT INTO revocations (subject, token_id, before, until) VALUES (?, ?, ?, ?)"
         row = msgspec.structs.astuple(ended)
         await _known(self._database.write(lambda connection: connection.execute(statement, row).rowcount))

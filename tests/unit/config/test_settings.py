@@ -95,11 +95,16 @@ def test_every_setting_is_read_from_its_own_name() -> None:
     }
     loaded = msgspec.structs.asdict(load(texts))
     # Each is either here or in its file.
-    keys = {"JWT_SECRET_KEY": KEY, "JWT_SECRET_KEY_PREVIOUS": KEY[::-1], "DATABASE_URL": "sqlite:///chat.db"}
+    keys = {
+        "JWT_SECRET_KEY": KEY,
+        "JWT_SECRET_KEY_PREVIOUS": KEY[::-1],
+        "DATABASE_URL": "postgresql://host/chat",
+        "SERVER_NAME": "a1",  # which needs that database
+    }
     assert {name.upper(): str(value) for name, value in loaded.items()} == texts | dict.fromkeys(keys, "")
     with_keys = load(keys)
     assert (with_keys.jwt_secret_key, with_keys.jwt_secret_key_previous) == (KEY, KEY[::-1])
-    assert with_keys.database_url == "sqlite:///chat.db"
+    assert (with_keys.database_url, with_keys.server_name) == ("postgresql://host/chat", "a1")
     assert {*texts, *keys} == {setting.name for setting in table()}
 
 
