@@ -13,6 +13,7 @@ from tornado.ioloop import IOLoop
 from chatio.errors import MessageDeleted
 from chatio.stores.base import Journal, StoreUnusable, UserStore
 from chatio.stores.opening import Stores, open_stores
+from chatio.stores.postgres.journal import AFTER
 from tests.contract.changes import ChangesContract, deletion
 from tests.contract.journal import JournalContract, contents, message
 from tests.contract.reopening import Reopen, ReopeningContract
@@ -91,6 +92,17 @@ async def test_of_changes_at_once_on_two_servers_one_is_made(url: str) -> None:
     assert (await servers[0].journal.extent()).head == 40
     for server in servers:
         await server.close()
+
+
+async def test_a_page_is_read_without_reading_all_messages(url: str, stores: Stores) -> None:
+    name = url.rpartition("/")[2]
+    many = "SELECT n, n::text, 'x', '7', 'Ann', '', '' FROM generate_series(1, 20000) AS n"
+    filled = f"INSERT INTO chatio.messages {many}; UPDATE chatio.log SET head = 20000; ANALYZE"  # noqa: S608
+    postgres().sql(name, filled)
+    plan = postgres().sql(name, f"EXPLAIN {AFTER.replace('$1', '500').replace('$2', '1000')}")
+    assert "Index" in plan
+    assert "Seq Scan on messages" not in plan
+    assert [record.number for record in await stores.journal.read(500, limit=2)] == [501, 502]
 
 
 async def test_a_nul_in_a_text_is_replaced(stores: Stores) -> None:
