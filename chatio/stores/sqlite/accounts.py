@@ -18,8 +18,8 @@ _ADD_USER: Final = f"INSERT INTO users ({_USER}) VALUES ({', '.join('?' * len(Us
 _GET_USER: Final = f"SELECT {_USER} FROM users WHERE id = ?"  # noqa: S608 - of constants
 _GET_BY_EMAIL_KEY: Final = f"SELECT {_USER} FROM users WHERE email_key = ?"  # noqa: S608
 _FORGET: Final = """
-DELETE FROM revocations WHERE until <= ?1 AND (
-    token_id <> '' OR before < (SELECT max(before) FROM revocations WHERE until <= ?1 AND token_id = '')
+DELETE FROM revocations WHERE until <= :now AND (
+    token_id <> '' OR before < (SELECT max(before) FROM revocations WHERE until <= :now AND token_id = '')
 )"""
 
 
@@ -79,7 +79,7 @@ class SqliteRevocationStore:
 
     async def all(self, now: float) -> list[Ended]:
         def take(connection: sqlite3.Connection) -> list[Ended]:
-            connection.execute(_FORGET, (now,))
+            connection.execute(_FORGET, {"now": now})
             rows = connection.execute("SELECT subject, token_id, before, until FROM revocations ORDER BY sequence")
             return [Ended(*row) for row in rows]
 
