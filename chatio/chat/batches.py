@@ -20,7 +20,7 @@ import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, cast
 
 from chatio.chat.following import Follower
 from chatio.chat.message_log import Entry
@@ -242,10 +242,9 @@ class Batches:
 
     def _hand_over(self, batch: Sequence[Message | Change]) -> "asyncio.Future[list[Appended]]":
         """Append `batch`, in which all are messages or all are changes."""
-        changes = [each for each in batch if isinstance(each, Change)]
-        if changes:
-            return self._journal.change(changes)
-        return self._journal.append([each for each in batch if isinstance(each, Message)])
+        if isinstance(batch[0], Change):
+            return self._journal.change(cast("Sequence[Change]", batch))
+        return self._journal.append(cast("Sequence[Message]", batch))
 
     def _appended(self, appending: "asyncio.Future[list[Appended]]", began: float) -> None:
         error = None if appending.cancelled() else appending.exception()

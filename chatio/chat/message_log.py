@@ -183,9 +183,9 @@ class MessageLog:
         oldest = self._entries.popleft()
         self.tail += 1
         self._bytes -= oldest.size_bytes
-        for entries in (self._by_id, self._changes):
-            if entries.get(oldest.message.id) is oldest:
-                del entries[oldest.message.id]
+        entries = self._by_id if oldest.kind is Kind.POSTED else self._changes
+        if entries.get(oldest.message.id) is oldest:
+            del entries[oldest.message.id]
 
 
 def _is_hexadecimal(text: str, digits: int) -> bool:

@@ -4,7 +4,6 @@ import asyncio
 import itertools
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import msgspec
@@ -72,22 +71,13 @@ class MemoryUserStore:
         return True
 
 
-@dataclass(eq=False, slots=True)
-class _Kept:
-    """A message, without its text once that has changed, and its newest change."""
+class _Change(NamedTuple):
+    """Of a change: its message, the number of that, and its own time and key."""
 
-    post: Record
-    newest: Version | None = None
-    is_forgotten: bool = False
-
-
-class _Entry(NamedTuple):
-    """A message or a change of it, with the time and the key of the change."""
-
-    kept: _Kept
-    size_bytes: int
-    at: str | None = None
-    key: str = ""
+    message_id: str
+    post: int
+    at: str
+    key: str
 
 
 class MemoryJournal:
@@ -104,8 +94,9 @@ class MemoryJournal:
         self._bytes = 0
         self._epoch = new_epoch()
         self._head = 0
-        self._entries: deque[_Entry] = deque()
-        self._by_id: dict[str, _Kept] = {}
+        self._entries: deque[tuple[Record | _Change, int]] = deque()  # with the bytes of each
+        self._by_id: dict[str, Record] = {}  # messages; without their texts once these have changed
+        self._newest: dict[int, Version] = {}  # change of a message, by the number of the message
         self._numbers: dict[str, int] = {}  # of changes, by their keys
 
     def append(self, batch: Sequence[Message]) -> "asyncio.Future[list[Appended]]":
@@ -120,8 +111,8 @@ class MemoryJournal:
         return [self._record(self._tail + index + 1) for index in range(start, stop)]
 
     async def find(self, message_id: str) -> Record | None:
-        kept = self._by_id.get(message_id)
-        return None if kept is None else folded(kept.post.number, kept.post, None, kept.newest)
+        post = self._by_id.get(message_id)
+        return None if post is None else self._now(post)
 
     async def by_author(self, author_id: str, after: int, *, limit: int) -> list[Record]:
         records = await self.read(after, limit=len(self._entries))
@@ -134,10 +125,9 @@ class MemoryJournal:
     async def forget(self, up_to: int, *, limit: int) -> int:
         count = max(0, min(up_to - self._tail, limit, len(self._entries)))
         for _ in range(count):
-            kept = self._entries[0].kept
-            if kept.post.number == self._tail + 1:
-                kept.is_forgotten, kept.newest = True, None
-                del self._by_id[kept.post.message.id]
+            entry, _ = self._entries[0]
+            if isinstance(entry, Record):
+                self._newest.pop(entry.number, None)
             self._drop_oldest()
         return count
 
@@ -152,41 +142,55 @@ class MemoryJournal:
 
     def _append(self, message: Message) -> Appended:
         if (first := self._by_id.get(message.id)) is not None:
-            if first.post.message.author_id != message.author_id:
-                message = msgspec.structs.replace(message, id=derived_id(message.author_id, message.id))
-                first = self._by_id.get(message.id)
-            if first is not None:
-                return Appended(folded(first.post.number, first.post, None, first.newest), is_new=False)
-        record = Record(self._head + 1, message)
-        kept = self._by_id[message.id] = _Kept(record)
-        self._add(_Entry(kept, size_bytes(message)))
+            if first.message.author_id == message.author_id:
+                return Appended(self._now(first), is_new=False)
+            message = msgspec.structs.replace(message, id=derived_id(message.author_id, message.id))
+            if (first := self._by_id.get(message.id)) is not None:
+                return Appended(self._now(first), is_new=False)
+        record = self._by_id[message.id] = Record(self._head + 1, message)
+        self._add(record, size_bytes(message))
         return Appended(record, is_new=True)
 
     def _change(self, change: Change) -> Appended:
         if (number := self._numbers.get(change.key)) is not None:
             return Appended(self._record(number), is_new=False)
-        if (kept := self._by_id.get(change.message_id)) is None:
+        if (post := self._by_id.get(change.message_id)) is None:
             return Appended(Record(0, FORGOTTEN), is_new=False, refusal=MessageUnknown)
-        if (newest := kept.newest) is not None:
+        if (newest := self._newest.get(post.number)) is not None:
             if newest.content is None:
-                return Appended(kept.post, is_new=False, refusal=MessageDeleted)
+                return Appended(post, is_new=False, refusal=MessageDeleted)
             if newest.content == change.content:
                 return Appended(self._record(newest.number), is_new=False)
+        else:
+            post = self._erase(post)
         number = self._numbers[change.key] = self._head + 1
-        kept.post = Record(kept.post.number, msgspec.structs.replace(kept.post.message, content=""))
-        kept.newest = Version(number, change.content, change.at)
-        record = folded(number, kept.post, change.at, kept.newest)
-        self._add(_Entry(kept, size_bytes(record.message), change.at, change.key))
+        self._newest[post.number] = newest = Version(number, change.content, change.at)
+        record = folded(number, post, change.at, newest)
+        self._add(_Change(change.message_id, post.number, change.at, change.key), size_bytes(record.message))
         return Appended(record, is_new=True)
 
-    def _record(self, number: int) -> Record:
-        kept, _, at, _ = self._entries[number - self._tail - 1]
-        return folded(number, None if kept.is_forgotten else kept.post, at, kept.newest)
+    def _erase(self, post: Record) -> Record:
+        """Forget the text of a message."""
+        erased = post._replace(message=msgspec.structs.replace(post.message, content=""))
+        self._by_id[post.message.id] = erased
+        if (index := post.number - self._tail - 1) >= 0:
+            self._entries[index] = erased, self._entries[index][1]
+        return erased
 
-    def _add(self, entry: _Entry) -> None:
+    def _now(self, post: Record) -> Record:
+        return folded(post.number, post, None, self._newest.get(post.number))
+
+    def _record(self, number: int) -> Record:
+        entry, _ = self._entries[number - self._tail - 1]
+        if isinstance(entry, Record):
+            return self._now(entry)
+        newest = self._newest.get(entry.post)
+        return folded(number, None if newest is None else self._by_id[entry.message_id], entry.at, newest)
+
+    def _add(self, entry: Record | _Change, size: int) -> None:
         self._head += 1
-        self._entries.append(entry)
-        self._bytes += entry.size_bytes
+        self._entries.append((entry, size))
+        self._bytes += size
         while len(self._entries) > 1 and (
             len(self._entries) > self._max_messages or self._bytes > self._max_bytes
         ):
@@ -194,11 +198,16 @@ class MemoryJournal:
 
     def _drop_oldest(self) -> None:
         number = self._tail + 1
-        kept, size, _, key = self._entries.popleft()
+        entry, size = self._entries.popleft()
         self._bytes -= size
-        self._numbers.pop(key, None)
-        if number == (kept.newest or kept.post).number and not kept.is_forgotten:
-            del self._by_id[kept.post.message.id]
+        if isinstance(entry, Record):
+            if entry.number not in self._newest:
+                del self._by_id[entry.message.id]
+            return
+        del self._numbers[entry.key]
+        newest = self._newest.get(entry.post)
+        if newest is not None and newest.number == number:
+            del self._newest[entry.post], self._by_id[entry.message_id]
 
 
 def _done(results: list[Appended]) -> "asyncio.Future[list[Appended]]":

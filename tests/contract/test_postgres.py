@@ -10,9 +10,11 @@ from typing import Any, cast
 import pytest
 from tornado.ioloop import IOLoop
 
+from chatio.errors import MessageDeleted
 from chatio.stores.base import Journal, StoreUnusable, UserStore
 from chatio.stores.opening import Stores, open_stores
-from tests.contract.changes import ChangesContract
+from chatio.stores.postgres.journal import AFTER
+from tests.contract.changes import ChangesContract, deletion
 from tests.contract.journal import JournalContract, contents, message
 from tests.contract.reopening import Reopen, ReopeningContract
 from tests.contract.user_store import UserStoreContract
@@ -73,6 +75,34 @@ async def test_servers_that_start_at_once_migrate_once_and_append_in_one_order(u
     assert len(await contents(servers[0].journal)) == 100
     for server in servers:
         await server.close()
+
+
+async def test_of_changes_at_once_on_two_servers_one_is_made(url: str) -> None:
+    servers = await asyncio.gather(*(open_stores(url, folder=Path()) for _ in range(2)))
+    await servers[0].journal.append([message(f"m{number}") for number in range(20)])
+    changing = (
+        server.journal.change([deletion(f"{number} {index}", f"m{number}")])
+        for number in range(20)
+        for index, server in enumerate(servers)
+    )
+    results = [result for (result,) in await asyncio.gather(*changing)]
+    pairs = [sorted([one.is_new, other.is_new]) for one, other in zip(results[::2], results[1::2], strict=True)]
+    assert pairs == [[False, True]] * 20
+    assert {result.refusal for result in results} == {None, MessageDeleted}
+    assert (await servers[0].journal.extent()).head == 40
+    for server in servers:
+        await server.close()
+
+
+async def test_a_page_is_read_without_reading_all_messages(url: str, stores: Stores) -> None:
+    name = url.rpartition("/")[2]
+    many = "SELECT n, n::text, 'x', '7', 'Ann', '', '' FROM generate_series(1, 20000) AS n"
+    filled = f"INSERT INTO chatio.messages {many}; UPDATE chatio.log SET head = 20000; ANALYZE"  # noqa: S608
+    postgres().sql(name, filled)
+    plan = postgres().sql(name, f"EXPLAIN {AFTER.replace('$1', '500').replace('$2', '1000')}")
+    assert "Index" in plan
+    assert "Seq Scan on messages" not in plan
+    assert [record.number for record in await stores.journal.read(500, limit=2)] == [501, 502]
 
 
 async def test_a_nul_in_a_text_is_replaced(stores: Stores) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -18,8 +19,12 @@ from chatio.chat.shared_log import SharedLog, open_log
 from chatio.errors import MessageRejected
 from chatio.realtime.broadcast.cursor import EncodedLog
 from chatio.realtime.engineio.packets import EncodedPacket
+from chatio.stores.base import Change, Journal, Message
 from chatio.stores.memory import MemoryJournal
+from chatio.stores.sqlite.database import open_database
+from chatio.stores.sqlite.journal import SqliteJournal
 from handlers.chat.namespace import event_of
+from tests.contract.journal import message
 
 ANN = Author("7", "Ann")
 HISTORY = 3
@@ -168,3 +173,61 @@ def test_every_client_has_the_same_view(
 ) -> None:
     journal = DurableJournal() if is_durable else MemoryJournal(max_messages=window)
     asyncio.run(play(journal, window, steps, pace))
+
+
+# The journal in SQLite does what the one in memory does
+
+JOURNAL_STEPS = st.lists(
+    st.one_of(
+        st.lists(
+            st.builds(message, st.sampled_from("abc"), st.sampled_from("78"), st.text(max_size=3)), max_size=3
+        ),
+        st.lists(
+            st.builds(
+                Change,
+                st.sampled_from("uvwxyz"),
+                st.sampled_from("abc"),
+                st.none() | st.sampled_from(["", "one", "other " * 50]),
+                st.sampled_from(["2031-05-09T12:05:00.000Z", "2031-05-09T12:06:00.000Z"]),
+            ),
+            min_size=1,
+            max_size=3,
+        ),
+        st.integers(0, 12),
+    ),
+    max_size=12,
+)
+
+
+async def steps_on(journal: Journal, steps: list[list[Message] | list[Change] | int]) -> list[object]:
+    """What a journal answers to messages, to changes, and to being told to forget; and what it has after each."""
+    answers: list[object] = []
+    for step in steps:
+        if isinstance(step, int):
+            answers.append(await journal.forget(step, limit=2))
+        elif step and isinstance(step[0], Change):
+            results = await journal.change([each for each in step if isinstance(each, Change)])
+            answers += [(result.is_new, result.refusal, result.refusal or result.record) for result in results]
+        else:
+            answers += await journal.append([each for each in step if isinstance(each, Message)])
+        answers.append((await journal.extent())[1:])
+        answers.append(await journal.read(0, limit=99))
+        answers += [await journal.find("a"), await journal.by_author("7", 1, limit=2)]
+    return answers
+
+
+@settings(database=None, deadline=None, max_examples=30)
+@given(JOURNAL_STEPS)
+def test_the_journal_in_sqlite_does_what_the_one_in_memory_does(
+    steps: list[list[Message] | list[Change] | int],
+) -> None:
+    async def both(file: Path) -> tuple[list[object], list[object]]:
+        database = open_database(file)
+        try:
+            return await steps_on(SqliteJournal(database), steps), await steps_on(MemoryJournal(), steps)
+        finally:
+            await database.close()
+
+    with tempfile.TemporaryDirectory() as folder:
+        in_sqlite, in_memory = asyncio.run(both(Path(folder) / "chat.db"))
+    assert in_sqlite == in_memory

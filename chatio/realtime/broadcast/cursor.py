@@ -68,13 +68,13 @@ class EncodedLog:
         while self._recent_bytes > RECENT_BYTES and (oldest := next(iter(self.recent))) <= taken:
             self._recent_bytes -= len(self.recent.pop(oldest).encoded)
         for entry in self.log.read(self.head):
-            self._keep(entry)
+            packet = self.recent[entry.sequence] = self._packet(entry)
+            self._recent_bytes += len(packet.encoded)
             self.head = entry.sequence
             if entry.changed:
                 self._runs.clear()
             for sequence in entry.changed:
-                if sequence in self.recent:
-                    self._encode_again(sequence)
+                self._encode_again(sequence)
 
     def read(self, after: int) -> Iterator[tuple[int, EncodedPacket]]:
         """Sequence and packet of the entries after `after`, up to `head`; of at most `CHUNK_ENTRIES`."""
@@ -105,16 +105,12 @@ class EncodedLog:
         return run
 
     def _encode_again(self, sequence: int) -> None:
-        self._recent_bytes -= len(self.recent[sequence].encoded)
-        if sequence > self.log.tail:
-            self._keep(*self.log.read(sequence - 1, limit=1))
-        else:
-            self.recent[sequence] = NOOP
-            self._recent_bytes += len(NOOP.encoded)
-
-    def _keep(self, entry: Any) -> None:
-        packet = self.recent[entry.sequence] = self._packet(entry)
-        self._recent_bytes += len(packet.encoded)
+        if (before := self.recent.get(sequence)) is None:
+            return
+        is_kept = sequence > self.log.tail
+        packet = self._packet(*self.log.read(sequence - 1, limit=1)) if is_kept else NOOP
+        self.recent[sequence] = packet
+        self._recent_bytes += len(packet.encoded) - len(before.encoded)
 
     def _packet(self, entry: Any) -> EncodedPacket:
         event = self._event(entry)
