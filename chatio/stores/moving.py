@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from chatio.stores.base import Ended, Message, StoreUnusable, User
+from chatio.stores.moderation import Act
 from chatio.stores.sqlite.database import check_existing, locked, migrated, reason_of
 from chatio.stores.url import PostgresUrl, parse_store_url
 
@@ -13,6 +14,7 @@ _TABLES: Final = {
     "messages": ("number", *(name for name in Message.__struct_fields__ if name != "status")),
     "users": User.__struct_fields__,
     "revocations": Ended.__struct_fields__,
+    "audit": ("number", *Act.__struct_fields__),
 }
 _AT_ONCE: Final = 5000
 

@@ -7,10 +7,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from chatio.stores.base import Journal, RevocationStore, StoreUnusable, UserStore
-from chatio.stores.memory import MemoryJournal, MemoryRevocationStore, MemoryUserStore
+from chatio.stores.memory import (
+    MemoryJournal,
+    MemoryModerationStore,
+    MemoryRevocationStore,
+    MemoryUserStore,
+)
+from chatio.stores.moderation import ModerationStore
 from chatio.stores.sqlite.accounts import SqliteRevocationStore, SqliteUserStore
 from chatio.stores.sqlite.database import check_file, open_database
 from chatio.stores.sqlite.journal import SqliteJournal
+from chatio.stores.sqlite.moderation import SqliteModerationStore
 from chatio.stores.url import PostgresUrl, SqliteUrl, parse_store_url
 
 
@@ -25,16 +32,19 @@ class Stores:
     users: UserStore
     journal: Journal
     revocations: RevocationStore
+    moderation: ModerationStore
     broken: asyncio.Event = field(default_factory=asyncio.Event)  # the process must end, and start anew
     close: Callable[[], Awaitable[None]] = _nothing
 
 
 def in_memory(*, max_messages: int, max_bytes: int) -> Stores:
     """Stores that end with the process, with messages as far as the bounds go."""
+    users = MemoryUserStore()
     return Stores(
-        users=MemoryUserStore(),
+        users=users,
         journal=MemoryJournal(max_messages=max_messages, max_bytes=max_bytes),
         revocations=MemoryRevocationStore(),
+        moderation=MemoryModerationStore(users),
     )
 
 
@@ -68,6 +78,7 @@ async def open_stores(url: str, *, folder: Path) -> Stores:
         users=SqliteUserStore(database),
         journal=SqliteJournal(database),
         revocations=SqliteRevocationStore(database),
+        moderation=SqliteModerationStore(database),
         broken=database.broken,
         close=database.close,
     )
@@ -85,11 +96,13 @@ async def _postgres(url: str) -> Stores:
     from chatio.stores.postgres.accounts import PostgresRevocationStore, PostgresUserStore
     from chatio.stores.postgres.database import open_database
     from chatio.stores.postgres.journal import PostgresJournal
+    from chatio.stores.postgres.moderation import PostgresModerationStore
 
     database = await open_database(url)
     return Stores(
         users=PostgresUserStore(database),
         journal=PostgresJournal(database),
         revocations=PostgresRevocationStore(database),
+        moderation=PostgresModerationStore(database),
         close=database.close,
     )

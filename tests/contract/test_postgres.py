@@ -10,6 +10,7 @@ from tornado.ioloop import IOLoop
 from chatio.stores.base import Journal, StoreUnusable, UserStore
 from chatio.stores.opening import Stores, open_stores
 from tests.contract.journal import JournalContract, contents, message
+from tests.contract.moderation import ModerationContract
 from tests.contract.reopening import Reopen, ReopeningContract
 from tests.contract.user_store import UserStoreContract
 from tests.postgres import PostgresServer, postgres
@@ -37,6 +38,12 @@ class TestPostgresJournal(JournalContract):
     @pytest.fixture
     def journal(self, stores: Stores) -> Journal:
         return stores.journal
+
+
+class TestPostgresModeration(ModerationContract):
+    @pytest.fixture
+    def stores(self, stores: Stores) -> Stores:
+        return stores
 
 
 class TestReopenedPostgres(ReopeningContract):

@@ -9,6 +9,7 @@ from tornado.ioloop import IOLoop
 from chatio.stores.base import Journal, UserStore
 from chatio.stores.opening import Stores, open_stores
 from tests.contract.journal import JournalContract
+from tests.contract.moderation import ModerationContract
 from tests.contract.reopening import Reopen, ReopeningContract
 from tests.contract.user_store import UserStoreContract
 
@@ -35,6 +36,12 @@ class TestSqliteJournal(JournalContract):
     @pytest.fixture
     def journal(self, stores: Stores) -> Journal:
         return stores.journal
+
+
+class TestSqliteModeration(ModerationContract):
+    @pytest.fixture
+    def stores(self, stores: Stores) -> Stores:
+        return stores
 
 
 class TestReopenedSqlite(ReopeningContract):
