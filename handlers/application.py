@@ -17,6 +17,9 @@ from chatio.chat.presence import Presence
 from chatio.chat.shared_log import STORE_TROUBLES, SharedLog, open_log
 from chatio.config.settings import Settings
 from chatio.errors import Temporary, answer_to
+from chatio.moderation.enforcement import Enforcement
+from chatio.moderation.moderation import Moderation
+from chatio.moderation.operator import Operator
 from chatio.realtime import RealtimeOptions, Server, create_server, load_shedding
 from chatio.server.in_flight import InFlightRequests
 from chatio.server.lifecycle import Lifecycle, Phase
@@ -56,6 +59,12 @@ class Core:
     lifecycle: Lifecycle
     trusted_proxies: TrustedProxies
     origins: OriginPolicy
+    enforcement: Enforcement
+    moderation: Moderation
+
+    @property
+    def operator(self) -> Operator:
+        return Operator(self.registry, self.moderation, self.log)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,11 +123,14 @@ async def build_core(settings: Settings, stores: Stores) -> Core:
             broken=stores.broken,
         )
         tokens.restore(await stores.revocations.all(time.time()))
+        enforcement = Enforcement(stores.moderation, stores.users, tokens, stores.revocations)
+        await enforcement.open()
     except Temporary as error:
         raise StoreUnusable(answer_to(error).message) from None
+    registry = UserRegistry(stores.users, hasher)
     return Core(
         hasher=hasher,
-        registry=UserRegistry(stores.users, hasher),
+        registry=registry,
         tokens=tokens,
         revocations=stores.revocations,
         log=log,
@@ -127,6 +139,8 @@ async def build_core(settings: Settings, stores: Stores) -> Core:
         lifecycle=Lifecycle(),
         trusted_proxies=settings.proxies,
         origins=OriginPolicy(settings.origins),
+        enforcement=enforcement,
+        moderation=Moderation(registry, stores.moderation, enforcement, limits.acts_of_moderation(settings)),
     )
 
 
@@ -144,6 +158,7 @@ def build_chat(settings: Settings, core: Core) -> Chat:
     )
     server, socket_handler = create_server(limits.with_connection_limits(options, settings))
     sessions = SessionExpiry(server, NAMESPACE, core.tokens)
+    core.enforcement.end_sockets = sessions.end_revoked
     namespace = ChatNamespace(
         server,
         lifecycle=core.lifecycle,
@@ -156,6 +171,7 @@ def build_chat(settings: Settings, core: Core) -> Chat:
         slow_client_seconds=settings.slow_client_seconds,
         max_connections_per_person=limits.max_connections_per_person(settings),
         accounts=core.registry if core.log.is_durable else None,
+        require_voice=core.enforcement.require_voice,
     )
     clients = ChatClients(server, core.log)
     return Chat(
@@ -177,12 +193,15 @@ def build_rest(settings: Settings, core: Core, chat: Chat, *, page_folder: Path)
         revocations=core.revocations,
         log=core.log,
         presence=core.presence,
+        moderation=core.moderation,
+        is_registration_open=settings.registration == "open",
         logins=limits.login_throttle(settings),
         registrations=limits.registration_limit(settings),
         turns=FairTurns(),
         address_requests=limits.address_requests(settings),
         user_requests=limits.user_requests(settings),
         unread=limits.unread_answers(settings),
+        exports=limits.exports(settings),
         end_sockets=chat.sessions.end_revoked,
         readiness={
             "stopping": lambda: core.lifecycle.phase is not Phase.SERVING,

@@ -6,8 +6,10 @@ from typing import Annotated, Final
 import msgspec
 
 from chatio.chat.message_log import OFFSET_PATTERN
-from chatio.chat.messages import Author, Message
+from chatio.chat.messages import Author, Message, SentAt
 from chatio.errors import FieldError
+from chatio.stores.base import Role
+from chatio.stores.moderation import Action
 
 OK: Final = "ok"  # the outcome of a request without an error, for the metrics
 
@@ -38,12 +40,87 @@ class UserResponse(msgspec.Struct, frozen=True):
     id: str
     name: str
     email: str
+    role: Role
+
+
+_Ending = Annotated[
+    str | None,
+    msgspec.Meta(
+        description='RFC 3339, UTC; "never" for a ban without end; null where there is none or was none.'
+    ),
+]
+
+
+class ModeratedUser(msgspec.Struct, frozen=True):
+    """A user, as moderators see them. The times may be over."""
+
+    id: str
+    name: str
+    role: Role
+    banned_until: _Ending
+    muted_until: _Ending
+
+
+class UserPage(msgspec.Struct, frozen=True):
+    """Users, in the order of a key of their names."""
+
+    users: list[ModeratedUser]
+    after: Annotated[str | None, msgspec.Meta(description="The value of `after` for the next page, or null.")]
+
+
+class AuditRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """An act of a moderator, an owner, or of the operator, whose `actor_id` is empty."""
+
+    at: SentAt
+    actor_id: str
+    actor_name: str
+    action: Action
+    user_id: str
+    user_name: str
+    reason: str
+    until: _Ending
+    detail: str
+
+
+class AuditEntry(AuditRecord, frozen=True, kw_only=True):
+    """An act, and its number."""
+
+    number: int
+
+
+class AuditPage(msgspec.Struct, frozen=True):
+    """Acts, newest first."""
+
+    acts: list[AuditEntry]
+    before: Annotated[int | None, msgspec.Meta(description="The number to ask for next; null at the end.")]
+
+
+class AccountData(msgspec.Struct, frozen=True):
+    """An account, as its user sees it."""
+
+    id: str
+    name: str
+    email: str
+    role: Role
+    banned_until: _Ending
+    muted_until: _Ending
 
 
 class LoggedMessage(Message, frozen=True, kw_only=True):
     """A message, and its position in the log."""
 
     offset: Offset
+
+
+class PersonalData(msgspec.Struct, frozen=True):
+    """All that the server keeps of a user: the account, acts of moderation that name the user, and messages.
+
+    The hash of the password and the ids of ended tokens are not in it.
+    """
+
+    user: AccountData
+    audit: list[AuditRecord]
+    messages: list[LoggedMessage]
 
 
 class MessagePage(msgspec.Struct, frozen=True):
@@ -73,6 +150,12 @@ class ValidationErrorResponse(ErrorResponse, frozen=True):
     """Every fault of the request, all at once."""
 
     errors: Annotated[Sequence[FieldError], msgspec.Meta(extra_json_schema={"minItems": 1})]
+
+
+class BannedErrorResponse(ErrorResponse, frozen=True):
+    """The refusal of a user who is banned; `until` is null for a ban without end."""
+
+    until: SentAt | None
 
 
 class TemporaryErrorResponse(ErrorResponse, frozen=True):

@@ -13,11 +13,21 @@ from handlers.base import BaseHandler, NotFoundHandler
 from handlers.docs.endpoint import DocumentHandler, make_documents
 from handlers.metrics.requests import RequestMetrics
 from handlers.rest.account import LoginHandler, RegisterHandler
+from handlers.rest.export import ExportHandler
 from handlers.rest.health import HealthHandler, ReadyHandler
 from handlers.rest.messages import MessagesHandler
+from handlers.rest.moderation import (
+    AuditHandler,
+    BanHandler,
+    KickHandler,
+    LiftHandler,
+    MuteHandler,
+    RoleHandler,
+    UsersHandler,
+)
 from handlers.rest.online import OnlineHandler
 from handlers.rest.page import Page, PageHandler
-from handlers.rest.user import LogoutHandler, PasswordHandler, UserHandler
+from handlers.rest.user import LogoutHandler, PasswordHandler, ResetHandler, UserHandler
 from handlers.services import Services
 
 
@@ -38,7 +48,16 @@ ROUTES = (
     Route(r"/logout/?", LogoutHandler),
     Route(r"/user/?", UserHandler),
     Route(r"/user/password/?", PasswordHandler),
+    Route(r"/user/reset/?", ResetHandler),
+    Route(r"/user/export/?", ExportHandler),
     Route(r"/messages/?", MessagesHandler),
+    Route(r"/users/?", UsersHandler),
+    Route(r"/moderation/mute/?", MuteHandler),
+    Route(r"/moderation/kick/?", KickHandler),
+    Route(r"/moderation/ban/?", BanHandler),
+    Route(r"/moderation/lift/?", LiftHandler),
+    Route(r"/moderation/role/?", RoleHandler),
+    Route(r"/audit/?", AuditHandler),
     Route(r"/healthz/?", HealthHandler),
     Route(r"/readyz/?", ReadyHandler),
 )

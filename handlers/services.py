@@ -9,11 +9,12 @@ from chatio.accounts.users import UserRegistry
 from chatio.chat.presence import Presence
 from chatio.chat.shared_log import SharedLog
 from chatio.chat.socket_sessions import EndReason
+from chatio.moderation.moderation import Moderation
 from chatio.server.in_flight import InFlightRequests
 from chatio.server.lifecycle import Lifecycle
 from chatio.stores.base import RevocationStore
 from chatio.throttling.client_ip import TrustedProxies
-from chatio.throttling.rate_limiter import AddressRateLimiter
+from chatio.throttling.rate_limiter import AddressRateLimiter, RateLimiter
 from chatio.throttling.request_limits import FairTurns, PacedLimiter, UnreadAnswers
 from handlers.cors import Cors
 from handlers.origins import OriginPolicy
@@ -38,11 +39,14 @@ class Services:
     revocations: RevocationStore  # of what `tokens` revokes
     log: SharedLog
     presence: Presence | None  # None: off
+    moderation: Moderation
+    is_registration_open: bool
     logins: LoginThrottle  # asked by every endpoint that checks a password
     registrations: AddressRateLimiter
     turns: FairTurns
     address_requests: PacedLimiter  # of clients that are not logged in
     user_requests: PacedLimiter
     unread: UnreadAnswers
+    exports: RateLimiter  # of one user's data
     end_sockets: EndSockets
     readiness: ReadinessChecks = field(default_factory=dict)

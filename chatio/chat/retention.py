@@ -2,12 +2,13 @@
 
 import asyncio
 import logging
-from datetime import UTC, datetime, timedelta
+import time
 from typing import Final
 
 from chatio.chat.shared_log import SharedLog
 from chatio.errors import Temporary
 from chatio.telemetry.error_report import report
+from chatio.text import rfc3339
 
 logger = logging.getLogger("chatio.chat")
 
@@ -30,4 +31,4 @@ async def forget_old_messages(log: SharedLog, keep_days: int) -> None:
 
 def _ago(days: int) -> str:
     """The time so many days ago, as messages have it."""
-    return (datetime.now(UTC) - timedelta(days=days)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return rfc3339(time.time() - days * 86_400)

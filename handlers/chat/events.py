@@ -6,7 +6,8 @@ import msgspec
 
 from chatio.chat.messages import SentAt
 from chatio.chat.socket_sessions import EndReason
-from chatio.errors import ChatioError, Temporary, answer_to
+from chatio.errors import ChatioError, Muted, Temporary, answer_to
+from chatio.text import rfc3339
 from handlers.responses import Offset
 
 Token = Annotated[str, msgspec.Meta(description="From POST /login.", extra_json_schema={"minLength": 1})]
@@ -57,11 +58,12 @@ class Accepted(msgspec.Struct, frozen=True):
 
 
 class Cause(msgspec.Struct, frozen=True):
-    """Why the server rejected an event: `code` is for programs, `message` for users."""
+    """Why the server rejected an event: `code` is for programs, `message` for users; `until`: when a mute ends."""
 
     code: str
     message: str
     retry_after_seconds: Annotated[int, msgspec.Meta(ge=1)] | msgspec.UnsetType = msgspec.UNSET
+    until: SentAt | msgspec.UnsetType = msgspec.UNSET
 
 
 class Rejected(msgspec.Struct, frozen=True):
@@ -91,12 +93,14 @@ class Renewed(msgspec.Struct, frozen=True):
 
 
 class SessionEnded(msgspec.Struct, frozen=True):
-    """The token of the socket has expired or was revoked."""
+    """The token of the socket has expired or was revoked. `until`: when a ban ends; null for one without end."""
 
     reason: EndReason
+    until: SentAt | msgspec.UnsetType | None = msgspec.UNSET
 
 
 def cause(error: ChatioError) -> Cause:
     answer = answer_to(error)
     later = error.retry_after_seconds if isinstance(error, Temporary) else msgspec.UNSET
-    return Cause(answer.code, answer.socket_message or answer.message, later)
+    until = rfc3339(error.until) if isinstance(error, Muted) else msgspec.UNSET
+    return Cause(answer.code, answer.socket_message or answer.message, later, until)

@@ -1,6 +1,8 @@
 """The /chat namespace: the handlers of its events."""
 
 import asyncio
+import contextlib
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -17,6 +19,7 @@ from chatio.chat.shared_log import SharedLog, Unanswered
 from chatio.errors import (
     ChatioError,
     MessageRejected,
+    Muted,
     RateLimited,
     ShuttingDown,
     StoreUnavailable,
@@ -79,8 +82,12 @@ class ChatNamespace(socketio.AsyncNamespace):
         slow_client_seconds: float,
         max_connections_per_person: int | None,
         accounts: UserRegistry | None = None,
+        require_voice: Callable[[str], None] = lambda user_id: None,
     ) -> None:
-        """`accounts`: where each user must be found; None if a restart forgets them, and not their tokens."""
+        """`accounts`: where each user must be found; None if a restart forgets them, and not their tokens.
+
+        `require_voice` raises `Muted` for the id of a user who may not write now.
+        """
         super().__init__(NAMESPACE)
         server.register_namespace(self)
         self.fanout = server.create_fanout(
@@ -88,6 +95,7 @@ class ChatNamespace(socketio.AsyncNamespace):
         )
         self._lifecycle = lifecycle
         self._sessions = sessions
+        self._require_voice = require_voice
         self._log = log
         self._accounts = accounts
         log.on_new = self.fanout.wake
@@ -154,16 +162,18 @@ class ChatNamespace(socketio.AsyncNamespace):
             self._presence.connected(author)
 
     async def _require_account(self, accounts: UserRegistry, user_id: str) -> None:
-        """Raises `TokenRevoked` for a user who has no account any more.
+        """Raises `TokenRevoked` for a user who has no account any more, or is banned.
 
         While the database does not answer, clients with valid tokens join: they chat from memory.
         """
         try:
-            await accounts.get(user_id)
+            user = await accounts.get(user_id)
         except UserUnknown:
             raise TokenRevoked from None
         except StoreUnavailable:
-            pass
+            return
+        if user.banned_until > time.time():  # by another server, a moment ago
+            raise TokenRevoked
 
     async def on_disconnect(self, sid: str, reason: str) -> None:
         self._sessions.discard(sid)
@@ -189,6 +199,7 @@ class ChatNamespace(socketio.AsyncNamespace):
                     return None
                 if self._is_stopping():
                     return await self._turn_away(sid, raw)
+            self._require_voice(author.id)  # after every wait: a mute counts from then on
             message = stamp(raw, author, max_chars=self._message_max_chars)
             accepting = self._log.accept(message)
             if accepting.done():  # always, in memory
@@ -210,7 +221,9 @@ class ChatNamespace(socketio.AsyncNamespace):
     async def on_typing(self, sid: str, *_: object) -> Any:
         if self._presence is None:
             return self.server.not_handled
-        self._presence.typing(self._authors[sid], sid)
+        with contextlib.suppress(Muted):  # a muted user types for no other
+            self._require_voice(self._authors[sid].id)
+            self._presence.typing(self._authors[sid], sid)
         return None
 
     async def on_renew(self, sid: str, raw: object = None, *_: object) -> Any:

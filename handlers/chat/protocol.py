@@ -12,6 +12,7 @@ from chatio.errors import (
     MessageEmpty,
     MessageInvalid,
     MessageTooLong,
+    Muted,
     Overloaded,
     RateLimited,
     ShuttingDown,
@@ -23,7 +24,7 @@ from handlers.chat import events
 from handlers.responses import Offset
 
 _OF_MESSAGES: Final = (
-    *(MessageInvalid, MessageEmpty, MessageTooLong, IdReused, RateLimited),
+    *(MessageInvalid, MessageEmpty, MessageTooLong, IdReused, Muted, RateLimited),
     *(Overloaded, StoreUnavailable, StoreFull),
 )
 _OF_RENEWAL: Final = (*TOKEN_ERRORS, TokenOfAnother, RateLimited)

@@ -10,6 +10,7 @@ import msgspec
 from chatio import __version__
 from chatio.errors import (
     ANSWERS,
+    Banned,
     ChatioError,
     InvalidInput,
     MethodNotAllowed,
@@ -24,6 +25,7 @@ from handlers.base import BaseHandler
 from handlers.docs.schemas import Json, arguments_of, reference, schemas_of
 from handlers.operation import Operation, operation_of
 from handlers.responses import (
+    BannedErrorResponse,
     ErrorResponse,
     InternalErrorResponse,
     TemporaryErrorResponse,
@@ -75,7 +77,8 @@ def openapi_document(endpoints: Iterable[tuple[str, type[BaseHandler]]]) -> Json
     """The document of `endpoints`: their paths and handlers. Raises `Undescribed`."""
     paths: Json = {}
     structs: set[type[msgspec.Struct]] = {
-        *(ErrorResponse, ValidationErrorResponse, TemporaryErrorResponse, InternalErrorResponse)
+        *(ErrorResponse, ValidationErrorResponse, TemporaryErrorResponse, InternalErrorResponse),
+        BannedErrorResponse,
     }
     for path, handler in endpoints:
         operations: Json = {}
@@ -111,7 +114,8 @@ def summary_and_rest(documented: object) -> tuple[str, str]:
 
 def _operation(path: str, name: str, method: object, operation: Operation) -> Json:
     summary, rest = summary_and_rest(method)
-    item: Json = {"operationId": _identifier(name, path), "summary": summary}
+    tag = getattr(method, "__module__", "").rpartition(".")[2]
+    item: Json = {"operationId": _identifier(name, path), "summary": summary, "tags": [tag]}
     if rest:
         item["description"] = rest
     if is_authenticated(method):
@@ -159,6 +163,8 @@ def _body_of(kind: type[ChatioError]) -> type[ErrorResponse]:
         return ValidationErrorResponse
     if issubclass(kind, Temporary):
         return TemporaryErrorResponse
+    if issubclass(kind, Banned):
+        return BannedErrorResponse
     return InternalErrorResponse if issubclass(kind, Unforeseen) else ErrorResponse
 
 

@@ -10,6 +10,8 @@ from msgspec import Meta
 
 from chatio.accounts.names import MAX_NAME_CHARS
 from chatio.accounts.passwords import PASSWORD_CHARS
+from chatio.moderation.moderation import MAX_REASON_CHARS, MAX_SECONDS, Sanction
+from chatio.stores.base import Role
 
 _Name = Annotated[
     str,
@@ -27,6 +29,14 @@ _NewPassword = Annotated[
         extra_json_schema={"minLength": PASSWORD_CHARS.start, "maxLength": PASSWORD_CHARS.stop - 1},
     ),
 ]
+_Reason = Annotated[
+    str,
+    Meta(
+        description="Why, for the audit trail.",
+        extra_json_schema={"minLength": 1, "maxLength": MAX_REASON_CHARS},
+    ),
+]
+_Seconds = Annotated[int, Meta(ge=1, le=MAX_SECONDS)]
 _NotEmpty = Annotated[str, Meta(extra_json_schema={"minLength": 1})]
 
 
@@ -56,3 +66,57 @@ class Confirmation(msgspec.Struct, frozen=True):
     """The body of DELETE /user."""
 
     password: str
+
+
+class PasswordReset(msgspec.Struct, frozen=True):
+    """The body of POST /user/reset; the operator makes the `code`."""
+
+    email: _NotEmpty
+    code: _NotEmpty
+    new_password: _NewPassword
+
+
+class UserQuery(msgspec.Struct, frozen=True):
+    """The arguments of GET /users."""
+
+    query: str = ""
+    after: str = ""
+    limit: Annotated[int, Meta(ge=1, le=100)] = 50
+
+
+class AuditQuery(msgspec.Struct, frozen=True):
+    """The arguments of GET /audit."""
+
+    before: Annotated[int, Meta(ge=1, le=10**15)] | None = None
+    limit: Annotated[int, Meta(ge=1, le=100)] = 50
+
+
+class Kick(msgspec.Struct, frozen=True):
+    """The body of POST /moderation/kick."""
+
+    user_id: str
+    reason: _Reason
+
+
+class Mute(Kick, frozen=True):
+    """The body of POST /moderation/mute."""
+
+    seconds: _Seconds
+
+
+class Ban(Kick, frozen=True):
+    """The body of POST /moderation/ban; without `seconds` the ban has no end."""
+
+    seconds: _Seconds | None = None
+
+
+class Lift(Kick, frozen=True):
+    """The body of POST /moderation/lift."""
+
+    sanction: Sanction
+
+
+class RoleChange(Kick, frozen=True):
+    """The body of POST /moderation/role."""
+
+    role: Role

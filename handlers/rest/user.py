@@ -1,8 +1,9 @@
-"""GET /user, DELETE /user, POST /user/password, POST /logout: for the user who is logged in."""
+"""GET /user, DELETE /user, POST /user/password, POST /user/reset, POST /logout: for users, on themselves."""
 
 from typing import Final
 
 from chatio.accounts import password_rules
+from chatio.accounts.users import account_key
 from chatio.chat.socket_sessions import EndReason
 from chatio.errors import (
     STORE_ERRORS,
@@ -11,16 +12,17 @@ from chatio.errors import (
     Overloaded,
     PasswordReplaced,
     RateLimited,
+    ResetCodeInvalid,
     StoreUnavailable,
     UserUnknown,
     WrongPassword,
 )
 from chatio.stores.base import User
-from handlers.auth import authenticated
+from handlers.auth import authenticated, public
 from handlers.base import BaseHandler
 from handlers.operation import operation
 from handlers.responses import UserResponse
-from handlers.rest.bodies import Confirmation, PasswordChange
+from handlers.rest.bodies import Confirmation, PasswordChange, PasswordReset
 
 # What an endpoint that asks for the password again raises.
 _WHEN_CONFIRMING: Final = (UserUnknown, WrongPassword, PasswordReplaced, RateLimited, Overloaded, *STORE_ERRORS)
@@ -83,13 +85,34 @@ class PasswordHandler(_LoggedInHandler):
         await self.end_all(user, EndReason.PASSWORD_CHANGED)
 
 
+class ResetHandler(_LoggedInHandler):
+    @public
+    @operation(
+        204,
+        takes=PasswordReset,
+        raises=[ResetCodeInvalid, PasswordReplaced, RateLimited, Overloaded, *STORE_ERRORS],
+    )
+    async def post(self) -> None:
+        """Set a new password with a one-time code of the operator, and revoke every token."""
+        body, registry = self.body_as(PasswordReset), self.services.registry
+        account = account_key(body.email)
+        with self.services.logins.attempt(account, self.rate_limit_key, failure=ResetCodeInvalid):
+            user = await registry.get_by_code(body.email, body.code)
+            if fault := password_rules.fault_of(body.new_password, name=user.name, email=user.email):
+                raise InvalidInput(FieldError("new_password", fault))
+            self.tokens.require_capacity(user.id)
+            await self.keep_end(user)
+            await registry.change_password(user, body.new_password)
+        await self.end_all(user, EndReason.PASSWORD_CHANGED)
+
+
 class UserHandler(_LoggedInHandler):
     @authenticated
     @operation(200, UserResponse, raises=[UserUnknown, StoreUnavailable])
     async def get(self) -> None:
         """Show the user who is logged in."""
         user = await self.services.registry.get(self.claims.subject)
-        self.answer(200, UserResponse(user.id, user.name, user.email))
+        self.answer(200, UserResponse(user.id, user.name, user.email, user.role))
 
     @authenticated
     @operation(204, takes=Confirmation, raises=_WHEN_CONFIRMING)

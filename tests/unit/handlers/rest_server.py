@@ -1,6 +1,7 @@
 """The REST endpoints on a real port, and a client that sends and receives raw bytes."""
 
 import asyncio
+import functools
 import json
 from collections.abc import Callable
 from typing import Self
@@ -17,6 +18,8 @@ from chatio.chat.message_log import MessageLog
 from chatio.chat.presence import Presence
 from chatio.chat.shared_log import SharedLog
 from chatio.chat.socket_sessions import EndReason
+from chatio.moderation.enforcement import Enforcement
+from chatio.moderation.moderation import Moderation
 from chatio.server.accept import LimitedHTTPServer
 from chatio.server.http1 import Deadlines
 from chatio.server.http_handler import GUARDING_HEADERS
@@ -24,7 +27,7 @@ from chatio.server.in_flight import InFlightRequests
 from chatio.server.lifecycle import Lifecycle
 from chatio.server.serve import HTTP_SERVER_OPTIONS
 from chatio.stores.base import RevocationStore
-from chatio.stores.memory import MemoryJournal, MemoryRevocationStore, MemoryUserStore
+from chatio.stores.memory import MemoryJournal, MemoryModerationStore, MemoryRevocationStore, MemoryUserStore
 from chatio.throttling.client_ip import TrustedProxies
 from chatio.throttling.rate_limiter import AddressRateLimiter, RateLimiter
 from chatio.throttling.request_limits import FairTurns, PacedLimiter, UnreadAnswers
@@ -82,9 +85,14 @@ class Rest:
         self, *, hash_queue_max: int = 256, origins: tuple[str, ...] = (ORIGIN,), load: Load | None = None
     ) -> None:
         self.hasher = PasswordHasher(max_waiting=hash_queue_max, memory_kib=8, iterations=1)
-        self.registry = UserRegistry(MemoryUserStore(), self.hasher)
+        self.users = MemoryUserStore()
+        self.registry = UserRegistry(self.users, self.hasher)
         self.tokens = Tokens(KEY, ttl_seconds=3600)
         self.revocations: RevocationStore = MemoryRevocationStore()
+        self.is_registration_open = True
+        self.acts = RateLimiter(1, 1, is_on=False)
+        self.exports = RateLimiter(1, 1, is_on=False)
+        self.trail = MemoryModerationStore(self.users)
         self.origins = OriginPolicy(origins)
         self.log = MessageLog()
         self.presence = Presence()
@@ -105,6 +113,13 @@ class Rest:
         self._product_port = 0
         self._doors: Doors | None = None
 
+    @functools.cached_property
+    def moderation(self) -> Moderation:
+        enforcement = Enforcement(
+            self.trail, self.users, self.tokens, self.revocations, end_sockets=self.end_sockets
+        )
+        return Moderation(self.registry, self.trail, enforcement, self.acts)
+
     @property
     def services(self) -> Services:
         return Services(
@@ -118,12 +133,15 @@ class Rest:
             revocations=self.revocations,
             log=SharedLog(MemoryJournal(), self.log),
             presence=self.presence,
+            moderation=self.moderation,
+            is_registration_open=self.is_registration_open,
             logins=self.logins,
             registrations=self.registrations,
             turns=FairTurns(),
             address_requests=self.address_requests,
             user_requests=self.user_requests,
             unread=self.unread,
+            exports=self.exports,
             end_sockets=self.end_sockets,
             readiness=self.readiness,
         )
@@ -150,7 +168,7 @@ class Rest:
         self._product_port = self.listen(application)
         return self._product_port
 
-    async def end_sockets(self, subject: str, reason: EndReason) -> None:
+    async def end_sockets(self, subject: str, reason: EndReason, until: float = 0.0) -> None:
         self.ended.append((subject, reason))
 
     def listen(self, application: Application) -> int:

@@ -1,0 +1,121 @@
+"""Enforcement: what the acts of the audit trail mean in this process.
+
+    act                             in this process
+    mute, and the end of it         the user may not write, from the next message on
+    ban, kick, deletion             every token of the user ends, and so do their sockets
+
+The trail is the truth. A process applies its own acts at once. It asks the store each second for the acts of other
+servers, and of the operator's commands, and applies them too.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from chatio.accounts.tokens import Tokens
+from chatio.chat.socket_sessions import EndReason
+from chatio.errors import Muted, Temporary
+from chatio.stores.base import RevocationStore, User, UserStore
+from chatio.stores.moderation import Act, Action, ModerationStore
+from chatio.telemetry.error_report import report
+
+logger = logging.getLogger("chatio.moderation")
+
+WATCH_SECONDS: Final = 1.0
+ACTS_AT_ONCE: Final = 500
+
+ENDINGS: Final[dict[Action, EndReason]] = {
+    "ban": EndReason.BANNED,
+    "kick": EndReason.KICKED,
+    "delete_user": EndReason.ACCOUNT_DELETED,
+}
+_RESTRICTING: Final[frozenset[Action]] = frozenset({"mute", "ban", "lift"})
+
+# Closes the sockets of a user whose tokens were just ended; the last argument is when a ban ends, 0 for none.
+EndSockets = Callable[[str, EndReason, float], Awaitable[None]]
+
+
+async def no_sockets(subject: str, reason: EndReason, until: float) -> None:
+    """For a process that has no sockets."""
+
+
+class Enforcement:
+    """Which users may not write, and the end of sessions. Event loop only."""
+
+    def __init__(
+        self,
+        store: ModerationStore,
+        users: UserStore,
+        tokens: Tokens,
+        revocations: RevocationStore,
+        *,
+        end_sockets: EndSockets = no_sockets,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.end_sockets = end_sockets
+        self._store = store
+        self._users = users
+        self._tokens = tokens
+        self._revocations = revocations
+        self._clock = clock
+        self._silent_until: dict[str, float] = {}
+        self._seen = 0  # acts up to this number are applied
+        self._own: set[int] = set()  # later ones that are applied too
+
+    async def open(self) -> None:
+        """Take over what the trail says by now. Raises `StoreUnavailable`."""
+        self._seen = await self._store.last_number()
+        for user in await self._users.muted(self._clock()):
+            self._silent_until[user.id] = user.muted_until
+
+    def require_voice(self, user_id: str) -> None:
+        """Raise `Muted` if the user may not write now. A dictionary look-up: it is asked for each message."""
+        until = self._silent_until.get(user_id)
+        if until is None:
+            return
+        if until > self._clock():
+            raise Muted(until=until)
+        del self._silent_until[user_id]
+
+    async def apply_own(self, number: int, act: Act, user: User | None) -> None:
+        """Apply an act of this process, on `user` as they are from now on; returns when their sockets have ended.
+
+        Raises `StoreUnavailable` or `StoreFull` if the ended tokens are not in the store; they are ended here.
+        """
+        if number > self._seen:
+            self._own.add(number)
+        self._restrict(act, user)
+        if act.action in ENDINGS:
+            # No new message, and no new socket: both look at what was just set, in the same turn of the loop.
+            ended = self._tokens.end(self._tokens.ending_all(act.user_id))
+            await self.end_sockets(act.user_id, ENDINGS[act.action], act.until)
+            await self._revocations.add(ended)
+
+    async def watch(self) -> None:
+        """Apply the acts of other processes each second, until cancelled."""
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            try:
+                await self.catch_up()
+            except Temporary:
+                pass  # the database does not answer: a second later it may
+            except Exception as error:
+                report(logger, "applying acts of moderation", error)
+
+    async def catch_up(self) -> None:
+        """Apply the acts of other processes that are new in the store. Raises `StoreUnavailable`."""
+        for number, act in await self._store.acts(self._seen, limit=ACTS_AT_ONCE):
+            if number not in self._own:
+                if act.action in _RESTRICTING:
+                    self._restrict(act, await self._users.get(act.user_id))
+                if act.action in ENDINGS:
+                    self._tokens.end(self._tokens.ending_all(act.user_id))
+                    await self.end_sockets(act.user_id, ENDINGS[act.action], act.until)
+            self._own.discard(number)
+            self._seen = number
+
+    def _restrict(self, act: Act, user: User | None) -> None:
+        if act.action in _RESTRICTING and user is not None:
+            self._silent_until[user.id] = max(user.muted_until, user.banned_until)
