@@ -25,7 +25,7 @@ from chatio.telemetry.log_format import harmless
 from chatio.telemetry.streams import STDERR, STDOUT, write_lines
 from handlers.application import build_core, opened_stores
 
-DONE, FAILED, REFUSED_USER, REFUSED, NOTHING_THERE = 0, 1, 3, 4, 5
+DONE, FAILED, NO_USER, REFUSED, NOTHING_THERE = 0, 1, 3, 4, 5
 NO_SERVER: Final = (
     "Accounts are in the memory of the server (DATABASE_URL is not set), and no server is reached. "
     "Set ADMIN_SOCKET, and run the command while the server runs"
@@ -60,38 +60,50 @@ async def execute(operator: Operator, line: bytes) -> AsyncIterator[bytes]:
     yield msgspec.json.encode({"end": code})
 
 
-def operate(command: Command, settings: Settings, *, folder: Path, as_json: bool) -> int:
-    """Run `command`, and print its answer; the exit code. Raises `StoreUnusable`."""
-    return asyncio.run(_operate(command, settings, folder, as_json))
+class NothingThere(Exception):
+    """No server is reached, and there is no database."""
 
 
-async def _operate(command: Command, settings: Settings, folder: Path, as_json: bool) -> int:
+async def answers(command: Command, settings: Settings, *, folder: Path) -> AsyncIterator[bytes]:
+    """The lines of the answer to `command`. Raises `NothingThere`, `StoreUnusable` and PermissionError."""
     line = msgspec.json.encode(command)
     path = admin_socket_path(settings, folder)
     if path is not None:
         try:
-            return await _shown(ask(path, line), as_json)
-        except PermissionError:
-            write_lines([f"{path.name}: only root and the user of the server may run this command"], STDERR)
-            return REFUSED
+            async for answer in ask(path, line):
+                yield answer
         except (FileNotFoundError, ConnectionRefusedError):
             pass  # no server runs
+        else:
+            return
     if not settings.database_url:
-        write_lines([NO_SERVER], STDERR)
-        return NOTHING_THERE
+        raise NothingThere
     if not settings.jwt_secret_key:  # it signs nothing here
         settings = msgspec.structs.replace(settings, jwt_secret_key=secrets.token_urlsafe(48))
     async with opened_stores(settings, folder) as stores:
         core = await build_core(settings, stores)
         try:
-            return await _shown(execute(core.operator, line), as_json)
+            async for answer in execute(core.operator, line):
+                yield answer
         finally:
             core.hasher.close()
 
 
-async def _shown(answers: AsyncIterator[bytes], as_json: bool) -> int:
-    has_text = False
-    async for line in answers:
+def operate(command: Command, settings: Settings, *, folder: Path, as_json: bool) -> int:
+    """Run `command`, and print its answer; the exit code. Raises `StoreUnusable`."""
+    try:
+        return asyncio.run(_shown(answers(command, settings, folder=folder), as_json))
+    except PermissionError:
+        write_lines(["Only root and the user of the server may run this command"], STDERR)
+        return REFUSED
+    except NothingThere:
+        write_lines([NO_SERVER], STDERR)
+        return NOTHING_THERE
+
+
+async def _shown(lines: AsyncIterator[bytes], as_json: bool) -> int:
+    code, has_text = None, False
+    async for line in lines:  # to the end, which closes the stores
         match msgspec.json.decode(line):
             case {"row": row}:
                 write_lines([msgspec.json.encode(row).decode()] if as_json else _in_words(row), STDOUT)
@@ -101,13 +113,14 @@ async def _shown(answers: AsyncIterator[bytes], as_json: bool) -> int:
             case {"error": error}:
                 shown = msgspec.json.encode({"error": error}).decode() if as_json else error["message"]
                 write_lines([shown], STDERR)
-            case {"end": int(code)}:
-                if has_text:
-                    sys.stdout.write("\n")
-                    sys.stdout.flush()
-                return code
-    write_lines(["The server ended before it had answered: look whether the command was done"], STDERR)
-    return FAILED
+            case {"end": int(end)}:
+                code = end
+    if has_text:
+        sys.stdout.write("\n")
+        sys.stdout.flush()
+    if code is None:
+        write_lines(["The server ended before it had answered: look whether the command was done"], STDERR)
+    return FAILED if code is None else code
 
 
 def _in_words(row: dict[str, Any]) -> list[str]:
@@ -128,5 +141,5 @@ def _exit_code(error: ChatioError) -> int:
         case Temporary():
             return FAILED
         case UserNotFound():
-            return REFUSED_USER
+            return NO_USER
     return REFUSED

@@ -143,7 +143,13 @@ def _responses(operation: Operation) -> Json:
 def _failure(kinds: list[type[ChatioError]]) -> Json:
     """The answer to any of `kinds`, which have one status."""
     messages = list(dict.fromkeys(ANSWERS[kind].message for kind in kinds))
-    body = {**reference(_body_of(kinds[0])), "properties": {"message": {"enum": messages}}}
+    by_body: defaultdict[type[ErrorResponse], list[str]] = defaultdict(list)
+    for kind in kinds:
+        by_body[_body_of(kind)].append(ANSWERS[kind].message)
+    bodies = [
+        {**reference(body), "properties": {"message": {"enum": list(dict.fromkeys(texts))}}}
+        for body, texts in by_body.items()
+    ]
     extra = []
     if issubclass(kinds[0], Temporary):
         extra.append("Retry-After")
@@ -154,7 +160,7 @@ def _failure(kinds: list[type[ChatioError]]) -> Json:
     return {
         "description": " ".join(_sentence(text) for text in messages),
         "headers": _headers(*extra),
-        "content": _content(body),
+        "content": _content(bodies[0] if len(bodies) == 1 else {"anyOf": bodies}),
     }
 
 
