@@ -7,12 +7,14 @@ export class Refusal extends Error {
    * @param {string} message
    * @param {{field: string, message: string}[]} fields
    * @param {number | null} retryAfterSeconds
+   * @param {string | null | undefined} until when a ban ends, null for never
    */
-  constructor(status, message, fields = [], retryAfterSeconds = null) {
+  constructor(status, message, fields = [], retryAfterSeconds = null, until = undefined) {
     super(message);
     this.status = status;
     this.fields = fields;
     this.retryAfterSeconds = retryAfterSeconds;
+    this.until = until;
   }
 }
 
@@ -21,6 +23,10 @@ export const register = (name, email, password) => call("POST", "/register", { b
 /** @returns {Promise<string>} the token */
 export const logIn = async (email, password) =>
   (await call("POST", "/login", { body: { email, password } })).token;
+
+/** Set a new password with a code of the operator; every token of the user ends. */
+export const resetPassword = (email, code, newPassword) =>
+  call("POST", "/user/reset", { body: { email, code, new_password: newPassword } });
 
 export const logOut = (token) => call("POST", "/logout", { token });
 
@@ -60,5 +66,5 @@ async function call(method, path, { body = null, token = null } = {}) {
   if (answer.ok) return said;
   const wait = Number(answer.headers.get("retry-after"));
   const sentence = said.message || "The server did not understand.";
-  throw new Refusal(answer.status, sentence, said.errors, wait > 0 ? wait : null);
+  throw new Refusal(answer.status, sentence, said.errors, wait > 0 ? wait : null, said.until);
 }

@@ -116,9 +116,9 @@ export class Chat {
     if (cause !== "connecting") this.outbox.lost();
   }
 
-  onEnded(reason) {
+  onEnded(reason, until) {
     this.outbox.lost();
-    this.#onEnded(reason);
+    this.#onEnded(reason, until);
   }
 
   onMessage(message, offset) {

@@ -14,7 +14,7 @@ import { Session } from "./session.js";
 import { SignIn } from "./sign-in.js";
 import { Status } from "./status.js";
 import { forgetPerson } from "./storage.js";
-import { clock } from "./time.js";
+import { clock, untilWhen } from "./time.js";
 import { Unsent } from "./unsent.js";
 import { followVisualViewport } from "./viewport.js";
 
@@ -24,10 +24,12 @@ const REASONS = {
   signed_out: ELSEWHERE, // in this tab the page has left the chat already
   password_changed: "Your password was changed, or you signed out everywhere. Please sign in again.",
   account_deleted: "This account was deleted.",
+  kicked: "A moderator has ended your sign-in. You may sign in again.",
+  banned: "This account is banned",
   signed_out_everywhere: "You are signed out on every device.",
   refused: "The server does not know your sign-in any more. What you typed is still here.",
 };
-const STAYS = ["expired", "refused", "password_changed"]; // the same user signs in again and goes on
+const STAYS = ["expired", "refused", "password_changed", "kicked"]; // the same user signs in again and goes on
 const FORGETS = ["account_deleted", "signed_out_everywhere"]; // what is unsent is kept else
 
 const LOSING = {
@@ -145,8 +147,8 @@ function forget() {
   session.end();
 }
 
-/** The server no longer accepts this token. */
-function ended(reason) {
+/** The server no longer accepts this token; a ban has an end, null for never. */
+function ended(reason, until) {
   if (reason === "password_changed" && account.isBusy) return; // by this page, which goes on with the new one
   account.close();
   byId("ending").replaceChildren();
@@ -155,7 +157,8 @@ function ended(reason) {
   else {
     if (session.person && FORGETS.includes(reason)) forgetPerson(session.storage, session.person.id);
     session.end();
-    if (session.person === null) leave(REASONS[reason] ?? "");
+    const notice = REASONS[reason] ?? "";
+    if (session.person === null) leave(reason === "banned" ? `${notice} ${untilWhen(until)}.` : notice);
   }
 }
 
