@@ -11,7 +11,7 @@ from chatio.throttling.client_ip import Network, parse_networks
 # A key of 32 bytes with fewer distinct characters is guessed sooner than one of 12 random bytes.
 MIN_DISTINCT_CHARS: Final = 8
 # Of pairs of neighbours in a key: the share that is equal or follows in the alphabet, as in "aaaa" and "1234".
-MAX_ORDERED_SHARE: Final = 0.5
+MAX_ORDERED_SHARE: Final = 0.6
 # Shorter prefixes than those of the private networks: no proxies have a network of that size of their own.
 MIN_PREFIX: Final = {4: 8, 6: 7}
 

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -73,6 +74,25 @@ def test_a_client_of_the_document_shows_everything_once_and_in_order(js: JsClien
                 assert lines(client, count) == [f"bob: {number}" for number in range(count)]
             js.emit("bob", "send-message", {"content": "after"})
             assert lines(client, 1) == ["bob: after"]
+
+
+@pytest.mark.direct("the clients of the document trust no certificate made for a test")
+@pytest.mark.parametrize("language", INTERPRETERS)
+def test_a_client_of_the_document_logs_in_again_where_its_token_has_ended(
+    js: JsClients, language: str, tmp_path: Path
+) -> None:
+    """The server was restarted with another key."""
+    database = f"sqlite:///{tmp_path}/chat.db"
+    with ServerProcess(DATABASE_URL=database) as server:
+        server.request("POST", "/register", {"name": "Ann", **ANN})
+        with running(language, server.url) as client:
+            assert any(line.startswith("sent") for line in lines(client, 3 if language == "js" else 2))
+            server.stop()
+            port, key = f"{server.port}", "another key of thirty-two bytes!"
+            with ServerProcess(DATABASE_URL=database, SERVER_PORT=port, JWT_SECRET_KEY=key) as again:
+                js.join("bob", again.url, again.sign_up("bob"))
+                js.emit("bob", "send-message", {"content": "after"})
+                assert any(lines(client, 1) == ["bob: after"] for _ in range(4))
 
 
 async def test_the_python_client_shows_a_new_log_whose_offsets_sort_before_the_old_ones() -> None:

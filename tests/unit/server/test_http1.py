@@ -290,12 +290,13 @@ async def test_a_target_that_is_too_long_is_answered_414(rest: Rest, size: int) 
 
 
 @pytest.fixture
-def hurried(io_loop: IOLoop, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rest]:
+def hurried(io_loop: IOLoop, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[Rest]:
+    """A server with one short deadline, so that a slow test has time for the rest; or with those of the test."""
     monkeypatch.setitem(HTTP_SERVER_OPTIONS, "body_timeout", 0.1)
 
     async def make() -> Rest:
         rest = Rest()
-        rest.deadlines = Deadlines(first_byte=0.1, head=0.1, idle=0.1)
+        rest.deadlines = getattr(request, "param", Deadlines(head=0.1))
         rest.start()
         return rest
 
@@ -329,11 +330,13 @@ async def test_a_request_that_never_ends_is_answered_408_with_a_line(
     assert [record.getMessage() for record in caplog.records] == ["Bad request from 127.0.0.1: answered 408"]
 
 
+@pytest.mark.parametrize("hurried", [Deadlines(first_byte=0.1)], indirect=True)
 async def test_a_connection_that_sends_nothing_is_closed_without_an_answer(hurried: Rest) -> None:
     async with await hurried.connect() as connection:
         assert await connection.ends()
 
 
+@pytest.mark.parametrize("hurried", [Deadlines(idle=0.1)], indirect=True)
 async def test_an_idle_connection_is_closed_without_an_answer(hurried: Rest) -> None:
     async with await hurried.connect() as connection:
         await assert_goes_on(connection)
