@@ -104,10 +104,6 @@ class UserNotFound(ChatioError):
     """An act on a user who has no account."""
 
 
-class MessageNotFound(ChatioError):
-    """An act on a message that is not in the log."""
-
-
 class Banned(ChatioError):
     """A login of a user who is banned until `until`, in seconds since the epoch; infinity: without an end."""
 
@@ -170,6 +166,22 @@ class Muted(MessageRejected):
     def __init__(self, *, until: float) -> None:
         super().__init__()
         self.until = until
+
+
+class MessageUnknown(MessageRejected):
+    """A change of a message that is not in the log, or no more."""
+
+
+class MessageDeleted(MessageRejected):
+    """A change of a message that was deleted, or that message, sent again."""
+
+
+class NotYourMessage(MessageRejected):
+    """A change of the message of another author."""
+
+
+class ChangeTooLate(MessageRejected):
+    """A change of a message by its author, later than `EDIT_SECONDS` after it was sent."""
 
 
 class EventUnknown(ChatioError):
@@ -258,7 +270,6 @@ ANSWERS: Mapping[type[ChatioError], Answer] = MappingProxyType(
         ResetCodeInvalid: Answer(403, "reset_code_invalid", "This code is wrong, used or over."),
         RoleRequired: Answer(403, "role_required", "Your role does not allow this."),
         UserNotFound: Answer(404, "user_not_found", "There is no such user."),
-        MessageNotFound: Answer(404, "message_not_found", "There is no such message."),
         Banned: Answer(403, "banned", "This account is banned."),
         UserUnknown: Answer(401, "user_unknown", "Token invalid"),
         MissingToken: Answer(401, "missing_token", "Missing Token", "Missing token"),
@@ -272,6 +283,10 @@ ANSWERS: Mapping[type[ChatioError], Answer] = MappingProxyType(
         MessageTooLong: Answer(400, "message_too_long", "The message is too long."),
         IdReused: Answer(409, "id_reused", "Another message has this id already."),
         Muted: Answer(403, "muted", "A moderator has muted you: you may read, and not write."),
+        MessageUnknown: Answer(404, "message_unknown", "There is no such message."),
+        MessageDeleted: Answer(410, "message_deleted", "This message was deleted."),
+        NotYourMessage: Answer(403, "not_your_message", "This is the message of another user."),
+        ChangeTooLate: Answer(403, "change_too_late", "It is too late to change this message."),
         EventUnknown: Answer(400, "unknown_event", "This server knows no such event."),
         OffsetInvalid: Answer(400, "invalid_offset", "This is not an offset of this log."),
         RateLimited: Answer(429, "rate_limited", "That was too often. Please try again in a while."),

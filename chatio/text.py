@@ -1,11 +1,10 @@
-"""Text that clients send: well-formed Unicode, and whether a person can see it; and times as they read them.
+"""Text that clients send: well-formed Unicode, and whether a person can see it.
 
 The ranges are Unicode's own (Default_Ignorable_Code_Point of DerivedCoreProperties.txt, unassigned code points
 included, so that they do not change with Python's version of Unicode), and characters that have an empty glyph.
 """
 
 import re
-from datetime import UTC, datetime
 from typing import Final
 
 # Drawn as nothing: joiners, marks of direction, fillers, variation selectors, tags, soft hyphens.
@@ -33,8 +32,3 @@ def well_formed(text: str) -> str:
     except UnicodeEncodeError:
         return _SURROGATE.sub("\ufffd", text)
     return text
-
-
-def rfc3339(seconds: float) -> str:
-    """A time in seconds since the epoch as clients read it: RFC 3339, UTC, milliseconds."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -13,6 +13,7 @@ from tornado.web import Application, RequestHandler
 from chatio.accounts.passwords import PasswordHasher
 from chatio.accounts.tokens import Tokens
 from chatio.accounts.users import UserRegistry
+from chatio.chat.changes import MessageChanges
 from chatio.chat.presence import Presence
 from chatio.chat.shared_log import STORE_TROUBLES, SharedLog, open_log
 from chatio.config.settings import Settings
@@ -54,6 +55,7 @@ class Core:
     tokens: Tokens
     revocations: RevocationStore
     log: SharedLog
+    changes: MessageChanges
     presence: Presence | None  # None: off
     load: LoopLagMonitor
     lifecycle: Lifecycle
@@ -134,6 +136,7 @@ async def build_core(settings: Settings, stores: Stores) -> Core:
         tokens=tokens,
         revocations=stores.revocations,
         log=log,
+        changes=MessageChanges(log, edit_seconds=settings.edit_seconds, max_chars=settings.message_max_chars),
         presence=Presence() if settings.presence == "on" else None,
         load=LoopLagMonitor(settings.overload_lag_seconds),
         lifecycle=Lifecycle(),
@@ -164,6 +167,7 @@ def build_chat(settings: Settings, core: Core) -> Chat:
         lifecycle=core.lifecycle,
         sessions=sessions,
         log=core.log,
+        changes=core.changes,
         presence=core.presence,
         limits=limits.message_rate_limits(settings),
         message_max_chars=settings.message_max_chars,

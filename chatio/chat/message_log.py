@@ -1,8 +1,10 @@
 """The message log: the newest accepted messages in one order. Every delivery to a connection is a read of it.
 
-Rules: an entry never changes, and its offset is never given to another. The log drops its oldest entries, when
-there are too many or they take too many bytes. It knows nothing of sockets: a connection's cursor reads it. It
-appends what a journal has accepted and numbered (see `shared_log`), and keeps no more than the newest of that.
+Rules: an edit or a deletion is an entry of its own. The entry of the message has its newest text from then on, and
+an earlier edit none, so that a client that reads the log later has the same view as the others. An offset is never
+given to another entry. The log drops its oldest entries, when there are too many or they take too many bytes. It
+knows nothing of sockets: a connection's cursor reads it. It appends what a journal has accepted and numbered (see
+`shared_log`), and keeps no more than the newest of that.
 
 An offset is text: the journal's epoch, a dash, the entry's sequence, both in hexadecimal of fixed width. So the
 offsets of one journal sort as its entries do, and an offset of another journal is known by its epoch: of this
@@ -12,8 +14,10 @@ server before a restart, when messages are kept in memory.
 from collections import deque
 from typing import Final, NamedTuple, NewType
 
+import msgspec
+
 from chatio.errors import OffsetInvalid
-from chatio.stores.base import EPOCH_DIGITS, Message, derived_id, new_epoch, size_bytes
+from chatio.stores.base import EPOCH_DIGITS, Kind, Message, derived_id, new_epoch, size_bytes
 
 Offset = NewType("Offset", str)
 
@@ -22,12 +26,14 @@ OFFSET_PATTERN: Final = f"^[0-9a-f]{{{EPOCH_DIGITS}}}-[0-9a-f]{{{_SEQUENCE_DIGIT
 
 
 class Entry(NamedTuple):
-    """One accepted message."""
+    """One accepted message, or a change of one: as it is now."""
 
     sequence: int  # from 1, without gaps
     offset: Offset  # the sequence, as clients know it
     message: Message
     size_bytes: int
+    kind: Kind = Kind.POSTED
+    changed: tuple[int, ...] = ()  # the sequences of earlier entries that are not as they were before this one
 
 
 class MessageLog:
@@ -39,7 +45,8 @@ class MessageLog:
         """An empty log of the journal with this `epoch`, which continues after the sequence `tail`."""
         self.epoch: Final = epoch or new_epoch()
         self._entries: deque[Entry] = deque()
-        self._by_id: dict[str, Entry] = {}
+        self._by_id: dict[str, Entry] = {}  # messages
+        self._changes: dict[str, Entry] = {}  # the newest edit of each message
         self._max_messages = max_messages
         self._max_bytes = max_bytes
         self._bytes = 0
@@ -55,24 +62,45 @@ class MessageLog:
         """The memory that the kept entries take."""
         return self._bytes
 
-    def append(self, message: Message) -> Entry:
-        """Add `message`, which the journal has accepted as the next one, at the head."""
+    def append(self, message: Message, kind: Kind = Kind.POSTED) -> Entry:
+        """Add the next entry of the journal, which accepted `message`, or a change that made it what it is now."""
         self.head += 1
-        entry = self.entry_of(self.head, message)
+        entry = self.entry_of(self.head, message, kind)
+        if kind is Kind.POSTED:
+            self._by_id[message.id] = entry
+        elif kind is not Kind.VOID:
+            entry = entry._replace(changed=self._fold(message, kind))
+            if kind is Kind.EDITED:
+                self._changes[message.id] = entry
         self._entries.append(entry)
-        self._by_id[message.id] = entry
         self._bytes += entry.size_bytes
         self._drop_oldest()
         return entry
 
-    def drop(self, up_to: int) -> None:
-        """Drop the entries up to the sequence `up_to`: the journal has deleted them."""
+    def forget(self, up_to: int, sent_before: str) -> None:
+        """Drop the entries up to the sequence `up_to`, as the journal did, and edits of messages from before."""
         while self._entries and self.tail < up_to:
             self._drop_first()
+        for entry in [each for each in self._changes.values() if each.message.sent_at < sent_before]:
+            self._void(self._changes.pop(entry.message.id))
 
-    def entry_of(self, sequence: int, message: Message) -> Entry:
-        """The entry of a message of the journal, whether the log keeps it or not."""
-        return Entry(sequence, self.offset_of(sequence), message, size_bytes(message))
+    def before_newest(self, count: int) -> int:
+        """The sequence after which the newest `count` messages begin that were not deleted."""
+        if not count:
+            return self.head
+        for entry in reversed(self._entries):
+            count -= entry.kind is Kind.POSTED
+            if not count:
+                return entry.sequence - 1
+        return self.tail
+
+    def entry_of(self, sequence: int, message: Message, kind: Kind = Kind.POSTED) -> Entry:
+        """An entry of the journal, whether the log keeps it or not."""
+        return Entry(sequence, self.offset_of(sequence), message, size_bytes(message), kind)
+
+    def find(self, message_id: str) -> Entry | None:
+        """The message with this id, if the log keeps it and it was not deleted."""
+        return self._by_id.get(message_id)
 
     def find_duplicate(self, author_id: str, sent_id: str | None) -> Entry | None:
         """The entry of the message that the author sent with this id, if the log keeps it.
@@ -118,6 +146,28 @@ class MessageLog:
             and _is_hexadecimal(digits, _SEQUENCE_DIGITS)
         )
 
+    def _fold(self, message: Message, kind: Kind) -> tuple[int, ...]:
+        """Change the entries of `message` so far; their sequences."""
+        posted, edited = self._by_id.get(message.id), self._changes.pop(message.id, None)
+        if posted is not None:
+            if kind is Kind.DELETED:
+                self._void(self._by_id.pop(message.id))
+            else:
+                self._by_id[message.id] = self._replace(posted, message, Kind.POSTED)
+        if edited is not None:
+            self._void(edited)
+        return tuple(entry.sequence for entry in (posted, edited) if entry is not None)
+
+    def _void(self, entry: Entry) -> None:
+        self._replace(entry, msgspec.structs.replace(entry.message, content=""), Kind.VOID)
+
+    def _replace(self, old: Entry, message: Message, kind: Kind) -> Entry:
+        entry = self._entries[old.sequence - self.tail - 1] = old._replace(
+            message=message, size_bytes=size_bytes(message), kind=kind
+        )
+        self._bytes += entry.size_bytes - old.size_bytes
+        return entry
+
     def _drop_oldest(self) -> None:
         # The newest entry stays, however large.
         while len(self._entries) > 1 and (
@@ -129,8 +179,9 @@ class MessageLog:
         oldest = self._entries.popleft()
         self.tail += 1
         self._bytes -= oldest.size_bytes
-        if self._by_id.get(oldest.message.id) is oldest:
-            del self._by_id[oldest.message.id]
+        for entries in (self._by_id, self._changes):
+            if entries.get(oldest.message.id) is oldest:
+                del entries[oldest.message.id]
 
 
 def _is_hexadecimal(text: str, digits: int) -> bool:

@@ -18,7 +18,21 @@ from chatio.errors import MessageEmpty, MessageInvalid, MessageTooLong
 from chatio.stores.base import Message, SentAt, derived_id
 from chatio.text import BLANK, CONTROLS, DEFAULT_IGNORABLE, VISIBLE, well_formed
 
-__all__ = ["Author", "Draft", "Message", "SentAt", "content_of", "fit_id", "kept_id", "new_id", "stamp"]
+__all__ = [
+    "Author",
+    "Deletion",
+    "Draft",
+    "Edit",
+    "Message",
+    "SentAt",
+    "checked_content",
+    "content_of",
+    "fit_id",
+    "kept_id",
+    "new_id",
+    "stamp",
+    "time_text",
+]
 
 MAX_ID_CHARS: Final = 64
 MAX_TIMESTAMP_CHARS: Final = 64
@@ -30,6 +44,9 @@ _ID: Final = Meta(
     max_length=MAX_ID_CHARS,
     description="The client's own id of the message, so that a message that is sent again arrives once. For a "
     "longer text, a number or anything else the server puts an id of its own, the same one each time.",
+)
+_ID_OF_MESSAGE: Final = Meta(
+    min_length=1, max_length=MAX_ID_CHARS, description="As the ack of the message and `receive-message` have it."
 )
 _TIMESTAMP: Final = Meta(
     max_length=MAX_TIMESTAMP_CHARS,
@@ -63,6 +80,19 @@ class Author(msgspec.Struct, frozen=True):
     name: str
 
 
+class Edit(msgspec.Struct, frozen=True):
+    """What a client sends to give a message of its user another text."""
+
+    id: Annotated[str, _ID_OF_MESSAGE]
+    content: Annotated[str, _CONTENT]
+
+
+class Deletion(msgspec.Struct, frozen=True):
+    """What a client sends to delete a message of its user."""
+
+    id: Annotated[str, _ID_OF_MESSAGE]
+
+
 class Draft(msgspec.Struct, frozen=True):
     """What a client sends: `content`, and perhaps the other fields. The server ignores any further ones.
 
@@ -79,25 +109,37 @@ def stamp(raw: object, author: Author, *, max_chars: int, now: datetime | None =
 
     `max_chars` counts Unicode code points. Raises `MessageInvalid`, `MessageEmpty`, `MessageTooLong`.
     """
-    if not isinstance(raw, dict):
-        raise MessageInvalid
-    content = raw.get("content")
+    content = checked_content(raw, max_chars=max_chars)
+    now = now or datetime.now(UTC)
+    timestamp = raw.get("timestamp") if isinstance(raw, dict) else None
+    return Message(
+        id=kept_id(raw, author.id) or new_id(),
+        content=content,
+        author_id=author.id,
+        author_name=author.name,
+        timestamp=_shown(timestamp) or f"{now:%H:%M}",
+        sent_at=time_text(now),
+    )
+
+
+def checked_content(raw: object, *, max_chars: int) -> str:
+    """The text that a client sends with `raw`, as a message has it.
+
+    Raises `MessageInvalid`, `MessageEmpty`, `MessageTooLong`.
+    """
+    content = raw.get("content") if isinstance(raw, dict) else None
     if not isinstance(content, str):
         raise MessageInvalid
     if not VISIBLE.search(content):
         raise MessageEmpty
     if len(content) > max_chars:
         raise MessageTooLong
-    now = now or datetime.now(UTC)
-    timestamp = raw.get("timestamp")
-    return Message(
-        id=kept_id(raw, author.id) or new_id(),
-        content=_storable(content),
-        author_id=author.id,
-        author_name=author.name,
-        timestamp=_shown(timestamp) or f"{now:%H:%M}",
-        sent_at=now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-    )
+    return _storable(content)
+
+
+def time_text(time: datetime) -> SentAt:
+    """The server's time, in UTC, as messages have it."""
+    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def content_of(raw: object) -> object:

@@ -45,13 +45,13 @@ def resume_point(log: MessageLog, pid: object, offset: object, *, history: int) 
     a `pid`.
     """
     if pid is None:
-        return _fresh(log, log.head - history, None)
+        return _fresh(log, log.before_newest(history), None)
     try:
         began = log.sequence_of(_text(pid).rpartition(_SEPARATOR)[0])
     except OffsetInvalid:
         if isinstance(pid, str) and log.is_foreign(pid.rpartition(_SEPARATOR)[0]):
             return _fresh(log, log.tail, "pid of another log")
-        return _fresh(log, log.head - history, "pid")
+        return _fresh(log, log.before_newest(history), "pid")
     after = began
     if offset is not None:
         try:

@@ -2,13 +2,13 @@
 
 import asyncio
 import logging
-import time
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from chatio.chat.messages import time_text
 from chatio.chat.shared_log import SharedLog
 from chatio.errors import Temporary
 from chatio.telemetry.error_report import report
-from chatio.text import rfc3339
 
 logger = logging.getLogger("chatio.chat")
 
@@ -31,4 +31,4 @@ async def forget_old_messages(log: SharedLog, keep_days: int) -> None:
 
 def _ago(days: int) -> str:
     """The time so many days ago, as messages have it."""
-    return rfc3339(time.time() - days * 86_400)
+    return time_text(datetime.now(UTC) - timedelta(days=days))

@@ -19,13 +19,33 @@ import contextlib
 import itertools
 import logging
 import math
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from chatio.chat.message_log import Entry, MessageLog
-from chatio.errors import IdReused, Overloaded, StoreFull, StoreUnavailable, Temporary
-from chatio.stores.base import Appended, Journal, Message, OutcomeUnknown, Record, size_bytes
+from chatio.errors import (
+    ChatioError,
+    IdReused,
+    MessageDeleted,
+    MessageRejected,
+    Overloaded,
+    StoreFull,
+    StoreUnavailable,
+    Temporary,
+)
+from chatio.stores.base import (
+    MESSAGE_OVERHEAD_BYTES,
+    Appended,
+    Change,
+    Journal,
+    Kind,
+    Message,
+    OutcomeUnknown,
+    Record,
+    size_bytes,
+)
 from chatio.telemetry.counters import Histogram, LabelledCounter
 from chatio.telemetry.error_report import report
 
@@ -52,9 +72,9 @@ class Unanswered(Exception):
 
 @dataclass(eq=False, slots=True)
 class _Waiting:
-    """A message that is not in the journal yet, as far as is known."""
+    """A message or a change that is not in the journal yet, as far as is known."""
 
-    message: Message
+    message: Message | Change
     size_bytes: int
     since: float
     done: "asyncio.Future[Entry]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
@@ -138,15 +158,39 @@ class SharedLog:
         """
         if not self._journal.is_durable:
             return self._accept_at_once(message)
-        key = message.author_id, message.id
-        if (waiting := self._waiting.get(key)) is not None:
+        if (waiting := self._waiting.get(_key(message))) is not None:
             if waiting.message.content != message.content:
                 raise IdReused
             if waiting.done.done():  # given up, and sent again
                 waiting.done, waiting.since = asyncio.get_running_loop().create_future(), self._now()
             return waiting.done
+        return self._queue_up(message)
+
+    async def find_message(self, message_id: str) -> Message | None:
+        """The message with this id, as it is now, or None. One that waits for the journal is waited for.
+
+        Raises `MessageDeleted` and `StoreUnavailable`.
+        """
+        for waiting in [each for (_, id_), each in self._waiting.items() if id_ == message_id]:
+            with contextlib.suppress(ChatioError, Unanswered):
+                await asyncio.shield(waiting.done)
+        if (entry := self.window.find(message_id)) is not None:
+            return entry.message
+        record = await self._journal.find(message_id)
+        if record is not None and record.kind is Kind.VOID:
+            raise MessageDeleted
+        return None if record is None else record.message
+
+    def change(self, change: Change) -> "asyncio.Future[Entry]":
+        """Take `change`; the future of its entry, or of the newest edit of the message if that has the same text.
+
+        Raises as `accept`, and so does the future, which also raises `MessageUnknown` and `MessageDeleted`.
+        """
+        return self._queue_up(change) if self._journal.is_durable else self._accept_at_once(change)
+
+    def _queue_up(self, message: Message | Change) -> "asyncio.Future[Entry]":
         self._require_capacity()
-        waiting = self._waiting[key] = _Waiting(message, size_bytes(message), self._now())
+        waiting = self._waiting[_key(message)] = _Waiting(message, _size_bytes(message), self._now())
         self._queue.append(waiting)
         self._queue_bytes += waiting.size_bytes
         self._idle.clear()
@@ -157,17 +201,16 @@ class SharedLog:
             asyncio.get_running_loop().call_soon(self._commit)
         return waiting.done
 
-    def _accept_at_once(self, message: Message) -> "asyncio.Future[Entry]":
-        """As `accept`, with a journal in memory, whose answer is there in the same turn of the loop."""
-        ((record, is_new),) = self._journal.append([message]).result()
-        if is_new:
-            entry = self.window.append(record.message)
+    def _accept_at_once(self, message: Message | Change) -> "asyncio.Future[Entry]":
+        """As `accept` and `change`, with a journal in memory, which answers in the same turn of the loop."""
+        (result,) = self._hand_over([message]).result()
+        if result.is_new:
+            entry = self.window.append(result.record.message, result.record.kind)
             self.on_new()
-        elif _is_same(record.message, message):
-            entry = self.window.entry_of(record.number, record.message)
-            self.repeated += 1
         else:
-            raise IdReused
+            _require_same(message, result)
+            self.repeated += 1
+            entry = self._entry_of(result.record)
         accepted: asyncio.Future[Entry] = asyncio.get_running_loop().create_future()
         accepted.set_result(entry)
         return accepted
@@ -180,7 +223,11 @@ class SharedLog:
         if after >= self.window.tail:
             return self.window.read(after, limit=limit)
         records = await self._journal.read(after, limit=limit)
-        return [self.window.entry_of(number, message) for number, message in records if number <= after + limit]
+        return [self._entry_of(record) for record in records if record.number <= after + limit]
+
+    async def by_author(self, author_id: str, after: int, *, limit: int) -> list[Entry]:
+        """As `read`, but only the messages of this author that were not deleted."""
+        return [self._entry_of(record) for record in await self._journal.by_author(author_id, after, limit=limit)]
 
     async def forget_before(self, sent_at: str) -> bool:
         """Delete the oldest messages that were sent before `sent_at`, some hundred at most. False: there are none.
@@ -193,7 +240,7 @@ class SharedLog:
             return False
         await self._journal.forget(older[-1].number, limit=FORGOTTEN_AT_ONCE)
         self._tail = older[-1].number
-        self.window.drop(self._tail)
+        self.window.forget(self._tail, sent_at)
         return True
 
     async def settle(self, seconds: float) -> None:
@@ -249,8 +296,9 @@ class SharedLog:
         if self._batch or not self._queue:
             return
         count = size = 0
+        kind = type(self._queue[0].message)
         for waiting in self._queue[:BATCH_MESSAGES]:
-            if count and size + waiting.size_bytes > BATCH_BYTES:
+            if count and (size + waiting.size_bytes > BATCH_BYTES or type(waiting.message) is not kind):
                 break
             count, size = count + 1, size + waiting.size_bytes
         self._batch, self._queue = self._queue[:count], self._queue[count:]
@@ -259,11 +307,18 @@ class SharedLog:
 
     def _append(self) -> None:
         began = self._now()
-        appending = self._journal.append([waiting.message for waiting in self._batch])
+        appending = self._hand_over([waiting.message for waiting in self._batch])
         if appending.done():
             self._appended(appending, began)
         else:
             appending.add_done_callback(lambda done: self._appended(done, began))
+
+    def _hand_over(self, batch: Sequence[Message | Change]) -> "asyncio.Future[list[Appended]]":
+        """Append `batch`, in which all are messages or all are changes."""
+        changes = [each for each in batch if isinstance(each, Change)]
+        if changes:
+            return self._journal.change(changes)
+        return self._journal.append([each for each in batch if isinstance(each, Message)])
 
     def _appended(self, appending: "asyncio.Future[list[Appended]]", began: float) -> None:
         error = None if appending.cancelled() else appending.exception()
@@ -280,7 +335,7 @@ class SharedLog:
 
     def _taken(self, results: list[Appended]) -> None:
         """The journal has the batch: apply it, tell the clients, answer the senders."""
-        if any(is_new and record.number <= self.window.head for record, is_new in results):
+        if any(result.is_new and result.record.number <= self.window.head for result in results):
             self._catching_up = asyncio.ensure_future(self._went_back())  # and no ack would be true
         elif self._apply([result.record for result in results]):
             self._answer(results)
@@ -289,9 +344,9 @@ class SharedLog:
 
     def _apply(self, records: list[Record]) -> bool:
         """Append to the window those of `records` that are new; False at a gap in their numbers."""
-        for number, message in records:
+        for number, message, kind in records:
             if number == self.window.head + 1:
-                self.window.append(message)
+                self.window.append(message, kind)
                 self.on_new()  # for each: the window may keep less than a batch
             elif number > self.window.head:
                 return False
@@ -299,16 +354,16 @@ class SharedLog:
 
     def _answer(self, results: list[Appended]) -> None:
         batch, self._batch = self._batch, []
-        for waiting, (record, is_new) in zip(batch, results, strict=True):
-            message = waiting.message
-            del self._waiting[message.author_id, message.id]
-            self.repeated += not is_new
+        for waiting, result in zip(batch, results, strict=True):
+            del self._waiting[_key(waiting.message)]
+            self.repeated += not result.is_new and result.refusal is None
             if waiting.done.done():
                 continue
-            if not is_new and not _is_same(record.message, message):
-                waiting.done.set_exception(IdReused())
-            else:
-                waiting.done.set_result(self.window.entry_of(record.number, record.message))
+            try:
+                _require_same(waiting.message, result)
+                waiting.done.set_result(self._entry_of(result.record))
+            except MessageRejected as error:
+                waiting.done.set_exception(error)
         self._go_on()
 
     def _fail(self, error: BaseException) -> None:
@@ -344,7 +399,7 @@ class SharedLog:
 
     def _drop(self, dropped: list[_Waiting], error: Temporary) -> None:
         for waiting in dropped:
-            del self._waiting[waiting.message.author_id, waiting.message.id]
+            del self._waiting[_key(waiting.message)]
             if not waiting.done.done():
                 waiting.done.set_exception(type(error)(retry_after_seconds=RETRY_AFTER_SECONDS))
 
@@ -388,6 +443,9 @@ class SharedLog:
                 return
         self._answer(results)
 
+    def _entry_of(self, record: Record) -> Entry:
+        return self.window.entry_of(*record)
+
     @staticmethod
     def _now() -> float:
         return asyncio.get_running_loop().time()
@@ -406,8 +464,8 @@ async def open_log(
     newest = await _newest(journal, extent.tail, extent.head, max_messages, max_bytes)
     after = newest[0].number - 1 if newest else extent.head
     window = MessageLog(max_messages=max_messages, max_bytes=max_bytes, epoch=extent.epoch, tail=after)
-    for _, message in newest:
-        window.append(message)
+    for _, message, kind in newest:
+        window.append(message, kind)
     return SharedLog(journal, window, tail=extent.tail, queue_max=queue_max, broken=broken)
 
 
@@ -427,10 +485,30 @@ async def _newest(journal: Journal, tail: int, head: int, max_messages: int, max
         newest[:0] = without_gap
         if len(without_gap) < end - after:
             break
-        size += sum(size_bytes(message) for _, message in piece)
+        size += sum(size_bytes(record.message) for record in piece)
         end = after
     return newest
 
 
-def _is_same(first: Message, again: Message) -> bool:
-    return first.author_id == again.author_id and first.content == again.content
+def _key(message: Message | Change) -> tuple[str, str]:
+    """What tells a message or a change from all others that wait."""
+    return ("", message.key) if isinstance(message, Change) else (message.author_id, message.id)
+
+
+def _size_bytes(message: Message | Change) -> int:
+    if isinstance(message, Message):
+        return size_bytes(message)
+    return MESSAGE_OVERHEAD_BYTES + sys.getsizeof(message.content)
+
+
+def _require_same(message: Message | Change, result: Appended) -> None:
+    """Raise `MessageRejected` if the journal did not take `message`, and has not taken the same one before."""
+    record, is_new, refusal = result
+    if refusal is not None:
+        raise refusal
+    if is_new or isinstance(message, Change):
+        return
+    if record.kind is Kind.VOID and record.message.author_id == message.author_id:
+        raise MessageDeleted
+    if (record.message.author_id, record.message.content) != (message.author_id, message.content):
+        raise IdReused

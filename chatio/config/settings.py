@@ -69,6 +69,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int, _whole("Time after which a login expires, in seconds", most=10 * 365 * 86400)
     ] = 86400
     message_max_chars: Annotated[int, _whole("Longest message, in characters", most=100_000)] = 10_000
+    edit_seconds: Annotated[
+        int,
+        _whole(
+            "Time in which users may edit and delete a message of theirs, in seconds; 0 means never",
+            least=0,
+            most=10 * 365 * 86400,
+        ),
+    ] = 900
     database_url: Annotated[
         str,
         _meaning(

@@ -9,17 +9,19 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 import msgspec
 
 from chatio.accounts.users import UserRegistry
+from chatio.chat.messages import time_text
 from chatio.errors import FieldError, InvalidInput, Overloaded, RoleRequired, UserNotFound, UserUnknown
 from chatio.moderation.enforcement import Enforcement
 from chatio.moderation.roles import require_power_over, require_role
 from chatio.stores.base import WITHOUT_END, Role, User
 from chatio.stores.moderation import Act, Action, ModerationStore
-from chatio.text import VISIBLE, rfc3339, well_formed
+from chatio.text import VISIBLE, well_formed
 from chatio.throttling.rate_limiter import RateLimiter
 
 MAX_REASON_CHARS: Final = 500
@@ -147,7 +149,7 @@ class Moderation:
             raise InvalidInput(FieldError("reason", f"This must be text of 1 to {MAX_REASON_CHARS} characters."))
         user_id, user_name = user
         return Act(
-            at=rfc3339(self.clock()),
+            at=time_text(datetime.fromtimestamp(self.clock(), UTC)),
             actor_id="" if by is None else by.id,
             actor_name=OPERATOR if by is None else by.name,
             action=action,
@@ -160,5 +162,5 @@ class Moderation:
 
 
 def until_text(until: float) -> str | None:
-    """The end of a mute or a ban as clients read it; None for one without an end."""
-    return None if math.isinf(until) else rfc3339(until)
+    """The end of a mute or a ban, in seconds since the epoch, as clients read it; None for one without an end."""
+    return None if math.isinf(until) else time_text(datetime.fromtimestamp(until, UTC))

@@ -14,10 +14,9 @@ from chatio.accounts.passwords import PASSWORD_CHARS
 from chatio.accounts.users import UserRegistry
 from chatio.chat.shared_log import SharedLog
 from chatio.errors import UserNotFound, UserUnknown
-from chatio.moderation.moderation import Moderation
+from chatio.moderation.moderation import Moderation, until_text
 from chatio.moderation.personal_data import account_of, personal_data
 from chatio.stores.base import Role, User
-from chatio.text import rfc3339
 
 LISTED_AT_ONCE: Final = 200
 
@@ -99,7 +98,7 @@ class Operator:
         user = await self.moderation.set_reset_code(
             user.id, reset_codes.digest_of(code), reset_codes.SECONDS, reason
         )
-        return account_of(user) | {"code": code, "code_until": rfc3339(user.reset_until)}
+        return account_of(user) | {"code": code, "code_until": until_text(user.reset_until)}
 
     async def _found(self, named: str) -> User:
         try:

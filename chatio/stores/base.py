@@ -12,10 +12,13 @@ import math
 import sys
 import time
 from collections.abc import Sequence
-from typing import Annotated, Final, Literal, NamedTuple, Protocol
+from enum import Enum
+from typing import Annotated, Any, Final, Literal, NamedTuple, Protocol
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
+
+from chatio.errors import MessageRejected
 
 EPOCH_DIGITS: Final = 14
 WITHOUT_END: Final = math.inf  # of a ban
@@ -107,7 +110,10 @@ class UserStore(Protocol):
 
 
 class Message(msgspec.Struct, frozen=True):
-    """What all clients receive; nothing else that the sender sent is passed on."""
+    """What all clients receive; nothing else that the sender sent is passed on.
+
+    `content` is the newest text. Of a message that was deleted it is empty, and `edited_at` the time of that.
+    """
 
     id: str
     content: str
@@ -116,20 +122,50 @@ class Message(msgspec.Struct, frozen=True):
     timestamp: str  # of the sender's clock, for people to read
     sent_at: SentAt
     status: Literal["sent"] = "sent"
+    edited_at: SentAt | UnsetType = UNSET
+
+
+class Change(msgspec.Struct, frozen=True):
+    """An edit or a deletion of a message: an entry of its own. `key` tells it from every other change."""
+
+    key: str
+    message_id: str
+    content: str | None  # the text from now on; None: a deletion
+    at: SentAt
+
+
+class Kind(Enum):
+    """What an entry says, as of now."""
+
+    POSTED = "posted"  # there is a message
+    EDITED = "edited"  # a message has another text
+    DELETED = "deleted"  # a message is no more
+    VOID = "void"  # nothing any more: its message was deleted or forgotten, or it is an edit before a later one
 
 
 class Record(NamedTuple):
-    """A message of the journal, and its number there."""
+    """An entry of the journal: its number, and the message that it posted or changed, as that is now."""
 
     number: int
     message: Message
+    kind: Kind = Kind.POSTED
+
+
+# In the place of a message that its changes outlived.
+FORGOTTEN: Final = Message("", "", "", "", "", "1970-01-01T00:00:00.000Z")
 
 
 class Appended(NamedTuple):
-    """`is_new` is False for an id that the journal knew; `record` is then the first message under that id."""
+    """The outcome for one message or change.
+
+    `is_new` is False for an id that the journal knew: `record` is then the first message under that id. So it is
+    for a change that was made before, and for an edit to the text of the newest edit: `record` is then that.
+    With `refusal` nothing was done, and `record` says nothing.
+    """
 
     record: Record
     is_new: bool
+    refusal: type[MessageRejected] | None = None
 
 
 class Extent(NamedTuple):
@@ -141,7 +177,10 @@ class Extent(NamedTuple):
 
 
 class Journal(Protocol):
-    """The accepted messages, in one order. Numbers begin at 1, without gaps, in the order of the commits.
+    """The accepted messages and their changes, in one order.
+
+    Numbers begin at 1, without gaps, in the order of the commits. No entry changes, but for texts: the journal has
+    the newest text of a message only, and none of one that was deleted or forgotten.
 
     The same author's same id is one message, for as long as the journal keeps it. The same id from another author
     is another message, under the id that `derived_id` makes.
@@ -161,8 +200,22 @@ class Journal(Protocol):
         that is done.
         """
 
+    def change(self, batch: Sequence[Change]) -> "asyncio.Future[list[Appended]]":
+        """As `append`, for changes. When the future is done, the old text is gone for good.
+
+        Refused with `MessageUnknown` or `MessageDeleted` where there is no message any more to change.
+        """
+
     async def read(self, after: int, *, limit: int) -> list[Record]:
-        """The messages after number `after`, oldest first, at most `limit` of them."""
+        """The entries after number `after`, oldest first, at most `limit` of them."""
+        ...
+
+    async def find(self, message_id: str) -> Record | None:
+        """The message that clients know by this id, `VOID` if it was deleted; None if there is none."""
+        ...
+
+    async def by_author(self, author_id: str, after: int, *, limit: int) -> list[Record]:
+        """As `read`, but only the messages of this author that were not deleted."""
         ...
 
     async def extent(self) -> Extent:
@@ -170,7 +223,10 @@ class Journal(Protocol):
         ...
 
     async def forget(self, up_to: int, *, limit: int) -> int:
-        """Delete the oldest messages up to number `up_to`, at most `limit` of them; how many were deleted."""
+        """Delete the oldest entries up to number `up_to`, at most `limit` of them; how many were deleted.
+
+        The changes of a deleted message are `VOID`.
+        """
         ...
 
     async def renew_epoch(self, old: str) -> str:
@@ -217,6 +273,40 @@ def new_epoch(after: str = "") -> str:
 def derived_id(author_id: str, sent_id: str) -> str:
     """The id of a message whose own id another author has taken: the same one each time it is sent."""
     return hashlib.sha256(f"{author_id}\n{sent_id}".encode(errors="replace")).hexdigest()[:32]
+
+
+class Version(NamedTuple):
+    """The newest change of a message: its number, its text or None, and its time."""
+
+    number: int
+    content: str | None
+    at: str
+
+
+def folded(number: int, post: Record | None, at: str | None, newest: Version | None) -> Record:
+    """The entry `number` as it is now: `post` itself, or the change of `post` that was made `at` that time.
+
+    `post`: the message as it was sent; None if it was forgotten. `newest`: its last change, if there is one.
+    """
+    if post is None:
+        return Record(number, FORGOTTEN, Kind.VOID)
+    if newest is None:
+        return post
+    is_newest, is_post = number == newest.number, at is None
+    if newest.content is not None and (is_newest or is_post):
+        message = msgspec.structs.replace(post.message, content=newest.content, edited_at=newest.at)
+        return Record(number, message, Kind.EDITED if is_newest else Kind.POSTED)
+    message = msgspec.structs.replace(post.message, content="", edited_at=newest.at if is_post else at)
+    return Record(number, message, Kind.DELETED if is_newest else Kind.VOID)
+
+
+def record_of(row: Sequence[Any]) -> Record:
+    """The entry of a database's row: its number, the time if it is a change, the message, its newest change."""
+    number, at, post, id_, content, author_id, author_name, timestamp, sent_at, *newest = row
+    if post is None:
+        return folded(number, None, at, None)
+    record = Record(post, Message(id_, content, author_id, author_name, timestamp, sent_at))
+    return folded(number, record, at, None if newest[0] is None else Version(*newest))
 
 
 def size_bytes(message: Message) -> int:

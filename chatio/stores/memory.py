@@ -5,19 +5,25 @@ import heapq
 import itertools
 from collections import deque
 from collections.abc import Sequence
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 import msgspec
 
-from chatio.errors import EmailAlreadyUsed, NameTaken
+from chatio.errors import EmailAlreadyUsed, MessageDeleted, MessageUnknown, NameTaken
 from chatio.stores.base import (
+    FORGOTTEN,
     Appended,
+    Change,
     Ended,
     Extent,
+    Kind,
     Message,
     Record,
     User,
+    Version,
     derived_id,
+    folded,
     new_epoch,
     size_bytes,
 )
@@ -114,8 +120,29 @@ class MemoryModerationStore:
         return self._acts[-1].number if self._acts else 0
 
 
+@dataclass(eq=False, slots=True)
+class _Kept:
+    """A message, without its text once that has changed, and its newest change."""
+
+    post: Record
+    newest: Version | None = None
+    is_forgotten: bool = False
+
+
+class _Entry(NamedTuple):
+    """A message or a change of it, with the time and the key of the change."""
+
+    kept: _Kept
+    size_bytes: int
+    at: str | None = None
+    key: str = ""
+
+
 class MemoryJournal:
-    """A `Journal` of the newest messages: at most `max_messages`, of at most `max_bytes`. Event loop only."""
+    """A `Journal` of the newest entries: at most `max_messages`, of at most `max_bytes`. Event loop only.
+
+    Dropping a message for newer ones does not forget it, while the journal has changes of it.
+    """
 
     is_durable = False
 
@@ -125,24 +152,40 @@ class MemoryJournal:
         self._bytes = 0
         self._epoch = new_epoch()
         self._head = 0
-        self._kept: deque[tuple[Record, int]] = deque()  # with the bytes of each
-        self._by_id: dict[str, Record] = {}
+        self._entries: deque[_Entry] = deque()
+        self._by_id: dict[str, _Kept] = {}
+        self._numbers: dict[str, int] = {}  # of changes, by their keys
 
     def append(self, batch: Sequence[Message]) -> "asyncio.Future[list[Appended]]":
-        appending: asyncio.Future[list[Appended]] = asyncio.get_running_loop().create_future()
-        appending.set_result([self._append(message) for message in batch])
-        return appending
+        return _done([self._append(message) for message in batch])
+
+    def change(self, batch: Sequence[Change]) -> "asyncio.Future[list[Appended]]":
+        return _done([self._change(change) for change in batch])
 
     async def read(self, after: int, *, limit: int) -> list[Record]:
         start = max(after - self._tail, 0)
-        return [record for record, _ in itertools.islice(self._kept, start, start + limit)]
+        stop = min(start + limit, len(self._entries))
+        return [self._record(self._tail + index + 1) for index in range(start, stop)]
+
+    async def find(self, message_id: str) -> Record | None:
+        kept = self._by_id.get(message_id)
+        return None if kept is None else folded(kept.post.number, kept.post, None, kept.newest)
+
+    async def by_author(self, author_id: str, after: int, *, limit: int) -> list[Record]:
+        records = await self.read(after, limit=len(self._entries))
+        theirs = (each for each in records if each.kind is Kind.POSTED and each.message.author_id == author_id)
+        return list(itertools.islice(theirs, limit))
 
     async def extent(self) -> Extent:
         return Extent(self._epoch, self._tail, self._head)
 
     async def forget(self, up_to: int, *, limit: int) -> int:
-        count = max(0, min(up_to - self._tail, limit, len(self._kept)))
+        count = max(0, min(up_to - self._tail, limit, len(self._entries)))
         for _ in range(count):
+            kept = self._entries[0].kept
+            if kept.post.number == self._tail + 1:
+                kept.is_forgotten, kept.newest = True, None
+                del self._by_id[kept.post.message.id]
             self._drop_oldest()
         return count
 
@@ -153,28 +196,63 @@ class MemoryJournal:
 
     @property
     def _tail(self) -> int:
-        return self._head - len(self._kept)
+        return self._head - len(self._entries)
 
     def _append(self, message: Message) -> Appended:
         if (first := self._by_id.get(message.id)) is not None:
-            if first.message.author_id == message.author_id:
-                return Appended(first, is_new=False)
-            message = msgspec.structs.replace(message, id=derived_id(message.author_id, message.id))
-            if (first := self._by_id.get(message.id)) is not None:
-                return Appended(first, is_new=False)
-        self._head += 1
-        record = self._by_id[message.id] = Record(self._head, message)
-        size = size_bytes(message)
-        self._kept.append((record, size))
-        self._bytes += size
-        while len(self._kept) > 1 and (len(self._kept) > self._max_messages or self._bytes > self._max_bytes):
-            self._drop_oldest()  # the newest message stays, however large
+            if first.post.message.author_id != message.author_id:
+                message = msgspec.structs.replace(message, id=derived_id(message.author_id, message.id))
+                first = self._by_id.get(message.id)
+            if first is not None:
+                return Appended(folded(first.post.number, first.post, None, first.newest), is_new=False)
+        record = Record(self._head + 1, message)
+        kept = self._by_id[message.id] = _Kept(record)
+        self._add(_Entry(kept, size_bytes(message)))
         return Appended(record, is_new=True)
 
+    def _change(self, change: Change) -> Appended:
+        if (number := self._numbers.get(change.key)) is not None:
+            return Appended(self._record(number), is_new=False)
+        if (kept := self._by_id.get(change.message_id)) is None:
+            return Appended(Record(0, FORGOTTEN), is_new=False, refusal=MessageUnknown)
+        if (newest := kept.newest) is not None:
+            if newest.content is None:
+                return Appended(kept.post, is_new=False, refusal=MessageDeleted)
+            if newest.content == change.content:
+                return Appended(self._record(newest.number), is_new=False)
+        number = self._numbers[change.key] = self._head + 1
+        kept.post = Record(kept.post.number, msgspec.structs.replace(kept.post.message, content=""))
+        kept.newest = Version(number, change.content, change.at)
+        record = folded(number, kept.post, change.at, kept.newest)
+        self._add(_Entry(kept, size_bytes(record.message), change.at, change.key))
+        return Appended(record, is_new=True)
+
+    def _record(self, number: int) -> Record:
+        kept, _, at, _ = self._entries[number - self._tail - 1]
+        return folded(number, None if kept.is_forgotten else kept.post, at, kept.newest)
+
+    def _add(self, entry: _Entry) -> None:
+        self._head += 1
+        self._entries.append(entry)
+        self._bytes += entry.size_bytes
+        while len(self._entries) > 1 and (
+            len(self._entries) > self._max_messages or self._bytes > self._max_bytes
+        ):
+            self._drop_oldest()  # the newest entry stays, however large
+
     def _drop_oldest(self) -> None:
-        record, size = self._kept.popleft()
+        number = self._tail + 1
+        kept, size, _, key = self._entries.popleft()
         self._bytes -= size
-        del self._by_id[record.message.id]
+        self._numbers.pop(key, None)
+        if number == (kept.newest or kept.post).number and not kept.is_forgotten:
+            del self._by_id[kept.post.message.id]
+
+
+def _done(results: list[Appended]) -> "asyncio.Future[list[Appended]]":
+    done: asyncio.Future[list[Appended]] = asyncio.get_running_loop().create_future()
+    done.set_result(results)
+    return done
 
 
 class MemoryRevocationStore:

@@ -7,7 +7,7 @@ import msgspec
 from chatio.chat.messages import SentAt
 from chatio.chat.socket_sessions import EndReason
 from chatio.errors import ChatioError, Muted, Temporary, answer_to
-from chatio.text import rfc3339
+from chatio.moderation.moderation import until_text
 from handlers.responses import Offset
 
 Token = Annotated[str, msgspec.Meta(description="From POST /login.", extra_json_schema={"minLength": 1})]
@@ -57,6 +57,39 @@ class Accepted(msgspec.Struct, frozen=True):
     sent_at: SentAt
 
 
+class Edited(msgspec.Struct, frozen=True):
+    """The edit is in the log, and every connected client will receive it."""
+
+    ok: _Yes
+    id: str
+    offset: Offset
+    edited_at: SentAt
+
+
+class Deleted(msgspec.Struct, frozen=True):
+    """The deletion is in the log, and every connected client will receive it. The text is gone for good."""
+
+    ok: _Yes
+    id: str
+    offset: Offset
+    deleted_at: SentAt
+
+
+class MessageEdited(msgspec.Struct, frozen=True):
+    """A message has another text from now on. A client that does not show the message ignores the event."""
+
+    id: str
+    content: str
+    edited_at: SentAt
+
+
+class MessageDeleted(msgspec.Struct, frozen=True):
+    """A message is gone. A client that does not show the message ignores the event."""
+
+    id: str
+    deleted_at: SentAt
+
+
 class Cause(msgspec.Struct, frozen=True):
     """Why the server rejected an event: `code` is for programs, `message` for users; `until`: when a mute ends."""
 
@@ -75,6 +108,12 @@ class Rejected(msgspec.Struct, frozen=True):
 
 class MessageRejected(Rejected, frozen=True):
     """A message that was rejected: no other client received it. `id` is the sender's own, if it was valid."""
+
+    id: str | None
+
+
+class ChangeRejected(Rejected, frozen=True):
+    """An edit or a deletion that was rejected. `id` is the one that was sent, if it was valid."""
 
     id: str | None
 
@@ -102,5 +141,5 @@ class SessionEnded(msgspec.Struct, frozen=True):
 def cause(error: ChatioError) -> Cause:
     answer = answer_to(error)
     later = error.retry_after_seconds if isinstance(error, Temporary) else msgspec.UNSET
-    until = rfc3339(error.until) if isinstance(error, Muted) else msgspec.UNSET
+    until = (until_text(error.until) if isinstance(error, Muted) else None) or msgspec.UNSET
     return Cause(answer.code, answer.socket_message or answer.message, later, until)

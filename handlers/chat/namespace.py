@@ -10,6 +10,7 @@ import msgspec
 import socketio
 
 from chatio.accounts.users import UserRegistry
+from chatio.chat.changes import MessageChanges
 from chatio.chat.message_log import Entry
 from chatio.chat.message_rates import MessageRateLimits
 from chatio.chat.messages import Author, content_of, fit_id, kept_id, stamp
@@ -33,6 +34,7 @@ from chatio.errors import (
 from chatio.realtime import NO_ACK, CloseReason, Server, TemporarilyUnavailable, ack_requested
 from chatio.server.in_flight import RETRY_AFTER_SECONDS
 from chatio.server.lifecycle import Lifecycle, Phase
+from chatio.stores.base import Kind
 from chatio.telemetry.counters import LabelledCounter
 from chatio.throttling.concurrency import ConcurrencyLimit
 from handlers.chat import events
@@ -46,21 +48,35 @@ USER_FULL = CloseReason("person_full", "too many connections of one person")
 STORE_SILENT = CloseReason("store_silent", "the store did not say whether it has a message", 1013)
 CLOSE_REASONS = (USER_FULL, JOIN_RATE, FLOOD, STORE_SILENT)
 
+_Change = Callable[..., Awaitable["asyncio.Future[Entry]"]]
+
 # "disconnect" is python-socketio's own event, which no client sends.
 _LIMITED_BY_HANDLER = frozenset(
     {"disconnect", *(event.name.lower() for event in FROM_CLIENT if not event.is_presence)}
 )
 
 
-def receive_message(entry: Entry) -> list[object]:
-    """The event that delivers an entry of the log: its name, the message, and the offset."""
-    return ["receive-message", msgspec.to_builtins(entry.message), entry.offset]
+def event_of(entry: Entry) -> list[object] | None:
+    """The event that delivers an entry of the log: its name, its content, and the offset; None if it is void."""
+    message = entry.message
+    if entry.kind is Kind.POSTED:
+        return ["receive-message", msgspec.to_builtins(message), entry.offset]
+    if entry.kind is Kind.EDITED:
+        edited = {"id": message.id, "content": message.content, "edited_at": message.edited_at}
+        return ["message-edited", edited, entry.offset]
+    if entry.kind is Kind.DELETED:
+        return ["message-deleted", {"id": message.id, "deleted_at": message.edited_at}, entry.offset]
+    return None
 
 
 def _accepted(entry: Entry) -> Any:
-    """The ack of a message that is in the log."""
-    ack = events.Accepted(True, entry.message.id, entry.offset, entry.message.sent_at)
-    return msgspec.structs.asdict(ack)  # flat: 0.2 µs, `to_builtins` takes 0.5
+    """The ack of a message or a change that is in the log."""
+    message = entry.message
+    if entry.kind is Kind.POSTED:
+        ack = events.Accepted(True, message.id, entry.offset, message.sent_at)
+        return msgspec.structs.asdict(ack)  # flat: 0.2 µs, `to_builtins` takes 0.5
+    time = "deleted_at" if entry.kind is Kind.DELETED else "edited_at"
+    return {"ok": True, "id": message.id, "offset": entry.offset, time: message.edited_at}
 
 
 class ChatNamespace(socketio.AsyncNamespace):
@@ -81,6 +97,7 @@ class ChatNamespace(socketio.AsyncNamespace):
         history_on_connect: int,
         slow_client_seconds: float,
         max_connections_per_person: int | None,
+        changes: MessageChanges,
         accounts: UserRegistry | None = None,
         require_voice: Callable[[str], None] = lambda user_id: None,
     ) -> None:
@@ -91,12 +108,13 @@ class ChatNamespace(socketio.AsyncNamespace):
         super().__init__(NAMESPACE)
         server.register_namespace(self)
         self.fanout = server.create_fanout(
-            NAMESPACE, log.window, receive_message, slow_client_seconds=slow_client_seconds
+            NAMESPACE, log.window, event_of, slow_client_seconds=slow_client_seconds
         )
         self._lifecycle = lifecycle
         self._sessions = sessions
         self._require_voice = require_voice
         self._log = log
+        self.changes = changes
         self._accounts = accounts
         log.on_new = self.fanout.wake
         self._message_max_chars = message_max_chars
@@ -191,14 +209,8 @@ class ChatNamespace(socketio.AsyncNamespace):
                 # Acknowledged even past the rate limit: the client would take the message for lost.
                 self._limits.try_event(sid, author)
                 return _accepted(sent) if isinstance(sent, Entry) else self._answer_later(sid, raw, sent)
-            if self._is_stopping():
-                return await self._turn_away(sid, raw)
-            if wait := self._rates.message(sid, author.id):
-                await self._limits.wait_for_message(sid, author, wait)
-                if sid not in self._authors:  # the client disconnected while its message waited
-                    return None
-                if self._is_stopping():
-                    return await self._turn_away(sid, raw)
+            if not await self._acquire(sid, author):
+                return None
             self._require_voice(author.id)  # after every wait: a mute counts from then on
             message = stamp(raw, author, max_chars=self._message_max_chars)
             accepting = self._log.accept(message)
@@ -208,7 +220,40 @@ class ChatNamespace(socketio.AsyncNamespace):
             return await self._reject(sid, raw, error)
         return self._answer_later(sid, raw, accepting)
 
-    async def _answer_later(self, sid: str, raw: object, accepting: "asyncio.Future[Entry]") -> Any:
+    async def on_edit_message(self, sid: str, raw: object = None, *_: object) -> Any:
+        return await self._change(sid, raw, self.changes.edit)
+
+    async def on_delete_message(self, sid: str, raw: object = None, *_: object) -> Any:
+        return await self._change(sid, raw, self.changes.delete)
+
+    async def _change(self, sid: str, raw: object, change: _Change) -> Any:
+        author = self._authors[sid]
+        try:
+            if not await self._acquire(sid, author):
+                return None
+            accepting = await change(raw, by=author.id)
+            if accepting.done():
+                return _accepted(accepting.result())
+        except (MessageRejected, Temporary) as error:
+            return await self._reject(sid, raw, error, is_change=True)
+        return self._answer_later(sid, raw, accepting, is_change=True)
+
+    async def _acquire(self, sid: str, author: Author) -> bool:
+        """Wait until a message or a change may be accepted, and count it; False: the client is gone meanwhile.
+
+        Raises `RateLimited` and `ShuttingDown`.
+        """
+        self._require_serving()
+        if wait := self._rates.message(sid, author.id):
+            await self._limits.wait_for_message(sid, author, wait)
+            if sid not in self._authors:
+                return False
+            self._require_serving()
+        return True
+
+    async def _answer_later(
+        self, sid: str, raw: object, accepting: "asyncio.Future[Entry]", *, is_change: bool = False
+    ) -> Any:
         """The ack of a message that waits for the journal. A sender without a true answer is disconnected."""
         try:
             return _accepted(await accepting)
@@ -216,7 +261,7 @@ class ChatNamespace(socketio.AsyncNamespace):
             self.server.close_connection(sid, NAMESPACE, STORE_SILENT)
             return self.server.not_handled
         except (MessageRejected, Temporary) as error:
-            return await self._reject(sid, raw, error) if sid in self._authors else None
+            return await self._reject(sid, raw, error, is_change=is_change) if sid in self._authors else None
 
     async def on_typing(self, sid: str, *_: object) -> Any:
         if self._presence is None:
@@ -238,28 +283,27 @@ class ChatNamespace(socketio.AsyncNamespace):
         await self.emit("renew-rejected", rejection, to=sid)
         return None
 
-    async def _reject(self, sid: str, raw: object, error: ChatioError) -> Any:
-        """Tell the sender only: in the ack if it asked for one, else by an event."""
+    async def _reject(self, sid: str, raw: object, error: ChatioError, *, is_change: bool = False) -> Any:
+        """Tell the sender only: in the ack if it asked for one, else by an event.
+
+        Draining: disconnect the sender, which sends the message again to the next server. It gets no ack, not even
+        an error: clients with `retries` send again what was not acknowledged, and only that.
+        """
         cause = events.cause(error)
         self.message_rejections[cause.code] += 1
-        if ack_requested():
-            return msgspec.to_builtins(events.Rejected(False, cause))
-        rejected = events.MessageRejected(False, cause, fit_id(raw))
-        await self.emit("message-rejected", msgspec.to_builtins(rejected), to=sid)
-        return None
+        is_acked = ack_requested()
+        if not is_acked and is_change:
+            change = events.ChangeRejected(False, cause, fit_id(raw))
+            await self.emit("change-rejected", msgspec.to_builtins(change), to=sid)
+        elif not is_acked:
+            message = events.MessageRejected(False, cause, fit_id(raw))
+            await self.emit("message-rejected", msgspec.to_builtins(message), to=sid)
+        if isinstance(error, ShuttingDown):
+            self.server.drain_now(sid, NAMESPACE)
+            return NO_ACK
+        return msgspec.to_builtins(events.Rejected(False, cause)) if is_acked else None
 
-    def _is_stopping(self) -> bool:
-        return self._lifecycle.phase is not Phase.SERVING
-
-    async def _turn_away(self, sid: str, raw: object) -> object:
-        """Draining: accept no message, and disconnect its sender, which sends it again to the next server.
-
-        No ack, not even an error: clients with `retries` send again what was not acknowledged, and only that.
-        """
-        error = ShuttingDown(retry_after_seconds=RETRY_AFTER_SECONDS)
-        if ack_requested():
-            self.message_rejections[answer_to(error).code] += 1
-        else:
-            await self._reject(sid, raw, error)
-        self.server.drain_now(sid, NAMESPACE)
-        return NO_ACK
+    def _require_serving(self) -> None:
+        """Raises `ShuttingDown` while the process drains."""
+        if self._lifecycle.phase is not Phase.SERVING:
+            raise ShuttingDown(retry_after_seconds=RETRY_AFTER_SECONDS)

@@ -3,16 +3,20 @@
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from chatio.chat.messages import Author, Draft, Message
+from chatio.chat.messages import Author, Deletion, Draft, Edit, Message
 from chatio.chat.presence import Change
 from chatio.errors import (
     TOKEN_ERRORS,
+    ChangeTooLate,
     ChatioError,
     IdReused,
+    MessageDeleted,
     MessageEmpty,
     MessageInvalid,
     MessageTooLong,
+    MessageUnknown,
     Muted,
+    NotYourMessage,
     Overloaded,
     RateLimited,
     ShuttingDown,
@@ -24,9 +28,14 @@ from handlers.chat import events
 from handlers.responses import Offset
 
 _OF_MESSAGES: Final = (
-    *(MessageInvalid, MessageEmpty, MessageTooLong, IdReused, Muted, RateLimited),
+    *(MessageInvalid, MessageEmpty, MessageTooLong, IdReused, MessageDeleted, Muted, RateLimited),
     *(Overloaded, StoreUnavailable, StoreFull),
 )
+_OF_DELETIONS: Final = (
+    *(MessageUnknown, MessageDeleted, NotYourMessage, ChangeTooLate, RateLimited),
+    *(Overloaded, StoreUnavailable, StoreFull),
+)
+_OF_EDITS: Final = (MessageInvalid, MessageEmpty, MessageTooLong, Muted, *_OF_DELETIONS)
 _OF_RENEWAL: Final = (*TOKEN_ERRORS, TokenOfAnother, RateLimited)
 
 
@@ -49,6 +58,10 @@ class Event(NamedTuple):
 FROM_CLIENT: Final = (
     Event("connect", "CONNECT", "Join the chat", [events.ConnectAuth], ["connected", "connect-error"]),
     Event("emit.send-message", "send-message", "Send a message", [Draft], ["ack.accepted", "ack.rejected"]),
+    Event("emit.edit-message", "edit-message", "Edit a message", [Edit], ["ack.edited", "ack.not-edited"]),
+    Event(
+        "emit.delete-message", "delete-message", "Delete a message", [Deletion], ["ack.deleted", "ack.not-deleted"]
+    ),
     Event("emit.renew", "renew", "Use a newer token", [events.Renewal], ["ack.renewed", "ack.not-renewed"]),
     Event(
         "emit.typing",
@@ -60,6 +73,15 @@ FROM_CLIENT: Final = (
 )
 FROM_SERVER: Final = (
     Event("on.receive-message", "receive-message", "A message of any user; its offset", [Message, Offset]),
+    Event("on.message-edited", "message-edited", "An edit; its offset", [events.MessageEdited, Offset]),
+    Event("on.message-deleted", "message-deleted", "A deletion; its offset", [events.MessageDeleted, Offset]),
+    Event(
+        "on.change-rejected",
+        "change-rejected",
+        "An edit or a deletion without an ack was rejected",
+        [events.ChangeRejected],
+        codes=[*_OF_EDITS, ShuttingDown],
+    ),
     Event(
         "on.message-rejected",
         "message-rejected",
@@ -83,6 +105,10 @@ REPLIES: Final = (
     Event("connect-error", "CONNECT_ERROR", "The client may not join", [events.ConnectError], codes=TOKEN_ERRORS),
     Event("ack.accepted", "ack", "The message is in the log", [events.Accepted]),
     Event("ack.rejected", "ack", "The message was rejected", [events.Rejected], codes=_OF_MESSAGES),
+    Event("ack.edited", "ack", "The edit is in the log", [events.Edited]),
+    Event("ack.not-edited", "ack", "The edit was rejected", [events.Rejected], codes=_OF_EDITS),
+    Event("ack.deleted", "ack", "The deletion is in the log", [events.Deleted]),
+    Event("ack.not-deleted", "ack", "The deletion was rejected", [events.Rejected], codes=_OF_DELETIONS),
     Event("ack.renewed", "ack", "The socket has the newer token", [events.Renewed]),
     Event("ack.not-renewed", "ack", "The socket keeps its token", [events.Rejected], codes=_OF_RENEWAL),
     Event("ack.typing", "ack", "The other users know it", is_presence=True),

@@ -6,7 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from chatio import __version__
-from chatio.chat.messages import Draft
+from chatio.chat.messages import Draft, Edit
 from chatio.errors import ANSWERS, ChatioError
 from handlers.chat import events
 from handlers.chat.protocol import FROM_CLIENT, FROM_SERVER, REPLIES, Event
@@ -39,7 +39,8 @@ def asyncapi_document(*, namespace: str, message_max_chars: int, has_presence: b
     every = [*inward, *outward, *replies]
     used = {kind for event in every for kind in event.takes}
     schemas = schemas_of(kind for kind in used if isinstance(kind, type))
-    schemas[Draft.__name__]["properties"]["content"]["maxLength"] = message_max_chars
+    for kind in (Draft, Edit):
+        schemas[kind.__name__]["properties"]["content"]["maxLength"] = message_max_chars
     return {
         "asyncapi": "3.0.0",
         "info": {"title": "Chat.io", "version": __version__, "description": _ABOUT},

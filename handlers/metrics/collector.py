@@ -74,9 +74,19 @@ class MetricsCollector(Collector):
 
     def _messages(self) -> Iterator[Metric]:
         chat, fanout = self.chat, self.chat.fanout
-        yield _counter("chatio_messages_accepted", "Messages appended to the log.", self.log.window.head)
+        yield _counter(
+            "chatio_messages_accepted", "Messages, edits and deletions appended to the log.", self.log.window.head
+        )
+        yield _counters(
+            "chatio_changes", "Edits and deletions given to the log.", "kind", chat.changes.counts.items()
+        )
         yield _counter("chatio_messages_repeated", "Messages that the log had already.", self.log.repeated)
-        yield _counters("chatio_messages_refused", "Messages refused.", "reason", chat.message_rejections.items())
+        yield _counters(
+            "chatio_messages_refused",
+            "Messages, edits and deletions refused.",
+            "reason",
+            chat.message_rejections.items(),
+        )
         yield _counter("chatio_deliveries", "Messages handed to connections, once for each.", fanout.deliveries)
         yield _histogram(
             "chatio_delivery_seconds",

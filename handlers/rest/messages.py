@@ -6,6 +6,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Raw
 
+from chatio.chat.history import messages_before
 from chatio.chat.message_log import Entry
 from chatio.errors import FieldError, InvalidInput, OffsetInvalid, StoreUnavailable
 from handlers.auth import authenticated
@@ -31,12 +32,11 @@ class MessagesHandler(BaseHandler):
 
         `before` of the answer is the offset to ask for next; null where the log has nothing older. An answer of
         more than 256 KiB has fewer messages instead, at least one: so only `before` says whether there are older
-        ones.
+        ones. A message has its newest text, and one that was deleted is not listed.
         """
         log, query = self.services.log, self.query_as(PageQuery)
         before = log.window.head + 1 if query.before is msgspec.UNSET else self._sequence_of(query.before)
-        start = max(before - 1 - query.limit, log.tail)
-        page = await log.read(start, limit=before - 1 - start) if start < before - 1 else []
+        page, start = await messages_before(log, before, limit=query.limit)
         messages = _newest(page)
         oldest = page[-len(messages)].sequence if len(messages) < len(page) else start + 1
         older = log.window.offset_of(oldest) if oldest > log.tail + 1 else None

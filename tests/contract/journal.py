@@ -20,7 +20,7 @@ async def fill(journal: Journal, count: int) -> None:
 
 
 async def contents(journal: Journal, after: int = 0, limit: int = 1000) -> list[tuple[int, str]]:
-    return [(number, kept.content) for number, kept in await journal.read(after, limit=limit)]
+    return [(record.number, record.message.content) for record in await journal.read(after, limit=limit)]
 
 
 class JournalContract:
@@ -90,7 +90,7 @@ class JournalContract:
         batch = [message(f"m{number}", content=f"text {number}") for number in range(500)]
         results = await journal.append(batch)
         assert [result.record.number for result in results] == list(range(1, 501))
-        assert [kept for _, kept in await journal.read(0, limit=1000)] == batch
+        assert [record.message for record in await journal.read(0, limit=1000)] == batch
 
     async def test_batches_at_once_have_numbers_without_gaps(self, journal: Journal) -> None:
         batches = [[message(f"{batch} {number}") for number in range(5)] for batch in range(20)]
@@ -98,7 +98,7 @@ class JournalContract:
         numbers = [[result.record.number for result in of_batch] for of_batch in results]
         assert sorted(number for of_batch in numbers for number in of_batch) == list(range(1, 101))
         assert all(of_batch == list(range(of_batch[0], of_batch[0] + 5)) for of_batch in numbers)
-        assert [number for number, _ in await journal.read(0, limit=1000)] == list(range(1, 101))
+        assert [record.number for record in await journal.read(0, limit=1000)] == list(range(1, 101))
 
     # The same message again
 
@@ -117,7 +117,7 @@ class JournalContract:
         """So that a batch whose answer was lost can be appended again."""
         batch = [message("a"), message("a", author_id="8"), message("b")]
         first = await journal.append(batch)
-        assert await journal.append(batch) == [Appended(record, is_new=False) for record, _ in first]
+        assert await journal.append(batch) == [Appended(appended.record, is_new=False) for appended in first]
         assert (await journal.extent()).head == 3
 
     async def test_the_same_id_of_another_author_is_another_message(self, journal: Journal) -> None:
@@ -127,7 +127,7 @@ class JournalContract:
         assert await journal.append([message("a", "8")]) == [Appended(Record(2, other), is_new=False)]
         assert await journal.append([message("a", "7")]) == [Appended(Record(1, message("a")), is_new=False)]
         assert (await journal.append([message("a", "9")]))[0].is_new
-        ids = [kept.id for _, kept in await journal.read(0, limit=10)]
+        ids = [record.message.id for record in await journal.read(0, limit=10)]
         assert len(set(ids)) == 3
 
     async def test_an_id_that_no_author_can_use_gives_the_message_that_has_it(self, journal: Journal) -> None:

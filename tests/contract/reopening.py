@@ -9,6 +9,7 @@ import pytest
 
 from chatio.stores.base import Ended, Record
 from chatio.stores.opening import Stores
+from tests.contract.changes import deletion, edit
 from tests.contract.journal import message
 from tests.contract.user_store import ADA, EVE
 
@@ -36,6 +37,18 @@ class ReopeningContract:
         assert await stores.journal.read(0, limit=9) == [Record(2, batch[1]), Record(3, message("c"))]
         again, new = await stores.journal.append([message("c"), message("d")])
         assert (again.record.number, again.is_new, new.record.number, new.is_new) == (3, False, 4, True)
+        await stores.close()
+
+    async def test_changes_are_as_before(self, reopen: Reopen) -> None:
+        stores = await reopen()
+        await stores.journal.append([message("a"), message("b")])
+        changes = [edit("k1", "a", "other"), deletion("k2", "b")]
+        await stores.journal.change(changes)
+        before = await stores.journal.read(0, limit=9)
+        await stores.close()
+        stores = await reopen()
+        assert await stores.journal.read(0, limit=9) == before
+        assert [result.is_new for result in await stores.journal.change(changes)] == [False, False]
         await stores.close()
 
     async def test_a_renewed_epoch_stays(self, reopen: Reopen) -> None:

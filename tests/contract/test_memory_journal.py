@@ -4,10 +4,11 @@ import pytest
 
 from chatio.stores.base import Journal, size_bytes
 from chatio.stores.memory import MemoryJournal
+from tests.contract.changes import ChangesContract
 from tests.contract.journal import JournalContract, contents, fill, message
 
 
-class TestMemoryJournal(JournalContract):
+class TestMemoryJournal(JournalContract, ChangesContract):
     @pytest.fixture
     def journal(self) -> Journal:
         return MemoryJournal(max_bytes=2**20)

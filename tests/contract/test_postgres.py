@@ -9,6 +9,7 @@ from tornado.ioloop import IOLoop
 
 from chatio.stores.base import Journal, StoreUnusable, UserStore
 from chatio.stores.opening import Stores, open_stores
+from tests.contract.changes import ChangesContract
 from tests.contract.journal import JournalContract, contents, message
 from tests.contract.moderation import ModerationContract
 from tests.contract.reopening import Reopen, ReopeningContract
@@ -34,7 +35,7 @@ class TestPostgresUserStore(UserStoreContract):
         return stores.users
 
 
-class TestPostgresJournal(JournalContract):
+class TestPostgresJournal(JournalContract, ChangesContract):
     @pytest.fixture
     def journal(self, stores: Stores) -> Journal:
         return stores.journal

@@ -8,6 +8,7 @@ from tornado.ioloop import IOLoop
 
 from chatio.stores.base import Journal, UserStore
 from chatio.stores.opening import Stores, open_stores
+from tests.contract.changes import ChangesContract
 from tests.contract.journal import JournalContract
 from tests.contract.moderation import ModerationContract
 from tests.contract.reopening import Reopen, ReopeningContract
@@ -32,7 +33,7 @@ class TestSqliteUserStore(UserStoreContract):
         return stores.users
 
 
-class TestSqliteJournal(JournalContract):
+class TestSqliteJournal(JournalContract, ChangesContract):
     @pytest.fixture
     def journal(self, stores: Stores) -> Journal:
         return stores.journal

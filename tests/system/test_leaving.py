@@ -17,6 +17,7 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager
 import pytest
 
 from chatio.accounts.tokens import Tokens
+from chatio.chat.changes import MessageChanges
 from chatio.chat.message_log import MessageLog
 from chatio.chat.message_rates import MessageRateLimits, Rates
 from chatio.chat.messages import Message
@@ -180,11 +181,13 @@ async def chat(**rates: int) -> AsyncIterator[tuple[Server, MessageLog, ChatName
     """The namespace as the server makes it, and a client that has joined."""
     server, handler = create_server(RealtimeOptions(namespaces=(NAMESPACE,)))
     tokens, log = Tokens(SECRET, ttl_seconds=60), MessageLog()
+    shared = SharedLog(MemoryJournal(), log)
     namespace = ChatNamespace(
         server,
         lifecycle=server.eio.lifecycle,
         sessions=SessionExpiry(server, NAMESPACE, tokens),
-        log=SharedLog(MemoryJournal(), log),
+        log=shared,
+        changes=MessageChanges(shared, edit_seconds=900, max_chars=100),
         presence=None,
         limits=MessageRateLimits(Rates()._replace(**rates)),
         message_max_chars=100,

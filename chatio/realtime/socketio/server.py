@@ -54,11 +54,17 @@ class Server(SocketIOServer):  # type: ignore[misc]
         return super().on(event, handler, namespace) or (lambda decorated: decorated)
 
     def create_fanout(
-        self, namespace: str, log: Log, event: Callable[[Any], list[Any]], *, slow_client_seconds: float = 30.0
+        self,
+        namespace: str,
+        log: Log,
+        event: Callable[[Any], list[Any] | None],
+        *,
+        slow_client_seconds: float = 30.0,
     ) -> Fanout:
         """The delivery of `log` to the clients of `namespace`: each entry as `event(entry)`, a name and arguments.
 
-        One log a namespace, and one a connection. `slow_client_seconds`: see `Fanout`.
+        None in its place: the entry says nothing any more, and clients get a NOOP. One log a namespace, and one a
+        connection. `slow_client_seconds`: see `Fanout`.
         """
         encoded = EncodedLog(log, event, partial(encode_event, namespace))
         fanout = self._connector.fanouts[namespace] = Fanout(encoded, slow_seconds=slow_client_seconds)

@@ -6,13 +6,44 @@ from typing import Any, Final
 
 import msgspec
 
-from chatio.stores.base import Appended, Extent, Message, Record, derived_id, new_epoch
+from chatio.errors import MessageDeleted, MessageUnknown, StoreUnavailable
+from chatio.stores.base import (
+    FORGOTTEN,
+    Appended,
+    Change,
+    Extent,
+    Message,
+    OutcomeUnknown,
+    Record,
+    derived_id,
+    new_epoch,
+    record_of,
+)
 from chatio.stores.postgres.database import Database
 from chatio.stores.postgres.texts import storable
 
-_COLUMNS: Final = 'number, id, content, author_id, author_name, "timestamp", sent_at'
-_AFTER: Final = f"SELECT {_COLUMNS} FROM chatio.messages WHERE number > $1 ORDER BY number LIMIT $2"  # noqa: S608
+# Of each entry, as `record_of` takes it: its number and, for a change, its time; the message; the newest change.
+_ENTRY: Final = """
+SELECT e.number, e.at, m.number, m.id, m.content, m.author_id, m.author_name, m."timestamp", m.sent_at,
+    n.number, n.content, n.at
+FROM ({}) AS e
+LEFT JOIN chatio.messages AS m ON m.number = e.target
+LEFT JOIN chatio.changes AS n ON n.number = (SELECT max(number) FROM chatio.changes WHERE target = m.number)
+ORDER BY e.number"""
+_MESSAGES: Final = "SELECT number, number AS target, NULL::text AS at FROM chatio.messages AS of"
+_AFTER: Final = _ENTRY.format(
+    f"{_MESSAGES} WHERE number > $1 "  # noqa: S608 - of constants
+    "UNION ALL SELECT number, target, at FROM chatio.changes WHERE number > $1 ORDER BY number LIMIT $2"
+)
+_BY_IDS: Final = _ENTRY.format(f"{_MESSAGES} WHERE id = ANY($1)")
+_BY_NUMBERS: Final = _ENTRY.format("SELECT number, target, at FROM chatio.changes WHERE number = ANY($1)")
+_BY_AUTHOR: Final = _ENTRY.format(
+    f"{_MESSAGES} WHERE number > $1 AND author_id = $2 AND NOT EXISTS "
+    "(SELECT FROM chatio.changes WHERE target = of.number AND content IS NULL) ORDER BY number LIMIT $3"
+)
 _APPEND: Final = "SELECT * FROM chatio.append($1, $2, $3, $4, $5, $6, $7)"
+_CHANGE: Final = "SELECT * FROM chatio.change($1, $2, $3, $4)"
+_REFUSALS: Final = {None: None, "unknown": MessageUnknown, "deleted": MessageDeleted}
 
 
 class PostgresJournal:
@@ -26,9 +57,17 @@ class PostgresJournal:
     def append(self, batch: Sequence[Message]) -> "asyncio.Future[list[Appended]]":
         return asyncio.ensure_future(self._append([_storable(message) for message in batch]))
 
+    def change(self, batch: Sequence[Change]) -> "asyncio.Future[list[Appended]]":
+        return asyncio.ensure_future(self._change(batch))
+
     async def read(self, after: int, *, limit: int) -> list[Record]:
-        rows = await self._database.read(lambda connection: connection.fetch(_AFTER, after, limit))
-        return [_record(row) for row in rows]
+        return await self._read(_AFTER, after, limit)
+
+    async def find(self, message_id: str) -> Record | None:
+        return next(iter(await self._read(_BY_IDS, [message_id])), None)
+
+    async def by_author(self, author_id: str, after: int, *, limit: int) -> list[Record]:
+        return await self._read(_BY_AUTHOR, after, storable(author_id), limit)
 
     async def extent(self) -> Extent:
         query = "SELECT epoch, tail, head FROM chatio.log"
@@ -57,25 +96,46 @@ class PostgresJournal:
             [derived_id(message.author_id, message.id) for message in batch],
         ]
         rows = await self._database.run(lambda connection: connection.fetch(_APPEND, *columns))
-        return [_appended(row, message) for row, message in zip(rows, batch, strict=True)]
+        known = await self._now(_BY_IDS, [row["id"] for row in rows if not row["is_new"]])
+        first = {record.message.id: record for record in known}
+        return [
+            Appended(_new(row, message), is_new=True)
+            if row["is_new"]
+            else Appended(first[row["id"]], is_new=False)
+            for row, message in zip(rows, batch, strict=True)
+        ]
+
+    async def _change(self, batch: Sequence[Change]) -> list[Appended]:
+        columns = [
+            [change.key for change in batch],
+            [change.message_id for change in batch],
+            [None if change.content is None else storable(change.content) for change in batch],
+            [change.at for change in batch],
+        ]
+        rows = await self._database.run(lambda connection: connection.fetch(_CHANGE, *columns))
+        now = await self._now(_BY_NUMBERS, [number for number, *_ in rows])
+        entries = {0: Record(0, FORGOTTEN), **{record.number: record for record in now}}
+        return [Appended(entries[number], is_new, _REFUSALS[refusal]) for number, is_new, refusal in rows]
+
+    async def _now(self, query: str, keys: list[Any]) -> list[Record]:
+        """What was found or made by a batch that is in the journal. Raises `OutcomeUnknown`."""
+        try:
+            return await self._read(query, keys) if keys else []
+        except StoreUnavailable:
+            raise OutcomeUnknown from None
+
+    async def _read(self, query: str, *values: object) -> list[Record]:
+        rows = await self._database.read(lambda connection: connection.fetch(query, *values))
+        return [record_of(row) for row in rows]
 
 
-def _appended(row: Any, message: Message) -> Appended:
-    if not row["is_new"]:
-        return Appended(_record(row), is_new=False)
+def _new(row: Any, message: Message) -> Record:
     if row["id"] != message.id:
         message = msgspec.structs.replace(message, id=row["id"])
-    return Appended(Record(row["number"], message), is_new=True)
-
-
-def _record(row: Any) -> Record:
-    message = Message(
-        row["id"], row["content"], row["author_id"], row["author_name"], row["timestamp"], row["sent_at"]
-    )
     return Record(row["number"], message)
 
 
 def _storable(message: Message) -> Message:
     texts = {name: getattr(message, name) for name in message.__struct_fields__}
-    changed = {name: storable(text) for name, text in texts.items() if storable(text) is not text}
+    changed = {name: storable(text) for name, text in texts.items() if isinstance(text, str) and "\0" in text}
     return msgspec.structs.replace(message, **changed) if changed else message

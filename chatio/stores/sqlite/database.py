@@ -37,6 +37,8 @@ File = tuple[int, int]  # what tells a file from every other file
 RETRY_AFTER_SECONDS: Final = 2
 # For another program that writes, such as the sqlite3 shell.
 BUSY_SECONDS: Final = 2.0
+ERASING_WAITS_MS: Final = 50  # for the reader to end a query
+ERASING_AGAIN_SECONDS: Final = 1.0
 SYNCHRONOUS = "FULL"  # the test of power cuts shows that it finds what NORMAL loses
 APPLICATION_ID: Final = 0x43484154  # "CHAT"; `file` shows it
 _WAL_LIMIT_BYTES: Final = 64 * 2**20
@@ -71,18 +73,20 @@ class Database:
         self._files = files
         self._is_there = True
         self._is_broken = False
+        self._has_old_texts = False  # the WAL has some that were overwritten
         self._writer = writer
         self._reader = reader
         self._writing = ThreadPoolExecutor(1, "store-writer")
         self._reading = ThreadPoolExecutor(1, "store-reader")
 
-    def write(self, change: Callable[[sqlite3.Connection], T]) -> "asyncio.Future[T]":
+    def write(self, change: Callable[[sqlite3.Connection], T], *, erases: bool = False) -> "asyncio.Future[T]":
         """Call `change` in a transaction of its own, in the writer's thread; its result, when that is on the disk.
 
+        `erases`: what `change` overwrites is to be gone from the WAL too.
         The future raises `StoreFull` or `StoreUnavailable`, and nothing was changed; `OutcomeUnknown`; or whatever
         `change` raises, which undoes it.
         """
-        return self._loop.run_in_executor(self._writing, self._write, change)
+        return self._loop.run_in_executor(self._writing, self._write, change, erases)
 
     def read(self, query: Callable[[sqlite3.Connection], T]) -> "asyncio.Future[T]":
         """Call `query` in the reader's thread; its result. The future raises `StoreUnavailable`."""
@@ -98,7 +102,7 @@ class Database:
 
     # In the threads
 
-    def _write(self, change: Callable[[sqlite3.Connection], T]) -> T:
+    def _write(self, change: Callable[[sqlite3.Connection], T], erases: bool) -> T:
         self._require_file()
         connection = self._writer
         try:
@@ -111,11 +115,37 @@ class Database:
         except BaseException:
             self._undo()
             raise
+        self._has_old_texts = self._has_old_texts or erases
+        if self._has_old_texts:
+            self._empty_wal()
         try:
             self._require_file()
         except StoreUnavailable:
             raise OutcomeUnknown from None
         return result
+
+    def _empty_wal(self) -> None:
+        """Take the WAL into the file, and cut it to nothing: it has the pages as they were before each commit.
+
+        A reader may keep some of it, a backup for instance: then it is tried again. Raises `OutcomeUnknown`.
+        """
+        is_busy = True
+        self._writer.execute(f"PRAGMA busy_timeout = {ERASING_WAITS_MS}")
+        try:
+            ((is_busy, *_),) = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error as error:
+            if isinstance(translated := self._translated(error), OutcomeUnknown):
+                raise translated from error
+        finally:
+            self._writer.execute(f"PRAGMA busy_timeout = {round(BUSY_SECONDS * 1000)}")
+        self._has_old_texts = bool(is_busy)
+        if is_busy:
+            self._loop.call_soon_threadsafe(self._loop.call_later, ERASING_AGAIN_SECONDS, self._erase_again)
+
+    def _erase_again(self) -> None:
+        with contextlib.suppress(RuntimeError):  # closed, which empties the WAL
+            again = self._loop.run_in_executor(self._writing, self._write, lambda _: None, False)
+            again.add_done_callback(lambda done: done.cancelled() or done.exception())  # the next write tells
 
     def _read(self, query: Callable[[sqlite3.Connection], T]) -> T:
         self._require_file()
@@ -224,6 +254,7 @@ def migrated(path: Path) -> sqlite3.Connection:
         writer.execute("PRAGMA journal_mode = WAL")
         writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # so that the file's own head tells its schema
         writer.execute("PRAGMA foreign_keys = ON")
+        writer.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten
         writer.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT_BYTES}")
     except BaseException:
         writer.close()

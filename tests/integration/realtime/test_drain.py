@@ -22,6 +22,7 @@ ENTRY_BYTES = 50_000
 class Entry:
     def __init__(self, sequence: int) -> None:
         self.sequence = sequence
+        self.changed = ()
 
 
 class NumberLog:

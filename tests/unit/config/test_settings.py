@@ -52,6 +52,7 @@ def test_every_setting_is_read_from_its_own_name() -> None:
         "JWT_SECRET_KEY_PREVIOUS_FILE": "/run/key-of-before",
         "JWT_TTL_SECONDS": "60",
         "MESSAGE_MAX_CHARS": "500",
+        "EDIT_SECONDS": "0",
         "DATABASE_URL_FILE": "/run/database-url",
         "REGISTRATION": "closed",
         "ADMIN_SOCKET": "/run/chatio.sock",
@@ -119,6 +120,7 @@ BAD_VALUES = {
     "JWT_SECRET_KEY": ["short", "k" * 31],
     "JWT_TTL_SECONDS": ["0", str(10 * 365 * 86400 + 1), "a day"],
     "MESSAGE_MAX_CHARS": ["0", "100001"],
+    "EDIT_SECONDS": ["-1", "1.5"],
     "DATABASE_URL": [
         *(
             "chat.db",

@@ -11,6 +11,7 @@ import pytest
 from chatio.accounts.passwords import PasswordHasher
 from chatio.accounts.tokens import Tokens
 from chatio.accounts.users import UserRegistry
+from chatio.chat.changes import MessageChanges
 from chatio.chat.message_log import MessageLog
 from chatio.chat.message_rates import MessageRateLimits, Rates
 from chatio.chat.presence import Presence
@@ -65,11 +66,13 @@ async def chat() -> AsyncIterator[Chat]:
     store, tokens, presence = SlowUserStore(), Tokens("k" * 32, ttl_seconds=60), Presence()
     hasher = PasswordHasher(memory_kib=8, iterations=1)
     await store.add(ADA)
+    log = SharedLog(MemoryJournal(), MessageLog())
     namespace = ChatNamespace(
         server,
         lifecycle=server.eio.lifecycle,
         sessions=SessionExpiry(server, NAMESPACE, tokens),
-        log=SharedLog(MemoryJournal(), MessageLog()),
+        log=log,
+        changes=MessageChanges(log, edit_seconds=900, max_chars=100),
         presence=presence,
         limits=MessageRateLimits(Rates()),
         message_max_chars=100,

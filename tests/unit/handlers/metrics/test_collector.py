@@ -13,6 +13,7 @@ from prometheus_client.core import Metric
 import chatio
 from chatio.accounts.passwords import PasswordHasher
 from chatio.accounts.tokens import Tokens
+from chatio.chat.changes import MessageChanges
 from chatio.chat.message_log import MessageLog
 from chatio.chat.message_rates import MessageRateLimits, Rates
 from chatio.chat.messages import Message
@@ -44,6 +45,7 @@ def measures() -> Iterator[MetricsCollector]:
         lifecycle=Lifecycle(),
         sessions=SessionExpiry(realtime, NAMESPACE, Tokens("k" * 32, ttl_seconds=60)),
         log=log,
+        changes=MessageChanges(log, edit_seconds=900, max_chars=100),
         presence=None,
         limits=MessageRateLimits(Rates()),
         message_max_chars=100,
