@@ -18,6 +18,7 @@ from chatio.chat.presence import Presence
 from chatio.chat.shared_log import STORE_TROUBLES, SharedLog, open_log
 from chatio.config.settings import Settings
 from chatio.errors import Temporary, answer_to
+from chatio.moderation.deletions import Deletions
 from chatio.moderation.enforcement import Enforcement
 from chatio.moderation.moderation import Moderation
 from chatio.moderation.operator import Operator
@@ -63,10 +64,11 @@ class Core:
     origins: OriginPolicy
     enforcement: Enforcement
     moderation: Moderation
+    deletions: Deletions
 
     @property
     def operator(self) -> Operator:
-        return Operator(self.registry, self.moderation, self.log)
+        return Operator(self.registry, self.moderation, self.deletions)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,20 +132,28 @@ async def build_core(settings: Settings, stores: Stores) -> Core:
     except Temporary as error:
         raise StoreUnusable(answer_to(error).message) from None
     registry = UserRegistry(stores.users, hasher)
+    changes = MessageChanges(
+        log,
+        edit_seconds=settings.edit_seconds,
+        max_chars=settings.message_max_chars,
+        require_voice=enforcement.require_voice,
+    )
+    moderation = Moderation(registry, stores.moderation, enforcement, limits.acts_of_moderation(settings))
     return Core(
         hasher=hasher,
         registry=registry,
         tokens=tokens,
         revocations=stores.revocations,
         log=log,
-        changes=MessageChanges(log, edit_seconds=settings.edit_seconds, max_chars=settings.message_max_chars),
+        changes=changes,
         presence=Presence() if settings.presence == "on" else None,
         load=LoopLagMonitor(settings.overload_lag_seconds),
         lifecycle=Lifecycle(),
         trusted_proxies=settings.proxies,
         origins=OriginPolicy(settings.origins),
         enforcement=enforcement,
-        moderation=Moderation(registry, stores.moderation, enforcement, limits.acts_of_moderation(settings)),
+        moderation=moderation,
+        deletions=Deletions(log, changes, moderation),
     )
 
 
@@ -198,6 +208,7 @@ def build_rest(settings: Settings, core: Core, chat: Chat, *, page_folder: Path)
         log=core.log,
         presence=core.presence,
         moderation=core.moderation,
+        deletions=core.deletions,
         is_registration_open=settings.registration == "open",
         logins=limits.login_throttle(settings),
         registrations=limits.registration_limit(settings),

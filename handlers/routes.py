@@ -19,6 +19,7 @@ from handlers.rest.messages import MessagesHandler
 from handlers.rest.moderation import (
     AuditHandler,
     BanHandler,
+    DeleteHandler,
     KickHandler,
     LiftHandler,
     MuteHandler,
@@ -57,6 +58,7 @@ ROUTES = (
     Route(r"/moderation/ban/?", BanHandler),
     Route(r"/moderation/lift/?", LiftHandler),
     Route(r"/moderation/role/?", RoleHandler),
+    Route(r"/moderation/delete/?", DeleteHandler),
     Route(r"/audit/?", AuditHandler),
     Route(r"/healthz/?", HealthHandler),
     Route(r"/readyz/?", ReadyHandler),

@@ -9,6 +9,7 @@ from chatio.accounts.users import UserRegistry
 from chatio.chat.presence import Presence
 from chatio.chat.shared_log import SharedLog
 from chatio.chat.socket_sessions import EndReason
+from chatio.moderation.deletions import Deletions
 from chatio.moderation.moderation import Moderation
 from chatio.server.in_flight import InFlightRequests
 from chatio.server.lifecycle import Lifecycle
@@ -40,6 +41,7 @@ class Services:
     log: SharedLog
     presence: Presence | None  # None: off
     moderation: Moderation
+    deletions: Deletions
     is_registration_open: bool
     logins: LoginThrottle  # asked by every endpoint that checks a password
     registrations: AddressRateLimiter

@@ -226,7 +226,7 @@ class SharedLog:
         return [self._entry_of(record) for record in records if record.number <= after + limit]
 
     async def by_author(self, author_id: str, after: int, *, limit: int) -> list[Entry]:
-        """As `read`, but only the messages of this author that were not deleted."""
+        """As `read`, but only the messages of this author that were not deleted. Raises `StoreUnavailable`."""
         return [self._entry_of(record) for record in await self._journal.by_author(author_id, after, limit=limit)]
 
     async def forget_before(self, sent_at: str) -> bool:

@@ -12,8 +12,8 @@ import msgspec
 from chatio.accounts import reset_codes
 from chatio.accounts.passwords import PASSWORD_CHARS
 from chatio.accounts.users import UserRegistry
-from chatio.chat.shared_log import SharedLog
 from chatio.errors import UserNotFound, UserUnknown
+from chatio.moderation.deletions import Deletions
 from chatio.moderation.moderation import Moderation, until_text
 from chatio.moderation.personal_data import account_of, personal_data
 from chatio.stores.base import Role, User
@@ -44,7 +44,7 @@ class Operator:
 
     users: UserRegistry
     moderation: Moderation
-    log: SharedLog
+    deletions: Deletions
 
     async def run(self, command: Command) -> AsyncIterator[Row]:
         """The answer. Raises what `Moderation`'s acts raise, and `register`."""
@@ -56,17 +56,17 @@ class Operator:
                 yield await self._add(command)
             case "export":
                 user = await self._found(command.user)
-                async for piece in personal_data(user, self.log, self.moderation.store):
+                async for piece in personal_data(user, self.deletions.log, self.moderation.store):
                     yield piece
             case "show":
                 yield account_of(await self._found(command.user))
             case "reset-password":
                 yield await self._new_code(await self._found(command.user), command.reason)
             case _:
-                yield account_of(await self._act(command, (await self._found(command.user)).id))
+                yield account_of(await self._act(command, await self._found(command.user)))
 
-    async def _act(self, command: Command, user_id: str) -> User:
-        act = self.moderation
+    async def _act(self, command: Command, user: User) -> User:
+        act, user_id = self.moderation, user.id
         match command.name:
             case "promote":
                 return await act.set_role(None, user_id, command.role, command.reason)
@@ -75,7 +75,10 @@ class Operator:
             case "unban":
                 return await act.lift(None, user_id, "ban", command.reason)
             case _:
-                return await act.remove(user_id, command.reason)
+                await act.remove(user_id, command.reason)  # first: a user who is gone writes no more
+                if command.messages == "delete":
+                    await self.deletions.delete_all_of(user)
+                return user
 
     async def _list(self, command: Command) -> AsyncIterator[Row]:
         after = ""

@@ -13,7 +13,7 @@ from chatio.moderation.moderation import until_text
 from chatio.stores.base import User
 from chatio.stores.moderation import Act, ModerationStore
 
-READ_AT_ONCE: Final = 500
+READ_AT_ONCE: Final = 1000
 PIECE_BYTES: Final = 64 * 1024  # or one message more
 
 
@@ -55,11 +55,9 @@ async def personal_data(user: User, log: SharedLog, store: ModerationStore) -> A
     piece, separator = bytearray(), b""
     after, head = log.tail, log.window.head
     while after < head:
-        entries = await log.read(after, limit=min(READ_AT_ONCE, head - after))
-        for entry in entries:
-            if entry.message.author_id == user.id:
-                piece += separator + encode(msgspec.structs.asdict(entry.message) | {"offset": entry.offset})
-                separator = b","
+        for entry in await log.by_author(user.id, after, limit=min(READ_AT_ONCE, head - after)):
+            piece += separator + encode(msgspec.to_builtins(entry.message) | {"offset": entry.offset})
+            separator = b","
             if len(piece) >= PIECE_BYTES:
                 yield bytes(piece)
                 piece.clear()

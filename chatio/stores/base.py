@@ -215,7 +215,10 @@ class Journal(Protocol):
         ...
 
     async def by_author(self, author_id: str, after: int, *, limit: int) -> list[Record]:
-        """As `read`, but only the messages of this author that were not deleted."""
+        """The messages of this author that were not deleted, among the `limit` entries after number `after`.
+
+        So the time of a call is bounded, however seldom the author writes.
+        """
         ...
 
     async def extent(self) -> Extent:

@@ -172,9 +172,8 @@ class MemoryJournal:
         return None if kept is None else folded(kept.post.number, kept.post, None, kept.newest)
 
     async def by_author(self, author_id: str, after: int, *, limit: int) -> list[Record]:
-        records = await self.read(after, limit=len(self._entries))
-        theirs = (each for each in records if each.kind is Kind.POSTED and each.message.author_id == author_id)
-        return list(itertools.islice(theirs, limit))
+        records = await self.read(after, limit=after + limit - max(after, self._tail))
+        return [each for each in records if each.kind is Kind.POSTED and each.message.author_id == author_id]
 
     async def extent(self) -> Extent:
         return Extent(self._epoch, self._tail, self._head)

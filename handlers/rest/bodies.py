@@ -3,7 +3,7 @@
 `extra_json_schema` is for the document only and checks nothing: `UserRegistry` checks, and names every fault.
 """
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -29,6 +29,13 @@ _NewPassword = Annotated[
         extra_json_schema={"minLength": PASSWORD_CHARS.start, "maxLength": PASSWORD_CHARS.stop - 1},
     ),
 ]
+_Messages = (
+    Annotated[
+        Literal["keep", "delete"],
+        Meta(description="What becomes of the user's messages; `keep` without it. In the query or in the body."),
+    ]
+    | msgspec.UnsetType
+)
 _Reason = Annotated[
     str,
     Meta(
@@ -66,6 +73,13 @@ class Confirmation(msgspec.Struct, frozen=True):
     """The body of DELETE /user."""
 
     password: str
+    messages: _Messages = msgspec.UNSET
+
+
+class RemovalQuery(msgspec.Struct, frozen=True):
+    """The arguments of DELETE /user."""
+
+    messages: _Messages = msgspec.UNSET
 
 
 class PasswordReset(msgspec.Struct, frozen=True):
@@ -114,6 +128,13 @@ class Lift(Kick, frozen=True):
     """The body of POST /moderation/lift."""
 
     sanction: Sanction
+
+
+class Deletion(msgspec.Struct, frozen=True):
+    """The body of POST /moderation/delete."""
+
+    message_id: str
+    reason: _Reason
 
 
 class RoleChange(Kick, frozen=True):

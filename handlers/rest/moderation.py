@@ -7,6 +7,8 @@ from typing import Final
 
 from chatio.errors import (
     STORE_ERRORS,
+    MessageDeleted,
+    MessageUnknown,
     Overloaded,
     RateLimited,
     RoleRequired,
@@ -20,9 +22,13 @@ from handlers.auth import authenticated
 from handlers.base import BaseHandler
 from handlers.operation import operation
 from handlers.responses import AuditEntry, AuditPage, ModeratedUser, UserPage
-from handlers.rest.bodies import AuditQuery, Ban, Kick, Lift, Mute, RoleChange, UserQuery
+from handlers.rest.bodies import AuditQuery, Ban, Deletion, Kick, Lift, Mute, RoleChange, UserQuery
 
 _OF_ACTS: Final = (RoleRequired, UserUnknown, UserNotFound, RateLimited, Overloaded, *STORE_ERRORS)
+_OF_DELETIONS: Final = (
+    *(RoleRequired, UserUnknown, MessageUnknown, MessageDeleted, RateLimited, Overloaded),
+    *STORE_ERRORS,
+)
 _OF_LISTS: Final = (RoleRequired, UserUnknown, StoreUnavailable)
 
 
@@ -102,6 +108,17 @@ class LiftHandler(_ModerationHandler):
         body = self.body_as(Lift)
         act = self.services.moderation.lift
         self.answer_user(await act(self.claims.subject, body.user_id, body.sanction, body.reason))
+
+
+class DeleteHandler(_ModerationHandler):
+    @authenticated
+    @operation(204, takes=Deletion, raises=_OF_DELETIONS)
+    async def post(self) -> None:
+        """Delete a message of any user, for good."""
+        body = self.body_as(Deletion)
+        await self.services.deletions.delete_one(self.claims.subject, body.message_id, body.reason)
+        self.set_status(204)
+        self.finish()
 
 
 class RoleHandler(_ModerationHandler):

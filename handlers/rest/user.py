@@ -22,7 +22,7 @@ from handlers.auth import authenticated, public
 from handlers.base import BaseHandler
 from handlers.operation import operation
 from handlers.responses import UserResponse
-from handlers.rest.bodies import Confirmation, PasswordChange, PasswordReset
+from handlers.rest.bodies import Confirmation, PasswordChange, PasswordReset, RemovalQuery
 
 # What an endpoint that asks for the password again raises.
 _WHEN_CONFIRMING: Final = (UserUnknown, WrongPassword, PasswordReplaced, RateLimited, Overloaded, *STORE_ERRORS)
@@ -48,11 +48,10 @@ class _LoggedInHandler(BaseHandler):
         await self.services.revocations.add(self.tokens.ending_all(user.id))
 
     async def end_all(self, user: User, reason: EndReason) -> None:
-        """End every token of `user`, also of logins since `keep_end`, which knew the old password; answer 204."""
+        """End every token of `user`, also of logins since `keep_end`, which knew the old password."""
         ended = self.tokens.end(self.tokens.ending_all(user.id))
         await self.services.end_sockets(user.id, reason)
         await self.services.revocations.add(ended)
-        self.answer_nothing()
 
     def answer_nothing(self) -> None:
         self.set_status(204)
@@ -83,6 +82,7 @@ class PasswordHandler(_LoggedInHandler):
         await self.keep_end(user)
         await self.services.registry.change_password(user, body.new_password)
         await self.end_all(user, EndReason.PASSWORD_CHANGED)
+        self.answer_nothing()
 
 
 class ResetHandler(_LoggedInHandler):
@@ -104,6 +104,7 @@ class ResetHandler(_LoggedInHandler):
             await self.keep_end(user)
             await registry.change_password(user, body.new_password)
         await self.end_all(user, EndReason.PASSWORD_CHANGED)
+        self.answer_nothing()
 
 
 class UserHandler(_LoggedInHandler):
@@ -115,10 +116,20 @@ class UserHandler(_LoggedInHandler):
         self.answer(200, UserResponse(user.id, user.name, user.email, user.role))
 
     @authenticated
-    @operation(204, takes=Confirmation, raises=_WHEN_CONFIRMING)
+    @operation(204, takes=Confirmation, query=RemovalQuery, raises=_WHEN_CONFIRMING)
     async def delete(self) -> None:
-        """Delete the account of the user who is logged in; their messages stay."""
-        user = await self.confirmed(self.body_as(Confirmation).password)
+        """Delete the account of the user who is logged in, and their messages if asked for.
+
+        With many messages the answer takes a while: 200 are deleted in a second.
+        """
+        body, query = self.body_as(Confirmation), self.query_as(RemovalQuery)
+        user = await self.confirmed(body.password)
+        takes_messages = "delete" in (body.messages, query.messages)
+        if takes_messages:  # first: as long as some are there, the user can ask for it again
+            await self.services.deletions.delete_all_of(user)
         await self.keep_end(user)
         await self.services.registry.remove(user)
         await self.end_all(user, EndReason.ACCOUNT_DELETED)
+        if takes_messages:  # those written meanwhile
+            await self.services.deletions.delete_all_of(user)
+        self.answer_nothing()

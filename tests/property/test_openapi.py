@@ -35,7 +35,7 @@ OPERATIONS = [
     ("GET", "/user/export"),
     ("GET", "/users"),
     ("GET", "/audit"),
-    *(("POST", f"/moderation/{act}") for act in ("mute", "kick", "ban", "lift", "role")),
+    *(("POST", f"/moderation/{act}") for act in ("mute", "kick", "ban", "lift", "role", "delete")),
 ]
 
 

@@ -276,9 +276,51 @@ def test_a_user_downloads_all_that_is_kept_of_them_and_nothing_of_others(
     assert [message["content"] for message in data["messages"]] == [f"mine {n} 😀" for n in range(3)]
     assert {message["author_id"] for message in data["messages"]} == {ann.id}
     assert [(act["action"], act["actor_name"]) for act in data["audit"]] == [("mute", moderator.name)]
+    assert room.get(moderator.token, "/user/export").body["audit"][-1] == data["audit"][0]
     outcome = operate(room.settings, "export", ann.email)
     assert outcome.code == 0
     assert '"mine 2' in outcome.text
+
+
+def test_a_moderator_deletes_any_message_for_good(room: Room, js: JsClients, page: Person) -> None:
+    owner, moderator, eve = room.person("owner"), room.person("moderator"), room.person()
+    for person in (owner, eve):
+        js.join(person.name, room.server.url, person.token)
+    ids = [say(js, person.name, "to be deleted")["id"] for person in (owner, eve)]
+    js.expect("page", "receive-message", 2)
+    body = {"message_id": ids[1], "reason": "spam"}
+    for actor, status in ((eve, 403), (moderator, 204), (moderator, 410)):
+        answer = room.server.request("POST", "/moderation/delete", body, bearer(actor.token))
+        assert answer.status == status
+    body["message_id"] = ids[0]
+    assert room.server.request("POST", "/moderation/delete", body, bearer(moderator.token)).status == 204
+    deleted = [event["id"] for event, _ in js.expect("page", "message-deleted", 2)]
+    assert deleted == ids[::-1]
+    listed = room.get(eve.token, "/messages?limit=100").body["messages"]
+    assert not {message["id"] for message in listed} & set(ids)
+    acts = room.get(owner.token, "/audit?limit=2").body["acts"]
+    assert [(act["action"], act["user_id"], act["detail"]) for act in acts] == [
+        ("delete_message", owner.id, ids[0]),
+        ("delete_message", eve.id, ids[1]),
+    ]
+
+
+@pytest.mark.parametrize(("query", "body"), [("?messages=delete", {}), ("", {"messages": "delete"})])
+def test_a_user_leaves_and_takes_the_messages_along(
+    room: Room, js: JsClients, page: Person, query: str, body: dict[str, str]
+) -> None:
+    eve, tom = room.person(), room.person()
+    for person in (eve, tom):
+        js.join(person.name, room.server.url, person.token)
+    ids = [say(js, eve.name, f"mine {number}")["id"] for number in range(3)]
+    kept = say(js, tom.name, "not hers")["id"]
+    confirmation = {"password": eve.password, **body}
+    assert room.server.request("DELETE", f"/user{query}", confirmation, bearer(eve.token)).status == 204
+    assert_ended(js, eve.name, "account_deleted")
+    assert {event["id"] for event, _ in js.expect("page", "message-deleted", 3)} == set(ids)
+    listed = {message["id"] for message in room.get(tom.token, "/messages?limit=100").body["messages"]}
+    assert listed & {kept, *ids} == {kept}
+    assert room.log_in(eve).status == 404
 
 
 @pytest.mark.parametrize("store", ["sqlite", "postgres"])

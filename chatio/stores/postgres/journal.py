@@ -38,8 +38,8 @@ _AFTER: Final = _ENTRY.format(
 _BY_IDS: Final = _ENTRY.format(f"{_MESSAGES} WHERE id = ANY($1)")
 _BY_NUMBERS: Final = _ENTRY.format("SELECT number, target, at FROM chatio.changes WHERE number = ANY($1)")
 _BY_AUTHOR: Final = _ENTRY.format(
-    f"{_MESSAGES} WHERE number > $1 AND author_id = $2 AND NOT EXISTS "
-    "(SELECT FROM chatio.changes WHERE target = of.number AND content IS NULL) ORDER BY number LIMIT $3"
+    f"{_MESSAGES} WHERE number > $1 AND number <= $1 + $3::bigint AND author_id = $2 AND NOT EXISTS "
+    "(SELECT FROM chatio.changes WHERE target = of.number AND content IS NULL)"
 )
 _APPEND: Final = "SELECT * FROM chatio.append($1, $2, $3, $4, $5, $6, $7)"
 _CHANGE: Final = "SELECT * FROM chatio.change($1, $2, $3, $4)"

@@ -14,10 +14,12 @@ from chatio.accounts.login_throttle import LoginThrottle
 from chatio.accounts.passwords import PasswordHasher
 from chatio.accounts.tokens import Tokens
 from chatio.accounts.users import UserRegistry
+from chatio.chat.changes import MessageChanges
 from chatio.chat.message_log import MessageLog
 from chatio.chat.presence import Presence
 from chatio.chat.shared_log import SharedLog
 from chatio.chat.socket_sessions import EndReason
+from chatio.moderation.deletions import Deletions
 from chatio.moderation.enforcement import Enforcement
 from chatio.moderation.moderation import Moderation
 from chatio.server.accept import LimitedHTTPServer
@@ -122,6 +124,8 @@ class Rest:
 
     @property
     def services(self) -> Services:
+        log = SharedLog(MemoryJournal(), self.log)
+        changes = MessageChanges(log, edit_seconds=60, max_chars=100)
         return Services(
             lifecycle=self.lifecycle,
             requests=self.requests,
@@ -131,9 +135,10 @@ class Rest:
             registry=self.registry,
             tokens=self.tokens,
             revocations=self.revocations,
-            log=SharedLog(MemoryJournal(), self.log),
+            log=log,
             presence=self.presence,
             moderation=self.moderation,
+            deletions=Deletions(log, changes, self.moderation),
             is_registration_open=self.is_registration_open,
             logins=self.logins,
             registrations=self.registrations,
