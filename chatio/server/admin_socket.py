@@ -63,15 +63,16 @@ def open_admin_socket(path: Path, execute: Execute) -> AdminSocket | None:
     if _is_listening(path):
         _log_failed(path, "another server listens there")
         return None
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         path.unlink(missing_ok=True)  # of a server that was killed
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         os.fchmod(listener.fileno(), 0o600)  # the mode of the name that bind makes (unix(7))
         listener.bind(os.fspath(path))
         os.chmod(path, 0o600)  # where the system does not take it over
         listener.listen()
         listener.setblocking(False)
     except OSError as error:
+        listener.close()
         _log_failed(path, error.strerror or "its path is too long")
         return None
     return AdminSocket(path, listener, execute)
