@@ -28,6 +28,12 @@ export const logIn = async (email, password) =>
 export const resetPassword = (email, code, newPassword) =>
   call("POST", "/user/reset", { body: { email, code, new_password: newPassword } });
 
+/** @returns {Promise<{id: string, name: string, email: string, role: string}>} */
+export const whoAmI = (token) => call("GET", "/user", { token });
+
+/** @param {"delete" | "mute" | "kick" | "ban"} act */
+export const moderate = (token, act, body) => call("POST", `/moderation/${act}`, { token, body });
+
 export const logOut = (token) => call("POST", "/logout", { token });
 
 /** @returns {Promise<{messages: object[], before: string | null}>} newest last; `before` is the offset to ask for next */
@@ -41,7 +47,8 @@ export const online = (token) => call("GET", "/users/online", { token });
 export const changePassword = (token, oldPassword, newPassword) =>
   call("POST", "/user/password", { token, body: { old_password: oldPassword, new_password: newPassword } });
 
-export const deleteAccount = (token, password) => call("DELETE", "/user", { token, body: { password } });
+export const deleteAccount = (token, password, takesMessages) =>
+  call("DELETE", "/user", { token, body: { password, messages: takesMessages ? "delete" : "keep" } });
 
 /** All that the server keeps of the user. */
 export const exportAccount = (token) => call("GET", "/user/export", { token });

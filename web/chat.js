@@ -2,6 +2,7 @@
 
 import { messagesBefore, online } from "./api.js";
 import { Connection } from "./connection.js";
+import { Moderation } from "./moderation.js";
 import { Older } from "./older.js";
 import { Outbox } from "./outbox.js";
 import { People } from "./people.js";
@@ -42,7 +43,8 @@ export class Chat {
     this.#onEnded = onEnded;
     const token = () => session.token;
     const names = new Names(person);
-    this.timeline = new Timeline(page.messages, page.scroller, person.id, names);
+    this.moderation = new Moderation(token);
+    this.timeline = new Timeline(page.messages, page.scroller, person.id, names, this.moderation);
     this.older = new Older(page.box, page.beginning, this.timeline, token);
     this.outbox = new Outbox(page.pending, person, names, unsent, {
       send: (message) => this.connection.send(message),
@@ -79,6 +81,7 @@ export class Chat {
     this.older.stop();
     this.people.close();
     this.typing.close();
+    this.moderation.close();
     this.unread.close();
     this.#page.messages.replaceChildren();
     this.#page.beginning.textContent = "";
@@ -91,6 +94,7 @@ export class Chat {
       this.#joinedAt = performance.now();
       this.#page.status.connected();
       this.people.load();
+      this.moderation.load();
     } else {
       if (how === "recovered") this.#page.status.back(WHOLE, true);
       else this.#markGap();

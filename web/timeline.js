@@ -14,6 +14,7 @@ export class Timeline {
   #scroller;
   #ownId;
   #names;
+  #moderation;
   #rows = []; // {message, moment, item}, as in the list; notes are only in the list
   #ids = new Set();
   #line = element("li", { class: "unread" }, "New messages");
@@ -23,12 +24,14 @@ export class Timeline {
    * @param {import("./scroller.js").Scroller} scroller
    * @param {string} ownId
    * @param {import("./person.js").Names} names
+   * @param {import("./moderation.js").Moderation} moderation
    */
-  constructor(list, scroller, ownId, names) {
+  constructor(list, scroller, ownId, names, moderation) {
     this.#list = list;
     this.#scroller = scroller;
     this.#ownId = ownId;
     this.#names = names;
+    this.#moderation = moderation;
     list.replaceChildren();
   }
 
@@ -117,8 +120,9 @@ export class Timeline {
       this.#ids.add(message.id);
       const moment = new Date(message.sent_at);
       const isOwn = message.author_id === this.#ownId;
-      const state = isOwn ? [showState(element("span", { class: "state" }), "sent", "Sent")] : [];
-      rows.push({ message, moment, item: messageItem(this.#names, message, isOwn, moment, ...state) });
+      const own = () => showState(element("span", { class: "state" }), "sent", "Sent");
+      const meta = isOwn ? own() : this.#moderation.button(message);
+      rows.push({ message, moment, item: messageItem(this.#names, message, isOwn, moment, meta) });
     }
     return rows;
   }

@@ -5,16 +5,17 @@ import sqlite3
 from pathlib import Path
 from typing import Any, Final
 
-from chatio.stores.base import Ended, Message, StoreUnusable, User
+from chatio.stores.base import Ended, StoreUnusable, User
 from chatio.stores.moderation import Act
 from chatio.stores.sqlite.database import check_existing, locked, migrated, reason_of
 from chatio.stores.url import PostgresUrl, parse_store_url
 
 _TABLES: Final = {
-    "messages": ("number", *(name for name in Message.__struct_fields__ if name != "status")),
+    "messages": ("number", "id", "content", "author_id", "author_name", "timestamp", "sent_at"),
+    "changes": ("number", "key", "target", "content", "at"),
     "users": User.__struct_fields__,
     "revocations": Ended.__struct_fields__,
-    "audit": ("number", *Act.__struct_fields__),
+    "acts": ("number", *Act.__struct_fields__),
 }
 _AT_ONCE: Final = 5000
 
@@ -37,12 +38,12 @@ async def move(file: Path, url: str) -> str:
     try:
         with locked(file), contextlib.closing(migrated(file)) as source:
             async with filling(target.text) as connection:
-                counts = [await _copy(source, connection, table) for table in _TABLES]
+                counts = {table: await _copy(source, connection, table) for table in _TABLES}
                 log = source.execute("SELECT epoch, tail, head FROM log").fetchone()
                 await connection.execute("UPDATE chatio.log SET epoch = $1, tail = $2, head = $3", *log)
     except (OSError, sqlite3.Error) as error:
         raise StoreUnusable(f"{file.name}: {reason_of(error)}") from None
-    return f"{counts[0]:,} messages, {counts[1]:,} users and {counts[2]:,} revocations"
+    return ", ".join(f"{count:,} {table}" for table, count in counts.items())
 
 
 async def _copy(source: sqlite3.Connection, connection: Any, table: str) -> int:

@@ -1,5 +1,7 @@
 """The stores in SQLite keep the contracts, and go on after a restart where they were."""
 
+import contextlib
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,8 +10,9 @@ from tornado.ioloop import IOLoop
 
 from chatio.stores.base import Journal, UserStore
 from chatio.stores.opening import Stores, open_stores
-from tests.contract.changes import ChangesContract
-from tests.contract.journal import JournalContract
+from tests.client.wire import until
+from tests.contract.changes import ChangesContract, deletion, edit
+from tests.contract.journal import JournalContract, message
 from tests.contract.moderation import ModerationContract
 from tests.contract.reopening import Reopen, ReopeningContract
 from tests.contract.user_store import UserStoreContract
@@ -49,3 +52,36 @@ class TestReopenedSqlite(ReopeningContract):
     @pytest.fixture
     def reopen(self, url: str) -> Reopen:
         return lambda: open_stores(url, folder=Path())
+
+
+def kept(url: str, suffix: str = "") -> bytes:
+    return Path(url.removeprefix("sqlite:///") + suffix).read_bytes()
+
+
+async def test_no_byte_of_a_text_is_left_that_was_edited_or_deleted(url: str, stores: Stores) -> None:
+    """The file is read as it is while a server uses it, right after the answer."""
+    texts = {number: f"SECRET{number:06}{'x' * (number * 997 % 9_000)}END{number:06}" for number in range(300)}
+    await stores.journal.append([message(f"m{number}", content=text) for number, text in texts.items()])
+    longer = {number: f"SECRET{number + 1000:06}{'y' * (number * 7919 % 9_000)}" for number in range(0, 300, 3)}
+    edits = [edit(f"edit {number}", f"m{number}", text) for number, text in longer.items()]
+    for first in range(0, 100, 10):
+        await stores.journal.change(edits[first : first + 10])
+    await stores.journal.change([deletion(f"delete {number}", f"m{number}") for number in range(0, 300, 2)])
+    data = kept(url) + kept(url, "-wal")
+    gone = [number for number in range(300) if number % 3 == 0 or number % 2 == 0]
+    assert [number for number in gone if f"SECRET{number:06}".encode() in data] == []
+    assert [number for number in gone if f"END{number:06}".encode() in data] == []
+    assert [number for number in range(0, 300, 6) if f"SECRET{number + 1000:06}".encode() in data] == []
+    assert all(f"SECRET{number:06}".encode() in data for number in range(300) if number not in gone)
+
+
+async def test_texts_that_a_reader_keeps_in_the_wal_are_gone_when_it_has_ended(url: str, stores: Stores) -> None:
+    await stores.journal.append([message("a", content="SECRET")])
+    with contextlib.closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM messages").fetchone()
+        await stores.journal.change([deletion("k", "a")])
+        assert b"SECRET" in kept(url, "-wal")
+        await stores.journal.append([message("b")])  # no server waits for a reader
+    await until(lambda: not kept(url, "-wal"))
+    assert b"SECRET" not in kept(url)

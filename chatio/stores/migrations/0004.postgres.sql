@@ -8,7 +8,7 @@ ALTER TABLE chatio.users
     ADD COLUMN reset_until double precision NOT NULL DEFAULT 0;
 CREATE INDEX users_muted ON chatio.users (muted_until) WHERE muted_until > 0;
 
-CREATE TABLE chatio.audit (
+CREATE TABLE chatio.acts (
     number bigint PRIMARY KEY,
     at text NOT NULL,
     actor_id text NOT NULL,

@@ -7,7 +7,7 @@ ALTER TABLE users ADD COLUMN reset_hash TEXT NOT NULL DEFAULT '';
 ALTER TABLE users ADD COLUMN reset_until REAL NOT NULL DEFAULT 0;
 CREATE INDEX users_muted ON users (muted_until) WHERE muted_until > 0;
 
-CREATE TABLE audit (
+CREATE TABLE acts (
     number INTEGER PRIMARY KEY,
     at TEXT NOT NULL,
     actor_id TEXT NOT NULL,

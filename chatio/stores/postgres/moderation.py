@@ -11,10 +11,10 @@ from chatio.stores.postgres.texts import storable
 
 _ACT: Final = Act.__struct_fields__
 _ADD: Final = (
-    f"INSERT INTO chatio.audit SELECT coalesce(max(number), 0) + 1, "  # noqa: S608 - of constants
-    f"{', '.join(f'${n + 1}' for n in range(len(_ACT)))} FROM chatio.audit RETURNING number"
+    f"INSERT INTO chatio.acts SELECT coalesce(max(number), 0) + 1, "  # noqa: S608 - of constants
+    f"{', '.join(f'${n + 1}' for n in range(len(_ACT)))} FROM chatio.acts RETURNING number"
 )
-_ACTS: Final = f"SELECT number, {', '.join(_ACT)} FROM chatio.audit WHERE number > $1 ORDER BY number LIMIT $2"  # noqa: S608
+_ACTS: Final = f"SELECT number, {', '.join(_ACT)} FROM chatio.acts WHERE number > $1 ORDER BY number LIMIT $2"  # noqa: S608
 _CHANGE: Final = (
     f"UPDATE chatio.users SET {', '.join(f'{name} = ${n + 2}' for n, name in enumerate(STANDING))} "  # noqa: S608
     f"WHERE id = $1 AND {' AND '.join(f'{name} = ${n + 2 + len(STANDING)}' for n, name in enumerate(STANDING))}"
@@ -37,7 +37,7 @@ class PostgresModerationStore:
             transaction = connection.transaction()
             await transaction.start()
             # One act at a time: their numbers are dense, and in the order of the commits. Readers do not wait.
-            await connection.execute("LOCK TABLE chatio.audit IN EXCLUSIVE MODE")
+            await connection.execute("LOCK TABLE chatio.acts IN EXCLUSIVE MODE")
             if (by is None or await connection.fetchval(_HAS_ROLE, by.id, by.role)) and (
                 change is None or await _changes(connection, *change)
             ):
@@ -53,7 +53,7 @@ class PostgresModerationStore:
         return recorded(await self._database.read(lambda connection: connection.fetch(_ACTS, after, limit)))
 
     async def last_number(self) -> int:
-        query = "SELECT coalesce(max(number), 0) FROM chatio.audit"
+        query = "SELECT coalesce(max(number), 0) FROM chatio.acts"
         number: int = await self._database.read(lambda connection: connection.fetchval(query))
         return number
 

@@ -11,8 +11,8 @@ from chatio.stores.sqlite.accounts import known
 from chatio.stores.sqlite.database import Database
 
 _ACT: Final = Act.__struct_fields__
-_ADD: Final = f"INSERT INTO audit ({', '.join(_ACT)}) VALUES ({', '.join('?' * len(_ACT))}) RETURNING number"  # noqa: S608
-_ACTS: Final = f"SELECT number, {', '.join(_ACT)} FROM audit WHERE number > ? ORDER BY number LIMIT ?"  # noqa: S608
+_ADD: Final = f"INSERT INTO acts ({', '.join(_ACT)}) VALUES ({', '.join('?' * len(_ACT))}) RETURNING number"  # noqa: S608
+_ACTS: Final = f"SELECT number, {', '.join(_ACT)} FROM acts WHERE number > ? ORDER BY number LIMIT ?"  # noqa: S608
 _CHANGE: Final = (
     f"UPDATE users SET {', '.join(f'{name} = ?' for name in STANDING)} "  # noqa: S608 - of constants
     f"WHERE id = ? AND {' AND '.join(f'{name} = ?' for name in STANDING)}"
@@ -55,6 +55,6 @@ class SqliteModerationStore:
         return recorded(rows)
 
     async def last_number(self) -> int:
-        query = "SELECT coalesce(max(number), 0) FROM audit"
+        query = "SELECT coalesce(max(number), 0) FROM acts"
         ((number,),) = await self._database.read(lambda connection: connection.execute(query).fetchall())
         return int(number)
