@@ -171,7 +171,7 @@ def build_chat(settings: Settings, core: Core) -> Chat:
     )
     server, socket_handler = create_server(limits.with_connection_limits(options, settings))
     sessions = SessionExpiry(server, NAMESPACE, core.tokens)
-    core.enforcement.end_sockets = sessions.end_revoked
+    core.enforcement.sockets = sessions
     namespace = ChatNamespace(
         server,
         lifecycle=core.lifecycle,

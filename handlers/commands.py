@@ -8,6 +8,8 @@ SQLite has a lock that keeps this process off the file while a server runs witho
 """
 
 import asyncio
+import json
+import re
 import secrets
 import sys
 from collections.abc import AsyncIterator
@@ -106,12 +108,12 @@ async def _shown(lines: AsyncIterator[bytes], as_json: bool) -> int:
     async for line in lines:  # to the end, which closes the stores
         match msgspec.json.decode(line):
             case {"row": row}:
-                write_lines([msgspec.json.encode(row).decode()] if as_json else _in_words(row), STDOUT)
+                write_lines([json.dumps(row)] if as_json else _in_words(row), STDOUT)
             case {"text": str(text)}:
                 has_text = True
-                sys.stdout.write(text)
+                sys.stdout.write(_in_ascii(text))
             case {"error": error}:
-                shown = msgspec.json.encode({"error": error}).decode() if as_json else error["message"]
+                shown = json.dumps({"error": error}) if as_json else error["message"]
                 write_lines([shown], STDERR)
             case {"end": int(end)}:
                 code = end
@@ -121,6 +123,11 @@ async def _shown(lines: AsyncIterator[bytes], as_json: bool) -> int:
     if code is None:
         write_lines(["The server ended before it had answered: look whether the command was done"], STDERR)
     return FAILED if code is None else code
+
+
+def _in_ascii(document: str) -> str:
+    """A part of a JSON document with escapes for what a terminal might obey."""
+    return re.sub(r"[^\x00-\x7e]+", lambda found: json.dumps(found[0])[1:-1], document)
 
 
 def _in_words(row: dict[str, Any]) -> list[str]:

@@ -11,8 +11,8 @@ servers, and of the operator's commands, and applies them too.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import Callable
+from typing import Final, Protocol
 
 from chatio.accounts.tokens import Tokens
 from chatio.chat.socket_sessions import EndReason
@@ -33,12 +33,26 @@ ENDINGS: Final[dict[Action, EndReason]] = {
 }
 _RESTRICTING: Final[frozenset[Action]] = frozenset({"mute", "ban", "lift"})
 
-# Closes the sockets of a user whose tokens were just ended; the last argument is when a ban ends, 0 for none.
-EndSockets = Callable[[str, EndReason, float], Awaitable[None]]
+
+class Sockets(Protocol):
+    """The sockets of this process, by the ids of their users."""
+
+    async def end_revoked(self, subject: str, reason: EndReason, until: float = 0.0) -> None:
+        """Close those whose tokens were just ended; `until`: when a ban ends."""
+
+    def has_any_of(self, subject: str) -> bool:
+        """Whether the user has a socket."""
+        ...
 
 
-async def no_sockets(subject: str, reason: EndReason, until: float) -> None:
-    """For a process that has no sockets."""
+class NoSockets:
+    """For a process that has none."""
+
+    async def end_revoked(self, subject: str, reason: EndReason, until: float = 0.0) -> None:
+        pass
+
+    def has_any_of(self, subject: str) -> bool:
+        return False
 
 
 class Enforcement:
@@ -51,10 +65,9 @@ class Enforcement:
         tokens: Tokens,
         revocations: RevocationStore,
         *,
-        end_sockets: EndSockets = no_sockets,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.end_sockets = end_sockets
+        self.sockets: Sockets = NoSockets()
         self._store = store
         self._users = users
         self._tokens = tokens
@@ -90,7 +103,7 @@ class Enforcement:
         if act.action in ENDINGS:
             # No new message, and no new socket: both look at what was just set, in the same turn of the loop.
             ended = self._tokens.end(self._tokens.ending_all(act.user_id))
-            await self.end_sockets(act.user_id, ENDINGS[act.action], act.until)
+            await self.sockets.end_revoked(act.user_id, ENDINGS[act.action], act.until)
             await self._revocations.add(ended)
 
     async def watch(self) -> None:
@@ -112,7 +125,7 @@ class Enforcement:
                     self._restrict(act, await self._users.get(act.user_id))
                 if act.action in ENDINGS:
                     self._tokens.end(self._tokens.ending_all(act.user_id))
-                    await self.end_sockets(act.user_id, ENDINGS[act.action], act.until)
+                    await self.sockets.end_revoked(act.user_id, ENDINGS[act.action], act.until)
             self._own.discard(number)
             self._seen = number
 

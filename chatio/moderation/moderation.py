@@ -31,6 +31,7 @@ ATTEMPTS: Final = 5
 RETRY_AFTER_SECONDS: Final = 1
 
 Sanction = Literal["mute", "ban"]
+_WITHOUT_ACCOUNT: Final[frozenset[Action]] = frozenset({"mute", "kick", "ban", "lift"})
 
 
 @dataclass(frozen=True)
@@ -117,16 +118,29 @@ class Moderation:
             self.rate.acquire(by)
         for _ in range(ATTEMPTS):
             actor = None if by is None else await self.actor(by, least)
-            user = await self._found(user_id)
+            user, has_account = await self._target(user_id, action)
             if actor is not None:
                 require_power_over(actor, user)
             changed = msgspec.structs.replace(user, **(standing or {}))
             act = self._entry(actor, action, (user.id, user.name), reason, until=until, detail=detail)
-            number = await self.store.record(act, by=actor, change=(user, changed))
+            number = await self.store.record(act, by=actor, change=(user, changed) if has_account else None)
             if number is not None:
                 await self.enforcement.apply_own(number, act, changed)
                 return changed
         raise Overloaded(retry_after_seconds=RETRY_AFTER_SECONDS)  # others act on the same user, again and again
+
+    async def _target(self, user_id: str, action: Action) -> tuple[User, bool]:
+        """The user, and whether there is an account.
+
+        There is none after a restart without a database, while the token is valid. Such a user can be silenced
+        while connected, and does not come back once the token has ended.
+        """
+        try:
+            return await self._found(user_id), True
+        except UserNotFound:
+            if action not in _WITHOUT_ACCOUNT or not self.enforcement.sockets.has_any_of(user_id):
+                raise
+            return User(user_id, "", "", "", "", "", ""), False
 
     async def _found(self, user_id: str) -> User:
         try:

@@ -83,6 +83,10 @@ class SessionExpiry:
         told = SessionEnded(reason, until_text(until) if reason is EndReason.BANNED else msgspec.UNSET)
         await self._end(theirs, told, self._is_revoked)
 
+    def has_any_of(self, subject: str) -> bool:
+        """Whether the user `subject` has a socket."""
+        return bool(self._sessions.where(lambda session: session.subject == subject))
+
     async def _end_due(self) -> None:
         try:
             await self._end(self._sessions.due(self._clock()), SessionEnded(EndReason.EXPIRED), self._is_due)

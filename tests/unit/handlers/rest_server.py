@@ -100,6 +100,7 @@ class Rest:
         self.presence = Presence()
         self.asyncapi = asyncapi_document(namespace="/chat", message_max_chars=10_000, has_presence=True)
         self.page: Page | None = None
+        self.online: set[str] = set()  # who has a socket
         self.ended: list[tuple[str, EndReason]] = []  # whose sockets were to be closed, and why
         self.trusted_proxies = TrustedProxies()
         self.lifecycle = Lifecycle()
@@ -117,9 +118,8 @@ class Rest:
 
     @functools.cached_property
     def moderation(self) -> Moderation:
-        enforcement = Enforcement(
-            self.trail, self.users, self.tokens, self.revocations, end_sockets=self.end_sockets
-        )
+        enforcement = Enforcement(self.trail, self.users, self.tokens, self.revocations)
+        enforcement.sockets = self
         return Moderation(self.registry, self.trail, enforcement, self.acts)
 
     @property
@@ -147,7 +147,7 @@ class Rest:
             user_requests=self.user_requests,
             unread=self.unread,
             exports=self.exports,
-            end_sockets=self.end_sockets,
+            end_sockets=self.end_revoked,
             readiness=self.readiness,
         )
 
@@ -173,8 +173,11 @@ class Rest:
         self._product_port = self.listen(application)
         return self._product_port
 
-    async def end_sockets(self, subject: str, reason: EndReason, until: float = 0.0) -> None:
+    async def end_revoked(self, subject: str, reason: EndReason, until: float = 0.0) -> None:
         self.ended.append((subject, reason))
+
+    def has_any_of(self, subject: str) -> bool:
+        return subject in self.online
 
     def listen(self, application: Application) -> int:
         server = LimitedHTTPServer(

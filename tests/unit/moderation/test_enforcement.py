@@ -11,7 +11,7 @@ from chatio.accounts.users import UserRegistry
 from chatio.chat.socket_sessions import EndReason
 from chatio.errors import Muted, Overloaded, TokenRevoked
 from chatio.moderation import enforcement
-from chatio.moderation.enforcement import Enforcement
+from chatio.moderation.enforcement import Enforcement, NoSockets
 from chatio.moderation.moderation import Moderation
 from chatio.stores.opening import Stores, in_memory
 from chatio.throttling.rate_limiter import RateLimiter
@@ -19,6 +19,16 @@ from tests.contract.user_store import ADA, EVE
 from tests.unit.clock import Clock
 
 KEY = "the key of these tests, 32 bytes or more"
+
+
+class Told(NoSockets):
+    """Whose sockets were to be closed, why, and until when."""
+
+    def __init__(self) -> None:
+        self.ended: list[tuple[str, EndReason, float]] = []
+
+    async def end_revoked(self, subject: str, reason: EndReason, until: float = 0.0) -> None:
+        self.ended.append((subject, reason, until))
 
 
 class Process(NamedTuple):
@@ -31,19 +41,14 @@ class Process(NamedTuple):
 
 
 async def process(stores: Stores, clock: Clock) -> Process:
-    ended: list[tuple[str, EndReason, float]] = []
-
-    async def end_sockets(*ending: str | EndReason | float) -> None:
-        ended.append(ending)  # type: ignore[arg-type]
-
+    sockets = Told()
     tokens = Tokens(KEY, ttl_seconds=3600, clock=clock)
-    enforced = Enforcement(
-        stores.moderation, stores.users, tokens, stores.revocations, end_sockets=end_sockets, clock=clock
-    )
+    enforced = Enforcement(stores.moderation, stores.users, tokens, stores.revocations, clock=clock)
+    enforced.sockets = sockets
     await enforced.open()
     users = UserRegistry(stores.users, PasswordHasher(memory_kib=8, iterations=1))
     moderation = Moderation(users, stores.moderation, enforced, RateLimiter(1, 1, is_on=False), clock)
-    return Process(moderation, enforced, tokens, ended)
+    return Process(moderation, enforced, tokens, sockets.ended)
 
 
 @pytest.fixture

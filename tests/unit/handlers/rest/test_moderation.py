@@ -9,6 +9,7 @@ import pytest
 from tornado.ioloop import IOLoop
 
 from chatio.chat.socket_sessions import EndReason
+from chatio.errors import Muted
 from chatio.stores.base import ROLES, Role, User
 from chatio.throttling.rate_limiter import RateLimiter
 from tests.unit.handlers.rest_server import PASSWORD, Answer, Rest
@@ -272,3 +273,19 @@ async def test_moderators_find_users_page_by_page(rest: Rest) -> None:
     everyone = (await get(rest, token, "/users")).json["users"]
     assert {user["name"] for user in everyone} == {"max", "Anna", "ANKE", "Bob", "Hanno"}
     assert {tuple(user) for user in everyone} == {("id", "name", "role", "banned_until", "muted_until")}
+
+
+@pytest.mark.parametrize("kind", ACTS)
+async def test_a_connected_user_whose_account_a_restart_has_forgotten_is_acted_on(rest: Rest, kind: str) -> None:
+    _, moderator = await one(rest, "max", "owner")
+    token = rest.tokens.issue(subject="stranger", name="Eve", email="eve@chat.test")
+    assert (await act(rest, moderator, kind, "stranger")).status == 404
+    rest.online.add("stranger")
+    answer = await act(rest, moderator, kind, "stranger")
+    assert answer.status == (404 if kind == "role" else 200)
+    if kind in ("kick", "ban"):
+        assert [user_id for user_id, _ in rest.ended] == ["stranger"]
+        assert (await get(rest, token, "/messages")).status == 401
+    if kind == "mute":
+        with pytest.raises(Muted):
+            rest.moderation.enforcement.require_voice("stranger")
