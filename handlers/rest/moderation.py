@@ -66,7 +66,8 @@ class AuditHandler(BaseHandler):
         end = newest if query.before is None else min(query.before - 1, newest)
         start = max(end - query.limit, 0)
         acts = await store.acts(start, limit=end - start) if end > start else []
-        entries = [AuditEntry(number=number, **entry_of(act)) for number, act in reversed(acts)]
+        # In memory the oldest are gone: then there are later ones in their place.
+        entries = [AuditEntry(number=number, **entry_of(act)) for number, act in reversed(acts) if number <= end]
         oldest = entries[-1].number if entries else 1
         self.answer(200, AuditPage(entries, oldest if oldest > 1 and len(entries) == query.limit else None))
 

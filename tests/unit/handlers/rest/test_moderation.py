@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+import uuid
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -256,6 +258,16 @@ async def test_owners_read_the_trail_page_by_page(rest: Rest) -> None:
     assert (await get(rest, token, "/audit?before=1")).json == {"acts": [], "before": None}
     assert (await get(rest, token, "/audit?before=99&limit=1")).json["acts"] == [newest]
     assert (await get(rest, token, "/audit?limit=101")).status == 400
+
+
+async def test_a_trail_in_memory_ends_where_acts_were_dropped(rest: Rest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rest.trail, "_acts", deque(maxlen=3))
+    _, token = await one(rest, "ada", "owner")
+    for _ in range(5):
+        await one(rest, f"eve{uuid.uuid4().hex}", "moderator")
+    page = (await get(rest, token, "/audit?limit=3")).json
+    assert ([entry["number"] for entry in page["acts"]], page["before"]) == ([6, 5, 4], 4)
+    assert (await get(rest, token, "/audit?limit=3&before=4")).json == {"acts": [], "before": None}
 
 
 async def test_moderators_find_users_page_by_page(rest: Rest) -> None:
