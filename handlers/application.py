@@ -136,7 +136,7 @@ async def build_core(settings: Settings, stores: Stores) -> Core:
         log,
         edit_seconds=settings.edit_seconds,
         max_chars=settings.message_max_chars,
-        require_voice=enforcement.require_voice,
+        voices=enforcement.voices,
     )
     moderation = Moderation(registry, stores.moderation, enforcement, limits.acts_of_moderation(settings))
     return Core(
@@ -185,7 +185,7 @@ def build_chat(settings: Settings, core: Core) -> Chat:
         slow_client_seconds=settings.slow_client_seconds,
         max_connections_per_person=limits.max_connections_per_person(settings),
         accounts=core.registry if core.log.is_durable else None,
-        require_voice=core.enforcement.require_voice,
+        voices=core.enforcement.voices,
     )
     clients = ChatClients(server, core.log)
     return Chat(

@@ -16,7 +16,8 @@ from typing import Final, Protocol
 
 from chatio.accounts.tokens import Tokens
 from chatio.chat.socket_sessions import EndReason
-from chatio.errors import Muted, Temporary
+from chatio.chat.voices import Voices
+from chatio.errors import Temporary
 from chatio.stores.base import RevocationStore, User, UserStore
 from chatio.stores.moderation import Act, Action, ModerationStore
 from chatio.telemetry.error_report import report
@@ -68,12 +69,12 @@ class Enforcement:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.sockets: Sockets = NoSockets()
+        self.voices = Voices(clock)
         self._store = store
+        self._clock = clock
         self._users = users
         self._tokens = tokens
         self._revocations = revocations
-        self._clock = clock
-        self._silent_until: dict[str, float] = {}
         self._seen = 0  # acts up to this number are applied
         self._own: set[int] = set()  # later ones that are applied too
 
@@ -81,16 +82,7 @@ class Enforcement:
         """Take over what the trail says by now. Raises `StoreUnavailable`."""
         self._seen = await self._store.last_number()
         for user in await self._users.muted(self._clock()):
-            self._silent_until[user.id] = user.muted_until
-
-    def require_voice(self, user_id: str) -> None:
-        """Raise `Muted` if the user may not write now. A dictionary look-up: it is asked for each message."""
-        until = self._silent_until.get(user_id)
-        if until is None:
-            return
-        if until > self._clock():
-            raise Muted(until=until)
-        del self._silent_until[user_id]
+            self.voices.silence(user.id, user.muted_until)
 
     async def apply_own(self, number: int, act: Act, user: User | None) -> None:
         """Apply an act of this process, on `user` as they are from now on; returns when their sockets have ended.
@@ -131,4 +123,4 @@ class Enforcement:
 
     def _restrict(self, act: Act, user: User | None) -> None:
         if act.action in _RESTRICTING and user is not None:
-            self._silent_until[user.id] = max(user.muted_until, user.banned_until)
+            self.voices.silence(user.id, max(user.muted_until, user.banned_until))

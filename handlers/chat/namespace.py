@@ -17,6 +17,7 @@ from chatio.chat.messages import Author, content_of, fit_id, kept_id, stamp
 from chatio.chat.presence import Presence
 from chatio.chat.recovery import resume_point
 from chatio.chat.shared_log import SharedLog, Unanswered
+from chatio.chat.voices import Voices
 from chatio.errors import (
     ChatioError,
     MessageRejected,
@@ -99,12 +100,9 @@ class ChatNamespace(socketio.AsyncNamespace):
         max_connections_per_person: int | None,
         changes: MessageChanges,
         accounts: UserRegistry | None = None,
-        require_voice: Callable[[str], None] = lambda user_id: None,
+        voices: Voices | None = None,
     ) -> None:
-        """`accounts`: where each user must be found; None if a restart forgets them, and not their tokens.
-
-        `require_voice` raises `Muted` for the id of a user who may not write now.
-        """
+        """`accounts`: where each user must be found; None if a restart forgets them, and not their tokens."""
         super().__init__(NAMESPACE)
         server.register_namespace(self)
         self.fanout = server.create_fanout(
@@ -112,7 +110,7 @@ class ChatNamespace(socketio.AsyncNamespace):
         )
         self._lifecycle = lifecycle
         self._sessions = sessions
-        self._require_voice = require_voice
+        self._voices = Voices() if voices is None else voices
         self._log = log
         self.changes = changes
         self._accounts = accounts
@@ -211,7 +209,8 @@ class ChatNamespace(socketio.AsyncNamespace):
                 return _accepted(sent) if isinstance(sent, Entry) else self._answer_later(sid, raw, sent)
             if not await self._acquire(sid, author):
                 return None
-            self._require_voice(author.id)  # after every wait: a mute counts from then on
+            if author.id in self._voices:  # after every wait: a mute counts from then on
+                self._voices.require(author.id)
             message = stamp(raw, author, max_chars=self._message_max_chars)
             accepting = self._log.accept(message)
             if accepting.done():  # always, in memory
@@ -267,7 +266,7 @@ class ChatNamespace(socketio.AsyncNamespace):
         if self._presence is None:
             return self.server.not_handled
         with contextlib.suppress(Muted):  # a muted user types for no other
-            self._require_voice(self._authors[sid].id)
+            self._voices.require(self._authors[sid].id)
             self._presence.typing(self._authors[sid], sid)
         return None
 

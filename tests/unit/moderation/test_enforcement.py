@@ -67,7 +67,7 @@ async def stores_of_two() -> Stores:
 
 def is_muted(one: Process, user_id: str) -> bool:
     try:
-        one.enforcement.require_voice(user_id)
+        one.enforcement.voices.require(user_id)
     except Muted:
         return True
     return False

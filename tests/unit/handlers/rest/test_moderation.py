@@ -300,4 +300,4 @@ async def test_a_connected_user_whose_account_a_restart_has_forgotten_is_acted_o
         assert (await get(rest, token, "/messages")).status == 401
     if kind == "mute":
         with pytest.raises(Muted):
-            rest.moderation.enforcement.require_voice("stranger")
+            rest.moderation.enforcement.voices.require("stranger")
