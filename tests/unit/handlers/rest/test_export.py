@@ -10,6 +10,7 @@ from chatio.chat.shared_log import SharedLog
 from chatio.errors import StoreUnavailable
 from chatio.throttling.rate_limiter import RateLimiter
 from handlers.rest import export
+from tests.client.wire import until
 from tests.contract.journal import message
 from tests.unit.handlers.rest_server import Connection, Rest, request
 
@@ -70,6 +71,7 @@ async def test_a_client_that_reads_nothing_is_disconnected(monkeypatch: pytest.M
     rest = Rest()
     _, token = await started(rest, count=1000, text="x" * 20_000)
     async with await asked(rest, token) as connection:
+        await until(lambda: not rest.requests.is_idle)
         await rest.requests.wait_idle()
         with pytest.raises((OSError, EOFError)):
             await connection.receive()  # it has no end
