@@ -1,6 +1,7 @@
 /** The chat of one user, from signing in to signing out; it outlasts lost connections and ended tokens. */
 
 import { messagesBefore, online } from "./api.js";
+import { change } from "./change.js";
 import { Connection } from "./connection.js";
 import { Moderation } from "./moderation.js";
 import { Older } from "./older.js";
@@ -43,11 +44,15 @@ export class Chat {
     this.#onEnded = onEnded;
     const token = () => session.token;
     const names = new Names(person);
+    const send = (event, data) => this.connection.send(event, data);
     this.moderation = new Moderation(token);
-    this.timeline = new Timeline(page.messages, page.scroller, person.id, names, this.moderation);
+    this.timeline = new Timeline(page.messages, page.scroller, person.id, names, {
+      change: (message) => change(message, send),
+      moderate: (message) => this.moderation.open(message),
+    });
     this.older = new Older(page.box, page.beginning, this.timeline, token);
     this.outbox = new Outbox(page.pending, person, names, unsent, {
-      send: (message) => this.connection.send(message),
+      send: (message) => send("send-message", message),
       hurry: () => this.connection.hurry(),
       edit: (text) => page.composer.edit(text),
       isShown: (offset) => this.timeline.isPast(offset),
@@ -67,6 +72,11 @@ export class Chat {
     this.unread.answered();
     this.#page.scroller.follow();
     this.outbox.say(text);
+  }
+
+  /** Edit or delete the newest message of the user. */
+  changeNewest() {
+    this.timeline.changeNewestOwn();
   }
 
   resume() {
@@ -128,6 +138,16 @@ export class Chat {
   onMessage(message, offset) {
     this.#arrived.push({ ...message, offset });
     this.#timer ||= setTimeout(() => this.#flush(), GATHER_MS);
+  }
+
+  onEdited({ id, content, edited_at }) {
+    this.#flush();
+    this.timeline.edit(id, { content, edited_at });
+  }
+
+  onDeleted(id) {
+    this.#flush();
+    this.timeline.remove(id);
   }
 
   onPresence(change) {

@@ -18,6 +18,7 @@ export class Composer {
    * @param {object} outside
    * @param {(text: string) => void} outside.say
    * @param {() => void} outside.typing called at most once in two seconds
+   * @param {() => void} outside.changeNewest by the key Arrow Up
    * @param {() => Promise<number>} outside.maxChars the longest message, in code points
    */
   constructor(form, counter, outside) {
@@ -30,6 +31,11 @@ export class Composer {
       this.#submit();
     });
     this.#draft.addEventListener("input", () => this.#changed());
+    this.#draft.addEventListener("keydown", (event) => {
+      if (event.key !== "ArrowUp" || this.#draft.value !== "") return;
+      event.preventDefault();
+      outside.changeNewest();
+    });
     this.#bindEnter(matchMedia("(pointer: fine)"));
   }
 

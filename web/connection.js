@@ -18,6 +18,8 @@ const ACK_MS = 8000;
  * @property {(reason: string, until?: string | null) => void} onEnded the token is no longer valid; `resume` with
  *   another one; `until`: when a ban ends, null for never
  * @property {(message: object, offset: string) => void} onMessage
+ * @property {(edit: {id: string, content: string, edited_at: string}) => void} onEdited
+ * @property {(id: string) => void} onDeleted
  * @property {(change: object) => void} onPresence
  * @property {(user: {id: string, name: string}) => void} onTyping
  */
@@ -56,6 +58,8 @@ export class Connection {
       else this.hurry(); // the page has a newer token already
     });
     socket.on("receive-message", (message, offset) => listener.onMessage(message, offset));
+    socket.on("message-edited", (edit) => listener.onEdited(edit));
+    socket.on("message-deleted", ({ id }) => listener.onDeleted(id));
     socket.on("presence", (change) => listener.onPresence(change));
     socket.on("typing", (user) => listener.onTyping(user));
     // The browser knows of the network before the next attempt is due.
@@ -95,14 +99,12 @@ export class Connection {
   }
 
   /**
-   * Send a message. Resolves to the server's ack; to null if the connection is lost or there is no ack in time.
+   * Emit an event. Resolves to the server's ack; to null if the connection is lost or there is no ack in time.
    * @returns {Promise<{ok: boolean, error?: {code: string, message: string, retry_after_seconds?: number}} | null>}
    */
-  send(message) {
+  send(event, data) {
     return new Promise((resolve) => {
-      this.#socket
-        .timeout(ACK_MS)
-        .emit("send-message", message, (error, ack) => resolve(error ? null : ack));
+      this.#socket.timeout(ACK_MS).emit(event, data, (error, ack) => resolve(error ? null : ack));
     });
   }
 

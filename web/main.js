@@ -71,6 +71,7 @@ const signIn = new SignIn((token, stays) => session.begin(token, session.person 
 page.composer = new Composer(byId("composer"), byId("counter"), {
   say: (text) => chat.say(text),
   typing: () => chat.connection.typing(),
+  changeNewest: () => chat?.changeNewest(),
   maxChars: messageMaxChars,
 });
 const account = new Account(session, page.alerts, { signOut, mayLeave, ended });

@@ -31,12 +31,8 @@ export class Moderation {
     this.#dialog.close();
   }
 
-  /** The button beside `message`, which only moderators see. */
-  button(message) {
-    return element("button", { type: "button", class: "plain moderate", onclick: () => this.#open(message) }, "Moderate");
-  }
-
-  #open(message) {
+  /** Ask what to do with `message`, and with its author. */
+  open(message) {
     this.#message = message;
     byId("moderation-title").replaceChildren("Moderate ", element("bdi", {}, message.author_name));
     this.#dialog.querySelector(".problem").textContent = "";

@@ -7,14 +7,15 @@ import { dayKey } from "./time.js";
 const GROUP_MS = 5 * 60_000;
 const MOST_SHOWN = 6000; // older ones are dropped while the user reads the newest, and load again on scrolling up
 
-/** @typedef {{id: string, content: string, author_id: string, author_name: string, sent_at: string, offset: string}} Message */
+/** @typedef {{id: string, content: string, author_id: string, author_name: string, sent_at: string, edited_at?: string,
+ * offset: string}} Message */
 
 export class Timeline {
   #list;
   #scroller;
   #ownId;
   #names;
-  #moderation;
+  #actions;
   #rows = []; // {message, moment, item}, as in the list; notes are only in the list
   #ids = new Set();
   #line = element("li", { class: "unread" }, "New messages");
@@ -24,14 +25,15 @@ export class Timeline {
    * @param {import("./scroller.js").Scroller} scroller
    * @param {string} ownId
    * @param {import("./person.js").Names} names
-   * @param {import("./moderation.js").Moderation} moderation
+   * @param {{change: (message: Message) => void, moderate: (message: Message) => void}} actions ask the user what to
+   *   do with an own message, and with that of another user
    */
-  constructor(list, scroller, ownId, names, moderation) {
+  constructor(list, scroller, ownId, names, actions) {
     this.#list = list;
     this.#scroller = scroller;
     this.#ownId = ownId;
     this.#names = names;
-    this.#moderation = moderation;
+    this.#actions = actions;
     list.replaceChildren();
   }
 
@@ -105,6 +107,32 @@ export class Timeline {
     });
   }
 
+  /** Show the message of this id, if it is here, as it is now. */
+  edit(id, changed) {
+    const at = this.#rows.findIndex(({ message }) => message.id === id);
+    if (at < 0) return;
+    const { message, item } = this.#rows[at];
+    const row = (this.#rows[at] = this.#row({ ...message, ...changed }));
+    item.replaceWith(row.item);
+    this.#settle(at);
+    this.#scroller.grew();
+  }
+
+  remove(id) {
+    const at = this.#rows.findIndex(({ message }) => message.id === id);
+    if (at < 0) return;
+    const [{ item }] = this.#rows.splice(at, 1);
+    item.remove();
+    if (at < this.#rows.length) this.#settle(at);
+    this.#scroller.grew();
+  }
+
+  /** Ask the user how to change the newest own message, if there is one. */
+  changeNewestOwn() {
+    const own = this.#rows.findLast(({ message }) => message.author_id === this.#ownId);
+    if (own) this.#actions.change(own.message);
+  }
+
   /** Add a line between the messages before and after. @returns {HTMLElement} whose text may be replaced */
   note(text) {
     const line = element("li", { class: "note" }, text);
@@ -118,13 +146,33 @@ export class Timeline {
     for (const message of messages) {
       if (this.#ids.has(message.id)) continue;
       this.#ids.add(message.id);
-      const moment = new Date(message.sent_at);
-      const isOwn = message.author_id === this.#ownId;
-      const own = () => showState(element("span", { class: "state" }), "sent", "Sent");
-      const meta = isOwn ? own() : this.#moderation.button(message);
-      rows.push({ message, moment, item: messageItem(this.#names, message, isOwn, moment, meta) });
+      rows.push(this.#row(message));
     }
     return rows;
+  }
+
+  #row(message) {
+    const moment = new Date(message.sent_at);
+    const isOwn = message.author_id === this.#ownId;
+    const meta = message.edited_at ? [element("span", {}, "edited")] : [];
+    if (isOwn) meta.push(showState(element("span", { class: "state" }), "sent", "Sent"), this.#changeButton(message));
+    else meta.push(this.#moderateButton(message));
+    return { message, moment, item: messageItem(this.#names, message, isOwn, moment, ...meta) };
+  }
+
+  /** Not among the stops of the Tab key, since there are many: in the empty draft, Arrow Up is the way by keyboard. */
+  #changeButton(message) {
+    const onclick = () => this.#actions.change(message);
+    const label = "Edit or delete";
+    const attributes = { type: "button", class: "change", tabindex: "-1", title: label, "aria-label": label, onclick };
+    return element("button", attributes, "…");
+  }
+
+  /** Only moderators see it. */
+  #moderateButton(message) {
+    const onclick = () => this.#actions.moderate(message);
+    const attributes = { type: "button", class: "change moderate", title: "Moderate", "aria-label": "Moderate", onclick };
+    return element("button", attributes, "…");
   }
 
   /** Mark whether the row opens a day, and whether it continues the group above it. */
