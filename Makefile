@@ -10,7 +10,7 @@ PAGE := web/node_modules/socket.io-client/package.json
 AXE := web/node_modules/axe-core/package.json
 WORKERS := --numprocesses=3 --dist=worksteal
 
-.PHONY: run test check suite test-browser test-nginx test-metrics bench pins clean
+.PHONY: run test check suite test-browser test-nginx test-many test-metrics bench pins clean
 
 run: $(VENV)/.run .env $(PAGE)
 	@exec $(PYTHON) main.py
@@ -41,6 +41,13 @@ test-nginx: $(VENV)/.dev $(CLIENTS) $(PAGE)
 	sh tools/need-deploy.sh
 	$(PYTHON) -m pytest tests/deploy
 	CHATIO_TESTS_NGINX=1 $(PYTHON) -m pytest tests/system $(WORKERS)
+
+# The contracts and the chat with two servers on one PostgreSQL, the clients spread over both by nginx.
+MANY := chat clients python_clients recovery presence asyncapi many_servers
+test-many: $(VENV)/.dev $(CLIENTS) $(PAGE)
+	sh tools/need-deploy.sh
+	CHATIO_TESTS_SERVERS=2 $(PYTHON) -m pytest tests/contract/test_postgres.py tests/contract/test_postgres_servers.py \
+		tests/deploy/test_many_kills.py $(MANY:%=tests/system/test_%.py) $(WORKERS)
 
 # Checks the metrics and deploy/alerts.yml with Prometheus' own promtool.
 test-metrics: $(VENV)/.dev

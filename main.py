@@ -1,9 +1,9 @@
 """Starts the server: arguments, settings, logging; then `run`.
 
 python main.py            start the server
-python main.py check      check the configuration; exits 0 or 2
+python main.py --check    check the configuration; exits 0 or 2
 python main.py user ...   accounts, beside a running server or without one
-python main.py backup FILE, restore FILE, migrate-to URL    for a SQLite database
+python main.py check, backup FILE, restore FILE, migrate-to URL    for a SQLite database
 python main.py --version
 """
 

@@ -3,9 +3,11 @@
     python -m benchmarks                                            all servers: `make bench`
     python -m benchmarks --servers ours,node --only one,connect     some servers, some rows
     python -m benchmarks --baseline ../before --only one,connect    two checkouts of this repository
+    python -m benchmarks --stores                                   this server in memory, on SQLite, on PostgreSQL
 
-A full run without a failure writes docs/benchmarks.md and docs/benchmarks.svg. Any other run writes the same two
-files to benchmarks/results. The figures of each round are in benchmarks/results/figures.json.
+A full run without a failure writes docs/benchmarks.md and docs/benchmarks.svg, with --stores
+docs/benchmarks-stores.md. Any other run writes the same files to benchmarks/results. The figures of each round are
+in benchmarks/results/figures.json.
 
 With --baseline, the server "before" is main.py of that checkout, run by the .venv of that checkout. The servers
 of a run are measured in turn (A B A B), so figures compare within one run.
@@ -28,8 +30,21 @@ from benchmarks.launch import (
     running,
 )
 from benchmarks.picture import draw
-from benchmarks.plan import BEFORE, MEASURED, OURS, ROWS, SERVERS, THROTTLED, Row, Scenario, only, scenarios
-from benchmarks.report import document, medians
+from benchmarks.plan import (
+    BEFORE,
+    MEASURED,
+    OURS,
+    ROWS,
+    SERVERS,
+    STORES,
+    THROTTLED,
+    Row,
+    Scenario,
+    only,
+    scenarios,
+    store_scenarios,
+)
+from benchmarks.report import document, medians, store_document
 
 
 def main() -> int:
@@ -39,7 +54,8 @@ def main() -> int:
         print("\n".join(f"{row.name:24}{row.title}" for row in ROWS))
         return 0
     rows = tuple(row for row in ROWS if not options.only or row.name in options.only)
-    plan = scenarios(options.quick, raise_file_limit())
+    files = raise_file_limit()
+    plan = store_scenarios(options.quick) if options.stores else scenarios(options.quick, files)
     if options.only:
         plan = only(plan, rows)
     starts = commands(options.ours, options.baseline)
@@ -71,6 +87,9 @@ def _options() -> argparse.Namespace:
         "--throttled", action="store_true", help="only this server: in turn without its rate limits and with them"
     )
     variants.add_argument(
+        "--stores", action="store_true", help="only this server: in turn in memory and with each database"
+    )
+    variants.add_argument(
         "--measured",
         action="store_true",
         help="only this server: in turn without metrics and with them",
@@ -83,6 +102,8 @@ def _options() -> argparse.Namespace:
         parser.error(f'the server "{BEFORE}" needs --baseline PATH')
     if options.throttled:
         options.servers = [OURS, THROTTLED]
+    elif options.stores:
+        options.servers = [OURS, *STORES]
     elif options.measured:
         options.servers = [OURS, MEASURED]
     elif not options.servers:
@@ -134,14 +155,19 @@ def _report(
     failures: list[str],
 ) -> None:
     found = medians(figures)
-    full = not options.quick and not options.only and set(options.servers) == set(SERVERS) and not failures
-    command = "make bench" if full else " ".join(["python -m benchmarks", *sys.argv[1:]])
-    text = document(rows, found, command, options.rounds, options.quick, failures)
+    full = not options.quick and not options.only and not failures
+    full = full and (options.stores or set(options.servers) == set(SERVERS))
+    command = "make bench" if full and not options.stores else " ".join(["python -m benchmarks", *sys.argv[1:]])
     target = HERE.parent / "docs" if full else RESULTS
     target.mkdir(exist_ok=True)
-    (target / "benchmarks.md").write_text(text)
-    if found.get(OURS):
-        (target / "benchmarks.svg").write_text(draw(rows, found))
+    if options.stores:
+        text = store_document(found, command, options.rounds, options.quick, failures)
+        (target / "benchmarks-stores.md").write_text(text)
+    else:
+        text = document(rows, found, command, options.rounds, options.quick, failures)
+        (target / "benchmarks.md").write_text(text)
+        if found.get(OURS):
+            (target / "benchmarks.svg").write_text(draw(rows, found))
     (RESULTS / "figures.json").write_text(json.dumps({"rounds": figures, "medians": found}, indent=2))
     print(text)
 

@@ -14,13 +14,14 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import msgspec
 
-from benchmarks.plan import BEFORE, MEASURED, NODE, OURS, PLAIN, THROTTLED, Scenario
+from benchmarks.databases import database
+from benchmarks.plan import BEFORE, MEASURED, NODE, OURS, PLAIN, POSTGRES, SQLITE, THROTTLED, Scenario
 from chatio.config.settings import Settings
 
 HERE = Path(__file__).parent
@@ -49,6 +50,8 @@ def commands(ours: str, baseline: Path | None) -> dict[str, list[str]]:
         BEFORE: before,
         THROTTLED: this,
         MEASURED: this,
+        SQLITE: this,
+        POSTGRES: this,
         NODE: [shutil.which("node") or "node", str(HERE / "servers" / "node_server.js")],
         PLAIN: [sys.executable, "-m", "benchmarks.servers.plain_server"],
     }
@@ -83,8 +86,11 @@ class Server:
 
 
 @contextmanager
-def running(name: str, command: list[str]) -> Iterator[Server]:
-    """A fresh server; its output goes to `results/NAME.log`. BenchmarkError if it does not listen within 15 s."""
+def running(name: str, command: list[str], **settings: str) -> Iterator[Server]:
+    """A fresh server; its output goes to `results/NAME.log`. BenchmarkError if it does not listen within 15 s.
+
+    `settings`: more variables of its environment.
+    """
     RESULTS.mkdir(exist_ok=True)
     port, secret = _free_port(), secrets.token_hex(32)
     environment = {
@@ -101,7 +107,9 @@ def running(name: str, command: list[str]) -> Iterator[Server]:
     metrics_port = _free_port() if name == MEASURED else None
     if metrics_port is not None:
         environment["METRICS_PORT"] = str(metrics_port)
-    with (RESULTS / f"{name}.log").open("w") as log:
+    with ExitStack() as stack:
+        environment |= {"DATABASE_URL": stack.enter_context(database(name)), **settings}
+        log = stack.enter_context((RESULTS / f"{name}.log").open("w"))
         process = subprocess.Popen(command, cwd=HERE.parent, env=environment, stdout=log, stderr=log)
         try:
             _await_port(name, process, port)

@@ -13,7 +13,12 @@ SERVERS = (OURS, NODE, PLAIN)
 BEFORE = "before"  # another checkout of this repository
 THROTTLED = "throttled"  # with its rate limits on, each of them too high to be reached
 MEASURED = "measured"  # with METRICS_PORT set, and its metrics read every second
-VARIANTS = (BEFORE, THROTTLED, MEASURED)
+SQLITE, POSTGRES = "sqlite", "postgres"  # with accounts and messages there, and not in memory
+STORES = (SQLITE, POSTGRES)
+VARIANTS = (BEFORE, THROTTLED, MEASURED, *STORES)
+
+
+ACK_RATES = (50, 500, 2000)  # messages a second
 
 
 @dataclass(frozen=True)
@@ -22,10 +27,11 @@ class Step:
 
     closed: each of `senders` clients sends its next message when it has received its last one.
     paced: the senders take turns, and send `rate` messages a second together.
+    acked: the same, and times are those from a message to its ack.
     idle: no messages; measured are connecting and the memory afterwards.
     """
 
-    action: Literal["closed", "paced", "idle"]
+    action: Literal["closed", "paced", "acked", "idle"]
     label: str
     clients: int
     senders: int = 1
@@ -86,6 +92,14 @@ def scenarios(quick: bool, most_clients: int) -> tuple[Scenario, ...]:
         )),
     )  # fmt: skip
     return tuple(_small(scenario) for scenario in full) if quick else full
+
+
+def store_scenarios(quick: bool) -> tuple[Scenario, ...]:
+    """What a database costs. Acks at 50 clients: 2,000 messages a second to 500 would be more than a core can."""
+    steps = [Step("acked", f"acks_{rate}", 50, senders=20, seconds=6, rate=rate) for rate in ACK_RATES]
+    acks = Scenario("acks", False, tuple(steps), (OURS,))
+    cpu = Scenario("cpu", False, (Step("closed", "one", 500), Step("closed", "fifty", 500, senders=50)), (OURS,))
+    return tuple(_small(scenario) for scenario in (cpu, acks)) if quick else (cpu, acks)
 
 
 def _traffic(prefix: str) -> tuple[Step, ...]:

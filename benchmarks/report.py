@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+import math
 import os
 import platform
 import statistics
@@ -9,7 +10,19 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from benchmarks.plan import BEFORE, MEASURED, NODE, OURS, PLAIN, THROTTLED, Row
+from benchmarks.plan import (
+    ACK_RATES,
+    BEFORE,
+    MEASURED,
+    NODE,
+    OURS,
+    PLAIN,
+    POSTGRES,
+    SQLITE,
+    STORES,
+    THROTTLED,
+    Row,
+)
 
 Medians = dict[str, dict[str, float]]  # server, figure
 
@@ -20,6 +33,8 @@ NAMES = {
     BEFORE: "this server, before",
     THROTTLED: "this server, rate limits on",
     MEASURED: "this server, asked for metrics every second",
+    SQLITE: "this server, SQLite",
+    POSTGRES: "this server, PostgreSQL",
 }
 _BUSY = 0.9  # of one core: a process above this share could not have done more
 _NOT_MEASURED = "-"
@@ -87,6 +102,30 @@ def before_and_now(rows: Sequence[Row], found: Medians) -> Iterator[str]:
         yield f"| {row.title} | {row.unit} | {' | '.join(map(number, values))} |"
 
 
+def stores(found: Medians) -> Iterator[str]:
+    """What a database costs, as a Markdown table: CPU as a ratio to memory, acks as a difference to it."""
+    yield "| what | unit | memory | SQLite | PostgreSQL | goals | |"
+    yield "| --- | --- | --: | --: | --: | --- | --- |"
+    rows = [("CPU per delivery, 1 sender", "one.cpu_us", (math.inf, math.inf))]
+    rows += [("CPU per delivery, 50 senders", "fifty.cpu_us", (1.3, 1.3))]
+    for rate in ACK_RATES:
+        rows += [(f"ack p50, {rate:,} messages/s", f"acks_{rate}.p50_ms", (2.0, 4.0))]
+        rows += [(f"ack p99, {rate:,} messages/s", f"acks_{rate}.p99_ms", (math.inf, math.inf))]
+    for title, figure, goals in rows:
+        is_cpu = figure.endswith("cpu_us")
+        base = found.get(OURS, {}).get(figure)
+        cells, met = [], []
+        for store, goal in zip(STORES, goals, strict=True):
+            value = found.get(store, {}).get(figure)
+            cost = None if value is None or base is None else value / base if is_cpu else value - base
+            cells.append(f"{number(value)} ({'x' if is_cpu else '+'} {number(cost)})")
+            met += [] if cost is None or goal == math.inf else [cost <= goal]
+        wanted = f"{'x' if is_cpu else '+'} ≤ {' and '.join(f'{goal:g}' for goal in goals)}" if met else ""
+        verdict = "" if not met else "met" if all(met) else "**not met**"
+        unit = "µs CPU" if is_cpu else "ms"
+        yield f"| {title} | {unit} | {number(base)} | {' | '.join(cells)} | {wanted} | {verdict} |"
+
+
 def growth(found: Medians) -> Iterator[str]:
     """CPU of a delivery by the number of clients, one sender, as a Markdown table; empty if not measured."""
     sizes = {"100": "clients_100", "500": "one", "2,000": "clients_2000", "10,000": "clients_10000"}
@@ -135,6 +174,24 @@ def _main_table(rows: Sequence[Row], found: Medians) -> Iterator[str]:
         return before_and_now(rows, found)
     variant = next((variant for variant in (THROTTLED, MEASURED) if variant in found), None)
     return table(rows, found) if variant is None else compared(rows, found, variant)
+
+
+def store_document(found: Medians, command: str, rounds: int, quick: bool, failures: Sequence[str]) -> str:
+    """What the databases cost, as Markdown."""
+    parts = [
+        ["# Benchmarks of the databases"],
+        [
+            f"`{command}`: {rounds} {'round' if rounds == 1 else 'rounds'}, in turn, medians.",
+            "Figures compare within a run alone. In brackets: the ratio, or the difference, to memory. CPU is the",
+            "server's own, with its threads, at 500 clients; acks are those of 20 senders among 50 clients.",
+            "PostgreSQL runs on the same machine.",
+            *(["**A smoke test: fewer clients, a quarter of the time.**"] if quick else []),
+        ],
+        list(machine()),
+        list(stores(found)),
+        [f"- **failed**: {failure}" for failure in failures],
+    ]
+    return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
 
 
 def document(

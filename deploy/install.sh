@@ -5,12 +5,13 @@
 #   install.sh --rollback       go back to the previous release; run it again to undo that
 #   install.sh --uninstall      remove service and code; key, settings and data stay
 #   install.sh --purge          remove key, settings and data too
+#   install.sh --instances N    as above, and run N servers on one PostgreSQL: chatio@1 to chatio@N; 1: chatio
 #   install.sh --root DIR       (with any of these) only put the files under DIR; needs neither root nor systemd
 #
 # Files that it makes:
 #   /opt/chatio/releases/NAME   the code and a virtual environment of its own
 #   /opt/chatio/current         the release that runs; the one before it is kept as /opt/chatio/previous
-#   /etc/chatio/                chatio.env (settings) and jwt_secret_key, written once and then left alone
+#   /etc/chatio/                chatio.env (settings) and jwt_secret_key, written once and then left alone; instances
 #   /var/lib/chatio             data, made by systemd
 # A release becomes the current one after its environment is complete and its check of the settings has passed. Until
 # then the running server is not touched.
@@ -20,7 +21,8 @@ umask 022
 source=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 root=
 action=install
-units="chatio.service chatio.socket"
+templates="chatio.service chatio.socket chatio@.service chatio@.socket"
+instances=
 
 say() { printf '%s\n' "$*"; }
 fail() { printf 'install.sh: %s\n' "$*" >&2; exit 1; }
@@ -32,6 +34,7 @@ main() {
             --rollback) action=rollback ;;
             --uninstall) action=uninstall ;;
             --purge) action=purge ;;
+            --instances) [ $# -ge 2 ] || fail "--instances needs a number"; instances=$2; shift ;;
             --root) [ $# -ge 2 ] || fail "--root needs a folder"; root=$(mkdir -p "$2" && cd "$2" && pwd); shift ;;
             *) fail "unknown option $1; the first lines of this file list the options" ;;
         esac
@@ -39,10 +42,20 @@ main() {
     done
     real && need_a_machine
     opt=$root/opt/chatio etc=$root/etc/chatio system=$root/etc/systemd/system
+    read_instances
     case $action in
         install) install_all ;;
         rollback) roll_back ;;
         *) uninstall ;;
+    esac
+}
+
+read_instances() {
+    if [ -z "$instances" ]; then instances=$(cat "$etc/instances" 2>/dev/null || echo 1); fi
+    case $instances in
+        1) services=chatio.service ;;
+        [2-9]) services=$(seq -f 'chatio@%g.service' 1 "$instances" | tr '\n' ' ') ;;
+        *) fail "--instances needs a number from 1 to 9" ;;
     esac
 }
 
@@ -75,8 +88,14 @@ install_all() {
 
 roll_back() {
     [ -e "$opt/previous" ] || fail "there is no previous release"
+    release=$(readlink -f "$opt/previous")
+    check_settings # and whether the database is too new for that release
     swap
-    if real; then start || fail "the server does not start; look at: journalctl -u chatio"; fi
+    if real && ! start; then
+        swap
+        start || true
+        fail "the previous release does not start; the newer one is back. Look at: journalctl -u chatio"
+    fi
     say "The current release is $(readlink -f "$opt/current")"
 }
 
@@ -109,14 +128,22 @@ check_settings() {
     # With the environment of the service. The check also warns of names that are no setting.
     previous=$etc/jwt_secret_key_previous
     [ -e "$previous" ] || previous=/dev/null
-    env -i PATH="$PATH" JWT_SECRET_KEY_FILE="$etc/jwt_secret_key" JWT_SECRET_KEY_PREVIOUS_FILE="$previous" \
+    name=
+    if [ "$instances" != 1 ]; then
+        name=1
+        ! grep -q '^METRICS_PORT=.' "$etc/chatio.env" ||
+            fail "several servers cannot have one METRICS_PORT: remove it from $etc/chatio.env; 9101 and up are set"
+    fi
+    env -i PATH="$PATH" SERVER_NAME="$name" JWT_SECRET_KEY_FILE="$etc/jwt_secret_key" \
+        JWT_SECRET_KEY_PREVIOUS_FILE="$previous" \
         "$release/.venv/bin/python" "$release/main.py" --check --env-file "$etc/chatio.env" ||
-        fail "the settings in $etc/chatio.env are invalid; the running server was not touched"
+        fail "this release cannot run with $etc/chatio.env; the running server was not touched"
 }
 
 switch() {
     if [ -e "$opt/current" ]; then point previous "$(readlink "$opt/current")"; fi
     point current "releases/${release##*/}"
+    printf '%s\n' "$instances" >"$etc/instances"
     put_units
 }
 
@@ -134,19 +161,29 @@ point() {
 
 put_units() {
     mkdir -p "$system"
-    for unit in $units; do install -m 0644 "$opt/current/deploy/$unit" "$system/$unit"; done
+    for unit in $templates; do
+        [ ! -e "$opt/current/deploy/$unit" ] || install -m 0644 "$opt/current/deploy/$unit" "$system/$unit"
+    done
     if real && [ "$(systemd_version)" -ge 254 ]; then
-        mkdir -p "$system/chatio.service.d"
-        install -m 0644 "$opt/current/deploy/restart.conf" "$system/chatio.service.d/restart.conf"
+        for folder in chatio.service.d chatio@.service.d; do
+            mkdir -p "$system/$folder"
+            install -m 0644 "$opt/current/deploy/restart.conf" "$system/$folder/restart.conf"
+        done
     fi
 }
 
 start() {
     systemctl daemon-reload
-    # shellcheck disable=SC2086 # two names
-    systemctl --quiet enable $units
-    systemctl start chatio.socket
-    systemctl restart chatio.service # new clients wait in the socket meanwhile
+    for service in chatio.service $(seq -f 'chatio@%g.service' 1 9); do
+        case " $services " in
+            *" $service "*) systemctl --quiet enable "$service" "${service%.service}.socket" ;;
+            *) systemctl --quiet disable --now "$service" "${service%.service}.socket" 2>/dev/null || true ;;
+        esac
+    done
+    for service in $services; do systemctl start "${service%.service}.socket"; done
+    # All at once: servers of two releases may not share a database. New clients wait in the sockets meanwhile.
+    # shellcheck disable=SC2086 # a list of names
+    systemctl restart $services
 }
 
 forget_old_releases() {
@@ -160,13 +197,17 @@ forget_old_releases() {
 
 uninstall() {
     if real; then
-        for unit in $units; do
-            if [ -e "$system/$unit" ]; then systemctl --quiet disable --now "$unit"; fi
+        for service in $services; do
+            if [ -e "$system/chatio.service" ]; then
+                systemctl --quiet disable --now "$service" "${service%.service}.socket"
+            fi
         done
     fi
-    for unit in $units; do rm -f "$system/$unit"; done
-    rm -f "$system/chatio.service.d/restart.conf"
-    rmdir "$system/chatio.service.d" 2>/dev/null || true # files of the operator stay
+    for unit in $templates; do rm -f "$system/$unit"; done
+    for folder in chatio.service.d chatio@.service.d; do
+        rm -f "$system/$folder/restart.conf"
+        rmdir "$system/$folder" 2>/dev/null || true # files of the operator stay
+    done
     rm -rf "$opt"
     real && systemctl daemon-reload
     if [ "$action" = purge ]; then

@@ -3,29 +3,33 @@
 import logging
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from tornado.web import Application, RequestHandler
 
+from chatio.accounts.login_throttle import LoginThrottle
 from chatio.accounts.passwords import PasswordHasher
+from chatio.accounts.throttle_saver import ThrottleSaver, steady_clock
 from chatio.accounts.tokens import Tokens
 from chatio.accounts.users import UserRegistry
+from chatio.chat.batches import STORE_TROUBLES
 from chatio.chat.changes import MessageChanges
+from chatio.chat.cluster import Cluster
 from chatio.chat.presence import Presence
-from chatio.chat.shared_log import STORE_TROUBLES, SharedLog, open_log
+from chatio.chat.shared_log import SharedLog, open_log
 from chatio.config.settings import Settings
 from chatio.errors import Temporary, answer_to
 from chatio.moderation.deletions import Deletions
-from chatio.moderation.enforcement import Enforcement
+from chatio.moderation.enforcement import ENDINGS, Enforcement
 from chatio.moderation.moderation import Moderation
 from chatio.moderation.operator import Operator
 from chatio.realtime import RealtimeOptions, Server, create_server, load_shedding
 from chatio.server.in_flight import InFlightRequests
 from chatio.server.lifecycle import Lifecycle, Phase
-from chatio.stores.base import RevocationStore, StoreUnusable
+from chatio.stores.base import Ended, RevocationStore, StoreUnusable
 from chatio.stores.opening import Stores, in_memory, open_stores
 from chatio.telemetry.log_handler import LogHandler
 from chatio.throttling.client_ip import TrustedProxies
@@ -55,7 +59,10 @@ class Core:
     registry: UserRegistry
     tokens: Tokens
     revocations: RevocationStore
+    logins: LoginThrottle
+    throttle_saver: ThrottleSaver
     log: SharedLog
+    cluster: Cluster | None  # None: there can be no other server
     changes: MessageChanges
     presence: Presence | None  # None: off
     load: LoopLagMonitor
@@ -68,7 +75,7 @@ class Core:
 
     @property
     def operator(self) -> Operator:
-        return Operator(self.registry, self.moderation, self.deletions)
+        return Operator(self.registry, self.moderation, self.deletions, self.logins)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +125,9 @@ async def build_core(settings: Settings, stores: Stores) -> Core:
         previous_key=settings.jwt_secret_key_previous,
         ttl_seconds=settings.jwt_ttl_seconds,
     )
+    clock = steady_clock()
+    logins = limits.login_throttle(settings, clock)
+    throttle_saver = ThrottleSaver(stores.logins, logins, clock=clock)
     try:
         log = await open_log(
             stores.journal,
@@ -126,9 +136,16 @@ async def build_core(settings: Settings, stores: Stores) -> Core:
             queue_max=settings.store_queue_max,
             broken=stores.broken,
         )
+        cluster = None
+        if stores.bus is not None:
+            last = (
+                await stores.bus.last_revocation()
+            )  # before they are read: one that comes meanwhile is read again
+            cluster = Cluster(stores.bus, settings.server_name, log.follower, revoked=last)
         tokens.restore(await stores.revocations.all(time.time()))
         enforcement = Enforcement(stores.moderation, stores.users, tokens, stores.revocations)
         await enforcement.open()
+        await throttle_saver.restore()
     except Temporary as error:
         raise StoreUnusable(answer_to(error).message) from None
     registry = UserRegistry(stores.users, hasher)
@@ -144,7 +161,10 @@ async def build_core(settings: Settings, stores: Stores) -> Core:
         registry=registry,
         tokens=tokens,
         revocations=stores.revocations,
+        logins=logins,
+        throttle_saver=throttle_saver,
         log=log,
+        cluster=cluster,
         changes=changes,
         presence=Presence() if settings.presence == "on" else None,
         load=LoopLagMonitor(settings.overload_lag_seconds),
@@ -159,6 +179,7 @@ async def build_core(settings: Settings, stores: Stores) -> Core:
 
 def build_chat(settings: Settings, core: Core) -> Chat:
     options = RealtimeOptions(
+        server_name=settings.server_name,
         namespaces=(NAMESPACE,),  # the default also serves "/", to every client and for ever
         takes_binary=False,  # no event of the chat has attachments
         cors_allowed_origins="*" if core.origins.allows_any else core.origins,
@@ -179,6 +200,7 @@ def build_chat(settings: Settings, core: Core) -> Chat:
         log=core.log,
         changes=core.changes,
         presence=core.presence,
+        cluster=core.cluster,
         limits=limits.message_rate_limits(settings),
         message_max_chars=settings.message_max_chars,
         history_on_connect=settings.history_on_connect,
@@ -187,6 +209,8 @@ def build_chat(settings: Settings, core: Core) -> Chat:
         accounts=core.registry if core.log.is_durable else None,
         voices=core.enforcement.voices,
     )
+    if core.cluster is not None:
+        core.cluster.revocations.on_revoked = partial(_ended_elsewhere, core.enforcement, sessions)
     clients = ChatClients(server, core.log)
     return Chat(
         server=server, clients=clients, socket_handler=socket_handler, sessions=sessions, namespace=namespace
@@ -206,11 +230,12 @@ def build_rest(settings: Settings, core: Core, chat: Chat, *, page_folder: Path)
         tokens=core.tokens,
         revocations=core.revocations,
         log=core.log,
+        cluster=core.cluster,
         presence=core.presence,
         moderation=core.moderation,
         deletions=core.deletions,
         is_registration_open=settings.registration == "open",
-        logins=limits.login_throttle(settings),
+        logins=core.logins,
         registrations=limits.registration_limit(settings),
         turns=FairTurns(),
         address_requests=limits.address_requests(settings),
@@ -222,6 +247,7 @@ def build_rest(settings: Settings, core: Core, chat: Chat, *, page_folder: Path)
             "stopping": lambda: core.lifecycle.phase is not Phase.SERVING,
             "stalled": lambda: chat.namespace.fanout.is_stalled,
             "overloaded": lambda: core.load.is_on,
+            "deaf": lambda: core.cluster is not None and core.cluster.is_deaf,
             "full": lambda: chat.server.eio.connection_limit.is_full,
             **{reason: partial(_is_store, core.log, reason) for reason in STORE_TROUBLES},
         },
@@ -241,6 +267,13 @@ def build_rest(settings: Settings, core: Core, chat: Chat, *, page_folder: Path)
     return Rest(application=application, requests=requests, metrics=metrics)
 
 
+async def _ended_elsewhere(enforcement: Enforcement, sessions: SessionExpiry, ended: Ended, reason: str) -> None:
+    if reason in ENDINGS.values():  # the audit trail has the act, and says until when
+        with suppress(Temporary):
+            await enforcement.catch_up()
+    await sessions.end_elsewhere_revoked(ended, reason)
+
+
 def _is_store(log: SharedLog, reason: str) -> bool:
     return log.trouble == reason
 
@@ -250,6 +283,7 @@ def build_metrics(core: Core, chat: Chat, rest: Rest, log_handler: LogHandler) -
         engine=chat.server.eio,
         chat=chat.namespace,
         log=core.log,
+        cluster=core.cluster,
         hasher=core.hasher,
         load=core.load,
         requests=rest.metrics,

@@ -89,6 +89,7 @@ async def answers(command: Command, settings: Settings, *, folder: Path) -> Asyn
                 yield answer
         finally:
             core.hasher.close()
+            await core.throttle_saver.save_last()
 
 
 def operate(command: Command, settings: Settings, *, folder: Path, as_json: bool) -> int:

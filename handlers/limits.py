@@ -107,12 +107,13 @@ def message_rate_limits(settings: Settings) -> MessageRateLimits:
     return MessageRateLimits(rates, is_on=are_on(settings))
 
 
-def login_throttle(settings: Settings) -> LoginThrottle:
+def login_throttle(settings: Settings, clock: Callable[[], float]) -> LoginThrottle:
     return LoginThrottle(
         failures_per_account=settings.login_failures_per_account,
         failures_per_address=settings.login_failures_per_address,
         logins_per_minute=settings.logins_per_minute,
         is_on=are_on(settings),
+        clock=clock,
     )
 
 

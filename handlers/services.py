@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from chatio.accounts.login_throttle import LoginThrottle
 from chatio.accounts.tokens import Tokens
 from chatio.accounts.users import UserRegistry
+from chatio.chat.cluster import Cluster
 from chatio.chat.presence import Presence
 from chatio.chat.shared_log import SharedLog
 from chatio.chat.socket_sessions import EndReason
@@ -39,6 +40,7 @@ class Services:
     tokens: Tokens
     revocations: RevocationStore  # of what `tokens` revokes
     log: SharedLog
+    cluster: Cluster | None = None  # None: there can be no other server
     presence: Presence | None  # None: off
     moderation: Moderation
     deletions: Deletions

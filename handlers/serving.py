@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from chatio.chat.cluster import Cluster
 from chatio.chat.retention import forget_old_messages
 from chatio.config.settings import Settings
+from chatio.errors import Temporary, answer_to
 from chatio.server.admin_socket import AdminSocket, open_admin_socket
 from chatio.server.serve import serve
 from chatio.server.systemd import SystemdNotifier
+from chatio.stores.base import StoreUnusable
 from chatio.stores.opening import Stores
 from chatio.telemetry.log_handler import LogHandler
 from chatio.telemetry.streams import STDERR
@@ -37,14 +40,17 @@ async def serve_chat(
     core = await build_core(settings, stores)
     chat = build_chat(settings, core)
     rest = build_rest(settings, core, chat, page_folder=folder / "web")
-    watching = [
-        asyncio.create_task(each)
-        for each in (core.load.watch(), core.log.watch(), core.enforcement.watch(), _stop_if_broken(stores))
-    ]
+    watched = (
+        *(core.load.watch(), core.log.watch(), core.throttle_saver.watch(), core.enforcement.watch()),
+        _stop_if_broken(stores),
+    )
+    watching = [asyncio.create_task(each) for each in watched]
     if core.log.is_durable and settings.messages_keep_days is not None:
         watching.append(asyncio.create_task(forget_old_messages(core.log, settings.messages_keep_days)))
     metrics, commands = None, await _take_commands(settings, core, folder)
     try:
+        if core.cluster is not None:
+            await _start(core.cluster)
         if settings.metrics_port is not None:
             collector = build_metrics(core, chat, rest, log)
             metrics = serve_metrics(collector, host=settings.metrics_host, port=settings.metrics_port)
@@ -71,8 +77,18 @@ async def serve_chat(
             commands.close()
         for task in watching:
             task.cancel()
+        if core.cluster is not None:
+            await core.cluster.stop()
         notifier.close()
         core.hasher.close()
+        await core.throttle_saver.save_last()
+
+
+async def _start(cluster: Cluster) -> None:
+    try:
+        await cluster.start()
+    except Temporary as error:
+        raise StoreUnusable(answer_to(error).message) from None
 
 
 async def _take_commands(settings: Settings, core: Core, folder: Path) -> AdminSocket | None:

@@ -1,18 +1,22 @@
 """A PostgreSQL server of the tests' own: in a temporary folder, on a free port, with a database for each test."""
 
 import atexit
+import contextlib
 import functools
 import itertools
 import os
 import pwd
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Self
 
-from tests.system.durable import free_port
+from tests.ports import free_port
 
 _NUMBERS = itertools.count()
 
@@ -20,9 +24,10 @@ _NUMBERS = itertools.count()
 class PostgresServer:
     """It runs from `start` to `stop` or `kill`. Root starts it as the user `postgres`, since it refuses root."""
 
-    def __init__(self, *options: str) -> None:
+    def __init__(self, *options: str, **environ: str) -> None:
         self._programs = _programs()
         self._options = options
+        self._environ = {**os.environ, **environ}
         self._folder = Path(tempfile.mkdtemp(prefix="chatio-postgres-"))
         self._port = free_port()
         if _is_root():
@@ -40,12 +45,31 @@ class PostgresServer:
         command = [str(self._programs / "postgres"), "-D", str(self._data), "-p", str(self._port)]
         command += ["-k", str(self._folder), "-h", "127.0.0.1", *self._options]
         with (self._folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(_as_user(command), cwd=self._folder, stdout=log, stderr=log)
+            self._process = subprocess.Popen(
+                _as_user(command), cwd=self._folder, env=self._environ, stdout=log, stderr=log
+            )
         deadline = time.monotonic() + 30
         ready = [str(self._programs / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self._port)]
         while subprocess.run(ready, check=False).returncode:
             assert time.monotonic() < deadline, (self._folder / "log").read_text()[-2000:]
             time.sleep(0.05)
+
+    def follow(self, primary: "PostgresServer") -> None:
+        """Be a standby of `primary`, which runs, from the next start on."""
+        shutil.rmtree(self._data)
+        address = ["--host=127.0.0.1", f"--port={primary.port}", "--username=chatio"]
+        self._run(
+            "pg_basebackup", *address, "--write-recovery-conf", "--checkpoint=fast", f"--pgdata={self._data}"
+        )
+
+    def promote(self) -> None:
+        """End being a standby; return when it can be written to."""
+        self._run("pg_ctl", "promote", f"--pgdata={self._data}")
+
+    def child(self, name: str) -> int:
+        """The process id of the one of its processes that is called `name`."""
+        (found,) = (pid for pid in _children_of(self.pid) if name in Path(f"/proc/{pid}/cmdline").read_text())
+        return found
 
     def kill(self) -> None:
         """kill -9 of the postmaster; return when it and its children have ended."""
@@ -74,8 +98,43 @@ class PostgresServer:
         return f"postgresql://chatio@127.0.0.1:{self._port}/{name}"
 
     @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def port(self) -> int:
         return self._port
+
+    @contextlib.contextmanager
+    def tls(self, certificate: Path, key: Path) -> Iterator[None]:
+        """The server offers TLS meanwhile."""
+        for kind, source in (("cert", certificate), ("key", key)):
+            copy = self._folder / f"{kind}.pem"
+            copy.touch(mode=0o600)
+            copy.write_bytes(source.read_bytes())
+            if _is_root():
+                shutil.chown(copy, "postgres")
+            self.sql("postgres", f"ALTER SYSTEM SET ssl_{kind}_file = '{copy}'")
+        with self.switched_on("ssl"):
+            yield
+
+    @contextlib.contextmanager
+    def switched_on(self, setting: str) -> Iterator[None]:
+        """A setting of the whole server is "on" meanwhile, and "off" afterwards."""
+        self._set(setting, "on")
+        try:
+            yield
+        finally:
+            self._set(setting, "off")
+
+    def _set(self, setting: str, value: str) -> None:
+        self.sql("postgres", f"ALTER SYSTEM SET {setting} = {value}")
+        self.sql("postgres", "SELECT pg_reload_conf()")
+        deadline = time.monotonic() + 30
+        while self.sql("postgres", f"SHOW {setting}") != value:
+            assert time.monotonic() < deadline, (self._folder / "log").read_text()[-2000:]
+            time.sleep(0.01)
 
     def sql(self, database: str, statement: str) -> str:
         command = [
@@ -97,6 +156,37 @@ class PostgresServer:
         subprocess.run(command, cwd=self._folder, check=True, capture_output=True)
 
 
+class PgBouncer:
+    """PgBouncer before `server`, in the `mode` "session" or "transaction". `port` is its own."""
+
+    def __init__(self, server: PostgresServer, mode: str, **settings: str) -> None:
+        self.port = free_port()
+        self._folder = Path(tempfile.mkdtemp(prefix="chatio-pgbouncer-"))
+        self._ini = self._folder / "pgbouncer.ini"
+        lines = {"listen_addr": "127.0.0.1", "listen_port": self.port, "unix_socket_dir": "", "pool_mode": mode}
+        lines |= {"auth_type": "any", "max_client_conn": 50, **settings}
+        text = "".join(f"{name} = {value}\n" for name, value in lines.items())
+        target = f"* = host=127.0.0.1 port={server.port} user=chatio"
+        self._ini.write_text(f"[databases]\n{target}\n[pgbouncer]\n{text}")
+        self._folder.chmod(0o755)
+
+    def __enter__(self) -> Self:
+        program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin") or _installed("pgbouncer")
+        with (self._folder / "log").open("ab") as log:
+            command = _as_user([program, str(self._ini)])
+            self._process = subprocess.Popen(command, cwd="/", stdout=log, stderr=log)
+        deadline = time.monotonic() + 30
+        while not _accepts(self.port):
+            assert time.monotonic() < deadline, (self._folder / "log").read_text()[-2000:]
+            time.sleep(0.01)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+        self._process.wait()
+        shutil.rmtree(self._folder)
+
+
 @functools.cache
 def postgres() -> PostgresServer:
     """The one server of this process, which ends with it. It never syncs: no test of it cuts the power."""
@@ -107,12 +197,32 @@ def postgres() -> PostgresServer:
 
 
 def _programs() -> Path:
-    """The folder of the newest PostgreSQL of this machine, which is installed first if root may do so."""
+    """The folder of the newest PostgreSQL of this machine, which is installed first if root may do so.
+
+    CHATIO_TESTS_POSTGRES names the `bin` of another one.
+    """
+    if other := os.environ.get("CHATIO_TESTS_POSTGRES"):
+        return Path(other)
     if not (found := sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))) and _is_root():
-        subprocess.run(["apt-get", "install", "-qq", "--yes", "--no-install-recommends", "postgresql"], check=True)
+        _installed("postgresql")
         found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
     assert found, "the tests of PostgreSQL need its server: apt-get install postgresql"
     return found[-1].parent
+
+
+def _installed(package: str) -> str:
+    """Install a package of Debian, as root; the path of the program of the same name."""
+    assert _is_root(), f"the tests of PostgreSQL need {package}: apt-get install {package}"
+    subprocess.run(["apt-get", "install", "-qq", "--yes", "--no-install-recommends", package], check=True)
+    return f"/usr/sbin/{package}"
+
+
+def _accepts(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=20).close()
+    except ConnectionRefusedError:
+        return False
+    return True
 
 
 def _is_root() -> bool:

@@ -24,7 +24,7 @@ def main() -> None:
         for step in (Step(**fields) for fields in job["steps"]):
             for name, value in session.run(step).items():
                 figures[f"{step.label}.{name}"] = value
-    except (LostError, OSError, subprocess.TimeoutExpired) as error:
+    except (LostError, OSError, ValueError, subprocess.TimeoutExpired) as error:
         print(f"{step.label}: {error}", file=sys.stderr)
         sys.exit(3)
     json.dump(figures, sys.stdout)

@@ -90,6 +90,17 @@ def connect_wave(port: int, secret: str, numbers: list[int], upgraded: bool) -> 
     return [Client(stream.sock, stream.ahead) for stream in streams]
 
 
+def joined(port: int, secret: str, number: int) -> Stream:
+    """A user who is in `/chat`, by WebSocket. LostError, OSError."""
+    stream = Stream(port)
+    stream.sock.sendall(websocket_request())
+    stream.head(101)
+    _expect(stream.frame(), b"0{")
+    stream.sock.sendall(plain_frame(connect_packet(user_token(secret, number))))
+    _expect(stream.frame(), b"40/chat,{")
+    return stream
+
+
 def _by_polling(port: int, tokens: list[str]) -> list[Client]:
     polling = [Stream(port) for _ in tokens]
     for stream in polling:

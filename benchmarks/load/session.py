@@ -29,6 +29,7 @@ class Meter:
 
     def __post_init__(self) -> None:
         self.swarm.times.clear()
+        self.swarm.ack_times.clear()
         self._before = self.swarm.deliveries, cpu_seconds(self.pid), time.process_time()
 
     def figures(self) -> Figures:
@@ -36,7 +37,7 @@ class Meter:
         deliveries, server, load = self._before
         count = self.swarm.deliveries - deliveries
         server, load = cpu_seconds(self.pid) - server, time.process_time() - load
-        percentiles = statistics.quantiles(self.swarm.times, n=100)
+        percentiles = statistics.quantiles(self.swarm.ack_times or self.swarm.times, n=100)
         return {
             "deliveries": count,
             "rate": count / seconds,
@@ -72,7 +73,7 @@ class Session:
         if step.action == "closed":
             self._closed_loop(senders, step.seconds)
         else:
-            self._paced(senders, step.rate, step.seconds)
+            self._paced(senders, step.rate, step.seconds, acked=step.action == "acked")
         return meter.figures() | (logins.figures() if logins else {})
 
     def _connect(self, clients: int) -> None:
@@ -127,15 +128,17 @@ class Session:
         self._serve_until(until)
         self._drain(first, deliveries)
 
-    def _paced(self, senders: list[Client], rate: float, seconds: float) -> None:
+    def _paced(self, senders: list[Client], rate: float, seconds: float, *, acked: bool) -> None:
         swarm = self._swarm
         first, deliveries = len(swarm.sent_at), swarm.deliveries
         started = time.perf_counter()
         swarm.on_seen = lambda client, sequence: None
         for number in range(int(rate * seconds)):
             self._serve_until(started + number / rate)
-            swarm.send(senders[number % len(senders)])
+            swarm.send(senders[number % len(senders)], acked=acked)
         self._drain(first, deliveries)
+        while acked and len(swarm.ack_times) < len(swarm.sent_at) - first:  # each follows its message
+            swarm.serve(0.001, sweep=True)
 
     def _serve_until(self, moment: float) -> None:
         while (left := moment - time.perf_counter()) > 0:

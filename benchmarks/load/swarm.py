@@ -11,7 +11,7 @@ import socket
 import time
 from collections.abc import Callable
 
-from benchmarks.load.wire import MessageFrames, sequence_of
+from benchmarks.load.wire import MessageFrames, acked_sequence, sequence_of
 from tests.client.protocol import PONG
 
 _BUFFER_BYTES = 1 << 16  # more than arrives between two sweeps, less than a socket holds
@@ -45,6 +45,7 @@ class Swarm:
         self.deliveries = 0
         self.sent_at: list[float] = []
         self.times: list[float] = []
+        self.ack_times: list[float] = []
         self.on_seen: Callable[[Client, int], None] = lambda client, sequence: None
         self._by_descriptor: dict[int, Client] = {}
         self._watched = select.epoll()
@@ -72,11 +73,11 @@ class Swarm:
             self._watched.register(client.sock, select.EPOLLIN)
             client.watched = True
 
-    def send(self, client: Client) -> int:
+    def send(self, client: Client, *, acked: bool = False) -> int:
         """Send the next message from `client`; returns its number. LostError, if that blocks."""
         sequence = len(self.sent_at)
         self.sent_at.append(time.perf_counter())
-        self._write(client, self._frames.frame(sequence))
+        self._write(client, self._frames.acked_frame(sequence) if acked else self._frames.frame(sequence))
         return sequence
 
     def serve(self, timeout_seconds: float, sweep: bool = False) -> None:
@@ -143,6 +144,8 @@ class Swarm:
             raise LostError(f"a server ended a connection: opcode {frame[0] & 15}")
         if frame[2] == _PING:
             self._write(client, PONG)
+        elif (sequence := acked_sequence(frame)) is not None:
+            self.ack_times.append(time.perf_counter() - self.sent_at[sequence])
 
     def _see(self, client: Client, sequence: int) -> None:
         self.times.append(time.perf_counter() - self.sent_at[sequence])

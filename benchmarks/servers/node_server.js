@@ -1,5 +1,6 @@
 // The reference: Socket.IO 4 on Node with the product's /chat, and nothing else.
-// Environment: SERVER_PORT, SERVER_HOST, JWT_SECRET_KEY. Everything not named here is the library's default.
+// Environment: SERVER_PORT, SERVER_HOST, JWT_SECRET_KEY; REDIS_URL for one of several servers, with Socket.IO's own
+// adapter for Redis streams. Everything not named here is the library's default.
 "use strict";
 
 const { randomUUID } = require("node:crypto");
@@ -7,9 +8,12 @@ const { createServer } = require("node:http");
 const jwt = require("jsonwebtoken");
 const { Server } = require("socket.io");
 
-const { SERVER_HOST, SERVER_PORT, JWT_SECRET_KEY } = process.env;
+const { SERVER_HOST, SERVER_PORT, JWT_SECRET_KEY, REDIS_URL } = process.env;
 const http = createServer();
-const chat = new Server(http, { cors: { origin: "*" } }).of("/chat");
+const options = { cors: { origin: "*" } };
+const redis = REDIS_URL ? require("redis").createClient({ url: REDIS_URL }) : null;
+if (redis) options.adapter = require("@socket.io/redis-streams-adapter").createAdapter(redis);
+const chat = new Server(http, options).of("/chat");
 
 chat.use((socket, next) => {
   try {
@@ -37,4 +41,4 @@ chat.on("connection", (socket) => {
   });
 });
 
-http.listen(Number(SERVER_PORT), SERVER_HOST);
+(redis ? redis.connect() : Promise.resolve()).then(() => http.listen(Number(SERVER_PORT), SERVER_HOST));

@@ -15,8 +15,8 @@ Rules: an attempt counts as a failure before its password is checked, and is ref
 simultaneous guesses do not slip through. An account is a digest of the text that the client typed. The throttle
 never asks whether the account exists, and its owner's login does not reset the count of unknown addresses: either
 would tell a client that the account exists. Waits double instead of locking the account, because a client could
-lock it on purpose (OWASP Authentication Cheat Sheet, "Account Lockout"). All of it is in memory, bounded, and
-gone after a restart.
+lock it on purpose (OWASP Authentication Cheat Sheet, "Account Lockout"). All of it is in memory and bounded; what
+a restart must not make it forget is in its `tables`, which `ThrottleSaver` keeps in the store.
 """
 
 import hashlib
@@ -24,10 +24,10 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from chatio.errors import BadCredentials, ChatioError, RateLimited
-from chatio.throttling.expiring_map import ExpiringMap
+from chatio.throttling.expiring_map import RecordedMap
 from chatio.throttling.rate_limiter import MAX_KEYS, AddressRateLimiter, RateLimiter
 
 FIRST_WAIT_SECONDS: Final = 60.0
@@ -57,11 +57,11 @@ class FailureBackoff:
     def __init__(self, most: int, *, max_keys: int = MAX_KEYS, clock: Clock = time.monotonic) -> None:
         self._most = most
         self._clock = clock
-        self._counts = ExpiringMap[_Count](max_keys, expires_at=_forgotten_at)
+        self.counts = RecordedMap[_Count](max_keys, expires_at=_forgotten_at)
 
     def __len__(self) -> int:
         """The number of keys that are remembered."""
-        return len(self._counts)
+        return len(self.counts)
 
     def record(self, key: str) -> _Count:
         """Count a failure, and return the count before it, for `refund`.
@@ -69,26 +69,26 @@ class FailureBackoff:
         Raises `RateLimited` while `key` is closed, and then counts nothing.
         """
         now = self._clock()
-        before = self._counts.get(key, _Count(0, now))
+        before = self.counts.get(key, _Count(0, now))
         if now > _forgotten_at(before):
             before = _Count(0, now)
         if before.failures >= self._most and before.closed_until > now:
             raise RateLimited(retry_after_seconds=math.ceil(before.closed_until - now))
         failures = before.failures + 1
-        self._counts.put(key, _Count(failures, now + self._wait_after(failures)), now)
+        self.counts.put(key, _Count(failures, now + self._wait_after(failures)), now)
         return before
 
     def refund(self, key: str, before: _Count) -> None:
         """Undo the `record` that returned `before`: the attempt was no failure."""
-        count = self._counts.get(key)
+        count = self.counts.get(key)
         if count is not None and count.failures > 1:
-            self._counts[key] = _Count(count.failures - 1, before.closed_until)
+            self.counts[key] = _Count(count.failures - 1, before.closed_until)
         else:
             self.reset(key)
 
     def reset(self, key: str) -> None:
         """Forget the failures of `key`."""
-        self._counts.pop(key, None)
+        self.counts.pop(key, None)
 
     def _wait_after(self, failures: int) -> float:
         """The seconds for which a key is closed after so many failures."""
@@ -104,17 +104,17 @@ class KnownAddresses:
     def __init__(self, *, max_accounts: int = MAX_KEYS, clock: Clock = time.monotonic) -> None:
         self._clock = clock
         # For each account, when each of its addresses is forgotten.
-        self._known = ExpiringMap[dict[str, float]](
+        self.known = RecordedMap[dict[str, float]](
             max_accounts, expires_at=lambda addresses: max(addresses.values())
         )
 
     def __len__(self) -> int:
         """The number of accounts that are remembered."""
-        return len(self._known)
+        return len(self.known)
 
     def has(self, account: str, address: str) -> bool:
         """Whether `account` has logged in from `address` within `KNOWN_ADDRESS_SECONDS`."""
-        return self._known.get(account, {}).get(address, 0.0) > self._clock()
+        return self.known.get(account, {}).get(address, 0.0) > self._clock()
 
     def add(self, account: str, address: str) -> None:
         """Remember that a client logged in to `account` from `address`: the address is known from now on.
@@ -122,12 +122,24 @@ class KnownAddresses:
         Past `KNOWN_ADDRESSES` the account forgets the address that was longest without a login.
         """
         now = self._clock()
-        addresses = {known: until for known, until in self._known.get(account, {}).items() if until > now}
+        addresses = {known: until for known, until in self.known.get(account, {}).items() if until > now}
         addresses.pop(address, None)  # the newest stands last
         addresses[address] = now + KNOWN_ADDRESS_SECONDS
         while len(addresses) > KNOWN_ADDRESSES:
             del addresses[next(iter(addresses))]
-        self._known.put(account, addresses, now)
+        self.known.put(account, addresses, now)
+
+    def forget(self, account: str) -> None:
+        """No address is known to `account` any more."""
+        self.known.pop(account, None)
+
+
+class Table(NamedTuple):
+    """A map of the throttle that must outlive a restart; no value is of use for longer than `longest_seconds`."""
+
+    entries: RecordedMap[Any]
+    type: Any  # of its values, for msgspec
+    longest_seconds: float
 
 
 class LoginThrottle:
@@ -145,14 +157,23 @@ class LoginThrottle:
         """`failures_per_address` in an hour; `logins_per_minute` of one address, five times as many at once."""
         self._is_on = is_on
         self._by_account = FailureBackoff(failures_per_account, clock=clock)
+        by_width: dict[float, RecordedMap[float]] = {
+            times: RecordedMap[float](MAX_KEYS, expires_at=float) for times in (1, AddressRateLimiter.WIDER)
+        }
         self._by_address = AddressRateLimiter(
-            lambda times: RateLimiter(times * failures_per_address, 3600, clock=clock)
+            lambda times: RateLimiter(times * failures_per_address, 3600, clock=clock, empty_at=by_width[times])
         )
         burst = LOGIN_BURST_MINUTES * logins_per_minute
         self._logins = AddressRateLimiter(
             lambda times: RateLimiter(times * logins_per_minute, 60, burst=times * burst, clock=clock)
         )
         self._known = KnownAddresses(clock=clock)
+        self.tables = {
+            "account": Table(self._by_account.counts, _Count, LONGEST_WAIT_SECONDS + FORGOTTEN_AFTER_SECONDS),
+            "address": Table(by_width[1], float, 3600),
+            "network": Table(by_width[AddressRateLimiter.WIDER], float, 3600),
+            "known": Table(self._known.known, dict[str, float], KNOWN_ADDRESS_SECONDS),
+        }
 
     @contextmanager
     def attempt(
@@ -169,7 +190,7 @@ class LoginThrottle:
         if not self._is_on:
             yield False
             return
-        account = hashlib.blake2b(account.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+        account = _digest(account)
         is_known = self._known.has(account, address)
         key = f"{account} {address}" if is_known else account
         with ExitStack() as undo:
@@ -186,3 +207,15 @@ class LoginThrottle:
             if is_known:
                 self._by_account.reset(key)
             self._known.add(account, address)
+
+    def addresses_of(self, account: str) -> list[str]:
+        """The addresses that clients have logged in to `account` from: their rate-limit keys."""
+        return list(self._known.known.get(_digest(account), ()))
+
+    def forget(self, account: str) -> None:
+        """Forget from which addresses clients logged in to `account`, which does not exist any more."""
+        self._known.forget(_digest(account))
+
+
+def _digest(account: str) -> str:
+    return hashlib.blake2b(account.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

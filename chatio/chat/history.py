@@ -2,8 +2,9 @@
 
 from typing import Final
 
+from chatio.chat.following import READ_AT_ONCE
 from chatio.chat.message_log import Entry
-from chatio.chat.shared_log import READ_AT_ONCE, SharedLog
+from chatio.chat.shared_log import SharedLog
 from chatio.stores.base import Kind
 
 PIECES_OF_A_PAGE: Final = 8  # read at most; so many changes without a message take hours to make

@@ -126,16 +126,23 @@ class MessageLog:
 
     def sequence_of(self, offset: str) -> int:
         """The sequence of `offset`, from 0 to `head`. Raises `OffsetInvalid` for one that is not of this log."""
-        epoch, dash, digits = offset.partition("-") if len(offset) < 64 else ("", "", "")
-        if epoch != self.epoch or not dash or len(digits) != _SEQUENCE_DIGITS:
-            raise OffsetInvalid
-        try:
-            sequence = int(digits, 16)
-        except ValueError:
-            raise OffsetInvalid from None
-        if not 0 <= sequence <= self.head or self.offset_of(sequence) != offset:
+        sequence = self._claimed(offset)
+        if not 0 <= sequence <= self.head:
             raise OffsetInvalid
         return sequence
+
+    def sequence_ahead(self, claimed: object) -> int:
+        """The sequence of the offset of this log with which `claimed` begins, if it is after `head`; else 0."""
+        text = claimed.partition(".")[0] if isinstance(claimed, str) and len(claimed) <= 64 else ""
+        sequence = self._claimed(text)
+        return sequence if sequence > self.head else 0
+
+    def _claimed(self, offset: str) -> int:
+        """The sequence of `offset`; -1 for a text that is no offset of this log."""
+        epoch, dash, digits = offset.partition("-") if len(offset) < 64 else ("", "", "")
+        if epoch != self.epoch or not dash or not _is_hexadecimal(digits, _SEQUENCE_DIGITS):
+            return -1
+        return int(digits, 16)
 
     def is_foreign(self, offset: str) -> bool:
         """Whether `offset` has the form of an offset, and the epoch of another log."""

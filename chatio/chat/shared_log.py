@@ -1,83 +1,31 @@
 """The shared log: from accepted messages to entries that every client receives, in the order of the journal.
 
-    accept   a message joins the next batch; its future is done when the message is in the journal
-    commit   one batch at a time is appended to the journal; the messages that come meanwhile are the next batch
-    apply    what the journal has taken goes to the window, the newest messages in memory, which the fan-out reads
+    batches     accepted messages become durable, and their senders have their acks (`Batches`)
+    following   what the journal has goes to the window, the newest messages in memory, which the fan-out reads
+                (`Follower`): the messages of this server, and of the other servers of the same database
 
 No client sees a message, and no sender an ack, before the journal has the message: an entry that a crash forgets
-would give its offset to another message. A commit that takes long makes the next batch larger, and no sender waits
-for more than two commits.
-
-    the journal                    messages under way              messages that come
-    is slow                        wait                            join the next batch, up to the queue's bound
-    loses its answer               are appended again              `StoreUnavailable`
-    is gone, its disk is full      `StoreUnavailable`, `StoreFull` the same for a second; then one batch is tried
+would give its offset to another message.
 """
 
 import asyncio
-import contextlib
 import itertools
 import logging
-import math
-import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
+from chatio.chat.batches import Batches
+from chatio.chat.following import READ_AT_ONCE, Follower
 from chatio.chat.message_log import Entry, MessageLog
-from chatio.errors import (
-    ChatioError,
-    IdReused,
-    MessageDeleted,
-    MessageRejected,
-    Overloaded,
-    StoreFull,
-    StoreUnavailable,
-    Temporary,
-)
-from chatio.stores.base import (
-    MESSAGE_OVERHEAD_BYTES,
-    Appended,
-    Change,
-    Journal,
-    Kind,
-    Message,
-    OutcomeUnknown,
-    Record,
-    size_bytes,
-)
-from chatio.telemetry.counters import Histogram, LabelledCounter
+from chatio.errors import StoreUnavailable, Temporary
+from chatio.stores.base import Journal, Record, size_bytes
 from chatio.telemetry.error_report import report
 
 logger = logging.getLogger("chatio.chat")
 
-BATCH_MESSAGES: Final = 500
-BATCH_BYTES: Final = 2**20
-QUEUE_BYTES: Final = 4 * 2**20
-READ_AT_ONCE: Final = 1000
 FORGOTTEN_AT_ONCE: Final = 200
-RETRY_AFTER_SECONDS: Final = 2
-REFUSING_SECONDS: Final = 1.0  # after an append that failed, before the next one is tried
-# An append whose outcome is unknown is repeated after these pauses, and then after the last of them.
-REPEAT_SECONDS: Final = (0.05, 0.2, 0.5, 1.0)
-GIVEN_UP_SECONDS: Final = 10.0  # after this time the sender of a message is told nothing, and sends it again
-SLOW_SECONDS: Final = 2.0
 WATCH_SECONDS: Final = 1.0
-STORE_TROUBLES: Final = ("store", "store_full", "store_slow")
-
-
-class Unanswered(Exception):
-    """The outcome of a message stays unknown: no ack and no error is true. Its sender must send it again."""
-
-
-@dataclass(eq=False, slots=True)
-class _Waiting:
-    """A message or a change that is not in the journal yet, as far as is known."""
-
-    message: Message | Change
-    size_bytes: int
-    since: float
-    done: "asyncio.Future[Entry]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+CATCH_UP_SECONDS: Final = 1.0
+RETRY_AFTER_SECONDS: Final = 2
 
 
 class SharedLog:
@@ -98,25 +46,12 @@ class SharedLog:
         """
         self.window = window
         self.broken = broken or asyncio.Event()
-        self.on_new: Callable[[], None] = lambda: None  # called when the window has new entries
-        self.append_times = Histogram()
-        self.appends = LabelledCounter(["ok", "store_full", "store_unavailable", "unknown"])
-        self.batch_messages = 0  # of all batches together
-        self.repeated = 0  # messages that the journal had already
+        self.follower = Follower(journal, window, tail=tail, broken=self.broken)
+        self.batches = Batches(journal, self.follower, queue_max=queue_max)
+        batches = self.batches
+        self.find, self.accept, self.settle = batches.find, batches.accept, batches.settle
+        self.find_message, self.change = batches.find_message, batches.change
         self._journal = journal
-        self._tail = tail
-        self._queue_max = queue_max
-        self._waiting: dict[tuple[str, str], _Waiting] = {}  # by the author's id, and the id that the message has
-        self._queue: list[_Waiting] = []  # not handed over yet
-        self._queue_bytes = 0
-        self._batch: list[_Waiting] = []  # handed over
-        self._is_scheduled = False
-        self._repeats = 0  # of the batch, since its outcome is unknown
-        self._refusal: Temporary | None = None
-        self._refusing_until = -math.inf
-        self._catching_up: asyncio.Future[None] | None = None
-        self._idle = asyncio.Event()
-        self._idle.set()
 
     @property
     def is_durable(self) -> bool:
@@ -125,95 +60,7 @@ class SharedLog:
     @property
     def tail(self) -> int:
         """The sequence of the newest entry that is in the journal no more; entries after it can be read."""
-        return self._tail if self._journal.is_durable else self.window.tail
-
-    def __len__(self) -> int:
-        """The number of messages that wait for the journal."""
-        return len(self._waiting)
-
-    # Messages
-
-    def find(self, author_id: str, sent_id: str | None, content: object) -> "asyncio.Future[Entry] | Entry | None":
-        """The message that the author sent with this id: its entry, or the future of one that waits; or None.
-
-        Raises `IdReused` if its text is not `content`. The journal may know more messages; see `accept`.
-        """
-        entry = self.window.find_duplicate(author_id, sent_id)
-        waiting = None if entry or sent_id is None else self._waiting.get((author_id, sent_id))
-        if waiting is not None and waiting.done.done():  # given up, and sent again
-            return None
-        first = entry or waiting
-        if first is None:
-            return None
-        if first.message.content != content:
-            raise IdReused
-        self.repeated += 1
-        return waiting.done if waiting is not None else entry
-
-    def accept(self, message: Message) -> "asyncio.Future[Entry]":
-        """Take `message`; the future of its entry, which is the first one if the journal knew the id.
-
-        Raises `Overloaded`, `StoreUnavailable` or `StoreFull` if the message is not taken, and `IdReused`. The
-        future raises these too, and `Unanswered`.
-        """
-        if not self._journal.is_durable:
-            return self._accept_at_once(message)
-        if (waiting := self._waiting.get(_key(message))) is not None:
-            if waiting.message.content != message.content:
-                raise IdReused
-            if waiting.done.done():  # given up, and sent again
-                waiting.done, waiting.since = asyncio.get_running_loop().create_future(), self._now()
-            return waiting.done
-        return self._queue_up(message)
-
-    async def find_message(self, message_id: str) -> Message | None:
-        """The message with this id, as it is now, or None. One that waits for the journal is waited for.
-
-        Raises `MessageDeleted` and `StoreUnavailable`.
-        """
-        for waiting in [each for (_, id_), each in self._waiting.items() if id_ == message_id]:
-            with contextlib.suppress(ChatioError, Unanswered):
-                await asyncio.shield(waiting.done)
-        if (entry := self.window.find(message_id)) is not None:
-            return entry.message
-        record = await self._journal.find(message_id)
-        if record is not None and record.kind is Kind.VOID:
-            raise MessageDeleted
-        return None if record is None else record.message
-
-    def change(self, change: Change) -> "asyncio.Future[Entry]":
-        """Take `change`; the future of its entry, or of the newest edit of the message if that has the same text.
-
-        Raises as `accept`, and so does the future, which also raises `MessageUnknown` and `MessageDeleted`.
-        """
-        return self._queue_up(change) if self._journal.is_durable else self._accept_at_once(change)
-
-    def _queue_up(self, message: Message | Change) -> "asyncio.Future[Entry]":
-        self._require_capacity()
-        waiting = self._waiting[_key(message)] = _Waiting(message, _size_bytes(message), self._now())
-        self._queue.append(waiting)
-        self._queue_bytes += waiting.size_bytes
-        self._idle.clear()
-        if (
-            not self._batch and not self._is_scheduled
-        ):  # the other messages of this turn of the loop join the batch
-            self._is_scheduled = True
-            asyncio.get_running_loop().call_soon(self._commit)
-        return waiting.done
-
-    def _accept_at_once(self, message: Message | Change) -> "asyncio.Future[Entry]":
-        """As `accept` and `change`, with a journal in memory, which answers in the same turn of the loop."""
-        (result,) = self._hand_over([message]).result()
-        if result.is_new:
-            entry = self.window.append(result.record.message, result.record.kind)
-            self.on_new()
-        else:
-            _require_same(message, result)
-            self.repeated += 1
-            entry = self._entry_of(result.record)
-        accepted: asyncio.Future[Entry] = asyncio.get_running_loop().create_future()
-        accepted.set_result(entry)
-        return accepted
+        return self.follower.tail if self._journal.is_durable else self.window.tail
 
     async def read(self, after: int, *, limit: int) -> list[Entry]:
         """The entries of the `limit` sequences after `after`, oldest first, also what the window has dropped.
@@ -223,232 +70,61 @@ class SharedLog:
         if after >= self.window.tail:
             return self.window.read(after, limit=limit)
         records = await self._journal.read(after, limit=limit)
-        return [self._entry_of(record) for record in records if record.number <= after + limit]
+        return [self.window.entry_of(*record) for record in records if record.number <= after + limit]
 
     async def by_author(self, author_id: str, after: int, *, limit: int) -> list[Entry]:
         """As `read`, but only the messages of this author that were not deleted. Raises `StoreUnavailable`."""
-        return [self._entry_of(record) for record in await self._journal.by_author(author_id, after, limit=limit)]
+        records = await self._journal.by_author(author_id, after, limit=limit)
+        return [self.window.entry_of(*record) for record in records]
+
+    async def catch_up(self, *claimed: object) -> None:
+        """Return when the window has reached the offsets that a client claims to have received.
+
+        A client that comes from another server may be some milliseconds ahead of this one. An offset that the
+        journal has not is none. Raises `StoreUnavailable` if that cannot be told, or takes too long.
+        """
+        sequence = max(self.window.sequence_ahead(claim) for claim in claimed)
+        if sequence <= self.window.head:
+            return
+        await self.follower.check()
+        if self.follower.head < sequence:
+            return
+        try:
+            await asyncio.wait_for(self.follower.until(sequence), CATCH_UP_SECONDS)
+        except TimeoutError:
+            raise StoreUnavailable(retry_after_seconds=RETRY_AFTER_SECONDS) from None
 
     async def forget_before(self, sent_at: str) -> bool:
         """Delete the oldest messages that were sent before `sent_at`, some hundred at most. False: there are none.
 
         Small portions, since appends wait meanwhile: 5,000 at once took SQLite 227 ms. Raises `StoreUnavailable`.
         """
-        oldest = await self._journal.read(self._tail, limit=FORGOTTEN_AT_ONCE)
+        tail = self.follower.tail
+        oldest = await self._journal.read(tail, limit=FORGOTTEN_AT_ONCE)
         older = list(itertools.takewhile(lambda record: record.message.sent_at < sent_at, oldest))
         if not older:
             return False
         await self._journal.forget(older[-1].number, limit=FORGOTTEN_AT_ONCE)
-        self._tail = older[-1].number
-        self.window.forget(self._tail, sent_at)
+        self.follower.tail = older[-1].number
+        self.window.forget(self.follower.tail, sent_at)
         return True
-
-    async def settle(self, seconds: float) -> None:
-        """Return when no message waits for the journal, each having its ack or its error; or after `seconds`."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._idle.wait(), seconds)
-
-    # The journal's state
 
     @property
     def trouble(self) -> str | None:
         """Why messages are not accepted as they should be, one of `STORE_TROUBLES`; or None."""
-        if self._repeats or (self._refusal is not None and self._now() < self._refusing_until):
-            return "store_full" if isinstance(self._refusal, StoreFull) and not self._repeats else "store"
-        oldest = next(iter(self._waiting.values()), None)
-        return "store_slow" if oldest is not None and self._now() - oldest.since > SLOW_SECONDS else None
+        return self.batches.trouble
 
     async def watch(self) -> None:
         """Look after the journal each second, until cancelled: its state, and messages that wait for too long."""
         while True:
             await asyncio.sleep(WATCH_SECONDS)
-            self._give_up_oldest()
-            head = self.window.head
+            self.batches.give_up_oldest()
             try:
-                extent = await self._journal.extent()
-                self._tail = extent.tail
-                if extent.epoch != self.window.epoch or extent.head < head:
-                    await self._went_back()
-                elif extent.head > self.window.head and not self._batch:  # another server's messages
-                    records = await self._journal.read(self.window.head, limit=READ_AT_ONCE)
-                    if not self._batch:  # else they may be its own, which its answer tells
-                        self._apply(records)
+                await self.follower.check()
             except Temporary as error:
-                self._refuse_from_now(error)
+                self.batches.refuse(error)
             except Exception as error:
                 report(logger, "watching the store", error)
-
-    # Committing
-
-    def _require_capacity(self) -> None:
-        if self._repeats:
-            raise StoreUnavailable(retry_after_seconds=RETRY_AFTER_SECONDS)
-        if self._refusal is not None:
-            if self._now() < self._refusing_until:
-                raise type(self._refusal)(retry_after_seconds=RETRY_AFTER_SECONDS)
-            self._refusal = None
-        if len(self._queue) >= self._queue_max or self._queue_bytes >= QUEUE_BYTES:
-            raise Overloaded(retry_after_seconds=RETRY_AFTER_SECONDS)
-
-    def _commit(self) -> None:
-        """Hand the next batch over, unless one is under way."""
-        self._is_scheduled = False
-        if self._batch or not self._queue:
-            return
-        count = size = 0
-        kind = type(self._queue[0].message)
-        for waiting in self._queue[:BATCH_MESSAGES]:
-            if count and (size + waiting.size_bytes > BATCH_BYTES or type(waiting.message) is not kind):
-                break
-            count, size = count + 1, size + waiting.size_bytes
-        self._batch, self._queue = self._queue[:count], self._queue[count:]
-        self._queue_bytes -= size
-        self._append()
-
-    def _append(self) -> None:
-        began = self._now()
-        appending = self._hand_over([waiting.message for waiting in self._batch])
-        if appending.done():
-            self._appended(appending, began)
-        else:
-            appending.add_done_callback(lambda done: self._appended(done, began))
-
-    def _hand_over(self, batch: Sequence[Message | Change]) -> "asyncio.Future[list[Appended]]":
-        """Append `batch`, in which all are messages or all are changes."""
-        changes = [each for each in batch if isinstance(each, Change)]
-        if changes:
-            return self._journal.change(changes)
-        return self._journal.append([each for each in batch if isinstance(each, Message)])
-
-    def _appended(self, appending: "asyncio.Future[list[Appended]]", began: float) -> None:
-        error = None if appending.cancelled() else appending.exception()
-        if appending.cancelled() or isinstance(error, OutcomeUnknown) or (error is not None and self._repeats):
-            self._repeat()
-        elif error is not None:
-            self._fail(error)
-        else:
-            self.append_times.observe(self._now() - began)
-            self.appends["ok"] += 1
-            self.batch_messages += len(self._batch)
-            self._repeats, self._refusal = 0, None
-            self._taken(appending.result())
-
-    def _taken(self, results: list[Appended]) -> None:
-        """The journal has the batch: apply it, tell the clients, answer the senders."""
-        if any(result.is_new and result.record.number <= self.window.head for result in results):
-            self._catching_up = asyncio.ensure_future(self._went_back())  # and no ack would be true
-        elif self._apply([result.record for result in results]):
-            self._answer(results)
-        else:  # an earlier batch is in the journal, whose answer never came
-            self._catching_up = asyncio.ensure_future(self._catch_up(results))
-
-    def _apply(self, records: list[Record]) -> bool:
-        """Append to the window those of `records` that are new; False at a gap in their numbers."""
-        for number, message, kind in records:
-            if number == self.window.head + 1:
-                self.window.append(message, kind)
-                self.on_new()  # for each: the window may keep less than a batch
-            elif number > self.window.head:
-                return False
-        return True
-
-    def _answer(self, results: list[Appended]) -> None:
-        batch, self._batch = self._batch, []
-        for waiting, result in zip(batch, results, strict=True):
-            del self._waiting[_key(waiting.message)]
-            self.repeated += not result.is_new and result.refusal is None
-            if waiting.done.done():
-                continue
-            try:
-                _require_same(waiting.message, result)
-                waiting.done.set_result(self._entry_of(result.record))
-            except MessageRejected as error:
-                waiting.done.set_exception(error)
-        self._go_on()
-
-    def _fail(self, error: BaseException) -> None:
-        """Nothing of the batch was kept: refuse it, and what waits behind it."""
-        if not isinstance(error, Temporary):
-            report(logger, "appending messages", error)
-            error = StoreUnavailable(retry_after_seconds=RETRY_AFTER_SECONDS)
-        self.appends["store_full" if isinstance(error, StoreFull) else "store_unavailable"] += 1
-        self._refuse_from_now(error)
-        batch, self._batch = self._batch, []
-        self._repeats = 0
-        self._drop(batch, error)
-        self._drop_queue(error)
-        self._go_on()
-
-    def _repeat(self) -> None:
-        """The batch is in the journal, or is not: append it again until that is known."""
-        self.appends["unknown"] += 1
-        pause = REPEAT_SECONDS[min(self._repeats, len(REPEAT_SECONDS) - 1)]
-        self._repeats += 1
-        self._drop_queue(StoreUnavailable(retry_after_seconds=RETRY_AFTER_SECONDS))
-        asyncio.get_running_loop().call_later(pause, self._append)
-
-    def _go_on(self) -> None:
-        if self._queue:
-            self._commit()
-        elif not self._batch:
-            self._idle.set()
-
-    def _drop_queue(self, error: Temporary) -> None:
-        queue, self._queue, self._queue_bytes = self._queue, [], 0
-        self._drop(queue, error)
-
-    def _drop(self, dropped: list[_Waiting], error: Temporary) -> None:
-        for waiting in dropped:
-            del self._waiting[_key(waiting.message)]
-            if not waiting.done.done():
-                waiting.done.set_exception(type(error)(retry_after_seconds=RETRY_AFTER_SECONDS))
-
-    def _refuse_from_now(self, error: Temporary) -> None:
-        self._refusal, self._refusing_until = error, self._now() + REFUSING_SECONDS
-
-    def _give_up_oldest(self) -> None:
-        until = self._now() - GIVEN_UP_SECONDS
-        for waiting in self._waiting.values():
-            if waiting.since < until and not waiting.done.done():
-                waiting.done.set_exception(Unanswered())
-
-    # Catching up, and falling back
-
-    async def _went_back(self) -> None:
-        """The journal has lost messages, in a failover or by a backup that was restored under this server.
-
-        It gives their numbers to other messages: a new epoch must begin, with a process that reads all of it.
-        """
-        if not self.broken.is_set():
-            logger.critical(
-                "The database has lost messages that clients have seen: the process ends, and a new log begins",
-                extra={"event": "store_went_back"},
-            )
-            self.broken.set()
-            with contextlib.suppress(Temporary):
-                await self._journal.renew_epoch(self.window.epoch)
-
-    async def _catch_up(self, results: list[Appended]) -> None:
-        """Apply what the journal has and the window has not, and then the batch."""
-        head = max(result.record.number for result in results)
-        while (before := self.window.head) < head:
-            try:
-                records = await self._journal.read(before, limit=READ_AT_ONCE)
-            except Temporary:
-                await asyncio.sleep(REPEAT_SECONDS[-1])
-                continue
-            self._apply(records)
-            if self.window.head == before:  # the next message was deleted before any client saw it
-                await self._went_back()
-                return
-        self._answer(results)
-
-    def _entry_of(self, record: Record) -> Entry:
-        return self.window.entry_of(*record)
-
-    @staticmethod
-    def _now() -> float:
-        return asyncio.get_running_loop().time()
 
 
 async def open_log(
@@ -488,27 +164,3 @@ async def _newest(journal: Journal, tail: int, head: int, max_messages: int, max
         size += sum(size_bytes(record.message) for record in piece)
         end = after
     return newest
-
-
-def _key(message: Message | Change) -> tuple[str, str]:
-    """What tells a message or a change from all others that wait."""
-    return ("", message.key) if isinstance(message, Change) else (message.author_id, message.id)
-
-
-def _size_bytes(message: Message | Change) -> int:
-    if isinstance(message, Message):
-        return size_bytes(message)
-    return MESSAGE_OVERHEAD_BYTES + sys.getsizeof(message.content)
-
-
-def _require_same(message: Message | Change, result: Appended) -> None:
-    """Raise `MessageRejected` if the journal did not take `message`, and has not taken the same one before."""
-    record, is_new, refusal = result
-    if refusal is not None:
-        raise refusal
-    if is_new or isinstance(message, Change):
-        return
-    if record.kind is Kind.VOID and record.message.author_id == message.author_id:
-        raise MessageDeleted
-    if (record.message.author_id, record.message.content) != (message.author_id, message.content):
-        raise IdReused

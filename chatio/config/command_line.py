@@ -19,11 +19,10 @@ def parse(arguments: Sequence[str] | None, *, env_file: Path) -> argparse.Namesp
         ("migrate-to", "URL", "copy the SQLite database to an empty PostgreSQL one, while no server uses it"),
     ):
         commands.add_parser(name, help=text).add_argument("target", metavar=target)
-    commands.add_parser("check", help="check the configuration, and exit; as --check")
+    text = "check that the SQLite database is sound, also while a server uses it"
+    commands.add_parser("check", help=text).set_defaults(target="")
     add_user_commands(commands)
     parser.add_argument("--check", action="store_true", help="check the configuration, and exit")
     env_help = "file of settings; variables of the environment override it (default: .env beside main.py)"
     parser.add_argument("--env-file", type=Path, default=env_file, help=env_help)
-    options = parser.parse_args(arguments)
-    options.check = options.check or options.command == "check"
-    return options
+    return parser.parse_args(arguments)

@@ -131,6 +131,8 @@ def _problems(settings: Settings) -> list[str]:
             parse_networks([proxy])
         except ValueError:
             problems.append(f"TRUSTED_PROXIES: {proxy!r} is neither an address nor a network")
+    if settings.server_name and not settings.database_url.startswith("postgres"):
+        problems.append("SERVER_NAME is for one of several servers, which need a DATABASE_URL of PostgreSQL")
     if settings.metrics_port and settings.metrics_port == settings.server_port and _hosts_overlap(settings):
         problems.append(f"METRICS_PORT must not be {settings.metrics_port}: SERVER_PORT is that too")
     return problems

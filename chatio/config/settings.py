@@ -35,6 +35,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     server_port: Annotated[int, _whole("Port to listen on; 0 takes any free port", least=0, most=65535)] = 3000
     server_host: Annotated[str, _meaning("Address to listen on; empty means all interfaces, IPv4 and IPv6")] = ""
+    server_name: Annotated[
+        str,
+        Meta(
+            pattern="^[A-Za-z0-9]{0,16}$",
+            description="Name of this server among several of one database, up to 16 letters and digits: "
+            "session ids begin with it, so that a proxy finds the server of a session. Empty: there is one server",
+        ),
+    ] = ""
     client_url: Annotated[
         str,
         _meaning(

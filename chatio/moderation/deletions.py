@@ -7,7 +7,8 @@ from typing import Final
 
 from chatio.chat.changes import MessageChanges
 from chatio.chat.message_log import Entry
-from chatio.chat.shared_log import SharedLog, Unanswered
+from chatio.chat.batches import Unanswered
+from chatio.chat.shared_log import SharedLog
 from chatio.errors import MessageDeleted, MessageUnknown, StoreUnavailable
 from chatio.moderation.moderation import Moderation
 from chatio.stores.base import User

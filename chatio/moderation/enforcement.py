@@ -96,7 +96,7 @@ class Enforcement:
             # No new message, and no new socket: both look at what was just set, in the same turn of the loop.
             ended = self._tokens.end(self._tokens.ending_all(act.user_id))
             await self.sockets.end_revoked(act.user_id, ENDINGS[act.action], act.until)
-            await self._revocations.add(ended)
+            await self._revocations.add(ended, ENDINGS[act.action])
 
     async def watch(self) -> None:
         """Apply the acts of other processes each second, until cancelled."""

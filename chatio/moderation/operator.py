@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from chatio.accounts import reset_codes
+from chatio.accounts.login_throttle import LoginThrottle
 from chatio.accounts.passwords import PASSWORD_CHARS
 from chatio.accounts.users import UserRegistry
 from chatio.errors import UserNotFound, UserUnknown
@@ -45,6 +46,7 @@ class Operator:
     users: UserRegistry
     moderation: Moderation
     deletions: Deletions
+    logins: LoginThrottle
 
     async def run(self, command: Command) -> AsyncIterator[Row]:
         """The answer. Raises what `Moderation`'s acts raise, and `register`."""
@@ -56,7 +58,7 @@ class Operator:
                 yield await self._add(command)
             case "export":
                 user = await self._found(command.user)
-                async for piece in personal_data(user, self.deletions.log, self.moderation.store):
+                async for piece in personal_data(user, self.logins, self.deletions.log, self.moderation.store):
                     yield piece
             case "show":
                 yield account_of(await self._found(command.user))
@@ -76,6 +78,7 @@ class Operator:
                 return await act.lift(None, user_id, "ban", command.reason)
             case _:
                 await act.remove(user_id, command.reason)  # first: a user who is gone writes no more
+                self.logins.forget(user.email_key)
                 if command.messages == "delete":
                     await self.deletions.delete_all_of(user)
                 return user

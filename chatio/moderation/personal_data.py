@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from chatio.accounts.login_throttle import LoginThrottle
 from chatio.chat.shared_log import SharedLog
 from chatio.moderation.moderation import until_text
 from chatio.stores.base import User
@@ -39,14 +40,17 @@ def ending(until: float) -> str | None:
     return (until_text(until) or "never") if until else None
 
 
-async def personal_data(user: User, log: SharedLog, store: ModerationStore) -> AsyncIterator[bytes]:
-    """The pieces of one JSON object: the account, the acts that name the user, the user's messages.
+async def personal_data(
+    user: User, logins: LoginThrottle, log: SharedLog, store: ModerationStore
+) -> AsyncIterator[bytes]:
+    """The pieces of one JSON object: the account, known addresses, acts that name the user, the user's messages.
 
     It reads the log as it is now, in portions: neither the whole of it nor the whole answer is ever in memory.
     Raises `StoreUnavailable`, maybe after some pieces.
     """
     encode = msgspec.json.encode
-    yield b'{"user":' + encode(account_of(user)) + b',"audit":['
+    yield b'{"user":' + encode(account_of(user))
+    yield b',"addresses":' + encode(logins.addresses_of(user.email_key)) + b',"audit":['
     separator = b""
     async for act in _acts_of(user, store):
         yield separator + encode(entry_of(act))

@@ -29,6 +29,9 @@ ADDRESS_FULL: Final = CloseReason("address_full", "Too many connections from one
 HANDSHAKE_RATE: Final = CloseReason("address_rate", "Too many handshakes from one address")
 ORIGIN_FORBIDDEN: Final = CloseReason("origin", "Forbidden")
 SESSION_UNKNOWN: Final = CloseReason("unknown_session", "Session ID unknown")
+SESSION_ELSEWHERE: Final = CloseReason(
+    "other_server", "Session ID unknown"
+)  # a proxy that does not know the server
 CONNECT_TIMEOUT: Final = CloseReason("silent", "no CONNECT")
 OUTPUT_NOT_TAKEN: Final = CloseReason("slow", "output not taken")
 TOO_MANY_FRAMES: Final = CloseReason("flood", "too many frames", POLICY)
@@ -36,5 +39,5 @@ TOO_MANY_FRAMES: Final = CloseReason("flood", "too many frames", POLICY)
 # Every label that the seam counts by itself.
 LABELS: Final = (
     *("leaving", "overloaded", "full", "address_full", "address_rate", "origin"),
-    *("unknown_session", "silent", "slow", "flood", "protocol"),
+    *("unknown_session", "other_server", "silent", "slow", "flood", "protocol"),
 )

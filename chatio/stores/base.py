@@ -43,6 +43,14 @@ class OutcomeUnknown(Exception):
     """The answer to an append was lost: the batch is in the journal, or is not. Append the same batch again."""
 
 
+class WentBack(Exception):
+    """The journal is not the one that this process has read: a failover, or a backup, has lost messages."""
+
+
+class SchemaChanged(Exception):
+    """A server of another release has changed the database's schema: this one must not write to it any more."""
+
+
 # From the least to the most powerful.
 Role = Literal["member", "moderator", "owner"]
 ROLES: Final[tuple[Role, ...]] = ("member", "moderator", "owner")
@@ -184,6 +192,9 @@ class Journal(Protocol):
 
     The same author's same id is one message, for as long as the journal keeps it. The same id from another author
     is another message, under the id that `derived_id` makes.
+
+    A journal that several servers share raises `WentBack`, and appends nothing, if it has not the newest message
+    that it gave to this process; and `SchemaChanged`.
     """
 
     @property
@@ -252,8 +263,8 @@ class Ended(msgspec.Struct, frozen=True):
 class RevocationStore(Protocol):
     """The revoked tokens."""
 
-    async def add(self, ended: Ended) -> None:
-        """Keep `ended`."""
+    async def add(self, ended: Ended, reason: str = "") -> None:
+        """Keep `ended`; the other servers of the store, if it has any, are told of it and of the reason."""
 
     async def all(self, now: float) -> list[Ended]:
         """Everything that was added and is not over at `now`, oldest first.
@@ -261,6 +272,26 @@ class RevocationStore(Protocol):
         Of what is over, the one that revoked all tokens of a user up to the latest moment is kept too: a token of
         another issuer may outlive it, and stays revoked. The rest is forgotten.
         """
+        ...
+
+
+class LoginCount(NamedTuple):
+    """What the login throttle counts for one key, as a text of its own. It is of no use after `until`."""
+
+    kind: str
+    key: str
+    value: str
+    until: float  # seconds since the epoch
+
+
+class LoginStore(Protocol):
+    """What the login throttle must not forget, by kind and key."""
+
+    async def save(self, counts: Sequence[LoginCount], *, gone: Sequence[tuple[str, str]]) -> None:
+        """Keep `counts`, each instead of the one before, and forget those that are `gone`."""
+
+    async def all(self, now: float) -> list[LoginCount]:
+        """Everything that is of use after `now`, in the order of `until`. The rest is forgotten."""
         ...
 
 

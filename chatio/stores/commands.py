@@ -7,21 +7,24 @@ from chatio.stores.base import StoreUnusable
 from chatio.stores.moving import move
 from chatio.stores.opening import sqlite_file
 from chatio.stores.sqlite.backup import back_up, restore
+from chatio.stores.sqlite.soundness import check
 
 
 def maintain(command: str, target: str, url: str, *, folder: Path) -> str:
-    """Back the database up to the file `target`, restore it from there, or migrate it to the URL `target`.
+    """Check the database, back it up to the file `target`, restore it from there, or migrate it to a URL.
 
     Returns what was done, in a sentence. Raises `StoreUnusable`.
     """
     path = sqlite_file(url, folder=folder)
     if path is None:
         raise StoreUnusable(
-            "this is for SQLite. For PostgreSQL: pg_dump --format=custom --schema=chatio --file=FILE URL; "
-            "docs/operations.md has the way back"
+            "this is for SQLite. For PostgreSQL: pg_dump --format=custom --schema=chatio --file=FILE URL, or "
+            "pg_amcheck; docs/operations.md has the way back"
             if url
-            else "is not set, so that there is nothing to back up, restore or migrate"
+            else "is not set, so that there is nothing to check, back up, restore or migrate"
         )
+    if command == "check":
+        return f"{path.name} is sound: {check(path)}"
     if command == "migrate-to":
         return f"Copied {asyncio.run(move(path, target))}. Now set DATABASE_URL, and start the server"
     file = Path(target)

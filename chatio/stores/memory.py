@@ -18,6 +18,7 @@ from chatio.stores.base import (
     Ended,
     Extent,
     Kind,
+    LoginCount,
     Message,
     Record,
     User,
@@ -257,8 +258,18 @@ def _done(results: list[Appended]) -> "asyncio.Future[list[Appended]]":
 class MemoryRevocationStore:
     """A `RevocationStore` that keeps nothing: a process that ends forgets its users too."""
 
-    async def add(self, ended: Ended) -> None:
+    async def add(self, ended: Ended, reason: str = "") -> None:
         pass
 
     async def all(self, now: float) -> list[Ended]:
+        return []
+
+
+class MemoryLoginStore:
+    """A `LoginStore` that keeps nothing, since a restart forgets the accounts too."""
+
+    async def save(self, counts: Sequence[LoginCount], *, gone: Sequence[tuple[str, str]]) -> None:
+        pass
+
+    async def all(self, now: float) -> list[LoginCount]:
         return []

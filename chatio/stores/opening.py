@@ -6,15 +6,17 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from chatio.stores.base import Journal, RevocationStore, StoreUnusable, UserStore
+from chatio.stores.base import Journal, LoginStore, RevocationStore, StoreUnusable, UserStore
+from chatio.stores.bus import Bus
 from chatio.stores.memory import (
     MemoryJournal,
+    MemoryLoginStore,
     MemoryModerationStore,
     MemoryRevocationStore,
     MemoryUserStore,
 )
 from chatio.stores.moderation import ModerationStore
-from chatio.stores.sqlite.accounts import SqliteRevocationStore, SqliteUserStore
+from chatio.stores.sqlite.accounts import SqliteLoginStore, SqliteRevocationStore, SqliteUserStore
 from chatio.stores.sqlite.database import check_file, open_database
 from chatio.stores.sqlite.journal import SqliteJournal
 from chatio.stores.sqlite.moderation import SqliteModerationStore
@@ -33,6 +35,8 @@ class Stores:
     journal: Journal
     revocations: RevocationStore
     moderation: ModerationStore
+    logins: LoginStore
+    bus: Bus | None = None  # None: only one server can use these stores
     broken: asyncio.Event = field(default_factory=asyncio.Event)  # the process must end, and start anew
     close: Callable[[], Awaitable[None]] = _nothing
 
@@ -45,6 +49,7 @@ def in_memory(*, max_messages: int, max_bytes: int) -> Stores:
         journal=MemoryJournal(max_messages=max_messages, max_bytes=max_bytes),
         revocations=MemoryRevocationStore(),
         moderation=MemoryModerationStore(users),
+        logins=MemoryLoginStore(),
     )
 
 
@@ -79,6 +84,7 @@ async def open_stores(url: str, *, folder: Path) -> Stores:
         journal=SqliteJournal(database),
         revocations=SqliteRevocationStore(database),
         moderation=SqliteModerationStore(database),
+        logins=SqliteLoginStore(database),
         broken=database.broken,
         close=database.close,
     )
@@ -93,16 +99,20 @@ def _parsed(url: str) -> SqliteUrl | PostgresUrl | None:
 
 async def _postgres(url: str) -> Stores:
     # Imported only where it is used: asyncpg takes 6 MB.
-    from chatio.stores.postgres.accounts import PostgresRevocationStore, PostgresUserStore
+    from chatio.stores.postgres.accounts import PostgresLoginStore, PostgresRevocationStore, PostgresUserStore
+    from chatio.stores.postgres.bus import PostgresBus
     from chatio.stores.postgres.database import open_database
     from chatio.stores.postgres.journal import PostgresJournal
     from chatio.stores.postgres.moderation import PostgresModerationStore
 
     database = await open_database(url)
+    journal = PostgresJournal(database)
     return Stores(
         users=PostgresUserStore(database),
-        journal=PostgresJournal(database),
+        journal=journal,
         revocations=PostgresRevocationStore(database),
         moderation=PostgresModerationStore(database),
+        bus=PostgresBus(database, url, journal.sessions),
+        logins=PostgresLoginStore(database),
         close=database.close,
     )

@@ -37,5 +37,7 @@ def parse_store_url(text: str) -> SqliteUrl | PostgresUrl | None:
             )
         return SqliteUrl(Path(path))
     if parts.scheme in ("postgresql", "postgres"):
+        if "@" in parts.path or "@" in parts.fragment:  # else a part of it would be the name of the database
+            raise ValueError("has an @ behind its host: percent-encode the special characters of its password")
         return PostgresUrl(text)
     raise ValueError("must begin with sqlite:/// or postgresql://")

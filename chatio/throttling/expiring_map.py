@@ -1,8 +1,9 @@
 """A bounded map whose entries expire: what rate limits and the login throttle keep of each key."""
 
 from collections import OrderedDict
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Iterable
+from itertools import islice
+from typing import Any, TypeVar
 
 Value = TypeVar("Value")
 
@@ -30,3 +31,40 @@ class ExpiringMap(OrderedDict[str, Value]):
                 break
             del self[oldest]
         self[key] = value
+
+
+class RecordedMap(ExpiringMap[Value]):
+    """An `ExpiringMap` that notes which keys were set or removed, for a copy of it elsewhere."""
+
+    def __init__(self, max_keys: int, expires_at: Callable[[Value], float]) -> None:
+        super().__init__(max_keys, expires_at)
+        self._changed: dict[str, None] = {}
+
+    def __setitem__(self, key: str, value: Value) -> None:
+        super().__setitem__(key, value)
+        self._changed[key] = None
+
+    def __delitem__(self, key: str) -> None:
+        super().__delitem__(key)
+        self._changed[key] = None
+
+    def pop(self, key: str, default: Any = None) -> Any:
+        """Remove `key`, and return its value; `default` if it is not there."""
+        if key in self:
+            self._changed[key] = None
+        return super().pop(key, default)  # which does not call `__delitem__`
+
+    def until(self, key: str) -> float:
+        """The time at which the value of `key` is of no use any more."""
+        return self._expires_at(self[key])
+
+    def take_changed(self, most: int | None = None) -> list[str]:
+        """The keys that changed since they were taken the last time, or the first `most` of them."""
+        taken = list(islice(self._changed, most))
+        for key in taken:
+            del self._changed[key]
+        return taken
+
+    def note(self, keys: Iterable[str]) -> None:
+        """Note `keys` as changed again, those that are there: the copy is not up to date."""
+        self._changed.update(dict.fromkeys(key for key in keys if key in self))

@@ -35,12 +35,14 @@ class RateLimiter:
         is_on: bool = True,
         max_keys: int = MAX_KEYS,
         clock: Callable[[], float] = time.monotonic,
+        empty_at: ExpiringMap[float] | None = None,
     ) -> None:
+        """`empty_at`: the map to count in, instead of one for `max_keys`."""
         self._interval = seconds / events
         self._burst = burst or events
         self._is_on = is_on
         self._clock = clock
-        self._empty_at = ExpiringMap[float](max_keys, expires_at=float)
+        self._empty_at = ExpiringMap[float](max_keys, expires_at=float) if empty_at is None else empty_at
 
     def __len__(self) -> int:
         """The number of keys that are remembered."""

@@ -10,13 +10,15 @@ import msgspec
 import socketio
 
 from chatio.accounts.users import UserRegistry
+from chatio.chat.batches import Unanswered
 from chatio.chat.changes import MessageChanges
+from chatio.chat.cluster import Cluster
 from chatio.chat.message_log import Entry
 from chatio.chat.message_rates import MessageRateLimits
 from chatio.chat.messages import Author, content_of, fit_id, kept_id, stamp
 from chatio.chat.presence import Presence
 from chatio.chat.recovery import resume_point
-from chatio.chat.shared_log import SharedLog, Unanswered
+from chatio.chat.shared_log import SharedLog
 from chatio.chat.voices import Voices
 from chatio.errors import (
     ChatioError,
@@ -47,7 +49,8 @@ from handlers.chat.session_expiry import SessionExpiry
 NAMESPACE = "/chat"
 USER_FULL = CloseReason("person_full", "too many connections of one person")
 STORE_SILENT = CloseReason("store_silent", "the store did not say whether it has a message", 1013)
-CLOSE_REASONS = (USER_FULL, JOIN_RATE, FLOOD, STORE_SILENT)
+LOG_BEHIND = CloseReason("log_behind", "the client has read more of the log than this server", 1013)
+CLOSE_REASONS = (USER_FULL, JOIN_RATE, FLOOD, STORE_SILENT, LOG_BEHIND)
 
 _Change = Callable[..., Awaitable["asyncio.Future[Entry]"]]
 
@@ -94,6 +97,7 @@ class ChatNamespace(socketio.AsyncNamespace):
         log: SharedLog,
         message_max_chars: int,
         presence: Presence | None,
+        cluster: Cluster | None = None,
         limits: MessageRateLimits,
         history_on_connect: int,
         slow_client_seconds: float,
@@ -114,10 +118,10 @@ class ChatNamespace(socketio.AsyncNamespace):
         self._log = log
         self.changes = changes
         self._accounts = accounts
-        log.on_new = self.fanout.wake
+        log.follower.on_new = self.fanout.wake
         self._message_max_chars = message_max_chars
         self._history = history_on_connect
-        self._presence = None if presence is None else PresenceBroadcaster(server, NAMESPACE, presence)
+        self._presence = None if presence is None else PresenceBroadcaster(server, NAMESPACE, presence, cluster)
         self._rates = limits
         self._limits = RateLimitGuard(server, NAMESPACE, limits)
         self._authors: dict[str, Author] = {}
@@ -154,6 +158,7 @@ class ChatNamespace(socketio.AsyncNamespace):
             claims = self._sessions.verify(auth)
             if self._accounts is not None:
                 await self._require_account(self._accounts, claims.subject)
+                await self._catch_up(auth)
                 claims = self._sessions.verify(auth)  # it may have been revoked meanwhile
             author = Author(claims.subject, claims.name)
             if not self._rates.joining(author.id):
@@ -190,6 +195,14 @@ class ChatNamespace(socketio.AsyncNamespace):
             return
         if user.banned_until > time.time():  # by another server, a moment ago
             raise TokenRevoked
+
+    async def _catch_up(self, auth: object) -> None:
+        """Read the log up to what the client has received from another server: else it would have that twice."""
+        if isinstance(auth, dict):
+            try:
+                await self._log.catch_up(auth.get("pid"), auth.get("offset"))
+            except StoreUnavailable:
+                raise TemporarilyUnavailable(LOG_BEHIND) from None
 
     async def on_disconnect(self, sid: str, reason: str) -> None:
         self._sessions.discard(sid)

@@ -10,8 +10,10 @@ from typing import Any, Final
 
 import msgspec
 
+from chatio.chat.cluster import Cluster
 from chatio.chat.messages import Author
 from chatio.chat.presence import Presence
+from chatio.chat.shared_people import SharedPeople
 from chatio.realtime import Server
 from chatio.telemetry.error_report import report
 
@@ -23,7 +25,12 @@ INTERVAL_SECONDS: Final = 1.0
 class PresenceBroadcaster:
     """Broadcasts the presence of one namespace's users. Event loop only."""
 
-    def __init__(self, server: Server, namespace: str, presence: Presence) -> None:
+    def __init__(self, server: Server, namespace: str, presence: Presence, cluster: Cluster | None = None) -> None:
+        """`cluster`: the other servers, whose users are online too."""
+        self._cluster = cluster
+        self._people: SharedPeople | None = None
+        if cluster is not None:
+            self._people = cluster.share_people(came=self._came, left=self._left, typing=self._tell_typing)
         self._server = server
         self._namespace = namespace
         self._presence = presence
@@ -32,23 +39,39 @@ class PresenceBroadcaster:
         self._typing_until: dict[str, float] = {}
 
     def connected(self, author: Author) -> None:
-        """`author` has one connection more."""
-        self._presence.connected(author)
-        self._schedule()
+        """`author` has one connection more at this server."""
+        self._came(author)
+        if self._people is not None:
+            self._people.connected(author)
 
     def disconnected(self, author: Author) -> None:
-        """`author` has one connection less."""
-        self._presence.disconnected(author)
-        self._schedule()
+        """`author` has one connection less at this server."""
+        self._left(author)
+        if self._people is not None:
+            self._people.disconnected(author)
 
     def typing(self, author: Author, sid: str) -> None:
         """Tell the other clients that `author` types at `sid`, unless they were told in the last second."""
+        if self._tell_typing(author, sid) and self._cluster is not None:
+            self._cluster.typing(author)
+
+    def _came(self, author: Author) -> None:
+        self._presence.connected(author)
+        self._schedule()
+
+    def _left(self, author: Author) -> None:
+        self._presence.disconnected(author)
+        self._schedule()
+
+    def _tell_typing(self, author: Author, sid: str | None = None) -> bool:
+        """Whether the clients of this server are told now; not the one at `sid`."""
         now = asyncio.get_running_loop().time()
         if self._typing_until.get(author.id, 0.0) > now:
-            return
+            return False
         self._typing_until = {key: until for key, until in self._typing_until.items() if until > now}
         self._typing_until[author.id] = now + INTERVAL_SECONDS
         self._server.send_volatile(self._namespace, "typing", msgspec.to_builtins(author), but=sid)
+        return True
 
     def _schedule(self) -> None:
         if not self._is_scheduled:

@@ -17,6 +17,7 @@ from chatio.chat.socket_sessions import EndReason, SocketSession, SocketSessions
 from chatio.errors import MissingToken, TokenMalformed, TokenOfAnother
 from chatio.moderation.moderation import until_text
 from chatio.realtime import Server
+from chatio.stores.base import Ended
 from chatio.telemetry.error_report import report
 from handlers.chat.events import SessionEnded
 
@@ -80,12 +81,18 @@ class SessionExpiry:
         `until`: when a ban ends, in seconds since the epoch.
         """
         theirs = self._sessions.where(lambda session: session.subject == subject)
-        told = SessionEnded(reason, until_text(until) if reason is EndReason.BANNED else msgspec.UNSET)
+        told = SessionEnded(reason, until_text(until) if reason is EndReason.BANNED and until else msgspec.UNSET)
         await self._end(theirs, told, self._is_revoked)
 
     def has_any_of(self, subject: str) -> bool:
         """Whether the user `subject` has a socket."""
         return bool(self._sessions.where(lambda session: session.subject == subject))
+
+    async def end_elsewhere_revoked(self, ended: Ended, reason: str) -> None:
+        """Revoke here what another server has revoked for `reason`, an `EndReason`, and end the sockets."""
+        self._tokens.restore([ended])
+        unknown = EndReason.SIGNED_OUT if ended.token_id else EndReason.PASSWORD_CHANGED  # of an older release
+        await self.end_revoked(ended.subject, EndReason(reason) if reason in list(EndReason) else unknown)
 
     async def _end_due(self) -> None:
         try:

@@ -21,6 +21,7 @@ from prometheus_client.registry import Collector
 
 import chatio
 from chatio.accounts.passwords import PasswordHasher
+from chatio.chat.cluster import Cluster
 from chatio.chat.shared_log import SharedLog
 from chatio.realtime import EngineServer
 from chatio.telemetry.counters import Histogram
@@ -37,13 +38,15 @@ class MetricsCollector(Collector):
     engine: EngineServer
     chat: ChatNamespace
     log: SharedLog
+    cluster: Cluster | None = None  # None: there can be no other server
     hasher: PasswordHasher
     load: LoopLagMonitor
     requests: RequestMetrics
     log_handler: LogHandler
 
     def collect(self) -> Iterator[Metric]:
-        yield InfoMetricFamily("chatio_build", "What is running.", value={"version": chatio.__version__})
+        build = {"version": chatio.__version__, "server": "" if self.cluster is None else self.cluster.name}
+        yield InfoMetricFamily("chatio_build", "What is running.", value=build)
         yield from self._connections()
         yield from self._joins()
         yield from self._messages()
@@ -80,7 +83,7 @@ class MetricsCollector(Collector):
         yield _counters(
             "chatio_changes", "Edits and deletions given to the log.", "kind", chat.changes.counts.items()
         )
-        yield _counter("chatio_messages_repeated", "Messages that the log had already.", self.log.repeated)
+        yield _counter("chatio_messages_repeated", "Messages that the log had already.", self.log.batches.repeated)
         yield _counters(
             "chatio_messages_refused",
             "Messages, edits and deletions refused.",
@@ -108,14 +111,23 @@ class MetricsCollector(Collector):
         yield oldest
 
     def _store(self) -> Iterator[Metric]:
-        log = self.log
-        yield _gauge("chatio_store_waiting", "Messages that wait for the database.", len(log))
+        batches = self.log.batches
+        yield _gauge("chatio_store_waiting", "Messages that wait for the database.", len(batches))
         yield _gauge(
-            "chatio_store_ready", "1 while the database takes messages as it should.", log.trouble is None
+            "chatio_store_ready", "1 while the database takes messages as it should.", batches.trouble is None
         )
-        yield _counters("chatio_store_appends", "Batches of messages appended.", "outcome", log.appends.items())
-        yield _counter("chatio_store_messages", "Messages in those batches that succeeded.", log.batch_messages)
-        yield _histogram("chatio_store_append_seconds", "Time of a batch that succeeded.", log.append_times)
+        yield _counters(
+            "chatio_store_appends", "Batches of messages appended.", "outcome", batches.appends.items()
+        )
+        yield _counter("chatio_store_messages", "Messages in those batches that succeeded.", batches.messages)
+        yield _histogram("chatio_store_append_seconds", "Time of a batch that succeeded.", batches.append_times)
+        others = () if self.cluster is None else self.cluster.others
+        yield _gauge("chatio_servers", "Servers of this database, this one included.", 1 + len(others))
+        yield _gauge(
+            "chatio_log_lag_entries",
+            "Messages that the database has and this server has not read.",
+            self.log.follower.head - self.log.window.head,
+        )
 
     def _http(self) -> Iterator[Metric]:
         requests = self.requests

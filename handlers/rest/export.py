@@ -31,8 +31,9 @@ class ExportHandler(BaseHandler):
 
     async def _send(self, user: User) -> bool:
         """Send all but the end; False if that is not possible. A client has a time for each piece."""
+        services = self.services
         try:
-            async for piece in personal_data(user, self.services.log, self.services.moderation.store):
+            async for piece in personal_data(user, services.logins, services.log, services.moderation.store):
                 self.write(piece)
                 await asyncio.wait_for(self.flush(), ANSWER_SECONDS)
         except (OSError, Temporary):  # TimeoutError and Tornado's StreamClosedError are such

@@ -30,7 +30,9 @@ class ReadyHandler(BaseHandler):
     @unlisted
     async def get(self) -> None:
         reason = next((reason for reason, holds in self.services.readiness.items() if holds()), None)
+        cluster = self.services.cluster
+        servers = {} if cluster is None else {"server": cluster.name, "others": sorted(cluster.others.values())}
         if reason is None:
-            self.answer(200, {"status": "ready"})
+            self.answer(200, {"status": "ready", **servers})
         else:
-            self.answer(503, {"status": "not ready", "reason": reason})
+            self.answer(503, {"status": "not ready", "reason": reason, **servers})

@@ -35,7 +35,11 @@ class MessagesHandler(BaseHandler):
         ones. A message has its newest text, and one that was deleted is not listed.
         """
         log, query = self.services.log, self.query_as(PageQuery)
-        before = log.window.head + 1 if query.before is msgspec.UNSET else self._sequence_of(query.before)
+        if query.before is msgspec.UNSET:
+            before = log.window.head + 1
+        else:
+            await log.catch_up(query.before)  # the client may have it from another server
+            before = self._sequence_of(query.before)
         page, start = await messages_before(log, before, limit=query.limit)
         messages = _newest(page)
         oldest = page[-len(messages)].sequence if len(messages) < len(page) else start + 1

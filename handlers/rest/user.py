@@ -40,18 +40,18 @@ class _LoggedInHandler(BaseHandler):
             await self.services.registry.confirm(user, password, is_known=is_known)
         return user
 
-    async def keep_end(self, user: User) -> None:
+    async def keep_end(self, user: User, reason: EndReason) -> None:
         """Make durable that the tokens which `user` has now end, before what they must not outlive is done.
 
-        If that fails, all is as before, but for a restart, which logs the user out.
+        If that fails, all is as before, but for a restart and for other servers, which log the user out.
         """
-        await self.services.revocations.add(self.tokens.ending_all(user.id))
+        await self.services.revocations.add(self.tokens.ending_all(user.id), reason)
 
     async def end_all(self, user: User, reason: EndReason) -> None:
         """End every token of `user`, also of logins since `keep_end`, which knew the old password."""
         ended = self.tokens.end(self.tokens.ending_all(user.id))
         await self.services.end_sockets(user.id, reason)
-        await self.services.revocations.add(ended)
+        await self.services.revocations.add(ended, reason)
 
     def answer_nothing(self) -> None:
         self.set_status(204)
@@ -64,7 +64,9 @@ class LogoutHandler(_LoggedInHandler):
     async def post(self) -> None:
         """Revoke this token, here and on every socket."""
         ended = self.tokens.ending(self.claims)
-        await self.services.revocations.add(ended)  # first: a log-out that fails can be tried again
+        await self.services.revocations.add(
+            ended, EndReason.SIGNED_OUT
+        )  # first: a log-out that fails can be tried again
         self.tokens.end(ended)
         await self.services.end_sockets(self.claims.subject, EndReason.SIGNED_OUT)
         self.answer_nothing()
@@ -79,7 +81,7 @@ class PasswordHandler(_LoggedInHandler):
         if fault := password_rules.fault_of(body.new_password, name=self.claims.name, email=self.claims.email):
             raise InvalidInput(FieldError("new_password", fault))
         user = await self.confirmed(body.old_password)
-        await self.keep_end(user)
+        await self.keep_end(user, EndReason.PASSWORD_CHANGED)
         await self.services.registry.change_password(user, body.new_password)
         await self.end_all(user, EndReason.PASSWORD_CHANGED)
         self.answer_nothing()
@@ -101,7 +103,7 @@ class ResetHandler(_LoggedInHandler):
             if fault := password_rules.fault_of(body.new_password, name=user.name, email=user.email):
                 raise InvalidInput(FieldError("new_password", fault))
             self.tokens.require_capacity(user.id)
-            await self.keep_end(user)
+            await self.keep_end(user, EndReason.PASSWORD_CHANGED)
             await registry.change_password(user, body.new_password)
         await self.end_all(user, EndReason.PASSWORD_CHANGED)
         self.answer_nothing()
@@ -127,8 +129,9 @@ class UserHandler(_LoggedInHandler):
         takes_messages = "delete" in (body.messages, query.messages)
         if takes_messages:  # first: as long as some are there, the user can ask for it again
             await self.services.deletions.delete_all_of(user)
-        await self.keep_end(user)
+        await self.keep_end(user, EndReason.ACCOUNT_DELETED)
         await self.services.registry.remove(user)
+        self.services.logins.forget(user.email_key)
         await self.end_all(user, EndReason.ACCOUNT_DELETED)
         if takes_messages:  # those written meanwhile
             await self.services.deletions.delete_all_of(user)

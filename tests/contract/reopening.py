@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from chatio.stores.base import Ended, Record
+from chatio.stores.base import Ended, LoginCount, Record
 from chatio.stores.opening import Stores
 from tests.contract.changes import deletion, edit
 from tests.contract.journal import message
@@ -89,4 +89,21 @@ class ReopeningContract:
         assert await stores.revocations.all(LATER) == ended[1:]  # the second is over, and the latest of all tokens
         assert await stores.revocations.all(LATER + 1) == ended[2:]
         assert await stores.revocations.all(0) == ended[2:]
+        await stores.close()
+
+    async def test_counts_of_logins_are_as_before_until_they_are_over(self, reopen: Reopen) -> None:
+        one, other, third = (LoginCount("known", key, '{"a": 1}', LATER + n) for n, key in enumerate("äbc"))
+        same_key = LoginCount("account", one.key, "[3,1.5]", LATER + 9)
+        stores = await reopen()
+        await stores.logins.save([], gone=[])
+        await stores.logins.save([third, other, one, same_key], gone=[])
+        changed = other._replace(value="2", until=LATER + 1.5)
+        await stores.logins.save([changed], gone=[("known", third.key), ("account", "never there")])
+        await stores.close()
+        stores = await reopen()
+        assert await stores.logins.all(LATER - 1) == [one, changed, same_key]
+        assert await stores.logins.all(LATER) == [changed, same_key]
+        await stores.close()
+        stores = await reopen()
+        assert await stores.logins.all(0) == [changed, same_key]
         await stores.close()

@@ -1,8 +1,11 @@
 """The stores in PostgreSQL keep the contracts, and go on after a restart where they were."""
 
 import asyncio
+import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from tornado.ioloop import IOLoop
@@ -15,6 +18,7 @@ from tests.contract.moderation import ModerationContract
 from tests.contract.reopening import Reopen, ReopeningContract
 from tests.contract.user_store import UserStoreContract
 from tests.postgres import PostgresServer, postgres
+from tests.system.nginx import SERVERS
 
 
 @pytest.fixture
@@ -22,11 +26,24 @@ def url() -> str:
     return postgres().new_database()
 
 
+class _InTurn:
+    """Each call goes to the same part of the next server, as those of a client do that changes servers."""
+
+    def __init__(self, *parts: object) -> None:
+        self._parts = itertools.cycle(parts)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(next(self._parts), name)
+
+
 @pytest.fixture
 def stores(io_loop: IOLoop, url: str) -> Iterator[Stores]:
-    stores = io_loop.run_sync(lambda: open_stores(url, folder=Path()))
-    yield stores
-    io_loop.run_sync(stores.close)
+    """The stores of one server, or of several in turn (`make test-many`)."""
+    opened = [io_loop.run_sync(lambda: open_stores(url, folder=Path())) for _ in range(SERVERS)]
+    users, journal = (_InTurn(*(getattr(each, part) for each in opened)) for part in ("users", "journal"))
+    yield opened[0] if SERVERS == 1 else replace(opened[0], users=cast(Any, users), journal=cast(Any, journal))
+    for each in opened:
+        io_loop.run_sync(each.close)
 
 
 class TestPostgresUserStore(UserStoreContract):

@@ -2,13 +2,14 @@
 
 import http.client
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import pytest
 
 from tests.system.js import JsClients
-from tests.system.nginx import Nginx, certificate
+from tests.system.nginx import CONFIGURATION, MANY, Nginx, certificate
 from tests.system.server import ServerProcess, await_until
 
 HTML = "text/html,application/xhtml+xml"
@@ -164,3 +165,34 @@ def test_clients_come_back_to_a_server_that_was_away_behind_nginx(server: Server
         with ServerProcess(SERVER_PORT=str(server.port)):
             for transports in ways:
                 js.expect("-".join(transports), "connect")
+
+
+# Several servers
+
+
+def test_the_configuration_for_several_servers_differs_in_their_addresses_only() -> None:
+    one, many = CONFIGURATION.read_text(), MANY.read_text()
+    upstreams = re.compile(
+        r"(?s)(    # Clients without a session, .*?)?    upstream chatio \{.*?(?=    server \{)"
+    )
+    head = re.compile(r"(?s)\A.*?(?=# Change for your machine)")
+    routed = "http://$chatio_of_session;\n            proxy_next_upstream error timeout http_503;"
+    changed = many.replace(routed, "http://chatio;")
+    assert upstreams.sub("", head.sub("", changed)) == upstreams.sub("", head.sub("", one))
+
+
+def test_a_session_stays_at_its_server_and_is_unknown_when_that_has_gone() -> None:
+    with (
+        ServerProcess(TRUSTED_PROXIES="127.0.0.1") as one,
+        ServerProcess(TRUSTED_PROXIES="127.0.0.1") as two,
+        Nginx(one.port, two.port) as nginx,
+    ):
+        assert nginx.test().returncode == 0
+        assert "[warn]" not in nginx.test().stderr
+        ways = {sid: ask(nginx, "GET", f"/socket.io/?EIO=4&transport=polling&sid={sid}.x") for sid in "12"}
+        assert {answer.status for answer in ways.values()} == {400}
+        assert "chatio_2" in nginx.configuration.read_text()
+        two.stop()
+        assert ask(nginx, "GET", "/socket.io/?EIO=4&transport=polling&sid=2.x").status == 502
+        for _ in range(4):
+            assert ask(nginx, "GET", "/socket.io/?EIO=4&transport=polling").status == 200

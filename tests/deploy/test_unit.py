@@ -1,17 +1,21 @@
 """deploy/chatio.service, chatio.socket and install.sh, as systemd and shellcheck see them."""
 
+import contextlib
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from chatio.stores.sqlite.database import APPLICATION_ID
 from tests.paths import ROOT
 
 DEPLOY = ROOT / "deploy"
 MOST_EXPOSURE = 1.5
+SETTINGS = "LOG_LEVEL=ERROR\nDATABASE_URL=postgresql://127.0.0.1/chat\n"
 PYTHON = "/opt/chatio/current/.venv/bin/python"
 
 
@@ -21,10 +25,10 @@ def run(*command: str | Path, **environ: str) -> subprocess.CompletedProcess[str
 
 @pytest.fixture
 def units(tmp_path: Path) -> list[Path]:
-    """The units, with a Python that is there."""
+    """The units, of the templates the first instance, with a Python that is there."""
     copies = []
-    for name in ("chatio.service", "chatio.socket"):
-        copies.append(tmp_path / name)
+    for name in ("chatio.service", "chatio.socket", "chatio@.service", "chatio@.socket"):
+        copies.append(tmp_path / name.replace("@.", "@1."))
         copies[-1].write_text((DEPLOY / name).read_text().replace(PYTHON, sys.executable))
     return copies
 
@@ -44,6 +48,18 @@ def test_the_service_is_exposed_to_little(units: list[Path]) -> None:
 def test_the_proxy_knows_the_port_of_the_socket() -> None:
     (listening,) = re.findall(r"ListenStream=(.+)", (DEPLOY / "chatio.socket").read_text())
     assert f"server {listening};" in (DEPLOY / "nginx.conf").read_text()
+
+
+def test_the_template_for_several_servers_is_the_service_but_for_names_and_data() -> None:
+    for name in ("chatio.service", "chatio.socket"):
+        one = (DEPLOY / name).read_text().splitlines()
+        many = (DEPLOY / name.replace(".", "@.")).read_text()
+        ours = ("StateDirectory", "ListenStream", "#", "Description", "After", "Requires")
+        assert [line for line in one if line not in many and not line.startswith(ours)] == []
+    socket = (DEPLOY / "chatio@.socket").read_text()
+    upstreams = (DEPLOY / "nginx-many.conf").read_text()
+    (listening,) = re.findall(r"ListenStream=(.+)", socket)
+    assert all(f"server {listening.replace('%i', instance)};" in upstreams for instance in "12")
 
 
 def test_the_settings_that_come_with_it_are_sound() -> None:
@@ -93,12 +109,13 @@ def test_a_machine_is_installed_upgraded_set_back_and_left_as_it_was(machine: Ma
     )
     assert checked.returncode == 0, checked.stderr
 
-    (machine.etc / "chatio.env").write_text("LOG_LEVEL=ERROR\n")
-    assert machine.install().returncode == 0
+    (machine.etc / "chatio.env").write_text(SETTINGS)
+    assert machine.install("--instances", "2").returncode == 0
+    assert (machine.etc / "instances").read_text() == "2\n"
     second = machine.current
     assert second != first
     assert (machine.etc / "jwt_secret_key").read_text() == key
-    assert (machine.etc / "chatio.env").read_text() == "LOG_LEVEL=ERROR\n"
+    assert (machine.etc / "chatio.env").read_text() == SETTINGS
 
     (machine.etc / "chatio.env").write_text("LOG_LEVEL=LOUD\n")
     unsound = machine.install()
@@ -108,6 +125,16 @@ def test_a_machine_is_installed_upgraded_set_back_and_left_as_it_was(machine: Ma
     assert machine.current == second
     assert sorted(path.name for path in (machine.opt / "releases").iterdir()) == [first[9:], second[9:]]
 
+    database = machine.root / "chat.db"
+    (machine.etc / "chatio.env").write_text(f"DATABASE_URL=sqlite:///{database}\n")
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute("PRAGMA user_version = 999")
+    too_new = machine.install("--rollback")
+    assert too_new.returncode == 1
+    assert "the database has schema 999" in too_new.stderr
+    assert machine.current == second
+    database.unlink()
     assert machine.install("--rollback").returncode == 0
     assert machine.current == first
     assert machine.install("--uninstall").returncode == 0
@@ -118,7 +145,7 @@ def test_a_machine_is_installed_upgraded_set_back_and_left_as_it_was(machine: Ma
     assert not machine.etc.exists()
 
 
-@pytest.mark.parametrize("options", [["--what"], ["--root"]])
+@pytest.mark.parametrize("options", [["--what"], ["--root"], ["--instances", "10"]])
 def test_what_is_no_option_changes_nothing(options: list[str], machine: Machine) -> None:
     done = run("sh", DEPLOY / "install.sh", *options)
     assert done.returncode == 1

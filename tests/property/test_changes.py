@@ -79,7 +79,7 @@ class World:
         self.log: SharedLog = await open_log(self.journal, max_messages=self.window)
         self.changes = MessageChanges(self.log, edit_seconds=900, max_chars=100, clock=lambda: self.now)
         self.encoded = EncodedLog(self.log.window, event_of, lambda event: EncodedPacket(json.dumps(event), b""))
-        self.log.on_new = self.encoded.encode_new
+        self.log.follower.on_new = self.encoded.encode_new
         for client in self.clients:
             client.position = None
 

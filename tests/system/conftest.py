@@ -8,7 +8,7 @@ from tornado.ioloop import IOLoop
 
 from tests.client import wire
 from tests.system.js import JsClients
-from tests.system.nginx import STANDS_BEFORE_ALL
+from tests.system.nginx import SERVERS, STANDS_BEFORE_ALL
 from tests.system.server import ServerProcess
 
 
@@ -40,10 +40,12 @@ DIRECT = pytest.StashKey[list[str]]()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Behind nginx, leave out the tests of the server's own socket."""
+    """Leave out, behind nginx, the tests of the own socket, and with several servers those of a single one."""
     if not STANDS_BEFORE_ALL:
         return
-    left_out = {item: mark.args[0] for item in items if (mark := item.get_closest_marker("direct"))}
+    names = ("direct", "alone") if SERVERS > 1 else ("direct",)
+    marks = {item: next(filter(None, map(item.get_closest_marker, names)), None) for item in items}
+    left_out = {item: mark.args[0] for item, mark in marks.items() if mark is not None}
     items[:] = [item for item in items if item not in left_out]
     config.hook.pytest_deselected(items=list(left_out))
     config.stash[DIRECT] = sorted({f"{item.nodeid.partition('[')[0]}: {why}" for item, why in left_out.items()})

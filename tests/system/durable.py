@@ -1,16 +1,10 @@
 """A server with a database that is killed and started again on the same port, as a supervisor does it."""
 
-import socket
 from types import TracebackType
 from typing import Any, Self
 
+from tests.ports import free_port
 from tests.system.server import ServerProcess
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 class DurableServer:

@@ -8,8 +8,9 @@ listens 0.1 s after the request for it, where `python main.py` with coverage nee
 Its servers hash passwords at the least cost, for a sign-up takes 0.1 s of CPU otherwise; those of the real command
 have the real cost.
 
-A request is one packet on the Unix socket DESCRIPTOR: the child's environment as JSON, and the descriptors of its
-output, of the pipe on which the parent reports the child's pid and then its exit code, and of a listener, if any.
+A request is one packet on the Unix socket DESCRIPTOR. It has the child's environment and arguments as JSON, and
+descriptors: of its stdout and stderr, of the pipe on which the parent reports the child's pid and then its exit
+code, and of a listener, if any.
 Coverage, which the parent starts by COVERAGE_PROCESS_START, sees the fork and saves the child's data on its exit.
 """
 
@@ -22,6 +23,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from functools import cache, partial
 from multiprocessing.connection import Connection, Pipe
 from typing import Any, NamedTuple
@@ -35,11 +37,21 @@ MOST_BYTES = 1 << 16
 class ForkedProcess:
     """A server started by the fork server; the part of `subprocess.Popen` that the tests use."""
 
-    def __init__(self, environ: dict[str, str], output: int, listener: int | None) -> None:
+    def __init__(
+        self,
+        environ: dict[str, str],
+        output: int,
+        listener: int | None = None,
+        *,
+        errors: int | None = None,
+        arguments: Sequence[str] = (),
+    ) -> None:
+        """`errors`: for stderr, which else goes to `output` too. `arguments`: of main.py."""
         self.returncode: int | None = None
         self._report, report = Pipe(duplex=False)
-        descriptors = [output, report.fileno(), *([] if listener is None else [listener])]
-        socket.send_fds(_fork_server(), [json.dumps(environ).encode()], descriptors)
+        outputs = output, output if errors is None else errors
+        descriptors = [*outputs, report.fileno(), *([] if listener is None else [listener])]
+        socket.send_fds(_fork_server(), [json.dumps([environ, arguments]).encode()], descriptors)
         report.close()
         self.pid: int = self._report.recv()
 
@@ -80,7 +92,8 @@ def _fork_server() -> socket.socket:
 
 class Request(NamedTuple):
     environ: dict[str, str]
-    output: int
+    arguments: list[str]
+    outputs: list[int]
     listener: int | None
 
 
@@ -93,16 +106,18 @@ def serve(control: socket.socket) -> Request | None:
                 if key.fileobj is not control:
                     _report_end(selector, key)
                     continue
-                packet, descriptors, *_ = socket.recv_fds(control, MOST_BYTES, 3)
+                packet, descriptors, *_ = socket.recv_fds(control, MOST_BYTES, 4)
                 if not packet:  # the tests have ended, or were killed: no server outlives them
                     for child in filter(None, (each.data for each in selector.get_map().values())):
                         os.kill(child[0], signal.SIGKILL)
                     return None
-                output, report, *listeners = descriptors
+                *outputs, report = descriptors[:3]
+                listeners = descriptors[3:]
                 if not (pid := os.fork()):
                     os.close(report)
-                    return Request(json.loads(packet), output, listeners[0] if listeners else None)
-                for descriptor in (output, *listeners):
+                    environ, arguments = json.loads(packet)
+                    return Request(environ, arguments, outputs, listeners[0] if listeners else None)
+                for descriptor in (*outputs, *listeners):
                     os.close(descriptor)
                 _watch(selector, pid, Connection(report, readable=False))
 
@@ -128,9 +143,9 @@ def _report_end(selector: selectors.BaseSelector, key: selectors.SelectorKey) ->
 def become(request: Request) -> None:
     """Make this process look as if `python main.py` had been started in it."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    for number in (1, 2):
-        os.dup2(request.output, number)
-    os.close(request.output)
+    for number, output in enumerate(request.outputs, 1):
+        os.dup2(output, number)
+        os.close(output)
     os.environ.clear()
     os.environ.update(request.environ)
     if request.listener is not None:  # as sd_listen_fds(3) hands it over
@@ -151,4 +166,4 @@ if __name__ == "__main__":
     if asked is not None:
         become(asked)
         with patch("handlers.application.PasswordHasher", cheap_hasher):
-            sys.exit(main.main(["--env-file", os.devnull]))
+            sys.exit(main.main(["--env-file", os.devnull, *asked.arguments]))

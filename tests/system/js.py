@@ -176,9 +176,17 @@ class JsClients:
 
     def unanswered(self, client: str) -> int:
         """How many messages of `say` have neither an ack nor an error yet."""
-        self._tell(op="collected", client=client)
-        ((kept,),) = self.expect(client, "collected")
-        return int(kept["unanswered"])
+        return int(self._standing(client)["unanswered"])
+
+    def last_collected(self, client: str) -> str | None:
+        """The id of the newest message that `client` received."""
+        last: str | None = self._standing(client)["last"]
+        return last
+
+    def _standing(self, client: str) -> dict[str, Any]:
+        self._tell(op="standing", client=client)
+        ((standing,),) = self.expect(client, "standing")
+        return dict(standing)
 
     def chat(self, client: str, every_ms: float) -> None:
         """Let `client` send at that pace, until `hush`."""

@@ -16,15 +16,18 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.postgres import PostgresServer
 from tests.system.durable import DurableServer
 from tests.system.js import JsClients
 from tests.system.proxy import CuttingProxy
-from tests.system.server import await_until
+from tests.system.server import Api, await_until
 
-CLIENTS, SENDERS = 50, 10
+CLIENTS = 50
+CLIENTS_PER_SENDER = 5
+ACCOUNTS = 5  # shared by the clients: a password costs 0.1 s of CPU
 STEP_SECONDS = 0.05
 ROUND_SECONDS = (0.3, 1.2)
 TRANSPORTS = (["websocket"], ["polling", "websocket"], ["polling"])
@@ -51,23 +54,44 @@ class Outcome(NamedTuple):
     orders: int  # how many different sequences the clients and the journal have
 
 
-def run(server: DurableServer, kill: Callable[[], None], rounds: int, chance: random.Random) -> Outcome:
-    """Play it against `server`, which runs. `kill` kills something, and starts it again."""
-    names = [f"client {number:02}" for number in range(CLIENTS)]
-    accounts = {name: server.process.sign_up(name.replace(" ", "-")) for name in names}
-    with JsClients() as js:
+class Cast(NamedTuple):
+    """How many clients there are, how many of them send, how often, and for how long before each kill."""
+
+    clients: int
+    senders: int
+    step_seconds: float = STEP_SECONDS
+    round_seconds: tuple[float, float] = ROUND_SECONDS
+
+
+def run(
+    server: Api,
+    kill: Callable[[JsClients, list[str]], None],
+    rounds: int,
+    chance: random.Random,
+    *,
+    cast: Cast,
+    trusted: Path | None = None,
+) -> Outcome:
+    """Play it against `server`, which runs. `kill` kills something, and starts it again.
+
+    The clients trust the certificate `trusted` too.
+    """
+    names = [f"client {number:03}" for number in range(cast.clients)]
+    accounts = [server.sign_up(f"account-{number}") for number in range(ACCOUNTS)]
+    with JsClients(trusted) as js:
         for number, name in enumerate(names):
-            js.join(name, server.url, accounts[name], transports=TRANSPORTS[number % 3], **OPTIONS)
+            account = accounts[number % ACCOUNTS]
+            js.join(name, server.url, account, transports=TRANSPORTS[number % 3], **OPTIONS)
             js.collect(name)
         sent = 0
         for _ in range(rounds):
-            sent = _speak(js, names[:SENDERS], chance.uniform(*ROUND_SECONDS), sent)
-            kill()
-        _await_answers(js, server, names, sent)
+            sent = _speak(js, names[: cast.senders], chance.uniform(*cast.round_seconds), sent, cast.step_seconds)
+            kill(js, names)
+        _await_answers(js, server, names, names[: cast.senders])
         received = {name: js.collected(name)[0] for name in names}
         acked = {each for name in names for each in js.collected(name)[1]}
         connects = [args[2] for name in names for args in js.kept(name, "connect")]
-    journal = _journal(server, accounts[names[0]])
+    journal = _journal(server, accounts[0])
     return Outcome(
         rounds=rounds,
         sent=sent,
@@ -81,20 +105,20 @@ def run(server: DurableServer, kill: Callable[[], None], rounds: int, chance: ra
     )
 
 
-def _speak(js: JsClients, senders: list[str], seconds: float, sent: int) -> int:
+def _speak(js: JsClients, senders: list[str], seconds: float, sent: int, step_seconds: float) -> int:
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         for sender in senders:
             js.say(sender, f"{sender} {sent}", f"message {sent}")
             sent += 1
-        time.sleep(STEP_SECONDS)
+        time.sleep(step_seconds)
     return sent
 
 
-def _await_answers(js: JsClients, server: DurableServer, names: list[str], sent: int) -> None:
+def _await_answers(js: JsClients, server: Api, names: list[str], senders: list[str]) -> None:
     """Wait until each message has its ack or its error, and each client has received the last one of all."""
-    await_until(lambda: server.process.request("GET", "/readyz").status == 200, "the server is ready", 60)
-    last = names[SENDERS]  # who has sent nothing before
+    await_until(lambda: server.request("GET", "/readyz").status == 200, "the server is ready", 60)
+    last = names[-1]  # which has sent nothing before
 
     def is_last_acked() -> bool:
         if not js.collected(last)[1]:
@@ -102,37 +126,44 @@ def _await_answers(js: JsClients, server: DurableServer, names: list[str], sent:
             time.sleep(0.2)
         return bool(js.collected(last)[1])
 
-    waiting = sum(map(js.unanswered, names))
+    waiting = sum(map(js.unanswered, senders))
     while waiting:  # a message at a time of each sender, as the official client with `retries` does it
         await_until(
-            lambda waiting=waiting: sum(map(js.unanswered, names)) < waiting, "one more has its answer", 60
+            lambda waiting=waiting: sum(map(js.unanswered, senders)) < waiting, "one more has its answer", 60
         )
-        waiting = sum(map(js.unanswered, names))
+        waiting = sum(map(js.unanswered, senders))
     await_until(is_last_acked, "the last message is acknowledged", 60)
     for name in names:
-        await_until(lambda name=name: js.collected(name)[0][-1:] == ["last"], f"{name} is up to date", 60)
+        await_until(lambda name=name: js.last_collected(name) == "last", f"{name} is up to date", 60)
 
 
-def _journal(server: DurableServer, account: str) -> list[str]:
+def _journal(server: Api, account: str) -> list[str]:
     ids: list[str] = []
     query = "?limit=100"
     while query:
-        page = server.process.request(
-            "GET", f"/messages{query}", headers={"Authorization": f"Bearer {account}"}
-        ).body
+        page = server.request("GET", f"/messages{query}", headers={"Authorization": f"Bearer {account}"}).body
         ids[:0] = [message["id"] for message in page["messages"]]
         query = f"?limit=100&before={page['before']}" if page["before"] else ""
     return ids
 
 
-def play(kind: str, victim: str, rounds: int, seed: int) -> Outcome:
-    """Start what is needed, and `run` it."""
+def play(
+    kind: str,
+    victim: str,
+    rounds: int,
+    seed: int,
+    *,
+    clients: int = CLIENTS,
+    database: PostgresServer | None = None,
+) -> Outcome:
+    """Start what is needed, and `run` it; with PostgreSQL in `database`, or in a server of its own."""
     chance = random.Random(seed)
     with ExitStack() as stack:
         if kind == "postgres":
-            database = PostgresServer()
-            stack.callback(database.stop)
-            database.start()
+            if database is None:
+                database = PostgresServer()
+                stack.callback(database.stop)
+                database.start()
             url = database.new_database()
             if victim == "network":
                 proxy = stack.enter_context(CuttingProxy(database.port))
@@ -141,21 +172,22 @@ def play(kind: str, victim: str, rounds: int, seed: int) -> Outcome:
             url = f"sqlite:///{stack.enter_context(tempfile.TemporaryDirectory())}/chat.db"
         server = stack.enter_context(DurableServer(url, HISTORY_ON_CONNECT="0", PRESENCE="off"))
 
-        def kill() -> None:
+        def kill(*_: object) -> None:
             if victim == "server":
                 server.kill_and_start()
-            elif victim == "database":
+            elif victim == "network":
+                _disturb(proxy, chance)
+            elif database is not None and victim == "database":
                 database.kill()
                 database.start()
-            elif victim == "sessions":
+            elif database is not None:
                 database.sql("postgres", _END_SESSIONS)
-            else:
-                _disturb(proxy, chance)
 
-        return run(server, kill, rounds, chance)
+        cast = Cast(clients, clients // CLIENTS_PER_SENDER)
+        return run(Api(server.url), kill, rounds, chance, cast=cast)
 
 
-_END_SESSIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'chatio'"
+_END_SESSIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'chatio%'"
 
 
 def _disturb(proxy: CuttingProxy, chance: random.Random) -> None:

@@ -8,15 +8,20 @@ import ssl
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
 from tests.paths import ROOT
+from tests.ports import free_port
 
 CONFIGURATION = ROOT / "deploy" / "nginx.conf"
+MANY = ROOT / "deploy" / "nginx-many.conf"
 PATIENCE_SECONDS = 20.0
-# Whether every server of the system tests stands behind it (`make test-nginx`).
-STANDS_BEFORE_ALL = os.environ.get("CHATIO_TESTS_NGINX") == "1"
+# How many servers on one PostgreSQL each server of the system tests is (`make test-many`).
+SERVERS = int(os.environ.get("CHATIO_TESTS_SERVERS", "1"))
+# Whether every server of the system tests stands behind nginx (`make test-nginx`).
+STANDS_BEFORE_ALL = SERVERS > 1 or os.environ.get("CHATIO_TESTS_NGINX") == "1"
 
 
 class Certificate:
@@ -44,10 +49,13 @@ def certificate() -> Certificate:
 
 
 class Nginx:
-    """Starts on entering before the server at `upstream_port`, on `port` or a free one."""
+    """Starts on entering, on `port` or a free one, before the server at each of `upstream_ports`.
 
-    def __init__(self, upstream_port: int, *, port: int = 0) -> None:
-        self.port, self._plain_port = port or _free_port(), _free_port()
+    Several servers are called "1", "2" and so on, in their order.
+    """
+
+    def __init__(self, *upstream_ports: int, port: int = 0) -> None:
+        self.port, self._plain_port = port or free_port(), free_port()
         self._folder = tempfile.TemporaryDirectory(prefix="chatio-nginx-")
         self.folder = Path(self._folder.name)
         self.page = self.folder / "page"
@@ -55,7 +63,11 @@ class Nginx:
         self.url = f"https://127.0.0.1:{self.port}"
         self.plain_url = f"http://127.0.0.1:{self._plain_port}"
         self.configuration = self.folder / "nginx.conf"
-        self.configuration.write_text(self._configured(CONFIGURATION.read_text(), upstream_port))
+        if len(upstream_ports) == 1:
+            text = _replaced(CONFIGURATION.read_text(), {r"server 127\.0\.0\.1:3000;": _server(upstream_ports[0])})
+        else:
+            text = for_servers(MANY.read_text(), upstream_ports)
+        self.configuration.write_text(self._configured(text))
         self._command = ["nginx", "-p", str(self.folder), "-c", str(self.configuration), "-e", str(self.errors)]
 
     def __enter__(self) -> Self:
@@ -84,13 +96,13 @@ class Nginx:
         """`nginx -t`."""
         return subprocess.run([*self._command, "-t"], capture_output=True, text=True, check=False)
 
-    def _configured(self, text: str, upstream_port: int) -> str:
+    def _configured(self, text: str) -> str:
         """The configuration as an operator would write it for this place; nothing else is changed."""
         temporary = "\n".join(
             f"    {kind}_temp_path {self.folder}/{kind};"
             for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
         )
-        for pattern, replacement in {
+        changes = {
             r"user www-data;": "user root;" if os.geteuid() == 0 else "",
             r"/run/nginx\.pid": f"{self.folder}/nginx.pid",
             r"/var/log/nginx/": f"{self.folder}/",
@@ -100,22 +112,44 @@ class Nginx:
             r"listen 443 ": f"listen 127.0.0.1:{self.port} ",
             r"/etc/letsencrypt/live/chat\.example/fullchain\.pem": str(certificate().path),
             r"/etc/letsencrypt/live/chat\.example/privkey\.pem": str(certificate().key_path),
-            r"server 127\.0\.0\.1:3000;": f"server 127.0.0.1:{upstream_port};",
             r"/srv/chatio/page": str(self.page),
             # This machine may allow less; then nginx says so on every start.
             r"worker_rlimit_nofile 65536;": "",
             r"worker_connections 32768;": "worker_connections 2048;",
             r"worker_processes auto;": "worker_processes 2;",
-        }.items():
-            text, count = re.subn(pattern, replacement, text)
-            assert count, f"{pattern} is not in {CONFIGURATION.name} any more"
-        return text
+        }
+        return _replaced(text, changes)
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-        return port
+def for_servers(text: str, ports: Sequence[int]) -> str:
+    """nginx-many.conf for the servers at `ports`, as its first lines say it."""
+    numbered = list(enumerate(ports, 1))
+    upstream = re.search(r"    upstream chatio_1 \{.*?\n    \}\n", text, re.DOTALL)
+    assert upstream is not None
+    upstreams = [upstream[0].replace("_1 ", f"_{name} ").replace(":3001", f":{port}") for name, port in numbered]
+    return _replaced(
+        text,
+        {
+            r"(?s)    upstream chatio_1 .*?\n    \}\n    upstream chatio_2 .*?\n    \}\n": "".join(upstreams),
+            r"(?s)        server 127\.0\.0\.1:3001 max_fails=0;\n.*?:3002 max_fails=0;": "\n".join(
+                f"        server 127.0.0.1:{port} max_fails=0;" for port in ports
+            ),
+            r"(?s)        ~\^1\S*\s+chatio_1;\n.*?chatio_2;": "\n".join(
+                rf"        ~^{name}\\.   chatio_{name};" for name, _ in numbered
+            ),
+        },
+    )
+
+
+def _replaced(text: str, changes: dict[str, str]) -> str:
+    for pattern, replacement in changes.items():
+        text, count = re.subn(pattern, replacement, text)
+        assert count, f"{pattern} is not in the configuration any more"
+    return text
+
+
+def _server(port: int) -> str:
+    return f"server 127.0.0.1:{port};"
 
 
 def _accepts(port: int) -> bool:

@@ -17,8 +17,9 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from tests.paths import ROOT
+from tests.postgres import postgres
 from tests.system.fork_server import ForkedProcess
-from tests.system.nginx import STANDS_BEFORE_ALL, Nginx, certificate
+from tests.system.nginx import SERVERS, STANDS_BEFORE_ALL, Nginx, certificate
 
 SECRET = "a secret of the system tests, long enough"
 PATIENCE_SECONDS = 20.0
@@ -49,103 +50,11 @@ BARE_ENVIRON = {
 }
 
 
-class ServerProcess:
-    """A server. It starts on entering, and SIGTERM stops it on leaving; `lines` is what it has printed by then.
+class Api:
+    """The REST endpoints at `url`."""
 
-    The server is forked from a process that has loaded `main`, unless there is a `command`: a test of the process
-    itself passes `REAL_COMMAND`. There are no rate limits and no load shedding unless `settings` say so, for most
-    tests do in a second what users do in a day, on machines that are busy. The server listens on `listener`, if
-    that is given, as on one that a service manager hands over. With the descriptor `output`, which needs a
-    `listener`, stdout and stderr are the test's own affair, and `lines` stays empty.
-
-    With CHATIO_TESTS_NGINX=1 a real nginx stands before it: `url` and `port`, and SERVER_PORT too, are nginx's.
-    """
-
-    process: ForkedProcess | subprocess.Popen[bytes]
-
-    def __init__(
-        self,
-        *,
-        command: Sequence[str] = (),
-        listener: socket.socket | None = None,
-        output: int | None = None,
-        **settings: str,
-    ) -> None:
-        self._command = command
-        self._own_output = output
-        self._listener = None if listener is None else listener.fileno()
-        self._handed_over_url = "" if listener is None else "http://{}:{}".format(*listener.getsockname())
-        self._environ = BARE_ENVIRON | {
-            "SERVER_PORT": "0",
-            "SERVER_HOST": "127.0.0.1",
-            "JWT_SECRET_KEY": SECRET,
-            "RATE_LIMITS": "off",
-            "OVERLOAD_LAG_SECONDS": "0",
-            **settings,
-        }
-        self._public_port = 0
-        if STANDS_BEFORE_ALL:
-            self._public_port = int(self._environ["SERVER_PORT"])
-            self._environ |= {"SERVER_PORT": "0", "TRUSTED_PROXIES": "127.0.0.1"}
-        self._nginx: Nginx | None = None
-        self.lines: list[str] = []
-        self.url = ""
-
-    def __enter__(self) -> Self:
-        if self._own_output is not None:
-            self._output = open(os.devnull, encoding="utf-8")
-            self.process = self._start(self._own_output)
-            self.url = self._handed_over_url
-            return self
-        reading, writing = os.pipe()
-        self._output = open(reading, encoding="utf-8")
-        try:
-            self.process = self._start(writing)
-        finally:
-            os.close(writing)
-        for line in self._output:
-            self.lines.append(line.rstrip("\n"))
-            if found := _LISTENING.search(line):
-                self.url = found[1]
-                if STANDS_BEFORE_ALL:
-                    self._nginx = Nginx(self.port, port=self._public_port).__enter__()
-                    self.url = self._nginx.url
-                return self
-        raise AssertionError(f"the server ended with {self.process.wait()}: {self.lines}")
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
-    ) -> None:
-        if self.process.poll() is None:
-            self.stop()
-        if self._nginx is not None:
-            self._nginx.__exit__(kind, error, tb)
-        self._output.close()
-
-    def _start(self, output: int) -> "ForkedProcess | subprocess.Popen[bytes]":
-        environ = {name: value for name, value in self._environ.items() if value}
-        if not self._command:
-            return ForkedProcess(environ, output, self._listener)
-        command, passed = [*self._command], []
-        if self._listener is not None:
-            command = [sys.executable, "-c", _HAND_OVER, str(self._listener), *command]
-            passed = [self._listener]
-        return subprocess.Popen(command, cwd=ROOT, env=environ, stdout=output, stderr=output, pass_fds=passed)
-
-    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """Send the signal and wait for the end; the exit code."""
-        self.process.send_signal(number)
-        killing = threading.Timer(PATIENCE_SECONDS, self.process.kill)
-        killing.start()
-        self.lines.extend(line.rstrip("\n") for line in self._output)
-        code = self.process.wait()
-        killing.cancel()
-        assert code != -signal.SIGKILL, f"the server did not stop; it said {self.lines[-5:]}"
-        return code
-
-    @property
-    def port(self) -> int:
-        return int(self.url.rsplit(":", 1)[1])
+    def __init__(self, url: str = "") -> None:
+        self.url = url
 
     def request(
         self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None
@@ -174,6 +83,118 @@ class ServerProcess:
         assert reply.status == 200
         token: str = reply.body["token"]
         return token
+
+
+class ServerProcess(Api):
+    """A server. It starts on entering, and SIGTERM stops it on leaving; `lines` is what it has printed by then.
+
+    The server is forked from a process that has loaded `main`, unless there is a `command`: a test of the process
+    itself passes `REAL_COMMAND`. There are no rate limits and no load shedding unless `settings` say so, for most
+    tests do in a second what users do in a day, on machines that are busy. The server listens on `listener`, if
+    that is given, as on one that a service manager hands over. With the descriptor `output`, which needs a
+    `listener`, stdout and stderr are the test's own affair, and `lines` stays empty.
+
+    With CHATIO_TESTS_NGINX=1 a real nginx stands before it: `url` and `port`, and SERVER_PORT too, are nginx's.
+    With CHATIO_TESTS_SERVERS=2 there is a second server behind that, and both use one PostgreSQL.
+    """
+
+    process: ForkedProcess | subprocess.Popen[bytes]
+
+    def __init__(
+        self,
+        *,
+        command: Sequence[str] = (),
+        listener: socket.socket | None = None,
+        output: int | None = None,
+        **settings: str,
+    ) -> None:
+        self._command = command
+        self._own_output = output
+        self._listener = None if listener is None else listener.fileno()
+        self._handed_over_url = "" if listener is None else "http://{}:{}".format(*listener.getsockname())
+        self._environ = BARE_ENVIRON | {
+            "SERVER_PORT": "0",
+            "SERVER_HOST": "127.0.0.1",
+            "JWT_SECRET_KEY": SECRET,
+            "RATE_LIMITS": "off",
+            "OVERLOAD_LAG_SECONDS": "0",
+            **settings,
+        }
+        self._public_port = 0
+        if STANDS_BEFORE_ALL:
+            self._public_port = int(self._environ["SERVER_PORT"])
+            self._environ |= {"SERVER_PORT": "0", "TRUSTED_PROXIES": "127.0.0.1"}
+        self._others: list[ServerProcess] = []
+        self._is_sibling = settings.get("SERVER_NAME", "1") != "1"
+        has_siblings = SERVERS > 1 and not command and listener is None and "DATABASE_URL" not in settings
+        if has_siblings:
+            settings |= {"DATABASE_URL": postgres().new_database(), "SERVER_PORT": "0"}
+            self._environ |= {"DATABASE_URL": settings["DATABASE_URL"], "SERVER_NAME": "1"}
+            for number in range(2, SERVERS + 1):
+                siblings: dict[str, Any] = {**settings, "SERVER_NAME": str(number)}
+                self._others.append(ServerProcess(**siblings))
+        self._nginx: Nginx | None = None
+        self.lines: list[str] = []
+        super().__init__()
+
+    def __enter__(self) -> Self:
+        if self._own_output is not None:
+            self._output = open(os.devnull, encoding="utf-8")
+            self.process = self._start(self._own_output)
+            self.url = self._handed_over_url
+            return self
+        reading, writing = os.pipe()
+        self._output = open(reading, encoding="utf-8")
+        try:
+            self.process = self._start(writing)
+        finally:
+            os.close(writing)
+        for line in self._output:
+            self.lines.append(line.rstrip("\n"))
+            if found := _LISTENING.search(line):
+                self.url = found[1]
+                if STANDS_BEFORE_ALL and not self._is_sibling:
+                    others = [each.__enter__().port for each in self._others]
+                    self._nginx = Nginx(self.port, *others, port=self._public_port).__enter__()
+                    self.url = self._nginx.url
+                return self
+        raise AssertionError(f"the server ended with {self.process.wait()}: {self.lines}")
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        if self.process.poll() is None:
+            self.stop()
+        if self._nginx is not None:
+            self._nginx.__exit__(kind, error, tb)
+        for each in self._others:
+            each.__exit__(kind, error, tb)
+        self._output.close()
+
+    def _start(self, output: int) -> "ForkedProcess | subprocess.Popen[bytes]":
+        environ = {name: value for name, value in self._environ.items() if value}
+        if not self._command:
+            return ForkedProcess(environ, output, self._listener)
+        command, passed = [*self._command], []
+        if self._listener is not None:
+            command = [sys.executable, "-c", _HAND_OVER, str(self._listener), *command]
+            passed = [self._listener]
+        return subprocess.Popen(command, cwd=ROOT, env=environ, stdout=output, stderr=output, pass_fds=passed)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Send the signal and wait for the end; the exit code."""
+        self.process.send_signal(number)
+        killing = threading.Timer(PATIENCE_SECONDS, self.process.kill)
+        killing.start()
+        self.lines.extend(line.rstrip("\n") for line in self._output)
+        code = self.process.wait()
+        killing.cancel()
+        assert code != -signal.SIGKILL, f"the server did not stop; it said {self.lines[-5:]}"
+        return code
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rsplit(":", 1)[1])
 
     def open_files(self) -> int:
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))

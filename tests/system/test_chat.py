@@ -218,11 +218,13 @@ def test_client_with_retries_sends_on_behind_an_event_that_is_unknown_or_throttl
     assert message["content"] == "behind"
 
 
+@pytest.mark.alone("a server in memory, where tokens need no account")
 def test_token_of_a_user_this_server_does_not_know_is_let_in(server: ServerProcess, js: JsClients) -> None:
     claims = {"id": "9", "sub": "9", "name": "Old", "email": "o@b.test", "iat": 1, "exp": 4_000_000_000}
     js.join("old", server.url, jwt.encode(claims, SECRET))
 
 
+@pytest.mark.alone("a server in memory, where tokens need no account")
 @transports
 def test_clients_come_back_by_themselves_after_a_restart(js: JsClients, transports: list[str]) -> None:
     with ServerProcess() as first:

@@ -5,6 +5,7 @@ import os
 import resource
 import sqlite3
 import subprocess
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,9 +15,10 @@ import pytest
 
 from tests.client.protocol import token
 from tests.system.durable import DurableServer
+from tests.system.fork_server import ForkedProcess
 from tests.system.js import JsClients
 from tests.system.proxy import CuttingProxy
-from tests.system.server import BARE_ENVIRON, REAL_COMMAND, SECRET, await_until
+from tests.system.server import BARE_ENVIRON, SECRET, await_until
 from tests.system.test_chat import transports
 
 QUICKLY: dict[str, Any] = {"reconnectionDelay": 50, "reconnectionDelayMax": 200}
@@ -86,6 +88,26 @@ def test_a_token_of_an_account_that_does_not_exist_is_refused_at_the_socket(
     (refusal,) = js.expect("stranger", "connect_error")
     assert refusal[:2] == ["jwt revoked", {"code": "token_revoked"}]
     js.join("ann", server.url, server.process.sign_up("ann"))
+
+
+def test_a_restart_is_no_reset_button_for_guessing(database: Path) -> None:
+    limits = {"RATE_LIMITS": "on", "LOGIN_FAILURES_PER_ACCOUNT": "2"}
+    with DurableServer(f"sqlite:///{database}", **limits) as server:
+        server.process.sign_up("ann")
+        guess = {"email": "eve@chat.test", "password": "a wrong password"}
+        statuses = [server.process.request("POST", "/login", guess).status for _ in range(2)]
+        server.restart()
+        statuses.append(server.process.request("POST", "/login", guess).status)
+        assert statuses == [404, 404, 429]
+        for _ in range(2):  # the address is known to the account, which has a count of its own for it
+            server.process.request("POST", "/login", guess | {"email": "ann@chat.test"})
+        assert server.process.request("POST", "/login", guess | {"email": "ann@chat.test"}).status == 429
+        credentials = {"email": "ann@chat.test", "password": "ann's password"}
+        with contextlib.closing(sqlite3.connect(database)) as connection:
+            query = "SELECT count(*) FROM login_counts WHERE value LIKE '[2,%'"  # two failures at two accounts
+            await_until(lambda: connection.execute(query).fetchone() == (2,), "the counts are saved")
+        server.kill_and_start()
+        assert server.process.request("POST", "/login", credentials).status == 429
 
 
 @transports
@@ -204,9 +226,8 @@ def test_a_client_that_joins_after_a_restart_receives_the_history(server: Durabl
 
 def refusal_of(**settings: str) -> tuple[int, list[str]]:
     """The exit code of a server that does not start, and its lines."""
-    environ = BARE_ENVIRON | {"JWT_SECRET_KEY": SECRET, "SERVER_PORT": "0", **settings}
-    ended = subprocess.run(REAL_COMMAND, env=environ, capture_output=True, text=True, timeout=30, check=False)
-    return ended.returncode, ended.stderr.splitlines()
+    code, _, err = _run({"JWT_SECRET_KEY": SECRET, "SERVER_PORT": "0", **settings})
+    return code, err.splitlines()
 
 
 def test_a_second_server_on_the_same_file_says_so_and_exits_2(server: DurableServer, database: Path) -> None:
@@ -235,9 +256,16 @@ def test_a_database_of_a_newer_release_is_refused(server: DurableServer, databas
 
 def main_py(database: Path, *arguments: str | Path) -> tuple[int, str, str]:
     """Run a command of main.py: its exit code, and what it prints."""
-    environ = BARE_ENVIRON | {"DATABASE_URL": f"sqlite:///{database}"}
-    ended = subprocess.run([*REAL_COMMAND, *arguments], env=environ, capture_output=True, text=True, check=False)
-    return ended.returncode, ended.stdout, ended.stderr
+    return _run({"DATABASE_URL": f"sqlite:///{database}"}, *map(str, arguments))
+
+
+def _run(environ: dict[str, str], *arguments: str) -> tuple[int, str, str]:
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        process = ForkedProcess(BARE_ENVIRON | environ, out.fileno(), errors=err.fileno(), arguments=arguments)
+        code = process.wait(60)
+        for file in (out, err):
+            file.seek(0)
+        return code, out.read().decode(), err.read().decode()
 
 
 def test_a_backup_is_made_beside_a_running_server_and_restoring_it_begins_a_new_epoch(
@@ -302,6 +330,33 @@ def test_what_was_there_before_a_restore_is_kept_with_its_own_wal_and_no_earlier
     assert not wal.exists()
     assert users_of(before) == []
     server.start()
+
+
+def test_a_database_is_checked_beside_the_server_and_damage_is_named(
+    server: DurableServer, js: JsClients, database: Path
+) -> None:
+    js.join("ann", server.url, server.process.sign_up("ann"), transports=["websocket"])
+    say(js, "ann", *(f"{number} {'x' * 500}" for number in range(40)))
+    assert main_py(database, "check") == (0, "chat.db is sound: 40 messages, 1 users\n", "")
+    server.process.stop()
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        ((page,),) = connection.execute(
+            "SELECT rootpage FROM sqlite_schema WHERE name = 'sqlite_autoindex_messages_1'"
+        )
+        ((size,),) = connection.execute("PRAGMA page_size")
+    sound = database.read_bytes()
+    with database.open("r+b") as file:
+        file.seek((page - 1) * size + size // 2)
+        file.write(b"\xff" * (size // 4))
+    code, out, err = main_py(database, "check")
+    assert (code, out, len(err.splitlines())) == (2, "", 1)
+    assert err.startswith("DATABASE_URL: chat.db")
+    database.write_bytes(sound)
+    with contextlib.closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("UPDATE log SET head = 39")
+    problem = "the log says 0 to 39, and the messages are 1 to 40; restore a backup"
+    assert main_py(database, "check") == (2, "", f"DATABASE_URL: chat.db is damaged: {problem}\n")
+    assert main_py(database.with_name("none.db"), "check")[0] == 2
 
 
 def users_of(database: Path) -> list[str]:

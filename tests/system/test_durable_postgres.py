@@ -6,19 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.postgres import PostgresServer
+from tests.postgres import PostgresServer, postgres
 from tests.system.durable import DurableServer
 from tests.system.js import JsClients
 from tests.system.server import await_until
 from tests.system.test_durable import QUICKLY, acked, bearer, contents, main_py, say, users_of
 
 
-@pytest.fixture(scope="module")
-def database() -> Iterator[PostgresServer]:
-    server = PostgresServer()
-    server.start()
-    yield server
-    server.stop()
+@pytest.fixture
+def database() -> PostgresServer:
+    return postgres()
 
 
 @pytest.fixture

@@ -1,9 +1,13 @@
-"""kill -9 and power cuts: no acknowledged message is lost, none arrives twice, and all clients have one order."""
+"""kill -9 and power cuts: no acknowledged message is lost, none arrives twice, and all clients have one order.
+
+A few rounds of what `python -m tests.system.kills` and `power_cuts` do a hundred times.
+"""
 
 import random
 
 import pytest
 
+from tests.postgres import postgres
 from tests.system import kills, power_cuts
 
 
@@ -12,7 +16,8 @@ from tests.system import kills, power_cuts
     [("sqlite", "server"), *(("postgres", victim) for victim in ("server", "database", "sessions", "network"))],
 )
 def test_kill_9_loses_no_acknowledged_message(kind: str, victim: str) -> None:
-    outcome = kills.play(kind, victim, rounds=2, seed=7)
+    database = postgres() if kind == "postgres" else None
+    outcome = kills.play(kind, victim, rounds=2, seed=7, clients=15, database=database)
     assert (outcome.acked_and_lost, outcome.received_twice, outcome.orders) == (0, 0, 1)
     assert outcome.acked > 0
     assert outcome.fresh == 0

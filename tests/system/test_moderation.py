@@ -273,6 +273,7 @@ def test_a_user_downloads_all_that_is_kept_of_them_and_nothing_of_others(
         "banned_until": None,
         "muted_until": data["audit"][0]["until"],
     }
+    assert data["addresses"] == []  # without rate limits no address is remembered
     assert [message["content"] for message in data["messages"]] == [f"mine {n} 😀" for n in range(3)]
     assert {message["author_id"] for message in data["messages"]} == {ann.id}
     assert [(act["action"], act["actor_name"]) for act in data["audit"]] == [("mute", moderator.name)]

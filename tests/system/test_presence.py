@@ -1,5 +1,7 @@
 """Presence and typing, as official clients receive them."""
 
+import pytest
+
 from tests.system.js import JsClients
 from tests.system.server import ServerProcess
 
@@ -23,6 +25,7 @@ def test_users_are_told_which_users_came_and_left(server: ServerProcess, js: JsC
     assert (left["online"], [person["name"] for person in left["left"]]) == (1, ["bob"])
 
 
+@pytest.mark.alone("the other server is told a moment later")
 def test_typing_is_told_to_the_others_once_a_second(server: ServerProcess, js: JsClients) -> None:
     for name, transports in (("ann", ["websocket"]), ("bob", ["websocket"]), ("eve", ["polling"])):
         js.join(name, server.url, server.sign_up(name), transports=transports)

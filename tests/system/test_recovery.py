@@ -125,6 +125,7 @@ def test_client_cut_in_the_middle_of_its_upgrade_recovers(js: JsClients) -> None
             assert_recovers(js, texts)
 
 
+@pytest.mark.alone("stops the process that has the client")
 def test_slow_client_that_was_dropped_recovers(js: JsClients) -> None:
     with ServerProcess(SLOW_CLIENT_SECONDS="0.5") as server, CuttingProxy(server.port) as proxy:
         js.join("ann", proxy.url, server.sign_up("ann"), transports=["websocket"], **QUICKLY)
@@ -138,6 +139,7 @@ def test_slow_client_that_was_dropped_recovers(js: JsClients) -> None:
         assert_recovers(js, texts)
 
 
+@pytest.mark.alone("stops the process that has the client")
 def test_message_acknowledged_before_a_stop_has_reached_the_others(js: JsClients) -> None:
     with ServerProcess() as server:
         for name in ("ann", "bob"):
@@ -162,6 +164,7 @@ def test_new_client_receives_so_many_of_the_newest_messages(js: JsClients, count
         assert contents(js.expect("ann", "receive-message", len(newest) + 1)) == [*newest, "now"]
 
 
+@pytest.mark.alone("a server in memory, where tokens need no account")
 def test_after_a_restart_no_client_is_told_that_it_recovered(js: JsClients) -> None:
     with ServerProcess() as first:
         port, token = first.port, first.sign_up("ann")

@@ -12,6 +12,7 @@ from tests.system.js import JsClients
 from tests.system.server import SECRET, ServerProcess
 from tests.system.test_chat import claims_of, page_message, transports
 
+pytestmark = pytest.mark.alone("a server in memory, where tokens need no account")
 pages = pytest.mark.parametrize("version", ["4.8", "4.7"])
 
 NEW_PASSWORD = {"old_password": "ann's password", "new_password": "a new one"}

@@ -90,7 +90,7 @@ def load_shedding(load: LoopLagMonitor) -> WaitCheck:
 
 
 def find_session(
-    request: HTTPServerRequest, sessions: Mapping[str, Connection], lifecycle: Lifecycle
+    request: HTTPServerRequest, sessions: Mapping[str, Connection], lifecycle: Lifecycle, *, sid_prefix: str = ""
 ) -> tuple[Connection | None, bool]:
     """The session that a GET or POST belongs to, None for a handshake, and whether it asks for a WebSocket.
 
@@ -109,7 +109,8 @@ def find_session(
     if sid:
         connection = sessions.get(sid)
         if connection is None or connection.closing:
-            raise HandshakeError(http_errors.UNKNOWN_SESSION)
+            is_ours = sid.startswith(sid_prefix)
+            raise HandshakeError(http_errors.UNKNOWN_SESSION if is_ours else http_errors.OTHER_SERVER)
         if transport == "polling" and connection.websocket is not None:
             raise HandshakeError(http_errors.BAD_REQUEST)
         return connection, is_websocket

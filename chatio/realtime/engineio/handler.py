@@ -94,7 +94,7 @@ class RealtimeHandler(BoundedBodyHandler):
         """Find the session that the request belongs to. True: a WebSocket took it. Raises HandshakeError."""
         self._check_origin()
         self.session, is_websocket = admission.find_session(
-            self.request, self.engine.sockets, self.engine.lifecycle
+            self.request, self.engine.sockets, self.engine.lifecycle, sid_prefix=self.engine.sid_prefix
         )
         if is_websocket:
             self._open_websocket()

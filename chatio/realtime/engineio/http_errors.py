@@ -21,6 +21,7 @@ class HttpError(NamedTuple):
 
 UNKNOWN_TRANSPORT: Final = HttpError(400, 0, protocol_violation("Transport unknown"))
 UNKNOWN_SESSION: Final = HttpError(400, 1, close_reasons.SESSION_UNKNOWN)
+OTHER_SERVER: Final = HttpError(400, 1, close_reasons.SESSION_ELSEWHERE)
 BAD_METHOD: Final = HttpError(400, 2, protocol_violation("Bad handshake method"))
 BAD_REQUEST: Final = HttpError(400, BAD_REQUEST_CODE, protocol_violation("Bad request"))
 FORBIDDEN: Final = HttpError(403, 4, close_reasons.ORIGIN_FORBIDDEN)

@@ -53,6 +53,7 @@ class EngineServer(EngineIOServer):  # type: ignore[misc]
             cors_allowed_origins=options.cors_allowed_origins,
         )
         self.lifecycle = options.lifecycle
+        self.sid_prefix = f"{options.server_name}." if options.server_name else ""
         self.trusted_proxies = options.trusted_proxies
         self.input_rate = InputRate(options.input_bytes_per_second, options.input_burst_bytes)
         is_paced = self.input_rate.burst_seconds > 0
@@ -90,7 +91,7 @@ class EngineServer(EngineIOServer):  # type: ignore[misc]
         refusal = self.connection_limit.admit(address, self._checks)
         if refusal is not None:
             raise HandshakeError(HttpError(503, BAD_REQUEST_CODE, *refusal))
-        sid = secrets.token_urlsafe(SESSION_ID_BYTES)
+        sid = self.sid_prefix + secrets.token_urlsafe(SESSION_ID_BYTES)
         has_sign_in = self._first_input_bytes < self.max_http_buffer_size
         pool = self.strangers if has_sign_in else self.members
         connection = self.sockets[sid] = Connection(self, sid, address, pool, self._first_input_bytes)

@@ -19,15 +19,14 @@ def migrations(kind: str, version: int) -> list[Migration]:
 
     Raises `StoreUnusable` if its schema is newer than this release.
     """
-    scripts = sorted(file.name for file in files(__package__).iterdir() if file.name.endswith(f".{kind}.sql"))
-    numbered = {int(name.partition(".")[0]): name for name in scripts}
-    if version > (newest := max(numbered)):
+    scripts = {
+        int(file.name[:4]): file for file in files(__package__).iterdir() if file.name.endswith(f".{kind}.sql")
+    }
+    if version > (newest := max(scripts)):
         raise StoreUnusable(
             f"the database has schema {version}, and this release knows schemas up to {newest}: "
             "run the newer release, or restore a backup that this one made"
         )
     return [
-        Migration(number, (files(__package__) / name).read_text("utf-8"))
-        for number, name in numbered.items()
-        if number > version
+        Migration(number, scripts[number].read_text("utf-8")) for number in sorted(scripts) if number > version
     ]

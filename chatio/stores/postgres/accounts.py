@@ -1,11 +1,12 @@
-"""The users and the revoked tokens in PostgreSQL."""
+"""The users, the revoked tokens and the counts of logins in PostgreSQL."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
 
 from chatio.errors import EmailAlreadyUsed, NameTaken
-from chatio.stores.base import Ended, User
+from chatio.stores.base import Ended, LoginCount, User
 from chatio.stores.postgres.database import Database
 from chatio.stores.postgres.texts import storable
 
@@ -26,6 +27,12 @@ _FORGET: Final = """
 DELETE FROM chatio.revocations WHERE until <= $1 AND (
     token_id <> '' OR before < (SELECT max(before) FROM chatio.revocations WHERE until <= $1 AND token_id = '')
 )"""
+
+_SAVE_COUNTS: Final = """
+INSERT INTO chatio.login_counts SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::float8[])
+ON CONFLICT (kind, key) DO UPDATE SET value = excluded.value, until = excluded.until"""
+_FORGET_COUNTS: Final = """
+DELETE FROM chatio.login_counts WHERE (kind, key) IN (SELECT * FROM unnest($1::text[], $2::text[]))"""
 
 
 class PostgresUserStore:
@@ -82,9 +89,11 @@ class PostgresRevocationStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def add(self, ended: Ended) -> None:
-        statement = "INSERT INTO chatio.revocations (subject, token_id, before, until) VALUES ($1, $2, $3, $4)"
-        row: tuple[Any, ...] = (storable(ended.subject), storable(ended.token_id), ended.before, ended.until)
+    async def add(self, ended: Ended, reason: str = "") -> None:
+        columns = "subject, token_id, before, until, reason"
+        statement = f"INSERT INTO chatio.revocations ({columns}) VALUES ($1, $2, $3, $4, $5)"  # noqa: S608
+        texts = storable(ended.subject), storable(ended.token_id)
+        row: tuple[Any, ...] = (*texts, ended.before, ended.until, reason)
         await self._database.read(lambda connection: connection.execute(statement, *row))
 
     async def all(self, now: float) -> list[Ended]:
@@ -92,3 +101,24 @@ class PostgresRevocationStore:
         query = "SELECT subject, token_id, before, until FROM chatio.revocations ORDER BY sequence"
         rows = await self._database.read(lambda connection: connection.fetch(query))
         return [Ended(*row) for row in rows]
+
+
+class PostgresLoginStore:
+    """A `LoginStore`. Event loop only."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def save(self, counts: Sequence[LoginCount], *, gone: Sequence[tuple[str, str]]) -> None:
+        for statement, rows in ((_FORGET_COUNTS, gone), (_SAVE_COUNTS, counts)):
+            if rows:
+                await self._run(statement, *zip(*rows, strict=True))
+
+    async def all(self, now: float) -> list[LoginCount]:
+        await self._run("DELETE FROM chatio.login_counts WHERE until <= $1", now)
+        query = "SELECT kind, key, value, until FROM chatio.login_counts ORDER BY until"
+        rows = await self._database.read(lambda connection: connection.fetch(query))
+        return [LoginCount(*row) for row in rows]
+
+    async def _run(self, statement: str, *arguments: object) -> None:
+        await self._database.read(lambda connection: connection.execute(statement, *arguments))

@@ -7,11 +7,15 @@ thrown away, and the pool opens another one, so that a database that was restart
     no connection can be had                         nothing               `StoreUnavailable`
     the database refuses the statement               nothing               `StoreUnavailable`, `StoreFull`
     the connection ends, or no answer comes          unknown               `OutcomeUnknown`
+
+A connection that ends, or leads to a server that only reads, takes the other ones with it: after a failover all of
+them are dead, and each would cost a call `ANSWER_SECONDS`.
 """
 
 import asyncio
 import contextlib
 import logging
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, Final, TypeVar
 
@@ -28,9 +32,25 @@ T = TypeVar("T")
 MAX_CONNECTIONS: Final = 5
 CONNECT_SECONDS: Final = 3.0
 ANSWER_SECONDS: Final = 5.0
+# The database ends a statement before this server gives it up: what then has become of it is known. And it ends a
+# transaction whose client is gone, with its locks, where TCP does not tell.
+_STATEMENT_TIMEOUT: Final = "4500ms"
+_IDLE_IN_TRANSACTION_TIMEOUT: Final = "10s"
 RETRY_AFTER_SECONDS: Final = 2
+_WITHOUT_TIMEOUTS: Final = "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0"
+SCHEMA: Final = migrations("postgres", 0)[-1].version
+APPLICATION: Final = f"chatio {SCHEMA}"  # how the database knows the sessions of servers with this schema
+# Servers of another schema, of which none may run when the schema changes.
+_OTHERS: Final = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND application_name LIKE 'chatio%' AND application_name <> $1"""
+OTHERS_END_SECONDS: Final = 15.0
 _LOCK_OF_MIGRATIONS: Final = 0x43484154494F  # "CHATIO"
+_POOLER_HINT: Final = (
+    "; name statement_timeout and idle_in_transaction_session_timeout in PgBouncer's ignore_startup_parameters"
+)
 _DISK_FULL: Final = "53100"
+_READ_ONLY: Final = "25006"
 _NO_CONNECTION: Final = (
     OSError,
     TimeoutError,
@@ -66,19 +86,22 @@ class Database:
             raise
         except asyncpg.PostgresError as error:
             if (error.sqlstate or "08").startswith(_CONNECTION_ENDS):
-                connection.terminate()
+                await self._replace(connection)
                 raise OutcomeUnknown from error
             _log_refused(error)
             if error.sqlstate == _DISK_FULL:
                 raise StoreFull(retry_after_seconds=RETRY_AFTER_SECONDS) from error
-            connection.terminate()  # after a failover it may lead to a server that only reads
+            if error.sqlstate == _READ_ONLY:  # a failover has made a standby of the server
+                await self._replace(connection)
+            else:
+                _terminate(connection)
             raise _unavailable() from error
         except (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
-            connection.terminate()
+            await self._replace(connection)
             _log_refused(error)
             raise OutcomeUnknown from error
         except BaseException:  # cancelled: the statement may run on
-            connection.terminate()
+            _terminate(connection)
             raise
         finally:
             await self._release(connection)
@@ -98,11 +121,16 @@ class Database:
         except TimeoutError:
             self._pool.terminate()
 
+    async def _replace(self, connection: Any) -> None:
+        """Have every call that comes use a new connection."""
+        _terminate(connection)
+        await self._pool.expire_connections()
+
     async def _release(self, connection: Any) -> None:
         try:
             await self._pool.release(connection, timeout=CONNECT_SECONDS)
         except _NO_CONNECTION:
-            connection.terminate()
+            _terminate(connection)
 
 
 async def open_database(url: str) -> Database:
@@ -118,6 +146,7 @@ async def filling(url: str) -> AsyncIterator[Any]:
         pool = await _opened(url)
         try:
             async with pool.acquire() as connection, connection.transaction():
+                await connection.execute(_WITHOUT_TIMEOUTS)
                 head = await connection.fetchval("SELECT head FROM chatio.log FOR UPDATE")
                 if head or await connection.fetchval("SELECT EXISTS (SELECT FROM chatio.users)"):
                     raise StoreUnusable("the database to migrate to has messages or users already")
@@ -131,14 +160,23 @@ async def _opened(url: str) -> Any:
         url,
         min_size=0,
         max_size=MAX_CONNECTIONS,
+        reset=_nothing,  # no statement here leaves a trace in its session; asyncpg's reset is one more round trip
         timeout=CONNECT_SECONDS,
         target_session_attrs="read-write",  # of several hosts: a standby may lag, which looks like a loss
-        server_settings={"application_name": "chatio"},
+        server_settings={
+            "application_name": APPLICATION,
+            "statement_timeout": _STATEMENT_TIMEOUT,
+            "idle_in_transaction_session_timeout": _IDLE_IN_TRANSACTION_TIMEOUT,
+        },
     )
     async with asyncio.timeout(4 * ANSWER_SECONDS):
         await pool
         await _prepare(pool)
     return pool
+
+
+async def _nothing(_connection: Any) -> None:
+    pass
 
 
 @contextlib.contextmanager
@@ -148,13 +186,18 @@ def _unusable() -> Iterator[None]:
         yield
     except TimeoutError:
         raise StoreUnusable("the database does not answer") from None
+    except ssl.SSLCertVerificationError as error:
+        raise StoreUnusable(f"the database's certificate is not trusted: {error.verify_message}") from None
+    except ssl.SSLError as error:
+        raise StoreUnusable(f"no connection with TLS to the database: {error.reason}") from None
     except OSError as error:
         reason = error.strerror or "there is none at its address, or none with TLS"
         raise StoreUnusable(f"no connection to the database: {reason}") from None
-    except asyncpg.PostgresError as error:
-        raise StoreUnusable(f"the database refuses: {error.args[0]}") from None
-    except asyncpg.InternalClientError:
+    except (asyncpg.InternalClientError, asyncpg.ReadOnlySQLTransactionError):
         raise StoreUnusable("the database cannot be written to: it is a standby, or read-only") from None
+    except asyncpg.PostgresError as error:
+        hint = _POOLER_HINT if "unsupported startup parameter" in error.args[0] else ""
+        raise StoreUnusable(f"the database refuses: {error.args[0]}{hint}") from None
     except (asyncpg.InterfaceError, asyncpg.ClientConfigurationError, ValueError, OverflowError):
         raise StoreUnusable("the URL has a part that cannot be used") from None
 
@@ -162,12 +205,30 @@ def _unusable() -> Iterator[None]:
 async def _prepare(pool: Any) -> None:
     """Check the database, and bring its schema to this release's version; the pool is closed if that fails."""
     try:
-        async with pool.acquire() as connection, connection.transaction():
-            await _require_promises(connection)
-            await _migrate(connection)
+        async with pool.acquire() as connection:
+            await _require_session(pool, connection)
+            async with connection.transaction():
+                await connection.execute(_WITHOUT_TIMEOUTS)
+                await _require_promises(connection)
+                await _migrate(connection)
     except BaseException:
         pool.terminate()
         raise
+
+
+async def _require_session(pool: Any, connection: Any) -> None:
+    """Raise `StoreUnusable` behind a pooler that gives each transaction another session, as PgBouncer can.
+
+    Prepared statements, which asyncpg uses, and notifications belong to a session.
+    """
+    own = await connection.fetchval("SELECT pg_backend_pid()")
+    if own == connection.get_server_pid():
+        return  # a pooler makes up a pid of its own
+    async with pool.acquire() as other, other.transaction():
+        if await other.fetchval("SELECT pg_backend_pid()") == own:
+            raise StoreUnusable(
+                "a pooler in transaction mode is before the database: use its session mode, or the database itself"
+            )
 
 
 async def _require_promises(connection: Any) -> None:
@@ -188,12 +249,29 @@ async def _migrate(connection: Any) -> None:
         await connection.execute("INSERT INTO chatio.schema VALUES (0)")
     version = await connection.fetchval("SELECT version FROM chatio.schema")
     lacking = migrations("postgres", version)
+    if lacking and version:
+        await _await_end_of_others(connection)
     for migration in lacking:
         await connection.execute(migration.script)
     if version == 0:
         await connection.execute("INSERT INTO chatio.log VALUES (true, $1, 0, 0)", new_epoch())
     if lacking:
         await connection.execute("UPDATE chatio.schema SET version = $1", lacking[-1].version)
+
+
+async def _await_end_of_others(connection: Any) -> None:
+    """Return when no server of another schema uses the database any more. Raises `StoreUnusable`."""
+    until = asyncio.get_running_loop().time() + OTHERS_END_SECONDS
+    while await connection.fetchval(_OTHERS, APPLICATION):
+        if asyncio.get_running_loop().time() > until:
+            raise StoreUnusable("servers of an earlier release still use the database: stop all of them first")
+        await asyncio.sleep(0.2)
+        await connection.execute("SELECT pg_stat_clear_snapshot()")
+
+
+def _terminate(connection: Any) -> None:
+    with contextlib.suppress(asyncpg.InterfaceError):  # one that has ended is out of the pool already
+        connection.terminate()
 
 
 def _log_refused(error: BaseException) -> None:

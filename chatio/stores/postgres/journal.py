@@ -1,6 +1,7 @@
 """The journal in PostgreSQL."""
 
 import asyncio
+from collections import deque
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -12,14 +13,17 @@ from chatio.stores.base import (
     Appended,
     Change,
     Extent,
+    Kind,
     Message,
     OutcomeUnknown,
     Record,
+    SchemaChanged,
+    WentBack,
     derived_id,
     new_epoch,
     record_of,
 )
-from chatio.stores.postgres.database import Database
+from chatio.stores.postgres.database import MAX_CONNECTIONS, SCHEMA, Database
 from chatio.stores.postgres.texts import storable
 
 # Of each entry, as `record_of` takes it: its number and, for a change, its time; the message; the newest change.
@@ -41,8 +45,15 @@ _BY_AUTHOR: Final = _ENTRY.format(
     f"{_MESSAGES} WHERE number > $1 AND number <= $1 + $3::bigint AND author_id = $2 AND NOT EXISTS "
     "(SELECT FROM chatio.changes WHERE target = of.number AND content IS NULL)"
 )
-_APPEND: Final = "SELECT * FROM chatio.append($1, $2, $3, $4, $5, $6, $7)"
-_CHANGE: Final = "SELECT * FROM chatio.change($1, $2, $3, $4)"
+_EXTENT: Final = """
+SELECT epoch, tail, head, schema.version, (SELECT id FROM chatio.messages WHERE number = $1) AS id
+FROM chatio.log, chatio.schema"""
+# A journal that has not what this process knows of it is given nothing.
+_FENCED: Final = """
+SELECT fence.fault, done.* FROM chatio.fence($1, $2, $3, $4, $5) AS fence (fault)
+LEFT JOIN LATERAL chatio.{}(CASE WHEN fence.fault IS NULL THEN $6::text[] ELSE '{{}}' END, {}) AS done ON true"""
+_APPEND: Final = _FENCED.format("append", "$7, $8, $9, $10, $11, $12")
+_CHANGE: Final = _FENCED.format("change", "$7, $8, $9")
 _REFUSALS: Final = {None: None, "unknown": MessageUnknown, "deleted": MessageDeleted}
 
 
@@ -53,6 +64,11 @@ class PostgresJournal:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._epoch: str | None = None  # when this process began
+        self._head = 0  # the number of the newest entry that this process knows,
+        self._newest: tuple[int, str | None] = (0, None)  # and of the newest message, with its id
+        # The newest sessions that have appended, by the database's process ids.
+        self.sessions: deque[int] = deque(maxlen=MAX_CONNECTIONS)
 
     def append(self, batch: Sequence[Message]) -> "asyncio.Future[list[Appended]]":
         return asyncio.ensure_future(self._append([_storable(message) for message in batch]))
@@ -61,7 +77,14 @@ class PostgresJournal:
         return asyncio.ensure_future(self._change(batch))
 
     async def read(self, after: int, *, limit: int) -> list[Record]:
-        return await self._read(_AFTER, after, limit)
+        number, id_ = self._newest
+        again = after == number and id_ is not None  # the newest message once more: it must be the same one
+        records = await self._read(_AFTER, after - 1 if again else after, limit + again)
+        if again and records and records[0].number == number and records.pop(0).message.id != id_:
+            raise WentBack
+        del records[limit:]
+        self._know(records)
+        return records
 
     async def find(self, message_id: str) -> Record | None:
         return next(iter(await self._read(_BY_IDS, [message_id])), None)
@@ -70,8 +93,14 @@ class PostgresJournal:
         return await self._read(_BY_AUTHOR, after, storable(author_id), limit)
 
     async def extent(self) -> Extent:
-        query = "SELECT epoch, tail, head FROM chatio.log"
-        return Extent(*await self._database.read(lambda connection: connection.fetchrow(query)))
+        number, id_ = self._newest
+        row = await self._database.read(lambda connection: connection.fetchrow(_EXTENT, number))
+        if id_ is not None and row["id"] not in (id_, None):
+            raise WentBack
+        if row["version"] != SCHEMA:
+            raise SchemaChanged
+        self._epoch = self._epoch or row["epoch"]
+        return Extent(row["epoch"], row["tail"], row["head"])
 
     async def forget(self, up_to: int, *, limit: int) -> int:
         query = "SELECT chatio.forget($1, $2)"
@@ -81,6 +110,8 @@ class PostgresJournal:
     async def renew_epoch(self, old: str) -> str:
         query = "UPDATE chatio.log SET epoch = $1 WHERE epoch = $2"
         await self._database.read(lambda connection: connection.execute(query, new_epoch(old), old))
+        self._epoch = None
+        self._head, self._newest = 0, (0, None)
         return (await self.extent()).epoch
 
     async def _append(self, batch: list[Message]) -> list[Appended]:
@@ -95,15 +126,17 @@ class PostgresJournal:
             [message.sent_at for message in batch],
             [derived_id(message.author_id, message.id) for message in batch],
         ]
-        rows = await self._database.run(lambda connection: connection.fetch(_APPEND, *columns))
+        rows = await self._fenced(_APPEND, columns)
         known = await self._now(_BY_IDS, [row["id"] for row in rows if not row["is_new"]])
         first = {record.message.id: record for record in known}
-        return [
+        appended = [
             Appended(_new(row, message), is_new=True)
             if row["is_new"]
             else Appended(first[row["id"]], is_new=False)
             for row, message in zip(rows, batch, strict=True)
         ]
+        self._know([each.record for each in appended])
+        return appended
 
     async def _change(self, batch: Sequence[Change]) -> list[Appended]:
         columns = [
@@ -112,10 +145,30 @@ class PostgresJournal:
             [None if change.content is None else storable(change.content) for change in batch],
             [change.at for change in batch],
         ]
-        rows = await self._database.run(lambda connection: connection.fetch(_CHANGE, *columns))
+        rows = [row[1:] for row in await self._fenced(_CHANGE, columns)]
         now = await self._now(_BY_NUMBERS, [number for number, *_ in rows])
+        self._know(now)
         entries = {0: Record(0, FORGOTTEN), **{record.number: record for record in now}}
         return [Appended(entries[number], is_new, _REFUSALS[refusal]) for number, is_new, refusal in rows]
+
+    async def _fenced(self, query: str, columns: list[Any]) -> Any:
+        """The rows of `query`, none of them with a fault. Raises `WentBack` and `SchemaChanged`."""
+
+        def fetch(connection: Any) -> Any:
+            if (session := connection.get_server_pid()) not in self.sessions:
+                self.sessions.append(session)
+            return connection.fetch(query, SCHEMA, self._epoch, self._head, *self._newest, *columns)
+
+        rows = await self._database.run(fetch)
+        if (fault := rows[0]["fault"]) is not None:
+            raise SchemaChanged if fault == "schema" else WentBack
+        return rows
+
+    def _know(self, records: list[Record]) -> None:
+        for number, message, kind in records:
+            self._head = max(self._head, number)
+            if kind is Kind.POSTED and number > self._newest[0]:
+                self._newest = (number, message.id)
 
     async def _now(self, query: str, keys: list[Any]) -> list[Record]:
         """What was found or made by a batch that is in the journal. Raises `OutcomeUnknown`."""

@@ -1,14 +1,14 @@
-"""The users and the revoked tokens in SQLite."""
+"""The users, the revoked tokens and the counts of logins in SQLite."""
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
 import msgspec
 
 from chatio.errors import EmailAlreadyUsed, NameTaken, StoreUnavailable
-from chatio.stores.base import Ended, OutcomeUnknown, User
+from chatio.stores.base import Ended, LoginCount, OutcomeUnknown, User
 from chatio.stores.sqlite.database import RETRY_AFTER_SECONDS, Database
 
 T = TypeVar("T")
@@ -83,7 +83,7 @@ class SqliteRevocationStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def add(self, ended: Ended) -> None:
+    async def add(self, ended: Ended, reason: str = "") -> None:
         statement = "INSERT INTO revocations (subject, token_id, before, until) VALUES (?, ?, ?, ?)"
         row = msgspec.structs.astuple(ended)
         await known(self._database.write(lambda connection: connection.execute(statement, row).rowcount))
@@ -93,6 +93,28 @@ class SqliteRevocationStore:
             connection.execute(_FORGET, (now,))
             rows = connection.execute("SELECT subject, token_id, before, until FROM revocations ORDER BY sequence")
             return [Ended(*row) for row in rows]
+
+        return await known(self._database.write(take))
+
+
+class SqliteLoginStore:
+    """A `LoginStore`. Event loop only."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def save(self, counts: Sequence[LoginCount], *, gone: Sequence[tuple[str, str]]) -> None:
+        def save(connection: sqlite3.Connection) -> None:
+            connection.executemany("DELETE FROM login_counts WHERE kind = ? AND key = ?", gone)
+            connection.executemany("INSERT OR REPLACE INTO login_counts VALUES (?, ?, ?, ?)", counts)
+
+        await known(self._database.write(save))
+
+    async def all(self, now: float) -> list[LoginCount]:
+        def take(connection: sqlite3.Connection) -> list[LoginCount]:
+            connection.execute("DELETE FROM login_counts WHERE until <= ?", (now,))
+            rows = connection.execute("SELECT kind, key, value, until FROM login_counts ORDER BY until")
+            return [LoginCount(*row) for row in rows]
 
         return await known(self._database.write(take))
 

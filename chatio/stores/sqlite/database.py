@@ -214,7 +214,7 @@ def open_database(path: Path) -> Database:
             with contextlib.suppress(FileExistsError):
                 os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
             writer = migrated(path)
-            reader = _connect(path, "ro")
+            reader = connect(path, "ro")
             files = _file_at(path), _file_at(Path(f"{path}-wal"))
             for suffix in ("", "-wal", "-shm"):
                 give_to_owner(Path(f"{path}{suffix}"))
@@ -247,7 +247,7 @@ def migrated(path: Path) -> sqlite3.Connection:
 
     Raises `StoreUnusable`, OSError and sqlite3.Error.
     """
-    writer = _connect(path, "rw")
+    writer = connect(path, "rw")
     try:
         writer.execute(f"PRAGMA synchronous = {SYNCHRONOUS}")
         _migrate(writer)
@@ -286,7 +286,8 @@ def check_existing(path: Path) -> None:
         raise StoreUnusable(f"{path.name}: there is no such file")
 
 
-def _connect(path: Path, mode: str) -> sqlite3.Connection:
+def connect(path: Path, mode: str) -> sqlite3.Connection:
+    """A connection to the file at `path`; `mode` is "ro" or "rw". Raises sqlite3.Error."""
     connection = sqlite3.connect(
         f"file:{quote(str(path))}?mode={mode}",
         uri=True,

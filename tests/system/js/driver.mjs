@@ -9,7 +9,7 @@
 //   {"op": "close", "client": "ann"}
 //   {"op": "chat" | "hush" | "heard", ...}               talk at a pace, stop, and tell what was sent, heard and when
 //   {"op": "end"}                                        close all clients of the test, and forget them
-//   {"op": "collect" | "say" | "collected", ...}         keep what is received, and tell it all at once when asked
+//   {"op": "collect" | "say" | "collected" | "standing", ...}   keep what is received, and tell all or the last of it
 //
 // Told: {"client", "event": "connect" | "connect_error" | "disconnect" | "upgrade" | <any received>, "args": [...]}
 // What came over the wire has a "key" too, that of the message in /asyncapi.json; what is only for holding against
@@ -116,6 +116,11 @@ class Test {
       this.kept.get(client).acked.push(ack.id);
       this.kept.get(client).offsets.push(ack.offset);
     });
+  }
+
+  standing({ client }) {
+    const { ids, unanswered } = this.kept.get(client);
+    this.tell(client, "standing", { unanswered, last: ids.at(-1) ?? null });
   }
 
   collected({ client }) {

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
-from chatio.chat import shared_log
+from chatio.chat import batches, following, shared_log
+from chatio.chat.batches import BATCH_MESSAGES, Unanswered
 from chatio.chat.message_log import Entry
-from chatio.chat.shared_log import BATCH_MESSAGES, SharedLog, Unanswered, open_log
+from chatio.chat.shared_log import SharedLog, open_log
 from chatio.errors import IdReused, Overloaded, StoreFull, StoreUnavailable
-from chatio.stores.base import Appended, Message, OutcomeUnknown, Record, size_bytes
+from chatio.stores.base import Appended, Message, OutcomeUnknown, Record, SchemaChanged, WentBack, size_bytes
 from chatio.stores.memory import MemoryJournal
 from tests.client.wire import until
 from tests.conftest import ExpectedLogs
@@ -82,7 +83,7 @@ async def failure(accepting: "asyncio.Future[Entry]") -> type[BaseException]:
 async def test_in_memory_a_message_is_an_entry_in_the_same_turn() -> None:
     log = await opened(MemoryJournal())
     woken = []
-    log.on_new = lambda: woken.append(log.window.head)
+    log.follower.on_new = lambda: woken.append(log.window.head)
     accepting = log.accept(message("a"))
     assert accepting.done()
     assert (accepting.result(), woken) == (log.window.read(0)[0], [1])
@@ -91,19 +92,19 @@ async def test_in_memory_a_message_is_an_entry_in_the_same_turn() -> None:
 async def test_no_client_sees_a_message_before_the_journal_has_it() -> None:
     journal, log = await shared()
     woken = []
-    log.on_new = lambda: woken.append(log.window.head)
+    log.follower.on_new = lambda: woken.append(log.window.head)
     accepting = log.accept(message("a"))
     await turn()
-    assert (accepting.done(), ids(log), len(log), woken) == (False, [], 1, [])
+    assert (accepting.done(), ids(log), len(log.batches), woken) == (False, [], 1, [])
     await journal.take()
-    assert (accepting.result().message.id, ids(log), len(log), woken) == ("a", ["a"], 0, [1])
+    assert (accepting.result().message.id, ids(log), len(log.batches), woken) == ("a", ["a"], 0, [1])
 
 
 async def test_clients_are_told_of_each_entry_of_a_batch_that_the_window_cannot_hold() -> None:
     journal = SlowJournal()
     log = await open_log(journal, max_messages=1)
     told: list[list[str]] = []
-    log.on_new = lambda: told.append(ids(log))
+    log.follower.on_new = lambda: told.append(ids(log))
     for id_ in "abc":
         log.accept(message(id_))
     await turn()
@@ -114,7 +115,7 @@ async def test_clients_are_told_of_each_entry_of_a_batch_that_the_window_cannot_
 async def test_clients_are_told_before_the_sender() -> None:
     journal, log = await shared()
     order = []
-    log.on_new = lambda: order.append("clients")
+    log.follower.on_new = lambda: order.append("clients")
     log.accept(message("a")).add_done_callback(lambda _: order.append("sender"))
     await turn()
     await journal.take()
@@ -140,7 +141,7 @@ async def test_a_batch_is_bounded_in_messages_and_in_bytes() -> None:
     journal, log = await shared()
     for number in range(BATCH_MESSAGES + 1):
         log.accept(message(f"m{number}"))
-    large = "x" * (shared_log.BATCH_BYTES // 2)
+    large = "x" * (batches.BATCH_BYTES // 2)
     for number in range(3):
         log.accept(message(f"large{number}", content=large))
     for _ in range(4):
@@ -165,8 +166,8 @@ async def test_a_queue_that_is_full_refuses_and_loses_nothing_that_it_took() -> 
 
 async def test_a_queue_is_bounded_in_bytes_too() -> None:
     _, log = await shared()
-    large = message("a", content="x" * shared_log.QUEUE_BYTES)
-    assert size_bytes(large) > shared_log.QUEUE_BYTES
+    large = message("a", content="x" * batches.QUEUE_BYTES)
+    assert size_bytes(large) > batches.QUEUE_BYTES
     log.accept(large)
     with pytest.raises(Overloaded):
         log.accept(message("b"))
@@ -239,7 +240,7 @@ async def test_a_full_disk_refuses_what_is_under_way_and_what_waits_and_then_one
     refused.append(log.accept(message("b")))
     await journal.fail(StoreFull(retry_after_seconds=2))
     assert [await failure(each) for each in refused] == [StoreFull, StoreFull]
-    assert (trouble(log), len(log)) == ("store_full", 0)
+    assert (trouble(log), len(log.batches)) == ("store_full", 0)
     with pytest.raises(StoreFull):
         log.accept(message("c"))
     await until(lambda: trouble(log) is None)
@@ -304,13 +305,13 @@ async def test_a_sender_is_told_nothing_if_its_message_stays_unknown_and_may_sen
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(shared_log, "WATCH_SECONDS", 0.01)
-    monkeypatch.setattr(shared_log, "GIVEN_UP_SECONDS", 0.02)
+    monkeypatch.setattr(batches, "GIVEN_UP_SECONDS", 0.02)
     journal, log = await shared()
     watching = asyncio.ensure_future(log.watch())
     accepting = log.accept(message("a"))
     assert await failure(accepting) is Unanswered
     assert log.find("7", "a", "hello") is None
-    monkeypatch.setattr(shared_log, "GIVEN_UP_SECONDS", 60)
+    monkeypatch.setattr(batches, "GIVEN_UP_SECONDS", 60)
     again = log.accept(message("a"))
     assert again is not accepting
     await journal.take()
@@ -323,7 +324,7 @@ async def test_a_journal_that_answers_late_is_told_as_slow(monkeypatch: pytest.M
     journal, log = await shared()
     log.accept(message("a"))
     assert trouble(log) is None
-    monkeypatch.setattr(shared_log, "SLOW_SECONDS", -1)
+    monkeypatch.setattr(batches, "SLOW_SECONDS", -1)
     assert trouble(log) == "store_slow"
     await turn()
     await journal.take()
@@ -347,7 +348,7 @@ async def test_settling_waits_for_all_that_was_accepted_but_not_for_ever() -> No
     journal, log = await shared()
     log.accept(message("a"))
     await log.settle(0.01)
-    assert len(log) == 1
+    assert len(log.batches) == 1
     settling = asyncio.ensure_future(log.settle(60))
     await turn()
     assert not settling.done()
@@ -390,7 +391,7 @@ async def test_messages_of_another_server_are_delivered_too(monkeypatch: pytest.
     monkeypatch.setattr(shared_log, "WATCH_SECONDS", 0.01)
     journal, log = await shared()
     woken = []
-    log.on_new = lambda: woken.append(log.window.head)
+    log.follower.on_new = lambda: woken.append(log.window.head)
     MemoryJournal.append(journal, [message("x"), message("y")])
     watching = asyncio.ensure_future(log.watch())
     await until(lambda: len(woken) == 2)
@@ -455,8 +456,8 @@ async def test_a_message_that_has_a_number_which_clients_have_seen_is_neither_de
     assert (await journal.extent()).epoch > log.window.epoch
 
 
-async def test_a_gap_before_a_message_that_no_read_fills_begins_a_new_log(logs: ExpectedLogs) -> None:
-    logs.expect("The database has lost messages")
+async def test_a_gap_before_a_message_that_no_read_fills_ends_the_process(logs: ExpectedLogs) -> None:
+    logs.expect("Messages were deleted before")
     journal, log = await shared()
     MemoryJournal.append(journal, [message("x")])  # unheard of, and deleted
     await journal.forget(1, limit=1)
@@ -478,3 +479,93 @@ async def test_a_journal_that_went_back_is_noticed_without_a_message(
     await turn()
     assert (await journal.extent()).epoch > log.window.epoch
     watching.cancel()
+
+
+# Other servers
+
+
+async def test_a_signal_brings_the_messages_of_another_server_without_a_look_at_the_extent() -> None:
+    journal, log = await shared()
+    MemoryJournal.append(journal, [message("x"), message("y")])
+    log.follower.heard(2)
+    assert (log.follower.head, log.window.head) == (2, 0)
+    await asyncio.wait_for(log.follower.until(2), 5)
+    assert ids(log) == ["x", "y"]
+
+
+async def test_a_signal_for_what_is_known_reads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    journal, log = await shared()
+    MemoryJournal.append(journal, [message("x")])
+    log = await open_log(journal)
+    monkeypatch.setattr(journal, "read", None)
+    log.follower.heard(1)
+    await turn()
+    assert ids(log) == ["x"]
+
+
+async def test_while_the_journal_does_not_answer_a_signal_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(following, "PAUSE_SECONDS", 0.001)
+    journal, log = await shared()
+    MemoryJournal.append(journal, [message("x")])
+    read, failures = (
+        journal.read,
+        [StoreUnavailable(retry_after_seconds=2), StoreUnavailable(retry_after_seconds=2)],
+    )
+
+    async def failing_read(after: int, *, limit: int) -> list[Record]:
+        if failures:
+            raise failures.pop()
+        return await read(after, limit=limit)
+
+    monkeypatch.setattr(journal, "read", failing_read)
+    log.follower.heard(1)
+    await asyncio.wait_for(log.follower.until(1), 5)
+    assert (ids(log), failures) == (["x"], [])
+
+
+async def test_a_client_that_is_ahead_of_this_server_waits_until_the_window_has_what_it_has() -> None:
+    journal, log = await shared()
+    MemoryJournal.append(journal, [message("x"), message("y")])  # by another server
+    await log.catch_up(f"{log.window.offset_of(2)}.pid", None)
+    assert ids(log) == ["x", "y"]
+
+
+@pytest.mark.parametrize("claimed", [None, 7, "", "nonsense", "0" * 14 + "-0000000001", "{epoch}-ffffffffff"])
+async def test_what_the_journal_has_not_is_not_waited_for(claimed: object) -> None:
+    _, log = await shared()
+    if isinstance(claimed, str):
+        claimed = claimed.replace("{epoch}", log.window.epoch)
+    await asyncio.wait_for(log.catch_up(claimed), 0.5)
+    assert ids(log) == []
+
+
+async def test_a_client_that_is_ahead_is_refused_while_the_journal_does_not_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(shared_log, "CATCH_UP_SECONDS", 0.01)
+    journal, log = await shared()
+    MemoryJournal.append(journal, [message("x")])
+
+    async def gone(*_: object, **__: object) -> list[Record]:
+        raise StoreUnavailable(retry_after_seconds=2)
+
+    for method in ("read", "extent"):
+        monkeypatch.setattr(journal, method, gone)
+        with pytest.raises(StoreUnavailable):
+            await log.catch_up(log.window.offset_of(1))
+
+
+@pytest.mark.parametrize(
+    ("error", "text"), [(WentBack(), "has lost messages"), (SchemaChanged(), "another release has changed")]
+)
+async def test_a_journal_that_is_another_one_takes_nothing_and_ends_the_process(
+    error: Exception, text: str, monkeypatch: pytest.MonkeyPatch, logs: ExpectedLogs
+) -> None:
+    logs.expect(text)
+    journal, log = await shared()
+    accepting = log.accept(message("a"))
+    await turn()
+    await journal.fail(error)
+    assert (log.broken.is_set(), accepting.done(), ids(log)) == (True, False, [])
+    is_new_epoch = (await journal.extent()).epoch != log.window.epoch
+    assert is_new_epoch is isinstance(error, WentBack)

@@ -97,11 +97,16 @@ def test_every_setting_is_read_from_its_own_name() -> None:
     }
     loaded = msgspec.structs.asdict(load(texts))
     # Each is either here or in its file.
-    keys = {"JWT_SECRET_KEY": KEY, "JWT_SECRET_KEY_PREVIOUS": KEY[::-1], "DATABASE_URL": "sqlite:///chat.db"}
+    keys = {
+        "JWT_SECRET_KEY": KEY,
+        "JWT_SECRET_KEY_PREVIOUS": KEY[::-1],
+        "DATABASE_URL": "postgresql://host/chat",
+        "SERVER_NAME": "a1",  # which needs that database
+    }
     assert {name.upper(): str(value) for name, value in loaded.items()} == texts | dict.fromkeys(keys, "")
     with_keys = load(keys)
     assert (with_keys.jwt_secret_key, with_keys.jwt_secret_key_previous) == (KEY, KEY[::-1])
-    assert with_keys.database_url == "sqlite:///chat.db"
+    assert (with_keys.database_url, with_keys.server_name) == ("postgresql://host/chat", "a1")
     assert {*texts, *keys} == {setting.name for setting in table()}
 
 
@@ -205,7 +210,12 @@ def test_one_port_for_the_chat_and_the_metrics_is_a_problem_on_one_address(
 
 
 def test_a_bad_database_url_is_told_without_its_password() -> None:
-    for url in ("mysql://chat:hunter2@db/chat", "postgresql://chat:hunter2@[::1/chat"):
+    for url in (
+        "mysql://chat:hunter2@db/chat",
+        "postgresql://chat:hunter2@[::1/chat",
+        "postgresql://chat:1/hunter2@db/chat",
+        "postgresql://chat:1#hunter2@db/chat",
+    ):
         (problem,) = problems_of(DATABASE_URL=url)
         assert "hunter2" not in problem
 

@@ -31,7 +31,17 @@ from tests.paths import ROOT
 
 # https://prometheus.io/docs/practices/naming/
 UNITS = ("_seconds", "_bytes", "_info")
-COUNTS = ("_max", "_messages", "_ready", "_connections", "_online", "_waiting", "_overloaded")
+COUNTS = (
+    "_max",
+    "_messages",
+    "_ready",
+    "_connections",
+    "_online",
+    "_waiting",
+    "_overloaded",
+    "_servers",
+    "_entries",
+)
 ASKED_FOR = re.compile(r"\b(?:chatio|process|python)_[a-z_]+\b")
 
 
@@ -120,7 +130,7 @@ def test_what_the_log_has_is_measured(measures: MetricsCollector) -> None:
     assert values["chatio_log_oldest_timestamp_seconds"].value == 1767225600
     assert values["chatio_messages_accepted_total"].value == 1
     assert values["chatio_connections_max"].value == 5
-    assert values["chatio_build_info"].labels == {"version": chatio.__version__}
+    assert values["chatio_build_info"].labels == {"version": chatio.__version__, "server": ""}
 
 
 def known(measures: MetricsCollector) -> set[str]:

@@ -75,7 +75,7 @@ def overtake(monkeypatch: pytest.MonkeyPatch) -> Iterator[Overtake]:
 class UnreachableStore(MemoryRevocationStore):
     """A database whose server is away."""
 
-    async def add(self, ended: Ended) -> None:
+    async def add(self, ended: Ended, reason: str = "") -> None:
         raise StoreUnavailable(retry_after_seconds=1)
 
 

@@ -1,0 +1,240 @@
+"""What several servers cost: this one in memory, and 1, 2 and 4 on one PostgreSQL, beside Node with Redis streams.
+
+    python -m benchmarks.many [ROUNDS]
+
+Needs PostgreSQL, redis-server, and `npm ci --prefix benchmarks`. The set-ups are measured in turn, round after
+round; each has the same clients, spread evenly over its servers. The table has the medians of the rounds.
+
+"messages" has few clients: what a message costs each server, whichever took it. "deliveries" has many. The times
+are from the sending to the sender's own copy, which its ack follows, and to the copies of other clients.
+"""
+
+import contextlib
+import os
+import secrets
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks.launch import HERE, OWN_COMMAND, RESULTS, commands, raise_file_limit
+from benchmarks.load.connecting import connect_wave, waves
+from benchmarks.load.swarm import Client, Swarm
+from benchmarks.plan import NODE, OURS
+from benchmarks.procfs import cpu_seconds
+from tests.ports import free_port
+from tests.postgres import PostgresServer
+
+SETUPS = (
+    *(("memory", 1), ("postgres", 1), ("postgres", 2), ("postgres", 4)),
+    *(("node", 1), ("node-redis", 1), ("node-redis", 2), ("node-redis", 4)),
+)
+SENDERS = 20
+SECONDS = 8.0
+
+
+class Load(NamedTuple):
+    name: str
+    clients: int
+    rate: float  # messages a second, of all senders together
+
+
+LOADS = (Load("messages", 20, 500.0), Load("deliveries", 400, 40.0))
+
+
+class Site(NamedTuple):
+    """Servers, and the processes of what they share."""
+
+    ports: list[int]
+    pids: list[int]
+    shared: list[int]
+    secret: str
+
+
+class Figures(NamedTuple):
+    """CPU of the servers for each message and server, for each delivery; of what they share, for each message."""
+
+    message_us: float
+    delivery_us: float
+    shared_us: float
+    own_p50_ms: float
+    own_p99_ms: float
+    other_p50_ms: float
+    other_p99_ms: float
+
+
+PidsOf = Callable[[], list[int]]
+
+
+def main(rounds: int) -> None:
+    raise_file_limit()
+    found: dict[tuple[str, int, str], list[Figures]] = {}
+    for _ in range(rounds):
+        for kind, count in SETUPS:
+            for load in LOADS:
+                with running(kind, count) as site:
+                    figures = measure(site, load)
+                found.setdefault((kind, count, load.name), []).append(figures)
+                print(kind, count, load.name, *(f"{value:.1f}" for value in figures), file=sys.stderr, flush=True)
+    print("| servers | load | µs CPU a message and server | a delivery | of the database, a message ", end="")
+    print("| own copy p50 · p99 ms | others' p50 · p99 ms |\n| --- | --- | --: | --: | --: | --- | --- |")
+    for (kind, count, name), each in found.items():
+        median = Figures(*map(statistics.median, zip(*each, strict=True)))
+        print(
+            f"| {count} {kind} | {name} | {median.message_us:.0f} | {median.delivery_us:.2f} | "
+            f"{median.shared_us:.0f} | {median.own_p50_ms:.1f} · {median.own_p99_ms:.1f} | "
+            f"{median.other_p50_ms:.1f} · {median.other_p99_ms:.1f} |"
+        )
+
+
+@contextmanager
+def running(kind: str, count: int) -> Iterator[Site]:
+    """`count` servers of this kind, with what they share."""
+    with ExitStack() as stack:
+        shared, settings = stack.enter_context(_shared(kind))
+        secret, ports, processes = secrets.token_hex(32), [free_port() for _ in range(count)], []
+        command = commands(OWN_COMMAND, None)[NODE if kind.startswith("node") else OURS]
+        log = stack.enter_context((RESULTS / f"many-{kind}.log").open("w"))
+        for number, port in enumerate(ports, 1):
+            environ = os.environ | settings | {
+                "SERVER_HOST": "127.0.0.1",
+                "SERVER_PORT": str(port),
+                "SERVER_NAME": str(number) if kind == "postgres" else "",
+                "JWT_SECRET_KEY": secret,
+                "CLIENT_URL": "*",
+                "OVERLOAD_LAG_SECONDS": "0",
+                "HISTORY_ON_CONNECT": "0",
+                "PRESENCE": "off",
+                "RATE_LIMITS": "off",
+            }  # fmt: skip
+            processes.append(subprocess.Popen(command, cwd=HERE.parent, env=environ, stdout=log, stderr=log))
+            stack.callback(processes[-1].wait)
+            stack.callback(processes[-1].terminate)
+        for port in ports:
+            _await_port(port)
+        time.sleep(2.0 if count > 1 else 0.0)  # until each server knows the others
+        yield Site(ports, [process.pid for process in processes], shared(), secret)
+
+
+@contextmanager
+def _shared(kind: str) -> Iterator[tuple[PidsOf, dict[str, str]]]:
+    """What servers of this kind share: its processes, and the servers' settings for it."""
+    if kind == "postgres":
+        server = PostgresServer("-c", "max_connections=60")
+        server.start()
+        try:
+            url = server.new_database()
+            _make_accounts(server, url)
+            yield lambda: _children(server.pid), {"DATABASE_URL": url}
+        finally:
+            server.stop()
+    elif kind == "node-redis":
+        port = free_port()
+        with tempfile.TemporaryDirectory() as folder:
+            options = ["--port", str(port), "--save", "", "--appendonly", "yes", "--appendfsync", "always"]
+            redis = subprocess.Popen(["redis-server", *options, "--dir", folder], stdout=subprocess.DEVNULL)
+            try:
+                _await_port(port)
+                yield lambda: [redis.pid], {"REDIS_URL": f"redis://127.0.0.1:{port}"}
+            finally:
+                redis.terminate()
+                redis.wait()
+    else:
+        yield list, {"DATABASE_URL": ""}
+
+
+def _make_accounts(server: PostgresServer, url: str) -> None:
+    """The accounts of the load tool's users: the server refuses tokens of users that it does not know."""
+    code = "import asyncio, pathlib, sys; from chatio.stores.opening import open_stores\n"
+    code += "asyncio.run(open_stores(sys.argv[1], folder=pathlib.Path()))"
+    subprocess.run([sys.executable, "-c", code, url], cwd=HERE.parent, check=True)
+    rows = "SELECT lpad(to_hex(n), 32, '0')::uuid::text, n, n, n, n, n, '' FROM generate_series(0, 9999) AS n"
+    server.sql(url.rpartition("/")[2], f"INSERT INTO chatio.users {rows}")
+
+
+def measure(site: Site, load: Load) -> Figures:
+    swarm = Swarm()
+    for index, port in enumerate(site.ports):
+        numbers = range(index, load.clients, len(site.ports))
+        for wave in waves(numbers):
+            for client in connect_wave(port, site.secret, wave, False):
+                swarm.add(client)
+    senders = swarm.clients[:: max(1, len(swarm.clients) // SENDERS)][:SENDERS]
+    swarm.watch(senders)
+    _send(swarm, senders, load.rate, 1.0)  # warm up
+    cpu = [sum(map(_cpu, pids)) for pids in (site.pids, site.shared)]
+    sent, own, other = _send(swarm, senders, load.rate, SECONDS)
+    servers, shared = (sum(map(_cpu, pids)) - cpu[index] for index, pids in enumerate((site.pids, site.shared)))
+    for client in swarm.clients:
+        client.sock.close()
+    own_cuts, other_cuts = statistics.quantiles(own, n=100), statistics.quantiles(other, n=100)
+    return Figures(
+        message_us=servers / sent / len(site.ports) * 1e6,
+        delivery_us=servers / sent / load.clients * 1e6,
+        shared_us=shared / sent * 1e6,
+        own_p50_ms=own_cuts[49] * 1e3,
+        own_p99_ms=own_cuts[98] * 1e3,
+        other_p50_ms=other_cuts[49] * 1e3,
+        other_p99_ms=other_cuts[98] * 1e3,
+    )
+
+
+Sent = tuple[int, list[float], list[float]]
+
+
+def _send(swarm: Swarm, senders: list[Client], rate: float, seconds: float) -> Sent:
+    """How many messages were sent, and the times to the sender's own copy and to those of others."""
+    own: list[float] = []
+    other: list[float] = []
+    first, before, sender_of = len(swarm.sent_at), swarm.deliveries, dict[int, Client]()
+
+    def seen(client: Client, sequence: int) -> None:
+        if sequence >= first:
+            times = own if sender_of.get(sequence) is client else other
+            times.append(time.perf_counter() - swarm.sent_at[sequence])
+
+    swarm.on_seen = seen
+    started, sent = time.perf_counter(), int(rate * seconds)
+    for number in range(sent):
+        while (left := started + number / rate - time.perf_counter()) > 0:
+            swarm.serve(left)
+        sender = senders[number % len(senders)]
+        sender_of[swarm.send(sender)] = sender
+    until = time.perf_counter() + 20
+    while swarm.deliveries - before < sent * len(swarm.clients) and time.perf_counter() < until:
+        swarm.serve(0.001, sweep=True)
+    assert swarm.deliveries - before == sent * len(swarm.clients), "a client was not given every message"
+    return sent, own, other
+
+
+def _cpu(pid: int) -> float:
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return cpu_seconds(pid)
+    return 0.0
+
+
+def _children(pid: int) -> list[int]:
+    return [pid, *(int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+
+
+def _await_port(port: int) -> None:
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    sys.exit(f"port {port} does not answer; see benchmarks/results")
+
+
+if __name__ == "__main__":
+    RESULTS.mkdir(exist_ok=True)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 2)

@@ -1,0 +1,213 @@
+"""Several servers on one PostgreSQL: the fence before an append, the bus, and the rule for two releases."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+from tornado.ioloop import IOLoop
+
+from chatio.stores.base import Ended, Journal, SchemaChanged, StoreUnusable, WentBack
+from chatio.stores.bus import Bus, Person, Signal
+from chatio.stores.opening import Stores, open_stores
+from chatio.stores.postgres import database
+from tests.contract.journal import message
+from tests.postgres import postgres
+
+
+@pytest.fixture
+def url() -> str:
+    return postgres().new_database()
+
+
+@pytest.fixture
+def pair(io_loop: IOLoop, url: str) -> Iterator[tuple[Stores, Stores]]:
+    async def opened() -> tuple[Stores, Stores]:
+        one, two = [await open_stores(url, folder=Path()) for _ in range(2)]
+        for each in (one, two):
+            await each.journal.extent()
+        return one, two
+
+    stores = io_loop.run_sync(opened)
+    yield stores
+    for each in stores:
+        io_loop.run_sync(each.close)
+
+
+def sql(url: str, statement: str) -> str:
+    return postgres().sql(url.rpartition("/")[2], statement)
+
+
+def bus_of(stores: Stores) -> Bus:
+    assert stores.bus is not None
+    return stores.bus
+
+
+async def ids(journal: Journal) -> list[str]:
+    return [record.message.id for record in await journal.read(0, limit=9)]
+
+
+# The fence
+
+
+async def refused(journal: Journal) -> bool:
+    """Whether nothing is appended to, and read on from, `journal`."""
+    answers = await asyncio.gather(
+        journal.append([message("new")]), journal.extent(), journal.read(3, limit=9), return_exceptions=True
+    )
+    return all(isinstance(answer, WentBack) for answer in answers)
+
+
+async def test_a_journal_that_lost_messages_takes_none_from_a_server_that_knows_them(
+    pair: tuple[Stores, Stores], url: str
+) -> None:
+    one, two = pair[0].journal, pair[1].journal
+    await one.append([message(id_) for id_ in "abc"])
+    assert len(await two.read(0, limit=1)) == 1
+    sql(url, "DELETE FROM chatio.messages WHERE number > 1; UPDATE chatio.log SET head = 1")
+    with pytest.raises(WentBack):
+        await one.append([message("new")])
+    await two.append([message(id_) for id_ in "wxyz"])  # past the number that the first server knows
+    assert await refused(one)
+    assert await ids(two) == ["a", "w", "x", "y", "z"]
+
+
+async def test_a_journal_with_a_new_epoch_takes_nothing_from_a_server_of_the_old_one(
+    pair: tuple[Stores, Stores],
+) -> None:
+    one, two = pair[0].journal, pair[1].journal
+    await two.renew_epoch((await two.extent()).epoch)
+    with pytest.raises(WentBack):
+        await one.append([message("a")])
+    await two.append([message("b")])
+    assert await ids(two) == ["b"]
+
+
+async def test_messages_that_were_deleted_since_are_no_loss(pair: tuple[Stores, Stores]) -> None:
+    one, two = pair[0].journal, pair[1].journal
+    await one.append([message("a")])
+    await two.forget(1, limit=1)
+    (result,) = await one.append([message("b")])
+    assert (result.record.number, result.is_new) == (2, True)
+    assert (await one.extent()).tail == 1
+
+
+# Two releases
+
+
+async def test_a_server_does_not_write_to_a_schema_of_another_release(
+    pair: tuple[Stores, Stores], url: str
+) -> None:
+    journal = pair[0].journal
+    sql(url, "UPDATE chatio.schema SET version = version + 1")
+    with pytest.raises(SchemaChanged):
+        await journal.append([message("a")])
+    with pytest.raises(SchemaChanged):
+        await journal.extent()
+    assert sql(url, "SELECT count(*) FROM chatio.messages") == "0"
+
+
+async def test_a_schema_is_not_changed_while_a_server_of_an_earlier_release_uses_it(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await (await open_stores(url, folder=Path())).close()
+    sql(url, "UPDATE chatio.schema SET version = 1")
+    earlier = await asyncpg.connect(url, server_settings={"application_name": "chatio"})
+    monkeypatch.setattr(database, "OTHERS_END_SECONDS", 0.0)
+    with pytest.raises(StoreUnusable, match="stop all of them first"):
+        await open_stores(url, folder=Path())
+    monkeypatch.setattr(database, "OTHERS_END_SECONDS", 60.0)
+    opening = asyncio.ensure_future(open_stores(url, folder=Path()))
+    done, _ = await asyncio.wait([opening], timeout=0.3)
+    assert not done
+    await earlier.close()
+    with pytest.raises(
+        StoreUnusable, match="already exists"
+    ):  # it went on to the migrations, which were applied before
+        await opening
+
+
+# The bus
+
+
+class Heard:
+    """What a bus has told, in order."""
+
+    def __init__(self, stores: Stores) -> None:
+        self.bus = bus_of(stores)
+        self.signals: asyncio.Queue[tuple[Signal, str]] = asyncio.Queue()
+        self._listening = asyncio.ensure_future(self.bus.listen(lambda *told: self.signals.put_nowait(told)))
+
+    async def next(self, signal: Signal) -> str:
+        """The text of the next `signal`; others before it are skipped."""
+        while True:
+            kind, text = await asyncio.wait_for(self.signals.get(), 20)
+            if kind is signal:
+                return text
+
+
+async def test_servers_see_each_other_and_hear_of_messages_only_then(pair: tuple[Stores, Stores]) -> None:
+    one, two = Heard(pair[0]), Heard(pair[1])
+    for each in (one, two):
+        await each.next(Signal.LISTENING)
+    assert [(seen.id, seen.name) for seen in await one.bus.beat("1")] == [(one.bus.id, "1")]
+    await one.next(Signal.BEAT)
+    await pair[1].journal.append([message("alone")])
+    assert {seen.name for seen in await two.bus.beat("2")} == {"1", "2"}
+    await pair[1].journal.append([message("a"), message("b")])
+    assert await one.next(Signal.HEAD) == "3"
+    await two.bus.tell_typing("Ann")
+    assert await one.next(Signal.TYPING) == "Ann"
+    assert all(signal is not Signal.HEAD for signal, _ in two.signals._queue)  # type: ignore[attr-defined]
+    await two.bus.leave()
+    assert [seen.name for seen in await one.bus.beat("1")] == ["1"]
+
+
+async def test_a_silent_server_is_forgotten_with_its_users(pair: tuple[Stores, Stores], url: str) -> None:
+    one, two = bus_of(pair[0]), bus_of(pair[1])
+    for each in (one, two):
+        await each.beat("")
+    await two.tell_people(1, [Person("7", "Ann", is_online=True)], is_all=False)
+    assert await one.people_of(two.id, 0) == (1, [Person("7", "Ann", is_online=True)])
+    sql(url, f"UPDATE chatio.servers SET seen_at = seen_at - interval '9 s' WHERE id = '{two.id}'")  # noqa: S608
+    assert [seen.id for seen in await one.beat("")] == [one.id]
+    assert await one.people_of(two.id, 0) == (0, [])
+    assert next(seen.people for seen in await two.beat("") if seen.id == two.id) == 0
+
+
+async def test_users_are_told_as_changes_and_in_full(pair: tuple[Stores, Stores]) -> None:
+    one, two = bus_of(pair[0]), bus_of(pair[1])
+    await two.beat("")
+    ann, bob = Person("7", "Ann\0", is_online=True), Person("8", "Bob", is_online=True)
+    await two.tell_people(1, [ann, bob], is_all=False)
+    await two.tell_people(2, [bob._replace(is_online=False)], is_all=False)
+    assert await one.people_of(two.id, 1) == (2, [Person("8", "Bob", is_online=False)])
+    assert await one.people_of(two.id, 0) == (1, [Person("7", "Ann\ufffd", is_online=True)])
+    await two.tell_people(99, [bob], is_all=True)
+    assert await one.people_of(two.id, 0) == (99, [bob])
+    assert [seen.people for seen in await one.beat("") if seen.id == two.id] == [99]
+
+
+async def test_revocations_are_heard_and_can_be_read_again(pair: tuple[Stores, Stores]) -> None:
+    one, until = Heard(pair[0]), time.time() + 60
+    await one.next(Signal.LISTENING)
+    before = await one.bus.last_revocation()
+    ended = Ended("7", "", 5.0, until)
+    await pair[1].revocations.add(ended, "signed_out")
+    sequence = int(await one.next(Signal.REVOKED))
+    assert [tuple(each) for each in await one.bus.revoked_after(before)] == [(sequence, ended, "signed_out")]
+    assert await one.bus.last_revocation() == sequence
+
+
+async def test_a_connection_that_ends_is_replaced(pair: tuple[Stores, Stores], url: str) -> None:
+    one = Heard(pair[0])
+    await one.next(Signal.LISTENING)
+    assert one.bus.is_listening
+    sql(url, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'")
+    await one.next(Signal.LISTENING)
+    one.bus.listen_anew()
+    await one.next(Signal.LISTENING)
+    await one.bus.beat("")
+    await one.next(Signal.BEAT)
