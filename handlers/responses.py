@@ -115,7 +115,8 @@ class LoggedMessage(Message, frozen=True, kw_only=True):
 class PersonalData(msgspec.Struct, frozen=True):
     """All that the server keeps of a user: the account, acts of moderation that name the user, and messages.
 
-    `addresses`: those that clients have logged in from within 30 days, an IPv6 one by its /64. The hash of the password and the ids of ended tokens are not in it.
+    `addresses`: those that clients have logged in from within 30 days, an IPv6 one by its /64. The hash of the
+    password and the ids of ended tokens are not in it.
     """
 
     user: AccountData

@@ -5,9 +5,9 @@ import contextlib
 from dataclasses import dataclass, field
 from typing import Final
 
+from chatio.chat.batches import Unanswered
 from chatio.chat.changes import MessageChanges
 from chatio.chat.message_log import Entry
-from chatio.chat.batches import Unanswered
 from chatio.chat.shared_log import SharedLog
 from chatio.errors import MessageDeleted, MessageUnknown, StoreUnavailable
 from chatio.moderation.moderation import Moderation
