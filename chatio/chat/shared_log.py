@@ -84,7 +84,7 @@ class SharedLog:
         journal has not is none. Raises `StoreUnavailable` if that cannot be told, or takes too long.
         """
         sequence = max(self.window.sequence_ahead(claim) for claim in claimed)
-        if sequence <= self.window.head:
+        if sequence <= self.window.head or not self.is_durable:  # in memory there is no other server
             return
         await self.follower.check()
         if self.follower.head < sequence:
