@@ -183,8 +183,9 @@ class BaseHandler(BoundedBodyHandler):
         self.finish(encoded(body))
 
     def finish(self, chunk: str | bytes | dict[str, Any] | None = None) -> "asyncio.Future[None]":
-        if self.services.lifecycle.phase is not Phase.SERVING:
-            # The client's next request is to reach the next process.
+        if self.services.lifecycle.phase is not Phase.SERVING or not self.body_is_complete:
+            # The client's next request is to reach the next process; or Tornado closes the connection after the
+            # answer, which is to say so (RFC 9112, 9.6).
             self.close_after_answer()
         sent = super().finish(chunk)
         self.services.requests.sending(sent)

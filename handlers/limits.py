@@ -15,6 +15,7 @@ from chatio.chat.message_rates import MessageRateLimits, Rates
 from chatio.config.settings import Settings
 from chatio.realtime import Allowance, BudgetPool, CloseReason, EngineServer, RealtimeOptions, handshake_rate
 from chatio.server.accept import CONNECTIONS_PER_CLIENT, Full, LimitedHTTPServer
+from chatio.server.held_input import HeldInput
 from chatio.server.http1 import Deadlines
 from chatio.server.http_handler import GUARDING_HEADERS
 from chatio.throttling.client_ip import TrustedProxies
@@ -90,6 +91,7 @@ def http_server_factory(
         refused=lambda address, reason: engine.refused(address, TCP_FULL[reason]),
         trusted=trusted,
         turns=lambda address, steps: requests.of(address).turn(steps),
+        held=HeldInput(is_on=are_on(settings)),
         deadlines=Deadlines(idle=settings.keep_alive_seconds),
         refusal_headers=GUARDING_HEADERS | Cors(origins).default_headers,
     )

@@ -1,13 +1,14 @@
 """Clients that send the cheapest input there is, as fast as they can, and read what comes back only to drop it.
 
-Run by benchmarks.flood in a process of its own: python -m benchmarks.flood.flooder KIND COUNT ADDRESSES PORT KEY.
-A client that the server closes comes back.
+Run by benchmarks.flood in a process of its own: python -m benchmarks.flood.flooder KIND COUNT ADDRESSES PORT KEY,
+and the file of a certificate where nginx with TLS is at PORT. A client that the server closes comes back.
 """
 
 import asyncio
 import itertools
 import json
 import os
+import ssl
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from typing import NamedTuple
@@ -33,6 +34,7 @@ class Client(NamedTuple):
     writer: asyncio.StreamWriter
     number: int
     key: str
+    tls: ssl.SSLContext | None
 
 
 async def open_websocket(client: Client, sid: str = "") -> None:
@@ -96,7 +98,7 @@ async def upgrades(client: Client) -> None:
     port = client.writer.get_extra_info("peername")[1]
     address = client.writer.get_extra_info("sockname")[0]
     while True:
-        again = Client(*await connect(port, address), client.number, client.key)
+        again = Client(*await connect(port, address, client.tls), client.number, client.key, client.tls)
         try:
             await open_websocket(again, sid)
         finally:
@@ -119,14 +121,16 @@ KINDS: dict[str, Callable[[Client], Awaitable[None]]] = {
 }
 
 
-async def connect(port: int, address: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    return await asyncio.open_connection("127.0.0.1", port, local_addr=(address, 0))
+async def connect(
+    port: int, address: str, tls: ssl.SSLContext | None
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    return await asyncio.open_connection("127.0.0.1", port, local_addr=(address, 0), ssl=tls)
 
 
-async def stay(kind: str, number: int, address: str, port: int, key: str) -> None:
+async def stay(kind: str, number: int, address: str, port: int, key: str, tls: ssl.SSLContext | None) -> None:
     while True:
         try:
-            client = Client(*await connect(port, address), number, key)
+            client = Client(*await connect(port, address, tls), number, key, tls)
         except OSError:
             await asyncio.sleep(COME_BACK_SECONDS)
             continue
@@ -143,11 +147,12 @@ def addresses(count: int) -> Iterator[str]:
     return itertools.cycle([f"127.0.0.{2 + number}" for number in range(count)])
 
 
-async def main(kind: str, count: int, address_count: int, port: int, key: str) -> None:
+async def main(kind: str, count: int, address_count: int, port: int, key: str, certificate: str = "") -> None:
+    tls = ssl.create_default_context(cafile=certificate) if certificate else None
     own = zip(range(count), addresses(address_count), strict=False)
-    await asyncio.gather(*(stay(kind, number, address, port, key) for number, address in own))
+    await asyncio.gather(*(stay(kind, number, address, port, key, tls) for number, address in own))
 
 
 if __name__ == "__main__":
     os.nice(NICENESS)
-    asyncio.run(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), sys.argv[5]))
+    asyncio.run(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), *sys.argv[5:]))

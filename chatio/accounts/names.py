@@ -13,6 +13,7 @@ is that of UTS #39, section 4: each character is replaced by the one that it is 
 
 import re
 import unicodedata
+from itertools import chain
 from pathlib import Path
 from string import ascii_lowercase, digits
 from typing import Final
@@ -29,30 +30,7 @@ CONTROL: Final = "A name has no control characters."
 INVISIBLE: Final = "A name has no invisible characters."
 NOTHING: Final = "A name has at least one visible character."
 RESERVED: Final = "This name is reserved."
-
-# A reader would take these for the server, or for one of its operators; the fillers may stand beside them.
-_RESERVED_WORDS: Final = frozenset(
-    (
-        *("abuse", "admin", "admins", "administrator", "administrators", "all", "channel", "chat", "chatio"),
-        *(
-            "everybody",
-            "everyone",
-            "helpdesk",
-            "here",
-            "hostmaster",
-            "me",
-            "mod",
-            "mods",
-            "moderator",
-            "moderators",
-        ),
-        *("official", "operator", "owner", "postmaster", "root", "security", "server", "staff", "superuser"),
-        *("support", "sysadmin", "sysop", "system", "webmaster", "you", "yourself"),
-    )
-)
-_FILLERS: Final = frozenset(
-    ("a", "account", "bot", "by", "from", "in", "io", "message", "my", "of", "team", "the", "user")
-)
+MARKS: Final = "A name has at most two accents on a letter."
 
 # Drawn as letters, and left as they are by NFKC and UTS #39: dark circles and squares, the letters of flags, and
 # the digits and signs that stand for letters.
@@ -76,6 +54,12 @@ _SPACING_ACCENTS: Final = re.compile(
     "([\u00a8\u00af\u00b4\u00b8\u02d8-\u02dd\u0384\u0385\u1fbd-\u1fc1\u1fcd-\u1fcf\u1fdd-\u1fdf\u1fed-\u1fef\u1ffd\u1ffe])"
 )
 _SEPARATORS: Final = re.compile(r"[\W_]+")
+# Marks that any letter may have. Vietnamese needs two, and NFKC composes those. Scripts with marks of their own,
+# such as Burmese, stack more of them, but at most four that take no room (UTS #39, section 5.4).
+_ACCENTS: Final = "[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]"
+_MANY_ACCENTS: Final = re.compile(f"{_ACCENTS}{{3}}")
+_MAX_MARKS: Final = 4
+_MAX_SHORT_CHARS: Final = 3  # "B o t" is reserved, and "Bo T" is a name
 
 
 def cleaned(written: str) -> str:
@@ -96,7 +80,10 @@ def cleaned(written: str) -> str:
         raise ValueError(NOTHING)
     if _has_undrawn(name):
         raise ValueError(INVISIBLE)
-    if _is_reserved(name) or _is_reserved(name.translate(_LETTER_SIGNS)):
+    if _MANY_ACCENTS.search(name) or _has_many_marks(unicodedata.normalize("NFD", name)):
+        raise ValueError(MARKS)
+    plain = name.casefold()
+    if any(map(_is_reserved, (name, plain, name.translate(_LETTER_SIGNS), _without_accents(plain)))):
         raise ValueError(RESERVED)
     return name
 
@@ -118,6 +105,17 @@ def _has_undrawn(name: str) -> bool:
     )
 
 
+def _has_many_marks(name: str) -> bool:
+    """Whether marks are stacked so high that they cover the lines above and below, or one is repeated."""
+    row, last = 0, ""
+    for char in name:
+        row = row + 1 if unicodedata.category(char) in ("Mn", "Me") else 0
+        if row > _MAX_MARKS or (row > 1 and char == last):
+            return True
+        last = char
+    return False
+
+
 def _joins(name: str, position: int) -> bool:
     """Whether the script of `name` needs the joiner at `position` (RFC 5892, A.1 and A.2): Persian, Hindi."""
     try:
@@ -126,12 +124,19 @@ def _joins(name: str, position: int) -> bool:
         return False
 
 
+def _without_accents(name: str) -> str:
+    return re.sub(_ACCENTS, "", unicodedata.normalize("NFD", name))
+
+
 def _is_reserved(name: str) -> bool:
     without_numbers = (word.rstrip(digits) for word in _SEPARATORS.split(name))
     words = [_plain(word) for word in without_numbers if word]
-    if "".join(words) in _RESERVED_LOOKS:
+    joined = "".join(words)
+    if joined in _RESERVED and (len(joined) > _MAX_SHORT_CHARS or len(words) in (1, len(joined))):
         return True
-    return any(word in _RESERVED_LOOKS for word in words) and all(word in _BESIDE_RESERVED for word in words)
+    if not _ROLES.isdisjoint(words):
+        return True
+    return any(word in _RESERVED for word in words) and all(word in _BESIDE_RESERVED for word in words)
 
 
 def _plain(word: str) -> str:
@@ -155,6 +160,14 @@ def _read_confusables() -> dict[int, str]:
     return table
 
 
+def _read_reserved(kind: str) -> frozenset[str]:
+    """The looks of the reserved words of one kind."""
+    lines = Path(__file__).with_name("reserved_names.txt").read_text(encoding="utf-8").splitlines()
+    words = (line.removeprefix(f"{kind}:").split() for line in lines if line.startswith(f"{kind}:"))
+    return frozenset(map(_plain, chain.from_iterable(words)))
+
+
 _CONFUSABLES: Final = _read_confusables()
-_RESERVED_LOOKS: Final = frozenset(map(_plain, _RESERVED_WORDS))
-_BESIDE_RESERVED: Final = _RESERVED_LOOKS | frozenset(map(_plain, _FILLERS))
+_ROLES: Final = _read_reserved("role")
+_RESERVED: Final = _ROLES | _read_reserved("alone")
+_BESIDE_RESERVED: Final = _RESERVED | _read_reserved("filler")

@@ -15,6 +15,12 @@ FIRST_BYTES = 2 * KIB
 # Input budget: an address has as much at once as in so many seconds. 100 clients behind one NAT that come back at
 # the same moment, each with six requests, have 36,000 steps.
 BUDGET_SECONDS = 10.0
+# An address that used fewer steps of late is served while the pool is spent, as long as such addresses together
+# owe at most so many times what it gives at once. A user who writes as fast as allowed uses 100 steps a second.
+LIGHT_STEPS = 1000
+RESERVE = 5
+# One read costs the pool no more than so many steps; its address pays the whole price, which is to deter.
+POOL_STEPS = 4000
 # The steps of a polling request, of an upgrade, of another packet and of a message beside those of its frame.
 REQUEST_STEPS = 60
 UPGRADE_STEPS = 200
@@ -71,6 +77,8 @@ LATER_SECONDS = 5.0
 HEAD_BYTES = 512
 # A closed WebSocket waits this long for its client to take the close frame, and then for its FIN.
 LINGER_SECONDS = 1.0
+# Meanwhile so much of what the client still sends is read and thrown away, so that it sees the frame and no reset.
+LINGER_BYTES = 1024 * KIB
 # Packets that a connect handler sends follow the CONNECT answer at this distance: a client that takes one message
 # for each turn of its loop, as the official suite does, misses the second of two that arrive in one segment.
 CONNECT_GAP_SECONDS = 0.002

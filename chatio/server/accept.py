@@ -18,7 +18,8 @@ from tornado.httpserver import HTTPServer, _HTTPRequestContext
 from tornado.ioloop import IOLoop
 from tornado.iostream import IOStream
 
-from chatio.server.http1 import Deadlines, HttpStream, Refusals, ServerConnection, Turns
+from chatio.server.held_input import HeldInput
+from chatio.server.http1 import Deadlines, HttpStream, Refusals, ServerConnection, Terms, Turns
 from chatio.throttling.client_ip import TrustedProxies, is_trusted, rate_limit_key
 
 # A polling client has one for its GET and one for its POST, and its page one for REST.
@@ -94,10 +95,9 @@ class LimitedHTTPServer(HTTPServer):
     every one is being answered, the new connection is closed unread. `refused` is called with the rate-limit key
     of each connection that is closed, and with the reason.
 
-    What a client makes the server do waits for its turn among `turns`, if they are given.
-
-    `trusted` proxies have no limit of their own: they open connections for many clients. Nor have they turns, and
-    peers of a Unix socket neither.
+    What a client makes the server do waits for its turn among `turns`, if they are given; what it sent and was not
+    answered yet counts as `held`. `trusted` proxies have no limits of their own: they open connections for many
+    clients, whose addresses they tell.
     """
 
     # Tornado's way to construct: it is given what the class is called with.
@@ -111,19 +111,23 @@ class LimitedHTTPServer(HTTPServer):
         trusted: TrustedProxies | None = None,
         deadlines: Deadlines | None = None,
         turns: Turns | None = None,
+        held: HeldInput | None = None,
         refusal_headers: Mapping[str, str] = MappingProxyType({}),
         **kwargs: Any,
     ) -> None:
         super().initialize(*args, **kwargs)
         self.conn_params.header_timeout = None  # `HttpStream` has its own
-        self.refusals = Refusals(refusal_headers)
+        self.terms = Terms(
+            refusals=Refusals(refusal_headers),
+            deadlines=deadlines or Deadlines(),
+            turns=turns,
+            trusted=trusted or TrustedProxies(),
+            held=HeldInput() if held is None else held,
+        )
         self._most_per_address = most_per_address
         self._files = files
         self._others = others
         self._refused = refused
-        self._trusted = trusted or TrustedProxies()
-        self._deadlines = deadlines or Deadlines()
-        self._turns = turns
         # Of each address the connections, those that were looked at longest ago first.
         self._by_address: dict[str, OrderedDict[ServerConnection, None]] = {}
         self._total = 0
@@ -138,9 +142,7 @@ class LimitedHTTPServer(HTTPServer):
             stream.close()
             return
         peer = str(address[0]) if isinstance(address, tuple) else ""
-        is_proxy = not peer or is_trusted(peer, self._trusted)
-        turns = None if is_proxy else self._turns
-        own = HttpStream(stream, peer, self.refusals, self._deadlines, turns)
+        own = HttpStream(stream, peer, self.terms)
         context = _HTTPRequestContext(own, address, self.protocol, self.trusted_downstream)
         connection = ServerConnection(own, self.conn_params, context)
         self._connections.add(connection)
@@ -160,7 +162,7 @@ class LimitedHTTPServer(HTTPServer):
                 self._refused(key, Full.SERVER)
                 return False
         limit = self._most_per_address
-        if limit is None or self.open_connections(key) < limit or is_trusted(peer, self._trusted):
+        if limit is None or self.open_connections(key) < limit or is_trusted(peer, self.terms.trusted):
             return True
         if self._close_idle(key, Full.ADDRESS):
             return True

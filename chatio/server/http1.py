@@ -21,6 +21,7 @@ import re
 import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final, NamedTuple, TypeVar, cast
 
@@ -44,10 +45,13 @@ from chatio.errors import (
     FieldError,
     HeadTooLarge,
     InvalidInput,
+    RateLimited,
     RequestTimeout,
     TargetTooLong,
     answer_to,
 )
+from chatio.server.held_input import HeldInput
+from chatio.throttling.client_ip import TrustedProxies, client_address, is_trusted, rate_limit_key
 
 # Node's limit (`--max-http-header-size`), and twice nginx's usual 8 KiB: every cookie of localhost fits.
 MAX_HEAD_BYTES: Final = 16 * 1024
@@ -66,6 +70,8 @@ LINGER_BYTES: Final = 1024 * 1024
 MAX_LINGERING: Final = 16
 
 _TORNADOS_400: Final = b"HTTP/1.1 400 Bad Request\r\n\r\n"
+_FORWARDED_FOR: Final = re.compile(rb"\nX-Forwarded-For[ \t]*:([^\r\n]*)", re.IGNORECASE)
+_UPGRADE: Final = re.compile(rb"\nUpgrade[ \t]*:", re.IGNORECASE)
 _END_OF_HEAD: Final = re.compile(rb"\n\r?\n")
 _SCHEME: Final = re.compile(r"(?:http|ws)s?:", re.IGNORECASE)
 _ABSOLUTE_FORM: Final = re.compile(r"(?:http|ws)s?://([^/?#@ ]+)((?:[/?][^# ]*)?) ([^ ]+)", re.IGNORECASE)
@@ -73,10 +79,17 @@ _CHUNK_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})(?:[ \t]*;[^\r\n]*)?\r\n")
 _CHUNK_COST: Final = 1024  # as Tornado counts: each chunk as so many bytes
 _BYTES_PER_TURN: Final = 64 * 1024  # of a body; then other connections have their turn
 
-# What a request costs, in steps of about 3 µs: its first byte, its whole head, and so many bytes of chunks.
+# What a request costs, in steps of about 3 µs: its first byte, its whole head, and so many bytes of chunks; more
+# where its connection is new, and where a WebSocket is opened and closed again.
 _BEGIN_STEPS: Final = 30
 _HEAD_STEPS: Final = 60
 _CHUNKS_STEPS: Final = 256
+_ACCEPT_STEPS: Final = 40
+_UPGRADE_STEPS: Final = 200
+# Read at a time. Nearly every head fits, and a connection that waits holds little of the requests behind it.
+_READ_BYTES: Final = 4 * 1024
+# Of one request, what counts as held; more of a body is thrown away, or its client is signed in.
+_MAX_HELD_BYTES: Final = MAX_HEAD_BYTES + _READ_BYTES
 
 MALFORMED: Final = InvalidInput(FieldError("request", "The request is malformed."))
 
@@ -164,25 +177,32 @@ async def _dismiss(sock: socket.socket, answer: bytes) -> None:
             return
 
 
-class HttpStream(IOStream):
-    """The bytes of one connection. Reads heads within their limits, and answers where a limit is exceeded."""
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """What the connections of a server share."""
 
-    def __init__(
-        self,
-        plain: IOStream,
-        address: str,
-        refusals: Refusals,
-        deadlines: Deadlines,
-        turns: Turns | None = None,
-    ) -> None:
-        """`plain`: the stream that Tornado made of the connection, of which nothing was read."""
-        super().__init__(
-            plain.socket, max_buffer_size=plain.max_buffer_size, read_chunk_size=plain.read_chunk_size
-        )
-        self._address = address
-        self._refusals = refusals
-        self._deadlines = deadlines
-        self._turns = turns
+    refusals: Refusals
+    deadlines: Deadlines = field(default_factory=Deadlines)
+    turns: Turns | None = None
+    trusted: TrustedProxies = field(default_factory=TrustedProxies)
+    held: HeldInput = field(default_factory=HeldInput)
+
+
+class HttpStream(IOStream):
+    """The bytes of one connection. Reads heads within their limits, and answers where a limit is exceeded.
+
+    The client's address pays for each request: of a trusted proxy's once its head has told that.
+    """
+
+    def __init__(self, plain: IOStream, peer: str, terms: Terms) -> None:
+        """`plain`: the stream that Tornado made of the connection from `peer`; nothing was read of it."""
+        super().__init__(plain.socket, max_buffer_size=plain.max_buffer_size, read_chunk_size=_READ_BYTES)
+        self._peer = peer
+        self._terms = terms
+        self._is_proxy = is_trusted(peer, terms.trusted)
+        self._payer = peer
+        self._key = rate_limit_key(peer)  # of the payer
+        self._held_bytes = 0
         self._turn: asyncio.Future[None] | None = None  # that the client waits for
         self._has_user_timeout = False
         self._is_new = self._is_in_head = True
@@ -194,30 +214,61 @@ class HttpStream(IOStream):
         Raises StreamClosedError for a connection that stays idle, and for a head that is too large or too slow,
         which is answered.
         """
-        patience = self._deadlines.first_byte if self._is_new else self._deadlines.idle
+        deadlines, is_new = self._terms.deadlines, self._is_new
         self._is_new = self._has_answer = False
         self._is_in_head = True
+        self._begin_request()
         loop = asyncio.get_running_loop()
-        timeout = loop.call_later(patience, self.close)
+        timeout = loop.call_later(deadlines.first_byte if is_new else deadlines.idle, self.close)
         try:
             head = await self.read_bytes(1)
             timeout.cancel()
-            await self.take_turn(_BEGIN_STEPS)
-            timeout = loop.call_later(self._deadlines.head, self.refuse, RequestTimeout())
+            if not self._is_proxy:
+                await self.take_turn(_BEGIN_STEPS + is_new * _ACCEPT_STEPS)
+            timeout = loop.call_later(deadlines.head, self.refuse, RequestTimeout())
             head += await super().read_until_regex(_END_OF_HEAD.pattern, max_bytes=MAX_HEAD_BYTES - 1)
         finally:
             timeout.cancel()
-        await self.take_turn(_HEAD_STEPS)
+        if self._is_proxy:
+            self._pay_as(client_address(self._peer, _forwarded_for(head), self._terms.trusted))
+        begun = _BEGIN_STEPS if self._is_proxy else 0
+        await self.take_turn(begun + _HEAD_STEPS + (_UPGRADE_STEPS if _UPGRADE.search(head) else 0))
         if head.strip(b"\r\n").count(b"\n") > MAX_FIELDS:
             self.refuse(HeadTooLarge())
             raise StreamClosedError
         self._is_in_head = False
         return head
 
+    def _begin_request(self) -> None:
+        """Nothing is held any more but what was read of this request and the next ones."""
+        self._hold(self._read_buffer_size - self._held_bytes)
+        self._pay_as(self._peer)
+
+    def _pay_as(self, address: str) -> None:
+        if address != self._payer:
+            held = self._held_bytes
+            self._hold(-held)
+            self._payer, self._key = address, rate_limit_key(address)
+            self._hold(held)
+
+    def _hold(self, size_bytes: int) -> None:
+        if size_bytes:
+            self._held_bytes += size_bytes
+            self._terms.held.add(self._key, size_bytes)
+
+    def read_from_fd(self, buf: bytearray | memoryview) -> int | None:
+        size = super().read_from_fd(buf)
+        if size and self._held_bytes < _MAX_HELD_BYTES:
+            self._hold(size)
+            # A proxy's own connections hold what its clients sent, each until its head is whole.
+            if not (self._is_proxy and self._payer == self._peer) and self._terms.held.is_too_much(self._key):
+                asyncio.get_running_loop().call_soon(self.refuse, RateLimited(retry_after_seconds=1))
+        return size
+
     async def take_turn(self, steps: int) -> None:
         """Return when the client may make the server do `steps`. Raises StreamClosedError if it has gone."""
-        if self._turns is not None:
-            self._turn = self._turns(self._address, steps)
+        if self._terms.turns is not None:
+            self._turn = self._terms.turns(self._payer, steps)
             await self._turn
             if self.closed():
                 raise StreamClosedError
@@ -225,6 +276,7 @@ class HttpStream(IOStream):
     def close(self, exc_info: Any = False) -> None:
         if self._turn is not None and not self._turn.done():
             self._turn.set_result(None)
+        self._hold(-self._held_bytes)
         super().close(exc_info)
 
     def refuse(self, error: ChatioError) -> None:
@@ -248,7 +300,7 @@ class HttpStream(IOStream):
         self._has_answer = True
         if not self._has_user_timeout:
             self._has_user_timeout = True
-            self._set_user_timeout(self._deadlines.unread)
+            self._set_user_timeout(self._terms.deadlines.unread)
 
     def write(self, data: bytes | memoryview) -> "Future[None]":
         if data != _TORNADOS_400:
@@ -278,7 +330,7 @@ class HttpStream(IOStream):
         with contextlib.suppress(OSError):  # no file is left for it
             own: socket.socket = self.socket.dup()
             own.setblocking(False)
-            self._refusals.refuse(own, self._address, error)
+            self._terms.refusals.refuse(own, self._payer, error)
 
 
 class RequestConnection(HTTP1Connection):
@@ -383,6 +435,10 @@ class ServerConnection(HTTP1ServerConnection):
                 await asyncio.sleep(0)
         finally:
             delegate.on_close(self)
+
+
+def _forwarded_for(head: bytes) -> str:
+    return ",".join(value.decode("latin-1") for value in _FORWARDED_FOR.findall(head))
 
 
 def _options(header: str) -> list[str]:

@@ -17,16 +17,22 @@ logger = logging.getLogger("chatio")
 
 STOPPING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 HANGUP: Final = signal.SIGHUP
-# By default each of these kills. A reload or a reopened log is what their senders expect: the server has neither.
-IGNORED: Final = (
-    signal.SIGUSR1,
-    signal.SIGUSR2,
-    signal.SIGALRM,
-    signal.SIGVTALRM,
-    signal.SIGPROF,
-    signal.SIGIO,
+# Sent again and again: while the power fails, and each second past the limit of CPU time (RLIMIT_CPU).
+REPEATED: Final = (HANGUP, *(getattr(signal, name) for name in ("SIGPWR", "SIGXCPU") if hasattr(signal, name)))
+# A fault in the code of the process, which cannot go on; SIGABRT has a handler of its own.
+_FAULTS: Final = {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT}
+_UNCATCHABLE: Final = {signal.SIGKILL, signal.SIGSTOP}
+# They end no process by default (signal(7)), and a shell's job control needs them; Python ignores the last two.
+_HARMLESS: Final = {
+    *(signal.SIGCHLD, signal.SIGCONT, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGURG),
+    *(signal.SIGWINCH, signal.SIGPIPE, signal.SIGXFSZ),
+}
+# By default each of these kills: SIGUSR1, SIGALRM, the real-time signals and so on. A reload or a reopened log is
+# what their senders expect: the server has neither.
+IGNORED: Final = tuple(
+    sorted(signal.valid_signals() - {*STOPPING, *REPEATED} - _FAULTS - _UNCATCHABLE - _HARMLESS)
 )
-HANDLED: Final = (*STOPPING, HANGUP, *IGNORED)
+HANDLED: Final = (*STOPPING, *REPEATED, *IGNORED)
 
 
 class ProcessSignals:
@@ -34,6 +40,7 @@ class ProcessSignals:
 
     A hangup never counts as the second signal: a terminal that is closed may send several, and systemd sends one
     right after SIGTERM where a unit says so. It is ignored if it was ignored at the start, as nohup(1) asks for.
+    The same holds for the other signals that are sent again and again.
 
     Main thread's event loop only.
     """
@@ -44,8 +51,9 @@ class ProcessSignals:
         loop = asyncio.get_running_loop()
         for number in STOPPING:
             loop.add_signal_handler(number, self._stop)
-        if signal.getsignal(HANGUP) is not signal.SIG_IGN:
-            loop.add_signal_handler(HANGUP, self.first.set)
+        for number in REPEATED:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                loop.add_signal_handler(number, self.first.set)
         for number in IGNORED:
             loop.add_signal_handler(number, _log_ignored, number)
 
@@ -68,8 +76,17 @@ def ignore_terminal_stops() -> None:
     signal.signal(signal.SIGTTOU, signal.SIG_IGN)
 
 
-def _log_ignored(number: signal.Signals) -> None:
-    logger.info("%s is ignored", number.name, extra={"event": "signal_ignored", "signal": number.name})
+def _log_ignored(number: int) -> None:
+    name = _name_of(number)
+    logger.info("%s is ignored", name, extra={"event": "signal_ignored", "signal": name})
+
+
+def _name_of(number: int) -> str:
+    """The name of signal `number`; the real-time signals between the first and the last have none of their own."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"SIGRTMIN+{number - signal.SIGRTMIN}"
 
 
 def log_aborts() -> None:

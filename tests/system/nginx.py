@@ -51,10 +51,12 @@ def certificate() -> Certificate:
 class Nginx:
     """Starts on entering, on `port` or a free one, before the server at each of `upstream_ports`.
 
-    Several servers are called "1", "2" and so on, in their order.
+    Several servers are called "1", "2" and so on, in their order. Each of nginx's two processes has so many
+    `connections`; this machine may allow fewer than deploy/nginx.conf says.
     """
 
-    def __init__(self, *upstream_ports: int, port: int = 0) -> None:
+    def __init__(self, *upstream_ports: int, port: int = 0, connections: int = 2048) -> None:
+        self._connections = connections
         self.port, self._plain_port = port or free_port(), free_port()
         self._folder = tempfile.TemporaryDirectory(prefix="chatio-nginx-")
         self.folder = Path(self._folder.name)
@@ -115,7 +117,7 @@ class Nginx:
             r"/srv/chatio/page": str(self.page),
             # This machine may allow less; then nginx says so on every start.
             r"worker_rlimit_nofile 65536;": "",
-            r"worker_connections 32768;": "worker_connections 2048;",
+            r"worker_connections 32768;": f"worker_connections {self._connections};",
             r"worker_processes auto;": "worker_processes 2;",
         }
         return _replaced(text, changes)

@@ -171,6 +171,12 @@ class ServerProcess(Api):
             each.__exit__(kind, error, tb)
         self._output.close()
 
+    @property
+    def alarms(self) -> list[str]:
+        """The lines that warn or tell of a failure, but for those of the limits that are off here."""
+        found = [line for line in self.lines if re.search("WARNING|ERROR|Traceback", line)]
+        return [line for line in found if not re.search("(RATE_LIMITS=off|OVERLOAD_LAG_SECONDS=0) ", line)]
+
     def _start(self, output: int) -> "ForkedProcess | subprocess.Popen[bytes]":
         environ = {name: value for name, value in self._environ.items() if value}
         if not self._command:

@@ -141,12 +141,15 @@ def test_rate_limits_off_leaves_only_the_bound_in_all(js: JsClients) -> None:
 @pytest.mark.direct("WebSockets of its own making")
 def test_fewer_files_than_connections_is_said_and_leaves_room_to_say_no() -> None:
     command = ("sh", "-c", 'ulimit -n 128; exec "$@"', "sh", *REAL_COMMAND)
-    with limited(MAX_CONNECTIONS="500", command=command) as server, ExitStack() as crowd:
+    with (
+        limited(MAX_CONNECTIONS="500", MAX_CONNECTIONS_PER_ADDRESS="400", command=command) as server,
+        ExitStack() as crowd,
+    ):
         for number in range(96):  # of which one address has half at most
             crowd.enter_context(websocket(server.port, f"127.0.0.{2 + number % 3}"))
         assert server.request("GET", HANDSHAKE).status == 503
         assert server.request("GET", "/user").status == 401
-    (told,) = [line for line in server.lines if "WARNING" in line]
+    (told,) = server.alarms
     assert "MAX_CONNECTIONS is 500, but the limit of open files has room for 96 only: so many are accepted" in told
     assert not [line for line in server.lines if "No connection is accepted" in line]
 

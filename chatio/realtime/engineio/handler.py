@@ -234,9 +234,9 @@ class RealtimeHandler(BoundedBodyHandler):
         engine, answer = self.engine, switching_protocols(self.request.headers)
         http: Any = self.request.connection
         if self.session is not None:
-            self.session.draw().charge(UPGRADE_STEPS)
-            if self.session.draw().is_spent:
+            if self.session.draw().must_wait:
                 raise HandshakeError(http_errors.TOO_MANY_REQUESTS)
+            self.session.draw().charge(UPGRADE_STEPS)
         if answer is None or isinstance(http.stream, SSLIOStream):  # TLS ends at a proxy
             self.set_header("Sec-WebSocket-Version", VERSION)  # RFC 6455, section 4.2.2
             raise HandshakeError(http_errors.BAD_REQUEST)

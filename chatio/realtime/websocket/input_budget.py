@@ -5,20 +5,24 @@ everything that a client sends is counted in *steps* of about 3 µs of the event
 (IPv6: a /64) draw on one budget, and all budgets on one pool. Signed-in clients have a pool of their own.
 
 A client whose address has spent its budget is not read until it has some again. Then its connections are read one
-after the other, and the address that has used least goes first, until the pool is spent: a flood makes no turn of
-the loop longer, whatever the number of its connections, and clients at other addresses go before it.
+after the other, and the address that has used least of late goes first, until the pool is spent: a flood makes no
+turn of the loop longer, whatever the number of its connections and addresses. While the pool is spent, an address
+that used little of late does not wait, unless such addresses together used much.
 """
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from chatio.realtime.limits import BUDGET_SECONDS, FLOOD_FRAMES, FLOOD_SECONDS
+from chatio.realtime.limits import BUDGET_SECONDS, FLOOD_FRAMES, FLOOD_SECONDS, LIGHT_STEPS, POOL_STEPS, RESERVE
 from chatio.realtime.log import report
 from chatio.realtime.websocket.timeouts import TimeoutQueue
 from chatio.throttling.client_ip import rate_limit_key
+
+_LOG_LIGHT_STEPS: Final = math.log2(LIGHT_STEPS)
 
 
 class Allowance(NamedTuple):
@@ -39,6 +43,8 @@ class Budget:
     connections: int = 0  # that draw on it
     is_spent: bool = False
     paid_at: float = 0.0  # the loop's time at which all steps are paid for (GCRA)
+    # What it used of late: 2 ** (use - now) steps, which halve in a second. So two uses compare at any time.
+    use: float = -math.inf
     excess_since: float = 0.0  # since when clients have waited for it without a break; 0: they do not
     waiting: deque[Callable[[], None]] = field(default_factory=deque)
 
@@ -50,12 +56,23 @@ class Budget:
         now = asyncio.get_running_loop().time()
         rate = pool.allowance.address_steps + pool.allowance.client_steps * self.connections
         self.paid_at = max(self.paid_at, now) + steps / rate
+        is_light = self.is_light(now)
+        self.use = now + math.log2(2 ** (self.use - now) + steps) if steps else self.use
         if not self.is_spent and self.paid_at > now + BUDGET_SECONDS:
             self.is_spent = True
             self.excess_since = self.excess_since or now
             self._refill(now)
-        pool.charge(steps, now)
+        pool.charge(steps, now, is_light=is_light)
         return frames > FLOOD_FRAMES and 0 < self.excess_since < now - FLOOD_SECONDS
+
+    def is_light(self, now: float) -> bool:
+        """Whether this address used little of late."""
+        return self.use < now + _LOG_LIGHT_STEPS
+
+    @property
+    def must_wait(self) -> bool:
+        """Whether a client is to `wait` before the server does anything for it."""
+        return self.is_spent or (self.pool.is_spent and not self.pool.lends_to(self))
 
     def wait(self, serve: Callable[[], None]) -> None:
         """Call `serve`, once, in its turn. It must charge what it reads."""
@@ -72,7 +89,7 @@ class Budget:
                 self.charge(steps)
                 turn.set_result(None)
 
-        if self.is_spent or self.pool.is_spent:
+        if self.must_wait:
             self.wait(serve)
         else:
             serve()
@@ -100,6 +117,7 @@ class BudgetPool:
         self.is_on = is_on
         self.is_spent = False
         self._paid_at = 0.0
+        self._light_paid_at = 0.0  # as `_paid_at`, of the addresses that used little
         self._budgets: dict[str, Budget] = {}
         self._unbounded = Budget(self, "")
         self._ready: dict[Budget, None] = {}  # that are not spent, and for which clients wait
@@ -138,24 +156,42 @@ class BudgetPool:
         else:
             del self._budgets[budget.key]
 
-    def charge(self, steps: int, now: float) -> None:
+    def charge(self, steps: int, now: float, *, is_light: bool) -> None:
         allowance = self.allowance
-        self._paid_at = max(self._paid_at, now) + steps / allowance.steps
+        if is_light:
+            light_steps = min(steps, LIGHT_STEPS)
+            self._light_paid_at = max(self._light_paid_at, now) + light_steps / allowance.steps
+        self._paid_at = max(self._paid_at, now) + min(steps, POOL_STEPS) / allowance.steps
         if not self.is_spent and self._paid_at > now + allowance.steps_at_once / allowance.steps:
             self.is_spent = True
-            asyncio.get_running_loop().call_later(self._paid_at - now, self._serve)
+            self._serve_after(self._paid_at - now)
+
+    def lends_to(self, budget: Budget) -> bool:
+        """Whether the pool, which is spent, has something left for an address that used little."""
+        now, allowance = asyncio.get_running_loop().time(), self.allowance
+        has_some = self._light_paid_at < now + RESERVE * allowance.steps_at_once / allowance.steps
+        return has_some and budget.is_light(now)
 
     def add(self, budget: Budget) -> None:
         """`budget` is not spent, and clients wait for it."""
         self._ready[budget] = None
-        if not self.is_spent and not self._is_scheduled:
+        self._serve_after(0)
+
+    def _serve_after(self, seconds: float) -> None:
+        """Serve then, unless that is due before: `_serve` itself waits for as long as the pool is in debt."""
+        if not self._is_scheduled:
             self._is_scheduled = True
-            asyncio.get_running_loop().call_soon(self._serve)
+            asyncio.get_running_loop().call_later(seconds, self._serve)
 
     def _serve(self) -> None:
-        self.is_spent = self._is_scheduled = False
+        self._is_scheduled = False
+        debt = self._paid_at - asyncio.get_running_loop().time()
+        if self.is_spent and debt > 0:
+            self._serve_after(debt)
+            return
+        self.is_spent = False
         while self._ready and not self.is_spent:
-            budget = min(self._ready, key=lambda ready: ready.paid_at)
+            budget = min(self._ready, key=lambda ready: ready.use)
             del self._ready[budget]
             if budget.is_spent:
                 continue

@@ -16,7 +16,7 @@ from typing import Protocol
 from tornado.iostream import IOStream, StreamClosedError
 
 from chatio.realtime.close_reasons import INVALID_DATA, NORMAL, OUTPUT_NOT_TAKEN, CloseReason, protocol_violation
-from chatio.realtime.limits import FIRST_BYTES, FLOOD_FRAMES, READ_BYTES
+from chatio.realtime.limits import FIRST_BYTES, FLOOD_FRAMES, LINGER_BYTES, READ_BYTES
 from chatio.realtime.log import report
 from chatio.realtime.websocket import frames
 from chatio.realtime.websocket.frames import FrameError, FrameReader
@@ -65,7 +65,7 @@ class WebSocket:
 
     __slots__ = (
         *("_early", "_is_waiting", "_is_wanted", "_lingering", "_loop", "_pending", "_ping", "_reader", "_state"),
-        *("_sends_close", "listener", "sock"),
+        *("_sends_close", "_to_discard", "listener", "sock"),
     )
 
     listener: WebSocketListener  # set by the owner before it calls anything
@@ -91,6 +91,7 @@ class WebSocket:
         self._early = b""
         self._is_wanted = False  # the listener takes input now
         self._is_waiting = False  # for its turn to be read
+        self._to_discard = LINGER_BYTES  # of input behind our close frame
 
     @classmethod
     def take(
@@ -146,14 +147,18 @@ class WebSocket:
                 self._loop.call_soon(self._on_readable)
 
     def _on_readable(self) -> None:
-        listener = self.listener
-        budget = listener.budget
-        if (listener.pool.is_spent or (budget is not None and budget.is_spent)) and self._state is State.OPEN:
+        if self._must_wait():
             if not self._is_waiting:
                 self._watch(is_wanted=self._is_wanted, is_waiting=True)
-                listener.draw().wait(self._on_turn)
+                self.listener.draw().wait(self._on_turn)
         elif self._is_wanted:
             self._read()
+
+    def _must_wait(self) -> bool:
+        listener = self.listener
+        budget = listener.budget
+        may_be = listener.pool.is_spent or (budget is not None and budget.is_spent)
+        return may_be and self._state is State.OPEN and listener.draw().must_wait
 
     def _on_turn(self) -> None:
         if self._is_waiting:
@@ -176,6 +181,10 @@ class WebSocket:
                 self._loop.call_soon(self._on_readable)
             elif len(data) > FIRST_BYTES and self._state is State.OPEN:
                 self._feed(data[FIRST_BYTES:])
+        else:
+            self._to_discard -= len(data)
+            if self._to_discard < 0:  # a flood, which does not look at what it gets
+                self.abort()
 
     def _feed(self, data: bytes) -> int:
         """Hand over the messages of `data`. Returns the number of its frames."""

@@ -20,8 +20,8 @@ _GET_BY_EMAIL_KEY: Final = f"SELECT {_USER} FROM users WHERE email_key = ?"  # n
 _FIND: Final = f"SELECT {_USER} FROM users WHERE instr(name_key, ?) AND name_key > ? ORDER BY name_key LIMIT ?"  # noqa: S608
 _MUTED: Final = f"SELECT {_USER} FROM users WHERE muted_until > 0 AND muted_until > ?"  # noqa: S608
 _FORGET: Final = """
-DELETE FROM revocations WHERE until <= ?1 AND (
-    token_id <> '' OR before < (SELECT max(before) FROM revocations WHERE until <= ?1 AND token_id = '')
+DELETE FROM revocations WHERE until <= :now AND (
+    token_id <> '' OR before < (SELECT max(before) FROM revocations WHERE until <= :now AND token_id = '')
 )"""
 
 
@@ -90,7 +90,7 @@ class SqliteRevocationStore:
 
     async def all(self, now: float) -> list[Ended]:
         def take(connection: sqlite3.Connection) -> list[Ended]:
-            connection.execute(_FORGET, (now,))
+            connection.execute(_FORGET, {"now": now})
             rows = connection.execute("SELECT subject, token_id, before, until FROM revocations ORDER BY sequence")
             return [Ended(*row) for row in rows]
 

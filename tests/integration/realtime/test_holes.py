@@ -460,6 +460,15 @@ async def test_close_does_not_wait_for_a_peer_that_never_answers() -> None:
         assert len(server.eio.sockets) == 1
 
 
+async def test_a_client_that_sends_on_and_on_behind_our_close_frame_is_cut_off() -> None:
+    async with chat() as (server, port, _doors):
+        server.eio.lingering.seconds = 3600
+        ws = await join(port, "/chat")
+        ws.raw(client_frame(1, b"9") + client_frame(9, b"") * 500_000)
+        await until(lambda: len(server.eio.sockets) == 1 and not len(server.eio.lingering))
+        ws.cut()
+
+
 async def test_websocket_cut_in_the_middle_of_a_frame_leaves_nothing() -> None:
     async with chat() as (_server, port, _doors):
         ws = await join(port, "/chat")

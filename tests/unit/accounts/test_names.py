@@ -47,6 +47,7 @@ def test_a_name_is_kept_in_the_form_nfkc(written: str, kept: str) -> None:
     [
         *("Ann", "Ann ❤️", "❤", "1️⃣", "👩\u200d💻", "👩🏽\u200d💻", "👨\u200d👩\u200d👧", "🏳️\u200d🌈", "🇩🇪"),
         *("علی\u200cرضا", "रोहित क्\u200dष", "עדה", "黄さん", "한글", "Иван", "Νίκος", "ꮯꮃꭹ"),
+        *("Nguyễn Thị Hồng", "ẹ\u0301", "ရှင်မြို့", "བསྒྲུབས", "בְּרֵאשִׁית", "مُحَمَّدٌ", "กี่", "ព្រះ", "ᾂ"),
         *(
             "\U0001fae9",
             "Ann \U0001faff",
@@ -63,7 +64,10 @@ def test_a_name_is_kept_in_the_form_nfkc(written: str, kept: str) -> None:
             "Systematic",
             "Adminah",
             "Boot",
-            "Bot 7",
+            "Bo T",
+            "Ann's Bot",
+            "Robot",
+            "Will Staff",
             "42",
             "Herefor",
         ),
@@ -94,6 +98,21 @@ def test_a_name_with_an_invisible_character_is_refused(name: str) -> None:
 )
 def test_a_name_with_a_control_character_is_refused(name: str) -> None:
     assert fault_of(name) == names.CONTROL
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Z\u0335\u0322\u0321algo",
+        "Ann" + "\u0301\u0308\u0332" * 9,
+        "A\u0301\u0301nn",
+        "å\u030a",
+        "ก\u0e49\u0e49",
+        "a\u20dd\u20de\u20df",
+    ],
+)
+def test_a_name_with_a_heap_of_marks_is_refused(name: str) -> None:
+    assert fault_of(name) == names.MARKS
 
 
 @pytest.mark.parametrize(
@@ -144,6 +163,20 @@ def test_the_length_of_a_name_is_that_of_its_kept_form() -> None:
         ),
         *("r00t", "R00T", "[System]", "-System-", "System:", "~ admin ~", "S y s t e m", "Sys.tem", "the Admin"),
         *("Chat.io Support", "Admin Team", "System Admin", "@everyone", "#here", "ａｄｍｉｎ", "ⓐdmin"),
+        *("Bot", "bot 7", "B o t", "BOTS", "Notice", "Server Notice", "Official Announcement", "no-reply", "Info"),
+        *("Moderator Ann", "Ann (Admin)", "Ann Support", "Ann [official]", "Help", "Verified ✓"),
+        *(
+            "Администратор",
+            "АДМИН",
+            "Админ Аня",
+            "管理员",
+            "システム",
+            "관리자",
+            "Système",
+            "Sistema",
+            "Ádmin",
+            "Suppört",
+        ),
         *("Admin.", "Admin 2", "System42", "Support Bot", "_root_", "ꓢystem", "Supp0rt", "Yοu", "уou"),
         *("🅰🅳🅼🅸🅽", "🅰dmin", "🅢🅨🅢🅣🅔🅜", "🇦🇩🇲🇮🇳", "4dmin", "@dmin", "$y$tem", "5ystem", "Adm!n", "$taff", "H3re"),
     ],

@@ -9,11 +9,12 @@ from tornado.web import Application
 
 from chatio.realtime import Allowance, BudgetPool
 from chatio.server.accept import LimitedHTTPServer
+from chatio.server.held_input import HeldInput
 from chatio.throttling.client_ip import parse_networks
 from tests.client.protocol import http_request
 from tests.client.wire import Http, cut_all, soon, until
 
-FLOODER, FRIEND = "127.0.0.2", "127.0.0.1"
+FLOODER, FRIEND, PROXY = "127.0.0.2", "127.0.0.1", "127.0.0.3"
 MALFORMED = b"\x16\x03\x01\x02\x00\r\n\r\n"
 LARGE = b"GET /" + b"x" * 20_000
 
@@ -37,10 +38,10 @@ class Turns:
 
 
 class Serving:
-    def __init__(self, turns: "Turns | BudgetPool", *proxies: str) -> None:
+    def __init__(self, turns: "Turns | BudgetPool", *proxies: str, held: HeldInput | None = None) -> None:
         take = turns if isinstance(turns, Turns) else lambda address, steps: turns.of(address).turn(steps)
         self.server = LimitedHTTPServer(
-            Application(log_function=lambda _: None), turns=take, trusted=parse_networks(proxies)
+            Application(log_function=lambda _: None), turns=take, trusted=parse_networks(proxies), held=held
         )
         self.server.listen(0, address="127.0.0.1")
         self.port: int = next(iter(self.server._sockets.values())).getsockname()[1]
@@ -53,8 +54,10 @@ class Serving:
 
 
 @asynccontextmanager
-async def serving(turns: "Turns | BudgetPool", *proxies: str) -> AsyncIterator[Serving]:
-    serving = Serving(turns, *proxies)
+async def serving(
+    turns: "Turns | BudgetPool", *proxies: str, held: HeldInput | None = None
+) -> AsyncIterator[Serving]:
+    serving = Serving(turns, *proxies, held=held)
     try:
         yield serving
     finally:
@@ -115,8 +118,24 @@ async def test_a_server_that_stops_waits_for_no_turn() -> None:
     assert not turns.waiting[0].cancelled()
 
 
-async def test_a_proxy_has_no_turns_since_it_asks_for_many_clients() -> None:
+async def test_behind_a_proxy_the_client_pays_whom_the_head_tells_and_no_other_waits() -> None:
     turns = Turns()
-    async with serving(turns, FLOODER) as here:
+    async with serving(turns, PROXY) as here:
         turns.is_spent = True
-        assert await here.status(FLOODER) == 404
+        flooder, friend = await here.connect(PROXY), await here.connect(PROXY)
+        flooder.writer.write(http_request("GET", "/nowhere", X_Forwarded_For=f"192.0.2.9, {FLOODER}"))
+        await until(lambda: turns.waiting)
+        assert (await friend.request("GET", "/nowhere", X_Forwarded_For=FRIEND)).status == 404
+        assert (await friend.request("GET", "/nowhere")).status == 404  # the proxy's own
+        turns.waiting[0].set_result(None)
+        assert (await flooder.answer()).status == 404
+
+
+async def test_a_websocket_costs_more_than_a_request() -> None:
+    turns = Turns()
+    async with serving(turns) as here:
+        assert await here.status(FRIEND) == 404
+        steps, turns.steps = turns.steps, 0
+        http = await here.connect(FRIEND)
+        assert (await http.request("GET", "/nowhere", Upgrade="websocket", Connection="Upgrade")).status == 404
+    assert turns.steps > 2 * steps
