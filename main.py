@@ -2,7 +2,8 @@
 
 python main.py            start the server
 python main.py --check    check the configuration; exits 0 or 2
-python main.py backup FILE, restore FILE, migrate-to URL    for a SQLite database
+python main.py user ...   accounts, beside a running server or without one
+python main.py check, backup FILE, restore FILE, migrate-to URL    for a SQLite database
 python main.py --version
 """
 
@@ -51,6 +52,7 @@ from chatio.config.loader import InvalidSettings, load
 from chatio.config.risks import risks_of
 from chatio.config.settings import Settings, changed
 from chatio.config.text_files import read_text
+from chatio.config.user_commands import command_of
 from chatio.server.listen import CannotListen
 from chatio.server.signals import ignore_terminal_stops
 from chatio.server.systemd import SystemdNotifier, take_descriptors, take_notifier
@@ -61,6 +63,7 @@ from chatio.telemetry import excepthooks, log_handler
 from chatio.telemetry.log_handler import LogHandler
 from chatio.telemetry.streams import STDERR, STDOUT, fill_standard_descriptors, write_lines
 from handlers.application import opened_stores
+from handlers.commands import operate
 from handlers.serving import serve_chat
 
 logger = logging.getLogger("chatio")
@@ -89,6 +92,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             write_lines(map(_warning, [*doubts, *risks]), STDERR)
             write_lines(["The configuration is sound."], STDOUT)
             return 0
+        if options.command == "user":
+            password = sys.stdin.readline().rstrip("\r\n") if getattr(options, "password_stdin", False) else ""
+            return operate(command_of(options, password), settings, folder=ROOT, as_json=options.as_json)
         if options.command is not None:
             write_lines([maintain(options.command, options.target, settings.database_url, folder=ROOT)], STDOUT)
             return 0
@@ -124,7 +130,7 @@ async def run(
     """Serve as `settings` say until a signal. Raises `CannotListen`, `StoreUnusable` and `StoreBroken`."""
     asyncio.get_running_loop().set_exception_handler(excepthooks.loop_failed)
     async with opened_stores(settings, ROOT) as stores:
-        await serve_chat(settings, stores, notifier, log, handed_over, page_folder=ROOT / "web")
+        await serve_chat(settings, stores, notifier, log, handed_over, folder=ROOT)
         if stores.broken.is_set():
             raise StoreBroken
 

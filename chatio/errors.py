@@ -88,6 +88,30 @@ class UserUnknown(ChatioError):
     """A valid token of a user who is not in the registry: 401, at which the web page asks the user to log in."""
 
 
+class RegistrationClosed(ChatioError):
+    """A registration where `REGISTRATION` is closed: the operator makes the accounts."""
+
+
+class ResetCodeInvalid(ChatioError):
+    """A one-time code that is wrong, used or over, or an address without one: the answers are the same."""
+
+
+class RoleRequired(ChatioError):
+    """An act that the role of the user does not allow, or that is not allowed against the role of another."""
+
+
+class UserNotFound(ChatioError):
+    """An act on a user who has no account."""
+
+
+class Banned(ChatioError):
+    """A login of a user who is banned until `until`, in seconds since the epoch; infinity: without an end."""
+
+    def __init__(self, *, until: float) -> None:
+        super().__init__()
+        self.until = until
+
+
 class TokenError(ChatioError):
     """A token that authenticates no user."""
 
@@ -134,6 +158,14 @@ class MessageTooLong(MessageRejected):
 
 class IdReused(MessageRejected):
     """A message under an id whose first message had another text: it is not the same message, sent again."""
+
+
+class Muted(MessageRejected):
+    """A message of a user who may not write until `until`, in seconds since the epoch."""
+
+    def __init__(self, *, until: float) -> None:
+        super().__init__()
+        self.until = until
 
 
 class MessageUnknown(MessageRejected):
@@ -232,6 +264,13 @@ ANSWERS: Mapping[type[ChatioError], Answer] = MappingProxyType(
         BadCredentials: Answer(404, "bad_credentials", "User not found."),
         WrongPassword: Answer(403, "wrong_password", "This is not your password."),
         PasswordReplaced: Answer(409, "password_replaced", "The password was changed in the meantime."),
+        RegistrationClosed: Answer(
+            403, "registration_closed", "The operator of this server makes the accounts: ask for one."
+        ),
+        ResetCodeInvalid: Answer(403, "reset_code_invalid", "This code is wrong, used or over."),
+        RoleRequired: Answer(403, "role_required", "Your role does not allow this."),
+        UserNotFound: Answer(404, "user_not_found", "There is no such user."),
+        Banned: Answer(403, "banned", "This account is banned."),
         UserUnknown: Answer(401, "user_unknown", "Token invalid"),
         MissingToken: Answer(401, "missing_token", "Missing Token", "Missing token"),
         TokenExpired: Answer(401, "token_expired", "Token invalid", "jwt expired"),
@@ -243,6 +282,7 @@ ANSWERS: Mapping[type[ChatioError], Answer] = MappingProxyType(
         MessageEmpty: Answer(400, "empty_message", "A message without content is not sent."),
         MessageTooLong: Answer(400, "message_too_long", "The message is too long."),
         IdReused: Answer(409, "id_reused", "Another message has this id already."),
+        Muted: Answer(403, "muted", "A moderator has muted you: you may read, and not write."),
         MessageUnknown: Answer(404, "message_unknown", "There is no such message."),
         MessageDeleted: Answer(410, "message_deleted", "This message was deleted."),
         NotYourMessage: Answer(403, "not_your_message", "This is the message of another user."),

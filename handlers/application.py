@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,10 +22,14 @@ from chatio.chat.presence import Presence
 from chatio.chat.shared_log import SharedLog, open_log
 from chatio.config.settings import Settings
 from chatio.errors import Temporary, answer_to
+from chatio.moderation.deletions import Deletions
+from chatio.moderation.enforcement import ENDINGS, Enforcement
+from chatio.moderation.moderation import Moderation
+from chatio.moderation.operator import Operator
 from chatio.realtime import Endpoint, RealtimeOptions, Server, create_server, load_shedding
 from chatio.server.in_flight import InFlightRequests
 from chatio.server.lifecycle import Lifecycle, Phase
-from chatio.stores.base import RevocationStore, StoreUnusable
+from chatio.stores.base import Ended, RevocationStore, StoreUnusable
 from chatio.stores.opening import Stores, in_memory, open_stores
 from chatio.telemetry.log_handler import LogHandler
 from chatio.throttling.client_ip import TrustedProxies
@@ -65,6 +69,13 @@ class Core:
     lifecycle: Lifecycle
     trusted_proxies: TrustedProxies
     origins: OriginPolicy
+    enforcement: Enforcement
+    moderation: Moderation
+    deletions: Deletions
+
+    @property
+    def operator(self) -> Operator:
+        return Operator(self.registry, self.moderation, self.deletions, self.logins)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,24 +143,37 @@ async def build_core(settings: Settings, stores: Stores) -> Core:
             )  # before they are read: one that comes meanwhile is read again
             cluster = Cluster(stores.bus, settings.server_name, log.follower, revoked=last)
         tokens.restore(await stores.revocations.all(time.time()))
+        enforcement = Enforcement(stores.moderation, stores.users, tokens, stores.revocations)
+        await enforcement.open()
         await throttle_saver.restore()
     except Temporary as error:
         raise StoreUnusable(answer_to(error).message) from None
+    registry = UserRegistry(stores.users, hasher)
+    changes = MessageChanges(
+        log,
+        edit_seconds=settings.edit_seconds,
+        max_chars=settings.message_max_chars,
+        voices=enforcement.voices,
+    )
+    moderation = Moderation(registry, stores.moderation, enforcement, limits.acts_of_moderation(settings))
     return Core(
         hasher=hasher,
-        registry=UserRegistry(stores.users, hasher),
+        registry=registry,
         tokens=tokens,
         revocations=stores.revocations,
         logins=logins,
         throttle_saver=throttle_saver,
         log=log,
         cluster=cluster,
-        changes=MessageChanges(log, edit_seconds=settings.edit_seconds, max_chars=settings.message_max_chars),
+        changes=changes,
         presence=Presence() if settings.presence == "on" else None,
         load=LoopLagMonitor(settings.overload_lag_seconds),
         lifecycle=Lifecycle(),
         trusted_proxies=settings.proxies,
         origins=OriginPolicy(settings.origins),
+        enforcement=enforcement,
+        moderation=moderation,
+        deletions=Deletions(log, changes, moderation),
     )
 
 
@@ -168,6 +192,7 @@ def build_chat(settings: Settings, core: Core) -> Chat:
     )
     server, endpoint = create_server(limits.with_connection_limits(options, settings))
     sessions = SessionExpiry(server, NAMESPACE, core.tokens)
+    core.enforcement.sockets = sessions
     namespace = ChatNamespace(
         server,
         lifecycle=core.lifecycle,
@@ -182,9 +207,10 @@ def build_chat(settings: Settings, core: Core) -> Chat:
         slow_client_seconds=settings.slow_client_seconds,
         max_connections_per_person=limits.max_connections_per_person(settings),
         accounts=core.registry if core.log.is_durable else None,
+        voices=core.enforcement.voices,
     )
     if core.cluster is not None:
-        core.cluster.revocations.on_revoked = sessions.end_elsewhere_revoked
+        core.cluster.revocations.on_revoked = partial(_ended_elsewhere, core.enforcement, sessions)
     clients = ChatClients(server, core.log)
     return Chat(server=server, clients=clients, endpoint=endpoint, sessions=sessions, namespace=namespace)
 
@@ -204,11 +230,15 @@ def build_rest(settings: Settings, core: Core, chat: Chat, *, page_folder: Path)
         log=core.log,
         cluster=core.cluster,
         presence=core.presence,
+        moderation=core.moderation,
+        deletions=core.deletions,
+        is_registration_open=settings.registration == "open",
         logins=core.logins,
         registrations=limits.registration_limit(settings),
         address_requests=limits.address_requests(settings),
         user_requests=limits.user_requests(settings),
         unread=limits.unread_answers(settings),
+        exports=limits.exports(settings),
         end_sockets=chat.sessions.end_revoked,
         readiness={
             "stopping": lambda: core.lifecycle.phase is not Phase.SERVING,
@@ -234,6 +264,13 @@ def build_rest(settings: Settings, core: Core, chat: Chat, *, page_folder: Path)
         metrics=metrics,
     )
     return Rest(application=application, requests=requests, metrics=metrics)
+
+
+async def _ended_elsewhere(enforcement: Enforcement, sessions: SessionExpiry, ended: Ended, reason: str) -> None:
+    if reason in ENDINGS.values():  # the audit trail has the act, and says until when
+        with suppress(Temporary):
+            await enforcement.catch_up()
+    await sessions.end_elsewhere_revoked(ended, reason)
 
 
 def _is_store(log: SharedLog, reason: str) -> bool:

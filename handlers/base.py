@@ -11,6 +11,7 @@ from tornado.web import HTTPError
 
 from chatio.accounts.tokens import Claims, Tokens
 from chatio.errors import (
+    Banned,
     BodyNotJson,
     BodyTooLarge,
     ChatioError,
@@ -27,6 +28,7 @@ from chatio.errors import (
     UserUnknown,
     answer_to,
 )
+from chatio.moderation.moderation import until_text
 from chatio.server.http_handler import BoundedBodyHandler, log_foreign_page
 from chatio.server.in_flight import RETRY_AFTER_SECONDS
 from chatio.server.lifecycle import Phase
@@ -37,6 +39,7 @@ from handlers.cors import Cors
 from handlers.fields import is_json, read_json, read_query
 from handlers.responses import (
     OK,
+    BannedErrorResponse,
     ErrorResponse,
     InternalErrorResponse,
     TemporaryErrorResponse,
@@ -238,6 +241,8 @@ class BaseHandler(BoundedBodyHandler):
                 self._log_refused(answer.code)
                 self.set_header("Retry-After", str(error.retry_after_seconds))
                 body = TemporaryErrorResponse(answer.message, answer.code, error.retry_after_seconds)
+            case Banned():
+                body = BannedErrorResponse(answer.message, answer.code, until_text(error.until))
             case ForeignPage():
                 log_foreign_page(self.request.headers.get("Origin"), self.address)
             case BodyNotJson():  # RFC 9110, 15.5.16

@@ -88,6 +88,8 @@ def _in_words(kind: inspect.Type) -> str:
             return " or ".join(_in_words(other) for other in kind.types)
         case inspect.StrType():
             return "text"
+        case inspect.LiteralType(values=values):
+            return " or ".join(map(str, values))
         case inspect.BoolType():
             return "true or false"
         case inspect.NoneType():

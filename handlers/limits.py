@@ -127,6 +127,16 @@ def registration_limit(settings: Settings) -> AddressRateLimiter:
     )
 
 
+def acts_of_moderation(settings: Settings) -> RateLimiter:
+    """A minute's worth at once: a moderator deletes many messages of one flood."""
+    return RateLimiter(1, 1, burst=60, is_on=are_on(settings))
+
+
+def exports(settings: Settings) -> RateLimiter:
+    """Of one user: each reads the whole log."""
+    return RateLimiter(4, 3600, is_on=are_on(settings))
+
+
 def address_requests(settings: Settings) -> PacedLimiter:
     return PacedLimiter(settings.requests_per_minute, is_on=are_on(settings))
 

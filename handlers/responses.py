@@ -6,9 +6,10 @@ from typing import Annotated, Final
 import msgspec
 
 from chatio.chat.message_log import OFFSET_PATTERN
-from chatio.chat.messages import Author, Message
+from chatio.chat.messages import Author, Message, SentAt
 from chatio.errors import FieldError
-from chatio.stores.base import UserId, UserName
+from chatio.stores.base import Role, UserId, UserName
+from chatio.stores.moderation import Action
 
 EXAMPLE_OF_A_TOKEN: Final = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIuLi4ifQ.AbC"  # noqa: S105 - no token
 
@@ -47,12 +48,94 @@ class UserResponse(msgspec.Struct, frozen=True):
     id: UserId
     name: UserName
     email: Annotated[str, msgspec.Meta(examples=["ann@chat.example"])]
+    role: Role
+
+
+_Ending = Annotated[
+    str | None,
+    msgspec.Meta(
+        description='RFC 3339, UTC; "never" for a ban without end; null where there is none or was none.',
+        examples=["2026-03-08T09:32:07.415Z"],
+    ),
+]
+
+
+class ModeratedUser(msgspec.Struct, frozen=True):
+    """A user, as moderators see them. The times may be over."""
+
+    id: UserId
+    name: UserName
+    role: Role
+    banned_until: _Ending
+    muted_until: _Ending
+
+
+class UserPage(msgspec.Struct, frozen=True):
+    """Users, in the order of a key of their names."""
+
+    users: list[ModeratedUser]
+    after: Annotated[
+        str | None, msgspec.Meta(description="The value of `after` for the next page, or null.", examples=["ann"])
+    ]
+
+
+class AuditRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """An act of a moderator, an owner, or of the operator, whose `actor_id` is empty."""
+
+    at: SentAt
+    actor_id: UserId
+    actor_name: UserName
+    action: Action
+    user_id: UserId
+    user_name: UserName
+    reason: Annotated[str, msgspec.Meta(examples=["Spam."])]
+    until: _Ending
+    detail: Annotated[str, msgspec.Meta(examples=[""])]
+
+
+class AuditEntry(AuditRecord, frozen=True, kw_only=True):
+    """An act, and its number."""
+
+    number: Annotated[int, msgspec.Meta(examples=[42])]
+
+
+class AuditPage(msgspec.Struct, frozen=True):
+    """Acts, newest first."""
+
+    acts: list[AuditEntry]
+    before: Annotated[
+        int | None, msgspec.Meta(description="The number to ask for next; null at the end.", examples=[41])
+    ]
+
+
+class AccountData(msgspec.Struct, frozen=True):
+    """An account, as its user sees it."""
+
+    id: UserId
+    name: UserName
+    email: Annotated[str, msgspec.Meta(examples=["ann@chat.example"])]
+    role: Role
+    banned_until: _Ending
+    muted_until: _Ending
 
 
 class LoggedMessage(Message, frozen=True, kw_only=True):
     """A message, and its position in the log."""
 
     offset: Offset
+
+
+class PersonalData(msgspec.Struct, frozen=True):
+    """All that the server keeps of a user: the account, acts of moderation that name the user, and messages.
+
+    `addresses`: those that clients have logged in from within 30 days, an IPv6 one by its /64. The hash of the
+    password and the ids of ended tokens are not in it.
+    """
+
+    user: AccountData
+    addresses: list[str]
+    audit: list[AuditRecord]
+    messages: list[LoggedMessage]
 
 
 class MessagePage(msgspec.Struct, frozen=True):
@@ -83,6 +166,12 @@ class ValidationErrorResponse(ErrorResponse, frozen=True):
     """Every fault of the request, all at once."""
 
     errors: Annotated[Sequence[FieldError], msgspec.Meta(extra_json_schema={"minItems": 1})]
+
+
+class BannedErrorResponse(ErrorResponse, frozen=True):
+    """The refusal of a user who is banned; `until` is null for a ban without end."""
+
+    until: SentAt | None
 
 
 class TemporaryErrorResponse(ErrorResponse, frozen=True):

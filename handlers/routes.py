@@ -15,11 +15,22 @@ from handlers.docs.endpoint import DocumentHandler, make_documents
 from handlers.files import StaticFile
 from handlers.metrics.requests import RequestMetrics
 from handlers.rest.account import LoginHandler, RegisterHandler
+from handlers.rest.export import ExportHandler
 from handlers.rest.health import HealthHandler, ReadyHandler
 from handlers.rest.messages import MessagesHandler
+from handlers.rest.moderation import (
+    AuditHandler,
+    BanHandler,
+    DeleteHandler,
+    KickHandler,
+    LiftHandler,
+    MuteHandler,
+    RoleHandler,
+    UsersHandler,
+)
 from handlers.rest.online import OnlineHandler
 from handlers.rest.page import PageHandler
-from handlers.rest.user import LogoutHandler, PasswordHandler, SessionsHandler, UserHandler
+from handlers.rest.user import LogoutHandler, PasswordHandler, ResetHandler, SessionsHandler, UserHandler
 from handlers.services import Services
 
 
@@ -41,7 +52,17 @@ ROUTES = (
     Route(r"/user/?", UserHandler),
     Route(r"/user/password/?", PasswordHandler),
     Route(r"/user/sessions/?", SessionsHandler),
+    Route(r"/user/reset/?", ResetHandler),
+    Route(r"/user/export/?", ExportHandler),
     Route(r"/messages/?", MessagesHandler),
+    Route(r"/users/?", UsersHandler),
+    Route(r"/moderation/mute/?", MuteHandler),
+    Route(r"/moderation/kick/?", KickHandler),
+    Route(r"/moderation/ban/?", BanHandler),
+    Route(r"/moderation/lift/?", LiftHandler),
+    Route(r"/moderation/role/?", RoleHandler),
+    Route(r"/moderation/delete/?", DeleteHandler),
+    Route(r"/audit/?", AuditHandler),
     Route(r"/healthz/?", HealthHandler),
     Route(r"/readyz/?", ReadyHandler),
 )

@@ -10,11 +10,13 @@ from chatio.chat.cluster import Cluster
 from chatio.chat.presence import Presence
 from chatio.chat.shared_log import SharedLog
 from chatio.chat.socket_sessions import EndReason
+from chatio.moderation.deletions import Deletions
+from chatio.moderation.moderation import Moderation
 from chatio.server.in_flight import InFlightRequests
 from chatio.server.lifecycle import Lifecycle
 from chatio.stores.base import RevocationStore
 from chatio.throttling.client_ip import TrustedProxies
-from chatio.throttling.rate_limiter import AddressRateLimiter
+from chatio.throttling.rate_limiter import AddressRateLimiter, RateLimiter
 from chatio.throttling.request_limits import PacedLimiter, UnreadAnswers
 from handlers.cors import Cors
 from handlers.origins import OriginPolicy
@@ -40,10 +42,14 @@ class Services:
     log: SharedLog
     cluster: Cluster | None = None  # None: there can be no other server
     presence: Presence | None  # None: off
+    moderation: Moderation
+    deletions: Deletions
+    is_registration_open: bool
     logins: LoginThrottle  # asked by every endpoint that checks a password
     registrations: AddressRateLimiter
     address_requests: PacedLimiter  # of clients that are not logged in
     user_requests: PacedLimiter
     unread: UnreadAnswers
+    exports: RateLimiter  # of one user's data
     end_sockets: EndSockets
     readiness: ReadinessChecks = field(default_factory=dict)

@@ -11,13 +11,15 @@ from chatio.chat.cluster import Cluster
 from chatio.chat.retention import forget_old_messages
 from chatio.config.settings import Settings
 from chatio.errors import Temporary, answer_to
+from chatio.server.admin_socket import AdminSocket, open_admin_socket
 from chatio.server.serve import serve
 from chatio.server.systemd import SystemdNotifier
 from chatio.stores.base import StoreUnusable
 from chatio.stores.opening import Stores
 from chatio.telemetry.log_handler import LogHandler
 from chatio.telemetry.streams import STDERR
-from handlers.application import build_chat, build_core, build_metrics, build_rest
+from handlers.application import Core, build_chat, build_core, build_metrics, build_rest
+from handlers.commands import admin_socket_path, execute
 from handlers.limits import http_server_factory
 from handlers.metrics.endpoint import serve_metrics
 
@@ -29,20 +31,23 @@ async def serve_chat(
     log: LogHandler,
     handed_over: Sequence[int],
     *,
-    page_folder: Path,
+    folder: Path,
 ) -> None:
-    """Serve the chat of `stores` until a signal, or until they are broken.
+    """Serve the chat of `stores` until a signal, or until they are broken. `folder`: that of main.py.
 
     Raises `CannotListen` and `StoreUnusable`.
     """
     core = await build_core(settings, stores)
     chat = build_chat(settings, core)
-    rest = build_rest(settings, core, chat, page_folder=page_folder)
-    watched = (core.load.watch(), core.log.watch(), core.throttle_saver.watch(), _stop_if_broken(stores))
+    rest = build_rest(settings, core, chat, page_folder=folder / "web")
+    watched = (
+        *(core.load.watch(), core.log.watch(), core.throttle_saver.watch(), core.enforcement.watch()),
+        _stop_if_broken(stores),
+    )
     watching = [asyncio.create_task(each) for each in watched]
     if core.log.is_durable and settings.messages_keep_days is not None:
         watching.append(asyncio.create_task(forget_old_messages(core.log, settings.messages_keep_days)))
-    metrics = None
+    metrics, commands = None, await _take_commands(settings, core, folder)
     try:
         if core.cluster is not None:
             await _start(core.cluster)
@@ -68,6 +73,8 @@ async def serve_chat(
     finally:
         if metrics is not None:
             metrics.stop()
+        if commands is not None:
+            commands.close()
         for task in watching:
             task.cancel()
         if core.cluster is not None:
@@ -82,6 +89,16 @@ async def _start(cluster: Cluster) -> None:
         await cluster.start()
     except Temporary as error:
         raise StoreUnusable(answer_to(error).message) from None
+
+
+async def _take_commands(settings: Settings, core: Core, folder: Path) -> AdminSocket | None:
+    path = admin_socket_path(settings, folder)
+    if path is None:
+        return None
+    admin_socket = open_admin_socket(path, partial(execute, core.operator))
+    if admin_socket is not None:
+        await admin_socket.start()
+    return admin_socket
 
 
 async def _stop_if_broken(stores: Stores) -> None:

@@ -48,7 +48,7 @@ export class Account {
     byId("account-export").addEventListener("click", () => this.#do(byId("export"), () => this.#export()));
     this.#bind("change-password", (form) => this.#replacePassword(form.old_password.value, form.new_password.value));
     this.#bind("sign-out-everywhere", () => this.#signOutEverywhere());
-    this.#bind("delete-account", (form) => this.#delete(form.password.value));
+    this.#bind("delete-account", (form) => this.#delete(form.password.value, form.messages.checked));
     this.#dialog.showModal();
     this.#offerExport(byId("export"));
   }
@@ -105,8 +105,8 @@ export class Account {
     this.#main.ended("signed_out_everywhere");
   }
 
-  async #delete(password) {
-    await deleteAccount(this.#session.token, password);
+  async #delete(password, takesMessages) {
+    await deleteAccount(this.#session.token, password, takesMessages);
     this.#main.ended("account_deleted");
   }
 

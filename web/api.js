@@ -7,12 +7,14 @@ export class Refusal extends Error {
    * @param {string} message
    * @param {{field: string, message: string}[]} fields
    * @param {number | null} retryAfterSeconds
+   * @param {string | null | undefined} until when a ban ends, null for never
    */
-  constructor(status, message, fields = [], retryAfterSeconds = null) {
+  constructor(status, message, fields = [], retryAfterSeconds = null, until = undefined) {
     super(message);
     this.status = status;
     this.fields = fields;
     this.retryAfterSeconds = retryAfterSeconds;
+    this.until = until;
   }
 }
 
@@ -21,6 +23,16 @@ export const register = (name, email, password) => call("POST", "/register", { b
 /** @returns {Promise<string>} the token */
 export const logIn = async (email, password) =>
   (await call("POST", "/login", { body: { email, password } })).token;
+
+/** Set a new password with a code of the operator; every token of the user ends. */
+export const resetPassword = (email, code, newPassword) =>
+  call("POST", "/user/reset", { body: { email, code, new_password: newPassword } });
+
+/** @returns {Promise<{id: string, name: string, email: string, role: string}>} */
+export const whoAmI = (token) => call("GET", "/user", { token });
+
+/** @param {"delete" | "mute" | "kick" | "ban"} act */
+export const moderate = (token, act, body) => call("POST", `/moderation/${act}`, { token, body });
 
 export const logOut = (token) => call("POST", "/logout", { token });
 
@@ -37,7 +49,8 @@ export const changePassword = (token, oldPassword, newPassword) =>
 
 export const logOutEverywhere = (token) => call("DELETE", "/user/sessions", { token });
 
-export const deleteAccount = (token, password) => call("DELETE", "/user", { token, body: { password } });
+export const deleteAccount = (token, password, takesMessages) =>
+  call("DELETE", "/user", { token, body: { password, messages: takesMessages ? "delete" : "keep" } });
 
 /** All that the server keeps of the user. */
 export const exportAccount = (token) => call("GET", "/user/export", { token });
@@ -62,5 +75,5 @@ async function call(method, path, { body = null, token = null } = {}) {
   if (answer.ok) return said;
   const wait = Number(answer.headers.get("retry-after"));
   const sentence = said.message || "The server did not understand.";
-  throw new Refusal(answer.status, sentence, said.errors, wait > 0 ? wait : null);
+  throw new Refusal(answer.status, sentence, said.errors, wait > 0 ? wait : null, said.until);
 }

@@ -3,6 +3,7 @@
 import { messagesBefore, online } from "./api.js";
 import { change } from "./change.js";
 import { Connection } from "./connection.js";
+import { Moderation } from "./moderation.js";
 import { Older } from "./older.js";
 import { Outbox } from "./outbox.js";
 import { People } from "./people.js";
@@ -44,7 +45,11 @@ export class Chat {
     const token = () => session.token;
     const names = new Names(person);
     const send = (event, data) => this.connection.send(event, data);
-    this.timeline = new Timeline(page.messages, page.scroller, person.id, names, (message) => change(message, send));
+    this.moderation = new Moderation(token);
+    this.timeline = new Timeline(page.messages, page.scroller, person.id, names, {
+      change: (message) => change(message, send),
+      moderate: (message) => this.moderation.open(message),
+    });
     this.older = new Older(page.box, page.beginning, this.timeline, token);
     this.outbox = new Outbox(page.pending, person, names, unsent, {
       send: (message) => send("send-message", message),
@@ -86,6 +91,7 @@ export class Chat {
     this.older.stop();
     this.people.close();
     this.typing.close();
+    this.moderation.close();
     this.unread.close();
     this.#page.messages.replaceChildren();
     this.#page.beginning.textContent = "";
@@ -98,6 +104,7 @@ export class Chat {
       this.#joinedAt = performance.now();
       this.#page.status.connected();
       this.people.load();
+      this.moderation.load();
     } else {
       if (how === "recovered") this.#page.status.back(WHOLE, true);
       else this.#markGap();
@@ -123,9 +130,9 @@ export class Chat {
     if (cause !== "connecting") this.outbox.lost();
   }
 
-  onEnded(reason) {
+  onEnded(reason, until) {
     this.outbox.lost();
-    this.#onEnded(reason);
+    this.#onEnded(reason, until);
   }
 
   onMessage(message, offset) {

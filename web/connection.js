@@ -15,7 +15,8 @@ const ACK_MS = 8000;
  * @typedef {object} Listener
  * @property {(how: "first" | "recovered" | "gap") => void} onConnected
  * @property {(cause: "connecting" | "lost" | "busy" | "origin") => void} onWaiting the connection comes back by itself
- * @property {(reason: string) => void} onEnded the token is no longer valid; `resume` with another one
+ * @property {(reason: string, until?: string | null) => void} onEnded the token is no longer valid; `resume` with
+ *   another one; `until`: when a ban ends, null for never
  * @property {(message: object, offset: string) => void} onMessage
  * @property {(edit: {id: string, content: string, edited_at: string}) => void} onEdited
  * @property {(id: string) => void} onDeleted
@@ -52,8 +53,8 @@ export class Connection {
       if (socket.active) return listener.onWaiting(causeOf(error));
       this.#end(error.data?.code === "token_expired" ? "expired" : "refused");
     });
-    socket.on("session-ended", ({ reason }) => {
-      if (socket.auth.token === this.#admitted) this.#end(reason);
+    socket.on("session-ended", ({ reason, until }) => {
+      if (socket.auth.token === this.#admitted) this.#end(reason, until);
       else this.hurry(); // the page has a newer token already
     });
     socket.on("receive-message", (message, offset) => listener.onMessage(message, offset));
@@ -112,11 +113,11 @@ export class Connection {
     if (this.#socket.connected) this.#socket.volatile.emit("typing");
   }
 
-  #end(reason) {
+  #end(reason, until) {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
     this.#socket.disconnect();
-    this.#listener.onEnded(reason);
+    this.#listener.onEnded(reason, until);
   }
 }
 

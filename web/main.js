@@ -14,7 +14,7 @@ import { Session } from "./session.js";
 import { SignIn } from "./sign-in.js";
 import { Status } from "./status.js";
 import { forgetPerson } from "./storage.js";
-import { clock } from "./time.js";
+import { clock, untilWhen } from "./time.js";
 import { Unsent } from "./unsent.js";
 import { followVisualViewport } from "./viewport.js";
 
@@ -24,10 +24,12 @@ const REASONS = {
   signed_out: "You signed out in another tab or on another device.", // in this tab the page has left already
   password_changed: "Your password was changed. Please sign in again.",
   account_deleted: "This account was deleted.",
+  kicked: "A moderator has ended your sign-in. You may sign in again.",
+  banned: "This account is banned",
   signed_out_everywhere: "You are signed out on every device.",
   refused: "The server does not know your sign-in any more. What you typed is still here.",
 };
-const STAYS = ["expired", "refused", "password_changed"]; // the same user signs in again and goes on
+const STAYS = ["expired", "refused", "password_changed", "kicked"]; // the same user signs in again and goes on
 const FORGETS = ["account_deleted", "signed_out_everywhere"]; // what is unsent is kept else
 
 const LOSING = {
@@ -108,7 +110,7 @@ function enter(person) {
   byId("me").hidden = false;
   byId("sign-out").hidden = false;
   unsent = new Unsent(session.storage, person.id);
-  chat = new Chat(session, unsent, page, (reason) => account.expects(reason) || ended(reason));
+  chat = new Chat(session, unsent, page, (reason, until) => account.expects(reason) || ended(reason, until));
   page.composer.open(unsent);
   unsent.listen({
     onDraft: (text) => page.composer.show(text),
@@ -146,8 +148,8 @@ function forget() {
   session.end();
 }
 
-/** The server no longer accepts this token. */
-function ended(reason) {
+/** The server no longer accepts this token; a ban has an end, null for never. */
+function ended(reason, until) {
   account.close();
   byId("ending").replaceChildren();
   page.status.signedOut();
@@ -155,7 +157,8 @@ function ended(reason) {
   else {
     if (session.person && FORGETS.includes(reason)) forgetPerson(session.storage, session.person.id);
     session.end();
-    if (session.person === null) leave(REASONS[reason] ?? "");
+    const notice = REASONS[reason] ?? "";
+    if (session.person === null) leave(reason === "banned" ? `${notice} ${untilWhen(until)}.` : notice);
   }
 }
 

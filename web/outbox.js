@@ -5,7 +5,7 @@
 
 import { element } from "./dom.js";
 import { messageItem, showState } from "./message.js";
-import { clock } from "./time.js";
+import { clock, untilWhen } from "./time.js";
 
 const OFFLINE = "It is sent by itself when the connection is back.";
 const UNANSWERED = "The server does not answer. The page tries again by itself.";
@@ -132,8 +132,10 @@ export class Outbox {
       this.#postpone(entry, ack.error.message, ack.error.retry_after_seconds);
     } else {
       entry.isRefused = true;
-      this.#show(entry, "failed", "Not sent", this.#problem(entry, ack.error.message));
-      this.#outside.changed(`Not sent. ${ack.error.message}`);
+      const { message: reason, until } = ack.error;
+      const problem = until ? `${reason} (${untilWhen(until)})` : reason;
+      this.#show(entry, "failed", "Not sent", this.#problem(entry, problem));
+      this.#outside.changed(`Not sent. ${problem}`);
     }
   }
 

@@ -1,15 +1,17 @@
-/** The dialog: sign up, sign in, sign in again as the same user, and stay signed in. */
+/** The dialog: sign up, sign in, sign in again as the same user, set a new password by a code, and stay signed in. */
 
-import { logIn, register } from "./api.js";
+import { logIn, register, resetPassword } from "./api.js";
 import { byId } from "./dom.js";
 import { FOREIGN } from "./status.js";
+import { untilWhen } from "./time.js";
 
-const FIELDS = ["name", "email", "password"];
+const FIELDS = ["name", "email", "code", "password"];
 
 const MODES = {
   in: { title: "Sign in to Chat.io", button: "Sign in", other: "Create an account" },
   up: { title: "Create an account", button: "Sign up", other: "I have an account" },
   again: { title: "Sign in again", button: "Sign in", other: "Sign in as somebody else" },
+  reset: { title: "Set a new password", button: "Set it and sign in", other: "I have a password" },
   renew: { title: "Stay signed in", button: "Stay signed in", other: "Not now" },
 };
 
@@ -34,6 +36,7 @@ export class SignIn {
       this.#submit();
     });
     byId("sign-in-other").addEventListener("click", () => this.#other());
+    byId("sign-in-code").addEventListener("click", () => this.ask("reset", "The operator gives you a code."));
     // Escape closes only a dialog that may wait.
     this.#dialog.addEventListener("cancel", (event) => this.#mode === "renew" || event.preventDefault());
     this.#dialog.addEventListener("close", () => {
@@ -42,7 +45,7 @@ export class SignIn {
   }
 
   /**
-   * @param {"in" | "up" | "again" | "renew"} mode
+   * @param {"in" | "up" | "again" | "reset" | "renew"} mode
    * @param {string} notice why the page asks
    * @param {string} email of the user who signs in again
    */
@@ -56,10 +59,12 @@ export class SignIn {
     byId("sign-in-other").textContent = other;
     this.#form.querySelector("[type=submit]").textContent = button;
     byId("name-field").hidden = mode !== "up";
+    byId("code-field").hidden = mode !== "reset";
+    byId("sign-in-code").hidden = mode !== "in";
     byId("stay-field").hidden = isKnown; // the same user goes on as before
     this.#input("email").readOnly = isKnown;
     if (isKnown) this.#input("email").value = email;
-    this.#input("password").autocomplete = mode === "up" ? "new-password" : "current-password";
+    this.#input("password").autocomplete = ["up", "reset"].includes(mode) ? "new-password" : "current-password";
     this.#dialog.dataset.mode = mode;
     this.#dialog.dataset.needed = mode === "renew" ? "no" : "yes";
     if (!this.#dialog.open) this.#dialog.showModal();
@@ -74,7 +79,7 @@ export class SignIn {
 
   async #submit() {
     if (this.#isBusy) return;
-    const [name, email, password] = FIELDS.map((field) => this.#input(field).value);
+    const [name, email, code, password] = FIELDS.map((field) => this.#input(field).value);
     this.#isBusy = true;
     this.#form.setAttribute("aria-busy", "true");
     this.#complain([], "");
@@ -83,6 +88,10 @@ export class SignIn {
       if (this.#mode === "up") {
         await register(name, email, password);
         isRegistered = true;
+      }
+      if (this.#mode === "reset") {
+        await resetPassword(email, code, password);
+        this.ask("in", "Your password is set."); // what fails from here on is the login alone
       }
       const token = await logIn(email, password);
       const stays = this.#input("stay").checked;
@@ -108,7 +117,7 @@ export class SignIn {
   #complain(problems, text) {
     let first = null;
     for (const field of FIELDS) {
-      const said = problems.filter((problem) => problem.field === field).map((problem) => problem.message);
+      const said = problems.filter((problem) => problem.field.replace("new_", "") === field).map((problem) => problem.message);
       const input = this.#input(field);
       byId(`${field}-problem`).textContent = said.join(" ");
       input.setAttribute("aria-invalid", String(said.length > 0));
@@ -126,7 +135,8 @@ export class SignIn {
 /** The meaning of a refusal, in one sentence. */
 function sentence(refusal) {
   if (refusal.retryAfterSeconds) return `${refusal.message} (In ${refusal.retryAfterSeconds} s.)`;
-  if (refusal.status === 403) return FOREIGN;
+  if (refusal.until !== undefined) return `${refusal.message} (${untilWhen(refusal.until)})`;
+  if (refusal.status === 403) return refusal.message || FOREIGN;
   if (refusal.status === 404) return "E-mail or password is wrong.";
   return refusal.status === undefined ? "That failed. Please try again." : refusal.message;
 }

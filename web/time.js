@@ -3,6 +3,8 @@
 const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
 const DAY = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long", year: "numeric" });
 
+const WHOLE = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+
 /** @param {Date} moment */
 export const clock = (moment) => CLOCK.format(moment);
 
@@ -17,3 +19,6 @@ export function dayName(moment, now = new Date()) {
   if (dayKey(moment) === dayKey(yesterday)) return "Yesterday";
   return DAY.format(moment);
 }
+
+/** @param {string | null} until null for never */
+export const untilWhen = (until) => (until === null ? "without an end" : `until ${WHOLE.format(new Date(until))}`);

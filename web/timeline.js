@@ -15,7 +15,7 @@ export class Timeline {
   #scroller;
   #ownId;
   #names;
-  #change;
+  #actions;
   #rows = []; // {message, moment, item}, as in the list; notes are only in the list
   #ids = new Set();
   #line = element("li", { class: "unread" }, "New messages");
@@ -25,14 +25,15 @@ export class Timeline {
    * @param {import("./scroller.js").Scroller} scroller
    * @param {string} ownId
    * @param {import("./person.js").Names} names
-   * @param {(message: Message) => void} change asks the user how to change an own message
+   * @param {{change: (message: Message) => void, moderate: (message: Message) => void}} actions ask the user what to
+   *   do with an own message, and with that of another user
    */
-  constructor(list, scroller, ownId, names, change) {
+  constructor(list, scroller, ownId, names, actions) {
     this.#list = list;
     this.#scroller = scroller;
     this.#ownId = ownId;
     this.#names = names;
-    this.#change = change;
+    this.#actions = actions;
     list.replaceChildren();
   }
 
@@ -129,7 +130,7 @@ export class Timeline {
   /** Ask the user how to change the newest own message, if there is one. */
   changeNewestOwn() {
     const own = this.#rows.findLast(({ message }) => message.author_id === this.#ownId);
-    if (own) this.#change(own.message);
+    if (own) this.#actions.change(own.message);
   }
 
   /** Add a line between the messages before and after. @returns {HTMLElement} whose text may be replaced */
@@ -155,14 +156,22 @@ export class Timeline {
     const isOwn = message.author_id === this.#ownId;
     const meta = message.edited_at ? [element("span", {}, "edited")] : [];
     if (isOwn) meta.push(showState(element("span", { class: "state" }), "sent", "Sent"), this.#changeButton(message));
+    else meta.push(this.#moderateButton(message));
     return { message, moment, item: messageItem(this.#names, message, isOwn, moment, ...meta) };
   }
 
   /** Not among the stops of the Tab key, since there are many: in the empty draft, Arrow Up is the way by keyboard. */
   #changeButton(message) {
-    const onclick = () => this.#change(message);
+    const onclick = () => this.#actions.change(message);
     const label = "Edit or delete";
     const attributes = { type: "button", class: "change", tabindex: "-1", title: label, "aria-label": label, onclick };
+    return element("button", attributes, "…");
+  }
+
+  /** Only moderators see it. */
+  #moderateButton(message) {
+    const onclick = () => this.#actions.moderate(message);
+    const attributes = { type: "button", class: "change moderate", title: "Moderate", "aria-label": "Moderate", onclick };
     return element("button", attributes, "…");
   }
 

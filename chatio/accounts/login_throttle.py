@@ -208,6 +208,10 @@ class LoginThrottle:
                 self._by_account.reset(key)
             self._known.add(account, address)
 
+    def addresses_of(self, account: str) -> list[str]:
+        """The addresses that clients have logged in to `account` from: their rate-limit keys."""
+        return list(self._known.known.get(_digest(account), ()))
+
     def forget(self, account: str) -> None:
         """Forget from which addresses clients logged in to `account`, which does not exist any more."""
         self._known.forget(_digest(account))

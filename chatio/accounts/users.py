@@ -1,17 +1,20 @@
 """Users: the rules of registration, login and passwords, for any store."""
 
+import time
 import uuid
 
 from email_validator import validate_email
 
-from chatio.accounts import names, password_rules
+from chatio.accounts import names, password_rules, reset_codes
 from chatio.accounts.passwords import PasswordHasher
 from chatio.errors import (
     BadCredentials,
+    Banned,
     EmailAlreadyUsed,
     FieldError,
     InvalidInput,
     PasswordReplaced,
+    ResetCodeInvalid,
     UserUnknown,
     WrongPassword,
 )
@@ -52,7 +55,9 @@ class UserRegistry:
         return user
 
     async def authenticate(self, email: str, password: str, *, is_known: bool = False) -> User:
-        """The user with these credentials. Raises `InvalidInput` if one is empty, `BadCredentials`, `Overloaded`.
+        """The user with these credentials.
+
+        Raises `InvalidInput` if one is empty, `BadCredentials`, `Overloaded`, and `Banned` for the right password.
 
         `is_known`: the account has been logged in to from the client's address; see `PasswordHasher.verify`.
         An unknown address raises the same error as a wrong password, and takes as long.
@@ -65,6 +70,8 @@ class UserRegistry:
         verdict = await self._hasher.verify(password, user.password_hash if user else None, is_known=is_known)
         if user is None or not verdict.matches:
             raise BadCredentials
+        if user.banned_until > time.time():
+            raise Banned(until=user.banned_until)
         if verdict.renewed_hash is not None:
             await self._store.replace_password_hash(user.id, old=user.password_hash, new=verdict.renewed_hash)
         return user
@@ -76,6 +83,24 @@ class UserRegistry:
             raise UserUnknown
         return user
 
+    async def get_by_email(self, email: str) -> User | None:
+        """The user with this e-mail address, in any spelling of it, if there is one."""
+        return await self._store.get_by_email_key(account_key(email))
+
+    async def get_by_code(self, email: str, code: str) -> User:
+        """The user with this address and this one-time code. Raises `ResetCodeInvalid`.
+
+        A client can guess here too: the caller limits it by the `LoginThrottle`.
+        """
+        user = await self.get_by_email(email)
+        if user is None or not reset_codes.is_code_of(user, code):
+            raise ResetCodeInvalid
+        return user
+
+    async def find(self, part: str, *, after: str = "", limit: int) -> list[User]:
+        """The users whose name has `part` in it, in any case, and whose `name_key` sorts after `after`."""
+        return await self._store.find(names.key(part), after, limit=limit)
+
     async def confirm(self, user: User, password: str, *, is_known: bool = False) -> None:
         """Return if `password` is that of `user`. Raises `WrongPassword`, `Overloaded`.
 
@@ -85,7 +110,7 @@ class UserRegistry:
             raise WrongPassword
 
     async def change_password(self, user: User, new_password: str) -> None:
-        """Replace the password of `user`, whose old one was confirmed.
+        """Replace the password of `user`, whose old one, or one-time code, was confirmed.
 
         Raises `Overloaded`, and `PasswordReplaced` or `UserUnknown` if another request was faster.
         """

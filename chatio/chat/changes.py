@@ -14,6 +14,7 @@ import msgspec
 from chatio.chat.message_log import Entry
 from chatio.chat.messages import MAX_ID_CHARS, checked_content, new_id, time_text
 from chatio.chat.shared_log import SharedLog
+from chatio.chat.voices import Voices
 from chatio.errors import ChangeTooLate, MessageUnknown, NotYourMessage
 from chatio.stores.base import Change, Message
 from chatio.telemetry.counters import LabelledCounter
@@ -33,9 +34,16 @@ class MessageChanges:
     """
 
     def __init__(
-        self, log: SharedLog, *, edit_seconds: int, max_chars: int, clock: Callable[[], datetime] = _now
+        self,
+        log: SharedLog,
+        *,
+        edit_seconds: int,
+        max_chars: int,
+        voices: Voices | None = None,
+        clock: Callable[[], datetime] = _now,
     ) -> None:
         """An author may change a message for `edit_seconds`; 0: never."""
+        self._voices = Voices() if voices is None else voices
         self._log = log
         self._edit_seconds = edit_seconds
         self._max_chars = max_chars
@@ -49,6 +57,7 @@ class MessageChanges:
         _require_author(message, by)
         is_same_edit = message.edited_at is not msgspec.UNSET and message.content == content  # sent again
         if not is_same_edit:
+            self._voices.require(by)
             self._require_in_time(message)
         return self._change(message, content)
 

@@ -73,7 +73,7 @@ class SharedLog:
         return [self.window.entry_of(*record) for record in records if record.number <= after + limit]
 
     async def by_author(self, author_id: str, after: int, *, limit: int) -> list[Entry]:
-        """As `read`, but only the messages of this author that were not deleted."""
+        """As `read`, but only the messages of this author that were not deleted. Raises `StoreUnavailable`."""
         records = await self._journal.by_author(author_id, after, limit=limit)
         return [self.window.entry_of(*record) for record in records]
 

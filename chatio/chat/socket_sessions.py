@@ -19,6 +19,8 @@ class EndReason(StrEnum):
     SIGNED_OUT = "signed_out"
     PASSWORD_CHANGED = "password_changed"  # noqa: S105 - no password
     ACCOUNT_DELETED = "account_deleted"
+    KICKED = "kicked"
+    BANNED = "banned"
 
 
 class SocketSession(msgspec.Struct, frozen=True, gc=False):

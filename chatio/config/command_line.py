@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from chatio import __version__
+from chatio.config.user_commands import add_user_commands
 
 
 def parse(arguments: Sequence[str] | None, *, env_file: Path) -> argparse.Namespace:
@@ -20,6 +21,7 @@ def parse(arguments: Sequence[str] | None, *, env_file: Path) -> argparse.Namesp
         commands.add_parser(name, help=text).add_argument("target", metavar=target)
     text = "check that the SQLite database is sound, also while a server uses it"
     commands.add_parser("check", help=text).set_defaults(target="")
+    add_user_commands(commands)
     parser.add_argument("--check", action="store_true", help="check the configuration, and exit")
     env_help = "file of settings; variables of the environment override it (default: .env beside main.py)"
     parser.add_argument("--env-file", type=Path, default=env_file, help=env_help)

@@ -108,6 +108,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_max_bytes: Annotated[
         int, Meta(ge=1024, description="Memory that the messages in memory may take, in bytes")
     ] = 32 * 2**20
+    registration: Annotated[
+        Literal["open", "closed"],
+        _meaning("Whether anyone may register; where it is `closed`, `main.py user add` makes the accounts"),
+    ] = "open"
+    admin_socket: Annotated[
+        str,
+        _meaning(
+            "Unix socket over which `main.py user` reaches the running server. "
+            "Without it, the name of the SQLite file with `.sock`; elsewhere none"
+        ),
+    ] = ""
     messages_keep_days: Annotated[
         Annotated[int, Meta(ge=1, le=36_500)] | None,
         _meaning("Days after which the database deletes a message; empty means never"),

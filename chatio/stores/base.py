@@ -8,6 +8,7 @@ database does not answer now, and nothing was changed. A write may raise `StoreF
 
 import asyncio
 import hashlib
+import math
 import sys
 import time
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from msgspec import UNSET, Meta, UnsetType
 from chatio.errors import MessageRejected
 
 EPOCH_DIGITS: Final = 14
+WITHOUT_END: Final = math.inf  # of a ban
 # Of a message in memory, besides its texts: the objects that hold them, measured with sys.getsizeof.
 MESSAGE_OVERHEAD_BYTES: Final = 1024
 
@@ -62,8 +64,16 @@ class SchemaChanged(Exception):
     """A server of another release has changed the database's schema: this one must not write to it any more."""
 
 
+# From the least to the most powerful.
+Role = Literal["member", "moderator", "owner"]
+ROLES: Final[tuple[Role, ...]] = ("member", "moderator", "owner")
+
+
 class User(msgspec.Struct, frozen=True):
-    """A registered user. E-mail addresses are compared by `email_key`, names by `name_key` and by `name_look`."""
+    """A registered user. E-mail addresses are compared by `email_key`, names by `name_key` and by `name_look`.
+
+    The last five fields are the user's standing. Times are seconds since the epoch, 0 for never.
+    """
 
     id: str
     name: str
@@ -72,6 +82,11 @@ class User(msgspec.Struct, frozen=True):
     email: str
     email_key: str
     password_hash: str
+    role: Role = "member"
+    banned_until: float = 0.0  # or `WITHOUT_END`
+    muted_until: float = 0.0
+    reset_hash: str = ""  # of the one-time code that sets a new password
+    reset_until: float = 0.0
 
 
 class UserStore(Protocol):
@@ -93,11 +108,25 @@ class UserStore(Protocol):
         ...
 
     async def replace_password_hash(self, user_id: str, *, old: str, new: str) -> bool:
-        """Set the user's hash to `new` if it still is `old`. Else, or without such a user, False."""
+        """Set the user's hash to `new` if it still is `old`, and forget the one-time code.
+
+        Else, or without such a user, False.
+        """
         ...
 
     async def remove(self, user_id: str, *, password_hash: str) -> bool:
         """Remove the user if the hash still is `password_hash`, which frees its keys; else return False."""
+        ...
+
+    async def find(self, name_key: str, after: str, *, limit: int) -> list[User]:
+        """The users whose `name_key` contains the text `name_key`, and sorts after `after`: in that order.
+
+        At most `limit` of them. Texts sort by their code points.
+        """
+        ...
+
+    async def muted(self, now: float) -> list[User]:
+        """The users who are muted at `now`."""
         ...
 
 
@@ -210,7 +239,10 @@ class Journal(Protocol):
         ...
 
     async def by_author(self, author_id: str, after: int, *, limit: int) -> list[Record]:
-        """As `read`, but only the messages of this author that were not deleted."""
+        """The messages of this author that were not deleted, among the `limit` entries after number `after`.
+
+        So the time of a call is bounded, however seldom the author writes.
+        """
         ...
 
     async def extent(self) -> Extent:

@@ -1,10 +1,11 @@
 """The stores in memory: what they keep is gone when the process ends, as in the original server."""
 
 import asyncio
+import heapq
 import itertools
 from collections import deque
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -26,6 +27,9 @@ from chatio.stores.base import (
     new_epoch,
     size_bytes,
 )
+from chatio.stores.moderation import STANDING, Act, RecordedAct, standing
+
+MAX_ACTS: Final = 10_000
 
 
 class MemoryUserStore:
@@ -58,7 +62,7 @@ class MemoryUserStore:
         user = self._by_id.get(user_id)
         if user is None or user.password_hash != old:
             return False
-        self._by_id[user_id] = msgspec.structs.replace(user, password_hash=new)
+        self._by_id[user_id] = msgspec.structs.replace(user, password_hash=new, reset_hash="")
         return True
 
     async def remove(self, user_id: str, *, password_hash: str) -> bool:
@@ -69,6 +73,51 @@ class MemoryUserStore:
         self._name_keys.remove(user.name_key)
         self._name_looks.remove(user.name_look)
         return True
+
+    async def find(self, name_key: str, after: str, *, limit: int) -> list[User]:
+        found = (user for user in self._by_id.values() if name_key in user.name_key and user.name_key > after)
+        return heapq.nsmallest(limit, found, key=lambda user: user.name_key)
+
+    async def muted(self, now: float) -> list[User]:
+        return [user for user in self._by_id.values() if user.muted_until > max(now, 0.0)]
+
+    def change_standing(self, old: User, new: User) -> bool:
+        """Give `old` the standing of `new`, if it still is that of `old`."""
+        user = self._by_id.get(old.id)
+        if user is None or standing(user) != standing(old):
+            return False
+        values = dict(zip(STANDING, standing(new), strict=True))
+        self._by_id[old.id] = msgspec.structs.replace(user, **values)
+        return True
+
+
+class MemoryModerationStore:
+    """A `ModerationStore` of the newest acts. Event loop only."""
+
+    def __init__(self, users: MemoryUserStore) -> None:
+        self._users = users
+        self._acts: deque[RecordedAct] = deque(maxlen=MAX_ACTS)
+
+    async def record(
+        self, act: Act, *, by: User | None = None, change: tuple[User, User] | None = None
+    ) -> int | None:
+        if by is not None:
+            actor = await self._users.get(by.id)
+            if actor is None or actor.role != by.role:
+                return None
+        if change is not None and not self._users.change_standing(*change):
+            return None
+        number = await self.last_number() + 1
+        self._acts.append(RecordedAct(number, act))
+        return number
+
+    async def acts(self, after: int, *, limit: int) -> list[RecordedAct]:
+        first = self._acts[0].number if self._acts else 1
+        start = max(after + 1 - first, 0)
+        return list(itertools.islice(self._acts, start, start + limit))
+
+    async def last_number(self) -> int:
+        return self._acts[-1].number if self._acts else 0
 
 
 class _Change(NamedTuple):
@@ -115,9 +164,8 @@ class MemoryJournal:
         return None if post is None else self._now(post)
 
     async def by_author(self, author_id: str, after: int, *, limit: int) -> list[Record]:
-        records = await self.read(after, limit=len(self._entries))
-        theirs = (each for each in records if each.kind is Kind.POSTED and each.message.author_id == author_id)
-        return list(itertools.islice(theirs, limit))
+        records = await self.read(after, limit=after + limit - max(after, self._tail))
+        return [each for each in records if each.kind is Kind.POSTED and each.message.author_id == author_id]
 
     async def extent(self) -> Extent:
         return Extent(self._epoch, self._tail, self._head)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from chatio.stores.base import Ended, LoginCount, StoreUnusable, User
+from chatio.stores.moderation import Act
 from chatio.stores.sqlite.database import check_existing, locked, migrated, reason_of
 from chatio.stores.url import PostgresUrl, parse_store_url
 
@@ -14,6 +15,7 @@ _TABLES: Final = {
     "changes": ("number", "key", "target", "content", "at"),
     "users": User.__struct_fields__,
     "revocations": Ended.__struct_fields__,
+    "acts": ("number", *Act.__struct_fields__),
     "login_counts": LoginCount._fields,
 }
 _AT_ONCE: Final = 5000

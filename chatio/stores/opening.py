@@ -8,10 +8,18 @@ from pathlib import Path
 
 from chatio.stores.base import Journal, LoginStore, RevocationStore, StoreUnusable, UserStore
 from chatio.stores.bus import Bus
-from chatio.stores.memory import MemoryJournal, MemoryLoginStore, MemoryRevocationStore, MemoryUserStore
+from chatio.stores.memory import (
+    MemoryJournal,
+    MemoryLoginStore,
+    MemoryModerationStore,
+    MemoryRevocationStore,
+    MemoryUserStore,
+)
+from chatio.stores.moderation import ModerationStore
 from chatio.stores.sqlite.accounts import SqliteLoginStore, SqliteRevocationStore, SqliteUserStore
 from chatio.stores.sqlite.database import check_file, open_database
 from chatio.stores.sqlite.journal import SqliteJournal
+from chatio.stores.sqlite.moderation import SqliteModerationStore
 from chatio.stores.url import PostgresUrl, SqliteUrl, parse_store_url
 
 
@@ -26,6 +34,7 @@ class Stores:
     users: UserStore
     journal: Journal
     revocations: RevocationStore
+    moderation: ModerationStore
     logins: LoginStore
     bus: Bus | None = None  # None: only one server can use these stores
     broken: asyncio.Event = field(default_factory=asyncio.Event)  # the process must end, and start anew
@@ -34,10 +43,12 @@ class Stores:
 
 def in_memory(*, max_messages: int, max_bytes: int) -> Stores:
     """Stores that end with the process, with messages as far as the bounds go."""
+    users = MemoryUserStore()
     return Stores(
-        users=MemoryUserStore(),
+        users=users,
         journal=MemoryJournal(max_messages=max_messages, max_bytes=max_bytes),
         revocations=MemoryRevocationStore(),
+        moderation=MemoryModerationStore(users),
         logins=MemoryLoginStore(),
     )
 
@@ -72,6 +83,7 @@ async def open_stores(url: str, *, folder: Path) -> Stores:
         users=SqliteUserStore(database),
         journal=SqliteJournal(database),
         revocations=SqliteRevocationStore(database),
+        moderation=SqliteModerationStore(database),
         logins=SqliteLoginStore(database),
         broken=database.broken,
         close=database.close,
@@ -91,6 +103,7 @@ async def _postgres(url: str) -> Stores:
     from chatio.stores.postgres.bus import PostgresBus
     from chatio.stores.postgres.database import open_database
     from chatio.stores.postgres.journal import PostgresJournal
+    from chatio.stores.postgres.moderation import PostgresModerationStore
 
     database = await open_database(url)
     journal = PostgresJournal(database)
@@ -98,6 +111,7 @@ async def _postgres(url: str) -> Stores:
         users=PostgresUserStore(database),
         journal=journal,
         revocations=PostgresRevocationStore(database),
+        moderation=PostgresModerationStore(database),
         bus=PostgresBus(database, url, journal.sessions),
         logins=PostgresLoginStore(database),
         close=database.close,

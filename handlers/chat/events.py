@@ -6,7 +6,8 @@ import msgspec
 
 from chatio.chat.messages import SentAt
 from chatio.chat.socket_sessions import EndReason
-from chatio.errors import ChatioError, Temporary, answer_to
+from chatio.errors import ChatioError, Muted, Temporary, answer_to
+from chatio.moderation.moderation import until_text
 from chatio.stores.base import Content, MessageId
 from handlers.responses import EXAMPLE_OF_A_TOKEN, Offset
 
@@ -105,11 +106,12 @@ class MessageDeleted(msgspec.Struct, frozen=True):
 
 
 class Cause(msgspec.Struct, frozen=True):
-    """Why the server rejected an event: `code` is for programs, `message` for users."""
+    """Why the server rejected an event: `code` is for programs, `message` for users; `until`: when a mute ends."""
 
     code: _Code
     message: _Sentence
     retry_after_seconds: Annotated[int, msgspec.Meta(ge=1, examples=[30])] | msgspec.UnsetType = msgspec.UNSET
+    until: SentAt | msgspec.UnsetType = msgspec.UNSET
 
 
 class Rejected(msgspec.Struct, frozen=True):
@@ -145,12 +147,14 @@ class Renewed(msgspec.Struct, frozen=True):
 
 
 class SessionEnded(msgspec.Struct, frozen=True):
-    """The token of the socket has expired or was revoked."""
+    """The token of the socket has expired or was revoked. `until`: when a ban ends; null for one without end."""
 
     reason: EndReason
+    until: SentAt | msgspec.UnsetType | None = msgspec.UNSET
 
 
 def cause(error: ChatioError) -> Cause:
     answer = answer_to(error)
     later = error.retry_after_seconds if isinstance(error, Temporary) else msgspec.UNSET
-    return Cause(answer.code, answer.socket_message or answer.message, later)
+    until = (until_text(error.until) if isinstance(error, Muted) else None) or msgspec.UNSET
+    return Cause(answer.code, answer.socket_message or answer.message, later, until)

@@ -1,6 +1,8 @@
 """The /chat namespace: the handlers of its events."""
 
 import asyncio
+import contextlib
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -17,9 +19,11 @@ from chatio.chat.messages import Author, content_of, fit_id, kept_id, stamp
 from chatio.chat.presence import Presence
 from chatio.chat.recovery import resume_point
 from chatio.chat.shared_log import SharedLog
+from chatio.chat.voices import Voices
 from chatio.errors import (
     ChatioError,
     MessageRejected,
+    Muted,
     RateLimited,
     ShuttingDown,
     StoreUnavailable,
@@ -100,6 +104,7 @@ class ChatNamespace(socketio.AsyncNamespace):
         max_connections_per_person: int | None,
         changes: MessageChanges,
         accounts: UserRegistry | None = None,
+        voices: Voices | None = None,
     ) -> None:
         """`accounts`: where each user must be found; None if a restart forgets them, and not their tokens."""
         super().__init__(NAMESPACE)
@@ -109,6 +114,7 @@ class ChatNamespace(socketio.AsyncNamespace):
         )
         self._lifecycle = lifecycle
         self._sessions = sessions
+        self._voices = Voices() if voices is None else voices
         self._log = log
         self.changes = changes
         self._accounts = accounts
@@ -177,16 +183,18 @@ class ChatNamespace(socketio.AsyncNamespace):
         return LogStart(start.after, start.pid)
 
     async def _require_account(self, accounts: UserRegistry, user_id: str) -> None:
-        """Raises `TokenRevoked` for a user who has no account any more.
+        """Raises `TokenRevoked` for a user who has no account any more, or is banned.
 
         While the database does not answer, clients with valid tokens join: they chat from memory.
         """
         try:
-            await accounts.get(user_id)
+            user = await accounts.get(user_id)
         except UserUnknown:
             raise TokenRevoked from None
         except StoreUnavailable:
-            pass
+            return
+        if user.banned_until > time.time():  # by another server, a moment ago
+            raise TokenRevoked
 
     async def _catch_up(self, auth: object) -> None:
         """Read the log up to what the client has received from another server: else it would have that twice."""
@@ -214,6 +222,8 @@ class ChatNamespace(socketio.AsyncNamespace):
                 return _accepted(sent) if isinstance(sent, Entry) else self._answer_later(sid, raw, sent)
             if not await self._acquire(sid, author):
                 return None
+            if author.id in self._voices:  # after every wait: a mute counts from then on
+                self._voices.require(author.id)
             message = stamp(raw, author, max_chars=self._message_max_chars)
             accepting = self._log.accept(message)
             if accepting.done():  # always, in memory
@@ -268,7 +278,9 @@ class ChatNamespace(socketio.AsyncNamespace):
     async def on_typing(self, sid: str, *_: object) -> Any:
         if self._presence is None:
             return self.server.not_handled
-        self._presence.typing(self._authors[sid], sid)
+        with contextlib.suppress(Muted):  # a muted user types for no other
+            self._voices.require(self._authors[sid].id)
+            self._presence.typing(self._authors[sid], sid)
         return None
 
     async def on_renew(self, sid: str, raw: object = None, *_: object) -> Any:

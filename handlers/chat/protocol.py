@@ -15,6 +15,7 @@ from chatio.errors import (
     MessageInvalid,
     MessageTooLong,
     MessageUnknown,
+    Muted,
     NotYourMessage,
     Overloaded,
     RateLimited,
@@ -27,14 +28,14 @@ from handlers.chat import events
 from handlers.responses import Offset
 
 _OF_MESSAGES: Final = (
-    *(MessageInvalid, MessageEmpty, MessageTooLong, IdReused, MessageDeleted, RateLimited),
+    *(MessageInvalid, MessageEmpty, MessageTooLong, IdReused, MessageDeleted, Muted, RateLimited),
     *(Overloaded, StoreUnavailable, StoreFull),
 )
 _OF_DELETIONS: Final = (
     *(MessageUnknown, MessageDeleted, NotYourMessage, ChangeTooLate, RateLimited),
     *(Overloaded, StoreUnavailable, StoreFull),
 )
-_OF_EDITS: Final = (MessageInvalid, MessageEmpty, MessageTooLong, *_OF_DELETIONS)
+_OF_EDITS: Final = (MessageInvalid, MessageEmpty, MessageTooLong, Muted, *_OF_DELETIONS)
 _OF_RENEWAL: Final = (*TOKEN_ERRORS, TokenOfAnother, RateLimited)
 
 

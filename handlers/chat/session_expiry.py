@@ -15,9 +15,11 @@ import msgspec
 from chatio.accounts.tokens import Claims, Tokens
 from chatio.chat.socket_sessions import EndReason, SocketSession, SocketSessions
 from chatio.errors import MissingToken, TokenMalformed, TokenOfAnother
+from chatio.moderation.moderation import until_text
 from chatio.realtime import Server
 from chatio.stores.base import Ended
 from chatio.telemetry.error_report import report
+from handlers.chat.events import SessionEnded
 
 INTERVAL_SECONDS: Final = 1.0  # between two checks
 # Sessions ended before the loop runs other tasks: each takes 0.1 ms, and the logins of a rush hour all expire in
@@ -73,10 +75,18 @@ class SessionExpiry:
         self._sessions.next_due = min(self._sessions.next_due, session.expires_at)
         return session.expires_at
 
-    async def end_revoked(self, subject: str, reason: EndReason) -> None:
-        """Close the sockets of `subject` whose tokens were just revoked; returns when the clients are told."""
+    async def end_revoked(self, subject: str, reason: EndReason, until: float = 0.0) -> None:
+        """Close the sockets of `subject` whose tokens were just revoked; returns when the clients are told.
+
+        `until`: when a ban ends, in seconds since the epoch.
+        """
         theirs = self._sessions.where(lambda session: session.subject == subject)
-        await self._end(theirs, reason, self._is_revoked)
+        told = SessionEnded(reason, until_text(until) if reason is EndReason.BANNED and until else msgspec.UNSET)
+        await self._end(theirs, told, self._is_revoked)
+
+    def has_any_of(self, subject: str) -> bool:
+        """Whether the user `subject` has a socket."""
+        return bool(self._sessions.where(lambda session: session.subject == subject))
 
     async def end_elsewhere_revoked(self, ended: Ended, reason: str) -> None:
         """Revoke here what another server has revoked for `reason`, an `EndReason`, and end the sockets."""
@@ -86,7 +96,7 @@ class SessionExpiry:
 
     async def _end_due(self) -> None:
         try:
-            await self._end(self._sessions.due(self._clock()), EndReason.EXPIRED, self._is_due)
+            await self._end(self._sessions.due(self._clock()), SessionEnded(EndReason.EXPIRED), self._is_due)
         except Exception as error:
             report(logger, "ending sessions", error)
         finally:
@@ -94,15 +104,17 @@ class SessionExpiry:
             if len(self._sessions):
                 self._schedule()
 
-    async def _end(self, sids: Iterable[str], reason: EndReason, is_over: Callable[[SocketSession], bool]) -> None:
-        count = 0
+    async def _end(
+        self, sids: Iterable[str], told: SessionEnded, is_over: Callable[[SocketSession], bool]
+    ) -> None:
+        count, reason = 0, told.reason
         for sid in sids:
             session = self._sessions.get(sid)
             if session is None or not is_over(session):  # disconnected, or renewed meanwhile
                 continue
             self._sessions.pop(sid, None)
             try:
-                await self._server.dismiss(sid, self._namespace, "session-ended", {"reason": reason.value})
+                await self._server.dismiss(sid, self._namespace, "session-ended", msgspec.to_builtins(told))
             except Exception as error:
                 report(logger, "ending a session", error)
                 self._end_later(sid, session)

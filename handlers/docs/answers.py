@@ -9,6 +9,8 @@ import msgspec
 
 from chatio.errors import (
     ANSWERS,
+    Answer,
+    Banned,
     ChatioError,
     InvalidInput,
     MethodNotAllowed,
@@ -20,6 +22,7 @@ from handlers.docs.examples import example_of
 from handlers.docs.schemas import Json, reference, schemas_of
 from handlers.operation import Operation
 from handlers.responses import (
+    BannedErrorResponse,
     ErrorResponse,
     InternalErrorResponse,
     TemporaryErrorResponse,
@@ -59,7 +62,13 @@ _ON_A_FAILURE: Final[dict[type[ChatioError], str]] = {
     TokenError: "WWW-Authenticate",
     MethodNotAllowed: "Allow",
 }
-_FAILURES: Final = (ErrorResponse, ValidationErrorResponse, TemporaryErrorResponse, InternalErrorResponse)
+_FAILURES: Final = (
+    ErrorResponse,
+    BannedErrorResponse,
+    ValidationErrorResponse,
+    TemporaryErrorResponse,
+    InternalErrorResponse,
+)
 
 
 class Bodies:
@@ -87,24 +96,34 @@ class Bodies:
 
     def failure(self, kinds: list[type[ChatioError]]) -> Json:
         """The answer to any of `kinds`, which have one status."""
-        answers = [ANSWERS[kind] for kind in kinds]
-        messages = list(dict.fromkeys(answer.message for answer in answers))
-        body = _body_of(kinds[0])
-        allowed = {"message": {"enum": messages}, "code": {"enum": [answer.code for answer in answers]}}
+        by_body: defaultdict[type[ErrorResponse], list[Answer]] = defaultdict(list)
+        for kind in kinds:
+            by_body[_body_of(kind)].append(ANSWERS[kind])
+        schemas = [{**reference(body), "properties": _told(answers)} for body, answers in by_body.items()]
         examples = {
             answer.code: {
                 "value": {**self._examples[body.__name__], "message": answer.message, "code": answer.code}
             }
+            for body, answers in by_body.items()
             for answer in answers
         }
         extra = [name for kind, name in _ON_A_FAILURE.items() if issubclass(kinds[0], kind)]
         return {
-            "description": " ".join(_sentence(text) for text in messages),
+            "description": " ".join(dict.fromkeys(_sentence(ANSWERS[kind].message) for kind in kinds)),
             "headers": headers_of(*extra),
             "content": {
-                "application/json": {"schema": {**reference(body), "properties": allowed}, "examples": examples}
+                "application/json": {
+                    "schema": schemas[0] if len(schemas) == 1 else {"anyOf": schemas},
+                    "examples": examples,
+                }
             },
         }
+
+
+def _told(answers: list[Answer]) -> Json:
+    """What `message` and `code` of these answers may be."""
+    texts = {"message": [answer.message for answer in answers], "code": [answer.code for answer in answers]}
+    return {name: {"enum": list(dict.fromkeys(values))} for name, values in texts.items()}
 
 
 def _body_of(kind: type[ChatioError]) -> type[ErrorResponse]:
@@ -112,6 +131,8 @@ def _body_of(kind: type[ChatioError]) -> type[ErrorResponse]:
         return ValidationErrorResponse
     if issubclass(kind, Temporary):
         return TemporaryErrorResponse
+    if issubclass(kind, Banned):
+        return BannedErrorResponse
     return InternalErrorResponse if issubclass(kind, Unforeseen) else ErrorResponse
 
 

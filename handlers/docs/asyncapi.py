@@ -7,7 +7,7 @@ import msgspec
 
 from chatio import __version__
 from chatio.chat.messages import Draft, Edit
-from chatio.errors import ANSWERS, ChatioError, Temporary
+from chatio.errors import ANSWERS, ChatioError, Muted, Temporary
 from handlers.chat import events
 from handlers.chat.protocol import FROM_CLIENT, FROM_SERVER, REPLIES, Event
 from handlers.docs.examples import example_of
@@ -121,14 +121,19 @@ def _examples(event: Event, arguments: Sequence[Json], schemas: Json) -> Iterato
     if not event.codes:
         yield {"name": event.key, "payload": example}
     for kind in event.codes:
-        error = kind(retry_after_seconds=30) if issubclass(kind, Temporary) else kind()
-        told = events.cause(error)
+        told = events.cause(_error(kind))
         changed = (
             {"message": told.message, "data": {"code": told.code}}
             if event.takes[0] is events.ConnectError
             else {"error": msgspec.to_builtins(told)}
         )
         yield {"name": told.code, "payload": [{**example[0], **changed}]}
+
+
+def _error(kind: type[ChatioError]) -> ChatioError:
+    if issubclass(kind, Temporary):
+        return kind(retry_after_seconds=30)
+    return kind(until=1772443927.0) if issubclass(kind, Muted) else kind()
 
 
 def _argument(kind: Any, codes: Sequence[type[ChatioError]]) -> Json:

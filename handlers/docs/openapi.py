@@ -35,6 +35,7 @@ _PREFLIGHT: Final = "Preflight"
 # By which a reader finds an operation; each handler has one.
 _TAGS: Final = {
     "Account": "Registration, login, and the account of the user who is logged in.",
+    "Moderation": "For moderators and owners: users, acts and the audit trail.",
     "Chat": "What the chat keeps: messages, and the users online.",
     _PREFLIGHT: "What browsers ask by themselves before a page of another origin may call (CORS).",
 }

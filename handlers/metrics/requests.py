@@ -8,12 +8,14 @@ from tornado.web import RequestHandler
 
 from chatio.errors import (
     BadCredentials,
+    Banned,
     BodyTooLarge,
     EmailAlreadyUsed,
     InvalidInput,
     NameTaken,
     Overloaded,
     RateLimited,
+    RegistrationClosed,
     ShuttingDown,
     Unforeseen,
     codes,
@@ -34,8 +36,10 @@ class RequestMetrics:
 
     def __init__(self) -> None:
         self.requests: Counter[tuple[str, str]] = Counter()  # by route and class of status, e.g. "2xx"
-        self.logins = LabelledCounter([OK, *codes(BadCredentials, *_OF_ANY_ENDPOINT), OTHER])
-        self.registrations = LabelledCounter([OK, *codes(EmailAlreadyUsed, NameTaken, *_OF_ANY_ENDPOINT), OTHER])
+        self.logins = LabelledCounter([OK, *codes(BadCredentials, Banned, *_OF_ANY_ENDPOINT), OTHER])
+        self.registrations = LabelledCounter(
+            [OK, *codes(EmailAlreadyUsed, NameTaken, RegistrationClosed, *_OF_ANY_ENDPOINT), OTHER]
+        )
         self._by_route = {"/login": self.logins, "/register": self.registrations}
 
     def answered(self, route: str, status: int) -> None:

@@ -4,11 +4,13 @@ from chatio.accounts.users import account_key
 from chatio.errors import (
     STORE_ERRORS,
     BadCredentials,
+    Banned,
     EmailAlreadyUsed,
     InvalidInput,
     NameTaken,
     Overloaded,
     RateLimited,
+    RegistrationClosed,
     TokenRevoked,
 )
 from handlers.auth import public
@@ -27,10 +29,12 @@ class RegisterHandler(BaseHandler):
         201,
         MessageResponse,
         takes=Registration,
-        raises=[EmailAlreadyUsed, NameTaken, RateLimited, Overloaded, *STORE_ERRORS],
+        raises=[RegistrationClosed, EmailAlreadyUsed, NameTaken, RateLimited, Overloaded, *STORE_ERRORS],
     )
     async def post(self) -> None:
         """Create an account."""
+        if not self.services.is_registration_open:
+            raise RegistrationClosed
         body, limit = self.body_as(Registration), self.services.registrations
         limit.acquire(self.rate_limit_key)
         try:
@@ -48,7 +52,10 @@ class LoginHandler(BaseHandler):
 
     @public
     @operation(
-        200, TokenResponse, takes=Credentials, raises=[BadCredentials, RateLimited, Overloaded, *STORE_ERRORS]
+        200,
+        TokenResponse,
+        takes=Credentials,
+        raises=[BadCredentials, Banned, RateLimited, Overloaded, *STORE_ERRORS],
     )
     async def post(self) -> None:
         """Log in: a token for an e-mail address and its password.

@@ -1,8 +1,9 @@
-"""For the user who is logged in: GET /user, DELETE /user and /user/sessions, POST /user/password and /logout."""
+"""For users, on themselves: /user and its password, reset, sessions; /logout."""
 
 from typing import Final
 
 from chatio.accounts import password_rules
+from chatio.accounts.users import account_key
 from chatio.chat.socket_sessions import EndReason
 from chatio.errors import (
     STORE_ERRORS,
@@ -11,16 +12,17 @@ from chatio.errors import (
     Overloaded,
     PasswordReplaced,
     RateLimited,
+    ResetCodeInvalid,
     StoreUnavailable,
     UserUnknown,
     WrongPassword,
 )
 from chatio.stores.base import Ended, User
-from handlers.auth import authenticated
+from handlers.auth import authenticated, public
 from handlers.base import BaseHandler
 from handlers.operation import operation
 from handlers.responses import UserResponse
-from handlers.rest.bodies import Confirmation, PasswordChange
+from handlers.rest.bodies import Confirmation, PasswordChange, PasswordReset, RemovalQuery
 
 # What an endpoint that asks for the password again raises.
 _WHEN_CONFIRMING: Final = (UserUnknown, WrongPassword, PasswordReplaced, RateLimited, Overloaded, *STORE_ERRORS)
@@ -48,11 +50,10 @@ class _LoggedInHandler(BaseHandler):
         await self.services.revocations.add(self.tokens.ending_all(user.id), reason)
 
     async def end_all(self, user: User, reason: EndReason) -> None:
-        """End every token of `user`, also of logins since `keep_end`, which knew the old password; answer 204."""
+        """End every token of `user`, also of logins since `keep_end`, which knew the old password."""
         ended = self.tokens.end(self.tokens.ending_all(user.id))
         await self.services.end_sockets(user.id, reason)
         await self.services.revocations.add(ended, reason)
-        self.answer_nothing()
 
     async def log_out(self, ended: Ended) -> None:
         """End the tokens that `ended` names, and answer 204."""
@@ -96,6 +97,29 @@ class PasswordHandler(_LoggedInHandler):
         await self.keep_end(user, EndReason.PASSWORD_CHANGED)
         await self.services.registry.change_password(user, body.new_password)
         await self.end_all(user, EndReason.PASSWORD_CHANGED)
+        self.answer_nothing()
+
+
+class ResetHandler(_LoggedInHandler):
+    @public
+    @operation(
+        204,
+        takes=PasswordReset,
+        raises=[ResetCodeInvalid, PasswordReplaced, RateLimited, Overloaded, *STORE_ERRORS],
+    )
+    async def post(self) -> None:
+        """Set a new password with a one-time code of the operator, and revoke every token."""
+        body, registry = self.body_as(PasswordReset), self.services.registry
+        account = account_key(body.email)
+        with self.services.logins.attempt(account, self.rate_limit_key, failure=ResetCodeInvalid):
+            user = await registry.get_by_code(body.email, body.code)
+            if fault := password_rules.fault_of(body.new_password, name=user.name, email=user.email):
+                raise InvalidInput(FieldError("new_password", fault))
+            self.tokens.require_capacity(user.id)
+            await self.keep_end(user, EndReason.PASSWORD_CHANGED)
+            await registry.change_password(user, body.new_password)
+        await self.end_all(user, EndReason.PASSWORD_CHANGED)
+        self.answer_nothing()
 
 
 class UserHandler(_LoggedInHandler):
@@ -104,14 +128,24 @@ class UserHandler(_LoggedInHandler):
     async def get(self) -> None:
         """Show the user who is logged in."""
         user = await self.services.registry.get(self.claims.subject)
-        self.answer(200, UserResponse(user.id, user.name, user.email))
+        self.answer(200, UserResponse(user.id, user.name, user.email, user.role))
 
     @authenticated
-    @operation(204, takes=Confirmation, raises=_WHEN_CONFIRMING)
+    @operation(204, takes=Confirmation, query=RemovalQuery, raises=_WHEN_CONFIRMING)
     async def delete(self) -> None:
-        """Delete the account of the user who is logged in; their messages stay."""
-        user = await self.confirmed(self.body_as(Confirmation).password)
+        """Delete the account of the user who is logged in, and their messages if asked for.
+
+        With many messages the answer takes a while: 200 are deleted in a second.
+        """
+        body, query = self.body_as(Confirmation), self.query_as(RemovalQuery)
+        user = await self.confirmed(body.password)
+        takes_messages = "delete" in (body.messages, query.messages)
+        if takes_messages:  # first: as long as some are there, the user can ask for it again
+            await self.services.deletions.delete_all_of(user)
         await self.keep_end(user, EndReason.ACCOUNT_DELETED)
         await self.services.registry.remove(user)
         self.services.logins.forget(user.email_key)
         await self.end_all(user, EndReason.ACCOUNT_DELETED)
+        if takes_messages:  # those written meanwhile
+            await self.services.deletions.delete_all_of(user)
+        self.answer_nothing()

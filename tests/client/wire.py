@@ -118,7 +118,16 @@ class Http:
         first, *lines = (await soon(self.reader.readuntil(b"\r\n\r\n"))).decode("latin-1").split("\r\n")[:-2]
         fields = [(name.lower(), value.strip()) for name, _, value in (line.partition(":") for line in lines)]
         length = 0 if to_head else int(dict(fields).get("content-length", "0"))
-        return Answer(int(first.split()[1]), fields, await soon(self.reader.readexactly(length)))
+        body = await soon(self.reader.readexactly(length))
+        if dict(fields).get("transfer-encoding") == "chunked" and not to_head:
+            while chunk := await self._chunk():
+                body += chunk
+        return Answer(int(first.split()[1]), fields, body)
+
+    async def _chunk(self) -> bytes:
+        """The next chunk of an answer (RFC 9112, 7.1); empty at its end. Raises EOFError where it has no end."""
+        size = int(await soon(self.reader.readuntil(b"\r\n")), 16)
+        return (await soon(self.reader.readexactly(size + 2)))[:-2]
 
     async def request(self, method: str, target: str, body: bytes | None = None, **headers: str) -> Answer:
         self.send(method, target, body, **headers)

@@ -183,9 +183,10 @@ class ChangesContract:
     ) -> None:
         await journal.append([message(id_, author) for id_, author in ("a7", "b8", "c7", "d7", "e7")])
         await journal.change([deletion("k1", "c"), edit("k2", "d", "other"), edit("k3", "a", "first")])
-        assert await journal.by_author("7", 0, limit=2) == [
+        assert await journal.by_author("7", 0, limit=4) == [
             Record(1, edited("a", "first")),
             Record(4, edited("d", "other")),
         ]
+        assert await journal.by_author("7", 1, limit=2) == []
         assert await journal.by_author("7", 4, limit=9) == [Record(5, message("e"))]
         assert await journal.by_author("9", 0, limit=9) == []

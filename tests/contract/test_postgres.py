@@ -16,6 +16,7 @@ from chatio.stores.opening import Stores, open_stores
 from chatio.stores.postgres.journal import AFTER
 from tests.contract.changes import ChangesContract, deletion
 from tests.contract.journal import JournalContract, contents, message
+from tests.contract.moderation import ModerationContract
 from tests.contract.reopening import Reopen, ReopeningContract
 from tests.contract.user_store import UserStoreContract
 from tests.postgres import PostgresServer, postgres
@@ -57,6 +58,12 @@ class TestPostgresJournal(JournalContract, ChangesContract):
     @pytest.fixture
     def journal(self, stores: Stores) -> Journal:
         return stores.journal
+
+
+class TestPostgresModeration(ModerationContract):
+    @pytest.fixture
+    def stores(self, stores: Stores) -> Stores:
+        return stores
 
 
 class TestReopenedPostgres(ReopeningContract):

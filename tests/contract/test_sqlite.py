@@ -13,6 +13,7 @@ from chatio.stores.opening import Stores, open_stores
 from tests.client.wire import until
 from tests.contract.changes import ChangesContract, deletion, edit
 from tests.contract.journal import JournalContract, message
+from tests.contract.moderation import ModerationContract
 from tests.contract.reopening import Reopen, ReopeningContract
 from tests.contract.user_store import UserStoreContract
 
@@ -39,6 +40,12 @@ class TestSqliteJournal(JournalContract, ChangesContract):
     @pytest.fixture
     def journal(self, stores: Stores) -> Journal:
         return stores.journal
+
+
+class TestSqliteModeration(ModerationContract):
+    @pytest.fixture
+    def stores(self, stores: Stores) -> Stores:
+        return stores
 
 
 class TestReopenedSqlite(ReopeningContract):

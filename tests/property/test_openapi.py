@@ -16,9 +16,11 @@ from schemathesis.checks import load_all_checks
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from tests.documents import closed
+from tests.system.operator import promote
 from tests.system.server import SECRET, ServerProcess
 
 EXAMPLES = 30  # of each operation, valid and invalid
+EXAMPLES_OF_ACTS = 10  # of moderation, which are alike
 
 OPERATIONS = [
     ("POST", "/register"),
@@ -30,20 +32,27 @@ OPERATIONS = [
     ("DELETE", "/user/sessions"),
     ("GET", "/messages"),
     ("GET", "/users/online"),
+    ("POST", "/user/reset"),
+    ("GET", "/user/export"),
+    ("GET", "/users"),
+    ("GET", "/audit"),
+    *(("POST", f"/moderation/{act}") for act in ("mute", "kick", "ban", "lift", "role", "delete")),
 ]
 
 
 class Member:
-    """A registered user; the user registers again under another name after the account is deleted."""
+    """A registered owner; the user registers again under another name after the account is deleted."""
 
-    def __init__(self, server: ServerProcess) -> None:
+    def __init__(self, server: ServerProcess, settings: dict[str, str]) -> None:
         self._server = server
+        self._settings = settings
         self.register()
 
     def register(self) -> None:
         self.name = f"member-{uuid.uuid4()}"
         self.password = f"{self.name}'s password"
         self._claims = jwt.decode(self._server.sign_up(self.name), SECRET, ["HS256"])
+        promote(self._settings, self.name, "owner")
 
     def token(self) -> str:
         """A new token, which the revocation of another does not end."""
@@ -51,8 +60,13 @@ class Member:
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[ServerProcess]:
-    with ServerProcess() as process:
+def commands(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return {"ADMIN_SOCKET": str(tmp_path_factory.mktemp("admin") / "sock")}
+
+
+@pytest.fixture(scope="module")
+def server(commands: dict[str, str]) -> Iterator[ServerProcess]:
+    with ServerProcess(ADMIN_SOCKET=commands["ADMIN_SOCKET"]) as process:
         yield process
 
 
@@ -63,8 +77,8 @@ def document(server: ServerProcess) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def member(server: ServerProcess) -> Member:
-    return Member(server)
+def member(server: ServerProcess, commands: dict[str, str]) -> Member:
+    return Member(server, commands)
 
 
 def test_the_document_is_sound(document: dict[str, Any]) -> None:
@@ -86,7 +100,9 @@ def test_every_answer_is_in_the_document(
         operation.as_strategy(generation_mode=schemathesis.GenerationMode.NEGATIVE),
     )
 
-    @settings(max_examples=EXAMPLES, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    examples = EXAMPLES_OF_ACTS if path.startswith("/moderation") else EXAMPLES
+
+    @settings(max_examples=examples, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
     @given(cases, st.booleans())
     def attempt(case: schemathesis.Case[Any], knows_password: bool) -> None:
         is_sound = case.meta is not None and case.meta.generation.mode == schemathesis.GenerationMode.POSITIVE
@@ -107,7 +123,14 @@ def test_every_answer_is_in_the_document(
 def schema_of(document: dict[str, Any], server: ServerProcess) -> Any:
     """The document, in which an answer may have no fields but those that it names."""
     load_all_checks()
-    taken = frozenset({"Registration", "Credentials", "PasswordChange", "Confirmation"})
+    taken = frozenset(
+        {
+            method["requestBody"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+            for item in document["paths"].values()
+            for method in item.values()
+            if "requestBody" in method
+        }
+    )
     components = {**document["components"], "schemas": closed(document["components"]["schemas"], but=taken)}
     schema = schemathesis.openapi.from_dict({**document, "components": components})
     schema.config.update(base_url=server.url)

@@ -390,7 +390,8 @@ def test_check_finds_a_database_of_another_program_and_makes_none(tmp_path: Path
 def test_files_of_the_database_are_its_owners_alone(server: DurableServer, database: Path) -> None:
     server.process.sign_up("ann")
     modes = {path.name: path.stat().st_mode & 0o777 for path in database.parent.iterdir()}
-    assert modes == dict.fromkeys(("chat.db", "chat.db-shm", "chat.db-wal", "chat.db.lock"), 0o600)
+    files = ("chat.db", "chat.db-shm", "chat.db-wal", "chat.db.lock", "chat.db.sock")
+    assert modes == dict.fromkeys(files, 0o600)
 
 
 def test_nothing_is_acknowledged_while_the_file_is_removed_and_all_goes_on_when_it_is_back(

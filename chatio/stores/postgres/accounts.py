@@ -18,6 +18,11 @@ _ADD_USER: Final = (
 )
 _GET_USER: Final = f"SELECT {_USER} FROM chatio.users WHERE id = $1"  # noqa: S608 - of constants
 _GET_BY_EMAIL_KEY: Final = f"SELECT {_USER} FROM chatio.users WHERE email_key = $1"  # noqa: S608
+_FIND: Final = (
+    f"SELECT {_USER} FROM chatio.users WHERE strpos(name_key, $1) > 0 AND name_key > $2 "  # noqa: S608
+    "ORDER BY name_key LIMIT $3"
+)
+_MUTED: Final = f"SELECT {_USER} FROM chatio.users WHERE muted_until > 0 AND muted_until > $1"  # noqa: S608
 _FORGET: Final = """
 DELETE FROM chatio.revocations WHERE until <= $1 AND (
     token_id <> '' OR before < (SELECT max(before) FROM chatio.revocations WHERE until <= $1 AND token_id = '')
@@ -37,7 +42,7 @@ class PostgresUserStore:
         self._database = database
 
     async def add(self, user: User) -> None:
-        row = [storable(text) for text in msgspec.structs.astuple(user)]
+        row = [storable(each) if isinstance(each, str) else each for each in msgspec.structs.astuple(user)]
         if await self._changes(_ADD_USER, *row):
             return
         # Whoever has the key keeps it: one that goes away meanwhile was there when this user came.
@@ -50,18 +55,29 @@ class PostgresUserStore:
         return await self._find(_GET_BY_EMAIL_KEY, email_key)
 
     async def replace_password_hash(self, user_id: str, *, old: str, new: str) -> bool:
-        statement = "UPDATE chatio.users SET password_hash = $3 WHERE id = $1 AND password_hash = $2"
+        statement = (
+            "UPDATE chatio.users SET password_hash = $3, reset_hash = '' WHERE id = $1 AND password_hash = $2"
+        )
         return await self._changes(statement, storable(user_id), old, new)
 
     async def remove(self, user_id: str, *, password_hash: str) -> bool:
         statement = "DELETE FROM chatio.users WHERE id = $1 AND password_hash = $2"
         return await self._changes(statement, storable(user_id), password_hash)
 
-    async def _find(self, query: str, key: str) -> User | None:
-        row = await self._database.read(lambda connection: connection.fetchrow(query, storable(key)))
-        return None if row is None else User(*row)
+    async def find(self, name_key: str, after: str, *, limit: int) -> list[User]:
+        return await self._all(_FIND, storable(name_key), storable(after), limit)
 
-    async def _changes(self, statement: str, *arguments: str) -> bool:
+    async def muted(self, now: float) -> list[User]:
+        return await self._all(_MUTED, now)
+
+    async def _find(self, query: str, key: str) -> User | None:
+        return next(iter(await self._all(query, storable(key))), None)
+
+    async def _all(self, query: str, *values: object) -> list[User]:
+        rows = await self._database.read(lambda connection: connection.fetch(query, *values))
+        return [User(*row) for row in rows]
+
+    async def _changes(self, statement: str, *arguments: object) -> bool:
         """Whether `statement` changed a row."""
         status: str = await self._database.read(lambda connection: connection.execute(statement, *arguments))
         return status.rpartition(" ")[2] == "1"

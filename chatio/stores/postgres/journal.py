@@ -47,8 +47,8 @@ AFTER: Final = _ENTRY.format(
 _BY_IDS: Final = _ENTRY.format(f"{_MESSAGES} WHERE id = ANY($1)")
 _BY_NUMBERS: Final = _ENTRY.format("SELECT number, target, at FROM chatio.changes WHERE number = ANY($1)")
 _BY_AUTHOR: Final = _ENTRY.format(
-    f"{_MESSAGES} WHERE number > $1 AND author_id = $2 AND NOT EXISTS "
-    "(SELECT FROM chatio.changes WHERE target = of.number AND content IS NULL) ORDER BY number LIMIT $3"
+    f"{_MESSAGES} WHERE number > $1 AND number <= $1 + $3::bigint AND author_id = $2 AND NOT EXISTS "
+    "(SELECT FROM chatio.changes WHERE target = of.number AND content IS NULL)"
 )
 _EXTENT: Final = """
 SELECT epoch, tail, head, schema.version, (SELECT id FROM chatio.messages WHERE number = $1) AS id

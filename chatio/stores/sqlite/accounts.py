@@ -17,6 +17,8 @@ _USER: Final = ", ".join(field.name for field in msgspec.structs.fields(User))
 _ADD_USER: Final = f"INSERT INTO users ({_USER}) VALUES ({', '.join('?' * len(User.__struct_fields__))})"  # noqa: S608
 _GET_USER: Final = f"SELECT {_USER} FROM users WHERE id = ?"  # noqa: S608 - of constants
 _GET_BY_EMAIL_KEY: Final = f"SELECT {_USER} FROM users WHERE email_key = ?"  # noqa: S608
+_FIND: Final = f"SELECT {_USER} FROM users WHERE instr(name_key, ?) AND name_key > ? ORDER BY name_key LIMIT ?"  # noqa: S608
+_MUTED: Final = f"SELECT {_USER} FROM users WHERE muted_until > 0 AND muted_until > ?"  # noqa: S608
 _FORGET: Final = """
 DELETE FROM revocations WHERE until <= :now AND (
     token_id <> '' OR before < (SELECT max(before) FROM revocations WHERE until <= :now AND token_id = '')
@@ -47,7 +49,7 @@ class SqliteUserStore:
         return await self._find(_GET_BY_EMAIL_KEY, email_key)
 
     async def replace_password_hash(self, user_id: str, *, old: str, new: str) -> bool:
-        statement = "UPDATE users SET password_hash = ? WHERE id = ? AND password_hash = ?"
+        statement = "UPDATE users SET password_hash = ?, reset_hash = '' WHERE id = ? AND password_hash = ?"
         return await self._change(
             lambda connection: connection.execute(statement, (new, user_id, old)).rowcount == 1
         )
@@ -58,12 +60,21 @@ class SqliteUserStore:
             lambda connection: connection.execute(statement, (user_id, password_hash)).rowcount == 1
         )
 
+    async def find(self, name_key: str, after: str, *, limit: int) -> list[User]:
+        return await self._all(_FIND, name_key, after, limit)
+
+    async def muted(self, now: float) -> list[User]:
+        return await self._all(_MUTED, now)
+
     async def _find(self, query: str, key: str) -> User | None:
-        row = await self._database.read(lambda connection: connection.execute(query, (key,)).fetchone())
-        return None if row is None else User(*row)
+        return next(iter(await self._all(query, key)), None)
+
+    async def _all(self, query: str, *values: object) -> list[User]:
+        rows = await self._database.read(lambda connection: connection.execute(query, values).fetchall())
+        return [User(*row) for row in rows]
 
     async def _change(self, change: Callable[[sqlite3.Connection], T]) -> T:
-        return await _known(self._database.write(change))
+        return await known(self._database.write(change))
 
 
 class SqliteRevocationStore:
@@ -75,7 +86,7 @@ class SqliteRevocationStore:
     async def add(self, ended: Ended, reason: str = "") -> None:
         statement = "INSERT INTO revocations (subject, token_id, before, until) VALUES (?, ?, ?, ?)"
         row = msgspec.structs.astuple(ended)
-        await _known(self._database.write(lambda connection: connection.execute(statement, row).rowcount))
+        await known(self._database.write(lambda connection: connection.execute(statement, row).rowcount))
 
     async def all(self, now: float) -> list[Ended]:
         def take(connection: sqlite3.Connection) -> list[Ended]:
@@ -83,7 +94,7 @@ class SqliteRevocationStore:
             rows = connection.execute("SELECT subject, token_id, before, until FROM revocations ORDER BY sequence")
             return [Ended(*row) for row in rows]
 
-        return await _known(self._database.write(take))
+        return await known(self._database.write(take))
 
 
 class SqliteLoginStore:
@@ -97,7 +108,7 @@ class SqliteLoginStore:
             connection.executemany("DELETE FROM login_counts WHERE kind = ? AND key = ?", gone)
             connection.executemany("INSERT OR REPLACE INTO login_counts VALUES (?, ?, ?, ?)", counts)
 
-        await _known(self._database.write(save))
+        await known(self._database.write(save))
 
     async def all(self, now: float) -> list[LoginCount]:
         def take(connection: sqlite3.Connection) -> list[LoginCount]:
@@ -105,10 +116,10 @@ class SqliteLoginStore:
             rows = connection.execute("SELECT kind, key, value, until FROM login_counts ORDER BY until")
             return [LoginCount(*row) for row in rows]
 
-        return await _known(self._database.write(take))
+        return await known(self._database.write(take))
 
 
-async def _known(writing: "asyncio.Future[T]") -> T:
+async def known(writing: "asyncio.Future[T]") -> T:
     """The result of `writing`. What only repeating could tell is told as a failure: the client sees to it."""
     try:
         return await writing

@@ -18,7 +18,7 @@ def back_up(path: Path, target: Path) -> int:
     Raises `StoreUnusable`; then there is no `target`, or the one that was there before.
     """
     check_existing(path)
-    if os.path.realpath(target) in {f"{path}{suffix}" for suffix in (*_SUFFIXES, ".lock")}:
+    if os.path.realpath(target) in {f"{path}{suffix}" for suffix in (*_SUFFIXES, ".lock", ".sock")}:
         raise StoreUnusable(f"{target.name}: this is the database itself; a backup needs a file of its own")
     new = target.with_name(f"{target.name}.new")
     try:

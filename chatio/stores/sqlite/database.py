@@ -216,6 +216,8 @@ def open_database(path: Path) -> Database:
             writer = migrated(path)
             reader = connect(path, "ro")
             files = _file_at(path), _file_at(Path(f"{path}-wal"))
+            for suffix in ("", "-wal", "-shm"):
+                give_to_owner(Path(f"{path}{suffix}"))
         except (OSError, sqlite3.Error) as error:
             raise StoreUnusable(f"{path.name}: {reason_of(error)}") from None
         return Database(path, stack.pop_all(), writer, reader, files)

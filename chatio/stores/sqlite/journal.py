@@ -48,8 +48,9 @@ _BY_ID: Final = _ENTRY.format("SELECT number, number AS target, NULL AS at FROM 
 _BY_KEY: Final = _ENTRY.format("SELECT number, target, at FROM changes WHERE key = ?")
 _BY_NUMBER: Final = _ENTRY.format("SELECT number, target, at FROM changes WHERE number = ?")
 _BY_AUTHOR: Final = _ENTRY.format(
-    "SELECT number, number AS target, NULL AS at FROM messages WHERE number > ? AND author_id = ? AND NOT EXISTS "
-    "(SELECT 1 FROM changes WHERE target = messages.number AND content IS NULL) ORDER BY number LIMIT ?"
+    "SELECT number, number AS target, NULL AS at FROM messages WHERE number > ?1 AND number <= ?1 + ?3 "
+    "AND author_id = ?2 AND NOT EXISTS "
+    "(SELECT 1 FROM changes WHERE target = messages.number AND content IS NULL)"
 )
 _SPACES: Final = "content = printf('%*s', length(CAST(content AS BLOB)), '')"
 _ERASE_MESSAGE: Final = f"UPDATE messages SET {_SPACES} WHERE number = ?"  # noqa: S608

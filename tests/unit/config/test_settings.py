@@ -54,6 +54,8 @@ def test_every_setting_is_read_from_its_own_name() -> None:
         "MESSAGE_MAX_CHARS": "500",
         "EDIT_SECONDS": "0",
         "DATABASE_URL_FILE": "/run/database-url",
+        "REGISTRATION": "closed",
+        "ADMIN_SOCKET": "/run/chatio.sock",
         "MESSAGES_KEEP_DAYS": "30",
         "STORE_QUEUE_MAX": "100",
         "LOG_MAX_MESSAGES": "7",

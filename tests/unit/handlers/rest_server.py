@@ -1,6 +1,7 @@
 """The REST endpoints on a real port, and a client that sends and receives raw bytes."""
 
 import asyncio
+import functools
 import json
 from collections.abc import Callable, Mapping
 from typing import Self
@@ -14,10 +15,14 @@ from chatio.accounts.login_throttle import LoginThrottle
 from chatio.accounts.passwords import PasswordHasher
 from chatio.accounts.tokens import Tokens
 from chatio.accounts.users import UserRegistry
+from chatio.chat.changes import MessageChanges
 from chatio.chat.message_log import MessageLog
 from chatio.chat.presence import Presence
 from chatio.chat.shared_log import SharedLog
 from chatio.chat.socket_sessions import EndReason
+from chatio.moderation.deletions import Deletions
+from chatio.moderation.enforcement import Enforcement
+from chatio.moderation.moderation import Moderation
 from chatio.server.accept import LimitedHTTPServer
 from chatio.server.http_handler import GUARDING_HEADERS
 from chatio.server.http_stream import Deadlines
@@ -25,7 +30,7 @@ from chatio.server.in_flight import InFlightRequests
 from chatio.server.lifecycle import Lifecycle
 from chatio.server.serve import HTTP_SERVER_OPTIONS
 from chatio.stores.base import RevocationStore
-from chatio.stores.memory import MemoryJournal, MemoryRevocationStore, MemoryUserStore
+from chatio.stores.memory import MemoryJournal, MemoryModerationStore, MemoryRevocationStore, MemoryUserStore
 from chatio.throttling.client_ip import TrustedProxies
 from chatio.throttling.rate_limiter import AddressRateLimiter, RateLimiter
 from chatio.throttling.request_limits import PacedLimiter, UnreadAnswers
@@ -83,15 +88,21 @@ class Rest:
         self, *, hash_queue_max: int = 256, origins: tuple[str, ...] = (ORIGIN,), load: Load | None = None
     ) -> None:
         self.hasher = PasswordHasher(max_waiting=hash_queue_max, memory_kib=8, iterations=1)
-        self.registry = UserRegistry(MemoryUserStore(), self.hasher)
+        self.users = MemoryUserStore()
+        self.registry = UserRegistry(self.users, self.hasher)
         self.tokens = Tokens(KEY, ttl_seconds=3600)
         self.revocations: RevocationStore = MemoryRevocationStore()
+        self.is_registration_open = True
+        self.acts = RateLimiter(1, 1, is_on=False)
+        self.exports = RateLimiter(1, 1, is_on=False)
+        self.trail = MemoryModerationStore(self.users)
         self.origins = OriginPolicy(origins)
         self.log = MessageLog()
         self.presence = Presence()
         self.asyncapi = asyncapi_document(namespace="/chat", message_max_chars=10_000, has_presence=True)
         self.page: Mapping[str, StaticFile] = {}
         self.viewer: Mapping[str, StaticFile] = {}
+        self.online: set[str] = set()  # who has a socket
         self.ended: list[tuple[str, EndReason]] = []  # whose sockets were to be closed, and why
         self.trusted_proxies = TrustedProxies()
         self.lifecycle = Lifecycle()
@@ -107,8 +118,16 @@ class Rest:
         self._product_port = 0
         self._doors: Doors | None = None
 
+    @functools.cached_property
+    def moderation(self) -> Moderation:
+        enforcement = Enforcement(self.trail, self.users, self.tokens, self.revocations)
+        enforcement.sockets = self
+        return Moderation(self.registry, self.trail, enforcement, self.acts)
+
     @property
     def services(self) -> Services:
+        log = SharedLog(MemoryJournal(), self.log)
+        changes = MessageChanges(log, edit_seconds=60, max_chars=100)
         return Services(
             lifecycle=self.lifecycle,
             requests=self.requests,
@@ -118,14 +137,18 @@ class Rest:
             registry=self.registry,
             tokens=self.tokens,
             revocations=self.revocations,
-            log=SharedLog(MemoryJournal(), self.log),
+            log=log,
             presence=self.presence,
+            moderation=self.moderation,
+            deletions=Deletions(log, changes, self.moderation),
+            is_registration_open=self.is_registration_open,
             logins=self.logins,
             registrations=self.registrations,
             address_requests=self.address_requests,
             user_requests=self.user_requests,
             unread=self.unread,
-            end_sockets=self.end_sockets,
+            exports=self.exports,
+            end_sockets=self.end_revoked,
             readiness=self.readiness,
         )
 
@@ -152,8 +175,11 @@ class Rest:
         self._product_port = self.listen(application)
         return self._product_port
 
-    async def end_sockets(self, subject: str, reason: EndReason) -> None:
+    async def end_revoked(self, subject: str, reason: EndReason, until: float = 0.0) -> None:
         self.ended.append((subject, reason))
+
+    def has_any_of(self, subject: str) -> bool:
+        return subject in self.online
 
     def listen(self, application: Application) -> int:
         server = LimitedHTTPServer(

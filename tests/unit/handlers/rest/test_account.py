@@ -207,7 +207,8 @@ async def test_user_answers_200_and_the_user_of_the_token(rest: Rest) -> None:
     token = await rest.sign_up("Adä", "Ada@Chat.test")
     answer = await rest.call("GET", "/user", Authorization=f"Bearer {token}")
     subject = rest.tokens.verify(token).subject
-    assert (answer.status, answer.json) == (200, {"id": subject, "name": "Adä", "email": "Ada@chat.test"})
+    expected = {"id": subject, "name": "Adä", "email": "Ada@chat.test", "role": "member"}
+    assert (answer.status, answer.json) == (200, expected)
 
 
 @pytest.mark.parametrize(("name", "scheme"), [("authorization", "bearer"), ("AUTHORIZATION", "BEARER")])

@@ -219,3 +219,16 @@ async def test_a_password_is_not_guessed_with_a_token_that_was_stolen(throttled:
     assert (await guess(0, "hunting foxes", "192.0.2.66")).status == 429
     assert (await log_in(throttled, "hunting foxes", address="192.0.2.66")).status == 429
     assert (await guess(0, "hunting foxes", "192.0.2.1")).status == 204
+
+
+async def test_a_code_is_not_guessed(throttled: Rest) -> None:
+    """A guess at a code counts as one at the password, whether the account has a code or not."""
+    await register(throttled, "ada@chat.test")
+    for email in ("ada@chat.test", "nobody@chat.test"):
+        body = {"email": email, "code": "AAAA-BBBB-CCCC-DDDD-EEEE", "new_password": "another password"}
+        answers = [
+            await throttled.call("POST", "/user/reset", body, X_Forwarded_For="192.0.2.66") for _ in range(12)
+        ]
+        assert [answer.status for answer in answers] == [403] * 10 + [429] * 2
+        assert {answer.json["message"] for answer in answers[:10]} == {"This code is wrong, used or over."}
+        assert (await log_in(throttled, "hunting foxes", email, address="192.0.2.66")).status == 429

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from passlib.context import CryptContext
 
+from chatio.accounts import reset_codes
 from chatio.accounts.revocations import Revocations
 from chatio.chat.socket_sessions import EndReason
 from chatio.errors import Overloaded, StoreUnavailable
@@ -313,3 +314,59 @@ async def test_answer_has_guarding_headers(rest: Rest, method: str, path: str, b
     assert answer.header("cache-control") == "no-store"
     assert answer.header("x-content-type-options") == "nosniff"
     assert answer.header("server") is None
+
+
+async def code_of(rest: Rest, token: str) -> str:
+    """A one-time code that the operator makes for the user of `token`."""
+    code = reset_codes.new_code()
+    digest = reset_codes.digest_of(code)
+    await rest.moderation.set_reset_code(subject(rest, token), digest, reset_codes.SECONDS, "forgotten")
+    return code
+
+
+async def reset(rest: Rest, code: str, password: str = NEW_PASSWORD) -> Answer:
+    body = {"email": "ADA@chat.test", "code": code, "new_password": password}
+    return await rest.call("POST", "/user/reset", body)
+
+
+async def test_a_code_sets_a_password_once_and_ends_every_token(rest: Rest) -> None:
+    token = await rest.sign_up()
+    code = await code_of(rest, token)
+    assert (await reset(rest, code.lower().replace("-", " "))).status == 204
+    assert [reason for _, reason in rest.ended] == [EndReason.PASSWORD_CHANGED]
+    assert await user(rest, token) == 401
+    assert [await log_in(rest, password) for password in (PASSWORD, NEW_PASSWORD)] == [404, 200]
+    assert (await reset(rest, code)).status == 403
+
+
+async def test_a_bad_password_does_not_use_the_code_up(rest: Rest) -> None:
+    code = await code_of(rest, await rest.sign_up())
+    answer = await reset(rest, code, "password")
+    assert (answer.status, [error["field"] for error in answer.json["errors"]]) == (400, ["new_password"])
+    assert (await reset(rest, code)).status == 204
+
+
+async def test_a_changed_password_and_a_newer_code_end_a_code(rest: Rest) -> None:
+    token = await rest.sign_up()
+    first, second = await code_of(rest, token), await code_of(rest, token)
+    assert (await reset(rest, first)).status == 403
+    assert (await call(rest, "POST", "/user/password", token, CHANGE)).status == 204
+    assert (await reset(rest, second)).status == 403
+
+
+async def test_of_two_uses_of_a_code_at_once_one_counts(rest: Rest) -> None:
+    code = await code_of(rest, await rest.sign_up())
+    answers = await asyncio.gather(*(reset(rest, code, f"a new password {n}") for n in range(2)))
+    assert sorted(answer.status for answer in answers) == [204, 409]
+
+
+async def test_a_registration_is_refused_where_the_operator_makes_the_accounts() -> None:
+    rest = Rest()
+    rest.is_registration_open = False
+    rest.start()
+    answer = await rest.register()
+    assert (answer.status, answer.json) == (
+        403,
+        {"message": "The operator of this server makes the accounts: ask for one.", "code": "registration_closed"},
+    )
+    await rest.close()

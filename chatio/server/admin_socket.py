@@ -1,0 +1,114 @@
+"""Admin socket: the operator's commands reach the running server over a Unix socket.
+
+Only the user of the server and root can connect: the socket has mode 0600 from its first moment on. A client sends
+one line and receives lines; the last is "end" and the exit code of the command.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Final
+
+from chatio.telemetry.error_report import report
+
+logger = logging.getLogger("chatio.server")
+
+MAX_LINE_BYTES: Final = 4 * 2**20
+REQUEST_SECONDS: Final = 10.0
+
+Execute = Callable[[bytes], AsyncIterator[bytes]]
+
+
+class AdminSocket:
+    """The socket at `path`, until `close`. Event loop only."""
+
+    def __init__(self, path: Path, listener: socket.socket, execute: Execute) -> None:
+        self._path = path
+        self._listener = listener
+        self._file = _file_at(path)
+        self._execute = execute
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_unix_server(self._answer, sock=self._listener, limit=MAX_LINE_BYTES)
+
+    def close(self) -> None:
+        """Take no more commands. The name goes, unless it is another server's by now."""
+        if self._server is not None:
+            self._server.close()
+        if _file_at(self._path) == self._file:
+            self._path.unlink(missing_ok=True)
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            line = await asyncio.wait_for(reader.readline(), REQUEST_SECONDS)
+            async with contextlib.aclosing(aiter(self._execute(line))) as answers:  # type: ignore[type-var]
+                async for answer in answers:
+                    writer.write(answer + b"\n")
+                    await writer.drain()
+        except (OSError, TimeoutError, ValueError):
+            pass  # the client has gone, or sends no command
+        except Exception as error:
+            report(logger, "running a command of the operator", error)
+        finally:
+            writer.close()
+
+
+def open_admin_socket(path: Path, execute: Execute) -> AdminSocket | None:
+    """The socket at `path`; None, and a line in the log, if it cannot be opened, or another server has it."""
+    if _is_listening(path):
+        _log_failed(path, "another server listens there")
+        return None
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        path.unlink(missing_ok=True)  # of a server that was killed
+        os.fchmod(listener.fileno(), 0o600)  # the mode of the name that bind makes (unix(7))
+        listener.bind(os.fspath(path))
+        os.chmod(path, 0o600)  # where the system does not take it over
+        listener.listen()
+        listener.setblocking(False)
+    except OSError as error:
+        listener.close()
+        _log_failed(path, error.strerror or "its path is too long")
+        return None
+    return AdminSocket(path, listener, execute)
+
+
+async def ask(path: Path, command: bytes) -> AsyncIterator[bytes]:
+    """The lines that the server at `path` answers to `command`, which is one line.
+
+    Raises OSError without a server.
+    """
+    reader, writer = await asyncio.open_unix_connection(os.fspath(path), limit=MAX_LINE_BYTES)
+    try:
+        writer.write(command + b"\n")
+        await writer.drain()
+        while line := await reader.readline():
+            yield line.rstrip(b"\n")
+    finally:
+        writer.close()
+
+
+def _log_failed(path: Path, reason: str) -> None:
+    logger.warning("No admin socket at %s: %s", path.name, reason, extra={"event": "admin_socket_failed"})
+
+
+def _is_listening(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(os.fspath(path))
+        except OSError:
+            return False
+    return True
+
+
+def _file_at(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
