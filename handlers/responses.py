@@ -133,7 +133,7 @@ class PersonalData(msgspec.Struct, frozen=True):
     """
 
     user: AccountData
-    addresses: list[str]
+    addresses: Annotated[list[str], msgspec.Meta(examples=[["192.0.2.7"]])]
     audit: list[AuditRecord]
     messages: list[LoggedMessage]
 
