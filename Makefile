@@ -26,7 +26,7 @@ check: $(VENV)/.dev
 	$(VENV)/bin/mypy
 
 # The + keeps this output from being held back until the end.
-suite: $(VENV)/.dev $(CLIENTS)
+suite: $(VENV)/.dev $(CLIENTS) $(PAGE)
 	+COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml $(PYTHON) -m coverage run -m pytest $(WORKERS)
 	$(PYTHON) -m coverage combine --quiet
 	$(PYTHON) -m coverage report
@@ -43,7 +43,7 @@ test-nginx: $(VENV)/.dev $(CLIENTS) $(PAGE)
 	CHATIO_TESTS_NGINX=1 $(PYTHON) -m pytest tests/system $(WORKERS)
 
 # The contracts and the chat with two servers on one PostgreSQL, the clients spread over both by nginx.
-MANY := chat clients python_clients recovery presence asyncapi many_servers
+MANY := chat clients python_clients recovery presence many_servers
 test-many: $(VENV)/.dev $(CLIENTS) $(PAGE)
 	sh tools/need-deploy.sh
 	CHATIO_TESTS_SERVERS=2 $(PYTHON) -m pytest tests/contract/test_postgres.py tests/contract/test_postgres_servers.py \
