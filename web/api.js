@@ -8,13 +8,15 @@ export class Refusal extends Error {
    * @param {{field: string, message: string}[]} fields
    * @param {number | null} retryAfterSeconds
    * @param {string | null | undefined} until when a ban ends, null for never
+   * @param {string} code
    */
-  constructor(status, message, fields = [], retryAfterSeconds = null, until = undefined) {
+  constructor(status, message, fields = [], retryAfterSeconds = null, until = undefined, code = "") {
     super(message);
     this.status = status;
     this.fields = fields;
     this.retryAfterSeconds = retryAfterSeconds;
     this.until = until;
+    this.code = code;
   }
 }
 
@@ -75,5 +77,5 @@ async function call(method, path, { body = null, token = null } = {}) {
   if (answer.ok) return said;
   const wait = Number(answer.headers.get("retry-after"));
   const sentence = said.message || "The server did not understand.";
-  throw new Refusal(answer.status, sentence, said.errors, wait > 0 ? wait : null, said.until);
+  throw new Refusal(answer.status, sentence, said.errors, wait > 0 ? wait : null, said.until, said.code);
 }

@@ -136,7 +136,7 @@ export class SignIn {
 function sentence(refusal) {
   if (refusal.retryAfterSeconds) return `${refusal.message} (In ${refusal.retryAfterSeconds} s.)`;
   if (refusal.until !== undefined) return `${refusal.message} (${untilWhen(refusal.until)})`;
-  if (refusal.status === 403) return refusal.message || FOREIGN;
+  if (refusal.code === "foreign_page") return FOREIGN;
   if (refusal.status === 404) return "E-mail or password is wrong.";
   return refusal.status === undefined ? "That failed. Please try again." : refusal.message;
 }

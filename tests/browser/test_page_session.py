@@ -69,7 +69,7 @@ def test_two_tabs_of_one_person_are_in_step(server: ServerProcess, meet: Meet) -
     expect(bob.page.locator("#people li")).to_have_count(2)
 
     ann.page.get_by_role("button", name="Sign out").click()
-    expect(other.get_by_role("dialog")).to_contain_text("You signed out in another tab.")
+    expect(other.get_by_role("dialog")).to_contain_text("You signed out in another tab")
     expect(other.locator("#messages li")).to_have_count(0)
     ann.sign_in("Ann")
     expect(other.locator("#status")).to_have_text("Connected")
