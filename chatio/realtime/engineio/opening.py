@@ -105,12 +105,13 @@ def open_websocket(
     request, or raises OSError.
     """
     answer = switching_protocols(request.headers)
-    if session is not None and session.draw().must_wait:
-        raise HandshakeError(http_errors.TOO_MANY_REQUESTS)
+    if session is not None:
+        if session.draw().must_wait:
+            raise HandshakeError(http_errors.TOO_MANY_REQUESTS)
+        session.draw().charge(UPGRADE_STEPS)
     if answer is None:
         raise HandshakeError(http_errors.NO_WEBSOCKET)
     connection = session or engine.admit(request.address)
-    connection.draw().charge(UPGRADE_STEPS)
     environ = request.environ() if session is None else {}
     # OkHttp stops reading at a close frame, and the official Java client then notices nothing for 45 s.
     is_okhttp = request.headers.get("User-Agent", "").lower().startswith("okhttp/")
