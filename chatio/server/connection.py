@@ -23,8 +23,8 @@ from chatio.throttling.client_ip import is_trusted
 
 logger = logging.getLogger("chatio.http")
 
-# What a new connection costs beside its first request, in steps of about 3 µs: most are for a WebSocket, which costs
-# as much again when it is closed.
+# What a new connection costs beside its first request, in steps of about 3 µs: most are for a WebSocket, which
+# costs as much again when it is closed.
 ACCEPT_STEPS: Final = 90
 
 # A host without anything that Tornado's `HTTPServerRequest` would look at twice.
