@@ -1,4 +1,4 @@
-"""Edits and deletions: who may change which message, and until when. The log takes each as an entry of its own.
+"""Edits and deletions: which user may change which message, and until when. Each is an entry of the log.
 
 What an author may change is asked here, of the message as it is now; the journal decides between changes at once.
 An edit takes the text before it away for good, as a deletion does: no client can read it, so it is kept nowhere.

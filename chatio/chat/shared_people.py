@@ -17,7 +17,7 @@ from chatio.stores.bus import KEPT_VERSIONS, MOST_TYPING_BYTES, Bus, Person
 from chatio.throttling.concurrency import ConcurrencyLimit
 
 TYPING_SECONDS: Final = 0.1
-_JUMP: Final = KEPT_VERSIONS + 1  # versions that nobody knows: all users are told, and read, anew
+_JUMP: Final = KEPT_VERSIONS + 1  # versions that no server knows: all users are told, and read, anew
 
 
 class SharedPeople:

@@ -49,7 +49,7 @@ class Moderation:
     clock: Callable[[], float] = time.time
 
     async def actor(self, user_id: str, least: Role) -> User:
-        """The user with this id, who must have at least the role `least`. Raises `RoleRequired`, `UserUnknown`."""
+        """The user with this id, of the role `least` or a higher one. Raises `RoleRequired`, `UserUnknown`."""
         user = await self.users.get(user_id)
         require_role(user, least)
         return user

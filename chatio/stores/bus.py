@@ -34,7 +34,7 @@ class ServerSeen(NamedTuple):
 
 
 class Person(NamedTuple):
-    """A user at a server, who is online there or has left."""
+    """A user at a server: online there, or gone."""
 
     id: str
     name: str

@@ -1,4 +1,4 @@
-"""From a request to a session: who may ask, which session is meant, and how it gets its WebSocket.
+"""From a request to a session: which client may ask, which session is meant, how it gets its WebSocket.
 
 Two ways lead here. Tornado reads most requests, and handler.py answers them. A request for a WebSocket that comes
 whole, with nothing odd about it, is read right from its socket: `take_websocket` needs no stream, no parser object

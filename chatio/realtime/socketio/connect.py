@@ -121,7 +121,7 @@ class Connector:
 
     async def _decide(self, peer: Peer, namespace: str, sid: str, environ: dict[str, Any], auth: Any) -> Any:
         """None if the handler lets `sid` in; else the data of the CONNECT_ERROR, or the TemporarilyUnavailable."""
-        # Not by our `enter_room`: room None is everybody in the namespace.
+        # Not by our `enter_room`: room None is every client in the namespace.
         SocketIOManager.basic_enter_room(self.manager, sid, namespace, None, peer.connection.sid)
         try:
             accepted = await self.call("connect", namespace, sid, environ, auth)
