@@ -10,7 +10,7 @@ from tornado.httputil import HTTPConnection, HTTPMessageDelegate
 from tornado.web import Application
 
 from chatio.server.accept import LimitedHTTPServer
-from chatio.server.connection import ACCEPT_STEPS, Endpoint
+from chatio.server.connection import ACCEPT_STEPS, Endpoint, ServerConnection
 from chatio.server.held_input import HeldInput
 from chatio.server.http_stream import REQUEST_STEPS
 from chatio.throttling.client_ip import parse_networks
@@ -63,6 +63,9 @@ class Serving:
     async def connect(self, address: str) -> Http:
         return Http(*await asyncio.open_connection("127.0.0.1", self.port, local_addr=(address, 0)))
 
+    def connections(self) -> list[ServerConnection]:
+        return [connection for connection in self.server._connections if isinstance(connection, ServerConnection)]
+
     async def status(self, address: str) -> int:
         return (await (await self.connect(address)).request("GET", "/nowhere")).status
 
@@ -70,7 +73,7 @@ class Serving:
 class WebSocketEndpoint:
     """Takes the socket of each request for "/ws", and closes it."""
 
-    targets = ("/ws",)
+    targets: tuple[str, ...] = ("/ws",)
 
     def __init__(self) -> None:
         self.taken = 0
@@ -201,7 +204,7 @@ async def test_behind_a_proxy_the_first_request_is_paid_once_in_one_piece_or_in_
         assert turns.steps == ACCEPT_STEPS + 2 * REQUEST_STEPS
         late = await here.connect(PROXY)
         late.writer.write(head[:-20])
-        await until(lambda: sum(c.request is not None for c in here.server._connections) == 2)
+        await until(lambda: sum(c.request is not None for c in here.connections()) == 2)
         late.writer.write(head[-20:])
         assert (await late.answer()).status == 404
         assert turns.steps == ACCEPT_STEPS + 3 * REQUEST_STEPS
