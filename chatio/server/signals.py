@@ -5,6 +5,7 @@ connection that its client has closed sends one.
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -55,7 +56,8 @@ class ProcessSignals:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 loop.add_signal_handler(number, self.first.set)
         for number in IGNORED:
-            loop.add_signal_handler(number, _log_ignored, number)
+            with contextlib.suppress(RuntimeError):  # valgrind and some sandboxes keep one for themselves
+                loop.add_signal_handler(number, _log_ignored, number)
 
     def close(self) -> None:
         """Ignore all of them from now on: the process is about to end by itself, with its own exit code."""
@@ -63,7 +65,8 @@ class ProcessSignals:
         try:
             for number in HANDLED:
                 asyncio.get_running_loop().remove_signal_handler(number)
-                signal.signal(number, signal.SIG_IGN)
+                with contextlib.suppress(OSError):  # kept by a sandbox: see above
+                    signal.signal(number, signal.SIG_IGN)
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
 

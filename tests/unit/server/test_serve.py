@@ -14,10 +14,11 @@ from tornado.netutil import bind_sockets
 from tornado.web import Application
 
 from chatio.errors import ANSWERS, ShuttingDown
+from chatio.server import signals
 from chatio.server.lifecycle import Lifecycle, Phase
 from chatio.server.serve import serve
 from chatio.server.shutdown import Handover, shut_down
-from chatio.server.signals import HANDLED
+from chatio.server.signals import HANDLED, ProcessSignals
 from chatio.server.systemd import SystemdNotifier
 from handlers.auth import public
 from handlers.base import BaseHandler, NotFoundHandler
@@ -272,3 +273,14 @@ async def test_the_empty_host_is_every_interface_and_shown_as_one_to_open(rest: 
     server.answer_now.set()
     assert (await rest.call("GET", "/")).status == 200
     await server.stopped(signal.SIGTERM)
+
+
+async def test_a_signal_that_no_process_can_handle_keeps_no_server_from_its_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(signals, "IGNORED", (signal.SIGKILL, signal.SIGUSR1))
+    monkeypatch.setattr(signals, "HANDLED", (*signals.STOPPING, signal.SIGKILL, signal.SIGUSR1))
+    process = ProcessSignals()
+    assert callable(signal.getsignal(signal.SIGUSR1))
+    process.close()
+    assert signal.getsignal(signal.SIGUSR1) is signal.SIG_IGN
