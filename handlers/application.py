@@ -29,7 +29,8 @@ from chatio.moderation.operator import Operator
 from chatio.realtime import Endpoint, RealtimeOptions, Server, create_server, load_shedding
 from chatio.server.in_flight import InFlightRequests
 from chatio.server.lifecycle import Lifecycle, Phase
-from chatio.stores.base import Ended, RevocationStore, StoreUnusable
+from chatio.stores.accounts import Ended, RevocationStore
+from chatio.stores.errors import StoreUnusable
 from chatio.stores.opening import Stores, in_memory, open_stores
 from chatio.telemetry.log_handler import LogHandler
 from chatio.throttling.client_ip import TrustedProxies

@@ -14,7 +14,7 @@ from chatio.moderation.deletions import Deletions
 from chatio.moderation.moderation import Moderation
 from chatio.server.in_flight import InFlightRequests
 from chatio.server.lifecycle import Lifecycle
-from chatio.stores.base import RevocationStore
+from chatio.stores.accounts import RevocationStore
 from chatio.throttling.client_ip import TrustedProxies
 from chatio.throttling.rate_limiter import AddressRateLimiter, RateLimiter
 from chatio.throttling.request_limits import PacedLimiter, UnreadAnswers

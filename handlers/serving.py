@@ -14,7 +14,7 @@ from chatio.errors import Temporary, answer_to
 from chatio.server.admin_socket import AdminSocket, open_admin_socket
 from chatio.server.serve import serve
 from chatio.server.systemd import SystemdNotifier
-from chatio.stores.base import StoreUnusable
+from chatio.stores.errors import StoreUnusable
 from chatio.stores.opening import Stores
 from chatio.telemetry.log_handler import LogHandler
 from chatio.telemetry.streams import STDERR

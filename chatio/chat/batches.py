@@ -34,18 +34,9 @@ from chatio.errors import (
     StoreUnavailable,
     Temporary,
 )
-from chatio.stores.base import (
-    MESSAGE_OVERHEAD_BYTES,
-    Appended,
-    Change,
-    Journal,
-    Kind,
-    Message,
-    OutcomeUnknown,
-    SchemaChanged,
-    WentBack,
-    size_bytes,
-)
+from chatio.stores.errors import OutcomeUnknown, SchemaChanged, WentBack
+from chatio.stores.journal import Appended, Journal
+from chatio.stores.records import MESSAGE_OVERHEAD_BYTES, Change, Kind, Message, size_bytes
 from chatio.telemetry.counters import Histogram, LabelledCounter
 from chatio.telemetry.error_report import report
 

@@ -17,7 +17,8 @@ from chatio.chat.batches import Batches
 from chatio.chat.following import READ_AT_ONCE, Follower
 from chatio.chat.message_log import Entry, MessageLog
 from chatio.errors import StoreUnavailable, Temporary
-from chatio.stores.base import Journal, Record, size_bytes
+from chatio.stores.journal import Journal
+from chatio.stores.records import Record, size_bytes
 from chatio.telemetry.error_report import report
 
 logger = logging.getLogger("chatio.chat")

@@ -11,7 +11,7 @@ from chatio.chat.message_log import Entry
 from chatio.chat.shared_log import SharedLog
 from chatio.errors import MessageDeleted, MessageUnknown, StoreUnavailable
 from chatio.moderation.moderation import Moderation
-from chatio.stores.base import User
+from chatio.stores.accounts import User
 
 READ_AT_ONCE: Final = 1000
 # Each deletion is an entry that every client receives: 200 in a second do not push the messages of other users out

@@ -17,7 +17,7 @@ from chatio.errors import UserNotFound, UserUnknown
 from chatio.moderation.deletions import Deletions
 from chatio.moderation.moderation import Moderation, until_text
 from chatio.moderation.personal_data import account_of, personal_data
-from chatio.stores.base import Role, User
+from chatio.stores.accounts import Role, User
 
 LISTED_AT_ONCE: Final = 200
 

@@ -37,7 +37,7 @@ from chatio.errors import (
 from chatio.realtime import NO_ACK, CloseReason, LogStart, Server, TemporarilyUnavailable, ack_requested
 from chatio.server.in_flight import RETRY_AFTER_SECONDS
 from chatio.server.lifecycle import Lifecycle, Phase
-from chatio.stores.base import Kind
+from chatio.stores.records import Kind
 from chatio.telemetry.counters import LabelledCounter
 from chatio.throttling.concurrency import ConcurrencyLimit
 from handlers.chat import events

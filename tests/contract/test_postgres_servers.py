@@ -9,8 +9,10 @@ import asyncpg
 import pytest
 from tornado.ioloop import IOLoop
 
-from chatio.stores.base import Ended, Journal, SchemaChanged, StoreUnusable, WentBack
+from chatio.stores.accounts import Ended
 from chatio.stores.bus import Bus, Person, Signal
+from chatio.stores.errors import SchemaChanged, StoreUnusable, WentBack
+from chatio.stores.journal import Journal
 from chatio.stores.opening import Stores, open_stores
 from chatio.stores.postgres import database
 from tests.contract.journal import message

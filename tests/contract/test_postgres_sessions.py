@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from chatio.errors import StoreUnavailable
-from chatio.stores.base import OutcomeUnknown, StoreUnusable
+from chatio.stores.errors import OutcomeUnknown, StoreUnusable
 from chatio.stores.opening import open_stores
 from chatio.stores.postgres import database as module
 from chatio.stores.postgres.database import Database, open_database

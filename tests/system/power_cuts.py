@@ -20,8 +20,8 @@ import uuid
 from pathlib import Path
 from typing import NamedTuple
 
-from chatio.stores.base import Message
 from chatio.stores.opening import open_stores
+from chatio.stores.records import Message
 from chatio.stores.sqlite import database
 from tests.paths import ROOT
 

@@ -24,7 +24,7 @@ from chatio.chat.messages import Message
 from chatio.chat.shared_log import SharedLog
 from chatio.realtime import RealtimeOptions, Server, create_server
 from chatio.server.lifecycle import Phase
-from chatio.stores.memory import MemoryJournal
+from chatio.stores.memory.journal import MemoryJournal
 from handlers.chat.namespace import NAMESPACE, ChatNamespace
 from handlers.chat.session_expiry import SessionExpiry
 from tests.client.protocol import client_frame, text, websocket_request

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import asyncpg
 
-from chatio.stores.base import Ended
+from chatio.stores.accounts import Ended
 from chatio.stores.bus import Person, Revoked, ServerSeen, Signal
 from chatio.stores.postgres.database import APPLICATION, CONNECT_SECONDS, Database
 from chatio.stores.postgres.texts import storable

@@ -22,7 +22,8 @@ from typing import Any, Final, TypeVar
 import asyncpg
 
 from chatio.errors import StoreFull, StoreUnavailable
-from chatio.stores.base import OutcomeUnknown, StoreUnusable, new_epoch
+from chatio.stores.errors import OutcomeUnknown, StoreUnusable
+from chatio.stores.journal import new_epoch
 from chatio.stores.migrations import migrations
 
 logger = logging.getLogger("chatio.store")

@@ -8,7 +8,8 @@ from typing import Final, TypeVar
 import msgspec
 
 from chatio.errors import EmailAlreadyUsed, NameTaken, StoreUnavailable
-from chatio.stores.base import Ended, LoginCount, OutcomeUnknown, User
+from chatio.stores.accounts import Ended, LoginCount, User
+from chatio.stores.errors import OutcomeUnknown
 from chatio.stores.sqlite.database import RETRY_AFTER_SECONDS, Database
 
 T = TypeVar("T")

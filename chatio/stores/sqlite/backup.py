@@ -6,7 +6,8 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
-from chatio.stores.base import StoreUnusable, new_epoch
+from chatio.stores.errors import StoreUnusable
+from chatio.stores.journal import new_epoch
 from chatio.stores.sqlite.database import check_existing, give_to_owner, locked, migrated, reason_of
 
 _SUFFIXES: Final = ("", "-wal", "-shm")

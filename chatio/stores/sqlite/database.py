@@ -26,7 +26,8 @@ from typing import Final, TypeVar
 from urllib.parse import quote
 
 from chatio.errors import StoreFull, StoreUnavailable
-from chatio.stores.base import OutcomeUnknown, StoreUnusable, new_epoch
+from chatio.stores.errors import OutcomeUnknown, StoreUnusable
+from chatio.stores.journal import new_epoch
 from chatio.stores.migrations import migrations
 
 logger = logging.getLogger("chatio.store")

@@ -5,7 +5,7 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
-from chatio.stores.base import StoreUnusable
+from chatio.stores.errors import StoreUnusable
 from chatio.stores.sqlite.database import check_existing, connect, reason_of
 
 _PROBLEMS_SHOWN: Final = 3

@@ -11,8 +11,10 @@ from chatio.chat.batches import BATCH_MESSAGES, Unanswered
 from chatio.chat.message_log import Entry
 from chatio.chat.shared_log import SharedLog, open_log
 from chatio.errors import IdReused, Overloaded, StoreFull, StoreUnavailable
-from chatio.stores.base import Appended, Message, OutcomeUnknown, Record, SchemaChanged, WentBack, size_bytes
-from chatio.stores.memory import MemoryJournal
+from chatio.stores.errors import OutcomeUnknown, SchemaChanged, WentBack
+from chatio.stores.journal import Appended
+from chatio.stores.memory.journal import MemoryJournal
+from chatio.stores.records import Message, Record, size_bytes
 from tests.client.wire import until
 from tests.conftest import ExpectedLogs
 from tests.contract.journal import message

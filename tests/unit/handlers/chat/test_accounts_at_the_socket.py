@@ -18,8 +18,9 @@ from chatio.chat.presence import Presence
 from chatio.chat.shared_log import SharedLog
 from chatio.errors import StoreUnavailable
 from chatio.realtime import RealtimeOptions, Server, create_server
-from chatio.stores.base import User
-from chatio.stores.memory import MemoryJournal, MemoryUserStore
+from chatio.stores.accounts import User
+from chatio.stores.memory.accounts import MemoryUserStore
+from chatio.stores.memory.journal import MemoryJournal
 from handlers.chat.namespace import CLOSE_REASONS, NAMESPACE, ChatNamespace
 from handlers.chat.session_expiry import SessionExpiry
 from tests.client.wire import Ws, leftovers, open_ws, serving, until

@@ -20,7 +20,7 @@ from chatio.chat.messages import Message
 from chatio.chat.shared_log import SharedLog
 from chatio.realtime import RealtimeOptions, create_server
 from chatio.server.lifecycle import Lifecycle
-from chatio.stores.memory import MemoryJournal
+from chatio.stores.memory.journal import MemoryJournal
 from chatio.telemetry.log_handler import LogHandler
 from chatio.throttling.loop_lag import LoopLagMonitor
 from handlers.chat.namespace import CLOSE_REASONS, NAMESPACE, ChatNamespace
