@@ -15,7 +15,8 @@ from chatio.stores.memory.journal import MemoryJournal
 from chatio.stores.memory.moderation import MemoryModerationStore
 from chatio.stores.moderation import ModerationStore
 from chatio.stores.sqlite.accounts import SqliteLoginStore, SqliteRevocationStore, SqliteUserStore
-from chatio.stores.sqlite.database import check_file, open_database
+from chatio.stores.sqlite.database import open_database
+from chatio.stores.sqlite.file import check_file
 from chatio.stores.sqlite.journal import SqliteJournal
 from chatio.stores.sqlite.moderation import SqliteModerationStore
 from chatio.stores.url import PostgresUrl, SqliteUrl, parse_store_url

@@ -8,7 +8,7 @@ from typing import Final
 
 from chatio.stores.errors import StoreUnusable
 from chatio.stores.journal import new_epoch
-from chatio.stores.sqlite.database import check_existing, give_to_owner, locked, migrated, reason_of
+from chatio.stores.sqlite.file import check_existing, give_to_owner, locked, migrated, reason_of
 
 _SUFFIXES: Final = ("", "-wal", "-shm")
 

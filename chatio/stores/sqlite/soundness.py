@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from chatio.stores.errors import StoreUnusable
-from chatio.stores.sqlite.database import check_existing, connect, reason_of
+from chatio.stores.sqlite.file import check_existing, connect, reason_of
 
 _PROBLEMS_SHOWN: Final = 3
 
