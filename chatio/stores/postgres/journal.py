@@ -10,7 +10,8 @@ import msgspec
 from chatio.errors import MessageDeleted, MessageUnknown, StoreUnavailable
 from chatio.stores.errors import OutcomeUnknown, SchemaChanged, WentBack
 from chatio.stores.journal import Appended, Extent, new_epoch
-from chatio.stores.postgres.database import MAX_CONNECTIONS, SCHEMA, Database
+from chatio.stores.postgres.database import MAX_CONNECTIONS, Database
+from chatio.stores.postgres.schema import SCHEMA
 from chatio.stores.postgres.texts import storable
 from chatio.stores.records import FORGOTTEN, Change, Kind, Message, Record, derived_id, record_of
 
