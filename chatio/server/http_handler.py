@@ -5,11 +5,13 @@ tests/unit/server/test_tornado_pins.py.
 """
 
 import logging
+import socket
 from collections.abc import Mapping
 from types import TracebackType
 from typing import ClassVar, Final, cast
 
 from tornado.http1connection import HTTP1Connection
+from tornado.iostream import IOStream
 from tornado.web import RequestHandler, stream_request_body
 
 from chatio.throttling.origins import shown
@@ -41,6 +43,16 @@ def connection_option(http: HTTP1Connection, version: str) -> str | None:
     if http._disconnect_on_finish:
         return None if is_old else "close"
     return "Keep-Alive" if is_old else None
+
+
+def take_socket(stream: IOStream) -> tuple[socket.socket, bytes]:
+    """The socket of `stream`, which is closed, and what the stream had read already. Raises OSError."""
+    try:
+        sock: socket.socket = stream.socket.dup()
+        sock.setblocking(False)
+        return sock, bytes(stream._read_buffer)  # `read_bytes` would ask the kernel for more
+    finally:
+        stream.close()
 
 
 def log_foreign_page(origin: str | None, address: str) -> None:
