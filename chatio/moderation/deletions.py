@@ -5,10 +5,10 @@ import contextlib
 from dataclasses import dataclass, field
 from typing import Final
 
-from chatio.chat.batches import Unanswered
 from chatio.chat.changes import MessageChanges
 from chatio.chat.message_log import Entry
 from chatio.chat.shared_log import SharedLog
+from chatio.chat.waiting import Unanswered
 from chatio.errors import MessageDeleted, MessageUnknown, StoreUnavailable
 from chatio.moderation.moderation import Moderation
 from chatio.stores.accounts import User

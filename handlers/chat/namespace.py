@@ -10,7 +10,6 @@ import msgspec
 import socketio
 
 from chatio.accounts.users import UserRegistry
-from chatio.chat.batches import Unanswered
 from chatio.chat.changes import MessageChanges
 from chatio.chat.cluster import Cluster
 from chatio.chat.message_log import Entry
@@ -20,6 +19,7 @@ from chatio.chat.presence import Presence
 from chatio.chat.recovery import resume_point
 from chatio.chat.shared_log import SharedLog
 from chatio.chat.voices import Voices
+from chatio.chat.waiting import Unanswered
 from chatio.errors import (
     ChatioError,
     MessageRejected,
