@@ -85,7 +85,7 @@ async def chat() -> AsyncIterator[Chat]:
     async with serving(handler) as port:
         yield Chat(server, namespace, store, tokens, presence, port)
         await until(lambda: not leftovers(server))
-    assert (namespace.people, len(presence)) == (0, 0)
+    assert (namespace.members.people, len(presence)) == (0, 0)
     hasher.close()
 
 
@@ -94,7 +94,7 @@ async def test_a_client_with_an_account_joins() -> None:
         ws = await here.asking(ADA.id)
         here.store.gate.set()
         assert str(await ws.receive()).startswith("40/chat,")
-        assert here.namespace.people == 1
+        assert here.namespace.members.people == 1
         ws.close()
 
 
