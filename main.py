@@ -62,8 +62,8 @@ from chatio.stores.opening import check_stores
 from chatio.telemetry import excepthooks, log_handler
 from chatio.telemetry.log_handler import LogHandler
 from chatio.telemetry.streams import STDERR, STDOUT, fill_standard_descriptors, write_lines
-from handlers.application import opened_stores
 from handlers.commands import operate
+from handlers.core import opened_stores
 from handlers.serving import serve_chat
 
 logger = logging.getLogger("chatio")

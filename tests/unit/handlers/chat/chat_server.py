@@ -7,7 +7,8 @@ from typing import Any
 
 from chatio.config.settings import Settings
 from chatio.stores.opening import in_memory
-from handlers.application import Chat, Core, build_chat, build_core
+from handlers.application import Chat, build_chat
+from handlers.core import Core, build_core
 from tests.client.wire import Ws, join, open_ws, serving
 
 KEY = "the key of these tests, 32 bytes or more"
