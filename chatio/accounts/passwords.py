@@ -75,14 +75,13 @@ class PasswordHasher:
         threads: int | None = None,
         memory_kib: int = 19456,
         iterations: int = 2,
-        parallelism: int = 1,
     ) -> None:
         self._context = CryptContext(
             schemes=["argon2"],
             argon2__type="id",
             argon2__memory_cost=memory_kib,
             argon2__time_cost=iterations,
-            argon2__parallelism=parallelism,
+            argon2__parallelism=1,
         )
         self._threads = threads or os.cpu_count() or 1
         self._queue = _Queue(self._threads, max_waiting)
