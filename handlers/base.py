@@ -68,6 +68,7 @@ class BaseHandler(BoundedBodyHandler):
     sheds_load: ClassVar[bool] = False  # answered `Overloaded` while the server is overloaded
     answers_while_draining: ClassVar[bool] = False
     is_rate_limited: ClassVar[bool] = True
+    max_body_bytes = MAX_BODY_BYTES
     guarded_methods: ClassVar[frozenset[str]] = frozenset()  # their guard counts the request
     outcome: str = OK  # or the code of the error that was answered
     cors: Cors | None = None
@@ -109,8 +110,8 @@ class BaseHandler(BoundedBodyHandler):
 
     async def prepare(self) -> None:
         method, requests = str(self.request.method), self.services.requests
-        requests.begin(self)
         self.may_act = self._may_act()
+        requests.begin(self)
         if method not in SAFE_METHODS and not self.may_act:
             await self.count_request()
             raise ForeignPage
@@ -143,9 +144,6 @@ class BaseHandler(BoundedBodyHandler):
         if origin is None and fetch_site is None:  # a program
             return True
         return self.services.origins.admits(origin, self.request.host, fetch_site)
-
-    def body_limit_bytes(self) -> int:
-        return MAX_BODY_BYTES
 
     def body_too_large_to_discard(self) -> None:
         self.answer_error(BodyTooLarge())

@@ -11,7 +11,7 @@ import msgspec
 
 from chatio.accounts import reset_codes
 from chatio.accounts.login_throttle import LoginThrottle
-from chatio.accounts.passwords import PASSWORD_CHARS
+from chatio.accounts.password_rules import PASSWORD_CHARS
 from chatio.accounts.users import UserRegistry
 from chatio.errors import UserNotFound, UserUnknown
 from chatio.moderation.deletions import Deletions
