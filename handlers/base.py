@@ -186,9 +186,10 @@ class BaseHandler(BoundedBodyHandler):
             # The client's next request is to reach the next process; or Tornado closes the connection after the
             # answer, which is to say so (RFC 9112, 9.6).
             self.close_after_answer()
+        close = self.http.stream.close
         sent = super().finish(chunk)
         self.services.requests.sending(sent)
-        self.services.unread.add(sent, self.http.stream.close, self.rate_limit_key, self.user)
+        self.services.unread.add(sent, close, self.rate_limit_key, self.user)
         return sent
 
     def give_up(self) -> None:
