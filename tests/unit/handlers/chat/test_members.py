@@ -11,9 +11,7 @@ import pytest
 from chatio.accounts.passwords import PasswordHasher
 from chatio.accounts.tokens import Tokens
 from chatio.accounts.users import UserRegistry
-from chatio.chat.changes import MessageChanges
 from chatio.chat.message_log import MessageLog
-from chatio.chat.message_rates import MessageRateLimits, Rates
 from chatio.chat.presence import Presence
 from chatio.chat.shared_log import SharedLog
 from chatio.errors import StoreUnavailable
@@ -22,9 +20,9 @@ from chatio.stores.accounts import User
 from chatio.stores.memory.accounts import MemoryUserStore
 from chatio.stores.memory.journal import MemoryJournal
 from handlers.chat.namespace import CLOSE_REASONS, NAMESPACE, ChatNamespace
-from handlers.chat.session_expiry import SessionExpiry
 from tests.client.wire import Ws, leftovers, open_ws, serving, until
 from tests.contract.user_store import ADA
+from tests.unit.handlers.chat.chat_server import make_namespace
 
 
 class SlowUserStore(MemoryUserStore):
@@ -68,20 +66,7 @@ async def chat() -> AsyncIterator[Chat]:
     hasher = PasswordHasher(memory_kib=8, iterations=1)
     await store.add(ADA)
     log = SharedLog(MemoryJournal(), MessageLog())
-    namespace = ChatNamespace(
-        server,
-        lifecycle=server.eio.lifecycle,
-        sessions=SessionExpiry(server, NAMESPACE, tokens),
-        log=log,
-        changes=MessageChanges(log, edit_seconds=900, max_chars=100),
-        presence=presence,
-        limits=MessageRateLimits(Rates()),
-        message_max_chars=100,
-        history_on_connect=0,
-        slow_client_seconds=30,
-        max_connections_per_person=None,
-        accounts=UserRegistry(store, hasher),
-    )
+    namespace = make_namespace(server, log, tokens, presence=presence, accounts=UserRegistry(store, hasher))
     async with serving(handler) as port:
         yield Chat(server, namespace, store, tokens, presence, port)
         await until(lambda: not leftovers(server))
