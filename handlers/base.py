@@ -30,7 +30,6 @@ from chatio.errors import (
 )
 from chatio.moderation.moderation import until_text
 from chatio.server.http_handler import BoundedBodyHandler, log_foreign_page
-from chatio.server.in_flight import RETRY_AFTER_SECONDS
 from chatio.server.lifecycle import Phase
 from chatio.telemetry.error_report import report
 from chatio.throttling.client_ip import address_of, rate_limit_key
@@ -195,7 +194,7 @@ class BaseHandler(BoundedBodyHandler):
     def give_up(self) -> None:
         """Answer now: the server ends, and this request did not finish in time."""
         if not self.is_answered:
-            self.answer_error(ShuttingDown(retry_after_seconds=RETRY_AFTER_SECONDS))
+            self.answer_error(ShuttingDown())
 
     async def options(self, *_: str) -> None:
         if self.cors is not None:
@@ -226,7 +225,7 @@ class BaseHandler(BoundedBodyHandler):
             tornados: dict[int, ChatioError] = {404: RouteUnknown(), 405: MethodNotAllowed()}
             return tornados.get(status_code, InvalidInput(FieldError("request", "The request is malformed.")))
         if error is None:  # the server stops, and Tornado cancelled this request
-            return ShuttingDown(retry_after_seconds=RETRY_AFTER_SECONDS)
+            return ShuttingDown()
         return Unforeseen(reference=report(logger, f"answering {self.request.method}", error))
 
     def answer_error(self, error: ChatioError) -> None:

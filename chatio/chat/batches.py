@@ -22,7 +22,7 @@ from typing import Final, cast
 
 from chatio.chat.following import Follower
 from chatio.chat.message_log import Entry
-from chatio.chat.waiting import RETRY_AFTER_SECONDS, Waiting, WaitingMessages, key_of
+from chatio.chat.waiting import Waiting, WaitingMessages, key_of
 from chatio.errors import IdReused, MessageDeleted, MessageRejected, StoreFull, StoreUnavailable, Temporary
 from chatio.stores.errors import OutcomeUnknown, SchemaChanged, WentBack
 from chatio.stores.journal import Appended, Journal
@@ -144,10 +144,10 @@ class Batches:
     def _require_journal(self) -> None:
         """Raises `StoreUnavailable` or `StoreFull` while an append that failed makes the next ones wait."""
         if self._repeats:
-            raise StoreUnavailable(retry_after_seconds=RETRY_AFTER_SECONDS)
+            raise StoreUnavailable
         if self._refusal is not None:
             if self._now() < self._refusing_until:
-                raise type(self._refusal)(retry_after_seconds=RETRY_AFTER_SECONDS)
+                raise type(self._refusal)
             self._refusal = None
 
     def _commit(self) -> None:
@@ -220,7 +220,7 @@ class Batches:
         """Nothing of the batch was kept: refuse it, and what waits behind it."""
         if not isinstance(error, Temporary):
             report(logger, "appending messages", error)
-            error = StoreUnavailable(retry_after_seconds=RETRY_AFTER_SECONDS)
+            error = StoreUnavailable()
         self.appends["store_full" if isinstance(error, StoreFull) else "store_unavailable"] += 1
         self.refuse(error)
         batch, self._batch = self._batch, []
@@ -234,7 +234,7 @@ class Batches:
         self.appends["unknown"] += 1
         pause = REPEAT_SECONDS[min(self._repeats, len(REPEAT_SECONDS) - 1)]
         self._repeats += 1
-        self.waiting.drop_queue(StoreUnavailable(retry_after_seconds=RETRY_AFTER_SECONDS))
+        self.waiting.drop_queue(StoreUnavailable())
         asyncio.get_running_loop().call_later(pause, self._append)
 
     def _go_on(self) -> None:

@@ -28,7 +28,6 @@ logger = logging.getLogger("chatio.chat")
 FORGOTTEN_AT_ONCE: Final = 200
 WATCH_SECONDS: Final = 1.0
 CATCH_UP_SECONDS: Final = 1.0
-RETRY_AFTER_SECONDS: Final = 2
 
 
 class SharedLog:
@@ -110,7 +109,7 @@ class SharedLog:
         try:
             await asyncio.wait_for(self.follower.until(sequence), CATCH_UP_SECONDS)
         except TimeoutError:
-            raise StoreUnavailable(retry_after_seconds=RETRY_AFTER_SECONDS) from None
+            raise StoreUnavailable from None
 
     async def forget_before(self, sent_at: str) -> bool:
         """Delete the oldest messages that were sent before `sent_at`, some hundred at most. False: there are none.

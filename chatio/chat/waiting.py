@@ -16,7 +16,6 @@ from chatio.stores.records import MESSAGE_OVERHEAD_BYTES, Change, Message, size_
 BATCH_MESSAGES: Final = 500
 BATCH_BYTES: Final = 2**20
 QUEUE_BYTES: Final = 4 * 2**20
-RETRY_AFTER_SECONDS: Final = 2
 GIVEN_UP_SECONDS: Final = 10.0  # after this time the sender of a message is told nothing, and sends it again
 SLOW_SECONDS: Final = 2.0
 
@@ -53,7 +52,7 @@ class WaitingMessages:
     def put(self, message: Message | Change) -> "asyncio.Future[Entry]":
         """Take `message`; the future of its entry. Raises `Overloaded` if the queue is full."""
         if len(self.queue) >= self._queue_max or self._queue_bytes >= QUEUE_BYTES:
-            raise Overloaded(retry_after_seconds=RETRY_AFTER_SECONDS)
+            raise Overloaded
         key, since = key_of(message), asyncio.get_running_loop().time()
         waiting = self.by_key[key] = Waiting(key, message, _size_bytes(message), since)
         self.queue.append(waiting)
@@ -81,7 +80,7 @@ class WaitingMessages:
         for waiting in dropped:
             del self.by_key[waiting.key]
             if not waiting.done.done():
-                waiting.done.set_exception(type(error)(retry_after_seconds=RETRY_AFTER_SECONDS))
+                waiting.done.set_exception(type(error)())
 
     def drop_queue(self, error: Temporary) -> None:
         queue, self.queue, self._queue_bytes = self.queue, [], 0

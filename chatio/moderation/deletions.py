@@ -18,7 +18,6 @@ READ_AT_ONCE: Final = 1000
 # of the window within a minute.
 DELETED_AT_ONCE: Final = 20
 PAUSE_SECONDS: Final = 0.1
-RETRY_AFTER_SECONDS: Final = 2
 
 
 @dataclass(frozen=True)
@@ -68,4 +67,4 @@ async def _done(deleting: "asyncio.Future[Entry]") -> None:
     try:
         await deleting
     except Unanswered:
-        raise StoreUnavailable(retry_after_seconds=RETRY_AFTER_SECONDS) from None
+        raise StoreUnavailable from None

@@ -15,8 +15,6 @@ from chatio.server.lifecycle import Lifecycle, Phase
 
 # When the server stops, the rest of a body must arrive within this time. Bodies have at most 16 KiB.
 LATE_BODY_SECONDS: Final = 1.0
-# After this time another process is likely to listen.
-RETRY_AFTER_SECONDS: Final = 2
 # nginx's `send_timeout`. A client that takes 256 KiB in this time has 4 KiB/s.
 ANSWER_SECONDS: Final = 60.0
 # Unread answers. A page has one or two at a time; an office of pages that load at once may share an address.
@@ -62,7 +60,7 @@ class InFlightRequests:
     def admit(self, *, sheds_load: bool) -> None:
         """Raises `ShuttingDown` while the server drains, and `Overloaded` for a request that can wait."""
         if self._lifecycle.phase is Phase.DRAINING:
-            raise ShuttingDown(retry_after_seconds=RETRY_AFTER_SECONDS)
+            raise ShuttingDown
         if sheds_load and self._load is not None and (wait := self._load.retry_after_seconds):
             raise Overloaded(retry_after_seconds=wait)
 

@@ -29,7 +29,6 @@ from chatio.errors import (
     codes,
 )
 from chatio.realtime import NO_ACK, CloseReason, Server, ack_requested
-from chatio.server.in_flight import RETRY_AFTER_SECONDS
 from chatio.server.lifecycle import Lifecycle, Phase
 from chatio.stores.records import Kind
 from chatio.telemetry.counters import LabelledCounter
@@ -243,4 +242,4 @@ class ChatNamespace(socketio.AsyncNamespace):
     def _require_serving(self) -> None:
         """Raises `ShuttingDown` while the process drains."""
         if self._lifecycle.phase is not Phase.SERVING:
-            raise ShuttingDown(retry_after_seconds=RETRY_AFTER_SECONDS)
+            raise ShuttingDown

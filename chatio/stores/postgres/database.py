@@ -36,7 +36,6 @@ ANSWER_SECONDS: Final = 5.0
 # transaction whose client is gone, with its locks, where TCP does not tell.
 _STATEMENT_TIMEOUT: Final = "4500ms"
 _IDLE_IN_TRANSACTION_TIMEOUT: Final = "10s"
-RETRY_AFTER_SECONDS: Final = 2
 _POOLER_HINT: Final = (
     "; name statement_timeout and idle_in_transaction_session_timeout in PgBouncer's ignore_startup_parameters"
 )
@@ -69,7 +68,7 @@ class Database:
                 connection = await self._pool.acquire()
         except _NO_CONNECTION as error:
             _log_refused(error)
-            raise _unavailable() from error
+            raise StoreUnavailable from error
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 return await action(connection)
@@ -81,12 +80,12 @@ class Database:
                 raise OutcomeUnknown from error
             _log_refused(error)
             if error.sqlstate == _DISK_FULL:
-                raise StoreFull(retry_after_seconds=RETRY_AFTER_SECONDS) from error
+                raise StoreFull from error
             if error.sqlstate == _READ_ONLY:  # a failover has made a standby of the server
                 await self._replace(connection)
             else:
                 _terminate(connection)
-            raise _unavailable() from error
+            raise StoreUnavailable from error
         except (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
             await self._replace(connection)
             _log_refused(error)
@@ -102,7 +101,7 @@ class Database:
         try:
             return await self.run(action)
         except OutcomeUnknown as error:
-            raise _unavailable() from error
+            raise StoreUnavailable from error
 
     async def close(self) -> None:
         """Finish what is under way, within `ANSWER_SECONDS`, and close every connection."""
@@ -204,7 +203,3 @@ def _log_refused(error: BaseException) -> None:
         getattr(error, "sqlstate", None) or type(error).__name__,
         extra={"event": "store_refused"},
     )
-
-
-def _unavailable() -> StoreUnavailable:
-    return StoreUnavailable(retry_after_seconds=RETRY_AFTER_SECONDS)

@@ -32,7 +32,6 @@ logger = logging.getLogger("chatio.store")
 T = TypeVar("T")
 File = tuple[int, int]  # what tells a file from every other file
 
-RETRY_AFTER_SECONDS: Final = 2
 ERASING_WAITS_MS: Final = 50  # for the reader to end a query
 ERASING_AGAIN_SECONDS: Final = 1.0
 _UNKNOWN_STATE: Final = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -146,7 +145,7 @@ class Database:
             return query(self._reader)
         except sqlite3.Error as error:
             translated = self._translated(error)
-            raise (_unavailable() if isinstance(translated, OutcomeUnknown) else translated) from error
+            raise (StoreUnavailable() if isinstance(translated, OutcomeUnknown) else translated) from error
 
     def _undo(self) -> None:
         with contextlib.suppress(sqlite3.Error):  # after some errors the transaction is undone already
@@ -174,15 +173,15 @@ class Database:
             is_there = False
             self._break(f"{self._wal.name} was removed")
         if not is_there:
-            raise _unavailable()
+            raise StoreUnavailable
 
     def _translated(self, error: sqlite3.Error) -> Exception:
         primary = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if primary == sqlite3.SQLITE_FULL:
-            return StoreFull(retry_after_seconds=RETRY_AFTER_SECONDS)
+            return StoreFull()
         if primary in _OURS_TO_TELL:
             logger.error("The database refused: %s", error, extra={"event": "store_refused"})
-            return _unavailable()
+            return StoreUnavailable()
         if primary not in _UNKNOWN_STATE:
             return error
         self._break(str(error))
@@ -227,7 +226,3 @@ def _is_file_at(path: Path, file: File) -> bool:
         return _file_at(path) == file
     except OSError:
         return False
-
-
-def _unavailable() -> StoreUnavailable:
-    return StoreUnavailable(retry_after_seconds=RETRY_AFTER_SECONDS)
