@@ -56,14 +56,14 @@ from chatio.config.user_commands import command_of
 from chatio.server.listen import CannotListen
 from chatio.server.signals import ignore_terminal_stops
 from chatio.server.systemd import SystemdNotifier, take_descriptors, take_notifier
-from chatio.stores.base import StoreBroken, StoreUnusable
 from chatio.stores.commands import maintain
+from chatio.stores.errors import StoreBroken, StoreUnusable
 from chatio.stores.opening import check_stores
 from chatio.telemetry import excepthooks, log_handler
 from chatio.telemetry.log_handler import LogHandler
 from chatio.telemetry.streams import STDERR, STDOUT, fill_standard_descriptors, write_lines
-from handlers.application import opened_stores
 from handlers.commands import operate
+from handlers.core import opened_stores
 from handlers.serving import serve_chat
 
 logger = logging.getLogger("chatio")

@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
-import msgspec
 
 from benchmarks.load.wire import user_id, user_name
 from benchmarks.plan import POSTGRES, SQLITE
-from chatio.stores.base import User
+from chatio.stores.accounts import User
 from chatio.stores.opening import open_stores
 from tests.postgres import PostgresServer
 
@@ -71,4 +70,4 @@ async def _make(url: str) -> None:
 def _accounts() -> Iterator[tuple[Any, ...]]:
     for number in range(ACCOUNTS):
         name, email = user_name(number), f"user{number}@chat.test"
-        yield msgspec.structs.astuple(User(user_id(number), name, name, name, email, email, "no password"))
+        yield (user_id(number), name, name, name, email, email, "no password")

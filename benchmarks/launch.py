@@ -7,11 +7,9 @@ import resource
 import secrets
 import shlex
 import shutil
-import socket
 import subprocess
 import sys
 import threading
-import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -23,6 +21,7 @@ import msgspec
 from benchmarks.databases import database
 from benchmarks.plan import BEFORE, BUN, MEASURED, NODE, OURS, PLAIN, POSTGRES, SQLITE, THROTTLED, Scenario
 from chatio.config.settings import Settings
+from tests.ports import await_port, free_port
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
@@ -98,7 +97,7 @@ def running(name: str, command: list[str], cwd: Path = HERE.parent, /, **setting
     `settings`: more variables of its environment.
     """
     RESULTS.mkdir(exist_ok=True)
-    port, secret = _free_port(), secrets.token_hex(32)
+    port, secret = free_port(), secrets.token_hex(32)
     environment = {
         **os.environ,
         "SERVER_HOST": "127.0.0.1",
@@ -110,7 +109,7 @@ def running(name: str, command: list[str], cwd: Path = HERE.parent, /, **setting
         "PRESENCE": "off",
         **limits(name),
     }
-    metrics_port = _free_port() if name == MEASURED else None
+    metrics_port = free_port() if name == MEASURED else None
     if metrics_port is not None:
         environment["METRICS_PORT"] = str(metrics_port)
     with ExitStack() as stack:
@@ -118,7 +117,12 @@ def running(name: str, command: list[str], cwd: Path = HERE.parent, /, **setting
         log = stack.enter_context((RESULTS / f"{name}.log").open("w"))
         process = subprocess.Popen(command, cwd=cwd, env=environment, stdout=log, stderr=log)
         try:
-            _await_port(name, process, port)
+            try:
+                await_port(port, START_SECONDS, is_alive=lambda: process.poll() is None)
+            except TimeoutError:
+                raise BenchmarkError(
+                    f"{name} did not start; its output is in benchmarks/results/{name}.log"
+                ) from None
             with _scraped(metrics_port):
                 yield Server(process.pid, port, secret)
         finally:
@@ -172,21 +176,3 @@ def run_scenario(scenario: Scenario, server: Server) -> dict[str, float]:
         raise BenchmarkError(done.stderr.strip())
     figures: dict[str, float] = json.loads(done.stdout)
     return figures
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _await_port(name: str, process: "subprocess.Popen[bytes]", port: int) -> None:
-    until = time.monotonic() + START_SECONDS
-    while time.monotonic() < until and process.poll() is None:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return
-    raise BenchmarkError(f"{name} did not start; its output is in benchmarks/results/{name}.log")

@@ -13,7 +13,6 @@ import contextlib
 import os
 import random
 import secrets
-import socket
 import statistics
 import subprocess
 import sys
@@ -24,12 +23,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.launch import HERE, OWN_COMMAND, RESULTS, commands, raise_file_limit
+from benchmarks.launch import HERE, OWN_COMMAND, RESULTS, START_SECONDS, commands, raise_file_limit
 from benchmarks.load.connecting import connect_wave, waves
 from benchmarks.load.swarm import Client, Swarm
 from benchmarks.plan import NODE, OURS
 from benchmarks.procfs import cpu_seconds
-from tests.ports import free_port
+from tests.ports import await_port, free_port
 from tests.postgres import PostgresServer
 
 SETUPS = (
@@ -118,7 +117,7 @@ def running(kind: str, count: int) -> Iterator[Site]:
             stack.callback(processes[-1].wait)
             stack.callback(processes[-1].terminate)
         for port in ports:
-            _await_port(port)
+            await_port(port, START_SECONDS)
         time.sleep(2.0 if count > 1 else 0.0)  # until each server knows the others
         yield Site(ports, [process.pid for process in processes], shared(), secret)
 
@@ -141,7 +140,7 @@ def _shared(kind: str) -> Iterator[tuple[PidsOf, dict[str, str]]]:
             options = ["--port", str(port), "--save", "", "--appendonly", "yes", "--appendfsync", "always"]
             redis = subprocess.Popen(["redis-server", *options, "--dir", folder], stdout=subprocess.DEVNULL)
             try:
-                _await_port(port)
+                await_port(port, START_SECONDS)
                 yield lambda: [redis.pid], {"REDIS_URL": f"redis://127.0.0.1:{port}"}
             finally:
                 redis.terminate()
@@ -222,18 +221,6 @@ def _cpu(pid: int) -> float:
 
 def _children(pid: int) -> list[int]:
     return [pid, *(int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
-
-
-def _await_port(port: int) -> None:
-    until = time.monotonic() + 20
-    while time.monotonic() < until:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return
-    sys.exit(f"port {port} does not answer; see benchmarks/results")
 
 
 if __name__ == "__main__":

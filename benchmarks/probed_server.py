@@ -8,10 +8,11 @@
 import asyncio
 import os
 import sys
+from typing import Any
 
 sys.path.insert(0, os.getcwd())  # so that it serves the checkout that it is started in
 
-from benchmarks.alongside import serve_alongside
+import main
 from chatio.accounts import passwords
 
 TICK_SECONDS = 0.001
@@ -34,13 +35,23 @@ class StallProbe:
             self.longest_seconds = max(self.longest_seconds, loop.time() - due)
 
 
-def main(niceness: int | None) -> None:
-    if niceness is not None:
-        passwords.HASHING_NICENESS = niceness
-    probe = StallProbe()
-    serve_alongside(probe.run)
-    print(f"longest stall {probe.longest_seconds * 1000:.1f} ms", flush=True)
+def serve(probe: StallProbe) -> int:
+    """Serve as `python main.py` does until SIGTERM, with `probe` on the event loop; the exit status."""
+    run = main.run
+
+    async def run_both(*args: Any, **kwargs: Any) -> None:
+        beside = asyncio.create_task(probe.run())
+        await run(*args, **kwargs)
+        beside.cancel()
+
+    setattr(main, "run", run_both)  # noqa: B010 - mypy accepts no other way
+    return main.main(["--env-file", os.devnull])
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else None)
+    if sys.argv[1:]:
+        passwords.HASHING_NICENESS = int(sys.argv[1])
+    stalls = StallProbe()
+    if status := serve(stalls):
+        sys.exit(status)
+    print(f"longest stall {stalls.longest_seconds * 1000:.1f} ms", flush=True)

@@ -193,9 +193,12 @@ class OffsetInvalid(ChatioError):
 
 
 class Temporary(ChatioError):
-    """A refusal that may have passed after `retry_after_seconds`."""
+    """A refusal that may have passed after `retry_after_seconds`.
 
-    def __init__(self, *, retry_after_seconds: int) -> None:
+    The default is for a database that does not answer, and for a server that is restarted.
+    """
+
+    def __init__(self, *, retry_after_seconds: int = 2) -> None:
         super().__init__()
         self.retry_after_seconds = retry_after_seconds
 

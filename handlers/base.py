@@ -30,7 +30,6 @@ from chatio.errors import (
 )
 from chatio.moderation.moderation import until_text
 from chatio.server.http_handler import BoundedBodyHandler, log_foreign_page
-from chatio.server.in_flight import RETRY_AFTER_SECONDS
 from chatio.server.lifecycle import Phase
 from chatio.telemetry.error_report import report
 from chatio.throttling.client_ip import address_of, rate_limit_key
@@ -68,6 +67,7 @@ class BaseHandler(BoundedBodyHandler):
     sheds_load: ClassVar[bool] = False  # answered `Overloaded` while the server is overloaded
     answers_while_draining: ClassVar[bool] = False
     is_rate_limited: ClassVar[bool] = True
+    max_body_bytes = MAX_BODY_BYTES
     guarded_methods: ClassVar[frozenset[str]] = frozenset()  # their guard counts the request
     outcome: str = OK  # or the code of the error that was answered
     cors: Cors | None = None
@@ -109,8 +109,8 @@ class BaseHandler(BoundedBodyHandler):
 
     async def prepare(self) -> None:
         method, requests = str(self.request.method), self.services.requests
-        requests.begin(self)
         self.may_act = self._may_act()
+        requests.begin(self)
         if method not in SAFE_METHODS and not self.may_act:
             await self.count_request()
             raise ForeignPage
@@ -143,9 +143,6 @@ class BaseHandler(BoundedBodyHandler):
         if origin is None and fetch_site is None:  # a program
             return True
         return self.services.origins.admits(origin, self.request.host, fetch_site)
-
-    def body_limit_bytes(self) -> int:
-        return MAX_BODY_BYTES
 
     def body_too_large_to_discard(self) -> None:
         self.answer_error(BodyTooLarge())
@@ -188,15 +185,16 @@ class BaseHandler(BoundedBodyHandler):
             # The client's next request is to reach the next process; or Tornado closes the connection after the
             # answer, which is to say so (RFC 9112, 9.6).
             self.close_after_answer()
+        close = self.http.stream.close
         sent = super().finish(chunk)
         self.services.requests.sending(sent)
-        self.services.unread.add(sent, self.http.stream.close, self.rate_limit_key, self.user)
+        self.services.unread.add(sent, close, self.rate_limit_key, self.user)
         return sent
 
     def give_up(self) -> None:
         """Answer now: the server ends, and this request did not finish in time."""
         if not self.is_answered:
-            self.answer_error(ShuttingDown(retry_after_seconds=RETRY_AFTER_SECONDS))
+            self.answer_error(ShuttingDown())
 
     async def options(self, *_: str) -> None:
         if self.cors is not None:
@@ -227,7 +225,7 @@ class BaseHandler(BoundedBodyHandler):
             tornados: dict[int, ChatioError] = {404: RouteUnknown(), 405: MethodNotAllowed()}
             return tornados.get(status_code, InvalidInput(FieldError("request", "The request is malformed.")))
         if error is None:  # the server stops, and Tornado cancelled this request
-            return ShuttingDown(retry_after_seconds=RETRY_AFTER_SECONDS)
+            return ShuttingDown()
         return Unforeseen(reference=report(logger, f"answering {self.request.method}", error))
 
     def answer_error(self, error: ChatioError) -> None:

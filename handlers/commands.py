@@ -25,7 +25,7 @@ from chatio.server.admin_socket import ask
 from chatio.stores.opening import sqlite_file
 from chatio.telemetry.log_format import harmless
 from chatio.telemetry.streams import STDERR, STDOUT, write_lines
-from handlers.application import build_core, opened_stores
+from handlers.core import build_core, opened_stores
 
 DONE, FAILED, NO_USER, REFUSED, NOTHING_THERE = 0, 1, 3, 4, 5
 NO_SERVER: Final = (

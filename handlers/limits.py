@@ -18,11 +18,11 @@ from chatio.server.accept import CONNECTIONS_PER_CLIENT, Full, LimitedHTTPServer
 from chatio.server.held_input import HeldInput
 from chatio.server.http_handler import GUARDING_HEADERS
 from chatio.server.http_stream import Deadlines
+from chatio.server.in_flight import UnreadAnswers
 from chatio.throttling.client_ip import TrustedProxies
 from chatio.throttling.input_budget import Allowance, BudgetPool
 from chatio.throttling.open_files import SPARE_FILES, capacity, most_open_files
-from chatio.throttling.rate_limiter import AddressRateLimiter, RateLimiter
-from chatio.throttling.request_limits import PacedLimiter, UnreadAnswers
+from chatio.throttling.rate_limiter import AddressRateLimiter, PacedLimiter, RateLimiter
 from handlers.cors import Cors
 from handlers.origins import OriginPolicy
 

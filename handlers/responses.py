@@ -8,8 +8,9 @@ import msgspec
 from chatio.chat.message_log import OFFSET_PATTERN
 from chatio.chat.messages import Author, Message, SentAt
 from chatio.errors import FieldError
-from chatio.stores.base import Role, UserId, UserName
+from chatio.stores.accounts import Role
 from chatio.stores.moderation import Action
+from chatio.stores.records import UserId, UserName
 
 EXAMPLE_OF_A_TOKEN: Final = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIuLi4ifQ.AbC"  # noqa: S105 - no token
 

@@ -12,12 +12,11 @@ from chatio.chat.shared_log import SharedLog
 from chatio.chat.socket_sessions import EndReason
 from chatio.moderation.deletions import Deletions
 from chatio.moderation.moderation import Moderation
-from chatio.server.in_flight import InFlightRequests
+from chatio.server.in_flight import InFlightRequests, UnreadAnswers
 from chatio.server.lifecycle import Lifecycle
-from chatio.stores.base import RevocationStore
+from chatio.stores.accounts import RevocationStore
 from chatio.throttling.client_ip import TrustedProxies
-from chatio.throttling.rate_limiter import AddressRateLimiter, RateLimiter
-from chatio.throttling.request_limits import PacedLimiter, UnreadAnswers
+from chatio.throttling.rate_limiter import AddressRateLimiter, PacedLimiter, RateLimiter
 from handlers.cors import Cors
 from handlers.origins import OriginPolicy
 

@@ -14,12 +14,13 @@ from chatio.errors import Temporary, answer_to
 from chatio.server.admin_socket import AdminSocket, open_admin_socket
 from chatio.server.serve import serve
 from chatio.server.systemd import SystemdNotifier
-from chatio.stores.base import StoreUnusable
+from chatio.stores.errors import StoreUnusable
 from chatio.stores.opening import Stores
 from chatio.telemetry.log_handler import LogHandler
 from chatio.telemetry.streams import STDERR
-from handlers.application import Core, build_chat, build_core, build_metrics, build_rest
+from handlers.application import build_chat, build_metrics, build_rest
 from handlers.commands import admin_socket_path, execute
+from handlers.core import Core, build_core
 from handlers.limits import http_server_factory
 from handlers.metrics.endpoint import serve_metrics
 

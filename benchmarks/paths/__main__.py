@@ -17,17 +17,16 @@ import argparse
 import asyncio
 import os
 import signal
-import socket
 import sys
 import threading
-import time
 
 import main
 from benchmarks.paths.clients import Clients
 from benchmarks.paths.trace import Goal, Recorder, Trace
+from tests.ports import await_port, free_port
 
 START_SECONDS = 15.0
-GOALS = {"POST /register": Goal(19, 67), "CONNECT": Goal(25, 60), "message": Goal(16, 39)}  # none may grow
+GOALS = {"POST /register": Goal(18, 60), "CONNECT": Goal(25, 60), "message": Goal(16, 39)}  # none may grow
 
 
 class ClientThread(threading.Thread):
@@ -41,28 +40,15 @@ class ClientThread(threading.Thread):
 
     def run(self) -> None:
         try:
-            self._await_server()
+            await_port(self._port, START_SECONDS)
             self.traces = asyncio.run(self._clients.traces())
         finally:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    def _await_server(self) -> None:
-        until = time.monotonic() + START_SECONDS
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self._port), 1).close()
-            except OSError:
-                if time.monotonic() > until:
-                    raise
-                time.sleep(0.05)
-            else:
-                return
-
 
 def trace_paths() -> dict[str, Trace]:
     """Serve in this thread, which has to be the main one, and let the clients take each path."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     os.environ |= {
         "SERVER_HOST": "127.0.0.1",
         "SERVER_PORT": str(port),

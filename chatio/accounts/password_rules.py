@@ -10,15 +10,23 @@ shortened: each of these becomes one unit, and a password has at least `MIN_UNIT
 So "Password123!" has three units, "qwertyuiop" has one, and a sentence of a few words has many: one common word is
 shortened, and others beside it are not. (The library zxcvbn does all that and more. It takes 2 s of CPU for some
 passwords of 60 characters, and 800 kB of lists.)
+
+A password is compared as RFC 8265 prepares it (OpaqueString): in NFC, and every space as U+0020. So it is the same
+one on a keyboard that types a letter and its accent as two characters, or a space that does not break.
 """
 
 import re
+import unicodedata
 from itertools import chain
 from pathlib import Path
 from string import ascii_lowercase, digits
 from typing import Final
 
-from chatio.accounts.passwords import MAX_WRITTEN_CHARS, PASSWORD_CHARS, prepared
+PASSWORD_CHARS: Final = range(8, 128 + 1)  # as prepared
+# As typed: NFC makes one character of four at most. The time of NFC grows with the square of the length.
+MAX_WRITTEN_CHARS: Final = 4 * PASSWORD_CHARS.stop
+
+_SPACES: Final = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")  # Zs but U+0020
 
 LENGTH: Final = f"A password has {PASSWORD_CHARS.start} to {PASSWORD_CHARS.stop - 1} characters."
 COMMON: Final = "This password is too common. Please choose another."
@@ -74,6 +82,11 @@ _ZIGZAG: Final = (
     "a1b2c3d4e5f6g7h8i9",
 )
 _ROWS: Final = "\n".join(chain.from_iterable((row, row[::-1]) for row in (*_KEYS, *_OTHER_KEYS, *_ZIGZAG)))
+
+
+def prepared(password: str) -> str:
+    """`password` as it is compared (RFC 8265, 4.2.2)."""
+    return password if password.isascii() else unicodedata.normalize("NFC", _SPACES.sub(" ", password))
 
 
 def fault_of(password: str, *, name: str, email: str) -> str | None:

@@ -2,24 +2,20 @@
 
 Argon2id with the parameters of the OWASP Password Storage Cheat Sheet (m=19456 KiB, t=2, p=1): 35 to 50 ms a hash.
 Argon2 releases the interpreter's lock while it computes, so threads are enough.
-
-A password is compared as RFC 8265 prepares it (OpaqueString): in NFC, and every space as U+0020. So it is the same
-one on a keyboard that types a letter and its accent as two characters, or a space that does not break.
 """
 
 import asyncio
 import contextlib
 import math
 import os
-import re
 import threading
-import unicodedata
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 from passlib.context import CryptContext
 
+from chatio.accounts.password_rules import MAX_WRITTEN_CHARS, PASSWORD_CHARS, prepared
 from chatio.errors import Overloaded
 from chatio.telemetry.counters import Histogram
 
@@ -27,18 +23,7 @@ from chatio.telemetry.counters import Histogram
 # loop. Measured with `python -m benchmarks.registration` (docs/decisions/0005-hashing-threads.md).
 HASHING_NICENESS = 10
 
-PASSWORD_CHARS: Final = range(8, 128 + 1)  # as prepared
-# As typed: NFC makes one character of four at most. The time of NFC grows with the square of the length.
-MAX_WRITTEN_CHARS: Final = 4 * PASSWORD_CHARS.stop
-
-_SPACES: Final = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")  # Zs but U+0020
-
 T = TypeVar("T")
-
-
-def prepared(password: str) -> str:
-    """`password` as it is compared (RFC 8265, 4.2.2)."""
-    return password if password.isascii() else unicodedata.normalize("NFC", _SPACES.sub(" ", password))
 
 
 class Verdict(NamedTuple):
@@ -75,14 +60,13 @@ class PasswordHasher:
         threads: int | None = None,
         memory_kib: int = 19456,
         iterations: int = 2,
-        parallelism: int = 1,
     ) -> None:
         self._context = CryptContext(
             schemes=["argon2"],
             argon2__type="id",
             argon2__memory_cost=memory_kib,
             argon2__time_cost=iterations,
-            argon2__parallelism=parallelism,
+            argon2__parallelism=1,
         )
         self._threads = threads or os.cpu_count() or 1
         self._queue = _Queue(self._threads, max_waiting)

@@ -10,7 +10,7 @@ import secrets
 import time
 from typing import Final
 
-from chatio.stores.base import User
+from chatio.stores.accounts import User
 
 SECONDS: Final = 3600
 _LETTERS: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's 32, without I, L, O and U

@@ -16,7 +16,7 @@ import msgspec
 
 from chatio.accounts.login_throttle import LoginThrottle
 from chatio.errors import Temporary
-from chatio.stores.base import LoginCount, LoginStore
+from chatio.stores.accounts import LoginCount, LoginStore
 from chatio.telemetry.error_report import report
 
 logger = logging.getLogger("chatio.accounts")

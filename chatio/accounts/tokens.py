@@ -19,7 +19,7 @@ from jwt.utils import base64url_decode
 
 from chatio.accounts.revocations import Revocations
 from chatio.errors import TokenExpired, TokenMalformed, TokenRevoked, TokenSignatureInvalid
-from chatio.stores.base import Ended
+from chatio.stores.accounts import Ended
 
 ALGORITHM = "HS256"
 # A name of 64 and an address of 254 characters, each escaped as \uXXXX twice over, make about 3.6 kB.

@@ -18,7 +18,7 @@ from chatio.errors import (
     UserUnknown,
     WrongPassword,
 )
-from chatio.stores.base import User, UserStore
+from chatio.stores.accounts import User, UserStore
 
 MAX_EMAIL_CHARS, MAX_LOCAL_PART_CHARS = 254, 64  # RFC 5321, 4.5.3.1
 # Of a domain, where the time goes that parsing takes: 120 labels of one letter that IDNA maps took 25 ms. A label

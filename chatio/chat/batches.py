@@ -17,70 +17,32 @@ import asyncio
 import contextlib
 import logging
 import math
-import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Final, cast
 
 from chatio.chat.following import Follower
 from chatio.chat.message_log import Entry
-from chatio.errors import (
-    ChatioError,
-    IdReused,
-    MessageDeleted,
-    MessageRejected,
-    Overloaded,
-    StoreFull,
-    StoreUnavailable,
-    Temporary,
-)
-from chatio.stores.base import (
-    MESSAGE_OVERHEAD_BYTES,
-    Appended,
-    Change,
-    Journal,
-    Kind,
-    Message,
-    OutcomeUnknown,
-    SchemaChanged,
-    WentBack,
-    size_bytes,
-)
+from chatio.chat.waiting import Waiting, WaitingMessages, key_of
+from chatio.errors import IdReused, MessageDeleted, MessageRejected, StoreFull, StoreUnavailable, Temporary
+from chatio.stores.errors import OutcomeUnknown, SchemaChanged, WentBack
+from chatio.stores.journal import Appended, Journal
+from chatio.stores.records import Change, Kind, Message
 from chatio.telemetry.counters import Histogram, LabelledCounter
 from chatio.telemetry.error_report import report
 
 logger = logging.getLogger("chatio.chat")
 
-BATCH_MESSAGES: Final = 500
-BATCH_BYTES: Final = 2**20
-QUEUE_BYTES: Final = 4 * 2**20
-RETRY_AFTER_SECONDS: Final = 2
 REFUSING_SECONDS: Final = 1.0  # after an append that failed, before the next one is tried
 # An append whose outcome is unknown is repeated after these pauses, and then after the last of them.
 REPEAT_SECONDS: Final = (0.05, 0.2, 0.5, 1.0)
-GIVEN_UP_SECONDS: Final = 10.0  # after this time the sender of a message is told nothing, and sends it again
-SLOW_SECONDS: Final = 2.0
 STORE_TROUBLES: Final = ("store", "store_full", "store_slow")
-
-
-class Unanswered(Exception):
-    """The outcome of a message stays unknown: no ack and no error is true. Its sender must send it again."""
-
-
-@dataclass(eq=False, slots=True)
-class _Waiting:
-    """A message or a change that is not in the journal yet, as far as is known."""
-
-    message: Message | Change
-    size_bytes: int
-    since: float
-    done: "asyncio.Future[Entry]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
 class Batches:
     """The messages that are on their way to the journal, whose follower is `follower`. Event loop only."""
 
     def __init__(self, journal: Journal, follower: Follower, *, queue_max: int) -> None:
+        self.waiting = WaitingMessages(queue_max=queue_max)
         self.append_times = Histogram()
         self.appends = LabelledCounter(["ok", "store_full", "store_unavailable", "unknown"])
         self.messages = 0  # of all batches together
@@ -88,11 +50,7 @@ class Batches:
         self._journal = journal
         self._follower = follower
         self._window = follower.window
-        self._queue_max = queue_max
-        self._waiting: dict[tuple[str, str], _Waiting] = {}  # by the author's id, and the id that the message has
-        self._queue: list[_Waiting] = []  # not handed over yet
-        self._queue_bytes = 0
-        self._batch: list[_Waiting] = []  # handed over
+        self._batch: list[Waiting] = []  # handed over
         self._is_scheduled = False
         self._repeats = 0  # of the batch, since its outcome is unknown
         self._refusal: Temporary | None = None
@@ -103,7 +61,7 @@ class Batches:
 
     def __len__(self) -> int:
         """The number of messages that wait for the journal."""
-        return len(self._waiting)
+        return len(self.waiting.by_key)
 
     def find(self, author_id: str, sent_id: str | None, content: object) -> "asyncio.Future[Entry] | Entry | None":
         """The message that the author sent with this id: its entry, or the future of one that waits; or None.
@@ -111,7 +69,7 @@ class Batches:
         Raises `IdReused` if its text is not `content`. The journal may know more messages; see `accept`.
         """
         entry = self._window.find_duplicate(author_id, sent_id)
-        waiting = None if entry or sent_id is None else self._waiting.get((author_id, sent_id))
+        waiting = None if entry or sent_id is None else self.waiting.by_key.get((author_id, sent_id))
         if waiting is not None and waiting.done.done():  # given up, and sent again
             return None
         first = entry or waiting
@@ -130,28 +88,13 @@ class Batches:
         """
         if not self._journal.is_durable:
             return self._accept_at_once(message)
-        if (waiting := self._waiting.get(_key(message))) is not None:
+        if (waiting := self.waiting.by_key.get(key_of(message))) is not None:
             if waiting.message.content != message.content:
                 raise IdReused
             if waiting.done.done():  # given up, and sent again
-                waiting.done, waiting.since = asyncio.get_running_loop().create_future(), self._now()
+                waiting.wait_anew()
             return waiting.done
         return self._queue_up(message)
-
-    async def find_message(self, message_id: str) -> Message | None:
-        """The message with this id, as it is now, or None. One that waits for the journal is waited for.
-
-        Raises `MessageDeleted` and `StoreUnavailable`.
-        """
-        for waiting in [each for (_, id_), each in self._waiting.items() if id_ == message_id]:
-            with contextlib.suppress(ChatioError, Unanswered):
-                await asyncio.shield(waiting.done)
-        if (entry := self._window.find(message_id)) is not None:
-            return entry.message
-        record = await self._journal.find(message_id)
-        if record is not None and record.kind is Kind.VOID:
-            raise MessageDeleted
-        return None if record is None else record.message
 
     def change(self, change: Change) -> "asyncio.Future[Entry]":
         """Take `change`; the future of its entry, or of the newest edit of the message if that has the same text.
@@ -161,15 +104,13 @@ class Batches:
         return self._queue_up(change) if self._journal.is_durable else self._accept_at_once(change)
 
     def _queue_up(self, message: Message | Change) -> "asyncio.Future[Entry]":
-        self._require_capacity()
-        waiting = self._waiting[_key(message)] = _Waiting(message, _size_bytes(message), self._now())
-        self._queue.append(waiting)
-        self._queue_bytes += waiting.size_bytes
+        self._require_journal()
+        accepting = self.waiting.put(message)
         self._idle.clear()
         if not self._batch and not self._is_scheduled:
             self._is_scheduled = True  # the other messages of this turn of the loop join the batch
             asyncio.get_running_loop().call_soon(self._commit)
-        return waiting.done
+        return accepting
 
     def _accept_at_once(self, message: Message | Change) -> "asyncio.Future[Entry]":
         """As `accept` and `change`, with a journal in memory, which answers in the same turn of the loop."""
@@ -195,42 +136,26 @@ class Batches:
         """Why messages are not accepted as they should be, one of `STORE_TROUBLES`; or None."""
         if self._repeats or (self._refusal is not None and self._now() < self._refusing_until):
             return "store_full" if isinstance(self._refusal, StoreFull) and not self._repeats else "store"
-        oldest = next(iter(self._waiting.values()), None)
-        return "store_slow" if oldest is not None and self._now() - oldest.since > SLOW_SECONDS else None
-
-    def give_up_oldest(self) -> None:
-        until = self._now() - GIVEN_UP_SECONDS
-        for waiting in self._waiting.values():
-            if waiting.since < until and not waiting.done.done():
-                waiting.done.set_exception(Unanswered())
+        return "store_slow" if self.waiting.is_slow else None
 
     def refuse(self, error: Temporary) -> None:
         self._refusal, self._refusing_until = error, self._now() + REFUSING_SECONDS
 
-    def _require_capacity(self) -> None:
+    def _require_journal(self) -> None:
+        """Raises `StoreUnavailable` or `StoreFull` while an append that failed makes the next ones wait."""
         if self._repeats:
-            raise StoreUnavailable(retry_after_seconds=RETRY_AFTER_SECONDS)
+            raise StoreUnavailable
         if self._refusal is not None:
             if self._now() < self._refusing_until:
-                raise type(self._refusal)(retry_after_seconds=RETRY_AFTER_SECONDS)
+                raise type(self._refusal)
             self._refusal = None
-        if len(self._queue) >= self._queue_max or self._queue_bytes >= QUEUE_BYTES:
-            raise Overloaded(retry_after_seconds=RETRY_AFTER_SECONDS)
 
     def _commit(self) -> None:
         """Hand the next batch over, unless one is under way."""
         self._is_scheduled = False
-        if self._batch or not self._queue:
-            return
-        count = size = 0
-        kind = type(self._queue[0].message)
-        for waiting in self._queue[:BATCH_MESSAGES]:
-            if count and (size + waiting.size_bytes > BATCH_BYTES or type(waiting.message) is not kind):
-                break
-            count, size = count + 1, size + waiting.size_bytes
-        self._batch, self._queue = self._queue[:count], self._queue[count:]
-        self._queue_bytes -= size
-        self._append()
+        if not self._batch and self.waiting.queue:
+            self._batch = self.waiting.take_batch()
+            self._append()
 
     def _append(self) -> None:
         began = self._now()
@@ -280,7 +205,7 @@ class Batches:
     def _answer(self, results: list[Appended]) -> None:
         batch, self._batch = self._batch, []
         for waiting, result in zip(batch, results, strict=True):
-            del self._waiting[_key(waiting.message)]
+            del self.waiting.by_key[waiting.key]
             self.repeated += not result.is_new and result.refusal is None
             if waiting.done.done():
                 continue
@@ -295,13 +220,13 @@ class Batches:
         """Nothing of the batch was kept: refuse it, and what waits behind it."""
         if not isinstance(error, Temporary):
             report(logger, "appending messages", error)
-            error = StoreUnavailable(retry_after_seconds=RETRY_AFTER_SECONDS)
+            error = StoreUnavailable()
         self.appends["store_full" if isinstance(error, StoreFull) else "store_unavailable"] += 1
         self.refuse(error)
         batch, self._batch = self._batch, []
         self._repeats = 0
-        self._drop(batch, error)
-        self._drop_queue(error)
+        self.waiting.drop(batch, error)
+        self.waiting.drop_queue(error)
         self._go_on()
 
     def _repeat(self) -> None:
@@ -309,39 +234,18 @@ class Batches:
         self.appends["unknown"] += 1
         pause = REPEAT_SECONDS[min(self._repeats, len(REPEAT_SECONDS) - 1)]
         self._repeats += 1
-        self._drop_queue(StoreUnavailable(retry_after_seconds=RETRY_AFTER_SECONDS))
+        self.waiting.drop_queue(StoreUnavailable())
         asyncio.get_running_loop().call_later(pause, self._append)
 
     def _go_on(self) -> None:
-        if self._queue:
+        if self.waiting.queue:
             self._commit()
         elif not self._batch:
             self._idle.set()
 
-    def _drop_queue(self, error: Temporary) -> None:
-        queue, self._queue, self._queue_bytes = self._queue, [], 0
-        self._drop(queue, error)
-
-    def _drop(self, dropped: list[_Waiting], error: Temporary) -> None:
-        for waiting in dropped:
-            del self._waiting[_key(waiting.message)]
-            if not waiting.done.done():
-                waiting.done.set_exception(type(error)(retry_after_seconds=RETRY_AFTER_SECONDS))
-
     @staticmethod
     def _now() -> float:
         return asyncio.get_running_loop().time()
-
-
-def _key(message: Message | Change) -> tuple[str, str]:
-    """What tells a message or a change from all others that wait."""
-    return ("", message.key) if isinstance(message, Change) else (message.author_id, message.id)
-
-
-def _size_bytes(message: Message | Change) -> int:
-    if isinstance(message, Message):
-        return size_bytes(message)
-    return MESSAGE_OVERHEAD_BYTES + sys.getsizeof(message.content)
 
 
 def _require_same(message: Message | Change, result: Appended) -> None:

@@ -16,7 +16,7 @@ from chatio.chat.messages import MAX_ID_CHARS, checked_content, new_id, time_tex
 from chatio.chat.shared_log import SharedLog
 from chatio.chat.voices import Voices
 from chatio.errors import ChangeTooLate, MessageUnknown, NotYourMessage
-from chatio.stores.base import Change, Message
+from chatio.stores.records import Change, Message
 from chatio.telemetry.counters import LabelledCounter
 
 _NEVER: Final = 0

@@ -16,7 +16,9 @@ from typing import Final
 
 from chatio.chat.message_log import MessageLog
 from chatio.errors import Temporary
-from chatio.stores.base import Journal, Kind, Record, SchemaChanged, WentBack
+from chatio.stores.errors import SchemaChanged, WentBack
+from chatio.stores.journal import Journal
+from chatio.stores.records import Kind, Record
 from chatio.telemetry.error_report import report
 
 logger = logging.getLogger("chatio.chat")

@@ -5,7 +5,7 @@ from typing import Final
 from chatio.chat.following import READ_AT_ONCE
 from chatio.chat.message_log import Entry
 from chatio.chat.shared_log import SharedLog
-from chatio.stores.base import Kind
+from chatio.stores.records import Kind
 
 PIECES_OF_A_PAGE: Final = 8  # read at most; so many changes without a message take hours to make
 

@@ -17,7 +17,8 @@ from typing import Final, NamedTuple, NewType
 import msgspec
 
 from chatio.errors import OffsetInvalid
-from chatio.stores.base import EPOCH_DIGITS, Kind, Message, derived_id, new_epoch, size_bytes
+from chatio.stores.journal import EPOCH_DIGITS, new_epoch
+from chatio.stores.records import Kind, Message, derived_id, size_bytes
 
 Offset = NewType("Offset", str)
 

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from chatio.errors import MessageEmpty, MessageInvalid, MessageTooLong
-from chatio.stores.base import Message, SentAt, UserId, UserName, derived_id
+from chatio.stores.records import Message, SentAt, UserId, UserName, derived_id
 from chatio.text import BLANK, CONTROLS, DEFAULT_IGNORABLE, VISIBLE, well_formed
 
 __all__ = [

@@ -1,6 +1,6 @@
 """The shared log: from accepted messages to entries that every client receives, in the order of the journal.
 
-    batches     accepted messages become durable, and their senders have their acks (`Batches`)
+    batches     accepted messages wait, become durable, and their senders have their acks (`Batches`)
     following   what the journal has goes to the window, the newest messages in memory, which the fan-out reads
                 (`Follower`): the messages of this server, and of the other servers of the same database
 
@@ -9,6 +9,7 @@ would give its offset to another message.
 """
 
 import asyncio
+import contextlib
 import itertools
 import logging
 from typing import Final
@@ -16,8 +17,10 @@ from typing import Final
 from chatio.chat.batches import Batches
 from chatio.chat.following import READ_AT_ONCE, Follower
 from chatio.chat.message_log import Entry, MessageLog
-from chatio.errors import StoreUnavailable, Temporary
-from chatio.stores.base import Journal, Record, size_bytes
+from chatio.chat.waiting import Unanswered
+from chatio.errors import ChatioError, MessageDeleted, StoreUnavailable, Temporary
+from chatio.stores.journal import Journal
+from chatio.stores.records import Kind, Message, Record, size_bytes
 from chatio.telemetry.error_report import report
 
 logger = logging.getLogger("chatio.chat")
@@ -25,7 +28,6 @@ logger = logging.getLogger("chatio.chat")
 FORGOTTEN_AT_ONCE: Final = 200
 WATCH_SECONDS: Final = 1.0
 CATCH_UP_SECONDS: Final = 1.0
-RETRY_AFTER_SECONDS: Final = 2
 
 
 class SharedLog:
@@ -50,7 +52,7 @@ class SharedLog:
         self.batches = Batches(journal, self.follower, queue_max=queue_max)
         batches = self.batches
         self.find, self.accept, self.settle = batches.find, batches.accept, batches.settle
-        self.find_message, self.change = batches.find_message, batches.change
+        self.change = batches.change
         self._journal = journal
 
     @property
@@ -72,6 +74,21 @@ class SharedLog:
         records = await self._journal.read(after, limit=limit)
         return [self.window.entry_of(*record) for record in records if record.number <= after + limit]
 
+    async def find_message(self, message_id: str) -> Message | None:
+        """The message with this id, as it is now, or None. One that waits for the journal is waited for.
+
+        Raises `MessageDeleted` and `StoreUnavailable`.
+        """
+        for waiting in self.batches.waiting.with_id(message_id):
+            with contextlib.suppress(ChatioError, Unanswered):
+                await asyncio.shield(waiting.done)
+        if (entry := self.window.find(message_id)) is not None:
+            return entry.message
+        record = await self._journal.find(message_id)
+        if record is not None and record.kind is Kind.VOID:
+            raise MessageDeleted
+        return None if record is None else record.message
+
     async def by_author(self, author_id: str, after: int, *, limit: int) -> list[Entry]:
         """As `read`, but only the messages of this author that were not deleted. Raises `StoreUnavailable`."""
         records = await self._journal.by_author(author_id, after, limit=limit)
@@ -92,7 +109,7 @@ class SharedLog:
         try:
             await asyncio.wait_for(self.follower.until(sequence), CATCH_UP_SECONDS)
         except TimeoutError:
-            raise StoreUnavailable(retry_after_seconds=RETRY_AFTER_SECONDS) from None
+            raise StoreUnavailable from None
 
     async def forget_before(self, sent_at: str) -> bool:
         """Delete the oldest messages that were sent before `sent_at`, some hundred at most. False: there are none.
@@ -118,7 +135,7 @@ class SharedLog:
         """Look after the journal each second, until cancelled: its state, and messages that wait for too long."""
         while True:
             await asyncio.sleep(WATCH_SECONDS)
-            self.batches.give_up_oldest()
+            self.batches.waiting.give_up_oldest()
             try:
                 await self.follower.check()
             except Temporary as error:

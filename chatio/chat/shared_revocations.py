@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from chatio.stores.base import Ended
+from chatio.stores.accounts import Ended
 from chatio.stores.bus import Bus
 
 RECENT: Final = 1000

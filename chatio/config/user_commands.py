@@ -5,7 +5,7 @@ import re
 from typing import Any, Final
 
 from chatio.moderation.operator import Command
-from chatio.stores.base import ROLES
+from chatio.stores.accounts import ROLES
 
 EXIT_CODES: Final = (
     "exit codes: 0 done; 1 the server or its database failed, perhaps for a moment; 2 the arguments or the "

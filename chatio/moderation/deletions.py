@@ -5,20 +5,19 @@ import contextlib
 from dataclasses import dataclass, field
 from typing import Final
 
-from chatio.chat.batches import Unanswered
 from chatio.chat.changes import MessageChanges
 from chatio.chat.message_log import Entry
 from chatio.chat.shared_log import SharedLog
+from chatio.chat.waiting import Unanswered
 from chatio.errors import MessageDeleted, MessageUnknown, StoreUnavailable
 from chatio.moderation.moderation import Moderation
-from chatio.stores.base import User
+from chatio.stores.accounts import User
 
 READ_AT_ONCE: Final = 1000
 # Each deletion is an entry that every client receives: 200 in a second do not push the messages of other users out
 # of the window within a minute.
 DELETED_AT_ONCE: Final = 20
 PAUSE_SECONDS: Final = 0.1
-RETRY_AFTER_SECONDS: Final = 2
 
 
 @dataclass(frozen=True)
@@ -68,4 +67,4 @@ async def _done(deleting: "asyncio.Future[Entry]") -> None:
     try:
         await deleting
     except Unanswered:
-        raise StoreUnavailable(retry_after_seconds=RETRY_AFTER_SECONDS) from None
+        raise StoreUnavailable from None

@@ -18,7 +18,7 @@ from chatio.accounts.tokens import Tokens
 from chatio.chat.socket_sessions import EndReason
 from chatio.chat.voices import Voices
 from chatio.errors import Temporary
-from chatio.stores.base import RevocationStore, User, UserStore
+from chatio.stores.accounts import RevocationStore, User, UserStore
 from chatio.stores.moderation import Act, Action, ModerationStore
 from chatio.telemetry.error_report import report
 

@@ -19,7 +19,7 @@ from chatio.chat.messages import time_text
 from chatio.errors import FieldError, InvalidInput, Overloaded, RoleRequired, UserNotFound, UserUnknown
 from chatio.moderation.enforcement import Enforcement
 from chatio.moderation.roles import require_power_over, require_role
-from chatio.stores.base import WITHOUT_END, Role, User
+from chatio.stores.accounts import WITHOUT_END, Role, User
 from chatio.stores.moderation import Act, Action, ModerationStore
 from chatio.text import VISIBLE, well_formed
 from chatio.throttling.rate_limiter import RateLimiter

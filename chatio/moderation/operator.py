@@ -11,13 +11,13 @@ import msgspec
 
 from chatio.accounts import reset_codes
 from chatio.accounts.login_throttle import LoginThrottle
-from chatio.accounts.passwords import PASSWORD_CHARS
+from chatio.accounts.password_rules import PASSWORD_CHARS
 from chatio.accounts.users import UserRegistry
 from chatio.errors import UserNotFound, UserUnknown
 from chatio.moderation.deletions import Deletions
 from chatio.moderation.moderation import Moderation, until_text
 from chatio.moderation.personal_data import account_of, personal_data
-from chatio.stores.base import Role, User
+from chatio.stores.accounts import Role, User
 
 LISTED_AT_ONCE: Final = 200
 

@@ -11,7 +11,7 @@ import msgspec
 from chatio.accounts.login_throttle import LoginThrottle
 from chatio.chat.shared_log import SharedLog
 from chatio.moderation.moderation import until_text
-from chatio.stores.base import User
+from chatio.stores.accounts import User
 from chatio.stores.moderation import Act, ModerationStore
 
 READ_AT_ONCE: Final = 1000

@@ -3,7 +3,7 @@
 from typing import Final
 
 from chatio.errors import RoleRequired
-from chatio.stores.base import ROLES, Role, User
+from chatio.stores.accounts import ROLES, Role, User
 
 
 def require_role(user: User, least: Role) -> None:

@@ -1,5 +1,7 @@
 """Realtime: the seam to python-socketio. The one package that knows the library's insides, and nothing of chat."""
 
+from socketio.exceptions import ConnectionRefusedError as ConnectRefused
+
 from chatio.realtime.broadcast.fanout import Fanout
 from chatio.realtime.close_reasons import CloseReason
 from chatio.realtime.engineio.admission import handshake_rate, load_shedding
@@ -14,6 +16,7 @@ from chatio.realtime.socketio.server import Server
 __all__ = [
     "NO_ACK",
     "CloseReason",
+    "ConnectRefused",
     "Endpoint",
     "EngineServer",
     "Fanout",

@@ -12,11 +12,10 @@ BEFORE_CONNECT_BYTES = 16 * KIB
 # of tiny frames. A flood of those costs other clients 1 ms a turn, not 20.
 READ_BYTES, FIRST_BYTES = 16 * KIB, 2 * KIB
 # Input budget: the steps of a polling request, of an upgrade, of another packet and of a message beside those of
-# its frame, and of a read that a closed WebSocket throws away.
+# its frame.
 REQUEST_STEPS = 30
 UPGRADE_STEPS = 200
 PACKET_STEPS = 1
-DISCARD_STEPS = 3
 MESSAGE_STEPS = 8
 # So many values of JSON in a message are one step more: 13 kB of nested lists in an id took 4.5 ms.
 VALUES_PER_STEP = 5

@@ -28,7 +28,7 @@ class AdmissionCheck(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class RealtimeOptions:
-    """Every option of `create_server` and `create_engine`, with its default. Times in seconds, sizes in bytes."""
+    """Every option of `create_server`, with its default. Times in seconds, sizes in bytes."""
 
     server_name: str = ""  # with which session ids begin, so that a proxy finds their server; "": without one
     namespaces: tuple[str, ...] = ()  # that clients may connect to, beside those with handlers

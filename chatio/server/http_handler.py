@@ -5,11 +5,13 @@ tests/unit/server/test_tornado_pins.py.
 """
 
 import logging
+import socket
 from collections.abc import Mapping
 from types import TracebackType
 from typing import ClassVar, Final, cast
 
 from tornado.http1connection import HTTP1Connection
+from tornado.iostream import IOStream
 from tornado.web import RequestHandler, stream_request_body
 
 from chatio.throttling.origins import shown
@@ -43,6 +45,16 @@ def connection_option(http: HTTP1Connection, version: str) -> str | None:
     return "Keep-Alive" if is_old else None
 
 
+def take_socket(stream: IOStream) -> tuple[socket.socket, bytes]:
+    """The socket of `stream`, which is closed, and what the stream had read already. Raises OSError."""
+    try:
+        sock: socket.socket = stream.socket.dup()
+        sock.setblocking(False)
+        return sock, bytes(stream._read_buffer)  # `read_bytes` would ask the kernel for more
+    finally:
+        stream.close()
+
+
 def log_foreign_page(origin: str | None, address: str) -> None:
     """Log that a request of a client at `address` is refused for its Origin, which the line names."""
     logger.info(
@@ -55,7 +67,7 @@ def log_foreign_page(origin: str | None, address: str) -> None:
 
 @stream_request_body
 class BoundedBodyHandler(RequestHandler):
-    """Counts a request's body as it arrives, and holds no more of it than `body_limit_bytes`.
+    """Counts a request's body as it arrives, and holds no more of it than `max_body_bytes`.
 
     The rest of a body that is too large is discarded, so that its client sees the answer: a connection that is
     closed with unread data is reset, and many clients then lose the answer. Past `MAX_DISCARDED_BYTES` the handler
@@ -66,7 +78,8 @@ class BoundedBodyHandler(RequestHandler):
 
     MAX_DISCARDED_BYTES: ClassVar[int] = 1024 * 1024  # of one body in all
 
-    body: bytes | bytearray = b""  # never longer than `body_limit_bytes`
+    max_body_bytes: int = 0  # 0: its requests have no body
+    body: bytes | bytearray = b""  # never longer than that
     body_bytes: int = 0  # arrived so far
     is_body_too_large: bool = False
 
@@ -82,15 +95,9 @@ class BoundedBodyHandler(RequestHandler):
 
     # The body
 
-    def bound_body(self, *, timeout_seconds: float | None = None) -> None:
-        """Take over from Tornado the counting of the body, and, if given, its timeout."""
+    def bound_body(self) -> None:
+        """Take over from Tornado the counting of the body."""
         self.http.set_max_body_size(UNBOUNDED)
-        if timeout_seconds is not None:
-            self.http.set_body_timeout(timeout_seconds)
-
-    def body_limit_bytes(self) -> int:
-        """How much of this request's body is held. Asked for each piece of it; 0: the request has no body."""
-        return 0
 
     def body_too_large(self) -> None:
         """Called once, when the body exceeds its limit; the rest is discarded."""
@@ -105,7 +112,7 @@ class BoundedBodyHandler(RequestHandler):
     @property
     def is_announced_too_large(self) -> bool:
         """The body will be too large to discard; or over the limit, and the client waits for a 100 (Continue)."""
-        most = self.body_limit_bytes() if "Expect" in self.request.headers else self.MAX_DISCARDED_BYTES
+        most = self.max_body_bytes if "Expect" in self.request.headers else self.MAX_DISCARDED_BYTES
         return self.announced_body_bytes > most
 
     @property
@@ -120,7 +127,7 @@ class BoundedBodyHandler(RequestHandler):
     def data_received(self, chunk: bytes) -> None:
         self.body_bytes += len(chunk)
         if not self.is_body_too_large:
-            if self.body_bytes <= self.body_limit_bytes():
+            if self.body_bytes <= self.max_body_bytes:
                 if not self.body:
                     self.body = bytearray()
                 self.body += chunk

@@ -1,15 +1,25 @@
-"""REST requests in flight: which are admitted, and how the server waits for them when it stops."""
+"""REST requests in flight, and answers that clients have not read: how many, and how the server waits for them.
+
+This process holds an answer that is not read, whole, for as long as its connection is open. So an answer is
+bounded (GET /messages: 256 KiB), each client may have a few of them, and a connection that takes none is closed.
+What the kernel took counts as read.
+"""
 
 import asyncio
+from collections import Counter
+from collections.abc import Callable
 from typing import Final, Protocol
 
-from chatio.errors import Overloaded, ShuttingDown
+from chatio.errors import Overloaded, RateLimited, ShuttingDown
 from chatio.server.lifecycle import Lifecycle, Phase
 
 # When the server stops, the rest of a body must arrive within this time. Bodies have at most 16 KiB.
 LATE_BODY_SECONDS: Final = 1.0
-# After this time another process is likely to listen.
-RETRY_AFTER_SECONDS: Final = 2
+# nginx's `send_timeout`. A client that takes 256 KiB in this time has 4 KiB/s.
+ANSWER_SECONDS: Final = 60.0
+# Unread answers. A page has one or two at a time; an office of pages that load at once may share an address.
+MOST_PER_USER: Final = 8
+MOST_PER_ADDRESS: Final = 64
 
 
 class Load(Protocol):
@@ -50,7 +60,7 @@ class InFlightRequests:
     def admit(self, *, sheds_load: bool) -> None:
         """Raises `ShuttingDown` while the server drains, and `Overloaded` for a request that can wait."""
         if self._lifecycle.phase is Phase.DRAINING:
-            raise ShuttingDown(retry_after_seconds=RETRY_AFTER_SECONDS)
+            raise ShuttingDown
         if sheds_load and self._load is not None and (wait := self._load.retry_after_seconds):
             raise Overloaded(retry_after_seconds=wait)
 
@@ -114,3 +124,52 @@ class InFlightRequests:
     def _check_idle(self) -> None:
         if not self._in_flight and not self._answers:
             self._idle.set()
+
+
+class UnreadAnswers:
+    """Counts answers by address and by user, and closes connections. None: no limit. Event loop only."""
+
+    def __init__(
+        self,
+        *,
+        most_per_address: int | None = MOST_PER_ADDRESS,
+        most_per_user: int | None = MOST_PER_USER,
+        seconds: float = ANSWER_SECONDS,
+    ) -> None:
+        self._most_per_address = most_per_address
+        self._most_per_user = most_per_user
+        self._seconds = seconds
+        self._unread: Counter[tuple[str, str | None]] = Counter()
+
+    def __len__(self) -> int:
+        """The number of addresses and users that have one."""
+        return len(self._unread)
+
+    def require_capacity(self, address: str, user: str | None = None) -> None:
+        """Raises `RateLimited` for a client that is to read first."""
+        if self._unread and not all(
+            most is None or self._unread[key] < most
+            for key, most in (
+                (("address", address), self._most_per_address),
+                (("user", user), self._most_per_user),
+            )
+        ):
+            raise RateLimited(retry_after_seconds=1)
+
+    def add(
+        self, answer: "asyncio.Future[None]", close: Callable[[], None], address: str, user: str | None = None
+    ) -> None:
+        """Count `answer` until it is taken; call `close` if that takes too long."""
+        if answer.done():
+            return
+        keys: list[tuple[str, str | None]] = [("address", address), *([("user", user)] if user else ())]
+        self._unread.update(keys)
+        timeout = asyncio.get_running_loop().call_later(self._seconds, close)
+        answer.add_done_callback(lambda _: self._taken(timeout, keys))
+
+    def _taken(self, timeout: asyncio.TimerHandle, keys: list[tuple[str, str | None]]) -> None:
+        timeout.cancel()
+        self._unread.subtract(keys)
+        for key in keys:
+            if not self._unread[key]:
+                del self._unread[key]

@@ -1,1 +1,4 @@
-"""Stores keep state: `base` declares their interface, and each other module is one back end."""
+"""Stores keep state. `journal`, `accounts`, `moderation` and `bus` declare what a back end promises.
+
+`memory`, `sqlite` and `postgres` are the back ends, with a module of the same name for each of these.
+"""

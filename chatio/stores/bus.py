@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Final, NamedTuple, Protocol
 
-from chatio.stores.base import Ended
+from chatio.stores.accounts import Ended
 
 MOST_TYPING_BYTES: Final = 7_000  # of a NOTIFY: PostgreSQL takes less than 8,000
 KEPT_VERSIONS: Final = 60  # for so many versions, a user who has left is told as one

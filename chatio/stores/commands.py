@@ -3,7 +3,7 @@
 import asyncio
 from pathlib import Path
 
-from chatio.stores.base import StoreUnusable
+from chatio.stores.errors import StoreUnusable
 from chatio.stores.moving import move
 from chatio.stores.opening import sqlite_file
 from chatio.stores.sqlite.backup import back_up, restore

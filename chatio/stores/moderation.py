@@ -5,7 +5,8 @@ from typing import Final, Literal, NamedTuple, Protocol
 
 import msgspec
 
-from chatio.stores.base import SentAt, User
+from chatio.stores.accounts import User
+from chatio.stores.records import SentAt
 
 # The fields of a user that an act changes.
 STANDING: Final = ("role", "banned_until", "muted_until", "reset_hash", "reset_until")

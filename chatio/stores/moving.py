@@ -5,9 +5,10 @@ import sqlite3
 from pathlib import Path
 from typing import Any, Final
 
-from chatio.stores.base import Ended, LoginCount, StoreUnusable, User
+from chatio.stores.accounts import Ended, LoginCount, User
+from chatio.stores.errors import StoreUnusable
 from chatio.stores.moderation import Act
-from chatio.stores.sqlite.database import check_existing, locked, migrated, reason_of
+from chatio.stores.sqlite.file import check_existing, locked, migrated, reason_of
 from chatio.stores.url import PostgresUrl, parse_store_url
 
 _TABLES: Final = {

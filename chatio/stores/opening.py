@@ -6,18 +6,17 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from chatio.stores.base import Journal, LoginStore, RevocationStore, StoreUnusable, UserStore
+from chatio.stores.accounts import LoginStore, RevocationStore, UserStore
 from chatio.stores.bus import Bus
-from chatio.stores.memory import (
-    MemoryJournal,
-    MemoryLoginStore,
-    MemoryModerationStore,
-    MemoryRevocationStore,
-    MemoryUserStore,
-)
+from chatio.stores.errors import StoreUnusable
+from chatio.stores.journal import Journal
+from chatio.stores.memory.accounts import MemoryLoginStore, MemoryRevocationStore, MemoryUserStore
+from chatio.stores.memory.journal import MemoryJournal
+from chatio.stores.memory.moderation import MemoryModerationStore
 from chatio.stores.moderation import ModerationStore
 from chatio.stores.sqlite.accounts import SqliteLoginStore, SqliteRevocationStore, SqliteUserStore
-from chatio.stores.sqlite.database import check_file, open_database
+from chatio.stores.sqlite.database import open_database
+from chatio.stores.sqlite.file import check_file
 from chatio.stores.sqlite.journal import SqliteJournal
 from chatio.stores.sqlite.moderation import SqliteModerationStore
 from chatio.stores.url import PostgresUrl, SqliteUrl, parse_store_url

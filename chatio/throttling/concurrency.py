@@ -19,17 +19,10 @@ class ConcurrencyLimit:
         """Whether `key` has something open."""
         return key in self._counts
 
-    def has_capacity(self, key: str) -> bool:
-        """Whether the limit allows one more of `key`."""
-        return self._most is None or self._counts.get(key, 0) < self._most
-
-    def acquire(self, key: str, *, always: bool = False) -> bool:
-        """Count one more of `key`, and return True. Past the limit count nothing, and return False.
-
-        `always`: count one more past the limit too.
-        """
+    def acquire(self, key: str) -> bool:
+        """Count one more of `key`, and return True. Past the limit count nothing, and return False."""
         count = self._counts.get(key, 0)
-        if not always and self._most is not None and count >= self._most:
+        if self._most is not None and count >= self._most:
             return False
         self._counts[key] = count + 1
         return True

@@ -5,6 +5,7 @@ limiter keeps one number for each key, the time at which its bucket is empty. do
 why no library does this.
 """
 
+import asyncio
 import math
 import time
 from collections.abc import Callable
@@ -18,6 +19,8 @@ from chatio.throttling.expiring_map import ExpiringMap
 MAX_KEYS: Final = 100_000
 # Most intervals are no binary fractions: without a tolerance the last event of a burst may be refused.
 _ROUNDING_SECONDS: Final = 1e-6
+# No refusal waits longer; most clients wait 30 s for an answer, and more of them.
+MAX_DELAY_SECONDS: Final = 10.0
 
 
 class RateLimiter:
@@ -113,3 +116,37 @@ class AddressRateLimiter:
         self._narrow.refund(key)
         if (wider := wider_rate_limit_key(key)) is not None:
             self._wide.refund(wider)
+
+
+class PacedLimiter:
+    """Lets `per_minute` events of each key through, half as many at once, and refuses others at the same rate.
+
+    To refuse a request costs as much as to answer most of them, so a flood that is only refused takes the same
+    time of the event loop. A client past its limit waits for each refusal. The wait is of the key and not of the
+    connection: other requests on a proxy's connection are not behind it.
+
+    `is_on=False` lets everything through. Event loop only.
+    """
+
+    def __init__(
+        self, per_minute: float, *, is_on: bool = True, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._limiter = RateLimiter(per_minute, 60, burst=max(1, per_minute / 2), is_on=is_on, clock=clock)
+        self._interval = 60 / per_minute
+        self._clock = clock
+        self._refused_until = ExpiringMap[float](MAX_KEYS, expires_at=float)
+
+    async def acquire(self, key: str) -> None:
+        """Count an event of `key`. Raises `RateLimited`, but not before the refusal is due."""
+        try:
+            self._limiter.acquire(key)
+        except RateLimited:
+            await asyncio.sleep(self.delay(key))
+            raise
+
+    def delay(self, key: str) -> float:
+        """Count a refusal of `key`, and return the seconds after which it is due."""
+        now = self._clock()
+        due = min(max(now, self._refused_until.get(key, now)) + self._interval, now + MAX_DELAY_SECONDS)
+        self._refused_until.put(key, due, now)
+        return due - now

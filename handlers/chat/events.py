@@ -8,7 +8,7 @@ from chatio.chat.messages import SentAt
 from chatio.chat.socket_sessions import EndReason
 from chatio.errors import ChatioError, Muted, Temporary, answer_to
 from chatio.moderation.moderation import until_text
-from chatio.stores.base import Content, MessageId
+from chatio.stores.records import Content, MessageId
 from handlers.responses import EXAMPLE_OF_A_TOKEN, Offset
 
 Token = Annotated[

@@ -1,63 +1,49 @@
-"""The /chat namespace: the handlers of its events."""
+"""The /chat namespace: the handlers of what its members send."""
 
 import asyncio
 import contextlib
-import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
 import socketio
 
 from chatio.accounts.users import UserRegistry
-from chatio.chat.batches import Unanswered
 from chatio.chat.changes import MessageChanges
 from chatio.chat.cluster import Cluster
 from chatio.chat.message_log import Entry
 from chatio.chat.message_rates import MessageRateLimits
 from chatio.chat.messages import Author, content_of, fit_id, kept_id, stamp
 from chatio.chat.presence import Presence
-from chatio.chat.recovery import resume_point
 from chatio.chat.shared_log import SharedLog
 from chatio.chat.voices import Voices
+from chatio.chat.waiting import Unanswered
 from chatio.errors import (
     ChatioError,
     MessageRejected,
     Muted,
     RateLimited,
     ShuttingDown,
-    StoreUnavailable,
     Temporary,
     TokenError,
-    TokenRevoked,
-    UserUnknown,
-    answer_to,
     codes,
 )
-from chatio.realtime import NO_ACK, CloseReason, LogStart, Server, TemporarilyUnavailable, ack_requested
-from chatio.server.in_flight import RETRY_AFTER_SECONDS
+from chatio.realtime import NO_ACK, CloseReason, Server, ack_requested
 from chatio.server.lifecycle import Lifecycle, Phase
-from chatio.stores.base import Kind
+from chatio.stores.records import Kind
 from chatio.telemetry.counters import LabelledCounter
-from chatio.throttling.concurrency import ConcurrencyLimit
 from handlers.chat import events
+from handlers.chat.members import LOG_BEHIND, USER_FULL, Members
 from handlers.chat.presence_events import PresenceBroadcaster
 from handlers.chat.protocol import FROM_CLIENT
 from handlers.chat.rate_limits import FLOOD, JOIN_RATE, RateLimitGuard
 from handlers.chat.session_expiry import SessionExpiry
 
 NAMESPACE = "/chat"
-USER_FULL = CloseReason("person_full", "too many connections of one person")
 STORE_SILENT = CloseReason("store_silent", "the store did not say whether it has a message", 1013)
-LOG_BEHIND = CloseReason("log_behind", "the client has read more of the log than this server", 1013)
 CLOSE_REASONS = (USER_FULL, JOIN_RATE, FLOOD, STORE_SILENT, LOG_BEHIND)
 
 _Change = Callable[..., Awaitable["asyncio.Future[Entry]"]]
-
-# "disconnect" is python-socketio's own event, which no client sends.
-_LIMITED_BY_HANDLER = frozenset(
-    {"disconnect", *(event.name.lower() for event in FROM_CLIENT if not event.is_presence)}
-)
 
 
 def event_of(entry: Entry) -> list[object] | None:
@@ -84,7 +70,7 @@ def _accepted(entry: Entry) -> Any:
 
 
 class ChatNamespace(socketio.AsyncNamespace):
-    """Handles the events of clients. Called by python-socketio, on the event loop."""
+    """Handles the events of its members. Event loop only."""
 
     server: Any  # set by python-socketio when the namespace is registered
 
@@ -117,101 +103,39 @@ class ChatNamespace(socketio.AsyncNamespace):
         self._voices = Voices() if voices is None else voices
         self._log = log
         self.changes = changes
-        self._accounts = accounts
         log.follower.on_new = self.fanout.wake
         self._message_max_chars = message_max_chars
-        self._history = history_on_connect
         self._presence = None if presence is None else PresenceBroadcaster(server, NAMESPACE, presence, cluster)
         self._rates = limits
         self._limits = RateLimitGuard(server, NAMESPACE, limits)
-        self._authors: dict[str, Author] = {}
-        self._connections = ConcurrencyLimit(max_connections_per_person)
-        self.joined = LabelledCounter(["new", "recovered", "not_recovered"])
-        self.join_errors = LabelledCounter(codes(TokenError))
+        self.members = Members(
+            server,
+            NAMESPACE,
+            sessions=sessions,
+            log=log,
+            rates=limits,
+            presence=self._presence,
+            accounts=accounts,
+            history_on_connect=history_on_connect,
+            max_connections_per_person=max_connections_per_person,
+        )
+        self._authors = self.members.authors
         self.message_rejections = LabelledCounter(codes(MessageRejected, Temporary))
-        self._handlers: dict[str, Callable[..., Awaitable[Any]]] = {
-            name: getattr(self, "on_" + name.replace("-", "_"))  # as python-socketio names them
-            for name in ("disconnect", *(event.name.lower() for event in FROM_CLIENT))
-        }
-
-    @property
-    def people(self) -> int:
-        """How many users are connected, however many connections each has."""
-        return len(self._connections)
+        for event in FROM_CLIENT:
+            if event.name != "CONNECT" and (not event.is_presence or presence is not None):
+                server.on(event.name, getattr(self, "on_" + event.name.replace("-", "_")), NAMESPACE)
 
     async def trigger_event(self, event: str, *args: Any) -> Any:
-        """Dispatch `event`, named as on the wire; the first of `args` is the sid. Called by python-socketio."""
-        if event not in _LIMITED_BY_HANDLER:
-            try:
-                self._limits.acquire_event(args[0], self._authors[args[0]])
-            except RateLimited as error:
-                return msgspec.to_builtins(events.Rejected(False, events.cause(error)))
-        handler = self._handlers.get(event)
-        return await handler(*args) if handler else self.server.not_handled
+        """Answer an event that has no handler; the first of `args` is the sid. Called by python-socketio."""
+        return self._limited(args[0]) or self.server.not_handled
 
-    async def on_connect(self, sid: str, environ: Mapping[str, Any], auth: object = None) -> LogStart:
-        """Let a client with a valid token join.
-
-        Connection limit per user: the newest connection is refused, since an older one would reconnect.
-        """
+    def _limited(self, sid: str) -> Any:
+        """Count an event of `sid`; the rejection if that is too often, else None."""
         try:
-            claims = self._sessions.verify(auth)
-            if self._accounts is not None:
-                await self._require_account(self._accounts, claims.subject)
-                await self._catch_up(auth)
-                claims = self._sessions.verify(auth)  # it may have been revoked meanwhile
-            author = Author(claims.subject, claims.name)
-            if not self._rates.joining(author.id):
-                self.server.close_connection(sid, NAMESPACE, JOIN_RATE)
-                raise socketio.exceptions.ConnectionRefusedError  # unheard: the connection is closed already
-            if not self._connections.acquire(author.id):
-                raise TemporarilyUnavailable(USER_FULL)
-        except TokenError as error:
-            answer = answer_to(error)
-            self.join_errors[answer.code] += 1
-            raise socketio.exceptions.ConnectionRefusedError(
-                answer.socket_message, {"code": answer.code}
-            ) from None
-        self._sessions.add(sid, claims)
-        self._authors[sid] = author
-        given = auth if isinstance(auth, dict) else {}
-        start = resume_point(self._log.window, given.get("pid"), given.get("offset"), history=self._history)
-        is_back = given.get("pid") is not None
-        self.joined["recovered" if start.recovered else "not_recovered" if is_back else "new"] += 1
-        if self._presence is not None:
-            self._presence.connected(author)
-        return LogStart(start.after, start.pid)
-
-    async def _require_account(self, accounts: UserRegistry, user_id: str) -> None:
-        """Raises `TokenRevoked` for a user who has no account any more, or is banned.
-
-        While the database does not answer, clients with valid tokens join: they chat from memory.
-        """
-        try:
-            user = await accounts.get(user_id)
-        except UserUnknown:
-            raise TokenRevoked from None
-        except StoreUnavailable:
-            return
-        if user.banned_until > time.time():  # by another server, a moment ago
-            raise TokenRevoked
-
-    async def _catch_up(self, auth: object) -> None:
-        """Read the log up to what the client has received from another server: else it would have that twice."""
-        if isinstance(auth, dict):
-            try:
-                await self._log.catch_up(auth.get("pid"), auth.get("offset"))
-            except StoreUnavailable:
-                raise TemporarilyUnavailable(LOG_BEHIND) from None
-
-    async def on_disconnect(self, sid: str, reason: str) -> None:
-        self._sessions.discard(sid)
-        author = self._authors.pop(sid, None)
-        if author is None:
-            return
-        self._connections.release(author.id)
-        if self._presence is not None:
-            self._presence.disconnected(author)
+            self._limits.acquire_event(sid, self._authors[sid])
+        except RateLimited as error:
+            return msgspec.to_builtins(events.Rejected(False, events.cause(error)))
+        return None
 
     async def on_send_message(self, sid: str, raw: object = None, *_: object) -> Any:
         author = self._authors[sid]
@@ -276,12 +200,12 @@ class ChatNamespace(socketio.AsyncNamespace):
             return await self._reject(sid, raw, error, is_change=is_change) if sid in self._authors else None
 
     async def on_typing(self, sid: str, *_: object) -> Any:
-        if self._presence is None:
-            return self.server.not_handled
-        with contextlib.suppress(Muted):  # a muted user types for no other
-            self._voices.require(self._authors[sid].id)
-            self._presence.typing(self._authors[sid], sid)
-        return None
+        rejection = self._limited(sid)
+        if rejection is None and self._presence is not None:
+            with contextlib.suppress(Muted):  # a muted user types for no other
+                self._voices.require(self._authors[sid].id)
+                self._presence.typing(self._authors[sid], sid)
+        return rejection
 
     async def on_renew(self, sid: str, raw: object = None, *_: object) -> Any:
         """Move the socket to a newer token of the same user; with any other token it keeps its own."""
@@ -318,4 +242,4 @@ class ChatNamespace(socketio.AsyncNamespace):
     def _require_serving(self) -> None:
         """Raises `ShuttingDown` while the process drains."""
         if self._lifecycle.phase is not Phase.SERVING:
-            raise ShuttingDown(retry_after_seconds=RETRY_AFTER_SECONDS)
+            raise ShuttingDown

@@ -17,7 +17,7 @@ from chatio.chat.socket_sessions import EndReason, SocketSession, SocketSessions
 from chatio.errors import MissingToken, TokenMalformed, TokenOfAnother
 from chatio.moderation.moderation import until_text
 from chatio.realtime import Server
-from chatio.stores.base import Ended
+from chatio.stores.accounts import Ended
 from chatio.telemetry.error_report import report
 from handlers.chat.events import SessionEnded
 

@@ -68,11 +68,11 @@ class MetricsCollector(Collector):
         )
 
     def _joins(self) -> Iterator[Metric]:
-        chat = self.chat
-        yield _gauge("chatio_people_online", "Users in the chat.", chat.people)
-        yield _counters("chatio_joins", "Connections that joined the chat.", "kind", chat.joined.items())
+        members = self.chat.members
+        yield _gauge("chatio_people_online", "Users in the chat.", members.people)
+        yield _counters("chatio_joins", "Connections that joined the chat.", "kind", members.joined.items())
         yield _counters(
-            "chatio_joins_refused", "CONNECTs answered with an error.", "reason", chat.join_errors.items()
+            "chatio_joins_refused", "CONNECTs answered with an error.", "reason", members.join_errors.items()
         )
 
     def _messages(self) -> Iterator[Metric]:

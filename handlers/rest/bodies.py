@@ -9,9 +9,10 @@ import msgspec
 from msgspec import Meta
 
 from chatio.accounts.names import MAX_NAME_CHARS
-from chatio.accounts.passwords import PASSWORD_CHARS
+from chatio.accounts.password_rules import PASSWORD_CHARS
 from chatio.moderation.moderation import MAX_REASON_CHARS, MAX_SECONDS, Sanction
-from chatio.stores.base import MessageId, Role
+from chatio.stores.accounts import Role
+from chatio.stores.records import MessageId
 
 _Name = Annotated[
     str,

@@ -4,8 +4,8 @@ import asyncio
 
 from chatio.errors import RateLimited, StoreUnavailable, Temporary, UserUnknown
 from chatio.moderation.personal_data import personal_data
-from chatio.stores.base import User
-from chatio.throttling.request_limits import ANSWER_SECONDS
+from chatio.server.in_flight import ANSWER_SECONDS
+from chatio.stores.accounts import User
 from handlers.auth import authenticated
 from handlers.base import BaseHandler
 from handlers.operation import operation

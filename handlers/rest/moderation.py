@@ -17,7 +17,7 @@ from chatio.errors import (
     UserUnknown,
 )
 from chatio.moderation.personal_data import ending, entry_of
-from chatio.stores.base import User
+from chatio.stores.accounts import User
 from handlers.auth import authenticated
 from handlers.base import BaseHandler
 from handlers.operation import operation

@@ -17,7 +17,7 @@ from chatio.errors import (
     UserUnknown,
     WrongPassword,
 )
-from chatio.stores.base import Ended, User
+from chatio.stores.accounts import Ended, User
 from handlers.auth import authenticated, public
 from handlers.base import BaseHandler
 from handlers.operation import operation

@@ -7,7 +7,8 @@ import msgspec
 import pytest
 
 from chatio.errors import MessageDeleted, MessageRejected, MessageUnknown
-from chatio.stores.base import Appended, Change, Journal, Kind, Message, Record
+from chatio.stores.journal import Appended, Journal
+from chatio.stores.records import Change, Kind, Message, Record
 from tests.contract.journal import message
 
 AT = "2031-05-09T12:05:00.000Z"

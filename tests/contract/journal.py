@@ -8,7 +8,8 @@ import asyncio
 import msgspec
 import pytest
 
-from chatio.stores.base import Appended, Extent, Journal, Message, Record, derived_id
+from chatio.stores.journal import Appended, Extent, Journal
+from chatio.stores.records import Message, Record, derived_id
 
 
 def message(id_: str, author_id: str = "7", content: str = "hello") -> Message:

@@ -8,7 +8,7 @@ import asyncio
 import msgspec
 import pytest
 
-from chatio.stores.base import WITHOUT_END, User
+from chatio.stores.accounts import WITHOUT_END, User
 from chatio.stores.moderation import Act
 from chatio.stores.opening import Stores
 from tests.contract.user_store import ADA, EVE

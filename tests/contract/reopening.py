@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from chatio.stores.base import Ended, LoginCount, Record
+from chatio.stores.accounts import Ended, LoginCount
 from chatio.stores.opening import Stores
+from chatio.stores.records import Record
 from tests.contract.changes import deletion, edit
 from tests.contract.journal import message
 from tests.contract.user_store import ADA, EVE

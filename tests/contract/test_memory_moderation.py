@@ -2,7 +2,7 @@
 
 import pytest
 
-from chatio.stores import memory
+from chatio.stores.memory import moderation
 from chatio.stores.opening import Stores, in_memory
 from tests.contract.moderation import ModerationContract, act
 
@@ -14,7 +14,7 @@ class TestMemoryModeration(ModerationContract):
 
 
 async def test_the_newest_acts_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "MAX_ACTS", 2)
+    monkeypatch.setattr(moderation, "MAX_ACTS", 2)
     store = in_memory(max_messages=9, max_bytes=9).moderation
     for number in (1, 2, 3):
         assert await store.record(act(f"{number}")) == number

@@ -2,8 +2,8 @@
 
 import pytest
 
-from chatio.stores.base import UserStore
-from chatio.stores.memory import MemoryUserStore
+from chatio.stores.accounts import UserStore
+from chatio.stores.memory.accounts import MemoryUserStore
 from tests.contract.user_store import ADA, UserStoreContract
 
 

@@ -11,7 +11,9 @@ import pytest
 from tornado.ioloop import IOLoop
 
 from chatio.errors import MessageDeleted
-from chatio.stores.base import Journal, StoreUnusable, UserStore
+from chatio.stores.accounts import UserStore
+from chatio.stores.errors import StoreUnusable
+from chatio.stores.journal import Journal
 from chatio.stores.opening import Stores, open_stores
 from chatio.stores.postgres.journal import AFTER
 from tests.contract.changes import ChangesContract, deletion

@@ -9,10 +9,12 @@ import asyncpg
 import pytest
 from tornado.ioloop import IOLoop
 
-from chatio.stores.base import Ended, Journal, SchemaChanged, StoreUnusable, WentBack
+from chatio.stores.accounts import Ended
 from chatio.stores.bus import Bus, Person, Signal
+from chatio.stores.errors import SchemaChanged, StoreUnusable, WentBack
+from chatio.stores.journal import Journal
 from chatio.stores.opening import Stores, open_stores
-from chatio.stores.postgres import database
+from chatio.stores.postgres import schema
 from tests.contract.journal import message
 from tests.postgres import postgres
 
@@ -115,10 +117,10 @@ async def test_a_schema_is_not_changed_while_a_server_of_an_earlier_release_uses
     await (await open_stores(url, folder=Path())).close()
     sql(url, "UPDATE chatio.schema SET version = 1")
     earlier = await asyncpg.connect(url, server_settings={"application_name": "chatio"})
-    monkeypatch.setattr(database, "OTHERS_END_SECONDS", 0.0)
+    monkeypatch.setattr(schema, "OTHERS_END_SECONDS", 0.0)
     with pytest.raises(StoreUnusable, match="stop all of them first"):
         await open_stores(url, folder=Path())
-    monkeypatch.setattr(database, "OTHERS_END_SECONDS", 60.0)
+    monkeypatch.setattr(schema, "OTHERS_END_SECONDS", 60.0)
     opening = asyncio.ensure_future(open_stores(url, folder=Path()))
     done, _ = await asyncio.wait([opening], timeout=0.3)
     assert not done

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from chatio.errors import StoreUnavailable
-from chatio.stores.base import OutcomeUnknown, StoreUnusable
+from chatio.stores.errors import OutcomeUnknown, StoreUnusable
 from chatio.stores.opening import open_stores
 from chatio.stores.postgres import database as module
+from chatio.stores.postgres import schema
 from chatio.stores.postgres.database import Database, open_database
 from chatio.stores.postgres.journal import PostgresJournal
 from tests.conftest import ExpectedLogs
@@ -67,7 +68,7 @@ async def test_a_migration_may_take_longer_than_a_statement(url: str, monkeypatc
         await session.execute("SELECT pg_sleep(0.3)")
 
     monkeypatch.setattr(module, "_STATEMENT_TIMEOUT", "100ms")
-    monkeypatch.setattr(module, "_migrate", slow)
+    monkeypatch.setattr(schema, "_migrate", slow)
     await (await open_database(url)).close()
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from tornado.ioloop import IOLoop
 
-from chatio.stores.base import Journal, UserStore
+from chatio.stores.accounts import UserStore
+from chatio.stores.journal import Journal
 from chatio.stores.opening import Stores, open_stores
 from tests.client.wire import until
 from tests.contract.changes import ChangesContract, deletion, edit

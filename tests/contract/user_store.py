@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from chatio.errors import EmailAlreadyUsed, NameTaken
-from chatio.stores.base import User, UserStore
+from chatio.stores.accounts import User, UserStore
 
 ADA = User("id-of-ada", "Ada", "key of ada", "look of ada", "Ada@chat.test", "ada@chat.test", "$hash$of$ada")
 EVE = User("id-of-eve", "Eve", "key of eve", "look of eve", "eve@chat.test", "eve@chat.test", "$hash$of$eve")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from chatio.stores.sqlite.database import APPLICATION_ID
+from chatio.stores.sqlite.file import APPLICATION_ID
 from tests.paths import ROOT
 from tests.unit.test_documents import missing_links
 

@@ -20,8 +20,9 @@ from chatio.chat.shared_log import SharedLog, open_log
 from chatio.errors import MessageRejected
 from chatio.realtime.broadcast.cursor import EncodedLog
 from chatio.realtime.engineio.packets import EncodedPacket
-from chatio.stores.base import Change, Journal, Message
-from chatio.stores.memory import MemoryJournal
+from chatio.stores.journal import Journal
+from chatio.stores.memory.journal import MemoryJournal
+from chatio.stores.records import Change, Message
 from chatio.stores.sqlite.database import open_database
 from chatio.stores.sqlite.journal import SqliteJournal
 from handlers.chat.namespace import event_of

@@ -17,8 +17,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from chatio.stores.base import Appended, Journal, Message, Record, derived_id
-from chatio.stores.memory import MemoryJournal
+from chatio.stores.journal import Appended, Journal
+from chatio.stores.memory.journal import MemoryJournal
+from chatio.stores.records import Message, Record, derived_id
 from chatio.stores.sqlite.database import Database, open_database
 from chatio.stores.sqlite.journal import SqliteJournal
 from tests.contract.journal import message

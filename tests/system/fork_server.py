@@ -165,5 +165,5 @@ if __name__ == "__main__":
         asked = serve(control_socket)
     if asked is not None:
         become(asked)
-        with patch("handlers.application.PasswordHasher", cheap_hasher):
+        with patch("handlers.core.PasswordHasher", cheap_hasher):
             sys.exit(main.main(["--env-file", os.devnull, *asked.arguments]))

@@ -20,9 +20,9 @@ import uuid
 from pathlib import Path
 from typing import NamedTuple
 
-from chatio.stores.base import Message
 from chatio.stores.opening import open_stores
-from chatio.stores.sqlite import database
+from chatio.stores.records import Message
+from chatio.stores.sqlite import file
 from tests.paths import ROOT
 
 SECONDS = (0.3, 1.2)  # of appending before a cut
@@ -98,7 +98,7 @@ def _look_into(path: Path) -> tuple[set[str], bool]:
 async def append(path: Path, synchronous: str) -> None:
     """Append batches until killed; print the ids of each one that is in the journal."""
     if synchronous != "FULL":
-        database.SYNCHRONOUS = synchronous
+        file.SYNCHRONOUS = synchronous
     stores = await open_stores(f"sqlite:///{path}", folder=Path("/"))
     sys.stdout.write("open\n")
     while True:

@@ -17,16 +17,14 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager
 import pytest
 
 from chatio.accounts.tokens import Tokens
-from chatio.chat.changes import MessageChanges
 from chatio.chat.message_log import MessageLog
 from chatio.chat.message_rates import MessageRateLimits, Rates
 from chatio.chat.messages import Message
 from chatio.chat.shared_log import SharedLog
 from chatio.realtime import RealtimeOptions, Server, create_server
 from chatio.server.lifecycle import Phase
-from chatio.stores.memory import MemoryJournal
+from chatio.stores.memory.journal import MemoryJournal
 from handlers.chat.namespace import NAMESPACE, ChatNamespace
-from handlers.chat.session_expiry import SessionExpiry
 from tests.client.protocol import client_frame, text, websocket_request
 from tests.client.wire import Ws, join, serving
 from tests.paths import ROOT
@@ -35,6 +33,7 @@ from tests.system.leaving import restart, storm
 from tests.system.server import REAL_COMMAND, SECRET, ServerProcess, await_until
 from tests.system.test_chat import transports
 from tests.system.test_recovery import QUICKLY
+from tests.unit.handlers.chat.chat_server import make_namespace
 
 pytestmark = pytest.mark.direct(
     "how the process itself ends: half requests, bare sockets, who is refused meanwhile"
@@ -181,20 +180,8 @@ async def chat(**rates: int) -> AsyncIterator[tuple[Server, MessageLog, ChatName
     """The namespace as the server makes it, and a client that has joined."""
     server, handler = create_server(RealtimeOptions(namespaces=(NAMESPACE,)))
     tokens, log = Tokens(SECRET, ttl_seconds=60), MessageLog()
-    shared = SharedLog(MemoryJournal(), log)
-    namespace = ChatNamespace(
-        server,
-        lifecycle=server.eio.lifecycle,
-        sessions=SessionExpiry(server, NAMESPACE, tokens),
-        log=shared,
-        changes=MessageChanges(shared, edit_seconds=900, max_chars=100),
-        presence=None,
-        limits=MessageRateLimits(Rates()._replace(**rates)),
-        message_max_chars=100,
-        history_on_connect=0,
-        slow_client_seconds=30,
-        max_connections_per_person=None,
-    )
+    limits = MessageRateLimits(Rates()._replace(**rates))
+    namespace = make_namespace(server, SharedLog(MemoryJournal(), log), tokens, limits=limits)
     async with serving(handler) as port:
         ws = await join(port, NAMESPACE, {"token": tokens.issue(subject="7", name="Ann", email="ann@chat.test")})
         yield server, log, namespace, ws

@@ -11,7 +11,7 @@ import pytest
 
 import main as program
 from chatio.config.settings import table
-from chatio.stores.base import StoreUnusable
+from chatio.stores.errors import StoreUnusable
 
 Run = Callable[..., tuple[int, str, str]]
 

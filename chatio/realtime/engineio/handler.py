@@ -5,8 +5,6 @@ a few of its headers. That takes a third of the time of a handler (docs/performa
 """
 
 import asyncio
-import json
-import socket
 import time
 from collections.abc import Callable
 from functools import partial
@@ -22,21 +20,21 @@ from tornado.httputil import (
     RequestStartLine,
     format_timestamp,
 )
-from tornado.iostream import IOStream, SSLIOStream
+from tornado.iostream import SSLIOStream
 
 from chatio.realtime.close_reasons import protocol_violation
-from chatio.realtime.engineio import admission, http_errors, packets
+from chatio.realtime.engineio import admission, http_errors
 from chatio.realtime.engineio.connection import Connection
 from chatio.realtime.engineio.http_errors import HandshakeError, HttpError
 from chatio.realtime.engineio.opening import (
     Request,
     cors_headers,
     find_session,
+    open_polling,
     open_websocket,
     take_websocket,
 )
-from chatio.realtime.engineio.packets import SEPARATOR, EncodedPacket, ProtocolError, encode, encode_payload
-from chatio.realtime.engineio.poll_queue import PollQueue
+from chatio.realtime.engineio.packets import SEPARATOR, EncodedPacket, ProtocolError, encode_payload
 from chatio.realtime.engineio.server import EngineServer
 from chatio.realtime.library import DisconnectReason
 from chatio.realtime.limits import (
@@ -47,7 +45,6 @@ from chatio.realtime.limits import (
     REQUEST_STEPS,
 )
 from chatio.realtime.log import report
-from chatio.realtime.websocket.frames import VERSION
 from chatio.server.http_handler import (
     GUARDING_HEADERS,
     UNBOUNDED,
@@ -55,6 +52,7 @@ from chatio.server.http_handler import (
     close_after_answer,
     connection_option,
     log_foreign_page,
+    take_socket,
 )
 from chatio.server.lifecycle import Phase
 from chatio.throttling.client_ip import address_of
@@ -123,7 +121,7 @@ class Exchange(HTTPMessageDelegate):
         if is_websocket:
             if isinstance(self.http.stream, SSLIOStream):  # TLS ends at a proxy
                 raise HandshakeError(http_errors.NO_WEBSOCKET)
-            open_websocket(engine, request, self.session, lambda: _take_socket(self.http.detach()))
+            open_websocket(engine, request, self.session, lambda: take_socket(self.http.detach()))
             return True
         if request.method == "POST" and self.session is not None:
             admission.begin_post(self.session, announced_bytes(request.headers))
@@ -192,7 +190,7 @@ class Exchange(HTTPMessageDelegate):
             self.engine.spawn(self._serve(self.session))
         else:
             try:
-                self._send_packets(self._open_polling())
+                self._send_packets(open_polling(self.engine, self.request))
             except Exception as error:
                 self._answer_error(error)
 
@@ -207,19 +205,6 @@ class Exchange(HTTPMessageDelegate):
             self._answer_error(error)
         finally:
             self.owned = None
-
-    def _open_polling(self) -> list[EncodedPacket]:
-        """Open a session, and return its first packets. Raises HandshakeError."""
-        engine = self.engine
-        if engine.lifecycle.phase is Phase.HANDING_OVER:
-            # The client's polls may be new connections, which are the next process's: there is no session. Without
-            # an upgrade on offer python-socketio's client would take that for the end.
-            return [encode(engine.greeting(engine.generate_id(), may_upgrade=True)), packets.CLOSE]
-        connection = engine.admit(self.request.address)
-        connection.poll_queue = queue = PollQueue()
-        queue.put(encode(engine.greeting(connection.sid, may_upgrade=True)))
-        engine.begin(connection, self.request.environ())
-        return queue.take_some()
 
     async def _post(self, connection: Connection) -> None:
         """Hand over the packets of a body, and answer it. Raises HandshakeError."""
@@ -268,14 +253,8 @@ class Exchange(HTTPMessageDelegate):
             self._answer(http_errors.UNKNOWN_SESSION)
 
     def _answer(self, refusal: HttpError) -> None:
-        if refusal is http_errors.NO_WEBSOCKET:
-            self.more_headers["Sec-WebSocket-Version"] = VERSION  # RFC 6455, section 4.2.2
-        body: dict[str, object] = {"code": refusal.code, "message": refusal.reason.text}
-        if refusal.retry_after_seconds:
-            body["retry_after_seconds"] = refusal.retry_after_seconds
-            self.more_headers["Retry-After"] = str(refusal.retry_after_seconds)
-            self.more_headers["Access-Control-Expose-Headers"] = "Retry-After"
-        self._send(refusal.status, "application/json", json.dumps(body).encode())
+        self.more_headers |= refusal.headers
+        self._send(refusal.status, "application/json", refusal.body)
 
     def _send(self, status: int, content_type: str = "", body: bytes = b"") -> None:
         http, engine = self.http, self.engine
@@ -297,13 +276,3 @@ class Exchange(HTTPMessageDelegate):
         http.write(head if self.request.method == "HEAD" else head + body)  # `write_headers` takes 20 µs more
         http.finish()
         self.endpoint.answered(status)
-
-
-def _take_socket(stream: IOStream) -> tuple[socket.socket, bytes]:
-    """The socket of `stream`, which is closed, and what the stream had read already. Raises OSError."""
-    try:
-        sock: socket.socket = stream.socket.dup()
-        sock.setblocking(False)
-        return sock, bytes(stream._read_buffer)  # `read_bytes` would ask the kernel for more
-    finally:
-        stream.close()

@@ -1,11 +1,13 @@
 """HTTP errors of handshake and polling, with Node's codes and texts (engine.io, Server.errorMessages)."""
 
+import json
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from chatio.realtime import close_reasons
 from chatio.realtime.close_reasons import CloseReason, protocol_violation
 from chatio.realtime.limits import LEAVING_RETRY_SECONDS
+from chatio.realtime.websocket.frames import VERSION
 
 BAD_REQUEST_CODE: Final = 3  # for all that Node has no code for, too
 
@@ -17,6 +19,19 @@ class HttpError(NamedTuple):
     code: int
     reason: CloseReason
     retry_after_seconds: int = 0  # 0: coming back makes no sense
+
+    @property
+    def headers(self) -> dict[str, str]:
+        if self is NO_WEBSOCKET:
+            return {"Sec-WebSocket-Version": VERSION}  # RFC 6455, section 4.2.2
+        if self.retry_after_seconds:
+            return {"Retry-After": str(self.retry_after_seconds), "Access-Control-Expose-Headers": "Retry-After"}
+        return {}
+
+    @property
+    def body(self) -> bytes:
+        later = {"retry_after_seconds": self.retry_after_seconds} if self.retry_after_seconds else {}
+        return json.dumps({"code": self.code, "message": self.reason.text} | later).encode()
 
 
 UNKNOWN_TRANSPORT: Final = HttpError(400, 0, protocol_violation("Transport unknown"))

@@ -13,9 +13,11 @@ from typing import Any, Final
 
 from tornado.httputil import HTTPHeaders
 
-from chatio.realtime.engineio import admission, http_errors
+from chatio.realtime.engineio import admission, http_errors, packets
 from chatio.realtime.engineio.connection import Connection
 from chatio.realtime.engineio.http_errors import HandshakeError
+from chatio.realtime.engineio.packets import EncodedPacket, encode
+from chatio.realtime.engineio.poll_queue import PollQueue
 from chatio.realtime.engineio.server import EngineServer
 from chatio.realtime.engineio.upgrade import Upgrade
 from chatio.realtime.library import DisconnectReason
@@ -24,6 +26,7 @@ from chatio.realtime.websocket.frames import message_frame, switching_protocols
 from chatio.realtime.websocket.transport import WebSocket
 from chatio.server.connection import PLAIN_HOST
 from chatio.server.http_stream import MAX_FIELDS
+from chatio.server.lifecycle import Phase
 from chatio.throttling.client_ip import address_of
 
 # What of a handshake's headers the origin check and connect handlers are given, as a WSGI environ names it.
@@ -91,6 +94,19 @@ def find_session(
     return admission.find_session(
         request.method, request.query, upgrade, engine.sockets, engine.lifecycle, sid_prefix=engine.sid_prefix
     )
+
+
+def open_polling(engine: EngineServer, request: Request) -> list[EncodedPacket]:
+    """Open a session, and return its first packets. Raises HandshakeError."""
+    if engine.lifecycle.phase is Phase.HANDING_OVER:
+        # The client's polls may be new connections, which are the next process's: there is no session. Without
+        # an upgrade on offer python-socketio's client would take that for the end.
+        return [encode(engine.greeting(engine.generate_id(), may_upgrade=True)), packets.CLOSE]
+    connection = engine.admit(request.address)
+    connection.poll_queue = queue = PollQueue()
+    queue.put(encode(engine.greeting(connection.sid, may_upgrade=True)))
+    engine.begin(connection, request.environ())
+    return queue.take_some()
 
 
 def open_websocket(

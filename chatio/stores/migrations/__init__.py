@@ -6,7 +6,7 @@ A back end applies those that a database lacks when it opens it, each in one tra
 from importlib.resources import files
 from typing import NamedTuple
 
-from chatio.stores.base import StoreUnusable
+from chatio.stores.errors import StoreUnusable
 
 
 class Migration(NamedTuple):

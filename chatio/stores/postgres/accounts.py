@@ -6,7 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from chatio.errors import EmailAlreadyUsed, NameTaken
-from chatio.stores.base import Ended, LoginCount, User
+from chatio.stores.accounts import Ended, LoginCount, User
 from chatio.stores.postgres.database import Database
 from chatio.stores.postgres.texts import storable
 

@@ -7,9 +7,10 @@ from typing import Any, Final
 
 import asyncpg
 
-from chatio.stores.base import Ended
+from chatio.stores.accounts import Ended
 from chatio.stores.bus import Person, Revoked, ServerSeen, Signal
-from chatio.stores.postgres.database import APPLICATION, CONNECT_SECONDS, Database
+from chatio.stores.postgres.database import CONNECT_SECONDS, Database
+from chatio.stores.postgres.schema import APPLICATION
 from chatio.stores.postgres.texts import storable
 
 PAUSE_SECONDS: Final = 0.5  # between two attempts to listen

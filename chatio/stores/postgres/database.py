@@ -22,8 +22,8 @@ from typing import Any, Final, TypeVar
 import asyncpg
 
 from chatio.errors import StoreFull, StoreUnavailable
-from chatio.stores.base import OutcomeUnknown, StoreUnusable, new_epoch
-from chatio.stores.migrations import migrations
+from chatio.stores.errors import OutcomeUnknown, StoreUnusable
+from chatio.stores.postgres.schema import APPLICATION, WITHOUT_TIMEOUTS, prepare
 
 logger = logging.getLogger("chatio.store")
 
@@ -36,16 +36,6 @@ ANSWER_SECONDS: Final = 5.0
 # transaction whose client is gone, with its locks, where TCP does not tell.
 _STATEMENT_TIMEOUT: Final = "4500ms"
 _IDLE_IN_TRANSACTION_TIMEOUT: Final = "10s"
-RETRY_AFTER_SECONDS: Final = 2
-_WITHOUT_TIMEOUTS: Final = "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0"
-SCHEMA: Final = migrations("postgres", 0)[-1].version
-APPLICATION: Final = f"chatio {SCHEMA}"  # how the database knows the sessions of servers with this schema
-# Servers of another schema, of which none may run when the schema changes.
-_OTHERS: Final = """
-SELECT count(*) FROM pg_stat_activity
-WHERE datname = current_database() AND application_name LIKE 'chatio%' AND application_name <> $1"""
-OTHERS_END_SECONDS: Final = 15.0
-_LOCK_OF_MIGRATIONS: Final = 0x43484154494F  # "CHATIO"
 _POOLER_HINT: Final = (
     "; name statement_timeout and idle_in_transaction_session_timeout in PgBouncer's ignore_startup_parameters"
 )
@@ -78,7 +68,7 @@ class Database:
                 connection = await self._pool.acquire()
         except _NO_CONNECTION as error:
             _log_refused(error)
-            raise _unavailable() from error
+            raise StoreUnavailable from error
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 return await action(connection)
@@ -90,12 +80,12 @@ class Database:
                 raise OutcomeUnknown from error
             _log_refused(error)
             if error.sqlstate == _DISK_FULL:
-                raise StoreFull(retry_after_seconds=RETRY_AFTER_SECONDS) from error
+                raise StoreFull from error
             if error.sqlstate == _READ_ONLY:  # a failover has made a standby of the server
                 await self._replace(connection)
             else:
                 _terminate(connection)
-            raise _unavailable() from error
+            raise StoreUnavailable from error
         except (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
             await self._replace(connection)
             _log_refused(error)
@@ -111,7 +101,7 @@ class Database:
         try:
             return await self.run(action)
         except OutcomeUnknown as error:
-            raise _unavailable() from error
+            raise StoreUnavailable from error
 
     async def close(self) -> None:
         """Finish what is under way, within `ANSWER_SECONDS`, and close every connection."""
@@ -146,7 +136,7 @@ async def filling(url: str) -> AsyncIterator[Any]:
         pool = await _opened(url)
         try:
             async with pool.acquire() as connection, connection.transaction():
-                await connection.execute(_WITHOUT_TIMEOUTS)
+                await connection.execute(WITHOUT_TIMEOUTS)
                 head = await connection.fetchval("SELECT head FROM chatio.log FOR UPDATE")
                 if head or await connection.fetchval("SELECT EXISTS (SELECT FROM chatio.users)"):
                     raise StoreUnusable("the database to migrate to has messages or users already")
@@ -171,7 +161,7 @@ async def _opened(url: str) -> Any:
     )
     async with asyncio.timeout(4 * ANSWER_SECONDS):
         await pool
-        await _prepare(pool)
+        await prepare(pool)
     return pool
 
 
@@ -202,73 +192,6 @@ def _unusable() -> Iterator[None]:
         raise StoreUnusable("the URL has a part that cannot be used") from None
 
 
-async def _prepare(pool: Any) -> None:
-    """Check the database, and bring its schema to this release's version; the pool is closed if that fails."""
-    try:
-        async with pool.acquire() as connection:
-            await _require_session(pool, connection)
-            async with connection.transaction():
-                await connection.execute(_WITHOUT_TIMEOUTS)
-                await _require_promises(connection)
-                await _migrate(connection)
-    except BaseException:
-        pool.terminate()
-        raise
-
-
-async def _require_session(pool: Any, connection: Any) -> None:
-    """Raise `StoreUnusable` behind a pooler that gives each transaction another session, as PgBouncer can.
-
-    Prepared statements, which asyncpg uses, and notifications belong to a session.
-    """
-    own = await connection.fetchval("SELECT pg_backend_pid()")
-    if own == connection.get_server_pid():
-        return  # a pooler makes up a pid of its own
-    async with pool.acquire() as other, other.transaction():
-        if await other.fetchval("SELECT pg_backend_pid()") == own:
-            raise StoreUnusable(
-                "a pooler in transaction mode is before the database: use its session mode, or the database itself"
-            )
-
-
-async def _require_promises(connection: Any) -> None:
-    """Raise `StoreUnusable` for a database that would lose what it acknowledged, or cannot keep every text."""
-    if await connection.fetchval("SHOW synchronous_commit") == "off":
-        raise StoreUnusable("synchronous_commit is off there, so that a crash would lose messages: set it to on")
-    if (encoding := await connection.fetchval("SHOW server_encoding")) != "UTF8":
-        raise StoreUnusable(f"the database has the encoding {encoding}: make one with ENCODING 'UTF8'")
-
-
-async def _migrate(connection: Any) -> None:
-    """Bring the schema to this release's version, in one transaction. Raises `StoreUnusable`."""
-    await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK_OF_MIGRATIONS)
-    if await connection.fetchval("SELECT to_regnamespace('chatio') IS NULL"):
-        await connection.execute("CREATE SCHEMA chatio")
-    if await connection.fetchval("SELECT to_regclass('chatio.schema') IS NULL"):
-        await connection.execute("CREATE TABLE chatio.schema (version integer NOT NULL)")
-        await connection.execute("INSERT INTO chatio.schema VALUES (0)")
-    version = await connection.fetchval("SELECT version FROM chatio.schema")
-    lacking = migrations("postgres", version)
-    if lacking and version:
-        await _await_end_of_others(connection)
-    for migration in lacking:
-        await connection.execute(migration.script)
-    if version == 0:
-        await connection.execute("INSERT INTO chatio.log VALUES (true, $1, 0, 0)", new_epoch())
-    if lacking:
-        await connection.execute("UPDATE chatio.schema SET version = $1", lacking[-1].version)
-
-
-async def _await_end_of_others(connection: Any) -> None:
-    """Return when no server of another schema uses the database any more. Raises `StoreUnusable`."""
-    until = asyncio.get_running_loop().time() + OTHERS_END_SECONDS
-    while await connection.fetchval(_OTHERS, APPLICATION):
-        if asyncio.get_running_loop().time() > until:
-            raise StoreUnusable("servers of an earlier release still use the database: stop all of them first")
-        await asyncio.sleep(0.2)
-        await connection.execute("SELECT pg_stat_clear_snapshot()")
-
-
 def _terminate(connection: Any) -> None:
     with contextlib.suppress(asyncpg.InterfaceError):  # one that has ended is out of the pool already
         connection.terminate()
@@ -280,7 +203,3 @@ def _log_refused(error: BaseException) -> None:
         getattr(error, "sqlstate", None) or type(error).__name__,
         extra={"event": "store_refused"},
     )
-
-
-def _unavailable() -> StoreUnavailable:
-    return StoreUnavailable(retry_after_seconds=RETRY_AFTER_SECONDS)

@@ -8,23 +8,12 @@ from typing import Any, Final
 import msgspec
 
 from chatio.errors import MessageDeleted, MessageUnknown, StoreUnavailable
-from chatio.stores.base import (
-    FORGOTTEN,
-    Appended,
-    Change,
-    Extent,
-    Kind,
-    Message,
-    OutcomeUnknown,
-    Record,
-    SchemaChanged,
-    WentBack,
-    derived_id,
-    new_epoch,
-    record_of,
-)
-from chatio.stores.postgres.database import MAX_CONNECTIONS, SCHEMA, Database
+from chatio.stores.errors import OutcomeUnknown, SchemaChanged, WentBack
+from chatio.stores.journal import Appended, Extent, new_epoch
+from chatio.stores.postgres.database import MAX_CONNECTIONS, Database
+from chatio.stores.postgres.schema import SCHEMA
 from chatio.stores.postgres.texts import storable
+from chatio.stores.records import FORGOTTEN, Change, Kind, Message, Record, derived_id, record_of
 
 # Of each entry, as `record_of` takes it: its number and, for a change, its time; the message; the newest change.
 # Each LIMIT makes PostgreSQL look up the few rows by their indexes, whatever it knows of the tables: without them

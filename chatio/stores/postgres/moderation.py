@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import msgspec
 
-from chatio.stores.base import User
+from chatio.stores.accounts import User
 from chatio.stores.moderation import STANDING, Act, RecordedAct, recorded, standing
 from chatio.stores.postgres.database import Database
 from chatio.stores.postgres.texts import storable

@@ -8,8 +8,9 @@ from typing import Final, TypeVar
 import msgspec
 
 from chatio.errors import EmailAlreadyUsed, NameTaken, StoreUnavailable
-from chatio.stores.base import Ended, LoginCount, OutcomeUnknown, User
-from chatio.stores.sqlite.database import RETRY_AFTER_SECONDS, Database
+from chatio.stores.accounts import Ended, LoginCount, User
+from chatio.stores.errors import OutcomeUnknown
+from chatio.stores.sqlite.database import Database
 
 T = TypeVar("T")
 
@@ -124,4 +125,4 @@ async def known(writing: "asyncio.Future[T]") -> T:
     try:
         return await writing
     except OutcomeUnknown:
-        raise StoreUnavailable(retry_after_seconds=RETRY_AFTER_SECONDS) from None
+        raise StoreUnavailable from None

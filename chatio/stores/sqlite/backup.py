@@ -6,8 +6,9 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
-from chatio.stores.base import StoreUnusable, new_epoch
-from chatio.stores.sqlite.database import check_existing, give_to_owner, locked, migrated, reason_of
+from chatio.stores.errors import StoreUnusable
+from chatio.stores.journal import new_epoch
+from chatio.stores.sqlite.file import check_existing, give_to_owner, locked, migrated, reason_of
 
 _SUFFIXES: Final = ("", "-wal", "-shm")
 

@@ -13,17 +13,8 @@ from typing import Final, TypeVar
 import msgspec
 
 from chatio.errors import MessageDeleted, MessageUnknown
-from chatio.stores.base import (
-    FORGOTTEN,
-    Appended,
-    Change,
-    Extent,
-    Message,
-    Record,
-    derived_id,
-    new_epoch,
-    record_of,
-)
+from chatio.stores.journal import Appended, Extent, new_epoch
+from chatio.stores.records import FORGOTTEN, Change, Message, Record, derived_id, record_of
 from chatio.stores.sqlite.database import Database
 
 T = TypeVar("T")

@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from chatio.stores.base import User
+from chatio.stores.accounts import User
 from chatio.stores.moderation import STANDING, Act, RecordedAct, recorded, standing
 from chatio.stores.sqlite.accounts import known
 from chatio.stores.sqlite.database import Database

@@ -5,8 +5,8 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
-from chatio.stores.base import StoreUnusable
-from chatio.stores.sqlite.database import check_existing, connect, reason_of
+from chatio.stores.errors import StoreUnusable
+from chatio.stores.sqlite.file import check_existing, connect, reason_of
 
 _PROBLEMS_SHOWN: Final = 3
 

@@ -8,7 +8,7 @@ from chatio.accounts import names
 from chatio.accounts.passwords import PasswordHasher
 from chatio.accounts.users import UserRegistry
 from chatio.errors import NameTaken
-from chatio.stores.memory import MemoryUserStore
+from chatio.stores.memory.accounts import MemoryUserStore
 
 PASSWORD = "correct horse"
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from passlib.context import CryptContext
 
-from chatio.accounts.passwords import HASHING_NICENESS, MAX_WRITTEN_CHARS, PasswordHasher
+from chatio.accounts.password_rules import MAX_WRITTEN_CHARS
+from chatio.accounts.passwords import HASHING_NICENESS, PasswordHasher
 from chatio.errors import Overloaded
 from tests.unit.accounts.conftest import MakeHasher
 

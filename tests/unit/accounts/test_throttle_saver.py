@@ -8,7 +8,7 @@ import pytest
 from chatio.accounts.login_throttle import KNOWN_ADDRESSES, FailureBackoff, LoginThrottle
 from chatio.accounts.throttle_saver import SAVED_AT_ONCE, ThrottleSaver, steady_clock
 from chatio.errors import StoreUnavailable
-from chatio.stores.base import LoginCount
+from chatio.stores.accounts import LoginCount
 from tests.unit.accounts.test_login_throttle import ACCOUNT, OWNER, STRANGER, checked, fail, log_in
 from tests.unit.clock import Clock
 

@@ -7,8 +7,8 @@ import pytest
 from chatio.accounts.passwords import PasswordHasher
 from chatio.accounts.users import UserRegistry, account_key
 from chatio.errors import BadCredentials, EmailAlreadyUsed, InvalidInput, Overloaded, UserUnknown
-from chatio.stores.base import User
-from chatio.stores.memory import MemoryUserStore
+from chatio.stores.accounts import User
+from chatio.stores.memory.accounts import MemoryUserStore
 from tests.unit.accounts.conftest import MakeHasher
 
 PASSWORD = "correct horse battery staple"

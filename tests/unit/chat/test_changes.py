@@ -21,8 +21,8 @@ from chatio.errors import (
     MessageUnknown,
     NotYourMessage,
 )
-from chatio.stores.base import Kind
-from chatio.stores.memory import MemoryJournal
+from chatio.stores.memory.journal import MemoryJournal
+from chatio.stores.records import Kind
 from tests.unit.chat.test_shared_log import SlowJournal, turn
 
 ANN, BOB = Author("7", "Ann"), Author("8", "Bob")

@@ -12,9 +12,9 @@ from chatio.chat.cluster import Cluster
 from chatio.chat.messages import Author
 from chatio.chat.shared_log import SharedLog, open_log
 from chatio.errors import StoreUnavailable
-from chatio.stores.base import Ended
+from chatio.stores.accounts import Ended
 from chatio.stores.bus import MOST_TYPING_BYTES, Person, Revoked, ServerSeen, Signal
-from chatio.stores.memory import MemoryJournal
+from chatio.stores.memory.journal import MemoryJournal
 from tests.client.wire import until
 from tests.conftest import ExpectedLogs
 from tests.contract.journal import message

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from chatio.chat.message_log import Entry, MessageLog
 from chatio.chat.messages import Message
 from chatio.errors import OffsetInvalid
-from chatio.stores.base import MESSAGE_OVERHEAD_BYTES, derived_id
+from chatio.stores.records import MESSAGE_OVERHEAD_BYTES, derived_id
 
 
 def message(id_: str, author_id: str = "7", content: str = "hello") -> Message:

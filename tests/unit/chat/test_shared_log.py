@@ -6,13 +6,15 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
-from chatio.chat import batches, following, shared_log
-from chatio.chat.batches import BATCH_MESSAGES, Unanswered
+from chatio.chat import following, shared_log, waiting
 from chatio.chat.message_log import Entry
 from chatio.chat.shared_log import SharedLog, open_log
+from chatio.chat.waiting import BATCH_MESSAGES, Unanswered
 from chatio.errors import IdReused, Overloaded, StoreFull, StoreUnavailable
-from chatio.stores.base import Appended, Message, OutcomeUnknown, Record, SchemaChanged, WentBack, size_bytes
-from chatio.stores.memory import MemoryJournal
+from chatio.stores.errors import OutcomeUnknown, SchemaChanged, WentBack
+from chatio.stores.journal import Appended
+from chatio.stores.memory.journal import MemoryJournal
+from chatio.stores.records import Message, Record, size_bytes
 from tests.client.wire import until
 from tests.conftest import ExpectedLogs
 from tests.contract.journal import message
@@ -141,7 +143,7 @@ async def test_a_batch_is_bounded_in_messages_and_in_bytes() -> None:
     journal, log = await shared()
     for number in range(BATCH_MESSAGES + 1):
         log.accept(message(f"m{number}"))
-    large = "x" * (batches.BATCH_BYTES // 2)
+    large = "x" * (waiting.BATCH_BYTES // 2)
     for number in range(3):
         log.accept(message(f"large{number}", content=large))
     for _ in range(4):
@@ -166,8 +168,8 @@ async def test_a_queue_that_is_full_refuses_and_loses_nothing_that_it_took() -> 
 
 async def test_a_queue_is_bounded_in_bytes_too() -> None:
     _, log = await shared()
-    large = message("a", content="x" * batches.QUEUE_BYTES)
-    assert size_bytes(large) > batches.QUEUE_BYTES
+    large = message("a", content="x" * waiting.QUEUE_BYTES)
+    assert size_bytes(large) > waiting.QUEUE_BYTES
     log.accept(large)
     with pytest.raises(Overloaded):
         log.accept(message("b"))
@@ -305,13 +307,13 @@ async def test_a_sender_is_told_nothing_if_its_message_stays_unknown_and_may_sen
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(shared_log, "WATCH_SECONDS", 0.01)
-    monkeypatch.setattr(batches, "GIVEN_UP_SECONDS", 0.02)
+    monkeypatch.setattr(waiting, "GIVEN_UP_SECONDS", 0.02)
     journal, log = await shared()
     watching = asyncio.ensure_future(log.watch())
     accepting = log.accept(message("a"))
     assert await failure(accepting) is Unanswered
     assert log.find("7", "a", "hello") is None
-    monkeypatch.setattr(batches, "GIVEN_UP_SECONDS", 60)
+    monkeypatch.setattr(waiting, "GIVEN_UP_SECONDS", 60)
     again = log.accept(message("a"))
     assert again is not accepting
     await journal.take()
@@ -324,7 +326,7 @@ async def test_a_journal_that_answers_late_is_told_as_slow(monkeypatch: pytest.M
     journal, log = await shared()
     log.accept(message("a"))
     assert trouble(log) is None
-    monkeypatch.setattr(batches, "SLOW_SECONDS", -1)
+    monkeypatch.setattr(waiting, "SLOW_SECONDS", -1)
     assert trouble(log) == "store_slow"
     await turn()
     await journal.take()

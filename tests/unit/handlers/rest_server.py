@@ -26,14 +26,15 @@ from chatio.moderation.moderation import Moderation
 from chatio.server.accept import LimitedHTTPServer
 from chatio.server.http_handler import GUARDING_HEADERS
 from chatio.server.http_stream import Deadlines
-from chatio.server.in_flight import InFlightRequests
+from chatio.server.in_flight import InFlightRequests, UnreadAnswers
 from chatio.server.lifecycle import Lifecycle
 from chatio.server.serve import HTTP_SERVER_OPTIONS
-from chatio.stores.base import RevocationStore
-from chatio.stores.memory import MemoryJournal, MemoryModerationStore, MemoryRevocationStore, MemoryUserStore
+from chatio.stores.accounts import RevocationStore
+from chatio.stores.memory.accounts import MemoryRevocationStore, MemoryUserStore
+from chatio.stores.memory.journal import MemoryJournal
+from chatio.stores.memory.moderation import MemoryModerationStore
 from chatio.throttling.client_ip import TrustedProxies
-from chatio.throttling.rate_limiter import AddressRateLimiter, RateLimiter
-from chatio.throttling.request_limits import PacedLimiter, UnreadAnswers
+from chatio.throttling.rate_limiter import AddressRateLimiter, PacedLimiter, RateLimiter
 from handlers.cors import Cors
 from handlers.docs.asyncapi import asyncapi_document
 from handlers.files import StaticFile

@@ -11,7 +11,8 @@ from chatio.accounts.login_throttle import LoginThrottle
 from chatio.chat.message_log import MessageLog
 from chatio.chat.messages import Message
 from chatio.server.http_stream import Deadlines
-from chatio.throttling.request_limits import MOST_PER_ADDRESS, MOST_PER_USER, PacedLimiter, UnreadAnswers
+from chatio.server.in_flight import MOST_PER_ADDRESS, MOST_PER_USER, UnreadAnswers
+from chatio.throttling.rate_limiter import PacedLimiter
 from tests.client.wire import until
 from tests.unit.handlers.rest_server import ORIGIN, Rest, request
 

@@ -12,7 +12,7 @@ import pytest
 
 import chatio
 from chatio.accounts.names import MAX_NAME_CHARS
-from chatio.accounts.passwords import PASSWORD_CHARS
+from chatio.accounts.password_rules import PASSWORD_CHARS
 from chatio.errors import RateLimited
 from handlers.auth import authenticated, public
 from handlers.base import BaseHandler

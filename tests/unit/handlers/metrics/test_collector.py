@@ -13,21 +13,18 @@ from prometheus_client.core import Metric
 import chatio
 from chatio.accounts.passwords import PasswordHasher
 from chatio.accounts.tokens import Tokens
-from chatio.chat.changes import MessageChanges
 from chatio.chat.message_log import MessageLog
-from chatio.chat.message_rates import MessageRateLimits, Rates
 from chatio.chat.messages import Message
 from chatio.chat.shared_log import SharedLog
 from chatio.realtime import RealtimeOptions, create_server
-from chatio.server.lifecycle import Lifecycle
-from chatio.stores.memory import MemoryJournal
+from chatio.stores.memory.journal import MemoryJournal
 from chatio.telemetry.log_handler import LogHandler
 from chatio.throttling.loop_lag import LoopLagMonitor
-from handlers.chat.namespace import CLOSE_REASONS, NAMESPACE, ChatNamespace
-from handlers.chat.session_expiry import SessionExpiry
+from handlers.chat.namespace import CLOSE_REASONS
 from handlers.metrics.collector import MetricsCollector
 from handlers.metrics.requests import RequestMetrics
 from tests.paths import ROOT
+from tests.unit.handlers.chat.chat_server import make_namespace
 
 # https://prometheus.io/docs/practices/naming/
 UNITS = ("_seconds", "_bytes", "_info")
@@ -50,19 +47,7 @@ def measures() -> Iterator[MetricsCollector]:
     realtime, _ = create_server(RealtimeOptions(max_connections=5, close_reasons=CLOSE_REASONS))
     log = SharedLog(MemoryJournal(), MessageLog())
     hasher = PasswordHasher(memory_kib=8, iterations=1)
-    chat = ChatNamespace(
-        realtime,
-        lifecycle=Lifecycle(),
-        sessions=SessionExpiry(realtime, NAMESPACE, Tokens("k" * 32, ttl_seconds=60)),
-        log=log,
-        changes=MessageChanges(log, edit_seconds=900, max_chars=100),
-        presence=None,
-        limits=MessageRateLimits(Rates()),
-        message_max_chars=100,
-        history_on_connect=50,
-        slow_client_seconds=30,
-        max_connections_per_person=None,
-    )
+    chat = make_namespace(realtime, log, Tokens("k" * 32, ttl_seconds=60))
     requests = RequestMetrics()
     requests.requests["/login", "2xx"] += 1
     log.window.append(Message("1", "hello", "7", "Ann", "10:00", "2026-01-01T00:00:00.000Z"))

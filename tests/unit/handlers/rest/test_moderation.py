@@ -12,7 +12,7 @@ from tornado.ioloop import IOLoop
 
 from chatio.chat.socket_sessions import EndReason
 from chatio.errors import Muted
-from chatio.stores.base import ROLES, Role, User
+from chatio.stores.accounts import ROLES, Role, User
 from chatio.throttling.rate_limiter import RateLimiter
 from tests.unit.handlers.rest_server import PASSWORD, Answer, Rest
 

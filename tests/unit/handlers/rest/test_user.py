@@ -12,8 +12,8 @@ from chatio.accounts import reset_codes
 from chatio.accounts.revocations import Revocations
 from chatio.chat.socket_sessions import EndReason
 from chatio.errors import Overloaded, StoreUnavailable
-from chatio.stores.base import Ended
-from chatio.stores.memory import MemoryRevocationStore
+from chatio.stores.accounts import Ended
+from chatio.stores.memory.accounts import MemoryRevocationStore
 from tests.unit.handlers.rest_server import PASSWORD, Answer, Rest
 
 NEW_PASSWORD = "another password"

@@ -21,7 +21,7 @@ from chatio.realtime.broadcast.fanout import Fanout
 from chatio.realtime.engineio.connection import Connection
 from chatio.realtime.engineio.packets import EncodedPacket, encode
 from chatio.realtime.websocket.transport import WebSocket
-from chatio.stores.base import Kind
+from chatio.stores.records import Kind
 
 
 def message(number: int, size: int = 10) -> Message:

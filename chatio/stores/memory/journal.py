@@ -1,123 +1,15 @@
-"""The stores in memory: what they keep is gone when the process ends, as in the original server."""
+"""The journal in memory."""
 
 import asyncio
-import heapq
-import itertools
 from collections import deque
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
-from chatio.errors import EmailAlreadyUsed, MessageDeleted, MessageUnknown, NameTaken
-from chatio.stores.base import (
-    FORGOTTEN,
-    Appended,
-    Change,
-    Ended,
-    Extent,
-    Kind,
-    LoginCount,
-    Message,
-    Record,
-    User,
-    Version,
-    derived_id,
-    folded,
-    new_epoch,
-    size_bytes,
-)
-from chatio.stores.moderation import STANDING, Act, RecordedAct, standing
-
-MAX_ACTS: Final = 10_000
-
-
-class MemoryUserStore:
-    """A `UserStore` of dictionaries. Event loop only."""
-
-    def __init__(self) -> None:
-        self._by_id: dict[str, User] = {}
-        self._id_by_email_key: dict[str, str] = {}
-        self._name_keys: set[str] = set()
-        self._name_looks: set[str] = set()
-
-    async def add(self, user: User) -> None:
-        if user.email_key in self._id_by_email_key:
-            raise EmailAlreadyUsed
-        if user.name_key in self._name_keys or user.name_look in self._name_looks:
-            raise NameTaken
-        self._name_keys.add(user.name_key)
-        self._name_looks.add(user.name_look)
-        self._id_by_email_key[user.email_key] = user.id
-        self._by_id[user.id] = user
-
-    async def get(self, user_id: str) -> User | None:
-        return self._by_id.get(user_id)
-
-    async def get_by_email_key(self, email_key: str) -> User | None:
-        user_id = self._id_by_email_key.get(email_key)
-        return None if user_id is None else self._by_id[user_id]
-
-    async def replace_password_hash(self, user_id: str, *, old: str, new: str) -> bool:
-        user = self._by_id.get(user_id)
-        if user is None or user.password_hash != old:
-            return False
-        self._by_id[user_id] = msgspec.structs.replace(user, password_hash=new, reset_hash="")
-        return True
-
-    async def remove(self, user_id: str, *, password_hash: str) -> bool:
-        user = self._by_id.get(user_id)
-        if user is None or user.password_hash != password_hash:
-            return False
-        del self._by_id[user_id], self._id_by_email_key[user.email_key]
-        self._name_keys.remove(user.name_key)
-        self._name_looks.remove(user.name_look)
-        return True
-
-    async def find(self, name_key: str, after: str, *, limit: int) -> list[User]:
-        found = (user for user in self._by_id.values() if name_key in user.name_key and user.name_key > after)
-        return heapq.nsmallest(limit, found, key=lambda user: user.name_key)
-
-    async def muted(self, now: float) -> list[User]:
-        return [user for user in self._by_id.values() if user.muted_until > max(now, 0.0)]
-
-    def change_standing(self, old: User, new: User) -> bool:
-        """Give `old` the standing of `new`, if it still is that of `old`."""
-        user = self._by_id.get(old.id)
-        if user is None or standing(user) != standing(old):
-            return False
-        values = dict(zip(STANDING, standing(new), strict=True))
-        self._by_id[old.id] = msgspec.structs.replace(user, **values)
-        return True
-
-
-class MemoryModerationStore:
-    """A `ModerationStore` of the newest acts. Event loop only."""
-
-    def __init__(self, users: MemoryUserStore) -> None:
-        self._users = users
-        self._acts: deque[RecordedAct] = deque(maxlen=MAX_ACTS)
-
-    async def record(
-        self, act: Act, *, by: User | None = None, change: tuple[User, User] | None = None
-    ) -> int | None:
-        if by is not None:
-            actor = await self._users.get(by.id)
-            if actor is None or actor.role != by.role:
-                return None
-        if change is not None and not self._users.change_standing(*change):
-            return None
-        number = await self.last_number() + 1
-        self._acts.append(RecordedAct(number, act))
-        return number
-
-    async def acts(self, after: int, *, limit: int) -> list[RecordedAct]:
-        first = self._acts[0].number if self._acts else 1
-        start = max(after + 1 - first, 0)
-        return list(itertools.islice(self._acts, start, start + limit))
-
-    async def last_number(self) -> int:
-        return self._acts[-1].number if self._acts else 0
+from chatio.errors import MessageDeleted, MessageUnknown
+from chatio.stores.journal import Appended, Extent, new_epoch
+from chatio.stores.records import FORGOTTEN, Change, Kind, Message, Record, Version, derived_id, folded, size_bytes
 
 
 class _Change(NamedTuple):
@@ -262,23 +154,3 @@ def _done(results: list[Appended]) -> "asyncio.Future[list[Appended]]":
     done: asyncio.Future[list[Appended]] = asyncio.get_running_loop().create_future()
     done.set_result(results)
     return done
-
-
-class MemoryRevocationStore:
-    """A `RevocationStore` that keeps nothing: a process that ends forgets its users too."""
-
-    async def add(self, ended: Ended, reason: str = "") -> None:
-        pass
-
-    async def all(self, now: float) -> list[Ended]:
-        return []
-
-
-class MemoryLoginStore:
-    """A `LoginStore` that keeps nothing, since a restart forgets the accounts too."""
-
-    async def save(self, counts: Sequence[LoginCount], *, gone: Sequence[tuple[str, str]]) -> None:
-        pass
-
-    async def all(self, now: float) -> list[LoginCount]:
-        return []

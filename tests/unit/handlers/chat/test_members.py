@@ -11,19 +11,18 @@ import pytest
 from chatio.accounts.passwords import PasswordHasher
 from chatio.accounts.tokens import Tokens
 from chatio.accounts.users import UserRegistry
-from chatio.chat.changes import MessageChanges
 from chatio.chat.message_log import MessageLog
-from chatio.chat.message_rates import MessageRateLimits, Rates
 from chatio.chat.presence import Presence
 from chatio.chat.shared_log import SharedLog
 from chatio.errors import StoreUnavailable
 from chatio.realtime import RealtimeOptions, Server, create_server
-from chatio.stores.base import User
-from chatio.stores.memory import MemoryJournal, MemoryUserStore
+from chatio.stores.accounts import User
+from chatio.stores.memory.accounts import MemoryUserStore
+from chatio.stores.memory.journal import MemoryJournal
 from handlers.chat.namespace import CLOSE_REASONS, NAMESPACE, ChatNamespace
-from handlers.chat.session_expiry import SessionExpiry
 from tests.client.wire import Ws, leftovers, open_ws, serving, until
 from tests.contract.user_store import ADA
+from tests.unit.handlers.chat.chat_server import make_namespace
 
 
 class SlowUserStore(MemoryUserStore):
@@ -67,24 +66,11 @@ async def chat() -> AsyncIterator[Chat]:
     hasher = PasswordHasher(memory_kib=8, iterations=1)
     await store.add(ADA)
     log = SharedLog(MemoryJournal(), MessageLog())
-    namespace = ChatNamespace(
-        server,
-        lifecycle=server.eio.lifecycle,
-        sessions=SessionExpiry(server, NAMESPACE, tokens),
-        log=log,
-        changes=MessageChanges(log, edit_seconds=900, max_chars=100),
-        presence=presence,
-        limits=MessageRateLimits(Rates()),
-        message_max_chars=100,
-        history_on_connect=0,
-        slow_client_seconds=30,
-        max_connections_per_person=None,
-        accounts=UserRegistry(store, hasher),
-    )
+    namespace = make_namespace(server, log, tokens, presence=presence, accounts=UserRegistry(store, hasher))
     async with serving(handler) as port:
         yield Chat(server, namespace, store, tokens, presence, port)
         await until(lambda: not leftovers(server))
-    assert (namespace.people, len(presence)) == (0, 0)
+    assert (namespace.members.people, len(presence)) == (0, 0)
     hasher.close()
 
 
@@ -93,7 +79,7 @@ async def test_a_client_with_an_account_joins() -> None:
         ws = await here.asking(ADA.id)
         here.store.gate.set()
         assert str(await ws.receive()).startswith("40/chat,")
-        assert here.namespace.people == 1
+        assert here.namespace.members.people == 1
         ws.close()
 
 

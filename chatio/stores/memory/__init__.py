@@ -1,0 +1,1 @@
+"""The stores in memory: what they keep is gone when the process ends, as in the original server."""
