@@ -40,7 +40,7 @@ _HEADERS: Final = {
 # A request line in origin-form (RFC 9112, 3.2.1), and a header as clients write it: one of another form, or two of
 # one name, are for Tornado's parser.
 _REQUEST_LINE: Final = re.compile(rb"GET (/[!-~]*) HTTP/1\.1\r\n")
-_FIELD: Final = re.compile(r"([A-Za-z0-9-]+): ([!-~](?:[ -~]*[!-~])?)\r\n")
+_FIELD: Final = re.compile(r"^([A-Za-z0-9-]+): ([!-~](?:[ -~]*[!-~])?)\r\n", re.MULTILINE)
 # Headers of a body, or of a client that waits for an answer before it sends one.
 _BODY_HEADERS: Final = ("Content-Length", "Transfer-Encoding", "Expect")
 
