@@ -28,6 +28,11 @@ from chatio.server.http_stream import HttpStream
 # Of a chunked body: the lines around its chunks, together. Go's limit for chunk extensions and trailers.
 MAX_CHUNK_LINES_BYTES: Final = 16 * 1024
 
+# Of Connection and Expect: browsers send 10, and as many parts as fit into a head take 1.4 ms.
+MAX_OPTIONS_CHARS: Final = 256
+# Of a query: Tornado parses each before any handler, and as many as fit into a head take 13 ms.
+MAX_ARGUMENTS: Final = 100
+
 _SCHEME: Final = re.compile(r"(?:http|ws)s?:", re.IGNORECASE)
 _ABSOLUTE_FORM: Final = re.compile(r"(?:http|ws)s?://([^/?#@ ]+)((?:[/?][^# ]*)?) ([^ ]+)", re.IGNORECASE)
 _CHUNK_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})(?:[ \t]*;[^\r\n]*)?\r\n")
@@ -54,6 +59,8 @@ class RequestConnection(HTTP1Connection):
                 raise HTTPInputError("a target without a host, or with a user")
             headers["Host"], path, version = absolute.groups()
             text = f"{method} {path if path.startswith('/') else '/' + path} {version}"
+        if rest.count("&") >= MAX_ARGUMENTS:
+            raise HTTPInputError("too many arguments")
         if rest.endswith("HTTP/1.0") and "Transfer-Encoding" in headers:
             raise HTTPInputError("Transfer-Encoding in HTTP/1.0")
         if "close" in headers.get("Connection", "").lower() and "close" in _options(headers["Connection"]):
@@ -106,4 +113,4 @@ class RequestConnection(HTTP1Connection):
 
 
 def _options(header: str) -> list[str]:
-    return [option.strip().lower() for option in header.split(",")]
+    return [option.strip().lower() for option in header[:MAX_OPTIONS_CHARS].split(",")]

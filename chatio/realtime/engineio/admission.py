@@ -15,6 +15,7 @@ from chatio.realtime.engineio import http_errors
 from chatio.realtime.engineio.connection import Connection
 from chatio.realtime.engineio.http_errors import HandshakeError
 from chatio.realtime.options import AdmissionCheck, Refusal
+from chatio.server.http1 import MAX_ARGUMENTS
 from chatio.server.http_handler import HTTP_METHODS
 from chatio.server.lifecycle import Lifecycle, Phase
 from chatio.throttling.client_ip import rate_limit_key
@@ -24,7 +25,6 @@ from chatio.throttling.rate_limiter import RateLimiter
 
 # A place may become free at any moment. The official clients wait 1 to 5 s of themselves (`reconnectionDelayMax`).
 FULL_RETRY_SECONDS: Final = 5
-MAX_ARGUMENTS: Final = 1000  # of a query string; Tornado takes no more either
 
 
 class ConnectionLimit:

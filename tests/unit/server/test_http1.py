@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from tornado.ioloop import IOLoop
 
-from chatio.server.http1 import MAX_CHUNK_LINES_BYTES
+from chatio.server.http1 import MAX_ARGUMENTS, MAX_CHUNK_LINES_BYTES
 from chatio.server.http_stream import MAX_FIELDS, MAX_HEAD_BYTES, Deadlines, HttpStream, Terms
 from chatio.server.refusals import MAX_LINGERING, Refusals
 from chatio.server.serve import HTTP_SERVER_OPTIONS
@@ -135,7 +135,7 @@ async def test_close_among_other_options_closes(rest: Rest, options: str) -> Non
         assert await connection.ends()
 
 
-@pytest.mark.parametrize("options", ["keep-alive", "keep-alive, te", "closed", "te"])
+@pytest.mark.parametrize("options", ["keep-alive", "keep-alive, te", "closed", "te", "te," * 100 + "close"])
 async def test_other_options_keep_the_connection(rest: Rest, options: str) -> None:
     async with await rest.connect() as connection:
         await connection.send(request("GET", "/user", Connection=options))
@@ -267,6 +267,16 @@ async def test_a_head_of_100_fields_is_read_and_one_of_more_is_answered_431(rest
         await connection.send(start + b"a:\r\n" * MAX_FIELDS + b"\r\n")
         answer = await connection.receive()
         assert answer.status == 431
+        assert_is_whole(answer)
+        assert await connection.ends()
+
+
+async def test_a_query_of_100_arguments_is_read_and_one_of_more_is_answered_400(rest: Rest) -> None:
+    async with await rest.connect() as connection:
+        for count, status in ((MAX_ARGUMENTS, 200), (MAX_ARGUMENTS + 1, 400)):
+            await connection.send(request("GET", "/healthz?" + "&".join(["a=b"] * count)))
+            answer = await connection.receive()
+            assert answer.status == status
         assert_is_whole(answer)
         assert await connection.ends()
 

@@ -106,6 +106,11 @@ def test_client_that_accepts_gzip_gets_gzip_under_same_etag(io_loop: IOLoop, fol
     assert packed.header("etag") == plain.header("etag")
 
 
+def test_an_accept_encoding_of_many_parts_is_not_read_to_its_end(io_loop: IOLoop, folder: Path) -> None:
+    answer = ask(io_loop, read_page(folder), "GET", "/web/main.js", Accept_Encoding="br," * 100 + "gzip")
+    assert answer.header("content-encoding") is None
+
+
 def test_a_client_that_has_the_file_gets_304_until_it_changes(io_loop: IOLoop, folder: Path) -> None:
     etag = str(ask(io_loop, read_page(folder), "GET", "/web/main.js").header("etag"))
     again = ask(io_loop, read_page(folder), "GET", "/web/main.js", If_None_Match=etag, Accept_Encoding="gzip")

@@ -1,8 +1,19 @@
 """Admission checks: the connection limit, the handshake rate, and several checks in order."""
 
+import pytest
+
 from chatio.realtime.close_reasons import ADDRESS_FULL, HANDSHAKE_RATE, SERVER_FULL, CloseReason
-from chatio.realtime.engineio.admission import FULL_RETRY_SECONDS, ConnectionLimit, handshake_rate
+from chatio.realtime.engineio import http_errors
+from chatio.realtime.engineio.admission import (
+    FULL_RETRY_SECONDS,
+    ConnectionLimit,
+    find_session,
+    handshake_rate,
+)
+from chatio.realtime.engineio.http_errors import HandshakeError
 from chatio.realtime.options import Refusal
+from chatio.server.http1 import MAX_ARGUMENTS
+from chatio.server.lifecycle import Lifecycle
 from chatio.throttling.rate_limiter import RateLimiter
 from tests.unit.clock import Clock
 
@@ -74,3 +85,12 @@ def test_first_check_that_refuses_answers_and_the_others_count_nothing() -> None
     assert limit.admit(ANN, [rate]) is None
     assert limit.admit(BOB, [first]) == Refusal(SERVER_FULL, FULL_RETRY_SECONDS)
     assert first.asked == 3
+
+
+@pytest.mark.parametrize("more", ["&a", "&%61", "&a=+"])
+def test_a_query_has_at_most_100_arguments(more: str) -> None:
+    query = "EIO=4&transport=polling"
+    assert find_session("GET", query + more * (MAX_ARGUMENTS - 2), "", {}, Lifecycle()) == (None, False)
+    with pytest.raises(HandshakeError) as caught:
+        find_session("GET", query + more * (MAX_ARGUMENTS - 1), "", {}, Lifecycle())
+    assert caught.value.error is http_errors.BAD_REQUEST
