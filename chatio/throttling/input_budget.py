@@ -11,6 +11,8 @@ that used little of late does not wait, unless such addresses together used much
 """
 
 import asyncio
+import heapq
+import itertools
 import logging
 import math
 from collections import deque
@@ -31,6 +33,8 @@ LIGHT_STEPS: Final = 1000
 RESERVE: Final = 5
 # One read costs the pool no more than so many steps; its address pays the whole price, which is to deter.
 POOL_STEPS: Final = 4000
+# Clients that are served in one go, since one that has left costs the pool nothing.
+MOST_SERVED: Final = 256
 # A client is closed that sends so many frames in one read after its address was held to its budget for so long.
 FLOOD_SECONDS: Final = 30.0
 FLOOD_FRAMES: Final = 32
@@ -62,6 +66,7 @@ class Budget:
     use: float = -math.inf
     excess_since: float = 0.0  # since when clients have waited for it without a break; 0: they do not
     waiting: deque[Callable[[], None]] = field(default_factory=deque)
+    is_ready: bool = False  # in the pool's heap
 
     def charge(self, steps: int, frames: int = 0) -> bool:
         """Count `steps`, for `frames` that were read at once. True: this is a flood, and has been for long."""
@@ -74,9 +79,9 @@ class Budget:
         is_light = self.is_light(now)
         self.use = now + math.log2(2 ** (self.use - now) + steps) if steps else self.use
         if not self.is_spent and self.paid_at > now + BUDGET_SECONDS:
-            self.is_spent = True
+            self._refill_after(self.paid_at - now - BUDGET_SECONDS)
+            self.is_spent = True  # not before: an exception there would leave it so for good
             self.excess_since = self.excess_since or now
-            self._refill(now)
         pool.charge(steps, now, is_light=is_light)
         return frames > FLOOD_FRAMES and 0 < self.excess_since < now - FLOOD_SECONDS
 
@@ -110,12 +115,18 @@ class Budget:
             serve()
         return turn
 
-    def _refill(self, now: float) -> None:
-        wait = self.paid_at - now - BUDGET_SECONDS
+    def _refill_after(self, seconds: float) -> None:
+        asyncio.get_running_loop().call_later(seconds, self._refill)
+
+    def _refill(self) -> None:
+        wait = self.paid_at - asyncio.get_running_loop().time() - BUDGET_SECONDS
         if wait > 0:
-            loop = asyncio.get_running_loop()
-            loop.call_later(wait, lambda: self._refill(loop.time()))
-            return
+            try:
+                self._refill_after(wait)
+            except Exception as error:
+                report(logger, "refilling a budget", error)  # it has some too soon, and not never
+            else:
+                return
         self.is_spent = False
         if self.waiting:
             self.pool.add(self)
@@ -135,7 +146,10 @@ class BudgetPool:
         self._light_paid_at = 0.0  # as `_paid_at`, of the addresses that used little
         self._budgets: dict[str, Budget] = {}
         self._unbounded = Budget(self, "")
-        self._ready: dict[Budget, None] = {}  # that are not spent, and for which clients wait
+        # A heap of budgets that are not spent, and for which clients wait: by their use when they came.
+        self._ready: list[tuple[float, int, Budget]] = []
+        self._arrivals = itertools.count()
+        self.is_contended = False  # clients wait for the pool, so that each is to pay at once for what it sends
         self._is_scheduled = False
         # A budget without connections is forgotten when it has surely been paid for.
         self._idle: TimeoutQueue[Budget] = TimeoutQueue(2 * BUDGET_SECONDS, self._forget)
@@ -193,14 +207,16 @@ class BudgetPool:
 
     def add(self, budget: Budget) -> None:
         """`budget` is not spent, and clients wait for it."""
-        self._ready[budget] = None
+        if not budget.is_ready:
+            heapq.heappush(self._ready, (budget.use, next(self._arrivals), budget))
+            budget.is_ready = self.is_contended = True
         self._serve_after(0)
 
     def _serve_after(self, seconds: float) -> None:
         """Serve then, unless that is due before: `_serve` itself waits for as long as the pool is in debt."""
         if not self._is_scheduled:
-            self._is_scheduled = True
             asyncio.get_running_loop().call_later(seconds, self._serve)
+            self._is_scheduled = True  # not before: an exception there would end it for good
 
     def _serve(self) -> None:
         self._is_scheduled = False
@@ -209,14 +225,19 @@ class BudgetPool:
             self._serve_after(debt)
             return
         self.is_spent = False
-        while self._ready and not self.is_spent:
-            budget = min(self._ready, key=lambda ready: ready.use)
-            del self._ready[budget]
-            if budget.is_spent:
-                continue
-            try:
-                budget.waiting.popleft()()
-            except Exception as error:
-                report(logger, "reading a client", error)
+        for _ in range(MOST_SERVED):
+            if self.is_spent or not self._ready:
+                break
+            use, _, budget = heapq.heappop(self._ready)
+            budget.is_ready = False
+            if use == budget.use and not budget.is_spent:
+                try:
+                    budget.waiting.popleft()()
+                except Exception as error:
+                    report(logger, "reading a client", error)
             if budget.waiting and not budget.is_spent:
                 self.add(budget)
+        if self._ready:
+            self._serve_after(0)
+        else:
+            self.is_contended = False

@@ -21,7 +21,13 @@ from chatio.realtime.engineio.packets import EncodedPacket, PacketType, Protocol
 from chatio.realtime.engineio.poll_queue import PollQueue
 from chatio.realtime.engineio.receive_queue import ReceiveQueue
 from chatio.realtime.library import DisconnectReason
-from chatio.realtime.limits import BEFORE_CONNECT_BYTES, PACKET_STEPS, PENDING_OUTPUT_BYTES, UNCHARGED_STEPS
+from chatio.realtime.limits import (
+    BEFORE_CONNECT_BYTES,
+    PACKET_STEPS,
+    PENDING_OUTPUT_BYTES,
+    READ_STEPS,
+    UNCHARGED_STEPS,
+)
 from chatio.realtime.websocket.transport import WebSocket
 from chatio.throttling.input_budget import Budget, BudgetPool
 from chatio.throttling.timeouts import TimeoutQueue
@@ -149,8 +155,8 @@ class Connection:
     def input_read(self, size_bytes: int, frames: int) -> None:
         if not self.closing:
             self.received.charge(size_bytes)
-            self.received.steps += frames
-            is_due = self.received.steps > UNCHARGED_STEPS
+            self.received.steps += max(frames, READ_STEPS)
+            is_due = self.received.steps > UNCHARGED_STEPS or self.pool.is_contended
             if is_due and self.draw().charge(self.received.take_steps(), frames):
                 self.refuse(TOO_MANY_FRAMES)
 

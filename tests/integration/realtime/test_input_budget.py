@@ -10,6 +10,7 @@ import pytest
 
 from chatio.realtime import RealtimeOptions, Server, create_server
 from chatio.realtime.engineio.connection import Connection
+from chatio.realtime.limits import UNCHARGED_STEPS
 from chatio.throttling.client_ip import parse_networks
 from chatio.throttling.input_budget import Allowance, Budget, BudgetPool
 from tests.client.wire import (
@@ -109,6 +110,30 @@ async def test_client_that_was_read_slowly_loses_nothing() -> None:
         ws.send(*(f'42/chat,{number}["echo",{number}]' for number in range(50)))
         await until(lambda: budget.waiting)
         assert [await ws.receive() for _ in range(50)] == [f"43/chat,{number}[{number}]" for number in range(50)]
+        ws.close()
+
+
+async def test_bytes_that_complete_no_frame_are_paid_for() -> None:
+    async with budgeted() as (server, port):
+        ws = await websocket(port, FLOODER, joins=True)
+        (connection,) = connections(server, FLOODER)
+        before = connection.draw().paid_at
+        for _ in range(UNCHARGED_STEPS):
+            connection.input_read(1, 0)
+        assert connection.draw().paid_at > before
+        ws.close()
+
+
+async def test_while_clients_wait_for_the_pool_each_pays_at_once_for_what_it_sends() -> None:
+    async with budgeted() as (server, port):
+        ws = await websocket(port, FLOODER, joins=True)
+        (connection,) = connections(server, FLOODER)
+        paid = []
+        for connection.pool.is_contended in (False, True):
+            before = connection.draw().paid_at
+            connection.input_read(6, 1)
+            paid.append(connection.draw().paid_at > before)
+        assert paid == [False, True]
         ws.close()
 
 

@@ -9,6 +9,7 @@ from chatio.throttling.input_budget import (
     BUDGET_SECONDS,
     FLOOD_FRAMES,
     FLOOD_SECONDS,
+    MOST_SERVED,
     Allowance,
     Budget,
     BudgetPool,
@@ -108,6 +109,48 @@ async def test_no_more_than_the_pool_has_is_served_in_one_go() -> None:
         turn += 1
         await asyncio.sleep(0)
     assert max(map(served_in_turn.count, served_in_turn)) == 2  # 120 steps
+
+
+async def test_address_that_used_more_while_it_waited_goes_behind_the_others() -> None:
+    budgets = pool()
+    ann, bob = budgets.of(ANN), budgets.of(BOB)
+    bob.charge(200)  # which spends the pool
+    order: list[str] = []
+    ann.wait(lambda: order.append("ann"))
+    bob.wait(lambda: order.append("bob"))
+    ann.charge(300)
+    await until(lambda: len(order) == 2)
+    assert order == ["bob", "ann"]
+
+
+async def test_clients_that_have_left_are_passed_over_in_more_than_one_go() -> None:
+    budgets = pool()
+    gone: list[int] = []
+    turn = 0
+    for number in range(2 * MOST_SERVED):
+        budgets.of(f"2001:db8:0:{number:x}::").wait(lambda: gone.append(turn))
+    while len(gone) < 2 * MOST_SERVED:
+        turn += 1
+        await asyncio.sleep(0)
+    assert max(map(gone.count, set(gone))) == MOST_SERVED
+
+
+async def test_no_exception_in_a_timer_keeps_clients_waiting_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop, budgets = asyncio.get_running_loop(), pool(ALLOWANCE._replace(steps=1e9, steps_at_once=1e9))
+    ann, bob = budgets.of(ANN), budgets.of(BOB)
+
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, "call_later", fail)
+        for failing in (lambda: ann.wait(lambda: None), lambda: bob.charge(AT_ONCE + 1)):
+            with pytest.raises(MemoryError):
+                failing()
+    turns: list[str] = []
+    ann.wait(lambda: turns.append("ann"))
+    bob.wait(lambda: turns.append("bob"))
+    await until(lambda: sorted(turns) == ["ann", "bob"])
 
 
 async def test_client_of_a_spent_address_waits_and_others_do_not() -> None:
