@@ -64,14 +64,20 @@ class WaitingMessages:
         return [waiting for (_, id_), waiting in self.by_key.items() if id_ == message_id]
 
     def take_batch(self) -> list[Waiting]:
-        """What is handed over next, all messages or all changes. It waits until `answered` or `drop`."""
-        count = size = 0
-        kind = type(self.queue[0].message)
-        for waiting in self.queue[:BATCH_MESSAGES]:
-            if count and (size + waiting.size_bytes > BATCH_BYTES or type(waiting.message) is not kind):
+        """What is handed over next: all messages or all changes, of which one has waited longest.
+
+        The others stay, wherever in the queue they are: members who send both by turns would make a batch of each.
+        It waits until `answered` or `drop`.
+        """
+        kind, size = type(self.queue[0].message), 0
+        batch = [waiting for waiting in self.queue if type(waiting.message) is kind][:BATCH_MESSAGES]
+        for count, waiting in enumerate(batch):
+            if count and size + waiting.size_bytes > BATCH_BYTES:
+                del batch[count:]
                 break
-            count, size = count + 1, size + waiting.size_bytes
-        batch, self.queue = self.queue[:count], self.queue[count:]
+            size += waiting.size_bytes
+        taken = {waiting.key for waiting in batch}
+        self.queue = [waiting for waiting in self.queue if waiting.key not in taken]
         self._queue_bytes -= size
         return batch
 
