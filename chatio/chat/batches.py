@@ -159,7 +159,11 @@ class Batches:
 
     def _append(self) -> None:
         began = self._now()
-        appending = self._hand_over([waiting.message for waiting in self._batch])
+        try:
+            appending = self._hand_over([waiting.message for waiting in self._batch])
+        except Exception as error:
+            self._repeat_after(error)
+            return
         if appending.done():
             self._appended(appending, began)
         else:
@@ -188,33 +192,43 @@ class Batches:
 
     def _taken(self, results: list[Appended]) -> None:
         """The journal has the batch: apply it, tell the clients, answer the senders."""
-        if any(result.is_new and self._follower.contradicts(result.record) for result in results):
-            self._give_up(WentBack())
-            return
-        self._follower.offer([result.record for result in results])
-        newest = max(result.record.number for result in results)
-        if newest <= self._window.head:
+        try:
+            if any(result.is_new and self._follower.contradicts(result.record) for result in results):
+                self._give_up(WentBack())
+                return
+            self._follower.offer([result.record for result in results])
+            newest = max(result.record.number for result in results)
+            if newest > self._window.head:  # messages of other servers come first
+                self._follower.until(newest).add_done_callback(lambda _: self._answer(results))
+                return
+        except Exception as error:
+            self._repeat_after(error)
+        else:
             self._answer(results)
-        else:  # messages of other servers come first
-            self._follower.until(newest).add_done_callback(lambda _: self._answer(results))
 
     def _give_up(self, error: WentBack | SchemaChanged) -> None:
         """No ack of the batch would be true, and no error."""
         self._giving_up = asyncio.ensure_future(self._follower.give_up(error))
 
     def _answer(self, results: list[Appended]) -> None:
-        batch, self._batch = self._batch, []
-        for waiting, result in zip(batch, results, strict=True):
-            del self.waiting.by_key[waiting.key]
-            self.repeated += not result.is_new and result.refusal is None
-            if waiting.done.done():
-                continue
+        try:
+            for waiting, result in zip(self._batch, results, strict=True):
+                self._answer_one(waiting, result)
+        except Exception as error:
+            self._repeat_after(error)
+            return
+        self._batch = []
+        self._go_on()
+
+    def _answer_one(self, waiting: Waiting, result: Appended) -> None:
+        self.repeated += not result.is_new and result.refusal is None
+        if not waiting.done.done():
             try:
                 _require_same(waiting.message, result)
                 waiting.done.set_result(self._window.entry_of(*result.record))
             except MessageRejected as error:
                 waiting.done.set_exception(error)
-        self._go_on()
+        self.waiting.by_key.pop(waiting.key, None)
 
     def _fail(self, error: BaseException) -> None:
         """Nothing of the batch was kept: refuse it, and what waits behind it."""
@@ -228,6 +242,11 @@ class Batches:
         self.waiting.drop(batch, error)
         self.waiting.drop_queue(error)
         self._go_on()
+
+    def _repeat_after(self, error: Exception) -> None:
+        """An exception that no code foresaw: the journal may have the batch, and no other one begins before it."""
+        report(logger, "appending messages", error)
+        self._repeat()
 
     def _repeat(self) -> None:
         """The batch is in the journal, or is not: append it again until that is known."""

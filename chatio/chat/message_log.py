@@ -65,15 +65,15 @@ class MessageLog:
 
     def append(self, message: Message, kind: Kind = Kind.POSTED) -> Entry:
         """Add the next entry of the journal, which accepted `message`, or a change that made it what it is now."""
-        self.head += 1
-        entry = self.entry_of(self.head, message, kind)
+        entry = self.entry_of(self.head + 1, message, kind)
+        if kind is not Kind.POSTED and kind is not Kind.VOID:
+            entry = entry._replace(changed=self._fold(message, kind))
+        self._entries.append(entry)
+        self.head += 1  # not before the entry is there: what fails leaves no gap
         if kind is Kind.POSTED:
             self._by_id[message.id] = entry
-        elif kind is not Kind.VOID:
-            entry = entry._replace(changed=self._fold(message, kind))
-            if kind is Kind.EDITED:
-                self._changes[message.id] = entry
-        self._entries.append(entry)
+        elif kind is Kind.EDITED:
+            self._changes[message.id] = entry
         self._bytes += entry.size_bytes
         # The newest entry stays, however large.
         while len(self._entries) > 1 and (

@@ -67,7 +67,7 @@ class WaitingMessages:
         """What is handed over next: all messages or all changes, of which one has waited longest.
 
         The others stay, wherever in the queue they are: members who send both by turns would make a batch of each.
-        It waits until `answered` or `drop`.
+        It waits until it is answered or dropped.
         """
         kind, size = type(self.queue[0].message), 0
         batch = [waiting for waiting in self.queue if type(waiting.message) is kind][:BATCH_MESSAGES]

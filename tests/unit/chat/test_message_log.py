@@ -42,6 +42,21 @@ def test_entries_are_numbered_from_one_and_read_in_their_order() -> None:
     assert (log.head, log.tail, len(log)) == (3, 0, 3)
 
 
+def test_an_entry_that_cannot_be_made_leaves_the_log_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = filled(1)
+
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(log, "entry_of", fail)
+        with pytest.raises(MemoryError):
+            log.append(message("b"))
+    assert (log.head, len(log), log.find("b")) == (1, 1, None)
+    assert log.append(message("c")).sequence == 2
+    assert ids(log.read(0)) == ["m1", "c"]
+
+
 def test_append_returns_the_entry() -> None:
     log = MessageLog()
     entry = log.append(message("m1"))

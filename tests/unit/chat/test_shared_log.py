@@ -299,6 +299,32 @@ async def test_a_batch_whose_answer_is_lost_is_appended_again_until_it_is_known_
     assert journal.batches == [["a"]] * 3
 
 
+@pytest.mark.parametrize("what", ["append", "offer", "entry_of"])
+async def test_no_exception_ends_the_batches(
+    monkeypatch: pytest.MonkeyPatch, logs: ExpectedLogs, what: str
+) -> None:
+    logs.expect("^appending messages failed: MemoryError ")
+    monkeypatch.setattr(batches, "REPEAT_SECONDS", [0])
+    journal, log = await shared()
+    owner: object = {"append": journal, "offer": log.follower, "entry_of": log.window}[what]
+    works = getattr(owner, what)
+
+    def fail_once(*_: object) -> None:
+        monkeypatch.setattr(owner, what, works)
+        raise MemoryError
+
+    first = log.accept(message("a"))
+    monkeypatch.setattr(owner, what, fail_once)
+    for count in range(1, 2 if what == "append" else 3):
+        await until(lambda count=count: len(journal.asked) == count)  # type: ignore[misc]
+        await journal.take()
+    assert first.result().message.id == "a"
+    second = log.accept(message("b"))
+    await turn()
+    await journal.take()
+    assert (second.result().message.id, ids(log), len(log.batches)) == ("b", ["a", "b"], 0)
+
+
 async def test_what_an_earlier_batch_left_in_the_journal_is_caught_up_with_in_order() -> None:
     journal, log = await shared()
     MemoryJournal.append(journal, [message("x"), message("y")])  # unheard of
