@@ -17,7 +17,7 @@ import msgspec
 from chatio.accounts.login_throttle import LoginThrottle
 from chatio.errors import Temporary
 from chatio.stores.accounts import LoginCount, LoginStore
-from chatio.telemetry.error_report import report
+from chatio.telemetry.schedule import repeat
 
 logger = logging.getLogger("chatio.accounts")
 
@@ -72,14 +72,7 @@ class ThrottleSaver:
 
     async def watch(self) -> None:
         """Write what has changed each second, until cancelled; then see `save_last`."""
-        while True:
-            await asyncio.sleep(SAVE_SECONDS)
-            try:
-                await self.save()
-            except Temporary:
-                pass  # the store has told it, and the next second comes
-            except Exception as error:
-                report(logger, "saving counts of logins", error)
+        await repeat(logger, "saving counts of logins", SAVE_SECONDS, self.save)
 
     async def save_last(self) -> None:
         """Write what has changed, for as long as a process may take that ends."""

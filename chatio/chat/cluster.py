@@ -20,6 +20,7 @@ from chatio.chat.shared_revocations import SharedRevocations
 from chatio.errors import Temporary
 from chatio.stores.bus import Bus, ServerSeen, Signal
 from chatio.telemetry.error_report import report
+from chatio.telemetry.schedule import repeat
 
 logger = logging.getLogger("chatio.cluster")
 
@@ -92,17 +93,13 @@ class Cluster:
     # Beats
 
     async def _watch(self) -> None:
-        while True:
-            await asyncio.sleep(BEAT_SECONDS)
-            try:
-                await self._beat()
-                self._news.set()
-                if self._people is not None:
-                    await self._people.tell(self._told)
-            except Temporary:
-                pass  # the journal's watch says so
-            except Exception as error:
-                report(logger, "beat", error)
+        await repeat(logger, "beat", BEAT_SECONDS, self._beat_and_tell)
+
+    async def _beat_and_tell(self) -> None:
+        await self._beat()
+        self._news.set()
+        if self._people is not None:
+            await self._people.tell(self._told)
 
     async def _beat(self) -> None:
         servers = await self._bus.beat(self.name)
@@ -148,10 +145,11 @@ class Cluster:
         )
 
     async def _ask_while_deaf(self) -> None:
-        while True:
-            await asyncio.sleep(ASK_SECONDS)
+        async def ask() -> None:
             if self.is_deaf:
                 await self._look()
+
+        await repeat(logger, "asking the journal", ASK_SECONDS, ask)
 
     async def _look(self) -> None:
         try:
@@ -186,9 +184,9 @@ class Cluster:
 
     async def _read_news(self) -> None:
         while True:
-            await self._news.wait()
-            self._news.clear()
             try:
+                await self._news.wait()
+                self._news.clear()
                 await self.revocations.follow()
                 await self._follow_people()
             except Temporary:

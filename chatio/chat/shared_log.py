@@ -21,7 +21,7 @@ from chatio.chat.waiting import Unanswered
 from chatio.errors import ChatioError, MessageDeleted, StoreUnavailable, Temporary
 from chatio.stores.journal import Journal
 from chatio.stores.records import Kind, Message, Record, size_bytes
-from chatio.telemetry.error_report import report
+from chatio.telemetry.schedule import repeat
 
 logger = logging.getLogger("chatio.chat")
 
@@ -133,15 +133,14 @@ class SharedLog:
 
     async def watch(self) -> None:
         """Look after the journal each second, until cancelled: its state, and messages that wait for too long."""
-        while True:
-            await asyncio.sleep(WATCH_SECONDS)
-            self.batches.waiting.give_up_oldest()
-            try:
-                await self.follower.check()
-            except Temporary as error:
-                self.batches.refuse(error)
-            except Exception as error:
-                report(logger, "watching the store", error)
+        await repeat(logger, "watching the store", WATCH_SECONDS, self._look_after)
+
+    async def _look_after(self) -> None:
+        self.batches.waiting.give_up_oldest()
+        try:
+            await self.follower.check()
+        except Temporary as error:
+            self.batches.refuse(error)
 
 
 async def open_log(

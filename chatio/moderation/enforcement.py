@@ -8,7 +8,6 @@ The trail is the truth. A process applies its own acts at once. It asks the stor
 servers, and of the operator's commands, and applies them too.
 """
 
-import asyncio
 import logging
 import time
 from collections.abc import Callable
@@ -17,10 +16,9 @@ from typing import Final, Protocol
 from chatio.accounts.tokens import Tokens
 from chatio.chat.socket_sessions import EndReason
 from chatio.chat.voices import Voices
-from chatio.errors import Temporary
 from chatio.stores.accounts import RevocationStore, User, UserStore
 from chatio.stores.moderation import Act, Action, ModerationStore
-from chatio.telemetry.error_report import report
+from chatio.telemetry.schedule import repeat
 
 logger = logging.getLogger("chatio.moderation")
 
@@ -100,14 +98,7 @@ class Enforcement:
 
     async def watch(self) -> None:
         """Apply the acts of other processes each second, until cancelled."""
-        while True:
-            await asyncio.sleep(WATCH_SECONDS)
-            try:
-                await self.catch_up()
-            except Temporary:
-                pass  # the database does not answer: a second later it may
-            except Exception as error:
-                report(logger, "applying acts of moderation", error)
+        await repeat(logger, "applying acts of moderation", WATCH_SECONDS, self.catch_up)
 
     async def catch_up(self) -> None:
         """Apply the acts of other processes that are new in the store. Raises `StoreUnavailable`."""

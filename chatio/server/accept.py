@@ -64,8 +64,8 @@ class Listener(socket.socket):
                 extra={"event": "no_room", "seconds": _PAUSE_SECONDS, "reason": error.strerror},
             )
             loop = IOLoop.current()
+            loop.call_later(_PAUSE_SECONDS, self._accept_again)  # first: it must come, whatever fails
             loop.update_handler(self, 0)
-            loop.call_later(_PAUSE_SECONDS, self._accept_again)
             raise BlockingIOError from None  # to Tornado: no connection is waiting
 
     def _next_turn(self) -> None:

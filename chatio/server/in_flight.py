@@ -163,8 +163,8 @@ class UnreadAnswers:
         if answer.done():
             return
         keys: list[tuple[str, str | None]] = [("address", address), *([("user", user)] if user else ())]
-        self._unread.update(keys)
         timeout = asyncio.get_running_loop().call_later(self._seconds, close)
+        self._unread.update(keys)
         answer.add_done_callback(lambda _: self._taken(timeout, keys))
 
     def _taken(self, timeout: asyncio.TimerHandle, keys: list[tuple[str, str | None]]) -> None:

@@ -60,7 +60,10 @@ class TimeoutQueue(dict[K, float]):
         first = next(iter(self.values()), None)
         self._timer = None
         if first is not None:
-            self._timer = loop.call_at(max(first, now + self._grain), self._run, loop)
+            try:
+                self._timer = loop.call_at(max(first, now + self._grain), self._run, loop)
+            except Exception as error:  # the next `add` sets it
+                report(logger, "timeout", error)
         for key in ready:
             try:
                 self._on_due(key)

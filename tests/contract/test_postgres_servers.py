@@ -15,6 +15,8 @@ from chatio.stores.errors import SchemaChanged, StoreUnusable, WentBack
 from chatio.stores.journal import Journal
 from chatio.stores.opening import Stores, open_stores
 from chatio.stores.postgres import schema
+from tests.client.wire import until
+from tests.conftest import ExpectedLogs
 from tests.contract.journal import message
 from tests.postgres import postgres
 
@@ -193,10 +195,10 @@ async def test_users_are_told_as_changes_and_in_full(pair: tuple[Stores, Stores]
 
 
 async def test_revocations_are_heard_and_can_be_read_again(pair: tuple[Stores, Stores]) -> None:
-    one, until = Heard(pair[0]), time.time() + 60
+    one, ends = Heard(pair[0]), time.time() + 60
     await one.next(Signal.LISTENING)
     before = await one.bus.last_revocation()
-    ended = Ended("7", "", 5.0, until)
+    ended = Ended("7", "", 5.0, ends)
     await pair[1].revocations.add(ended, "signed_out")
     sequence = int(await one.next(Signal.REVOKED))
     assert [tuple(each) for each in await one.bus.revoked_after(before)] == [(sequence, ended, "signed_out")]
@@ -213,3 +215,20 @@ async def test_a_connection_that_ends_is_replaced(pair: tuple[Stores, Stores], u
     await one.next(Signal.LISTENING)
     await one.bus.beat("")
     await one.next(Signal.BEAT)
+
+
+async def test_an_exception_of_a_hearer_does_not_end_the_listening(
+    pair: tuple[Stores, Stores], logs: ExpectedLogs
+) -> None:
+    logs.expect("^listening to other servers failed: MemoryError ")
+    times = []
+
+    def hear(_signal: Signal, _text: str) -> None:
+        times.append(time.monotonic())
+        if len(times) == 1:
+            raise MemoryError
+
+    listening = asyncio.ensure_future(bus_of(pair[0]).listen(hear))
+    await until(lambda: len(times) == 2)
+    assert bus_of(pair[0]).is_listening
+    listening.cancel()

@@ -1,6 +1,7 @@
 """The bus in PostgreSQL: LISTEN and NOTIFY, and the tables of servers and their users."""
 
 import asyncio
+import logging
 import secrets
 from collections.abc import Callable, Container, Sequence
 from typing import Any, Final
@@ -12,6 +13,9 @@ from chatio.stores.bus import Person, Revoked, ServerSeen, Signal
 from chatio.stores.postgres.database import CONNECT_SECONDS, Database
 from chatio.stores.postgres.schema import APPLICATION
 from chatio.stores.postgres.texts import storable
+from chatio.telemetry.error_report import report
+
+logger = logging.getLogger("chatio.store")
 
 PAUSE_SECONDS: Final = 0.5  # between two attempts to listen
 _SIGNALS: Final = {f"chatio_{each.value}": each for each in Signal if each not in (Signal.BEAT, Signal.LISTENING)}
@@ -59,6 +63,8 @@ class PostgresBus:
                 asyncpg.InternalClientError,
             ):
                 pass  # the beat says that the database does not answer
+            except Exception as error:
+                report(logger, "listening to other servers", error)
             finally:
                 connection, self._connection = self._connection, None
                 if connection is not None:

@@ -91,3 +91,26 @@ async def test_timer_that_cannot_be_set_once_is_set_with_the_next_key(
             deadlines.add("a")
     deadlines.add("b")
     await until(lambda: due == ["a", "b"])
+
+
+async def test_keys_are_due_although_the_next_timer_cannot_be_set(
+    monkeypatch: pytest.MonkeyPatch, logs: ExpectedLogs
+) -> None:
+    logs.expect("^timeout failed: MemoryError ")
+    due: list[str] = []
+    deadlines = TimeoutQueue(0.01, due.append)
+    loop = asyncio.get_running_loop()
+
+    def fails(*_: object) -> None:
+        raise MemoryError
+
+    deadlines.add("a")
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "call_at", fails)
+        dict.__setitem__(deadlines, "b", loop.time() + 0.02)
+        deadlines._run(loop)  # before the key is due
+        patch.setattr(loop, "time", lambda: deadlines["a"])
+        deadlines._run(loop)
+    assert due == ["a"]
+    deadlines.add("c")
+    await until(lambda: due == ["a", "b", "c"])
