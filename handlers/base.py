@@ -180,11 +180,14 @@ class BaseHandler(BoundedBodyHandler):
         self.set_header("Content-Type", "application/json; charset=utf-8")
         self.finish(encoded(body))
 
-    def finish(self, chunk: str | bytes | dict[str, Any] | None = None) -> "asyncio.Future[None]":
+    def flush(self, include_footers: bool = False) -> "asyncio.Future[None]":
         if self.services.lifecycle.phase is not Phase.SERVING or not self.body_is_complete:
             # The client's next request is to reach the next process; or Tornado closes the connection after the
             # answer, which is to say so (RFC 9112, 9.6).
             self.close_after_answer()
+        return super().flush(include_footers)
+
+    def finish(self, chunk: str | bytes | dict[str, Any] | None = None) -> "asyncio.Future[None]":
         close = self.http.stream.close
         sent = super().finish(chunk)
         self.services.requests.sending(sent)

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from tornado.ioloop import IOLoop
 
-from handlers.files import StaticFile
+from chatio.server.http_stream import HttpStream
+from handlers.files import COPIED_BYTES, StaticFile
 from handlers.rest.page import CLIENT_FILE, read_page
 from tests.paths import ROOT
 from tests.unit.handlers.rest_server import Answer, Rest
@@ -104,6 +105,22 @@ def test_client_that_accepts_gzip_gets_gzip_under_same_etag(io_loop: IOLoop, fol
     assert gzip.decompress(packed.body) == plain.body
     assert len(packed.body) < len(plain.body)
     assert packed.header("etag") == plain.header("etag")
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_large_file_is_sent_without_a_copy(
+    io_loop: IOLoop, folder: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """64 unread copies of the viewer for each address took 110 MB."""
+    content = b"'large'" * COPIED_BYTES
+    (folder / "main.js").write_bytes(content)
+    page, sent = read_page(folder), list[object]()
+    write = HttpStream.write
+    monkeypatch.setattr(HttpStream, "write", lambda stream, data: (sent.append(data), write(stream, data))[1])
+    answer = ask(io_loop, page, method, "/web/main.js")
+    assert (answer.status, answer.header("content-length")) == (200, str(len(content)))
+    assert answer.body == (content if method == "GET" else b"")
+    assert sum(each is page["/web/main.js"].plain for each in sent) == (method == "GET")
 
 
 def test_an_accept_encoding_of_many_parts_is_not_read_to_its_end(io_loop: IOLoop, folder: Path) -> None:
