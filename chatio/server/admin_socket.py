@@ -65,7 +65,8 @@ def open_admin_socket(path: Path, execute: Execute) -> AdminSocket | None:
         return None
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        path.unlink(missing_ok=True)  # of a server that was killed
+        if path.is_socket():  # of a server that was killed; any other file stays, a database for instance
+            path.unlink()
         os.fchmod(listener.fileno(), 0o600)  # the mode of the name that bind makes (unix(7))
         listener.bind(os.fspath(path))
         os.chmod(path, 0o600)  # where the system does not take it over

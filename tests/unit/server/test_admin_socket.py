@@ -56,6 +56,19 @@ async def test_the_name_of_a_killed_server_is_taken_over(tmp_path: Path) -> None
     server.close()
 
 
+@pytest.mark.parametrize("kind", ["file", "link to a file"])
+def test_a_file_that_is_no_socket_stays(tmp_path: Path, logs: ExpectedLogs, kind: str) -> None:
+    """ADMIN_SOCKET that names the database by mistake is no order to delete it."""
+    logs.expect("No admin socket at chat.db: Address already in use")
+    path = tmp_path / "chat.db"
+    database = path if kind == "file" else tmp_path / "other.db"
+    database.write_text("all messages")
+    if path != database:
+        path.symlink_to(database)
+    assert open_admin_socket(path, echo) is None
+    assert path.read_text() == "all messages"
+
+
 async def test_a_server_that_listens_keeps_its_name(tmp_path: Path, logs: ExpectedLogs) -> None:
     logs.expect("No admin socket at admin: another server listens there")
     first = await opened(tmp_path / "admin")
