@@ -316,7 +316,7 @@ async def test_no_exception_ends_the_batches(
     first = log.accept(message("a"))
     monkeypatch.setattr(owner, what, fail_once)
     for count in range(1, 2 if what == "append" else 3):
-        await until(lambda count=count: len(journal.asked) == count)  # type: ignore[misc]
+        await until(lambda count=count: len(journal.asked) == count)
         await journal.take()
     assert first.result().message.id == "a"
     second = log.accept(message("b"))

@@ -1,5 +1,6 @@
 """The page's files: which are served, with which headers, and what there is instead when one is missing."""
 
+import asyncio
 import gzip
 from collections.abc import Mapping
 from pathlib import Path
@@ -114,9 +115,13 @@ def test_a_large_file_is_sent_without_a_copy(
     """64 unread copies of the viewer for each address took 110 MB."""
     content = b"'large'" * COPIED_BYTES
     (folder / "main.js").write_bytes(content)
-    page, sent = read_page(folder), list[object]()
-    write = HttpStream.write
-    monkeypatch.setattr(HttpStream, "write", lambda stream, data: (sent.append(data), write(stream, data))[1])
+    page, sent, write = read_page(folder), list[object](), HttpStream.write
+
+    def write_and_note(stream: HttpStream, data: bytes) -> "asyncio.Future[None]":
+        sent.append(data)
+        return write(stream, data)
+
+    monkeypatch.setattr(HttpStream, "write", write_and_note)
     answer = ask(io_loop, page, method, "/web/main.js")
     assert (answer.status, answer.header("content-length")) == (200, str(len(content)))
     assert answer.body == (content if method == "GET" else b"")
