@@ -7,10 +7,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
 from tornado.web import Application
 
 from chatio.realtime import create_server
+from chatio.server import accept
 from chatio.server.accept import ACCEPTED_PER_TURN, Full, LimitedHTTPServer, Listener
+from chatio.server.connection import ServerConnection
 from chatio.throttling.client_ip import parse_networks
 from tests.client.protocol import http_request
 from tests.client.wire import SOCKET_IO, Http, Ws, cut_all, open_polling, soon, until
@@ -118,6 +121,37 @@ async def test_where_files_run_out_the_address_with_the_most_gives_way() -> None
         assert here.refused == [(HERE, Full.SERVER)]
         for http in (*crowd, late):
             http.close()
+
+
+async def test_a_few_busy_connections_are_looked_at_and_the_next_accept_goes_on_behind_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(accept, "MOST_LOOKED_AT", 4)
+    async with serving(6) as here:
+        busy = []
+        for _ in range(5):
+            target = await open_polling(here.port)
+            busy.append(await Http.open(here.port))
+            busy[-1].send("GET", target)
+        idle = await Http.open(here.port)
+        await until(lambda: here.open == 6)
+        looks = 0
+        may_give_way = ServerConnection.may_give_way
+
+        def count_looks(connection: ServerConnection) -> bool:
+            nonlocal looks
+            looks += 1
+            return may_give_way(connection)
+
+        monkeypatch.setattr(ServerConnection, "may_give_way", count_looks)
+        refused = await Http.open(here.port)
+        assert await refused.closed() == b""
+        assert looks == 4
+        admitted = await Http.open(here.port)
+        assert await idle.closed() == b""
+        assert await status(admitted) == 404
+        for http in (*busy, admitted):
+            http.cut()
 
 
 async def test_without_room_and_idle_connections_a_new_one_is_closed() -> None:
