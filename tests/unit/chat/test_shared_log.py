@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
-from chatio.chat import following, shared_log, waiting
+from chatio.chat import batches, following, shared_log, waiting
 from chatio.chat.message_log import Entry
 from chatio.chat.shared_log import SharedLog, open_log
 from chatio.chat.waiting import BATCH_MESSAGES, Unanswered
