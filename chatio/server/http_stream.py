@@ -36,7 +36,10 @@ _USER_TIMEOUT: Final = getattr(socket, "TCP_USER_TIMEOUT", None)
 
 _TORNADOS_400: Final = b"HTTP/1.1 400 Bad Request\r\n\r\n"
 _TORNADOS_100: Final = b"HTTP/1.1 100 (Continue)\r\n\r\n"
-_END_OF_HEAD: Final = rb"\n\r?\n"
+# Empty lines before a request are passed over (RFC 9112, 2.2), as many as a client sends.
+_END_OF_HEAD: Final = rb"(?<=[^\r\n])\r?\n\r?\n"
+# The first byte of a method (RFC 9110, 9.1) or of an empty line; TLS for a port without it begins with another.
+_START: Final = re.compile(rb"[\r\n!#$%&'*+.^_`|~0-9A-Za-z-]")
 _FORWARDED_FOR: Final = re.compile(rb"\nX-Forwarded-For[ \t]*:([^\r\n]*)", re.IGNORECASE)
 # Read at a time. Nearly every head fits, and a connection that waits holds little of the requests behind it.
 READ_BYTES: Final = 4 * 1024
@@ -116,6 +119,9 @@ class HttpStream(IOStream):
         if not self._is_in_turn and not self._is_proxy:
             await self.take_turn(REQUEST_STEPS)
         self._is_in_turn = False
+        if not _START.match(head or self._read_buffer):
+            self.refuse(MALFORMED)
+            raise StreamClosedError
         reading = super().read_until_regex(_END_OF_HEAD, max_bytes=MAX_HEAD_BYTES - len(head))
         if not cast(Future[bytes], reading).done():
             timeout = loop.call_later(deadlines.head, self.refuse, RequestTimeout())

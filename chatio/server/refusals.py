@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 from tornado.httputil import format_timestamp
 
-from chatio.errors import ChatioError, InvalidInput, answer_to
+from chatio.errors import ChatioError, InvalidInput, Temporary, answer_to
 
 # A refused connection is read for so long and so far, so that its client sees the answer and no reset.
 LINGER_SECONDS: Final = 2.0
@@ -55,8 +55,12 @@ class Refusals:
     def _bytes_of(self, error: ChatioError) -> bytes:
         answer = answer_to(error)
         body: dict[str, Any] = {"message": answer.message, "code": answer.code}
+        headers = dict(self._headers)
         if isinstance(error, InvalidInput):
             body["errors"] = error.errors
+        if isinstance(error, Temporary):
+            body["retry_after_seconds"] = error.retry_after_seconds
+            headers["Retry-After"] = str(error.retry_after_seconds)
         encoded = msgspec.json.encode(body)
         lines = [
             f"HTTP/1.1 {answer.status} {answer.code.replace('_', ' ').capitalize()}",
@@ -64,7 +68,7 @@ class Refusals:
             f"Content-Length: {len(encoded)}",
             f"Date: {format_timestamp(time.time())}",
             "Connection: close",
-            *(f"{name}: {value}" for name, value in self._headers.items()),
+            *(f"{name}: {value}" for name, value in headers.items()),
         ]
         return "\r\n".join([*lines, "", ""]).encode("ascii") + encoded
 
