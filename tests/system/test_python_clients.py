@@ -152,8 +152,10 @@ def test_client_comes_back_after_the_server_has_closed_its_connection(
     tmp_path: Path, kind: type[SyncClient], transports: list[str]
 ) -> None:
     """On polling too, where a CLOSE in the answer of its GET would keep it away."""
-    with DurableServer(f"sqlite:///{tmp_path}/chat.db") as server:
-        with joined(kind, server.url, server.process.sign_up("ann"), transports) as client:
-            client.run(client.socket.emit, "send-message", {"content": float("nan")}, namespace=CHAT)
-            client.await_connect()
-            client.say(["back"])
+    with (
+        DurableServer(f"sqlite:///{tmp_path}/chat.db") as server,
+        joined(kind, server.url, server.process.sign_up("ann"), transports) as client,
+    ):
+        client.run(client.socket.emit, "send-message", {"content": float("nan")}, namespace=CHAT)
+        client.await_connect()
+        client.say(["back"])

@@ -273,7 +273,11 @@ def test_the_scheme_of_a_database_url_is_taken_in_any_case(url: str) -> None:
 VALUES_AT_BOUNDS = {
     "SERVER_PORT": ["0", "65535", " 80 "],
     "SERVER_HOST": ["localhost", "0.0.0.0", "::", "[::]", "fe80::1%eth0", "my_host", "chat.example.", "*"],
-    "DATABASE_URL": ["postgresql://a:1,b:2/chat", "postgres://u:p%40@db/chat?sslmode=require", "postgresql:///chat"],
+    "DATABASE_URL": [
+        "postgresql://a:1,b:2/chat",
+        "postgres://u:p%40@db/chat?sslmode=require",
+        "postgresql:///chat",
+    ],
     "CLIENT_URL": ["http://[::1]:5173", "https://chat.example:8443", "*"],
     "JWT_SECRET_KEY": ["k" * 32, "ä" * 16],
     "JWT_TTL_SECONDS": ["1"],
