@@ -24,6 +24,8 @@ class OriginPolicy:
         """Whether `CLIENT_URL` has `origin`, in this or another spelling, or with a path behind it."""
         if self.allows_any or origin in self.origins:
             return True
+        if not (origin.isascii() and origin.isprintable()):  # it stands in the answer
+            return False
         parsed = _parsed(without_path(origin))
         return parsed is not None and str(parsed) in self.origins
 

@@ -223,6 +223,30 @@ async def test_a_malformed_request_is_answered_400_with_a_body_and_a_line(
     assert record.getMessage() == "Bad request from 127.0.0.1: answered 400"
 
 
+def test_an_answer_that_no_handler_gives_is_read_by_the_page_that_asked(io_loop: IOLoop) -> None:
+    """CLIENT_URL may have several origins, and an answer names one."""
+    page = "https://second.example"
+    broken = [
+        b"GET / HTTP/1.1\r\nHost: a\r\nORIGIN:%b\r\n: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\norigin: %b\r\nCookie: " + b"x" * 17_000 + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nOrigin: %b \r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    ]
+
+    async def tell() -> None:
+        rest = Rest(origins=(ORIGIN, page))
+        rest.start()
+        try:
+            for data in broken:
+                for asking, told in ((page, page), ("https://evil.example", ORIGIN), ("https://\xfc", ORIGIN)):
+                    answer = await ask(rest, data % asking.encode("latin-1"))
+                    assert answer.status in (400, 431)
+                    assert answer.header("access-control-allow-origin") == told
+        finally:
+            await rest.close()
+
+    io_loop.run_sync(tell)
+
+
 async def test_a_body_that_breaks_after_its_answer_has_no_second_one(rest: Rest) -> None:
     async with await rest.connect() as connection:
         # Far too large: answered before its end.
@@ -345,7 +369,9 @@ async def test_an_idle_connection_is_closed_without_an_answer(hurried: Rest) -> 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="Linux")
 async def test_the_deadline_of_the_kernel_ends_where_a_websocket_begins() -> None:
-    stream = HttpStream(socket.socket(), "127.0.0.1", Terms(refusals=Refusals({}), deadlines=Deadlines(unread=7)))
+    stream = HttpStream(
+        socket.socket(), "127.0.0.1", Terms(refusals=Refusals(lambda _: {}), deadlines=Deadlines(unread=7))
+    )
     option = socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT
     stream.answers()
     assert stream.socket.getsockopt(*option) == 7000
