@@ -52,7 +52,7 @@ from chatio.config.loader import InvalidSettings, load
 from chatio.config.risks import risks_of
 from chatio.config.settings import Settings, changed
 from chatio.config.text_files import read_text
-from chatio.config.user_commands import command_of
+from chatio.config.user_commands import InvalidCommand, command_of
 from chatio.server.listen import CannotListen
 from chatio.server.signals import ignore_terminal_stops
 from chatio.server.systemd import SystemdNotifier, take_descriptors, take_notifier
@@ -93,13 +93,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             write_lines(["The configuration is sound."], STDOUT)
             return 0
         if options.command == "user":
-            password = sys.stdin.readline().rstrip("\r\n") if getattr(options, "password_stdin", False) else ""
-            return operate(command_of(options, password), settings, folder=ROOT, as_json=options.as_json)
+            return operate(command_of(options, sys.stdin), settings, folder=ROOT, as_json=options.as_json)
         if options.command is not None:
             write_lines([maintain(options.command, options.target, settings.database_url, folder=ROOT)], STDOUT)
             return 0
     except StoreUnusable as problem:
         write_lines([f"DATABASE_URL: {problem}", *map(_warning, doubts)], STDERR)
+        return EXIT_INVALID
+    except InvalidCommand as problem:
+        write_lines([str(problem)], STDERR)
         return EXIT_INVALID
     log = log_handler.configure(
         level=settings.log_level, form=settings.log_format, grace_seconds=settings.shutdown_grace_seconds

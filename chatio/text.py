@@ -12,8 +12,9 @@ DEFAULT_IGNORABLE: Final = (
     r"\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
     r"\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 )
-# The blank Braille pattern, the null notehead, the Khitan filler, the marks of interlinear annotations.
-BLANK: Final = r"\u2800\U0001d159\U00016fe4\ufff9-\ufffb"
+# The blank Braille pattern, the null notehead, the Khitan filler, the Egyptian blanks, the marks of interlinear
+# annotations.
+BLANK: Final = r"\u2800\U0001d159\U00016fe4\U00013441\U00013442\ufff9-\ufffb"
 # C0, DEL, C1, the line and paragraph separators.
 CONTROLS: Final = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
 # Embeddings, overrides and isolates of the bidirectional algorithm (UAX #9), and its marks.

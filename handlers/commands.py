@@ -11,7 +11,6 @@ import asyncio
 import json
 import re
 import secrets
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final
@@ -24,7 +23,7 @@ from chatio.moderation.operator import Command, Operator
 from chatio.server.admin_socket import ask
 from chatio.stores.opening import sqlite_file
 from chatio.telemetry.log_format import harmless
-from chatio.telemetry.streams import STDERR, STDOUT, write_lines
+from chatio.telemetry.streams import STDERR, STDOUT, write_lines, write_text
 from handlers.core import build_core, opened_stores
 
 DONE, FAILED, NO_USER, REFUSED, NOTHING_THERE = 0, 1, 3, 4, 5
@@ -105,25 +104,26 @@ def operate(command: Command, settings: Settings, *, folder: Path, as_json: bool
 
 
 async def _shown(lines: AsyncIterator[bytes], as_json: bool) -> int:
-    code, has_text = None, False
+    code, has_text, is_written = None, False, True
     async for line in lines:  # to the end, which closes the stores
         match msgspec.json.decode(line):
             case {"row": row}:
-                write_lines([json.dumps(row)] if as_json else _in_words(row), STDOUT)
+                is_written &= write_lines([json.dumps(row)] if as_json else _in_words(row), STDOUT)
             case {"text": str(text)}:
                 has_text = True
-                sys.stdout.write(_in_ascii(text))
+                is_written &= write_text(_in_ascii(text), STDOUT)
             case {"error": error}:
                 shown = json.dumps({"error": error}) if as_json else error["message"]
                 write_lines([shown], STDERR)
             case {"end": int(end)}:
                 code = end
     if has_text:
-        sys.stdout.write("\n")
-        sys.stdout.flush()
+        is_written &= write_lines([""], STDOUT)
     if code is None:
         write_lines(["The server ended before it had answered: look whether the command was done"], STDERR)
-    return FAILED if code is None else code
+    elif not is_written:
+        write_lines(["The answer could not be written to the standard output"], STDERR)
+    return FAILED if code is None or not is_written else code
 
 
 def _in_ascii(document: str) -> str:

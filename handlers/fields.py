@@ -48,7 +48,12 @@ def read_json(kind: type[T], body: bytes | bytearray) -> T:
         raise InvalidInput(FieldError("body", "The body is not JSON.")) from None
     if not isinstance(raw, dict):
         raise InvalidInput(FieldError("body", "The body is not a JSON object."))
-    return read_fields(kind, raw)
+    return read_fields(kind, {name: _whole(value) for name, value in raw.items()})
+
+
+def _whole(value: object) -> object:
+    """5 for 5.0, which JSON Schema takes for an integer (Draft 2020-12, 6.1.1) and Python's clients write."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def read_fields(kind: type[T], raw: Mapping[str, Any]) -> T:

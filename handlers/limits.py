@@ -83,7 +83,7 @@ def http_server_factory(
     files, engine = most_open_files() - SPARE_FILES, endpoint.engine
     wished = CONNECTIONS_PER_CLIENT * settings.max_connections_per_address
     per_address = min(wished, max(1, files // TCP_ADDRESS_SHARE)) if are_on(settings) else None
-    requests = BudgetPool(HTTP, is_on=are_on(settings))
+    requests, cors = BudgetPool(HTTP, is_on=are_on(settings)), Cors(origins)
     return partial(
         LimitedHTTPServer,
         most_per_address=per_address,
@@ -95,7 +95,7 @@ def http_server_factory(
         turns=requests.turn,
         held=HeldInput(is_on=are_on(settings)),
         deadlines=Deadlines(idle=settings.keep_alive_seconds),
-        refusal_headers=GUARDING_HEADERS | Cors(origins).default_headers,
+        refusal_headers=lambda origin: GUARDING_HEADERS | cors.headers(origin),
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from chatio.config.settings import ANY_ORIGIN
-from chatio.throttling.origins import Origin, is_address, parse_origin, without_path
+from chatio.throttling.origins import OPAQUE, Origin, is_address, parse_origin, without_path
 
 
 class OriginPolicy:
@@ -21,10 +21,12 @@ class OriginPolicy:
         self._names = {parsed.host for parsed in map(_parsed, origins) if parsed is not None}
 
     def names(self, origin: str) -> bool:
-        """Whether `CLIENT_URL` has `origin`, in this or another spelling."""
+        """Whether `CLIENT_URL` has `origin`, in this or another spelling, or with a path behind it."""
         if self.allows_any or origin in self.origins:
             return True
-        parsed = _parsed(origin)
+        if not (origin.isascii() and origin.isprintable()):  # it stands in the answer
+            return False
+        parsed = _parsed(without_path(origin))
         return parsed is not None and str(parsed) in self.origins
 
     def admits(self, origin: str | None, host: str, fetch_site: str | None) -> bool:
@@ -41,10 +43,10 @@ class OriginPolicy:
         The server's own origin has the host and port that the request asks for. So has that page's, whose name was
         made to lead here. But it is never https: the browser finds no certificate of its name here. Nor is it ws
         or wss, which no page has; nor an address, which is not looked up; nor a name of `CLIENT_URL`. Nor does a
-        browser write a path behind it, as libraries do that send the whole URL.
+        browser write a path behind it, as libraries do that send the whole URL, or no scheme, as Tyrus does.
         """
         text = without_path(origin)
-        page = _parsed(text)
+        page = _parsed(text if "://" in text or text == OPAQUE else f"ws://{text}")
         if page is None or _parsed(f"{page.scheme}://{host}") != page:
             return False
         return text != origin or page.scheme != "http" or is_address(page.host) or page.host in self._names

@@ -20,7 +20,7 @@ async def forget_old_messages(log: SharedLog, keep_days: int) -> None:
     """Delete what is older than `keep_days`, now and every ten minutes, until cancelled."""
     while True:
         try:
-            while await log.forget_before(_ago(keep_days)):  # noqa: ASYNC110 - a pause, and no wait for anything
+            while await log.forget_before(_ago(keep_days), now=_ago(0)):  # noqa: ASYNC110 - a pause, no wait
                 await asyncio.sleep(PAUSE_SECONDS)
         except Temporary:
             pass  # the database does not answer: the next time it may

@@ -111,14 +111,17 @@ class SharedLog:
         except TimeoutError:
             raise StoreUnavailable from None
 
-    async def forget_before(self, sent_at: str) -> bool:
+    async def forget_before(self, sent_at: str, *, now: str = "9999") -> bool:
         """Delete the oldest messages that were sent before `sent_at`, some hundred at most. False: there are none.
 
+        One that was sent after `now`, when the clock was ahead, keeps none behind it.
         Small portions, since appends wait meanwhile: 5,000 at once took SQLite 227 ms. Raises `StoreUnavailable`.
         """
         tail = self.follower.tail
         oldest = await self._journal.read(tail, limit=FORGOTTEN_AT_ONCE)
-        older = list(itertools.takewhile(lambda record: record.message.sent_at < sent_at, oldest))
+        older = list(itertools.takewhile(lambda record: not sent_at <= record.message.sent_at <= now, oldest))
+        while older and older[-1].message.sent_at >= sent_at:
+            older.pop()
         if not older:
             return False
         await self._journal.forget(older[-1].number, limit=FORGOTTEN_AT_ONCE)

@@ -12,12 +12,12 @@ from typing import Any, Final
 import msgspec
 
 from chatio.config.key_files import Place, ReadFile, key_at, problems_between, secret_at
-from chatio.config.rules import broken_rule
+from chatio.config.rules import broken_rule, quoted
 from chatio.config.settings import ANY_ORIGIN, Settings, listed, table
 from chatio.stores.url import parse_store_url
 from chatio.telemetry.log_format import harmless
 from chatio.throttling.client_ip import parse_networks
-from chatio.throttling.origins import read_origin
+from chatio.throttling.origins import is_host, read_origin
 
 # Of a wrong name to that of a setting, from 0 to 1 (difflib).
 LIKENESS_IN_FILE: Final = 0.6
@@ -111,6 +111,10 @@ def _with_database_url(settings: Settings, read_file: ReadFile | None) -> tuple[
     """`settings` with the URL that is in a file, and a sentence for each problem of it."""
     place = Place("DATABASE_URL", settings.database_url, settings.database_url_file)
     url, problems = secret_at(place, read_file)
+    if place.path and not (url or problems) and read_file is not None:
+        problems.append(f"{place.name}_FILE: the file is empty")
+    scheme, colon, rest = url.partition(":")
+    url = scheme.lower() + colon + rest
     try:
         parse_store_url(url)
     except ValueError as error:
@@ -124,8 +128,13 @@ def _problems(settings: Settings) -> list[str]:
     origins = listed(settings.client_url)
     if not origins:
         problems.append("CLIENT_URL: must name an origin, such as http://localhost:5173")
+    elif ANY_ORIGIN in origins and len(origins) > 1:
+        problems.append("CLIENT_URL: '*' allows every origin: write it alone, or leave it out")
     elif origins != [ANY_ORIGIN]:
         problems.extend(filter(None, map(_origin_problem, origins)))
+    for name, host in (("SERVER_HOST", settings.server_host), ("METRICS_HOST", settings.metrics_host)):
+        if host not in ("", "*") and not is_host(host):  # "*" is every interface, as in PostgreSQL
+            problems.append(f"{name} must be an address or a name, without scheme and port, not {quoted(host)}")
     for proxy in listed(settings.trusted_proxies):
         try:
             parse_networks([proxy])

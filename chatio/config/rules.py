@@ -14,10 +14,14 @@ MAX_QUOTED_CHARS: Final = 20
 
 def broken_rule(name: str, kind: Any, text: str) -> str:
     """What the setting `name` of the type `kind` must be, and is not with the value `text`."""
-    rule = inspect.type_info(kind)
+    rule, title = inspect.type_info(kind), None
     while isinstance(rule, inspect.Metadata | inspect.UnionType):
+        if isinstance(rule, inspect.Metadata):
+            title = (rule.extra_json_schema or {}).get("title", title)
         rule = rule.type if isinstance(rule, inspect.Metadata) else rule.types[0]
     match rule:
+        case inspect.StrType() if title:
+            must_be = title
         case inspect.LiteralType(values):
             *others, last = [value for value in _choices(kind) if value in values]
             must_be = f"{', '.join(others)} or {last}"
@@ -25,7 +29,7 @@ def broken_rule(name: str, kind: Any, text: str) -> str:
             must_be = f"a {_whole_if_it_matters(rule, text)}number {_bounds(rule)}"
         case _:
             return f"{name} must not be empty"
-    return f"{name} must be {must_be}, not {_quoted(text)}"
+    return f"{name} must be {must_be}, not {quoted(text)}"
 
 
 def _choices(kind: Any) -> list[str]:
@@ -47,7 +51,8 @@ def _bounds(rule: inspect.IntType | inspect.FloatType) -> str:
     return f"from {rule.ge} to {rule.le}" if rule.gt is None else f"above {rule.gt} and up to {rule.le}"
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """`text` for a problem, unless it is so long that it may be a key in the wrong place."""
     if len(text) <= MAX_QUOTED_CHARS:
         return f"'{harmless(text)}'"
     return f"a text of {len(text)} characters"

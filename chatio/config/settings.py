@@ -38,6 +38,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     server_name: Annotated[
         str,
         Meta(
+            title="up to 16 letters and digits",  # in the words of a problem
             pattern="^[A-Za-z0-9]{0,16}$",
             description="Name of this server among several of one database, up to 16 letters and digits: "
             "session ids begin with it, so that a proxy finds the server of a session. Empty: there is one server",

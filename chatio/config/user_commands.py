@@ -2,8 +2,9 @@
 
 import argparse
 import re
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
+from chatio.moderation.moderation import MAX_SECONDS
 from chatio.moderation.operator import Command
 from chatio.stores.accounts import ROLES
 
@@ -14,6 +15,10 @@ EXIT_CODES: Final = (
 )
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _USER: Final = {"metavar": "USER", "help": "e-mail address or id"}
+
+
+class InvalidCommand(Exception):
+    """A command that cannot be run, for the reason in its text, a sentence."""
 
 
 def add_user_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -54,14 +59,26 @@ def add_user_commands(commands: "argparse._SubParsersAction[argparse.ArgumentPar
     command("export", "write all that is kept of a user, as JSON")
 
 
-def command_of(options: argparse.Namespace, password: str = "") -> Command:
-    """The command in the parsed options; `password` is what the operator typed for it."""
+def command_of(options: argparse.Namespace, typed: TextIO | None) -> Command:
+    """The command in the parsed options. `typed`: the standard input, where the operator types a password.
+
+    Raises `InvalidCommand`.
+    """
     given: dict[str, Any] = {
         name: value
         for name, value in vars(options).items()
         if name in Command.__struct_fields__ and value is not None
     }
-    return Command(**given | {"password": password})
+    try:
+        if getattr(options, "password_stdin", False):
+            given["password"] = typed.readline().rstrip("\r\n") if typed is not None else ""
+            if not given["password"]:
+                raise InvalidCommand("The standard input has no password")
+        for value in given.values():
+            str(value).encode()
+    except UnicodeError:
+        raise InvalidCommand("Arguments and passwords must be UTF-8") from None
+    return Command(**given)
 
 
 def _seconds(text: str) -> int:
@@ -69,4 +86,7 @@ def _seconds(text: str) -> int:
     found = re.fullmatch(r"([1-9][0-9]{0,8})([smhd])", text)
     if found is None:
         raise argparse.ArgumentTypeError("a time is a number and s, m, h or d, such as 12h")
-    return int(found[1]) * _UNITS[found[2]]
+    seconds = int(found[1]) * _UNITS[found[2]]
+    if seconds > MAX_SECONDS:
+        raise argparse.ArgumentTypeError(f"a time is at most {MAX_SECONDS // _UNITS['d']}d; else leave it out")
+    return seconds

@@ -12,7 +12,6 @@ import socket
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from enum import Enum
-from types import MappingProxyType
 from typing import Any, Protocol
 
 from tornado.httpserver import HTTPServer
@@ -119,7 +118,7 @@ class LimitedHTTPServer(HTTPServer):
         deadlines: Deadlines | None = None,
         turns: Turns | None = None,
         held: HeldInput | None = None,
-        refusal_headers: Mapping[str, str] = MappingProxyType({}),
+        refusal_headers: Callable[[str | None], Mapping[str, str]] = lambda origin: {},
         endpoint: Endpoint | None = None,
         **kwargs: Any,
     ) -> None:

@@ -41,7 +41,8 @@ class AdminSocket:
         if self._server is not None:
             self._server.close()
         if _file_at(self._path) == self._file:
-            self._path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # its folder can be read only by now; the next start removes it
+                self._path.unlink()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -62,6 +63,9 @@ def open_admin_socket(path: Path, execute: Execute) -> AdminSocket | None:
     """The socket at `path`; None, and a line in the log, if it cannot be opened, or another server has it."""
     if _is_listening(path):
         _log_failed(path, "another server listens there")
+        return None
+    if _file_at(path) is not None and not path.is_socket():
+        _log_failed(path, "there is a file of that name, and no socket")
         return None
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:

@@ -6,6 +6,8 @@
     a head larger than the limit (RFC 6585, 5)        closed unanswered         431
     a head or body that does not arrive in time       closed unanswered         408
     a head or body that is malformed (2.2, 6.3)       a bare 400                400 with a body and CORS headers
+    empty lines before a request (2.2)                one is passed over        all are passed over
+    bytes that begin no request, such as TLS          waits for the head        400 at once
     chunk extensions, trailers (7.1.1, 7.1.2)         400                       read, and thrown away
     Transfer-Encoding in HTTP/1.0 (6.1)               read                      400
     `Connection: close` among other options (9.6)     kept open                 closed after the answer
@@ -86,7 +88,7 @@ class RequestConnection(HTTP1Connection):
     async def _read_chunked_body(self, delegate: HTTPMessageDelegate) -> None:
         work, lines_left = _BYTES_PER_TURN, MAX_CHUNK_LINES_BYTES
         while True:
-            line = await self.stream.read_until(b"\r\n", max_bytes=lines_left)
+            line = await self.stream.read_until(b"\n", max_bytes=lines_left)
             found = _CHUNK_SIZE.fullmatch(line)
             if found is None:
                 raise HTTPInputError("invalid chunk size")
@@ -104,7 +106,9 @@ class RequestConnection(HTTP1Connection):
                 work += len(data) + _CHUNK_COST
             if await self.stream.read_bytes(2) != b"\r\n":
                 raise HTTPInputError("improperly terminated chunk")
-        while (trailer := await self.stream.read_until(b"\r\n", max_bytes=lines_left)) != b"\r\n":
+        while (trailer := await self.stream.read_until(b"\n", max_bytes=lines_left)) != b"\r\n":
+            if not trailer.endswith(b"\r\n"):
+                raise HTTPInputError("a trailer without CRLF")
             lines_left -= len(trailer)
 
     def detach(self) -> HttpStream:

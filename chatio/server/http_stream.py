@@ -36,7 +36,11 @@ _USER_TIMEOUT: Final = getattr(socket, "TCP_USER_TIMEOUT", None)
 
 _TORNADOS_400: Final = b"HTTP/1.1 400 Bad Request\r\n\r\n"
 _TORNADOS_100: Final = b"HTTP/1.1 100 (Continue)\r\n\r\n"
-_END_OF_HEAD: Final = rb"\n\r?\n"
+# Empty lines before a request are passed over (RFC 9112, 2.2), as many as a client sends.
+_END_OF_HEAD: Final = rb"(?<=[^\r\n])\r?\n\r?\n"
+# The first byte of a method (RFC 9110, 9.1) or of an empty line; TLS for a port without it begins with another.
+_START: Final = re.compile(rb"[\r\n!#$%&'*+.^_`|~0-9A-Za-z-]")
+_ORIGIN: Final = re.compile(rb"\nOrigin[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE)
 _FORWARDED_FOR: Final = re.compile(rb"\nX-Forwarded-For[ \t]*:([^\r\n]*)", re.IGNORECASE)
 # Read at a time. Nearly every head fits, and a connection that waits holds little of the requests behind it.
 READ_BYTES: Final = 4 * 1024
@@ -96,6 +100,7 @@ class HttpStream(IOStream):
         self._turn: asyncio.Future[None] | None = None  # that the client waits for
         self._has_user_timeout = False
         self._is_in_head = True
+        self._head = b""  # of the current request, once it is whole
         self._has_answer = False  # to the current request, or a part of one
 
     async def read_until_regex(self, regex: bytes, max_bytes: int | None = None) -> bytes:
@@ -104,7 +109,7 @@ class HttpStream(IOStream):
         Raises StreamClosedError for a connection that stays idle, and for a head that is too large or too slow,
         which is answered.
         """
-        self._has_answer, self._is_in_head = False, True
+        self._has_answer, self._is_in_head, self._head = False, True, b""
         deadlines, loop, head = self._terms.deadlines, asyncio.get_running_loop(), b""
         self._begin_request()
         if not self._read_buffer_size:
@@ -116,6 +121,9 @@ class HttpStream(IOStream):
         if not self._is_in_turn and not self._is_proxy:
             await self.take_turn(REQUEST_STEPS)
         self._is_in_turn = False
+        if not _START.match(head or self._read_buffer):
+            self.refuse(MALFORMED)
+            raise StreamClosedError
         reading = super().read_until_regex(_END_OF_HEAD, max_bytes=MAX_HEAD_BYTES - len(head))
         if not cast(Future[bytes], reading).done():
             timeout = loop.call_later(deadlines.head, self.refuse, RequestTimeout())
@@ -130,7 +138,7 @@ class HttpStream(IOStream):
         if head.strip(b"\r\n").count(b"\n") > MAX_FIELDS:
             self.refuse(HeadTooLarge())
             raise StreamClosedError
-        self._is_in_head = False
+        self._is_in_head, self._head = False, head
         return head
 
     def _begin_request(self) -> None:
@@ -236,7 +244,13 @@ class HttpStream(IOStream):
         with contextlib.suppress(OSError):  # no file is left for it
             own: socket.socket = self.socket.dup()
             own.setblocking(False)
-            self._terms.refusals.refuse(own, self._payer, error)
+            origin = _origin(self._head or bytes(self._read_buffer[:MAX_HEAD_BYTES]))
+            self._terms.refusals.refuse(own, self._payer, error, origin=origin)
+
+
+def _origin(head: bytes) -> str | None:
+    found = _ORIGIN.search(head)
+    return None if found is None else found[1].decode("latin-1").strip()
 
 
 def _forwarded_for(head: bytes) -> str:

@@ -16,7 +16,7 @@ from chatio.stores.memory.moderation import MemoryModerationStore
 from chatio.stores.moderation import ModerationStore
 from chatio.stores.sqlite.accounts import SqliteLoginStore, SqliteRevocationStore, SqliteUserStore
 from chatio.stores.sqlite.database import open_database
-from chatio.stores.sqlite.file import check_file
+from chatio.stores.sqlite.file import check_file, check_folder
 from chatio.stores.sqlite.journal import SqliteJournal
 from chatio.stores.sqlite.moderation import SqliteModerationStore
 from chatio.stores.url import PostgresUrl, SqliteUrl, parse_store_url
@@ -55,6 +55,7 @@ def in_memory(*, max_messages: int, max_bytes: int) -> Stores:
 def check_stores(url: str, *, folder: Path) -> None:
     """Raise `StoreUnusable` for a database that this release cannot use, as far as its file tells."""
     if (file := sqlite_file(url, folder=folder)) is not None:
+        check_folder(file)
         check_file(file)
 
 

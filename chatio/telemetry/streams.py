@@ -9,11 +9,18 @@ STDIN, STDOUT, STDERR = range(3)
 STANDARD: Final = (STDIN, STDOUT, STDERR)
 
 
-def write_lines(lines: Iterable[str], descriptor: int) -> None:
-    """Write `lines`. What fails is left: Python's `print` would fail a second time at the exit."""
-    text = "".join(f"{line}\n" for line in lines)
+def write_lines(lines: Iterable[str], descriptor: int) -> bool:
+    """As `write_text`, each line with its end."""
+    return write_text("".join(f"{line}\n" for line in lines), descriptor)
+
+
+def write_text(text: str, descriptor: int) -> bool:
+    """Write `text`; False if not all of it was written. Python's `print` would fail a second time at the exit."""
+    rest = memoryview(text.encode("utf-8", "backslashreplace"))
     with contextlib.suppress(OSError):
-        os.write(descriptor, text.encode("utf-8", "backslashreplace"))
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+    return not rest
 
 
 def fill_standard_descriptors() -> None:

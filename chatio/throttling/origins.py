@@ -64,6 +64,10 @@ def read_origin(text: str) -> str:
         return text
     text = text.rstrip("/")
     found = _PARTS.fullmatch(text) if len(text) <= MAX_CHARS else None
+    if found is None and text.count("://") > 1:
+        raise ValueError("several origins are separated by commas")
+    if found is None and without_path(text) != text:
+        raise ValueError("it has a path")
     if found is None:
         raise ValueError("it is no scheme and host")
     scheme = found[1].lower()
@@ -89,6 +93,15 @@ def shown(origin: str | None) -> str:
     origin = without_path(origin)  # a path may hold a secret
     is_origin = origin == OPAQUE or (_PARTS.fullmatch(origin) and origin.isascii() and origin.isprintable())
     return origin[:MAX_CHARS] if is_origin else "no origin"
+
+
+def is_host(text: str) -> bool:
+    """Whether `text` may be a name or an IP address, with or without brackets and a zone (RFC 4007)."""
+    host = text.strip("[]").partition("%")[0]
+    try:
+        return parse_origin(f"http://[{host}]" if ":" in host else f"http://{host}").port is None
+    except ValueError:
+        return False
 
 
 def is_address(host: str) -> bool:

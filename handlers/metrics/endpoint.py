@@ -14,8 +14,9 @@ from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from tornado.web import Application, HTTPError
 
+from chatio.server.accept import LimitedHTTPServer
 from chatio.server.http_handler import BoundedBodyHandler
-from chatio.server.listen import CannotListen
+from chatio.server.listen import CannotListen, shown
 from chatio.server.serve import HTTP_SERVER_OPTIONS
 from chatio.telemetry.error_report import report
 
@@ -39,6 +40,8 @@ class _PlainHandler(BoundedBodyHandler):
         _, error, _ = details.get("exc_info", (None, None, None))
         if error is not None and not isinstance(error, HTTPError):
             report(logger, "collecting metrics", error)
+        if status_code == 405:
+            self.set_header("Allow", ", ".join(self.methods()))
         self.set_header("Content-Type", "text/plain; charset=utf-8")
         self.finish(f"{status_code}\n")
 
@@ -59,6 +62,8 @@ class MetricsHandler(_PlainHandler):
         self.set_header("Content-Type", content_type)
         self.finish(encode(self._registry))
 
+    head = get
+
 
 def serve_metrics(collector: Collector, *, host: str, port: int) -> HTTPServer:
     """Answer /metrics with `collector` and figures of the process, until the server is stopped.
@@ -74,15 +79,15 @@ def serve_metrics(collector: Collector, *, host: str, port: int) -> HTTPServer:
         default_handler_class=_NotFoundHandler,
         log_function=lambda _: None,
     )
-    server = HTTPServer(application, **HTTP_SERVER_OPTIONS)
+    server = LimitedHTTPServer(application, **HTTP_SERVER_OPTIONS)
     try:
-        sockets = bind_sockets(port, host)
+        sockets = bind_sockets(port, host.strip("[]"))
     except (OSError, UnicodeError) as error:
         is_port = isinstance(error, OSError) and error.errno in (errno.EADDRINUSE, errno.EACCES)
         reason = error.strerror if isinstance(error, OSError) else "it is not a name"
         setting = "METRICS_PORT" if is_port else "METRICS_HOST"
-        raise CannotListen(f"Cannot serve metrics on {host}:{port} ({setting}): {reason}.") from None
+        raise CannotListen(f"Cannot serve metrics on {shown((host, port))} ({setting}): {reason}.") from None
     server.add_sockets(sockets)
-    url = f"http://{host}:{sockets[0].getsockname()[1]}/metrics"
+    url = f"http://{shown(sockets[0].getsockname())}/metrics"
     logger.info("Metrics are at %s", url, extra={"event": "metrics_started", "url": url})
     return server

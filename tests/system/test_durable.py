@@ -304,6 +304,13 @@ def test_a_backup_never_takes_the_place_of_the_database(
     server.process.sign_up("ann")
 
 
+def test_a_backup_never_takes_the_place_of_a_device(server: DurableServer, database: Path) -> None:
+    os.mkfifo(pipe := database.with_name("pipe"))
+    code, _, err = main_py(database, "backup", pipe)
+    assert (code, err) == (2, "DATABASE_URL: pipe: it is no file, and a backup needs one\n")
+    assert pipe.is_fifo()
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files for other users")
 def test_what_root_restores_belongs_to_the_owner_of_the_folder(server: DurableServer, database: Path) -> None:
     copy, theirs = database.with_name("backup.db"), database.parent / "theirs"

@@ -143,3 +143,19 @@ def test_client_has_its_history_and_burst_and_comes_back_after_each_restart(
                 client.say([restart.__name__])
                 assert client.contents(1) == [restart.__name__]
                 said.append(restart.__name__)
+
+
+@pytest.mark.direct("the clients do not trust the certificate of the tests")
+@pytest.mark.parametrize("transports", TRANSPORTS, ids="-".join)
+@pytest.mark.parametrize("kind", [SyncClient, AsyncClient])
+def test_client_comes_back_after_the_server_has_closed_its_connection(
+    tmp_path: Path, kind: type[SyncClient], transports: list[str]
+) -> None:
+    """On polling too, where a CLOSE in the answer of its GET would keep it away."""
+    with (
+        DurableServer(f"sqlite:///{tmp_path}/chat.db") as server,
+        joined(kind, server.url, server.process.sign_up("ann"), transports) as client,
+    ):
+        client.run(client.socket.emit, "send-message", {"content": float("nan")}, namespace=CHAT)
+        client.await_connect()
+        client.say(["back"])

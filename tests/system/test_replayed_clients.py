@@ -131,7 +131,7 @@ async def test_the_cpp_client_joins_the_main_namespace_first(server: ServerProce
 
 
 async def test_arduinowebsockets_needs_its_origin_in_client_url() -> None:
-    """Its Origin is "file://" on each request, and it sends handshake and first packet in one piece."""
+    """Its Origin is "file://" on each request. It probes and upgrades at once, on the connection of its GET."""
     with ServerProcess(CLIENT_URL="https://chat.example,file://", PRESENCE="off") as server:
         packet = "40/chat," + json.dumps({"token": server.sign_up("ann")})
         headers: dict[str, Any] = {
@@ -139,8 +139,12 @@ async def test_arduinowebsockets_needs_its_origin_in_client_url() -> None:
             "Origin": "file://",
             "User_Agent": "arduino-WebSocket-Client",
         }
-        ws = await Ws.open(server.port, f"{SOCKET_IO}websocket", early=text(packet), **headers)
-        assert str(await ws.receive()).startswith("0{")
+        http = await Http.open(server.port)
+        opened = await http.request("GET", f"{SOCKET_IO}polling", **headers, Connection="keep-alive")
+        target = f"{SOCKET_IO}websocket&sid={sid(opened)}"
+        early = text("2probe") + text("5") + text(packet)
+        ws = await Ws.over(http, target, early, **headers, Sec_WebSocket_Protocol="arduino")
+        assert await ws.receive() == "3probe"
         assert str(await ws.receive()).startswith("40/chat,{")
         await chats(ws, "arduino")
     with ServerProcess() as server:

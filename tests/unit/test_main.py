@@ -289,3 +289,30 @@ def test_port_in_use_is_one_clear_line_and_exits_2(env_file: Write, capfd: Captu
     flush_log()
     (line,) = capfd.readouterr().err.splitlines()
     assert line.endswith(f" CRITICAL chatio: Port {port} is already in use (SERVER_PORT).")
+
+
+def check(env_file: Write, capfd: Capture, url: str) -> tuple[int, str]:
+    code = program.main([*env_file(f"JWT_SECRET_KEY={'k0-Zr9' * 8}", f"DATABASE_URL={url}"), "--check"])
+    return code, capfd.readouterr().err
+
+
+def test_check_finds_a_database_that_cannot_be_opened(env_file: Write, capfd: Capture, tmp_path: Path) -> None:
+    for name in ("chat.db", "folder/chat.db"):  # the start makes the file, and its folder
+        assert check(env_file, capfd, f"sqlite:///{tmp_path}/{name}")[0] == 0
+    assert not (tmp_path / "folder").exists()
+    os.mkfifo(tmp_path / "pipe")
+    for name, problem in {
+        "no/data/chat.db": "chat.db: there is no folder data for it",
+        "pipe": "pipe: it is a pipe, a socket or a device, and no file",
+    }.items():
+        assert check(env_file, capfd, f"sqlite:///{tmp_path}/{name}") == (2, f"DATABASE_URL: {problem}\n")
+
+
+def test_check_finds_a_folder_that_is_closed(
+    env_file: Write, capfd: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # which root always has
+    assert check(env_file, capfd, f"sqlite:///{tmp_path}/chat.db") == (
+        2,
+        "DATABASE_URL: chat.db: this user may not write to its folder\n",
+    )

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -86,6 +87,42 @@ def test_a_password_is_read_from_the_standard_input(run: Run, monkeypatch: pytes
 
 
 @pytest.mark.parametrize(
+    ("typed", "problem"),
+    [
+        (None, "The standard input has no password"),  # it is closed
+        (io.StringIO(""), "The standard input has no password"),
+        (io.StringIO("\n"), "The standard input has no password"),
+        (io.StringIO("a password\udcff\n"), "Arguments and passwords must be UTF-8"),
+        (io.TextIOWrapper(io.BytesIO(b"a password\xff\n"), "utf-8"), "Arguments and passwords must be UTF-8"),
+    ],
+    ids=["closed", "at its end", "empty", "escaped", "strict"],
+)
+def test_a_standard_input_without_a_password_makes_no_account(
+    run: Run, monkeypatch: pytest.MonkeyPatch, typed: Any, problem: str
+) -> None:
+    monkeypatch.setattr(sys, "stdin", typed)
+    assert run("add", "ann@chat.test", "Ann", "--password-stdin") == (2, "", f"{problem}\n")
+    assert run("list") == (0, "", "")
+
+
+@pytest.mark.parametrize("command", ["show", "list", "add", "export"])
+def test_arguments_that_are_not_utf_8_are_one_sentence(run: Run, command: str) -> None:
+    more = {"list": ["--query", "\udcff"], "add": ["ann@chat.test", "\udcff"]}.get(command, ["\udcff"])
+    assert run(command, *more) == (2, "", "Arguments and passwords must be UTF-8\n")
+
+
+@pytest.mark.parametrize("command", [["list"], ["show", "ann@chat.test"], ["export", "ann@chat.test"]])
+def test_an_answer_that_cannot_be_written_is_a_failure(
+    run: Run, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    assert run("add", "ann@chat.test", "Ann")[0] == 0
+    full = os.open("/dev/full", os.O_WRONLY)
+    monkeypatch.setattr("handlers.commands.STDOUT", full)
+    assert run(*command) == (1, "", "The answer could not be written to the standard output\n")
+    os.close(full)
+
+
+@pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
         (["show", "none@chat.test"], 3, "There is no such user."),
@@ -96,6 +133,8 @@ def test_a_password_is_read_from_the_standard_input(run: Run, monkeypatch: pytes
         (["ban", "ann@chat.test", "--reason", " "], 4, "reason: This must be text of 1 to 500 characters."),
         (["ban", "ann@chat.test"], 2, "--reason"),
         (["ban", "ann@chat.test", "--reason", "x", "--for", "2w"], 2, "such as 12h"),
+        (["ban", "ann@chat.test", "--reason", "x", "--for", "3651d"], 2, "at most 3650d"),
+        (["ban", "ann@chat.test", "--reason", "x", "--for", "999999999d"], 2, "at most 3650d"),
         (["promote", "ann@chat.test", "god"], 2, "owner"),
         ([], 2, "usage:"),
     ],

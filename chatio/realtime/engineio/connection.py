@@ -32,6 +32,9 @@ from chatio.realtime.websocket.transport import WebSocket
 from chatio.throttling.input_budget import Budget, BudgetPool
 from chatio.throttling.timeouts import TimeoutQueue
 
+# What Node ignores, too: socket.io-client-swift sends a NOOP in a race, others a second UPGRADE.
+IGNORED: Final = (PacketType.OPEN, PacketType.UPGRADE, PacketType.NOOP)
+
 # A request this close to its session's ping timeout finds the session ended: timers run up to this late.
 EARLY_SECONDS: Final = 0.005
 
@@ -139,7 +142,7 @@ class Connection:
         elif kind is PacketType.PONG:
             if self.host.pongs.discard(self):  # without a ping it says nothing, and postpones nothing
                 self.host.pings.add(self)
-        elif kind is PacketType.NOOP:  # socket.io-client-swift sends one in a race
+        elif kind in IGNORED:
             pass
         elif kind is not PacketType.CLOSE:
             raise ProtocolError("Engine.IO packet type")
@@ -150,7 +153,7 @@ class Connection:
 
     def leave(self) -> None:
         """The client said CLOSE; a GET that waits is answered with a NOOP."""
-        self.drop(DisconnectReason.CLIENT_DISCONNECT, farewell=packets.NOOP)
+        self.drop(DisconnectReason.CLIENT_DISCONNECT)
 
     def input_read(self, size_bytes: int, frames: int) -> None:
         if not self.closing:
@@ -252,7 +255,7 @@ class Connection:
             return [packets.NOOP]
         queue = self.poll_queue
         if queue is not None and queue.is_polled:
-            self.refuse(protocol_violation("two GETs at once"))
+            self.refuse(protocol_violation("two GETs at once"), farewell=packets.CLOSE)
         if self.closing or queue is None:
             return []
         answer = [packets.NOOP] if self.is_probed else await queue.take()
@@ -289,17 +292,20 @@ class Connection:
             self.host.refused(self.address, reason)
         self.drop(DisconnectReason.TRANSPORT_CLOSE if reason is None else DisconnectReason.TRANSPORT_ERROR)
 
-    def refuse(self, reason: CloseReason) -> None:
+    def refuse(self, reason: CloseReason, *, farewell: EncodedPacket = packets.NOOP) -> None:
         """Close the connection for something that the client did."""
         if not self.closing:
             self.host.refused(self.address, reason)
-            self.drop(DisconnectReason.TRANSPORT_ERROR, code=reason.code, drain_input=False)
+            error = DisconnectReason.TRANSPORT_ERROR
+            self.drop(error, code=reason.code, farewell=farewell, drain_input=False)
 
     def drop(
-        self, reason: str, *, code: int = NORMAL, farewell: EncodedPacket = packets.CLOSE, drain_input: bool = True
+        self, reason: str, *, code: int = NORMAL, farewell: EncodedPacket = packets.NOOP, drain_input: bool = True
     ) -> "asyncio.Task[None] | None":
         """Close the transport now, with `code`, or `farewell` to a waiting GET; then tell the application.
 
+        After a CLOSE python-engineio's client stays away. After a NOOP its next GET is answered with 400, and it
+        comes back, as the others do.
         `drain_input`: the messages that the client sent before are handled first; else only the one that is begun.
         Returns the task that tells the application; None on a closing connection.
         """

@@ -9,7 +9,6 @@ import random
 from typing import Final
 
 from chatio.realtime.close_reasons import GOING_AWAY
-from chatio.realtime.engineio import packets
 from chatio.realtime.engineio.connection import Connection
 from chatio.realtime.engineio.server import EngineServer
 from chatio.realtime.library import DisconnectReason
@@ -79,5 +78,4 @@ class Drain:
 
 def disconnect(connection: Connection) -> None:
     """Close `connection` without handling its waiting input: a draining server accepts nothing more."""
-    # After a CLOSE python-engineio's client stays away; its next GET is answered with 400, and it comes back.
-    connection.drop(DisconnectReason.SERVER_DISCONNECT, code=GOING_AWAY, farewell=packets.NOOP, drain_input=False)
+    connection.drop(DisconnectReason.SERVER_DISCONNECT, code=GOING_AWAY, drain_input=False)

@@ -24,6 +24,8 @@ class HttpError(NamedTuple):
     def headers(self) -> dict[str, str]:
         if self is NO_WEBSOCKET:
             return {"Sec-WebSocket-Version": VERSION}  # RFC 6455, section 4.2.2
+        if self is METHOD_UNKNOWN:
+            return {"Allow": "GET, POST, OPTIONS"}  # RFC 9110, section 15.5.6
         if self.retry_after_seconds:
             return {"Retry-After": str(self.retry_after_seconds), "Access-Control-Expose-Headers": "Retry-After"}
         return {}

@@ -129,8 +129,9 @@ def open_websocket(
         raise HandshakeError(http_errors.NO_WEBSOCKET)
     connection = session or engine.admit(request.address)
     environ = request.environ() if session is None else {}
-    # OkHttp stops reading at a close frame, and the official Java client then notices nothing for 45 s.
-    is_okhttp = request.headers.get("User-Agent", "").lower().startswith("okhttp/")
+    # OkHttp stops reading at a close frame, and the official Java client then notices nothing for 45 s. Apps write
+    # their own name before OkHttp's.
+    is_okhttp = "okhttp" in request.headers.get("User-Agent", "").lower()
     try:
         sock, early = take()
         websocket = WebSocket(sock, engine.lingering, sends_close=not is_okhttp)

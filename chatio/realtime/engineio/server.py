@@ -11,6 +11,7 @@ from collections.abc import Coroutine
 from typing import Any, Final
 
 from chatio.realtime.close_reasons import LABELS, CloseReason
+from chatio.realtime.engineio import packets
 from chatio.realtime.engineio.admission import ConnectionLimit
 from chatio.realtime.engineio.connection import Application, Connection, PendingUpgrade
 from chatio.realtime.engineio.http_errors import BAD_REQUEST_CODE, HandshakeError, HttpError
@@ -140,7 +141,8 @@ class EngineServer(EngineIOServer):  # type: ignore[misc]
     async def disconnect(self, sid: str | None = None) -> None:
         """Close one connection, or all; return when the disconnect handlers have run."""
         chosen = [each for each in self.sockets.values() if sid in (None, each.sid)]
-        closing = [(each.drop(DisconnectReason.SERVER_DISCONNECT, drain_input=False), each) for each in chosen]
+        reason = DisconnectReason.SERVER_DISCONNECT
+        closing = [(each.drop(reason, farewell=packets.CLOSE, drain_input=False), each) for each in chosen]
         own = asyncio.current_task()  # a handler that closes its own connection is not waited for
         await asyncio.gather(
             *(asyncio.shield(task) for task, each in closing if task and each.received.worker is not own)

@@ -67,7 +67,7 @@ class Upgrade:
             connection.host.upgrades.discard(self)
             connection.host.upgraded += 1
             connection.use_websocket(self._websocket)
-        elif message == _PROBE and not connection.is_probed:
+        elif message == _PROBE:
             connection.probed()
             self._websocket.offer(packets.PROBE_ANSWER.frame)
         else:

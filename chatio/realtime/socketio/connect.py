@@ -19,7 +19,7 @@ from chatio.realtime import close_reasons, limits
 from chatio.realtime.broadcast.cursor import Cursor
 from chatio.realtime.broadcast.fanout import Fanout
 from chatio.realtime.close_reasons import CloseReason, protocol_violation
-from chatio.realtime.engineio.packets import ProtocolError
+from chatio.realtime.engineio.packets import CLOSE, NOOP, ProtocolError
 from chatio.realtime.engineio.server import EngineServer
 from chatio.realtime.library import DisconnectReason, SocketIOManager
 from chatio.realtime.log import report
@@ -56,7 +56,7 @@ class Connector:
             return TimeoutQueue(seconds, on_due)
 
         def close(reason: CloseReason) -> Callable[[Peer], None]:
-            return lambda peer: peer.connection.refuse(reason)
+            return lambda peer: peer.connection.refuse(reason, farewell=CLOSE)
 
         late = protocol_violation("Socket.IO: attachments did not follow")
         # Clients in no namespace; refused a moment ago; that shall come back later; whose attachments are missing.
@@ -225,4 +225,5 @@ class Connector:
 
 def _drop_if_idle(peer: Peer, code: int = close_reasons.NORMAL) -> None:
     if not peer.sids and peer.connecting is None:
-        peer.connection.drop(DisconnectReason.SERVER_DISCONNECT, code=code)
+        farewell = CLOSE if code == close_reasons.NORMAL else NOOP
+        peer.connection.drop(DisconnectReason.SERVER_DISCONNECT, code=code, farewell=farewell)

@@ -21,6 +21,8 @@ def back_up(path: Path, target: Path) -> int:
     check_existing(path)
     if os.path.realpath(target) in {f"{path}{suffix}" for suffix in (*_SUFFIXES, ".lock", ".sock")}:
         raise StoreUnusable(f"{target.name}: this is the database itself; a backup needs a file of its own")
+    if os.path.exists(target) and not os.path.isfile(target):  # root would put a file in the place of /dev/null
+        raise StoreUnusable(f"{target.name}: it is no file, and a backup needs one")
     new = target.with_name(f"{target.name}.new")
     try:
         _copy(path, new)

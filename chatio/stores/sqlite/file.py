@@ -64,6 +64,8 @@ def check_file(path: Path) -> None:
 
     Reads the head of the file only, and so is no danger for a server that uses it.
     """
+    if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
+        raise StoreUnusable(f"{path.name}: it is a pipe, a socket or a device, and no file")
     try:
         with path.open("rb") as file:
             head = file.read(100)
@@ -74,6 +76,15 @@ def check_file(path: Path) -> None:
     if head and (not head.startswith(b"SQLite format 3\0") or int.from_bytes(head[68:72]) != APPLICATION_ID):
         raise StoreUnusable(f"{path.name}: this is no database of this server")
     migrations("sqlite", int.from_bytes(head[60:64]))
+
+
+def check_folder(path: Path) -> None:
+    """Raise `StoreUnusable` if no database can be made at `path`. `locked` makes its folder, and none above."""
+    folder = path.parent if os.path.exists(path.parent) else path.parent.parent
+    if not os.path.isdir(folder):
+        raise StoreUnusable(f"{path.name}: there is no folder {path.parent.name} for it")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise StoreUnusable(f"{path.name}: this user may not write to its folder")
 
 
 def check_existing(path: Path) -> None:

@@ -167,7 +167,10 @@ async def test_get_that_waits_is_answered_with_a_noop_and_the_next_one_with_400(
     await leaving
 
 
-@pytest.mark.parametrize(("agent", "is_told"), [("okhttp/3.12.12", False), ("Mozilla/5.0", True)])
+@pytest.mark.parametrize(
+    ("agent", "is_told"),
+    [("okhttp/3.12.12", False), ("Chat/2.1 (Android 14) OkHttp/4.12.0", False), ("Mozilla/5.0", True)],
+)
 @pytest.mark.parametrize("is_upgrade", [False, True])
 async def test_okhttp_sees_the_end_at_once_since_it_is_sent_no_close_frame(
     agent: str, is_told: bool, is_upgrade: bool, home: House

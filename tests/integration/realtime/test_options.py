@@ -196,4 +196,5 @@ async def test_failing_origin_check_is_answered_500_and_logged_in_one_line(logs:
 async def test_method_that_tornado_does_not_know_is_answered_405() -> None:
     _server, handler = create_server()
     async with serving(handler) as port:
-        assert (await request(port, "BREW", f"{SOCKET_IO}polling")).status == 405
+        answer = await request(port, "BREW", f"{SOCKET_IO}polling")
+        assert (answer.status, answer.header("allow")) == (405, "GET, POST, OPTIONS")

@@ -116,7 +116,7 @@ def test_a_name_with_a_heap_of_marks_is_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["\u3164", "\u2800\u2800", "\u200b\u2060", "\u0301", "\u0301\u0308", "\U0001d159"]
+    "name", ["\u3164", "\u2800\u2800", "\u200b\u2060", "\u0301", "\u0301\u0308", "\U0001d159", "\U00013441"]
 )
 def test_a_name_that_shows_nothing_is_refused(name: str) -> None:
     assert fault_of(name) == names.NOTHING

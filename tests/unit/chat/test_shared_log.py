@@ -430,6 +430,21 @@ async def test_only_messages_from_before_a_time_are_deleted_in_portions(monkeypa
     assert accepting.result().sequence == 11
 
 
+async def test_a_message_of_a_clock_that_was_ahead_keeps_none_behind_it() -> None:
+    journal = SlowJournal()
+    ahead = msgspec.structs.replace(message("ahead"), sent_at="9999-01-01T00:00:00.000Z")
+    last = msgspec.structs.replace(message("last"), sent_at="9998-01-01T00:00:00.000Z")
+    MemoryJournal.append(journal, [sent_at("m1", 1), ahead, sent_at("m2", 2), sent_at("m9", 9), last])
+    log = await open_log(journal)
+    now = "2026-02-01T00:00:00.000Z"
+    while await log.forget_before("2026-01-08T00:00:00.000Z", now=now):
+        pass
+    assert ids(log) == ["m9", "last"]
+    while await log.forget_before("2026-01-10T00:00:00.000Z", now=now):
+        pass
+    assert ids(log) == ["last"]
+
+
 # The journal goes on without this server, or goes back
 
 

@@ -138,7 +138,15 @@ BAD_VALUES = {
             "mysql://db",
         ),
         *("sqlite:///chat.db?mode=ro", "postgresql://[::1", "redis://localhost"),
+        *("sqlite:///:memory:", "sqlite:///~/chat.db", "sqlite:///a.db\nsqlite:///b.db", "SQLITE:chat.db"),
+        *("postgresql://db:x/chat", "postgresql://db:65536/chat", "postgresql://db/chat?sslmode=on"),
     ],
+    "SERVER_HOST": [
+        *("http://localhost", "127.0.0.1:3000", "localhost:3000", "a b", "256.1.1.1", "127.0.0.1,::1", "a/b"),
+        *("[::1]:3000", "u@h", "::g", "x" * 300),
+    ],
+    "METRICS_HOST": ["http://localhost", "127.0.0.1:9100"],
+    "SERVER_NAME": ["a b", "ä", "x" * 17],
     "MESSAGES_KEEP_DAYS": ["0", "36501", "ever"],
     "STORE_QUEUE_MAX": ["0", "100001"],
     "LOG_MAX_MESSAGES": ["0", "10000001"],
@@ -169,6 +177,8 @@ SENTENCES = [
     ("SLOW_CLIENT_SECONDS", "0", "a number above 0 and up to 3600, not '0'"),
     ("OVERLOAD_LAG_SECONDS", "nan", "a number from 0 to 60, not 'nan'"),
     ("PRESENCE", "On", "on or off, not 'On'"),
+    ("SERVER_NAME", "a b", "up to 16 letters and digits, not 'a b'"),
+    ("SERVER_HOST", "http://localhost", "an address or a name, without scheme and port, not 'http://localhost'"),
     ("LOG_LEVEL", "debug", "DEBUG, INFO, WARNING or ERROR, not 'debug'"),
     ("LOG_FORMAT", "\x1b[2J", "text or json, not '\\x1b[2J'"),
     ("SERVER_PORT", "9" * 20, f"a number from 0 to 65535, not '{'9' * 20}'"),
@@ -228,12 +238,46 @@ def test_the_database_url_may_be_in_a_file() -> None:
     )
     with pytest.raises(InvalidSettings, match=r"^DATABASE_URL_FILE: must begin with sqlite:/// or postgresql://$"):
         load({"DATABASE_URL_FILE": "/bad"}, read_file=files.__getitem__)
+    for empty in ("", " \n"):  # else everything would be in memory
+        with pytest.raises(InvalidSettings, match=r"^DATABASE_URL_FILE: the file is empty$"):
+            load({"DATABASE_URL_FILE": "/empty"}, read_file={"/empty": empty}.__getitem__)
     with pytest.raises(InvalidSettings, match=r"^DATABASE_URL_FILE: DATABASE_URL is set too"):
         load({"DATABASE_URL_FILE": "/url", "DATABASE_URL": "sqlite:///chat.db"}, read_file=files.__getitem__)
 
 
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("https://chat.example/page", "it has a path"),
+        ("https://a.example https://b.example", "several origins are separated by commas"),
+        ("chat.example", "it is no scheme and host"),
+    ],
+)
+def test_a_bad_origin_is_told_with_what_is_wrong(text: str, reason: str) -> None:
+    (problem,) = problems_of(CLIENT_URL=text)
+    assert problem.endswith(f": {reason}")
+
+
+def test_every_origin_beside_others_is_a_problem() -> None:
+    assert problems_of(CLIENT_URL="https://chat.example,*") == [
+        "CLIENT_URL: '*' allows every origin: write it alone, or leave it out"
+    ]
+
+
+@pytest.mark.parametrize("url", ["SQLite:///chat.db", "PostgreSQL://db/Chat"])
+def test_the_scheme_of_a_database_url_is_taken_in_any_case(url: str) -> None:
+    scheme, _, rest = url.partition(":")
+    assert load({"DATABASE_URL": url}).database_url == f"{scheme.lower()}:{rest}"
+
+
 VALUES_AT_BOUNDS = {
     "SERVER_PORT": ["0", "65535", " 80 "],
+    "SERVER_HOST": ["localhost", "0.0.0.0", "::", "[::]", "fe80::1%eth0", "my_host", "chat.example.", "*"],
+    "DATABASE_URL": [
+        "postgresql://a:1,b:2/chat",
+        "postgres://u:p%40@db/chat?sslmode=require",
+        "postgresql:///chat",
+    ],
     "CLIENT_URL": ["http://[::1]:5173", "https://chat.example:8443", "*"],
     "JWT_SECRET_KEY": ["k" * 32, "ä" * 16],
     "JWT_TTL_SECONDS": ["1"],

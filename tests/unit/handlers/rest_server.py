@@ -186,7 +186,7 @@ class Rest:
         server = LimitedHTTPServer(
             application,
             deadlines=self.deadlines,
-            refusal_headers=GUARDING_HEADERS | Cors(self.origins).default_headers,
+            refusal_headers=lambda origin: GUARDING_HEADERS | Cors(self.origins).headers(origin),
             **HTTP_SERVER_OPTIONS,
         )
         self.listeners = sockets = bind_sockets(0, "127.0.0.1")

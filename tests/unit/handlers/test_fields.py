@@ -50,6 +50,13 @@ def test_every_fault_of_every_field_is_told_at_once() -> None:
     }
 
 
+def test_a_whole_number_may_have_a_fraction_of_zero() -> None:
+    body = b'{"name": "x", "count": 3.0, "price": 2.0, "gift": true, "note": null, "size": 7e0}'
+    assert read_json(Order, body) == Order("x", 3, 2.0, True, None, "red", 7)
+    with pytest.raises(InvalidInput):
+        read_json(Order, body.replace(b"3.0", b"3.5"))
+
+
 def test_what_may_be_null_says_so() -> None:
     assert faults({**GOOD, "note": 7}) == {"note": "This must be text or null."}
 

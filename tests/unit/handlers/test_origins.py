@@ -20,6 +20,8 @@ ADA = {"name": "Ada", "email": "ada@chat.test", "password": PASSWORD}
         "https://page.example",
         "HTTPS://Page.Example:443",
         "https://page.example.",
+        "https://page.example/",  # Go's x/net/websocket: a URL
+        "https://page.example/chat?x=1",
         "capacitor://localhost",
         "file://",
     ],
@@ -60,6 +62,11 @@ OWN = [
     ("http://chat.example/chat?x=//evil.example", "chat.example"),
     ("wss://chat.example/socket.io/?EIO=4&transport=websocket", "chat.example"),
     ("ws://chat.example:3000?EIO=4", "chat.example:3000"),
+    # The Host alone: Tyrus (Java) and older releases of Node's ws.
+    ("chat.example", "chat.example"),
+    ("chat.example:3000", "chat.example:3000"),
+    ("LOCALHOST:3000", "localhost:3000"),
+    ("[::1]:3000", "[0:0::1]:3000"),
 ]
 
 
@@ -100,6 +107,8 @@ def test_the_servers_own_origin_is_no_foreign_one(origin: str, host: str) -> Non
         ("https://chat.example#", "chat.example"),
         ("file:///index.html", "chat.example"),
         ("https://b\u00fccher.example", "b\u00fccher.example"),
+        *(("evil.example", "chat.example"), ("chat.example", "chat.example:3000"), ("null", "null")),
+        *(("chat.example/", "chat.example"), ("a@chat.example", "chat.example")),
         *(("", ""), ("http://", ""), ("https://", ""), ("*", "*"), ("FILE://", "x"), ("NULL", "x")),
     ],
 )

@@ -92,6 +92,26 @@ def test_a_path_that_cannot_be_used_is_a_warning(tmp_path: Path, logs: ExpectedL
     assert open_admin_socket(tmp_path / name, echo) is None
 
 
+def test_a_file_of_the_name_is_left_alone(tmp_path: Path, logs: ExpectedLogs) -> None:
+    """An operator may have named the database, or any other file."""
+    logs.expect("^No admin socket at chat.db: there is a file of that name, and no socket$")
+    (tmp_path / "chat.db").write_text("precious")
+    assert open_admin_socket(tmp_path / "chat.db", echo) is None
+    assert (tmp_path / "chat.db").read_text() == "precious"
+
+
+async def test_a_folder_that_can_only_be_read_by_now_fails_no_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = await opened(tmp_path / "admin")
+
+    def refused(self: Path, missing_ok: bool = False) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "unlink", refused)
+    server.close()
+
+
 async def test_a_client_that_says_nothing_is_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(admin_socket, "REQUEST_SECONDS", 0.05)
     server = await opened(tmp_path / "admin")

@@ -29,6 +29,10 @@ async def test_an_address_holds_so_much_and_then_its_connections_give_way(
             each.writer.write(unfinished)
         await until(lambda: sum(bool(each.reader._buffer) for each in flood) >= 3)  # type: ignore[attr-defined]
         assert held.of(FLOODER) <= most_per_address
+        refused = next(each for each in flood if each.reader._buffer)  # type: ignore[attr-defined]
+        answer = await refused.answer()
+        assert (answer.status, answer.header("retry-after")) == (429, "1")
+        assert answer.json["retry_after_seconds"] == 1
         assert await here.status(FRIEND) == 404
         for each in flood:
             each.cut()

@@ -111,6 +111,7 @@ async def test_a_chunk_extension_and_a_trailer_are_read_and_thrown_away(
     [
         *(b"zz\r\n", b"\r\n", b"-1\r\n", b"0x5\r\n", b"5_0\r\n", b"+5\r\n", b" 5\r\n", b"5 \r\n", b"5\t\r\n"),
         *(b"5;a\nb\r\n", b"5;a\rb\r\n", b"5;\n\r\n", b"5\n12345\n0\n\n\r\n", b"1" * 17 + b"\r\n"),
+        *(b"5\n", b"5;a\n", b"0\r\n\n", b"0\r\nT: x\n"),
         *(b"2\r\n{}xx", b"2\r\n{}\n\n0\r\n\r\n", b"1;" + b"x" * MAX_CHUNK_LINES_BYTES + b"\r\n"),
         b"0\r\n" + b"T: x\r\n" * (MAX_CHUNK_LINES_BYTES // 6 + 1) + b"\r\n",
         (b"1;" + b"x" * 1000 + b"\r\n \r\n") * 17,
@@ -152,9 +153,10 @@ async def test_a_client_that_expects_100_in_any_case_is_told_to_go_on(rest: Rest
         assert (await connection.receive()).status == 201
 
 
-async def test_an_empty_line_before_a_request_is_passed_over(rest: Rest) -> None:
+@pytest.mark.parametrize("lines", [b"\r\n", b"\n", b"\r\n\r\n", b"\r\n" * 7, b"\n\r\n\n"])
+async def test_empty_lines_before_a_request_are_passed_over(rest: Rest, lines: bytes) -> None:
     async with await rest.connect() as connection:
-        await connection.send(b"\r\n" + request("GET", "/user"))
+        await connection.send(lines + request("GET", "/user"))
         assert (await connection.receive()).status == 401
         await assert_goes_on(connection)
 
@@ -199,6 +201,10 @@ MALFORMED = {
     "two lengths": b"POST /login HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
     "length and coding": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
     "another coding": b"POST /login HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+    "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    "a NUL": b"\x00",
+    "a space": b" GET / HTTP/1.1",
+    "a quotation mark behind an empty line": b'\r\n\r\n"GET / HTTP/1.1\r\n\r\n',
     "a coding in HTTP/1.0": b"POST /login HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
 }
 
@@ -215,6 +221,30 @@ async def test_a_malformed_request_is_answered_400_with_a_body_and_a_line(
     await soon(rest.requests.wait_idle())
     (record,) = caplog.records
     assert record.getMessage() == "Bad request from 127.0.0.1: answered 400"
+
+
+def test_an_answer_that_no_handler_gives_is_read_by_the_page_that_asked(io_loop: IOLoop) -> None:
+    """CLIENT_URL may have several origins, and an answer names one."""
+    page = "https://second.example"
+    broken = [
+        b"GET / HTTP/1.1\r\nHost: a\r\nORIGIN:%b\r\n: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\norigin: %b\r\nCookie: " + b"x" * 17_000 + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nOrigin: %b \r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    ]
+
+    async def tell() -> None:
+        rest = Rest(origins=(ORIGIN, page))
+        rest.start()
+        try:
+            for data in broken:
+                for asking, told in ((page, page), ("https://evil.example", ORIGIN), ("https://\xfc", ORIGIN)):
+                    answer = await ask(rest, data % asking.encode("latin-1"))
+                    assert answer.status in (400, 431)
+                    assert answer.header("access-control-allow-origin") == told
+        finally:
+            await rest.close()
+
+    io_loop.run_sync(tell)
 
 
 async def test_a_body_that_breaks_after_its_answer_has_no_second_one(rest: Rest) -> None:
@@ -349,7 +379,9 @@ async def test_an_idle_connection_is_closed_without_an_answer(hurried: Rest) -> 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="Linux")
 async def test_the_deadline_of_the_kernel_ends_where_a_websocket_begins() -> None:
-    stream = HttpStream(socket.socket(), "127.0.0.1", Terms(refusals=Refusals({}), deadlines=Deadlines(unread=7)))
+    stream = HttpStream(
+        socket.socket(), "127.0.0.1", Terms(refusals=Refusals(lambda _: {}), deadlines=Deadlines(unread=7))
+    )
     option = socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT
     stream.answers()
     assert stream.socket.getsockopt(*option) == 7000

@@ -63,6 +63,30 @@ async def test_any_other_request_is_error_in_plain_text(rest: Rest, method: str,
     assert answer.header("server") is None
 
 
+async def test_another_method_is_told_which_are_taken(rest: Rest) -> None:
+    assert (await ask(rest, "POST", "/metrics")).header("allow") == "GET, HEAD"
+
+
+async def test_head_is_answered_as_get_without_a_body(rest: Rest) -> None:
+    answer = await ask(rest, "HEAD", "/metrics")
+    assert (answer.status, answer.body) == (200, b"")
+    assert answer.header("content-type").startswith("text/plain; version=")  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("asked", "status"),
+    [
+        (b"GET http://chat.example/metrics HTTP/1.1\r\nHost: a\r\n\r\n", 200),
+        (b"GET /metrics HTTP/1.1\r\nHost: a\r\nCookie: " + b"x" * 17_000 + b"\r\n\r\n", 431),
+        (b"\x16\x03\x01", 400),
+    ],
+)
+async def test_http_is_read_as_on_the_port_of_the_chat(rest: Rest, asked: bytes, status: int) -> None:
+    async with serving(rest, Seven()), await rest.connect() as connection:
+        await connection.send(asked)
+        assert (await connection.receive()).status == status
+
+
 async def test_a_body_that_is_too_large_is_not_read_to_its_end(rest: Rest) -> None:
     assert (await ask(rest, "GET", "/metrics", Content_Length="1025")).status == 413
     async with serving(rest, Seven()), await rest.connect() as connection:
@@ -85,3 +109,10 @@ async def test_a_collector_that_fails_is_one_reported_failure(rest: Rest, logs: 
 async def test_a_port_in_use_is_one_clear_line(rest: Rest) -> None:
     with pytest.raises(CannotListen, match=r"^Cannot serve metrics on 127\.0\.0\.1:\d+ \(METRICS_PORT\): "):
         serve_metrics(Seven(), host="127.0.0.1", port=rest.port)
+
+
+@pytest.mark.parametrize("host", ["::1", "[::1]"])
+async def test_metrics_on_ipv6_say_where_they_are(caplog: pytest.LogCaptureFixture, host: str) -> None:
+    caplog.set_level("INFO", "chatio.metrics")
+    serve_metrics(Seven(), host=host, port=0).stop()
+    assert caplog.records[0].getMessage().startswith("Metrics are at http://[::1]:")
