@@ -27,6 +27,8 @@ from chatio.throttling.rate_limiter import RateLimiter
 MAX_REASON_CHARS: Final = 500
 MAX_SECONDS: Final = 10 * 365 * 86_400
 OPERATOR: Final = "operator"  # the name of the actor; no user has it
+SERVER: Final = "server"  # as well
+LEFT_BEHIND: Final = "of a deleted account with the same address"
 ATTEMPTS: Final = 5
 RETRY_AFTER_SECONDS: Final = 1
 
@@ -89,6 +91,20 @@ class Moderation:
         number = await self.store.record(act)
         await self.users.remove(user)
         await self.enforcement.apply_own(number or 0, act, None)
+        return user
+
+    async def register(self, name: str, email: str, password: str) -> User:
+        """Add a user. The trail tells moderators and other servers of a mute or a ban that a deleted account left.
+
+        Raises what `UserRegistry.register` raises, `StoreUnavailable` and `StoreFull`.
+        """
+        user = await self.users.register(name, email, password)
+        sanctions: list[tuple[Action, float]] = [("mute", user.muted_until), ("ban", user.banned_until)]
+        for action, until in sanctions:
+            if until > self.clock():
+                act = self._entry(None, action, (user.id, user.name), LEFT_BEHIND, until=until)
+                act = msgspec.structs.replace(act, actor_name=SERVER)
+                await self.enforcement.apply_own(await self.store.record(act) or 0, act, user)
         return user
 
     async def note(

@@ -38,7 +38,7 @@ class RegisterHandler(BaseHandler):
         body, limit = self.body_as(Registration), self.services.registrations
         limit.acquire(self.rate_limit_key)
         try:
-            await self.services.registry.register(body.name, body.email, body.password)
+            await self.services.moderation.register(body.name, body.email, body.password)
         except InvalidInput:  # a typo costs nothing; a client that tries addresses that are taken still counts
             limit.refund(self.rate_limit_key)
             raise
