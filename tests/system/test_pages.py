@@ -97,3 +97,9 @@ def test_the_commands_of_the_operator_do_what_moderation_says(
     assert '"role":"owner"' in (tmp_path / "ann.json").read_text()
     login = {"email": "eve@chat.test", "password": "eve's password"}
     assert server.request("POST", "/login", login).status == 404
+
+
+@DIRECT
+def test_a_server_without_the_page_links_to_its_documents() -> None:
+    with ServerProcess(SERVE_PAGE="off") as server:
+        assert 'href="/docs"' in run("curl -sf localhost:3000/", server)
