@@ -93,19 +93,19 @@ class Moderation:
         await self.enforcement.apply_own(number or 0, act, None)
         return user
 
-    async def register(self, name: str, email: str, password: str) -> User:
-        """Add a user. The trail tells moderators and other servers of a mute or a ban that a deleted account left.
+    async def take_over(self, user: User) -> None:
+        """Apply the mute and the ban that a new user has of a deleted account; other servers read the trail.
 
-        Raises what `UserRegistry.register` raises, `StoreUnavailable` and `StoreFull`.
+        Raises `StoreUnavailable` and `StoreFull`.
         """
-        user = await self.users.register(name, email, password)
+        # At once, for the database may not answer.
+        self.enforcement.voices.silence(user.id, max(user.muted_until, user.banned_until))
         sanctions: list[tuple[Action, float]] = [("mute", user.muted_until), ("ban", user.banned_until)]
         for action, until in sanctions:
             if until > self.clock():
                 act = self._entry(None, action, (user.id, user.name), LEFT_BEHIND, until=until)
                 act = msgspec.structs.replace(act, actor_name=SERVER)
                 await self.enforcement.apply_own(await self.store.record(act) or 0, act, user)
-        return user
 
     async def note(
         self, by: User | None, action: Action, user: tuple[str, str], reason: str, detail: str = ""
