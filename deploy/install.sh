@@ -17,9 +17,9 @@
 #   /etc/systemd/system/        chatio.service, chatio.socket and their templates for several servers, replaced by each upgrade
 #   /var/lib/chatio             data, made by systemd
 #
-# It downloads the packages of requirements.txt with pip, as wheels whose hashes are listed there, and, if npm is there,
-# those of web/package-lock.json by the hashes there. On Debian without venv it first installs the package
-# python3-venv, and says so. It does not change nginx: deploy/nginx-site.conf.
+# It downloads pip and the packages of requirements.txt, as wheels whose hashes are listed there, and, if npm is there,
+# those of web/package-lock.json by the hashes there: page and /docs need them. On Debian without venv it first installs
+# the package python3-venv, and says so. It does not change nginx: deploy/nginx-site.conf.
 #
 # A release becomes the current one after its environment is complete and its check of the settings has passed. Until
 # then the running server is not touched.
@@ -31,6 +31,7 @@ root=
 action=install
 is_sure=no
 templates="chatio.service chatio.socket chatio@.service chatio@.socket"
+all_services="chatio.service $(seq -f 'chatio@%g.service' 1 9 | tr '\n' ' ')"
 instances=
 
 say() { printf '%s\n' "$*"; }
@@ -65,7 +66,8 @@ main() {
 show_help() { sed -n '2,/^set/{s/^# \{0,1\}//p}' "$source/deploy/install.sh"; }
 
 read_instances() {
-    if [ -z "$instances" ]; then instances=$(cat "$etc/instances" 2>/dev/null || echo 1); fi
+    before=$(cat "$etc/instances" 2>/dev/null || echo 1)
+    instances=${instances:-$before}
     case $instances in
         1) services=chatio.service ;;
         [2-9]) services=$(seq -f 'chatio@%g.service' 1 "$instances" | tr '\n' ' ') ;;
@@ -93,6 +95,8 @@ install_all() {
     trap - EXIT
     if real && ! start; then
         [ -e "$opt/previous" ] || fail "the server does not start; look at: journalctl -u chatio"
+        instances=$before
+        read_instances
         swap
         start || true
         fail "the new release does not start; the previous release is back. Look at: journalctl -u chatio"
@@ -107,6 +111,8 @@ roll_back() {
     check_settings # and whether the database is too new for that release
     swap
     if real && ! start; then
+        instances=$before
+        read_instances
         swap
         start || true
         fail "the previous release does not start; the newer one is back. Look at: journalctl -u chatio"
@@ -120,6 +126,7 @@ put_code() {
         .env.example deploy; do
         if [ -e "$source/$part" ]; then cp -R "$source/$part" "$release/"; fi
     done
+    ! command -v npm >/dev/null || say "Installing the packages of web/package-lock.json with npm"
     (cd "$release" && sh "$source/tools/get-client.sh")
     find "$release" -name __pycache__ -prune -exec rm -rf {} +
     sh "$source/tools/make-venv.sh" "$release/.venv"
@@ -133,7 +140,10 @@ put_code() {
 
 put_settings() {
     mkdir -p "$etc"
-    [ -e "$etc/chatio.env" ] || install -m 0640 "$source/deploy/chatio.env" "$etc/chatio.env"
+    if [ ! -e "$etc/chatio.env" ]; then
+        install -m 0640 "$source/deploy/chatio.env" "$etc/chatio.env"
+        say "Wrote $etc/chatio.env: set CLIENT_URL there, and restart the server"
+    fi
     if [ ! -e "$etc/jwt_secret_key" ]; then
         (umask 077 && python3 -c 'import secrets; print(secrets.token_urlsafe(48))' >"$etc/jwt_secret_key.new")
         mv "$etc/jwt_secret_key.new" "$etc/jwt_secret_key"
@@ -160,7 +170,6 @@ check_settings() {
 switch() {
     if [ -e "$opt/current" ]; then point previous "$(readlink "$opt/current")"; fi
     point current "releases/${release##*/}"
-    printf '%s\n' "$instances" >"$etc/instances"
     put_units
 }
 
@@ -177,6 +186,7 @@ point() {
 }
 
 put_units() {
+    printf '%s\n' "$instances" >"$etc/instances"
     mkdir -p "$system"
     for unit in $templates; do
         [ ! -e "$opt/current/deploy/$unit" ] || install -m 0644 "$opt/current/deploy/$unit" "$system/$unit"
@@ -191,10 +201,10 @@ put_units() {
 
 start() {
     systemctl daemon-reload
-    for service in chatio.service $(seq -f 'chatio@%g.service' 1 9); do
+    for service in $all_services; do
         case " $services " in
             *" $service "*) systemctl --quiet enable "$service" "${service%.service}.socket" ;;
-            *) systemctl --quiet disable --now "$service" "${service%.service}.socket" 2>/dev/null || true ;;
+            *) stop "$service" ;;
         esac
     done
     for service in $services; do systemctl start "${service%.service}.socket"; done
@@ -202,6 +212,9 @@ start() {
     # shellcheck disable=SC2086 # a list of names
     systemctl restart $services
 }
+
+# Also a service that is not there.
+stop() { systemctl --quiet disable --now "$1" "${1%.service}.socket" 2>/dev/null || true; }
 
 forget_old_releases() {
     for old in "$opt"/releases/*; do
@@ -217,18 +230,14 @@ ask_to_purge() {
     [ -t 0 ] || fail "--purge deletes all accounts and messages and needs a yes; without a terminal: --purge --yes"
     printf 'Delete the key, the settings (%s) and all accounts and messages (%s)? Type yes: ' \
         "$etc" "$root/var/lib/chatio"
-    read -r answer
+    read -r answer || answer=
     [ "$answer" = yes ] || fail "nothing was removed"
 }
 
 uninstall() {
     [ "$action" != purge ] || ask_to_purge
     if real; then
-        for service in $services; do
-            if [ -e "$system/chatio.service" ]; then
-                systemctl --quiet disable --now "$service" "${service%.service}.socket"
-            fi
-        done
+        for service in $all_services; do stop "$service"; done
     fi
     for unit in $templates; do rm -f "$system/$unit"; done
     for folder in chatio.service.d chatio@.service.d; do

@@ -27,7 +27,7 @@ from handlers.docs.asyncapi import asyncapi_document
 from handlers.docs.endpoint import read_viewer
 from handlers.metrics.collector import MetricsCollector
 from handlers.metrics.requests import RequestMetrics
-from handlers.rest.page import read_page
+from handlers.rest.page import no_page, read_page
 from handlers.routes import make_application
 from handlers.services import Services
 
@@ -133,7 +133,7 @@ def build_rest(settings: Settings, core: Core, chat: Chat, *, page_folder: Path)
             message_max_chars=settings.message_max_chars,
             has_presence=core.presence is not None,
         ),
-        page=read_page(page_folder) if settings.serve_page == "on" else {},
+        page=read_page(page_folder) if settings.serve_page == "on" else no_page(),
         viewer=read_viewer(page_folder),
         chat=chat.endpoint,
         metrics=metrics,

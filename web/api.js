@@ -33,7 +33,11 @@ export const resetPassword = (email, code, newPassword) =>
 /** @returns {Promise<{id: string, name: string, email: string, role: string}>} */
 export const whoAmI = (token) => call("GET", "/user", { token });
 
-/** @param {"delete" | "mute" | "kick" | "ban"} act */
+/** @returns {Promise<{users: {id: string, muted_until: string | null, banned_until: string | null}[]}>} for moderators */
+export const usersNamed = (token, name) =>
+  call("GET", `/users?${new URLSearchParams({ query: name, limit: "100" })}`, { token });
+
+/** @param {"delete" | "mute" | "kick" | "ban" | "lift"} act */
 export const moderate = (token, act, body) => call("POST", `/moderation/${act}`, { token, body });
 
 export const logOut = (token) => call("POST", "/logout", { token });

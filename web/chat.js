@@ -14,19 +14,19 @@ import { Unread } from "./unread.js";
 
 const GATHER_MS = 10; // messages that arrive in a row are shown together
 const JOINING_MS = 1000; // messages within it are history, which the announcer does not read
+const AGAIN_MS = 3000;
 
 const WHOLE = "Back, nothing missed.";
-const GONE = "Back, some messages are gone.";
 const NEW_LOG = "Back. The server was started anew: what was said meanwhile may be gone.";
 const UNKNOWN = "Back, some messages may be gone.";
-const OLD_LOG = "The server was started anew. It no longer has the messages above, and some may be missing here.";
-const GAP = "Some messages may be missing here.";
+const OLD_LOG = "The server was started anew. It may not have the messages above any more, and some may be missing here.";
 
 export class Chat {
   #session;
   #page;
   #onEnded;
   #arrived = [];
+  #held = null; // events that wait until it is known which of the messages here the server still has
   #timer = 0;
   #joinedAt = Infinity;
   #isClosed = false;
@@ -106,23 +106,40 @@ export class Chat {
       this.people.load();
       this.moderation.load();
     } else {
-      if (how === "recovered") this.#page.status.back(WHOLE, true);
-      else this.#markGap();
+      this.#flush();
+      if (how === "gap") this.#catchUp();
+      else if (this.#held === null) this.#page.status.back(WHOLE, true);
       this.people.loadSoon();
     }
     this.older.look();
     this.outbox.connected();
   }
 
-  async #markGap() {
-    // Messages that were acknowledged and not sent back stand where the user sent them, before the gap.
+  /**
+   * The connection is back, and the server could not send all that this page has missed; edits and deletions of the
+   * messages here may be among it. So all is shown anew, as the server has it. If the server has another log now, the
+   * messages here stay: this page has the only copy.
+   */
+  async #catchUp() {
+    const isAsking = this.#held !== null;
+    this.#held = []; // the server sends again what an earlier connection brought
+    if (isAsking) return;
+    this.timeline.append(this.outbox.takeAcknowledged()); // and not sent back: they are in the log of before
+    const verdict = await this.#verdictOn(this.timeline.lastOffset);
+    if (this.#isClosed) return;
+    if (verdict === NEW_LOG) this.timeline.note(OLD_LOG); // the status passes, this stays
+    else {
+      this.timeline.clear();
+      this.unread.restart();
+      this.#joinedAt = performance.now();
+      this.#page.scroller.follow();
+    }
+    const held = this.#held;
+    this.#held = null;
+    for (const event of held) event();
     this.#flush();
-    const { lastOffset } = this.timeline;
-    this.timeline.append(this.outbox.takeAcknowledged());
-    const note = this.timeline.isEmpty ? null : this.timeline.note(GAP);
-    const reason = await this.#whyNotWhole(lastOffset);
-    if (reason === NEW_LOG && note) note.textContent = OLD_LOG; // the status passes, this stays
-    if (!this.#isClosed && this.connection.isConnected) this.#page.status.back(reason, false);
+    this.older.look();
+    if (this.connection.isConnected) this.#page.status.back(verdict, verdict === WHOLE);
   }
 
   onWaiting(cause) {
@@ -136,18 +153,29 @@ export class Chat {
   }
 
   onMessage(message, offset) {
-    this.#arrived.push({ ...message, offset });
-    this.#timer ||= setTimeout(() => this.#flush(), GATHER_MS);
+    this.#inTurn(() => {
+      this.#arrived.push({ ...message, offset });
+      this.#timer ||= setTimeout(() => this.#flush(), GATHER_MS);
+    });
   }
 
   onEdited({ id, content, edited_at }) {
-    this.#flush();
-    this.timeline.edit(id, { content, edited_at });
+    this.#inTurn(() => {
+      this.#flush();
+      this.timeline.edit(id, { content, edited_at });
+    });
   }
 
   onDeleted(id) {
-    this.#flush();
-    this.timeline.remove(id);
+    this.#inTurn(() => {
+      this.#flush();
+      this.timeline.remove(id);
+    });
+  }
+
+  #inTurn(event) {
+    if (this.#held === null) event();
+    else this.#held.push(event);
   }
 
   onPresence(change) {
@@ -174,14 +202,18 @@ export class Chat {
     this.#page.alerts.came(ofOthers, () => this.unread.isAllRead);
   }
 
-  /** A log that knows the offset has dropped messages after it; a log that does not know it is a new one. */
-  async #whyNotWhole(lastOffset) {
-    if (lastOffset === null) return UNKNOWN;
-    try {
-      await messagesBefore(this.#session.token, lastOffset, 1);
-      return GONE;
-    } catch (refusal) {
-      return refusal.status === 400 ? NEW_LOG : UNKNOWN;
+  /** Whether the server has the log of this offset, and the messages before it. Asks until the server says it. */
+  async #verdictOn(offset) {
+    while (offset !== null && !this.#isClosed) {
+      try {
+        const { messages } = await messagesBefore(this.#session.token, offset, 1);
+        return messages.length > 0 ? WHOLE : UNKNOWN;
+      } catch (refusal) {
+        if (refusal.status === 400) return NEW_LOG;
+        const wait = (refusal.retryAfterSeconds ?? 0) * 1000 || AGAIN_MS;
+        await new Promise((resolve) => setTimeout(resolve, wait));
+      }
     }
+    return UNKNOWN;
   }
 }

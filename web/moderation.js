@@ -1,7 +1,8 @@
 /** Moderation: what a moderator may do with a message of another user, and with that user. */
 
-import { moderate, whoAmI } from "./api.js";
+import { moderate, usersNamed, whoAmI } from "./api.js";
 import { byId, element } from "./dom.js";
+import { untilWhen } from "./time.js";
 
 const MODERATORS = ["moderator", "owner"];
 
@@ -17,6 +18,8 @@ export class Moderation {
       event.preventDefault();
       this.#act(event.submitter);
     };
+    // Enter would press the first button, which deletes the message.
+    byId("moderation-reason").onkeydown = (event) => event.key === "Enter" && event.preventDefault();
     byId("moderation-close").onclick = () => this.#dialog.close();
   }
 
@@ -37,16 +40,38 @@ export class Moderation {
     byId("moderation-title").replaceChildren("Moderate ", element("bdi", {}, message.author_name));
     this.#dialog.querySelector(".problem").textContent = "";
     this.#dialog.querySelector("form").reset();
+    this.#showStanding(null);
     this.#dialog.showModal();
+    this.#loadStanding(message);
+  }
+
+  /** Show whether the author is muted or banned now, which can be lifted. */
+  async #loadStanding(message) {
+    const { users } = await usersNamed(this.#token(), message.author_name).catch(() => ({ users: [] }));
+    if (message === this.#message) this.#showStanding(users.find(({ id }) => id === message.author_id) ?? null);
+  }
+
+  /** @param {{muted_until: string | null, banned_until: string | null} | null} user */
+  #showStanding(user) {
+    for (const [sanction, until, said] of [
+      ["mute", user?.muted_until, "Muted"],
+      ["ban", user?.banned_until, "Banned"],
+    ]) {
+      const holds = until === "never" || new Date(until ?? 0) > new Date();
+      const button = this.#dialog.querySelector(`[data-sanction=${sanction}]`);
+      button.hidden = !holds;
+      button.previousElementSibling.textContent = holds ? `${said} ${untilWhen(until === "never" ? null : until)}` : "";
+    }
   }
 
   async #act({ value, dataset }) {
     const { id, author_id } = this.#message;
     const reason = byId("moderation-reason").value;
     const about = value === "delete" ? { message_id: id } : { user_id: author_id };
-    const seconds = dataset.seconds ? { seconds: Number(dataset.seconds) } : {};
+    const { sanction } = dataset;
+    const seconds = dataset.seconds ? Number(dataset.seconds) : undefined;
     try {
-      await moderate(this.#token(), value, { ...about, ...seconds, reason });
+      await moderate(this.#token(), value, { ...about, seconds, sanction, reason }); // what is undefined is not sent
       this.#dialog.close();
     } catch (refusal) {
       const said = refusal.fields?.map(({ message }) => `Reason: ${message}`).join(" ");

@@ -107,6 +107,12 @@ export class Timeline {
     });
   }
 
+  clear() {
+    this.#rows = [];
+    this.#ids.clear();
+    this.#list.replaceChildren();
+  }
+
   /** Show the message of this id, if it is here, as it is now. */
   edit(id, changed) {
     const at = this.#rows.findIndex(({ message }) => message.id === id);
@@ -119,6 +125,7 @@ export class Timeline {
   }
 
   remove(id) {
+    this.#ids.add(id); // an answer with older messages may be under way, and have it
     const at = this.#rows.findIndex(({ message }) => message.id === id);
     if (at < 0) return;
     const [{ item }] = this.#rows.splice(at, 1);
@@ -133,12 +140,11 @@ export class Timeline {
     if (own) this.#actions.change(own.message);
   }
 
-  /** Add a line between the messages before and after. @returns {HTMLElement} whose text may be replaced */
+  /** Add a line between the messages before and after, if there is none at the end. */
   note(text) {
-    const line = element("li", { class: "note" }, text);
-    this.#list.append(line);
+    if (this.#list.lastElementChild?.className === "note") return;
+    this.#list.append(element("li", { class: "note" }, text));
     this.#scroller.grew();
-    return line;
   }
 
   #made(messages) {

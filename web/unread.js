@@ -95,6 +95,12 @@ export class Unread {
     this.#look();
   }
 
+  /** The messages are shown anew: those of them count that the user has not seen. */
+  restart() {
+    this.#readBefore = this.readUpTo;
+    this.#show(0);
+  }
+
   /** The user wrote, and has seen all. */
   answered() {
     this.#timeline.unmark();

@@ -34,7 +34,7 @@ class UserRegistry:
         self._hasher = hasher
 
     async def register(self, name: str, email: str, password: str) -> User:
-        """Add a user.
+        """Add a user, with the mute and the ban of a deleted account that had the same address.
 
         Raises `InvalidInput` with every invalid field, `EmailAlreadyUsed`, `NameTaken`, `Overloaded`.
         """
@@ -51,8 +51,7 @@ class UserRegistry:
             email_key=email_key,
             password_hash=password_hash,
         )
-        await self._store.add(user)
-        return user
+        return await self._store.add(user)
 
     async def authenticate(self, email: str, password: str, *, is_known: bool = False) -> User:
         """The user with these credentials.
@@ -120,7 +119,7 @@ class UserRegistry:
 
     async def remove(self, user: User) -> None:
         """Remove `user`, whose password was confirmed. Raises `PasswordReplaced` or `UserUnknown` as above."""
-        if not await self._store.remove(user.id, password_hash=user.password_hash):
+        if not await self._store.remove(user.id, password_hash=user.password_hash, now=time.time()):
             await self._raise_overtaken(user)
 
     async def _raise_overtaken(self, user: User) -> None:

@@ -132,7 +132,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         _whole("Number of newest messages that a client receives when it joins; 0 for none", least=0, most=10_000),
     ] = 50
     presence: Annotated[_Switch, _meaning("Whether clients are told which users are online and typing")] = "on"
-    serve_page: Annotated[_Switch, _meaning("Whether `/` serves the chat's own web page")] = "on"
+    serve_page: Annotated[
+        _Switch, _meaning("Whether `/` serves the chat's own web page; if not, a link to `/docs`")
+    ] = "on"
     ping_interval_seconds: Annotated[
         float, _number("Time between two pings to a client, in seconds", least=0.1, most=600)
     ] = 25.0

@@ -27,6 +27,8 @@ from chatio.throttling.rate_limiter import RateLimiter
 MAX_REASON_CHARS: Final = 500
 MAX_SECONDS: Final = 10 * 365 * 86_400
 OPERATOR: Final = "operator"  # the name of the actor; no user has it
+SERVER: Final = "server"  # as well
+LEFT_BEHIND: Final = "of a deleted account with the same address"
 ATTEMPTS: Final = 5
 RETRY_AFTER_SECONDS: Final = 1
 
@@ -90,6 +92,20 @@ class Moderation:
         await self.users.remove(user)
         await self.enforcement.apply_own(number or 0, act, None)
         return user
+
+    async def take_over(self, user: User) -> None:
+        """Apply the mute and the ban that a new user has of a deleted account; other servers read the trail.
+
+        Raises `StoreUnavailable` and `StoreFull`.
+        """
+        # At once, for the database may not answer.
+        self.enforcement.voices.silence(user.id, max(user.muted_until, user.banned_until))
+        sanctions: list[tuple[Action, float]] = [("mute", user.muted_until), ("ban", user.banned_until)]
+        for action, until in sanctions:
+            if until > self.clock():
+                act = self._entry(None, action, (user.id, user.name), LEFT_BEHIND, until=until)
+                act = msgspec.structs.replace(act, actor_name=SERVER)
+                await self.enforcement.apply_own(await self.store.record(act) or 0, act, user)
 
     async def note(
         self, by: User | None, action: Action, user: tuple[str, str], reason: str, detail: str = ""

@@ -94,6 +94,7 @@ class Operator:
         """The new account; without a password, with a one-time code with which the user sets one."""
         password = command.password or reset_codes.new_code()[: PASSWORD_CHARS.stop - 1]
         user = await self.users.register(command.display_name, command.user, password)
+        await self.moderation.take_over(user)
         await self.moderation.note(None, "add_user", (user.id, user.name), command.reason)
         if command.role != "member":
             user = await self.moderation.set_role(None, user.id, command.role, command.reason)

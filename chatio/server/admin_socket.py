@@ -64,12 +64,12 @@ def open_admin_socket(path: Path, execute: Execute) -> AdminSocket | None:
     if _is_listening(path):
         _log_failed(path, "another server listens there")
         return None
-    if _file_at(path) is not None and not path.is_socket():
+    if _file_at(path) is not None and not path.is_socket():  # a database for instance
         _log_failed(path, "there is a file of that name, and no socket")
         return None
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        if path.is_socket():  # of a server that was killed; any other file stays, a database for instance
+        if path.is_socket():  # of a server that was killed
             path.unlink()
         os.fchmod(listener.fileno(), 0o600)  # the mode of the name that bind makes (unix(7))
         listener.bind(os.fspath(path))

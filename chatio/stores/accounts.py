@@ -39,12 +39,15 @@ class User(msgspec.Struct, frozen=True):
 class UserStore(Protocol):
     """The users. When a call returns, it has happened as a whole, and is as durable as the back end is."""
 
-    async def add(self, user: User) -> None:
-        """Add `user`; of two calls at once that want the same key one wins.
+    async def add(self, user: User) -> User:
+        """Add `user`; of two calls at once that want the same key one wins. Returns the user as added.
+
+        That is with the mute and the ban which a removed user of the same `email_key` had, if they end later.
 
         Raises `EmailAlreadyUsed` if its `email_key` is taken, else `NameTaken` if its `name_key` or
         its `name_look` is.
         """
+        ...
 
     async def get(self, user_id: str) -> User | None:
         """The user with this id, if there is one."""
@@ -61,8 +64,11 @@ class UserStore(Protocol):
         """
         ...
 
-    async def remove(self, user_id: str, *, password_hash: str) -> bool:
-        """Remove the user if the hash still is `password_hash`, which frees its keys; else return False."""
+    async def remove(self, user_id: str, *, password_hash: str, now: float = 0.0) -> bool:
+        """Remove the user if the hash still is `password_hash`, which frees its keys; else return False.
+
+        A mute and a ban that are not over at `now` are kept under the digest of the `email_key`, for `add`.
+        """
         ...
 
     async def find(self, name_key: str, after: str, *, limit: int) -> list[User]:
@@ -73,7 +79,7 @@ class UserStore(Protocol):
         ...
 
     async def muted(self, now: float) -> list[User]:
-        """The users who are muted at `now`."""
+        """The users who are muted at `now`. What is kept of removed users, and is over by then, is forgotten."""
         ...
 
 

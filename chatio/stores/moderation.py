@@ -1,5 +1,6 @@
 """The audit trail, and the standing of users: what every back end promises. `tests/contract` tests it."""
 
+import hashlib
 from collections.abc import Iterable
 from typing import Final, Literal, NamedTuple, Protocol
 
@@ -55,6 +56,20 @@ class ModerationStore(Protocol):
     async def last_number(self) -> int:
         """The number of the newest act; 0 before the first."""
         ...
+
+
+def sanction_key(email_key: str) -> str:
+    """The key under which a store keeps the mute and the ban of a removed user: a digest, and not the address."""
+    return hashlib.sha256(email_key.encode(errors="replace")).hexdigest()
+
+
+def with_sanctions(user: User, banned_until: float, muted_until: float) -> User:
+    """`user` with a ban and a mute that end then, or with their own if these end later."""
+    return msgspec.structs.replace(
+        user,
+        banned_until=max(user.banned_until, banned_until),
+        muted_until=max(user.muted_until, muted_until),
+    )
 
 
 def standing(user: User) -> tuple[object, ...]:

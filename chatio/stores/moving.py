@@ -18,6 +18,7 @@ _TABLES: Final = {
     "revocations": Ended.__struct_fields__,
     "acts": ("number", *Act.__struct_fields__),
     "login_counts": LoginCount._fields,
+    "sanctions": ("account", "banned_until", "muted_until"),
 }
 _AT_ONCE: Final = 5000
 

@@ -38,10 +38,12 @@ class RegisterHandler(BaseHandler):
         body, limit = self.body_as(Registration), self.services.registrations
         limit.acquire(self.rate_limit_key)
         try:
-            await self.services.registry.register(body.name, body.email, body.password)
+            user = await self.services.registry.register(body.name, body.email, body.password)
         except InvalidInput:  # a typo costs nothing; a client that tries addresses that are taken still counts
             limit.refund(self.rate_limit_key)
             raise
+        if user.muted_until or user.banned_until:
+            await self.services.moderation.take_over(user)
         # The page waits for exactly 201.
         self.answer(201, MessageResponse("User registered."))
 

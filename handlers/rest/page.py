@@ -1,6 +1,7 @@
-"""The chat page: `/` and `/web/...`. The one file that is not ours is the official client, where npm put it.
+"""The chat page: `/` and `/web/...`; where it is off, `/` links to the documents.
 
-Without it `/` answers one line that says so, and everything else works.
+The one file that is not ours is the official client, where npm put it. Without it `/` answers one line that says
+so, and everything else works.
 """
 
 import logging
@@ -14,6 +15,15 @@ CLIENT_FILE: Final = "node_modules/socket.io-client/dist/socket.io.esm.min.js"
 MISSING: Final = (
     "The page is missing {name}. Install npm, run `npm ci --prefix web`, and start the server again.\n"
 )
+NO_PAGE: Final = b"""\
+<!doctype html>
+<html lang="en">
+<meta name="viewport" content="width=device-width">
+<meta name="color-scheme" content="light dark">
+<title>Chat.io</title>
+<h1>Chat.io</h1>
+<p>This server has an API, and no page of its own. <a href="/docs">Its documents</a></p>
+"""
 # 'self' covers the WebSocket of the same host too (CSP 3, 6.7.2.8). Text never becomes markup: there is no
 # Trusted Types policy that could make it so. Forms are sent by the page's code only.
 POLICY: Final = (
@@ -47,6 +57,11 @@ def read_page(folder: Path) -> dict[str, StaticFile]:
     elif not client.is_file():
         index = incomplete("socket.io-client")
     return {"/": index, **files}
+
+
+def no_page() -> dict[str, StaticFile]:
+    """What `/` answers where the server serves no page: a link to the documents."""
+    return {"/": StaticFile(HTML, NO_PAGE, POLICY)}
 
 
 def incomplete(name: str) -> StaticFile:

@@ -5,6 +5,7 @@ A back end runs the tests in a subclass whose fixture `reopen` opens the same st
 
 from collections.abc import Awaitable, Callable
 
+import msgspec
 import pytest
 
 from chatio.stores.accounts import Ended, LoginCount
@@ -72,6 +73,17 @@ class ReopeningContract:
         assert found is not None
         assert found.password_hash == "$new"
         assert await stores.users.get(EVE.id) is None
+        await stores.close()
+
+    async def test_a_mute_outlasts_the_account_and_a_restart(self, reopen: Reopen) -> None:
+        stores = await reopen()
+        muted = msgspec.structs.replace(EVE, muted_until=LATER)
+        await stores.users.add(muted)
+        await stores.users.remove(EVE.id, password_hash=EVE.password_hash, now=LATER - 1)
+        await stores.close()
+        stores = await reopen()
+        assert await stores.users.muted(LATER - 1) == []
+        assert await stores.users.add(EVE) == muted
         await stores.close()
 
     async def test_revoked_tokens_are_as_before_until_they_are_over(self, reopen: Reopen) -> None:

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from chatio.errors import EmailAlreadyUsed, NameTaken
-from chatio.stores.accounts import User, UserStore
+from chatio.stores.accounts import WITHOUT_END, User, UserStore
 
 ADA = User("id-of-ada", "Ada", "key of ada", "look of ada", "Ada@chat.test", "ada@chat.test", "$hash$of$ada")
 EVE = User("id-of-eve", "Eve", "key of eve", "look of eve", "eve@chat.test", "eve@chat.test", "$hash$of$eve")
@@ -84,8 +84,8 @@ class UserStoreContract:
             for n in range(20)
         ]
         outcomes = await asyncio.gather(*(store.add(user) for user in users), return_exceptions=True)
-        (winner,) = (user for user, outcome in zip(users, outcomes, strict=True) if outcome is None)
-        assert [type(outcome) for outcome in outcomes if outcome is not None] == [NameTaken] * 19
+        (winner,) = (user for user, outcome in zip(users, outcomes, strict=True) if outcome == user)
+        assert [type(outcome) for outcome in outcomes if outcome != winner] == [NameTaken] * 19
         found = [await store.get(user.id) for user in users]
         assert [user for user in found if user is not None] == [winner]
 
@@ -97,8 +97,8 @@ class UserStoreContract:
     async def test_of_many_at_once_with_one_key_exactly_one_gets_it(self, store: UserStore) -> None:
         users = [msgspec.structs.replace(ADA, id=f"id-{n}", name=f"Ada {n}") for n in range(20)]
         outcomes = await asyncio.gather(*(store.add(user) for user in users), return_exceptions=True)
-        (winner,) = (user for user, outcome in zip(users, outcomes, strict=True) if outcome is None)
-        assert [type(outcome) for outcome in outcomes if outcome is not None] == [EmailAlreadyUsed] * 19
+        (winner,) = (user for user, outcome in zip(users, outcomes, strict=True) if outcome == user)
+        assert [type(outcome) for outcome in outcomes if outcome != winner] == [EmailAlreadyUsed] * 19
         assert await store.get_by_email_key(ADA.email_key) == winner
         found = [await store.get(user.id) for user in users]
         assert [user for user in found if user is not None] == [winner]
@@ -195,3 +195,42 @@ class UserStoreContract:
 
     async def test_removing_an_unknown_user_does_nothing(self, store: UserStore) -> None:
         assert not await store.remove("nobody", password_hash="")
+
+    @pytest.mark.parametrize(
+        ("banned", "muted"), [(0.0, 200.5), (200.5, 0.0), (WITHOUT_END, 50.0), (100.5, WITHOUT_END)]
+    )
+    async def test_a_ban_and_a_mute_outlast_the_account(
+        self, store: UserStore, banned: float, muted: float
+    ) -> None:
+        for user in (ADA, msgspec.structs.replace(EVE, banned_until=banned, muted_until=muted)):
+            await store.add(user)
+        assert await store.remove(EVE.id, password_hash=EVE.password_hash, now=100.0)
+        assert [user.id for user in await store.muted(100.0)] == []
+        with pytest.raises(NameTaken):
+            await store.add(msgspec.structs.replace(EVE, name_key=ADA.name_key))
+        other = msgspec.structs.replace(EVE, id="other", email_key="EVE@chat.test", name_key="o", name_look="o")
+        assert await store.add(other) == other
+        again = msgspec.structs.replace(EVE, id="again")
+        expected = msgspec.structs.replace(again, banned_until=banned, muted_until=muted)
+        assert await store.add(again) == expected
+        assert await store.get("again") == expected
+
+    async def test_a_ban_or_a_mute_is_with_one_account_only(self, store: UserStore) -> None:
+        await store.add(msgspec.structs.replace(EVE, muted_until=200.0))
+        assert await store.remove(EVE.id, password_hash=EVE.password_hash, now=100.0)
+        await store.add(msgspec.structs.replace(EVE, role="owner", banned_until=300.0))
+        user = await store.get(EVE.id)
+        assert user is not None
+        assert (user.banned_until, user.muted_until) == (300.0, 200.0)
+        assert await store.remove(EVE.id, password_hash=EVE.password_hash, now=300.0)
+        assert await store.add(EVE) == EVE
+
+    async def test_what_is_over_is_not_kept_of_a_removed_user(self, store: UserStore) -> None:
+        for number, until in enumerate((100.0, 200.0)):
+            user = msgspec.structs.replace(EVE, id=f"{number}", muted_until=until)
+            await store.add(user)
+            assert await store.remove(user.id, password_hash=EVE.password_hash, now=100.0)
+            assert await store.muted(until) == []
+            added = await store.add(EVE)
+            assert added == EVE
+            await store.remove(EVE.id, password_hash=EVE.password_hash)

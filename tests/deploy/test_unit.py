@@ -100,6 +100,7 @@ def machine(tmp_path: Path) -> Machine:
 def test_a_machine_is_installed_upgraded_set_back_and_left_as_it_was(machine: Machine) -> None:
     done = machine.install()
     assert done.returncode == 0, done.stderr
+    assert "chatio.env: set CLIENT_URL" in done.stdout
     first, key = machine.current, (machine.etc / "jwt_secret_key").read_text()
     assert (machine.etc / "jwt_secret_key").stat().st_mode & 0o777 == 0o600
     assert len(key.strip()) >= 32
@@ -140,6 +141,7 @@ def test_a_machine_is_installed_upgraded_set_back_and_left_as_it_was(machine: Ma
     assert machine.current == second
     database.unlink()
     assert machine.install("--rollback", "--instances", "1").returncode == 0
+    assert (machine.etc / "instances").read_text() == "1\n"
     assert machine.current == first
     assert machine.install("--uninstall").returncode == 0
     assert not machine.opt.exists()

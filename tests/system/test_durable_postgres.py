@@ -113,7 +113,7 @@ def test_a_sqlite_database_moves_to_postgresql_and_clients_go_on_where_they_are(
         code, _, err = main_py(file, "migrate-to", url)
         assert (code, "another server uses this database" in err) == (2, True)
         server.kill()
-        counts = "3 messages, 0 changes, 2 users, 1 revocations, 0 acts, 0 login_counts"
+        counts = "3 messages, 0 changes, 2 users, 1 revocations, 0 acts, 0 login_counts, 0 sanctions"
         done = f"Copied {counts}. Now set DATABASE_URL, and start the server\n"
         assert main_py(file, "migrate-to", url) == (0, done, "")
         code, _, err = main_py(file, "migrate-to", url)

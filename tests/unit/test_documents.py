@@ -1,10 +1,13 @@
-"""Documents name files and commands that exist in the checkout."""
+"""Documents name files, headings and commands that exist in the checkout."""
 
 import re
+import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from chatio.config.command_line import parse
 from tests.paths import ROOT
 
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(ROOT.glob("docs/**/*.md"))]
@@ -81,3 +84,62 @@ def test_the_readme_has_at_most_700_words() -> None:
 def test_a_command_for_a_checkout_names_the_python_of_its_environment(page: Path) -> None:
     text = page.read_text("utf-8")
     assert re.findall(r"(?<![\w/])python3? (?:main\.py|-m (?:benchmarks|tests|tools)).*", text) == []
+
+
+def shell_of(text: str) -> list[str]:
+    """The shell commands that `text` has, in blocks and in sentences."""
+    blocks = re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return blocks + re.findall(r"`([^`\n]+)`", text)
+
+
+def is_taken(arguments: list[str]) -> bool:
+    """Whether main.py takes these arguments."""
+    try:
+        parse(arguments, env_file=ROOT / ".env")
+    except SystemExit as end:
+        return end.code == 0  # of --help and --version
+    return True
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_each_command_of_main_py_in_a_document_is_one(page: Path) -> None:
+    lines = "\n".join(shell_of(page.read_text("utf-8"))).replace("\\\n", " ").splitlines()
+    for line in lines:
+        for given in re.findall(r"\.venv/bin/python main\.py\b([^'|>#]*)", line):
+            assert is_taken(shlex.split(given)), line
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_each_target_module_and_option_in_a_document_exists(page: Path) -> None:
+    text = "\n".join(shell_of(page.read_text("utf-8")))
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"^make ([a-z-]+)", text, re.MULTILINE)) - targets == set()
+    for module in re.findall(r"\.venv/bin/python -m ((?:benchmarks|tests|tools)[\w.]*)", text):
+        path = ROOT / module.replace(".", "/")
+        assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), module
+    options = re.findall(r"install\.sh((?: --[\w-]+| \d)+)", text)
+    script = (ROOT / "deploy/install.sh").read_text()
+    assert [
+        option for each in options for option in re.findall(r"--\w+", each) if f"{option})" not in script
+    ] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_each_block_of_shell_in_a_document_is_shell(page: Path) -> None:
+    for block in re.findall(r"^```sh\n(.*?)^```$", page.read_text("utf-8"), re.MULTILINE | re.DOTALL):
+        done = subprocess.run(["sh", "-n"], input=block, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, ""), block
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_each_heading_that_a_document_links_to_exists(page: Path) -> None:
+    for path, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#([^)]+)\)", page.read_text("utf-8")):
+        target = page.parent / path if path else page
+        if target.suffix == ".md":
+            assert anchor in anchors(target), f"{path}#{anchor}"
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of the headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}

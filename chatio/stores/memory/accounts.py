@@ -7,7 +7,7 @@ import msgspec
 
 from chatio.errors import EmailAlreadyUsed, NameTaken
 from chatio.stores.accounts import Ended, LoginCount, User
-from chatio.stores.moderation import STANDING, standing
+from chatio.stores.moderation import STANDING, sanction_key, standing, with_sanctions
 
 
 class MemoryUserStore:
@@ -18,8 +18,9 @@ class MemoryUserStore:
         self._id_by_email_key: dict[str, str] = {}
         self._name_keys: set[str] = set()
         self._name_looks: set[str] = set()
+        self._sanctions: dict[str, tuple[float, float]] = {}  # of removed users: the ends of a ban and of a mute
 
-    async def add(self, user: User) -> None:
+    async def add(self, user: User) -> User:
         if user.email_key in self._id_by_email_key:
             raise EmailAlreadyUsed
         if user.name_key in self._name_keys or user.name_look in self._name_looks:
@@ -27,7 +28,10 @@ class MemoryUserStore:
         self._name_keys.add(user.name_key)
         self._name_looks.add(user.name_look)
         self._id_by_email_key[user.email_key] = user.id
+        if self._sanctions:
+            user = with_sanctions(user, *self._sanctions.pop(sanction_key(user.email_key), (0.0, 0.0)))
         self._by_id[user.id] = user
+        return user
 
     async def get(self, user_id: str) -> User | None:
         return self._by_id.get(user_id)
@@ -43,13 +47,15 @@ class MemoryUserStore:
         self._by_id[user_id] = msgspec.structs.replace(user, password_hash=new, reset_hash="")
         return True
 
-    async def remove(self, user_id: str, *, password_hash: str) -> bool:
+    async def remove(self, user_id: str, *, password_hash: str, now: float = 0.0) -> bool:
         user = self._by_id.get(user_id)
         if user is None or user.password_hash != password_hash:
             return False
         del self._by_id[user_id], self._id_by_email_key[user.email_key]
         self._name_keys.remove(user.name_key)
         self._name_looks.remove(user.name_look)
+        if max(user.banned_until, user.muted_until) > now:
+            self._sanctions[sanction_key(user.email_key)] = (user.banned_until, user.muted_until)
         return True
 
     async def find(self, name_key: str, after: str, *, limit: int) -> list[User]:
@@ -57,6 +63,7 @@ class MemoryUserStore:
         return heapq.nsmallest(limit, found, key=lambda user: user.name_key)
 
     async def muted(self, now: float) -> list[User]:
+        self._sanctions = {key: ends for key, ends in self._sanctions.items() if max(ends) > now}
         return [user for user in self._by_id.values() if user.muted_until > max(now, 0.0)]
 
     def change_standing(self, old: User, new: User) -> bool:

@@ -7,15 +7,39 @@ import msgspec
 
 from chatio.errors import EmailAlreadyUsed, NameTaken
 from chatio.stores.accounts import Ended, LoginCount, User
+from chatio.stores.moderation import sanction_key, with_sanctions
 from chatio.stores.postgres.database import Database
 from chatio.stores.postgres.texts import storable
 
 _FIELDS: Final = User.__struct_fields__
 _USER: Final = ", ".join(_FIELDS)
-_ADD_USER: Final = (
-    f"INSERT INTO chatio.users ({_USER}) VALUES ({', '.join(f'${n + 1}' for n in range(len(_FIELDS)))}) "  # noqa: S608
-    "ON CONFLICT DO NOTHING"
+_ENDS: Final = ("banned_until", "muted_until")  # of sanctions
+
+
+def _value(position: int, field: str) -> str:
+    """A field of a new user: of a sanction, the later end."""
+    kept = f"(SELECT {field} FROM chatio.sanctions WHERE account = ${len(_FIELDS) + 1})"  # noqa: S608 - of constants
+    return f"greatest(${position}, {kept})" if field in _ENDS else f"${position}"
+
+
+_ADD_USER: Final = f"""
+WITH added AS (
+    INSERT INTO chatio.users ({_USER}) VALUES ({", ".join(_value(n, field) for n, field in enumerate(_FIELDS, 1))})
+    ON CONFLICT DO NOTHING RETURNING {", ".join(_ENDS)}
+), taken AS (
+    DELETE FROM chatio.sanctions WHERE account = ${len(_FIELDS) + 1} AND EXISTS (SELECT FROM added)
 )
+SELECT * FROM added"""  # noqa: S608
+_REMOVE: Final = """
+WITH removed AS (
+    DELETE FROM chatio.users WHERE id = $1 AND password_hash = $2 RETURNING email_key, banned_until, muted_until
+), kept AS (
+    INSERT INTO chatio.sanctions (account, banned_until, muted_until)
+    SELECT encode(sha256(convert_to(email_key, 'UTF8')), 'hex'), banned_until, muted_until FROM removed
+    WHERE greatest(banned_until, muted_until) > $3
+    ON CONFLICT (account) DO UPDATE SET banned_until = excluded.banned_until, muted_until = excluded.muted_until
+)
+SELECT count(*) FROM removed"""
 _GET_USER: Final = f"SELECT {_USER} FROM chatio.users WHERE id = $1"  # noqa: S608 - of constants
 _GET_BY_EMAIL_KEY: Final = f"SELECT {_USER} FROM chatio.users WHERE email_key = $1"  # noqa: S608
 _FIND: Final = (
@@ -41,10 +65,12 @@ class PostgresUserStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def add(self, user: User) -> None:
+    async def add(self, user: User) -> User:
         row = [storable(each) if isinstance(each, str) else each for each in msgspec.structs.astuple(user)]
-        if await self._changes(_ADD_USER, *row):
-            return
+        row.append(sanction_key(storable(user.email_key)))
+        ends = await self._database.read(lambda connection: connection.fetchrow(_ADD_USER, *row))
+        if ends is not None:
+            return with_sanctions(user, *ends)
         # Whoever has the key keeps it: one that goes away meanwhile was there when this user came.
         raise EmailAlreadyUsed if await self.get_by_email_key(user.email_key) else NameTaken
 
@@ -60,14 +86,17 @@ class PostgresUserStore:
         )
         return await self._changes(statement, storable(user_id), old, new)
 
-    async def remove(self, user_id: str, *, password_hash: str) -> bool:
-        statement = "DELETE FROM chatio.users WHERE id = $1 AND password_hash = $2"
-        return await self._changes(statement, storable(user_id), password_hash)
+    async def remove(self, user_id: str, *, password_hash: str, now: float = 0.0) -> bool:
+        arguments = storable(user_id), password_hash, now
+        count: int = await self._database.read(lambda connection: connection.fetchval(_REMOVE, *arguments))
+        return count == 1
 
     async def find(self, name_key: str, after: str, *, limit: int) -> list[User]:
         return await self._all(_FIND, storable(name_key), storable(after), limit)
 
     async def muted(self, now: float) -> list[User]:
+        forget = "DELETE FROM chatio.sanctions WHERE greatest(banned_until, muted_until) <= $1"
+        await self._database.read(lambda connection: connection.execute(forget, now))
         return await self._all(_MUTED, now)
 
     async def _find(self, query: str, key: str) -> User | None:

@@ -10,6 +10,7 @@ import msgspec
 from chatio.errors import EmailAlreadyUsed, NameTaken, StoreUnavailable
 from chatio.stores.accounts import Ended, LoginCount, User
 from chatio.stores.errors import OutcomeUnknown
+from chatio.stores.moderation import sanction_key, with_sanctions
 from chatio.stores.sqlite.database import Database
 
 T = TypeVar("T")
@@ -20,6 +21,11 @@ _GET_USER: Final = f"SELECT {_USER} FROM users WHERE id = ?"  # noqa: S608 - of 
 _GET_BY_EMAIL_KEY: Final = f"SELECT {_USER} FROM users WHERE email_key = ?"  # noqa: S608
 _FIND: Final = f"SELECT {_USER} FROM users WHERE instr(name_key, ?) AND name_key > ? ORDER BY name_key LIMIT ?"  # noqa: S608
 _MUTED: Final = f"SELECT {_USER} FROM users WHERE muted_until > 0 AND muted_until > ?"  # noqa: S608
+_FORGET_SANCTIONS: Final = "DELETE FROM sanctions WHERE max(banned_until, muted_until) <= ?"
+_TAKE_SANCTIONS: Final = "DELETE FROM sanctions WHERE account = ? RETURNING banned_until, muted_until"
+_KEEP_SANCTIONS: Final = "INSERT INTO sanctions (account, banned_until, muted_until) VALUES (?, ?, ?)"
+_REMOVE: Final = """
+DELETE FROM users WHERE id = ? AND password_hash = ? RETURNING email_key, banned_until, muted_until"""
 _FORGET: Final = """
 DELETE FROM revocations WHERE until <= :now AND (
     token_id <> '' OR before < (SELECT max(before) FROM revocations WHERE until <= :now AND token_id = '')
@@ -32,16 +38,19 @@ class SqliteUserStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def add(self, user: User) -> None:
-        def add(connection: sqlite3.Connection) -> None:
+    async def add(self, user: User) -> User:
+        def add(connection: sqlite3.Connection) -> User:
             if connection.execute("SELECT 1 FROM users WHERE email_key = ?", (user.email_key,)).fetchone():
                 raise EmailAlreadyUsed
             names = (user.name_key, user.name_look)
             if connection.execute("SELECT 1 FROM users WHERE name_key = ? OR name_look = ?", names).fetchone():
                 raise NameTaken
-            connection.execute(_ADD_USER, msgspec.structs.astuple(user))
+            ends = connection.execute(_TAKE_SANCTIONS, (sanction_key(user.email_key),)).fetchall()
+            added = with_sanctions(user, *ends[0]) if ends else user
+            connection.execute(_ADD_USER, msgspec.structs.astuple(added))
+            return added
 
-        await self._change(add)
+        return await self._change(add)
 
     async def get(self, user_id: str) -> User | None:
         return await self._find(_GET_USER, user_id)
@@ -55,17 +64,25 @@ class SqliteUserStore:
             lambda connection: connection.execute(statement, (new, user_id, old)).rowcount == 1
         )
 
-    async def remove(self, user_id: str, *, password_hash: str) -> bool:
-        statement = "DELETE FROM users WHERE id = ? AND password_hash = ?"
-        return await self._change(
-            lambda connection: connection.execute(statement, (user_id, password_hash)).rowcount == 1
-        )
+    async def remove(self, user_id: str, *, password_hash: str, now: float = 0.0) -> bool:
+        def remove(connection: sqlite3.Connection) -> bool:
+            removed = connection.execute(_REMOVE, (user_id, password_hash)).fetchall()
+            for email_key, *ends in removed:
+                if max(ends) > now:
+                    connection.execute(_KEEP_SANCTIONS, (sanction_key(email_key), *ends))
+            return bool(removed)
+
+        return await self._change(remove)
 
     async def find(self, name_key: str, after: str, *, limit: int) -> list[User]:
         return await self._all(_FIND, name_key, after, limit)
 
     async def muted(self, now: float) -> list[User]:
-        return await self._all(_MUTED, now)
+        def take(connection: sqlite3.Connection) -> list[User]:
+            connection.execute(_FORGET_SANCTIONS, (now,))
+            return [User(*row) for row in connection.execute(_MUTED, (now,))]
+
+        return await self._change(take)
 
     async def _find(self, query: str, key: str) -> User | None:
         return next(iter(await self._all(query, key)), None)

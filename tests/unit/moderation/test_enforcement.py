@@ -13,12 +13,14 @@ from chatio.errors import Muted, Overloaded, TokenRevoked
 from chatio.moderation import enforcement
 from chatio.moderation.enforcement import Enforcement, NoSockets
 from chatio.moderation.moderation import Moderation
+from chatio.stores.accounts import User
 from chatio.stores.opening import Stores, in_memory
 from chatio.throttling.rate_limiter import RateLimiter
 from tests.contract.user_store import ADA, EVE
 from tests.unit.clock import Clock
 
 KEY = "the key of these tests, 32 bytes or more"
+PASSWORD = "violet kettle 42"
 
 
 class Told(NoSockets):
@@ -165,3 +167,34 @@ async def test_an_act_on_a_user_who_is_changed_again_and_again_gives_up(
     with pytest.raises(Overloaded):
         await here.moderation.kick(None, EVE.id, "spam")
     assert here.ended == []
+
+
+async def registered(process: Process, name: str, email: str) -> User:
+    user = await process.moderation.users.register(name, email, PASSWORD)
+    await process.moderation.take_over(user)
+    return user
+
+
+@pytest.mark.parametrize("sanction", ["mute", "ban"])
+async def test_a_deleted_account_leaves_its_sanction_to_the_next_one_of_the_address(
+    clock: Clock, sanction: str
+) -> None:
+    stores = in_memory(max_messages=9, max_bytes=9)
+    here, there = await process(stores, clock), await process(stores, clock)
+    eve = await registered(here, "Eve", "eve@chat.test")
+    await getattr(here.moderation, sanction)(None, eve.id, 60, "spam")
+    await here.moderation.remove(eve.id, "gone")
+    again = await registered(here, "Eve", "EVE@chat.test")
+    other = await registered(here, "Ada", "ada@chat.test")
+    await there.enforcement.catch_up()
+    for each in (here, there):
+        assert (is_muted(each, again.id), is_muted(each, other.id)) == (True, False)
+    number, act = (await stores.moderation.acts(0, limit=9))[-1]
+    assert (number, act.action, act.actor_name, act.user_id) == (3, sanction, "server", again.id)
+    assert act.until == clock.now + 60
+    await there.moderation.lift(None, again.id, sanction, "enough")  # type: ignore[arg-type]
+    await here.enforcement.catch_up()
+    assert not is_muted(here, again.id)
+    await here.moderation.remove(again.id, "gone")
+    third = await registered(here, "Eve", "eve@chat.test")
+    assert not is_muted(here, third.id)

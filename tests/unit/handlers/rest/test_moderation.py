@@ -171,6 +171,22 @@ async def test_a_ban_ends_sessions_and_logins_until_it_is_lifted(rest: Rest) -> 
     assert (await rest.call("POST", "/login", login)).status == 200
 
 
+async def test_a_muted_user_who_deletes_the_account_and_registers_again_stays_muted(rest: Rest) -> None:
+    _, moderator = await one(rest, "max", "moderator")
+    user_id, token = await one(rest, "eve")
+    muted = await act(rest, moderator, "mute", user_id)
+    body = {"password": PASSWORD}
+    assert (await rest.call("DELETE", "/user", body, Authorization=f"Bearer {token}")).status == 204
+    again, _ = await one(rest, "eve")
+    assert again != user_id
+    with pytest.raises(Muted):
+        rest.moderation.enforcement.voices.require(again)
+    (listed,) = (await get(rest, moderator, "/users?query=eve")).json["users"]
+    assert listed["muted_until"] == muted.json["muted_until"]
+    assert (await act(rest, moderator, "lift", again, sanction="mute")).status == 200
+    rest.moderation.enforcement.voices.require(again)
+
+
 async def test_a_kicked_user_may_log_in_again(rest: Rest) -> None:
     _, moderator = await one(rest, "max", "moderator")
     user_id, token = await one(rest, "eve")

@@ -10,7 +10,7 @@ from tornado.ioloop import IOLoop
 
 from chatio.server.http_stream import HttpStream
 from handlers.files import COPIED_BYTES, StaticFile
-from handlers.rest.page import CLIENT_FILE, read_page
+from handlers.rest.page import CLIENT_FILE, no_page, read_page
 from tests.paths import ROOT
 from tests.unit.handlers.rest_server import Answer, Rest
 
@@ -191,3 +191,10 @@ def test_what_the_page_names_is_served() -> None:
     assert all(f'"{path}"' in index for path in ("/web/main.js", "/web/style.css", "/web/icon.svg"))
     assert "<style" not in index
     assert " style=" not in index
+
+
+def test_where_no_page_is_served_the_root_links_to_the_documents(io_loop: IOLoop) -> None:
+    answer = ask(io_loop, no_page(), "GET", "/")
+    assert (answer.status, answer.header("content-type")) == (200, "text/html; charset=utf-8")
+    assert '<a href="/docs">' in answer.body.decode()
+    assert ask(io_loop, no_page(), "GET", "/web/main.js").status == 404
