@@ -171,7 +171,7 @@ async def test_a_database_that_cannot_keep_the_promises_is_refused(
     ("change", "problem"),
     [
         (("127.0.0.1:", "127.0.0.1:9"), "has a port that is no number from 0 to 65535"),
-            (("127.0.0.1:", "127.0.0.1:x"), "has a port that is no number from 0 to 65535"),
+        (("127.0.0.1:", "127.0.0.1:x"), "has a port that is no number from 0 to 65535"),
         (("chatio@", "stranger@"), "the database refuses: role"),
         (("/test", "/none"), "the database refuses: database"),
         (("127.0.0.1", "no-such-host.invalid"), "no connection to the database"),

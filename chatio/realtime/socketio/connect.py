@@ -19,7 +19,7 @@ from chatio.realtime import close_reasons, limits
 from chatio.realtime.broadcast.cursor import Cursor
 from chatio.realtime.broadcast.fanout import Fanout
 from chatio.realtime.close_reasons import CloseReason, protocol_violation
-from chatio.realtime.engineio.packets import CLOSE, NOOP, ProtocolError
+from chatio.realtime.engineio.packets import CLOSE, ProtocolError
 from chatio.realtime.engineio.server import EngineServer
 from chatio.realtime.library import DisconnectReason, SocketIOManager
 from chatio.realtime.log import report
@@ -225,5 +225,5 @@ class Connector:
 
 def _drop_if_idle(peer: Peer, code: int = close_reasons.NORMAL) -> None:
     if not peer.sids and peer.connecting is None:
-        farewell = CLOSE if code == close_reasons.NORMAL else NOOP
-        peer.connection.drop(DisconnectReason.SERVER_DISCONNECT, code=code, farewell=farewell)
+        # The 400 behind a NOOP would be a `connect_error` of a socket that is not connected yet.
+        peer.connection.drop(DisconnectReason.SERVER_DISCONNECT, code=code, farewell=CLOSE)
