@@ -81,8 +81,11 @@ class HttpStream(IOStream):
     The client's address pays for each request: of a trusted proxy's once its head has told that.
     """
 
-    def __init__(self, sock: socket.socket, peer: str, terms: Terms, *, first: bytes = b"") -> None:
-        """`first`: what was read from `sock`, which `peer` has opened, already, in its turn."""
+    def __init__(self, sock: socket.socket, peer: str, terms: Terms, *, first: bytes, is_paid: bool) -> None:
+        """`first`: what was read already from `sock`, which `peer` has opened.
+
+        `is_paid`: the client has had its turn for the first request.
+        """
         super().__init__(sock, max_buffer_size=terms.max_buffer_size, read_chunk_size=READ_BYTES)
         self._peer = peer
         self._terms = terms
@@ -92,7 +95,7 @@ class HttpStream(IOStream):
         self._held_bytes = 0
         self._read_buffer += first
         self._read_buffer_size = len(first)
-        self._is_in_turn = bool(first) and not self._is_proxy
+        self._is_paid = is_paid
         self._turn: asyncio.Future[None] | None = None  # that the client waits for
         self._has_user_timeout = False
         self._is_in_head = True
@@ -113,9 +116,9 @@ class HttpStream(IOStream):
                 head = await self.read_bytes(1)
             finally:
                 timeout.cancel()
-        if not self._is_in_turn and not self._is_proxy:
+        is_paid, self._is_paid = self._is_paid, False
+        if not is_paid and not self._is_proxy:
             await self.take_turn(REQUEST_STEPS)
-        self._is_in_turn = False
         reading = super().read_until_regex(_END_OF_HEAD, max_bytes=MAX_HEAD_BYTES - len(head))
         if not cast(Future[bytes], reading).done():
             timeout = loop.call_later(deadlines.head, self.refuse, RequestTimeout())
@@ -125,8 +128,9 @@ class HttpStream(IOStream):
                 timeout.cancel()
         head += await reading
         if self._is_proxy:
-            self._pay_as(client_address(self._peer, _forwarded_for(head), self._terms.trusted))
-            await self.take_turn(REQUEST_STEPS)
+            self._pay_as(client_of_head(head, self._peer, self._terms.trusted) or self._peer)
+            if not is_paid:
+                await self.take_turn(REQUEST_STEPS)
         if head.strip(b"\r\n").count(b"\n") > MAX_FIELDS:
             self.refuse(HeadTooLarge())
             raise StreamClosedError
@@ -239,5 +243,10 @@ class HttpStream(IOStream):
             self._terms.refusals.refuse(own, self._payer, error)
 
 
-def _forwarded_for(head: bytes) -> str:
-    return ",".join(value.decode("latin-1") for value in _FORWARDED_FOR.findall(head))
+def client_of_head(data: bytes, proxy: str, trusted: TrustedProxies) -> str | None:
+    """The address of the client that `proxy` speaks for in the first head of `data`; None if that has no end."""
+    end = re.search(_END_OF_HEAD, data)
+    if end is None:
+        return None
+    values = _FORWARDED_FOR.findall(data, 0, end.end())
+    return client_address(proxy, ",".join(value.decode("latin-1") for value in values), trusted)
