@@ -70,7 +70,7 @@ class Serving:
 class WebSocketEndpoint:
     """Takes the socket of each request for "/ws", and closes it."""
 
-    targets = ("/ws",)
+    targets: tuple[str, ...] = ("/ws",)
 
     def __init__(self) -> None:
         self.taken = 0
@@ -201,7 +201,73 @@ async def test_behind_a_proxy_the_first_request_is_paid_once_in_one_piece_or_in_
         assert turns.steps == ACCEPT_STEPS + 2 * REQUEST_STEPS
         late = await here.connect(PROXY)
         late.writer.write(head[:-20])
-        await until(lambda: sum(c.request is not None for c in here.server._connections) == 2)
+        await until(lambda: sum(getattr(c, "request", None) is not None for c in here.server._connections) == 2)
         late.writer.write(head[-20:])
         assert (await late.answer()).status == 404
         assert turns.steps == ACCEPT_STEPS + 3 * REQUEST_STEPS
+
+
+@pytest.mark.parametrize(
+    "start",
+    [b"GET /nowhere HTTP/1.1\r\nHost: x\r\nX: ", http_request("POST", "/nowhere", b"", Content_Length="1000")],
+    ids=["head", "body"],
+)
+async def test_each_read_has_its_price_and_waits_for_its_turn(start: bytes) -> None:
+    turns = Turns()
+    async with serving(turns) as here:
+        flooder = await here.connect(FLOODER)
+        flooder.writer.write(start)
+        await until(lambda: turns.steps)
+        for _ in range(5):
+            before = turns.steps
+            flooder.writer.write(b"x")
+            await until(lambda before=before: turns.steps > before)
+        turns.is_spent = True
+        flooder.writer.write(b"x")
+        await until(lambda: turns.waiting)
+        flooder.writer.write(b"x")
+        assert await here.status(FRIEND) == 404
+        assert len(turns.waiting) == 1
+        turns.is_spent = False
+        turns.waiting[0].set_result(None)
+        flooder.writer.write(b"\r\n\r\n" if b"GET" in start else b"x" * 993)
+        assert (await flooder.answer()).status == 404
+
+
+async def test_a_client_that_waits_for_its_turn_to_be_read_may_leave() -> None:
+    turns = Turns()
+    async with serving(turns) as here:
+        flooder = await here.connect(FLOODER)
+        flooder.writer.write(b"GET /nowhere HTTP/1.1\r\nX: ")
+        await until(lambda: turns.steps)
+        turns.is_spent = True
+        flooder.writer.write(b"x")
+        await until(lambda: turns.waiting)
+        flooder.cut()
+        assert here.server.open_connections(FLOODER) == 1
+        turns.waiting[0].set_result(None)
+        await until(lambda: here.server.open_connections(FLOODER) == 0)
+
+
+@pytest.mark.parametrize("proxied", [False, True])
+async def test_a_large_head_and_many_fields_cost_more(proxied: bool) -> None:
+    turns = Turns()
+    costs = []
+    async with serving(turns, *([PROXY] if proxied else [])) as here:
+        http = await here.connect(PROXY)
+        await http.request(
+            "GET", "/nowhere", None, X_Forwarded_For=FRIEND
+        )  # the first one pays for the connection
+        for more in ({}, {"X": "y" * 12_000}, {f"X{number}": "y" for number in range(90)}):
+            turns.steps = 0
+            assert (await http.request("GET", "/nowhere", None, X_Forwarded_For=FRIEND, **more)).status == 404
+            costs.append(turns.steps)
+    assert costs[1] > costs[0] + 600
+    assert costs[2] > costs[0] + 60
+
+
+async def test_a_head_of_many_lines_is_refused_before_it_is_whole() -> None:
+    async with serving(Turns()) as here:
+        flooder = await here.connect(FLOODER)
+        flooder.writer.write(b"GET /nowhere HTTP/1.1\r\n" + b"X:\r\n" * 250)
+        assert (await flooder.answer()).status == 431
