@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import msgspec
 
 from benchmarks.load.wire import user_id, user_name
 from benchmarks.plan import POSTGRES, SQLITE
@@ -70,4 +71,4 @@ async def _make(url: str) -> None:
 def _accounts() -> Iterator[tuple[Any, ...]]:
     for number in range(ACCOUNTS):
         name, email = user_name(number), f"user{number}@chat.test"
-        yield (user_id(number), name, name, name, email, email, "no password")
+        yield msgspec.structs.astuple(User(user_id(number), name, name, name, email, email, "no password"))

@@ -13,6 +13,7 @@ from chatio.config.settings import Settings
 from chatio.errors import Temporary
 from chatio.moderation.enforcement import ENDINGS, Enforcement
 from chatio.realtime import Endpoint, RealtimeOptions, Server, create_server, load_shedding
+from chatio.server.http_stream import Turns
 from chatio.server.in_flight import InFlightRequests
 from chatio.server.lifecycle import Phase
 from chatio.stores.accounts import Ended
@@ -49,6 +50,7 @@ class Rest:
 
     application: Application
     requests: InFlightRequests
+    turns: Turns
     metrics: RequestMetrics
 
 
@@ -92,7 +94,7 @@ def build_chat(settings: Settings, core: Core) -> Chat:
 
 def build_rest(settings: Settings, core: Core, chat: Chat, *, page_folder: Path) -> Rest:
     """Raises what `make_application` raises, and OSError for a page that cannot be read."""
-    requests = InFlightRequests(core.lifecycle, core.load)
+    requests, turns = InFlightRequests(core.lifecycle, core.load), limits.http_turns(settings)
     services = Services(
         lifecycle=core.lifecycle,
         requests=requests,
@@ -113,6 +115,7 @@ def build_rest(settings: Settings, core: Core, chat: Chat, *, page_folder: Path)
         address_requests=limits.address_requests(settings),
         user_requests=limits.user_requests(settings),
         unread=limits.unread_answers(settings),
+        turn=turns,
         exports=limits.exports(settings),
         end_sockets=chat.sessions.end_revoked,
         readiness={
@@ -138,7 +141,7 @@ def build_rest(settings: Settings, core: Core, chat: Chat, *, page_folder: Path)
         chat=chat.endpoint,
         metrics=metrics,
     )
-    return Rest(application=application, requests=requests, metrics=metrics)
+    return Rest(application=application, requests=requests, turns=turns, metrics=metrics)
 
 
 async def _ended_elsewhere(enforcement: Enforcement, sessions: SessionExpiry, ended: Ended, reason: str) -> None:

@@ -66,6 +66,9 @@ class BaseHandler(BoundedBodyHandler):
     tag: ClassVar[str] = ""  # the group of its operations in the document
     sheds_load: ClassVar[bool] = False  # answered `Overloaded` while the server is overloaded
     answers_while_draining: ClassVar[bool] = False
+    work_steps: ClassVar[int] = (
+        0  # what its methods may take, beyond what each request costs, in steps of about 3 µs
+    )
     is_rate_limited: ClassVar[bool] = True
     max_body_bytes = MAX_BODY_BYTES
     guarded_methods: ClassVar[frozenset[str]] = frozenset()  # their guard counts the request
@@ -124,8 +127,9 @@ class BaseHandler(BoundedBodyHandler):
             raise BodyTooLarge
 
     async def count_request(self, user: str | None = None) -> None:
-        """Count this request for `user`, or, where that is None, for its address. Raises `RateLimited`.
+        """Count this request for `user`, or, where that is None, for its address; then wait for its turn to work.
 
+        Raises `RateLimited`.
         Those of foreign pages have a count of their own: it takes nothing from the users at their address.
         """
         services, key = self.services, self.rate_limit_key
@@ -135,6 +139,8 @@ class BaseHandler(BoundedBodyHandler):
             await services.user_requests.acquire(user)
         else:
             await services.address_requests.acquire(key if self.may_act else f"{key} foreign page")
+        if self.work_steps and self.request.method != "OPTIONS":
+            await services.turn(self.address, self.work_steps)
 
     def _may_act(self) -> bool:
         """Whether this is no request of a foreign page, which its browser may send but not read the answer of."""

@@ -105,7 +105,7 @@ async def build_core(settings: Settings, stores: Stores) -> Core:
             last = await stores.bus.last_revocation()
             cluster = Cluster(stores.bus, settings.server_name, log.follower, revoked=last)
         tokens.restore(await stores.revocations.all(time.time()))
-        enforcement = Enforcement(stores.moderation, stores.users, tokens, stores.revocations)
+        enforcement = Enforcement(stores.moderation, stores.users, tokens, stores.revocations, settle=log.settle)
         await enforcement.open()
         await throttle_saver.restore()
     except Temporary as error:

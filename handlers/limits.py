@@ -17,7 +17,7 @@ from chatio.realtime import CloseReason, Endpoint, RealtimeOptions, handshake_ra
 from chatio.server.accept import CONNECTIONS_PER_CLIENT, Full, LimitedHTTPServer
 from chatio.server.held_input import HeldInput
 from chatio.server.http_handler import GUARDING_HEADERS
-from chatio.server.http_stream import Deadlines
+from chatio.server.http_stream import Deadlines, Turns
 from chatio.server.in_flight import UnreadAnswers
 from chatio.throttling.client_ip import TrustedProxies
 from chatio.throttling.input_budget import Allowance, BudgetPool
@@ -73,8 +73,13 @@ def with_connection_limits(options: RealtimeOptions, settings: Settings) -> Real
     )
 
 
+def http_turns(settings: Settings) -> Turns:
+    """The input budget of HTTP requests: before they are parsed, and before handlers that work much."""
+    return BudgetPool(HTTP, is_on=are_on(settings)).turn
+
+
 def http_server_factory(
-    settings: Settings, trusted: TrustedProxies, endpoint: Endpoint, origins: OriginPolicy
+    settings: Settings, trusted: TrustedProxies, endpoint: Endpoint, origins: OriginPolicy, turns: Turns
 ) -> Callable[..., HTTPServer]:
     """What makes the HTTP server, with its limits of TCP connections and its deadlines.
 
@@ -83,7 +88,7 @@ def http_server_factory(
     files, engine = most_open_files() - SPARE_FILES, endpoint.engine
     wished = CONNECTIONS_PER_CLIENT * settings.max_connections_per_address
     per_address = min(wished, max(1, files // TCP_ADDRESS_SHARE)) if are_on(settings) else None
-    requests, cors = BudgetPool(HTTP, is_on=are_on(settings)), Cors(origins)
+    cors = Cors(origins)
     return partial(
         LimitedHTTPServer,
         most_per_address=per_address,
@@ -92,7 +97,7 @@ def http_server_factory(
         refused=lambda address, reason: engine.refused(address, TCP_FULL[reason]),
         trusted=trusted,
         endpoint=endpoint,
-        turns=requests.turn,
+        turns=turns,
         held=HeldInput(is_on=are_on(settings)),
         deadlines=Deadlines(idle=settings.keep_alive_seconds),
         refusal_headers=lambda origin: GUARDING_HEADERS | cors.headers(origin),

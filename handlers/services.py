@@ -12,6 +12,7 @@ from chatio.chat.shared_log import SharedLog
 from chatio.chat.socket_sessions import EndReason
 from chatio.moderation.deletions import Deletions
 from chatio.moderation.moderation import Moderation
+from chatio.server.http_stream import Turns
 from chatio.server.in_flight import InFlightRequests, UnreadAnswers
 from chatio.server.lifecycle import Lifecycle
 from chatio.stores.accounts import RevocationStore
@@ -49,6 +50,7 @@ class Services:
     address_requests: PacedLimiter  # of clients that are not logged in
     user_requests: PacedLimiter
     unread: UnreadAnswers
+    turn: Turns  # in which a client may make the server work
     exports: RateLimiter  # of one user's data
     end_sockets: EndSockets
     readiness: ReadinessChecks = field(default_factory=dict)

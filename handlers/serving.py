@@ -64,7 +64,9 @@ async def serve_chat(
             requests=rest.requests,
             clients=chat.clients,
             grace_seconds=settings.shutdown_grace_seconds,
-            http_server=http_server_factory(settings, core.trusted_proxies, chat.endpoint, core.origins),
+            http_server=http_server_factory(
+                settings, core.trusted_proxies, chat.endpoint, core.origins, rest.turns
+            ),
             notifier=notifier,
             status=lambda: "serving" if presence is None else f"{len(presence)} people online",
             is_stalled=lambda: chat.namespace.fanout.is_stalled,

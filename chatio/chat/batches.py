@@ -14,7 +14,6 @@ no sender waits for more than two commits.
 """
 
 import asyncio
-import contextlib
 import logging
 import math
 from collections.abc import Sequence
@@ -56,8 +55,6 @@ class Batches:
         self._refusal: Temporary | None = None
         self._refusing_until = -math.inf
         self._giving_up: asyncio.Future[None] | None = None
-        self._idle = asyncio.Event()
-        self._idle.set()
 
     def __len__(self) -> int:
         """The number of messages that wait for the journal."""
@@ -106,7 +103,6 @@ class Batches:
     def _queue_up(self, message: Message | Change) -> "asyncio.Future[Entry]":
         self._require_journal()
         accepting = self.waiting.put(message)
-        self._idle.clear()
         if not self._batch and not self._is_scheduled:
             self._is_scheduled = True  # the other messages of this turn of the loop join the batch
             asyncio.get_running_loop().call_soon(self._commit)
@@ -127,9 +123,10 @@ class Batches:
         return accepted
 
     async def settle(self, seconds: float) -> None:
-        """Return when no message waits for the journal, each having its ack or its error; or after `seconds`."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._idle.wait(), seconds)
+        """Return when each message that waits now for the journal has its ack or its error; or after `seconds`."""
+        if accepted := [waiting.done for waiting in self.waiting.by_key.values()]:
+            await asyncio.wait(accepted, timeout=seconds)
+        await asyncio.sleep(0)  # the clients are told in the next turn of the loop
 
     @property
     def trouble(self) -> str | None:
@@ -259,8 +256,6 @@ class Batches:
     def _go_on(self) -> None:
         if self.waiting.queue:
             self._commit()
-        elif not self._batch:
-            self._idle.set()
 
     @staticmethod
     def _now() -> float:

@@ -10,7 +10,7 @@ servers, and of the operator's commands, and applies them too.
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
 from chatio.accounts.tokens import Tokens
@@ -24,6 +24,7 @@ logger = logging.getLogger("chatio.moderation")
 
 WATCH_SECONDS: Final = 1.0
 ACTS_AT_ONCE: Final = 500
+SETTLE_SECONDS: Final = 2.0  # of a moderator's time, for a slow store
 
 ENDINGS: Final[dict[Action, EndReason]] = {
     "ban": EndReason.BANNED,
@@ -54,6 +55,10 @@ class NoSockets:
         return False
 
 
+async def _nothing_waits(_seconds: float) -> None:
+    pass
+
+
 class Enforcement:
     """Which users may not write, and the end of sessions. Event loop only."""
 
@@ -64,8 +69,10 @@ class Enforcement:
         tokens: Tokens,
         revocations: RevocationStore,
         *,
+        settle: Callable[[float], Awaitable[None]] = _nothing_waits,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        """`settle` returns when what was accepted by now is delivered, or after so many seconds."""
         self.sockets: Sockets = NoSockets()
         self.voices = Voices(clock)
         self._store = store
@@ -73,6 +80,7 @@ class Enforcement:
         self._users = users
         self._tokens = tokens
         self._revocations = revocations
+        self._settle = settle
         self._seen = 0  # acts up to this number are applied
         self._own: set[int] = set()  # later ones that are applied too
 
@@ -83,8 +91,9 @@ class Enforcement:
             self.voices.silence(user.id, user.muted_until)
 
     async def apply_own(self, number: int, act: Act, user: User | None) -> None:
-        """Apply an act of this process, on `user` as they are from now on; returns when their sockets have ended.
+        """Apply an act of this process, on `user` as they are from now on.
 
+        Returns when their sockets have ended, and nothing that they have written waits for the store any more.
         Raises `StoreUnavailable` or `StoreFull` if the ended tokens are not in the store; they are ended here.
         """
         if number > self._seen:
@@ -94,7 +103,10 @@ class Enforcement:
             # No new message, and no new socket: both look at what was just set, in the same turn of the loop.
             ended = self._tokens.end(self._tokens.ending_all(act.user_id))
             await self.sockets.end_revoked(act.user_id, ENDINGS[act.action], act.until)
+            await self._settle(SETTLE_SECONDS)
             await self._revocations.add(ended, ENDINGS[act.action])
+        elif act.action == "mute":
+            await self._settle(SETTLE_SECONDS)
 
     async def watch(self) -> None:
         """Apply the acts of other processes each second, until cancelled."""

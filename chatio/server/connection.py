@@ -17,7 +17,7 @@ from tornado.httputil import HTTPConnection, HTTPHeaders, HTTPMessageDelegate, H
 from tornado.iostream import StreamClosedError, UnsatisfiableReadError
 
 from chatio.server.http1 import RequestConnection
-from chatio.server.http_stream import READ_BYTES, REQUEST_STEPS, HttpStream, Terms
+from chatio.server.http_stream import READ_BYTES, REQUEST_STEPS, HttpStream, Terms, client_of_head
 from chatio.telemetry.error_report import report
 from chatio.throttling.client_ip import is_trusted
 
@@ -59,6 +59,7 @@ class ServerConnection(HTTP1ServerConnection):
     request: RequestConnection | None = None
     _delegate: HTTPServerConnectionDelegate
     _turn: "asyncio.Future[None] | None" = None  # that the client waits for
+    _is_paid = False  # the first request
     _has_asked = False  # since `may_give_way` was called last
 
     def __init__(self, sock: socket.socket, address: Any, serving: Serving) -> None:
@@ -67,8 +68,7 @@ class ServerConnection(HTTP1ServerConnection):
         self.address = address
         self._peer = str(address[0]) if isinstance(address, tuple) else ""
         self._serving = serving
-        # The clients of a proxy pay once a head has named them.
-        self._turns = None if is_trusted(self._peer, serving.terms.trusted) else serving.terms.turns
+        self._is_proxy = is_trusted(self._peer, serving.terms.trusted)
         self._sock: socket.socket | None = sock  # until it is given away
 
     def start_serving(self, delegate: HTTPServerConnectionDelegate) -> None:
@@ -109,13 +109,29 @@ class ServerConnection(HTTP1ServerConnection):
 
     def _on_first_bytes(self) -> None:
         self._timeout.cancel()
-        if self._turns is not None and self._sock is not None:
-            self._turn = self._turns(self._peer, ACCEPT_STEPS + REQUEST_STEPS)
+        sock, turns = self._sock, self._serving.terms.turns
+        if sock is None:
+            return
+        payer = self._client_of_proxy(sock) if self._is_proxy else self._peer
+        self._is_paid = payer is not None
+        if payer is not None and turns is not None:
+            self._turn = turns(payer, ACCEPT_STEPS + REQUEST_STEPS)
             if not self._turn.done():
-                asyncio.get_running_loop().remove_reader(self._sock.fileno())
+                asyncio.get_running_loop().remove_reader(sock.fileno())
                 self._turn.add_done_callback(lambda _: self._read_first())
                 return
         self._read_first()
+
+    def _client_of_proxy(self, sock: socket.socket) -> str | None:
+        """The address of the client that the first head names; None if that is not whole yet.
+
+        The kernel keeps the head until it is the client's turn.
+        """
+        try:
+            head = sock.recv(READ_BYTES, socket.MSG_PEEK)
+        except OSError:  # which the next read raises too
+            return None
+        return client_of_head(head, self._peer, self._serving.terms.trusted)
 
     def _read_first(self) -> None:
         sock = self._sock
@@ -139,7 +155,7 @@ class ServerConnection(HTTP1ServerConnection):
             self._delegate.on_close(self)
             return
         loop.remove_reader(descriptor)
-        self.stream = HttpStream(sock, self._peer, serving.terms, first=data)
+        self.stream = HttpStream(sock, self._peer, serving.terms, first=data, is_paid=self._is_paid)
         self.context = _HTTPRequestContext(self.stream, self.address, None)
         super().start_serving(self._delegate)
 

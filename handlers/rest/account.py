@@ -23,6 +23,7 @@ from handlers.rest.bodies import Credentials, Registration
 class RegisterHandler(BaseHandler):
     tag = "Account"
     sheds_load = True
+    work_steps = 1000  # names, addresses and passwords of the worst kind take 3 ms to judge
 
     @public
     @operation(
@@ -51,6 +52,7 @@ class RegisterHandler(BaseHandler):
 class LoginHandler(BaseHandler):
     tag = "Account"
     sheds_load = True
+    work_steps = 500  # an address may take 1.1 ms to parse
 
     @public
     @operation(

@@ -14,6 +14,7 @@ from handlers.responses import PersonalData
 
 class ExportHandler(BaseHandler):
     tag = "Account"
+    work_steps = 500
 
     @authenticated
     @operation(200, PersonalData, raises=[UserUnknown, RateLimited, StoreUnavailable])

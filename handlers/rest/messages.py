@@ -26,6 +26,7 @@ class PageQuery(msgspec.Struct, frozen=True):
 
 class MessagesHandler(BaseHandler):
     tag = "Chat"
+    work_steps = 500  # 256 KiB of messages take 1.5 ms
 
     @authenticated
     @operation(200, MessagePage, query=PageQuery, raises=[StoreUnavailable])

@@ -11,6 +11,7 @@ class OnlineHandler(BaseHandler):
     """Mounted only where presence is on."""
 
     tag = "Chat"
+    work_steps = 100
 
     @authenticated
     @operation(200, OnlinePeople)

@@ -86,6 +86,8 @@ class SessionsHandler(_LoggedInHandler):
 
 
 class PasswordHandler(_LoggedInHandler):
+    work_steps = 500
+
     @authenticated
     @operation(204, takes=PasswordChange, raises=_WHEN_CONFIRMING)
     async def post(self) -> None:
@@ -101,6 +103,8 @@ class PasswordHandler(_LoggedInHandler):
 
 
 class ResetHandler(_LoggedInHandler):
+    work_steps = 700
+
     @public
     @operation(
         204,

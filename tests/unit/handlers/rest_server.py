@@ -20,12 +20,13 @@ from chatio.chat.message_log import MessageLog
 from chatio.chat.presence import Presence
 from chatio.chat.shared_log import SharedLog
 from chatio.chat.socket_sessions import EndReason
+from chatio.config.settings import Settings
 from chatio.moderation.deletions import Deletions
 from chatio.moderation.enforcement import Enforcement
 from chatio.moderation.moderation import Moderation
 from chatio.server.accept import LimitedHTTPServer
 from chatio.server.http_handler import GUARDING_HEADERS
-from chatio.server.http_stream import Deadlines
+from chatio.server.http_stream import Deadlines, Turns
 from chatio.server.in_flight import InFlightRequests, UnreadAnswers
 from chatio.server.lifecycle import Lifecycle
 from chatio.server.serve import HTTP_SERVER_OPTIONS
@@ -38,6 +39,7 @@ from chatio.throttling.rate_limiter import AddressRateLimiter, PacedLimiter, Rat
 from handlers.cors import Cors
 from handlers.docs.asyncapi import asyncapi_document
 from handlers.files import StaticFile
+from handlers.limits import http_turns
 from handlers.metrics.requests import RequestMetrics
 from handlers.origins import OriginPolicy
 from handlers.routes import make_application
@@ -112,6 +114,7 @@ class Rest:
         self.registrations = AddressRateLimiter(lambda _: RateLimiter(1, 1, is_on=False))
         self.address_requests = self.user_requests = PacedLimiter(1, is_on=False)
         self.unread = UnreadAnswers()
+        self.turn: Turns = http_turns(Settings(rate_limits="off"))
         self.metrics = RequestMetrics()
         self.deadlines = Deadlines()
         self.readiness: dict[str, Callable[[], bool]] = {}
@@ -148,6 +151,7 @@ class Rest:
             address_requests=self.address_requests,
             user_requests=self.user_requests,
             unread=self.unread,
+            turn=self.turn,
             exports=self.exports,
             end_sockets=self.end_revoked,
             readiness=self.readiness,

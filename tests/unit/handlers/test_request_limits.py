@@ -232,3 +232,36 @@ def test_an_answer_that_the_kernel_holds_ends_with_its_connection(io_loop: IOLoo
 def test_an_answer_holds_little_of_the_whole() -> None:
     assert MOST_PER_USER * 256 * 1024 <= 2 * 2**20
     assert MOST_PER_ADDRESS * 256 * 1024 <= 16 * 2**20
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "steps"),
+    [
+        *(("POST", "/register", 1000), ("POST", "/login", 500), ("POST", "/user/reset", 700)),
+        *(("GET", "/messages", 500), ("GET", "/user/export", 500), ("POST", "/user/password", 500)),
+        *(("OPTIONS", "/login", 0), ("GET", "/user", 0)),
+    ],
+)
+def test_what_takes_the_server_long_waits_for_the_turn_of_its_address(
+    io_loop: IOLoop, method: str, path: str, steps: int
+) -> None:
+    waiting: dict[asyncio.Future[None], int] = {}
+
+    def turn(address: str, steps: int) -> "asyncio.Future[None]":
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiting[future] = steps
+        return future
+
+    async def ask(rest: Rest) -> None:
+        token = rest.tokens.issue(subject="7", name="Ada", email="ada@chat.test")
+        asking = asyncio.ensure_future(rest.call(method, path, {}, Authorization=f"Bearer {token}"))
+        if steps:
+            await until(lambda: waiting)
+            assert not asking.done()
+            ((future, asked),) = waiting.items()
+            assert asked == steps
+            future.set_result(None)
+        assert (await asking).status != 500
+        assert len(waiting) == bool(steps)
+
+    limited(io_loop, ask, turn=turn)

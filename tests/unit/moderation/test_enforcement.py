@@ -42,10 +42,16 @@ class Process(NamedTuple):
     ended: list[tuple[str, EndReason, float]]
 
 
-async def process(stores: Stores, clock: Clock) -> Process:
+async def process(stores: Stores, clock: Clock, settled: list[str] | None = None) -> Process:
+    """`settled`: what each act had ended when it began to wait for what was written before."""
     sockets = Told()
+
+    async def settle(_seconds: float) -> None:
+        if settled is not None:
+            settled.append(" ".join(reason for _, reason, _ in sockets.ended))
+
     tokens = Tokens(KEY, ttl_seconds=3600, clock=clock)
-    enforced = Enforcement(stores.moderation, stores.users, tokens, stores.revocations, clock=clock)
+    enforced = Enforcement(stores.moderation, stores.users, tokens, stores.revocations, settle=settle, clock=clock)
     enforced.sockets = sockets
     await enforced.open()
     users = UserRegistry(stores.users, PasswordHasher(memory_kib=8, iterations=1))
@@ -198,3 +204,13 @@ async def test_a_deleted_account_leaves_its_sanction_to_the_next_one_of_the_addr
     await here.moderation.remove(again.id, "gone")
     third = await registered(here, "Eve", "eve@chat.test")
     assert not is_muted(here, third.id)
+
+
+async def test_the_answer_to_an_act_waits_for_what_the_user_had_written(clock: Clock) -> None:
+    settled: list[str] = []
+    one = await process(await stores_of_two(), clock, settled)
+    await one.moderation.mute(None, EVE.id, 60, "Spam.")
+    await one.moderation.lift(None, EVE.id, "mute", "Sorry.")
+    await one.moderation.kick(None, EVE.id, "Spam.")
+    await one.moderation.ban(None, EVE.id, 60, "Spam.")
+    assert settled == ["", "kicked", "kicked banned"]

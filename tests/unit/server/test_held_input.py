@@ -55,9 +55,10 @@ async def test_of_requests_in_advance_little_is_read() -> None:
 async def test_behind_a_proxy_the_client_holds_it(most_per_address: int) -> None:
     held = HeldInput()
     turns = Turns()
-    turns.is_spent = True
     async with serving(turns, PROXY, held=held) as here:
         connection = await here.connect(PROXY)
+        assert (await connection.request("GET", "/nowhere", X_Forwarded_For=FLOODER)).status == 404
+        turns.is_spent = True
         connection.writer.write(http_request("GET", "/nowhere", X_Forwarded_For=FLOODER, X="x" * 3000))
         await until(lambda: turns.waiting)
         assert (held.of(PROXY), held.of(FLOODER) > 3000) == (0, True)

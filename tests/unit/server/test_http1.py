@@ -379,9 +379,8 @@ async def test_an_idle_connection_is_closed_without_an_answer(hurried: Rest) -> 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="Linux")
 async def test_the_deadline_of_the_kernel_ends_where_a_websocket_begins() -> None:
-    stream = HttpStream(
-        socket.socket(), "127.0.0.1", Terms(refusals=Refusals(lambda _: {}), deadlines=Deadlines(unread=7))
-    )
+    terms = Terms(refusals=Refusals(lambda _: {}), deadlines=Deadlines(unread=7))
+    stream = HttpStream(socket.socket(), "127.0.0.1", terms, first=b"", is_paid=True)
     option = socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT
     stream.answers()
     assert stream.socket.getsockopt(*option) == 7000

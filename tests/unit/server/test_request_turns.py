@@ -1,14 +1,18 @@
 """Turns of requests, on a real port: what a flood sends waits before it is parsed, and others do not."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+from tornado.httputil import HTTPConnection, HTTPMessageDelegate
 from tornado.web import Application
 
 from chatio.server.accept import LimitedHTTPServer
+from chatio.server.connection import ACCEPT_STEPS, Endpoint
 from chatio.server.held_input import HeldInput
+from chatio.server.http_stream import REQUEST_STEPS
 from chatio.throttling.client_ip import parse_networks
 from chatio.throttling.input_budget import Allowance, BudgetPool
 from tests.client.protocol import http_request
@@ -38,10 +42,20 @@ class Turns:
 
 
 class Serving:
-    def __init__(self, turns: "Turns | BudgetPool", *proxies: str, held: HeldInput | None = None) -> None:
+    def __init__(
+        self,
+        turns: "Turns | BudgetPool",
+        *proxies: str,
+        held: HeldInput | None = None,
+        endpoint: Endpoint | None = None,
+    ) -> None:
         take = turns if isinstance(turns, Turns) else lambda address, steps: turns.of(address).turn(steps)
         self.server = LimitedHTTPServer(
-            Application(log_function=lambda _: None), turns=take, trusted=parse_networks(proxies), held=held
+            Application(log_function=lambda _: None),
+            turns=take,
+            trusted=parse_networks(proxies),
+            held=held,
+            endpoint=endpoint,
         )
         self.server.listen(0, address="127.0.0.1")
         self.port: int = next(iter(self.server._sockets.values())).getsockname()[1]
@@ -53,11 +67,30 @@ class Serving:
         return (await (await self.connect(address)).request("GET", "/nowhere")).status
 
 
+class WebSocketEndpoint:
+    """Takes the socket of each request for "/ws", and closes it."""
+
+    targets: tuple[str, ...] = ("/ws",)
+
+    def __init__(self) -> None:
+        self.taken = 0
+
+    def take_websocket(self, sock: socket.socket, peer: str, data: bytes) -> bool:
+        if b"Upgrade" not in data or not data.endswith(b"\r\n\r\n"):
+            return False
+        self.taken += 1
+        sock.close()
+        return True
+
+    def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
+        raise NotImplementedError
+
+
 @asynccontextmanager
 async def serving(
-    turns: "Turns | BudgetPool", *proxies: str, held: HeldInput | None = None
+    turns: "Turns | BudgetPool", *proxies: str, held: HeldInput | None = None, endpoint: Endpoint | None = None
 ) -> AsyncIterator[Serving]:
-    serving = Serving(turns, *proxies, held=held)
+    serving = Serving(turns, *proxies, held=held, endpoint=endpoint)
     try:
         yield serving
     finally:
@@ -129,3 +162,112 @@ async def test_behind_a_proxy_the_client_pays_whom_the_head_tells_and_no_other_w
         assert (await friend.request("GET", "/nowhere")).status == 404  # the proxy's own
         turns.waiting[0].set_result(None)
         assert (await flooder.answer()).status == 404
+
+
+async def test_behind_a_proxy_the_opening_of_a_websocket_waits_for_the_turn_of_the_client() -> None:
+    turns, endpoint = Turns(), WebSocketEndpoint()
+    async with serving(turns, PROXY, endpoint=endpoint) as here:
+        turns.is_spent = True
+        flooder, friend = await here.connect(PROXY), await here.connect(PROXY)
+        flooder.writer.write(http_request("GET", "/ws", Upgrade="websocket", X_Forwarded_For=FLOODER))
+        await until(lambda: turns.waiting)
+        friend.writer.write(http_request("GET", "/ws", Upgrade="websocket", X_Forwarded_For=FRIEND))
+        await until(lambda: endpoint.taken == 1)
+        turns.waiting[0].set_result(None)
+        await until(lambda: endpoint.taken == 2)
+
+
+async def test_behind_a_proxy_a_client_that_leaves_before_its_turn_takes_none() -> None:
+    turns, endpoint = Turns(), WebSocketEndpoint()
+    turns.is_spent = True
+    async with serving(turns, PROXY, endpoint=endpoint) as here:
+        flooder = await here.connect(PROXY)
+        flooder.writer.write(http_request("GET", "/ws", Upgrade="websocket", X_Forwarded_For=FLOODER))
+        await until(lambda: turns.waiting)
+    assert turns.waiting[0].done()
+    assert not endpoint.taken
+
+
+async def test_behind_a_proxy_the_first_request_is_paid_once_in_one_piece_or_in_two() -> None:
+    turns = Turns()
+    async with serving(turns, PROXY) as here:
+        head = http_request("GET", "/nowhere", X_Forwarded_For=f"{FLOODER}, {FRIEND}")
+        http = await here.connect(PROXY)
+        http.writer.write(head)
+        assert (await http.answer()).status == 404
+        assert turns.steps == ACCEPT_STEPS + REQUEST_STEPS
+        http.writer.write(head)
+        assert (await http.answer()).status == 404
+        assert turns.steps == ACCEPT_STEPS + 2 * REQUEST_STEPS
+        late = await here.connect(PROXY)
+        late.writer.write(head[:-20])
+        await until(lambda: sum(getattr(c, "request", None) is not None for c in here.server._connections) == 2)
+        late.writer.write(head[-20:])
+        assert (await late.answer()).status == 404
+        assert turns.steps == ACCEPT_STEPS + 3 * REQUEST_STEPS
+
+
+@pytest.mark.parametrize(
+    "start",
+    [b"GET /nowhere HTTP/1.1\r\nHost: x\r\nX: ", http_request("POST", "/nowhere", b"", Content_Length="1000")],
+    ids=["head", "body"],
+)
+async def test_each_read_has_its_price_and_waits_for_its_turn(start: bytes) -> None:
+    turns = Turns()
+    async with serving(turns) as here:
+        flooder = await here.connect(FLOODER)
+        flooder.writer.write(start)
+        await until(lambda: turns.steps)
+        for _ in range(5):
+            before = turns.steps
+            flooder.writer.write(b"x")
+            await until(lambda before=before: turns.steps > before)
+        turns.is_spent = True
+        flooder.writer.write(b"x")
+        await until(lambda: turns.waiting)
+        flooder.writer.write(b"x")
+        assert await here.status(FRIEND) == 404
+        assert len(turns.waiting) == 1
+        turns.is_spent = False
+        turns.waiting[0].set_result(None)
+        flooder.writer.write(b"\r\n\r\n" if b"GET" in start else b"x" * 993)
+        assert (await flooder.answer()).status == 404
+
+
+async def test_a_client_that_waits_for_its_turn_to_be_read_may_leave() -> None:
+    turns = Turns()
+    async with serving(turns) as here:
+        flooder = await here.connect(FLOODER)
+        flooder.writer.write(b"GET /nowhere HTTP/1.1\r\nX: ")
+        await until(lambda: turns.steps)
+        turns.is_spent = True
+        flooder.writer.write(b"x")
+        await until(lambda: turns.waiting)
+        flooder.cut()
+        assert here.server.open_connections(FLOODER) == 1
+        turns.waiting[0].set_result(None)
+        await until(lambda: here.server.open_connections(FLOODER) == 0)
+
+
+@pytest.mark.parametrize("proxied", [False, True])
+async def test_a_large_head_and_many_fields_cost_more(proxied: bool) -> None:
+    turns = Turns()
+    costs = []
+    async with serving(turns, *([PROXY] if proxied else [])) as here:
+        http = await here.connect(PROXY)
+        await http.request(
+            "GET", "/nowhere", None, X_Forwarded_For=FRIEND
+        )  # the first one pays for the connection
+        for more in ({}, {"X": "y" * 12_000}, {f"X{number}": "y" for number in range(90)}):
+            turns.steps = 0
+            assert (await http.request("GET", "/nowhere", None, X_Forwarded_For=FRIEND, **more)).status == 404
+            costs.append(turns.steps)
+    assert costs[1] > costs[0] + 600
+    assert costs[2] > costs[0] + 60
+
+
+async def test_a_head_of_many_lines_is_refused_before_it_is_whole() -> None:
+    async with serving(Turns()) as here:
+        flooder = await here.connect(FLOODER)
+        flooder.writer.write(b"GET /nowhere HTTP/1.1\r\n" + b"X:\r\n" * 250)
+        assert (await flooder.answer()).status == 431

@@ -118,3 +118,12 @@ def test_bytes_may_be_put_back_into_a_stream_before_its_first_read() -> None:
 def test_an_answer_may_be_written_with_its_head() -> None:
     assert "pre-encoded header block" in str(HTTP1Connection.write.__doc__)
     assert "self._expected_content_remaining is not None" in inspect.getsource(HTTP1Connection.finish)
+
+
+def test_a_stream_is_watched_for_what_its_state_says_after_each_event() -> None:
+    watched, handled = (
+        inspect.getsource(method) for method in (BaseIOStream._add_io_state, BaseIOStream._handle_events)
+    )
+    assert "add_handler(self.fileno(), self._handle_events, self._state)" in watched
+    assert "if state != self._state:" in handled
+    assert "self.io_loop.update_handler(self.fileno(), self._state)" in handled
