@@ -11,8 +11,9 @@ BEFORE_CONNECT_BYTES = 16 * KIB
 # One read from a socket in one turn of the loop, and what of it is taken first: the rest follows only if it is not
 # of tiny frames. A flood of those costs other clients 1 ms a turn, not 20.
 READ_BYTES, FIRST_BYTES = 16 * KIB, 2 * KIB
-# Input budget: the steps of a read from a socket, which is all there is of a frame that comes byte by byte; of a
-# polling request, of an upgrade, of another packet and of a message beside those of its frame.
+# Input budget: the steps of a read from a socket, which is all there is of a frame that comes byte by byte, or of
+# what is thrown away; of a polling request, of an upgrade, of another packet and of a message beside those of its
+# frame.
 READ_STEPS = 3
 REQUEST_STEPS = 30
 UPGRADE_STEPS = 200

@@ -14,7 +14,7 @@ from enum import IntEnum
 from typing import Protocol
 
 from chatio.realtime.close_reasons import INVALID_DATA, NORMAL, OUTPUT_NOT_TAKEN, CloseReason, protocol_violation
-from chatio.realtime.limits import FIRST_BYTES, LINGER_BYTES, READ_BYTES
+from chatio.realtime.limits import FIRST_BYTES, LINGER_BYTES, READ_BYTES, READ_STEPS
 from chatio.realtime.log import report
 from chatio.realtime.websocket import frames
 from chatio.realtime.websocket.frames import FrameReader
@@ -165,9 +165,14 @@ class WebSocket:
             elif len(data) > FIRST_BYTES and self._state is State.OPEN:
                 self._feed(data[FIRST_BYTES:])
         else:
-            self._to_discard -= len(data)
-            if self._to_discard < 0:  # a flood, which does not look at what it gets
-                self.abort()
+            self._discarded(len(data))
+
+    def _discarded(self, size_bytes: int) -> None:
+        budget = self.listener.draw()
+        budget.charge(READ_STEPS)
+        self._to_discard -= size_bytes
+        if self._to_discard < 0 or budget.must_wait:  # a flood, which does not look at what it gets
+            self.abort()
 
     def _feed(self, data: bytes) -> int:
         """Hand over the messages of `data`. Returns the number of its frames."""

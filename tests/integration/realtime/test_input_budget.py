@@ -145,6 +145,17 @@ async def test_what_comes_with_the_handshake_counts_too() -> None:
         ws.cut()
 
 
+async def test_what_a_closed_client_still_sends_counts_too() -> None:
+    async with budgeted() as (server, port):
+        budget = server.eio.strangers.of(FLOODER)
+        budget.charge(3_900)  # of the 4,000 that its address has at once
+        ws = await websocket(port, FLOODER)
+        ws.raw(text("2") + bytes(1_000_000))
+        await until(lambda: budget.is_spent)
+        await until(lambda: not leftovers(server))
+        ws.cut()
+
+
 async def test_flood_that_goes_on_for_long_is_closed_with_a_reason_that_is_counted_and_logged(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
