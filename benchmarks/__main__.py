@@ -157,7 +157,11 @@ def _report(
     found = medians(figures)
     full = not options.quick and not options.only and not failures
     full = full and (options.stores or set(options.servers) == set(SERVERS))
-    command = "make bench" if full and not options.stores else " ".join(["python -m benchmarks", *sys.argv[1:]])
+    command = (
+        "make bench"
+        if full and not options.stores
+        else " ".join([".venv/bin/python -m benchmarks", *sys.argv[1:]])
+    )
     target = HERE.parent / "docs" if full else RESULTS
     target.mkdir(exist_ok=True)
     if options.stores:
