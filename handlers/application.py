@@ -7,13 +7,13 @@ from pathlib import Path
 
 from tornado.web import Application
 
-from chatio.chat.batches import STORE_TROUBLES
-from chatio.chat.shared_log import SharedLog
 from chatio.config.settings import Settings
 from chatio.errors import Temporary
+from chatio.log.batches import STORE_TROUBLES
+from chatio.log.shared_log import SharedLog
 from chatio.moderation.enforcement import ENDINGS, Enforcement
 from chatio.realtime import Endpoint, RealtimeOptions, Server, create_server, load_shedding
-from chatio.server.http_stream import Turns
+from chatio.server.http.stream import Turns
 from chatio.server.in_flight import InFlightRequests
 from chatio.server.lifecycle import Phase
 from chatio.stores.accounts import Ended
@@ -23,14 +23,14 @@ from handlers.chat.clients import ChatClients
 from handlers.chat.namespace import CLOSE_REASONS, NAMESPACE, ChatNamespace
 from handlers.chat.session_expiry import SessionExpiry
 from handlers.core import Core
-from handlers.cors import Cors
 from handlers.docs.asyncapi import asyncapi_document
 from handlers.docs.endpoint import read_viewer
+from handlers.http.cors import Cors
+from handlers.http.services import Services
 from handlers.metrics.collector import MetricsCollector
 from handlers.metrics.requests import RequestMetrics
 from handlers.rest.page import no_page, read_page
 from handlers.routes import make_application
-from handlers.services import Services
 
 
 @dataclass(frozen=True, kw_only=True)

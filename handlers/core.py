@@ -13,11 +13,11 @@ from chatio.accounts.throttle_saver import ThrottleSaver, steady_clock
 from chatio.accounts.tokens import Tokens
 from chatio.accounts.users import UserRegistry
 from chatio.chat.changes import MessageChanges
-from chatio.chat.cluster import Cluster
 from chatio.chat.presence import Presence
-from chatio.chat.shared_log import SharedLog, open_log
+from chatio.cluster.cluster import Cluster
 from chatio.config.settings import Settings
 from chatio.errors import Temporary, answer_to
+from chatio.log.shared_log import SharedLog, open_log
 from chatio.moderation.deletions import Deletions
 from chatio.moderation.enforcement import Enforcement
 from chatio.moderation.moderation import Moderation
@@ -29,7 +29,7 @@ from chatio.stores.opening import Stores, in_memory, open_stores
 from chatio.throttling.client_ip import TrustedProxies
 from chatio.throttling.loop_lag import LoopLagMonitor
 from handlers import limits
-from handlers.origins import OriginPolicy
+from handlers.http.origins import OriginPolicy
 
 logger = logging.getLogger("chatio")
 

@@ -14,17 +14,17 @@ from chatio.accounts.login_throttle import LoginThrottle
 from chatio.chat.message_rates import MessageRateLimits, Rates
 from chatio.config.settings import Settings
 from chatio.realtime import CloseReason, Endpoint, RealtimeOptions, handshake_rate
-from chatio.server.accept import CONNECTIONS_PER_CLIENT, Full, LimitedHTTPServer
-from chatio.server.held_input import HeldInput
-from chatio.server.http_handler import GUARDING_HEADERS
-from chatio.server.http_stream import Deadlines, Turns
+from chatio.server.http.accept import CONNECTIONS_PER_CLIENT, Full, LimitedHTTPServer
+from chatio.server.http.handler import GUARDING_HEADERS
+from chatio.server.http.held_input import HeldInput
+from chatio.server.http.stream import Deadlines, Turns
 from chatio.server.in_flight import UnreadAnswers
 from chatio.throttling.client_ip import TrustedProxies
 from chatio.throttling.input_budget import Allowance, BudgetPool
 from chatio.throttling.open_files import SPARE_FILES, capacity, most_open_files
 from chatio.throttling.rate_limiter import AddressRateLimiter, PacedLimiter, RateLimiter
-from handlers.cors import Cors
-from handlers.origins import OriginPolicy
+from handlers.http.cors import Cors
+from handlers.http.origins import OriginPolicy
 
 logger = logging.getLogger("chatio")
 

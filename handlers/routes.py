@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 from tornado.httputil import HTTPServerConnectionDelegate
 from tornado.web import Application, RequestHandler
 
-from handlers.auth import is_marked
-from handlers.base import BaseHandler, NotFoundHandler
 from handlers.docs.endpoint import DocumentHandler, make_documents
-from handlers.files import StaticFile
+from handlers.http.auth import is_marked
+from handlers.http.base import BaseHandler, NotFoundHandler
+from handlers.http.files import StaticFile
+from handlers.http.services import Services
 from handlers.metrics.requests import RequestMetrics
 from handlers.rest.account import LoginHandler, RegisterHandler
 from handlers.rest.export import ExportHandler
@@ -31,7 +32,6 @@ from handlers.rest.moderation import (
 from handlers.rest.online import OnlineHandler
 from handlers.rest.page import PageHandler
 from handlers.rest.user import LogoutHandler, PasswordHandler, ResetHandler, SessionsHandler, UserHandler
-from handlers.services import Services
 
 
 class Route(NamedTuple):

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from chatio.chat.cluster import Cluster
 from chatio.chat.retention import forget_old_messages
+from chatio.cluster.cluster import Cluster
 from chatio.config.settings import Settings
 from chatio.errors import Temporary, answer_to
 from chatio.server.admin_socket import AdminSocket, open_admin_socket

@@ -11,11 +11,11 @@ from typing import Final
 
 import msgspec
 
-from chatio.chat.message_log import Entry
 from chatio.chat.messages import MAX_ID_CHARS, checked_content, new_id, time_text
-from chatio.chat.shared_log import SharedLog
 from chatio.chat.voices import Voices
 from chatio.errors import ChangeTooLate, MessageUnknown, NotYourMessage
+from chatio.log.message_log import Entry
+from chatio.log.shared_log import SharedLog
 from chatio.stores.records import Change, Message
 from chatio.telemetry.counters import LabelledCounter
 

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from chatio.chat.messages import time_text
-from chatio.chat.shared_log import SharedLog
 from chatio.errors import Temporary
+from chatio.log.shared_log import SharedLog
 from chatio.telemetry.error_report import report
 
 logger = logging.getLogger("chatio.chat")

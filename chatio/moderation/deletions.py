@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from chatio.chat.changes import MessageChanges
-from chatio.chat.message_log import Entry
-from chatio.chat.shared_log import SharedLog
-from chatio.chat.waiting import Unanswered
 from chatio.errors import MessageDeleted, MessageUnknown, StoreUnavailable
+from chatio.log.message_log import Entry
+from chatio.log.shared_log import SharedLog
+from chatio.log.waiting import Unanswered
 from chatio.moderation.moderation import Moderation
 from chatio.stores.accounts import User
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from chatio.accounts.login_throttle import LoginThrottle
-from chatio.chat.shared_log import SharedLog
+from chatio.log.shared_log import SharedLog
 from chatio.moderation.moderation import until_text
 from chatio.stores.accounts import User
 from chatio.stores.moderation import Act, ModerationStore

@@ -10,7 +10,7 @@ from typing import Any
 
 from tornado.netutil import bind_sockets
 
-from chatio.server.accept import Listener
+from chatio.server.http.accept import Listener
 
 BACKLOG = 1024  # connections that wait in the kernel: all clients come back at once
 

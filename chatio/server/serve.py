@@ -7,8 +7,8 @@ from typing import Any, Final
 from tornado.httpserver import HTTPServer
 from tornado.web import Application
 
-from chatio.server.accept import LimitedHTTPServer
-from chatio.server.http_stream import MAX_HEAD_BYTES
+from chatio.server.http.accept import LimitedHTTPServer
+from chatio.server.http.stream import MAX_HEAD_BYTES
 from chatio.server.in_flight import InFlightRequests
 from chatio.server.lifecycle import Lifecycle
 from chatio.server.listen import listen, shown

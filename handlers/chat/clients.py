@@ -3,7 +3,7 @@
 import asyncio
 from typing import Final
 
-from chatio.chat.shared_log import SharedLog
+from chatio.log.shared_log import SharedLog
 from chatio.realtime import Server
 from chatio.server.shutdown import Handover
 

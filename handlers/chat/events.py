@@ -9,7 +9,7 @@ from chatio.chat.socket_sessions import EndReason
 from chatio.errors import ChatioError, Muted, Temporary, answer_to
 from chatio.moderation.moderation import until_text
 from chatio.stores.records import Content, MessageId
-from handlers.responses import EXAMPLE_OF_A_TOKEN, Offset
+from handlers.http.responses import EXAMPLE_OF_A_TOKEN, Offset
 
 Token = Annotated[
     str,

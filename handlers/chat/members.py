@@ -7,9 +7,9 @@ from typing import Any
 from chatio.accounts.users import UserRegistry
 from chatio.chat.message_rates import MessageRateLimits
 from chatio.chat.messages import Author
-from chatio.chat.recovery import resume_point
-from chatio.chat.shared_log import SharedLog
 from chatio.errors import StoreUnavailable, TokenError, TokenRevoked, UserUnknown, answer_to, codes
+from chatio.log.recovery import resume_point
+from chatio.log.shared_log import SharedLog
 from chatio.realtime import CloseReason, ConnectRefused, LogStart, Server, TemporarilyUnavailable
 from chatio.telemetry.counters import LabelledCounter
 from chatio.throttling.concurrency import ConcurrencyLimit

@@ -10,14 +10,11 @@ import socketio
 
 from chatio.accounts.users import UserRegistry
 from chatio.chat.changes import MessageChanges
-from chatio.chat.cluster import Cluster
-from chatio.chat.message_log import Entry
 from chatio.chat.message_rates import MessageRateLimits
 from chatio.chat.messages import Author, content_of, fit_id, kept_id, stamp
 from chatio.chat.presence import Presence
-from chatio.chat.shared_log import SharedLog
 from chatio.chat.voices import Voices
-from chatio.chat.waiting import Unanswered
+from chatio.cluster.cluster import Cluster
 from chatio.errors import (
     ChatioError,
     MessageRejected,
@@ -28,6 +25,9 @@ from chatio.errors import (
     TokenError,
     codes,
 )
+from chatio.log.message_log import Entry
+from chatio.log.shared_log import SharedLog
+from chatio.log.waiting import Unanswered
 from chatio.realtime import NO_ACK, CloseReason, Server, ack_requested
 from chatio.server.lifecycle import Lifecycle, Phase
 from chatio.stores.records import Kind

@@ -10,10 +10,10 @@ from typing import Any, Final
 
 import msgspec
 
-from chatio.chat.cluster import Cluster
 from chatio.chat.messages import Author
 from chatio.chat.presence import Presence
-from chatio.chat.shared_people import SharedPeople
+from chatio.cluster.cluster import Cluster
+from chatio.cluster.people import SharedPeople
 from chatio.realtime import Server
 from chatio.telemetry.error_report import report
 

@@ -25,7 +25,7 @@ from chatio.errors import (
     TokenOfAnother,
 )
 from handlers.chat import events
-from handlers.responses import Offset
+from handlers.http.responses import Offset
 
 _OF_MESSAGES: Final = (
     *(MessageInvalid, MessageEmpty, MessageTooLong, IdReused, MessageDeleted, Muted, RateLimited),

@@ -20,8 +20,8 @@ from chatio.errors import (
 )
 from handlers.docs.examples import example_of
 from handlers.docs.schemas import Json, reference, schemas_of
-from handlers.operation import Operation
-from handlers.responses import (
+from handlers.http.operation import Operation
+from handlers.http.responses import (
     BannedErrorResponse,
     ErrorResponse,
     InternalErrorResponse,

@@ -11,10 +11,10 @@ from typing import Any, Final
 import msgspec
 from tornado.template import Loader
 
-from handlers.base import BaseHandler
 from handlers.docs.openapi import openapi_document
 from handlers.docs.wording import outline, prose
-from handlers.files import HTML, JSON, FileHandler, StaticFile
+from handlers.http.base import BaseHandler
+from handlers.http.files import HTML, JSON, FileHandler, StaticFile
 from handlers.rest.page import incomplete
 
 FOLDER: Final = Path(__file__).parent

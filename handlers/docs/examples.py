@@ -6,7 +6,7 @@ Every text and number has one (`msgspec.Meta(examples=[...])`): no server starts
 from typing import Any
 
 from handlers.docs.schemas import Json
-from handlers.operation import Undescribed
+from handlers.http.operation import Undescribed
 
 
 def example_of(schema: Json, schemas: Json, place: str = "a body") -> Any:

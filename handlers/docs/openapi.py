@@ -11,11 +11,11 @@ from chatio.errors import (
     RateLimited,
     RouteUnknown,
 )
-from handlers.auth import is_authenticated
-from handlers.base import BaseHandler
 from handlers.docs.answers import HEADERS, ON_A_PREFLIGHT, Bodies, headers_of, summary_and_rest
 from handlers.docs.schemas import Json, arguments_of
-from handlers.operation import Operation, Undescribed, operation_of
+from handlers.http.auth import is_authenticated
+from handlers.http.base import BaseHandler
+from handlers.http.operation import Operation, Undescribed, operation_of
 
 _ABOUT: Final = """\
 Bodies are JSON in UTF-8, of at most 16 KiB, with `Content-Type: application/json`. A client ignores fields of an

@@ -21,8 +21,8 @@ from prometheus_client.registry import Collector
 
 import chatio
 from chatio.accounts.passwords import PasswordHasher
-from chatio.chat.cluster import Cluster
-from chatio.chat.shared_log import SharedLog
+from chatio.cluster.cluster import Cluster
+from chatio.log.shared_log import SharedLog
 from chatio.realtime import EngineServer
 from chatio.telemetry.counters import Histogram
 from chatio.telemetry.log_handler import LogHandler

@@ -14,8 +14,8 @@ from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from tornado.web import Application, HTTPError
 
-from chatio.server.accept import LimitedHTTPServer
-from chatio.server.http_handler import BoundedBodyHandler
+from chatio.server.http.accept import LimitedHTTPServer
+from chatio.server.http.handler import BoundedBodyHandler
 from chatio.server.listen import CannotListen, shown
 from chatio.server.serve import HTTP_SERVER_OPTIONS
 from chatio.telemetry.error_report import report

@@ -21,7 +21,7 @@ from chatio.errors import (
     codes,
 )
 from chatio.telemetry.counters import LabelledCounter
-from handlers.responses import OK
+from handlers.http.responses import OK
 
 OTHER: Final = "other"
 

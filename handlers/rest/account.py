@@ -13,10 +13,10 @@ from chatio.errors import (
     RegistrationClosed,
     TokenRevoked,
 )
-from handlers.auth import public
-from handlers.base import BaseHandler
-from handlers.operation import operation
-from handlers.responses import MessageResponse, TokenResponse
+from handlers.http.auth import public
+from handlers.http.base import BaseHandler
+from handlers.http.operation import operation
+from handlers.http.responses import MessageResponse, TokenResponse
 from handlers.rest.bodies import Credentials, Registration
 
 

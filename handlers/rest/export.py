@@ -6,10 +6,10 @@ from chatio.errors import RateLimited, StoreUnavailable, Temporary, UserUnknown
 from chatio.moderation.personal_data import personal_data
 from chatio.server.in_flight import ANSWER_SECONDS
 from chatio.stores.accounts import User
-from handlers.auth import authenticated
-from handlers.base import BaseHandler
-from handlers.operation import operation
-from handlers.responses import PersonalData
+from handlers.http.auth import authenticated
+from handlers.http.base import BaseHandler
+from handlers.http.operation import operation
+from handlers.http.responses import PersonalData
 
 
 class ExportHandler(BaseHandler):

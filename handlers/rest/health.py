@@ -7,9 +7,9 @@ There is no "starting" state: the port is opened when everything else is done.
 """
 
 import chatio
-from handlers.auth import public
-from handlers.base import BaseHandler
-from handlers.operation import unlisted
+from handlers.http.auth import public
+from handlers.http.base import BaseHandler
+from handlers.http.operation import unlisted
 
 
 class HealthHandler(BaseHandler):

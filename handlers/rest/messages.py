@@ -6,13 +6,13 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Raw
 
-from chatio.chat.history import messages_before
-from chatio.chat.message_log import Entry
 from chatio.errors import FieldError, InvalidInput, OffsetInvalid, StoreUnavailable
-from handlers.auth import authenticated
-from handlers.base import BaseHandler, encoded
-from handlers.operation import operation
-from handlers.responses import LoggedMessage, MessagePage, Offset
+from chatio.log.history import messages_before
+from chatio.log.message_log import Entry
+from handlers.http.auth import authenticated
+from handlers.http.base import BaseHandler, encoded
+from handlers.http.operation import operation
+from handlers.http.responses import LoggedMessage, MessagePage, Offset
 
 MAX_PAGE_BYTES: Final = 256 * 1024  # of the messages in one answer; one message alone may be larger
 

@@ -18,10 +18,10 @@ from chatio.errors import (
 )
 from chatio.moderation.personal_data import ending, entry_of
 from chatio.stores.accounts import User
-from handlers.auth import authenticated
-from handlers.base import BaseHandler
-from handlers.operation import operation
-from handlers.responses import AuditEntry, AuditPage, ModeratedUser, UserPage
+from handlers.http.auth import authenticated
+from handlers.http.base import BaseHandler
+from handlers.http.operation import operation
+from handlers.http.responses import AuditEntry, AuditPage, ModeratedUser, UserPage
 from handlers.rest.bodies import AuditQuery, Ban, Deletion, Kick, Lift, Mute, RoleChange, UserQuery
 
 _OF_ACTS: Final = (RoleRequired, UserUnknown, UserNotFound, RateLimited, Overloaded, *STORE_ERRORS)

@@ -1,10 +1,10 @@
 """GET /users/online."""
 
 from chatio.errors import RouteUnknown
-from handlers.auth import authenticated
-from handlers.base import BaseHandler
-from handlers.operation import operation
-from handlers.responses import OnlinePeople
+from handlers.http.auth import authenticated
+from handlers.http.base import BaseHandler
+from handlers.http.operation import operation
+from handlers.http.responses import OnlinePeople
 
 
 class OnlineHandler(BaseHandler):

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from handlers.files import HTML, TEXT, FileHandler, StaticFile
+from handlers.http.files import HTML, TEXT, FileHandler, StaticFile
 
 CLIENT_FILE: Final = "node_modules/socket.io-client/dist/socket.io.esm.min.js"
 MISSING: Final = (

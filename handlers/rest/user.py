@@ -18,10 +18,10 @@ from chatio.errors import (
     WrongPassword,
 )
 from chatio.stores.accounts import Ended, User
-from handlers.auth import authenticated, public
-from handlers.base import BaseHandler
-from handlers.operation import operation
-from handlers.responses import UserResponse
+from handlers.http.auth import authenticated, public
+from handlers.http.base import BaseHandler
+from handlers.http.operation import operation
+from handlers.http.responses import UserResponse
 from handlers.rest.bodies import Confirmation, PasswordChange, PasswordReset, RemovalQuery
 
 # What an endpoint that asks for the password again raises.

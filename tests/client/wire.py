@@ -17,7 +17,7 @@ from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
 from chatio.realtime import Endpoint
-from chatio.server.accept import LimitedHTTPServer
+from chatio.server.http.accept import LimitedHTTPServer
 from chatio.server.serve import HTTP_SERVER_OPTIONS
 from tests.client.protocol import ENGINE_IO as ENGINE_IO
 from tests.client.protocol import SOCKET_IO as SOCKET_IO

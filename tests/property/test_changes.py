@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chatio.chat.changes import MessageChanges
-from chatio.chat.message_log import MessageLog
 from chatio.chat.messages import Author, stamp, time_text
-from chatio.chat.recovery import resume_point
-from chatio.chat.shared_log import SharedLog, open_log
 from chatio.errors import MessageRejected
+from chatio.log.message_log import MessageLog
+from chatio.log.recovery import resume_point
+from chatio.log.shared_log import SharedLog, open_log
 from chatio.realtime.broadcast.cursor import EncodedLog
 from chatio.realtime.engineio.packets import EncodedPacket
 from chatio.stores.journal import Journal

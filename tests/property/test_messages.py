@@ -3,9 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatio.chat.message_log import MessageLog
 from chatio.chat.messages import MAX_ID_CHARS, MAX_TIMESTAMP_CHARS, Author, content_of, fit_id, stamp
 from chatio.errors import MessageRejected
+from chatio.log.message_log import MessageLog
 from chatio.text import VISIBLE
 from tests.property.inputs import any_json, any_text, awkward_text, bounded
 

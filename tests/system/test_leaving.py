@@ -17,10 +17,10 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager
 import pytest
 
 from chatio.accounts.tokens import Tokens
-from chatio.chat.message_log import MessageLog
 from chatio.chat.message_rates import MessageRateLimits, Rates
 from chatio.chat.messages import Message
-from chatio.chat.shared_log import SharedLog
+from chatio.log.message_log import MessageLog
+from chatio.log.shared_log import SharedLog
 from chatio.realtime import RealtimeOptions, Server, create_server
 from chatio.server.lifecycle import Phase
 from chatio.stores.memory.journal import MemoryJournal

@@ -15,8 +15,8 @@ from chatio.realtime.engineio import http_errors
 from chatio.realtime.engineio.connection import Connection
 from chatio.realtime.engineio.http_errors import HandshakeError
 from chatio.realtime.options import AdmissionCheck, Refusal
-from chatio.server.http1 import MAX_ARGUMENTS
-from chatio.server.http_handler import HTTP_METHODS
+from chatio.server.http.handler import HTTP_METHODS
+from chatio.server.http.http1 import MAX_ARGUMENTS
 from chatio.server.lifecycle import Lifecycle, Phase
 from chatio.throttling.client_ip import rate_limit_key
 from chatio.throttling.concurrency import ConcurrencyLimit

@@ -45,7 +45,7 @@ from chatio.realtime.limits import (
     REQUEST_STEPS,
 )
 from chatio.realtime.log import report
-from chatio.server.http_handler import (
+from chatio.server.http.handler import (
     GUARDING_HEADERS,
     UNBOUNDED,
     announced_bytes,

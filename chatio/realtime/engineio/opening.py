@@ -24,8 +24,8 @@ from chatio.realtime.library import DisconnectReason
 from chatio.realtime.limits import UPGRADE_STEPS
 from chatio.realtime.websocket.frames import message_frame, switching_protocols
 from chatio.realtime.websocket.transport import WebSocket
-from chatio.server.connection import PLAIN_HOST
-from chatio.server.http_stream import MAX_FIELDS
+from chatio.server.http.connection import PLAIN_HOST
+from chatio.server.http.stream import MAX_FIELDS
 from chatio.server.lifecycle import Phase
 from chatio.throttling.client_ip import address_of
 

@@ -6,7 +6,7 @@ import pytest
 
 from chatio.realtime import RealtimeOptions, create_server
 from chatio.realtime.engineio import opening
-from chatio.server import connection
+from chatio.server.http import connection
 from tests.client.protocol import client_frame, websocket_request
 from tests.client.wire import ENGINE_IO, SOCKET_IO, Http, Ws, leftovers, open_polling, serving, until
 from tests.conftest import ExpectedLogs

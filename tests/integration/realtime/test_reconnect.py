@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from chatio.chat.message_log import MessageLog
 from chatio.chat.messages import Message
+from chatio.log.message_log import MessageLog
 from chatio.realtime import LogStart, Server
 from tests.client.wire import Ws, join, open_polling, open_ws, request, until
 from tests.conftest import ExpectedLogs

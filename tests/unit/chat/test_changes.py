@@ -7,9 +7,7 @@ from typing import Any
 import pytest
 
 from chatio.chat.changes import MessageChanges
-from chatio.chat.message_log import Entry
 from chatio.chat.messages import Author, stamp
-from chatio.chat.shared_log import SharedLog, open_log
 from chatio.errors import (
     ChangeTooLate,
     ChatioError,
@@ -21,9 +19,11 @@ from chatio.errors import (
     MessageUnknown,
     NotYourMessage,
 )
+from chatio.log.message_log import Entry
+from chatio.log.shared_log import SharedLog, open_log
 from chatio.stores.memory.journal import MemoryJournal
 from chatio.stores.records import Kind
-from tests.unit.chat.test_shared_log import SlowJournal, turn
+from tests.unit.log.test_shared_log import SlowJournal, turn
 
 ANN, BOB = Author("7", "Ann"), Author("8", "Bob")
 SENT = datetime(2031, 5, 9, 12, 0, tzinfo=UTC)

@@ -16,17 +16,17 @@ from chatio.accounts.passwords import PasswordHasher
 from chatio.accounts.tokens import Tokens
 from chatio.accounts.users import UserRegistry
 from chatio.chat.changes import MessageChanges
-from chatio.chat.message_log import MessageLog
 from chatio.chat.presence import Presence
-from chatio.chat.shared_log import SharedLog
 from chatio.chat.socket_sessions import EndReason
 from chatio.config.settings import Settings
+from chatio.log.message_log import MessageLog
+from chatio.log.shared_log import SharedLog
 from chatio.moderation.deletions import Deletions
 from chatio.moderation.enforcement import Enforcement
 from chatio.moderation.moderation import Moderation
-from chatio.server.accept import LimitedHTTPServer
-from chatio.server.http_handler import GUARDING_HEADERS
-from chatio.server.http_stream import Deadlines, Turns
+from chatio.server.http.accept import LimitedHTTPServer
+from chatio.server.http.handler import GUARDING_HEADERS
+from chatio.server.http.stream import Deadlines, Turns
 from chatio.server.in_flight import InFlightRequests, UnreadAnswers
 from chatio.server.lifecycle import Lifecycle
 from chatio.server.serve import HTTP_SERVER_OPTIONS
@@ -36,14 +36,14 @@ from chatio.stores.memory.journal import MemoryJournal
 from chatio.stores.memory.moderation import MemoryModerationStore
 from chatio.throttling.client_ip import TrustedProxies
 from chatio.throttling.rate_limiter import AddressRateLimiter, PacedLimiter, RateLimiter
-from handlers.cors import Cors
 from handlers.docs.asyncapi import asyncapi_document
-from handlers.files import StaticFile
+from handlers.http.cors import Cors
+from handlers.http.files import StaticFile
+from handlers.http.origins import OriginPolicy
+from handlers.http.services import Services
 from handlers.limits import http_turns
 from handlers.metrics.requests import RequestMetrics
-from handlers.origins import OriginPolicy
 from handlers.routes import make_application
-from handlers.services import Services
 from tests.client.protocol import http_request
 from tests.client.wire import Answer, Http
 from tests.documents import Doors

@@ -8,9 +8,9 @@ import pytest
 from tornado.ioloop import IOLoop
 
 from chatio.accounts.login_throttle import LoginThrottle
-from chatio.chat.message_log import MessageLog
 from chatio.chat.messages import Message
-from chatio.server.http_stream import Deadlines
+from chatio.log.message_log import MessageLog
+from chatio.server.http.stream import Deadlines
 from chatio.server.in_flight import MOST_PER_ADDRESS, MOST_PER_USER, UnreadAnswers
 from chatio.throttling.rate_limiter import PacedLimiter
 from tests.client.wire import until

@@ -3,8 +3,8 @@
 import pytest
 from tornado.web import Application
 
-from handlers.auth import public
-from handlers.base import BaseHandler, NotFoundHandler
+from handlers.http.auth import public
+from handlers.http.base import BaseHandler, NotFoundHandler
 from handlers.rest.account import LoginHandler, RegisterHandler
 from handlers.rest.user import LogoutHandler, PasswordHandler, UserHandler
 from handlers.routes import UnguardedMethod, check_guards

@@ -11,7 +11,7 @@ import pytest
 from tornado.netutil import bind_sockets
 
 import chatio.server.listen as listen_module
-from chatio.server.accept import Listener
+from chatio.server.http.accept import Listener
 from chatio.server.listen import CannotListen, listen, shown
 
 # Tornado does not close the socket that it could not bind; a process that cannot listen ends anyway.

@@ -20,8 +20,8 @@ from chatio.server.serve import serve
 from chatio.server.shutdown import Handover, shut_down
 from chatio.server.signals import HANDLED, ProcessSignals
 from chatio.server.systemd import SystemdNotifier
-from handlers.auth import public
-from handlers.base import BaseHandler, NotFoundHandler
+from handlers.http.auth import public
+from handlers.http.base import BaseHandler, NotFoundHandler
 from tests.conftest import ExpectedLogs
 from tests.unit.handlers.rest_server import ORIGIN, PATIENCE_SECONDS, Answer, Connection, Rest, request
 

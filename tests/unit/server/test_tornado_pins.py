@@ -12,7 +12,7 @@ from tornado.iostream import BaseIOStream
 from tornado.tcpserver import TCPServer
 from tornado.web import RequestHandler, _HandlerDelegate
 
-from chatio.server.http_handler import BoundedBodyHandler
+from chatio.server.http.handler import BoundedBodyHandler
 
 VERSION = "6.6.1"
 

@@ -8,8 +8,8 @@ from typing import Any
 from chatio.accounts.tokens import Tokens
 from chatio.chat.changes import MessageChanges
 from chatio.chat.message_rates import MessageRateLimits, Rates
-from chatio.chat.shared_log import SharedLog
 from chatio.config.settings import Settings
+from chatio.log.shared_log import SharedLog
 from chatio.realtime import Server
 from chatio.stores.opening import in_memory
 from handlers.application import Chat, build_chat

@@ -7,8 +7,8 @@ import pytest
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 
-from chatio.chat.message_log import MessageLog
 from chatio.config.settings import Settings
+from chatio.log.message_log import MessageLog
 from chatio.realtime.broadcast.fanout import Fanout
 from chatio.realtime.socketio import dispatch
 from handlers.application import build_rest

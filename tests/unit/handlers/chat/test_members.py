@@ -11,10 +11,10 @@ import pytest
 from chatio.accounts.passwords import PasswordHasher
 from chatio.accounts.tokens import Tokens
 from chatio.accounts.users import UserRegistry
-from chatio.chat.message_log import MessageLog
 from chatio.chat.presence import Presence
-from chatio.chat.shared_log import SharedLog
 from chatio.errors import StoreUnavailable
+from chatio.log.message_log import MessageLog
+from chatio.log.shared_log import SharedLog
 from chatio.realtime import RealtimeOptions, Server, create_server
 from chatio.stores.accounts import User
 from chatio.stores.memory.accounts import MemoryUserStore

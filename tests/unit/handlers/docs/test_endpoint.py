@@ -14,15 +14,15 @@ import chatio
 from chatio.accounts.names import MAX_NAME_CHARS
 from chatio.accounts.password_rules import PASSWORD_CHARS
 from chatio.errors import RateLimited
-from handlers.auth import authenticated, public
-from handlers.base import BaseHandler
 from handlers.chat.protocol import FROM_CLIENT, Event
 from handlers.docs import asyncapi
 from handlers.docs.asyncapi import asyncapi_document
 from handlers.docs.endpoint import READING_POLICY, VIEWER, VIEWER_POLICY, make_documents, read_viewer
 from handlers.docs.openapi import openapi_document
-from handlers.operation import Undescribed, operation, operation_of, unlisted
-from handlers.responses import MessageResponse
+from handlers.http.auth import authenticated, public
+from handlers.http.base import BaseHandler
+from handlers.http.operation import Undescribed, operation, operation_of, unlisted
+from handlers.http.responses import MessageResponse
 from handlers.rest.bodies import Registration
 from handlers.rest.user import LogoutHandler
 from tests.documents import Wire, chat_document

@@ -5,9 +5,9 @@ import json
 import msgspec
 import pytest
 
-from chatio.chat.message_log import Entry
-from chatio.chat.shared_log import SharedLog
 from chatio.errors import StoreUnavailable
+from chatio.log.message_log import Entry
+from chatio.log.shared_log import SharedLog
 from chatio.throttling.rate_limiter import RateLimiter
 from handlers.rest import export
 from tests.client.wire import until

@@ -6,8 +6,8 @@ from urllib.parse import quote
 import msgspec
 import pytest
 
-from chatio.chat.message_log import MessageLog
 from chatio.chat.messages import Message
+from chatio.log.message_log import MessageLog
 from handlers.rest.messages import MAX_PAGE_BYTES
 from tests.unit.handlers.rest_server import Rest
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from tornado.ioloop import IOLoop
 
-from chatio.server.http_stream import HttpStream
-from handlers.files import COPIED_BYTES, StaticFile
+from chatio.server.http.stream import HttpStream
+from handlers.http.files import COPIED_BYTES, StaticFile
 from handlers.rest.page import CLIENT_FILE, no_page, read_page
 from tests.paths import ROOT
 from tests.unit.handlers.rest_server import Answer, Rest

@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tornado.ioloop import IOLoop
 
-from chatio.chat.message_log import Entry, MessageLog
 from chatio.chat.messages import Message
+from chatio.log.message_log import Entry, MessageLog
 from chatio.realtime import create_server
 from chatio.realtime.broadcast.cursor import Cursor, EncodedLog
 from chatio.realtime.broadcast.fanout import Fanout

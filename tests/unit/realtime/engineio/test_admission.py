@@ -12,7 +12,7 @@ from chatio.realtime.engineio.admission import (
 )
 from chatio.realtime.engineio.http_errors import HandshakeError
 from chatio.realtime.options import Refusal
-from chatio.server.http1 import MAX_ARGUMENTS
+from chatio.server.http.http1 import MAX_ARGUMENTS
 from chatio.server.lifecycle import Lifecycle
 from chatio.throttling.rate_limiter import RateLimiter
 from tests.unit.clock import Clock

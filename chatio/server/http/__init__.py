@@ -1,0 +1,1 @@
+"""HTTP/1.1 under Tornado: connections, heads, and what clients may make the server hold."""

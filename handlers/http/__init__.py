@@ -1,0 +1,1 @@
+"""What all REST handlers share: a base, guards, bodies and answers."""
