@@ -57,7 +57,7 @@ from chatio.server.listen import CannotListen
 from chatio.server.signals import ignore_terminal_stops
 from chatio.server.systemd import SystemdNotifier, take_descriptors, take_notifier
 from chatio.stores.commands import maintain
-from chatio.stores.errors import StoreBroken, StoreUnusable
+from chatio.stores.errors import StoreBroken, StoreStuck, StoreUnusable
 from chatio.stores.opening import check_stores
 from chatio.telemetry import excepthooks, log_handler
 from chatio.telemetry.log_handler import LogHandler
@@ -118,6 +118,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CannotListen as reason:
         logger.critical("%s", reason, extra={"event": "cannot_listen"})
         return EXIT_INVALID
+    except StoreStuck:  # Python would wait for the thread that waits for the disk
+        logging.shutdown()
+        os._exit(EXIT_BROKEN)
     except StoreBroken:
         return EXIT_BROKEN
     except StoreUnusable as reason:
@@ -129,7 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 async def run(
     settings: Settings, notifier: SystemdNotifier, log: LogHandler, handed_over: Sequence[int] = ()
 ) -> None:
-    """Serve as `settings` say until a signal. Raises `CannotListen`, `StoreUnusable` and `StoreBroken`."""
+    """Serve as `settings` say until a signal. Raises `CannotListen`, `StoreUnusable`, `StoreBroken`."""
     asyncio.get_running_loop().set_exception_handler(excepthooks.loop_failed)
     async with opened_stores(settings, ROOT) as stores:
         await serve_chat(settings, stores, notifier, log, handed_over, folder=ROOT)

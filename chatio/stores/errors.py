@@ -13,6 +13,10 @@ class StoreBroken(Exception):
     """A database that failed for good while it was used: a new process may find it sound."""
 
 
+class StoreStuck(StoreBroken):
+    """A database that does not end what it was asked for: a thread of this process waits for it."""
+
+
 class OutcomeUnknown(Exception):
     """The answer to an append was lost: the batch is in the journal, or is not. Append the same batch again."""
 

@@ -39,7 +39,7 @@ FLUSH_SHARE: Final = 0.05
 # The events of level ERROR and above, and a label for records without an event.
 ERRORS: Final = (
     *("failure", "loop_problem", "no_room", "cannot_listen"),
-    *("store_unusable", "store_refused", "store_removed", "store_broken", "store_went_back"),
+    *("store_unusable", "store_refused", "store_removed", "store_broken", "store_stuck", "store_went_back"),
     "other",
 )
 

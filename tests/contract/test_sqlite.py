@@ -2,6 +2,7 @@
 
 import contextlib
 import sqlite3
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,9 +10,12 @@ import pytest
 from tornado.ioloop import IOLoop
 
 from chatio.stores.accounts import UserStore
+from chatio.stores.errors import StoreStuck
 from chatio.stores.journal import Journal
 from chatio.stores.opening import Stores, open_stores
+from chatio.stores.sqlite import database
 from tests.client.wire import until
+from tests.conftest import ExpectedLogs
 from tests.contract.changes import ChangesContract, deletion, edit
 from tests.contract.journal import JournalContract, message
 from tests.contract.moderation import ModerationContract
@@ -86,3 +90,22 @@ async def test_texts_that_a_reader_keeps_in_the_wal_are_gone_when_it_has_ended(u
         await stores.journal.append([message("b")])  # no server waits for a reader
     await until(lambda: not kept(url, "-wal"))
     assert b"SECRET" not in kept(url)
+
+
+def test_a_disk_that_does_not_answer_keeps_no_process(
+    io_loop: IOLoop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logs: ExpectedLogs
+) -> None:
+    logs.expect("^The disk does not answer: the process ends without waiting for it$")
+    monkeypatch.setattr(database, "CLOSE_SECONDS", 0.05)
+    answers = threading.Event()
+
+    async def run() -> None:
+        stuck = database.open_database(tmp_path / "chat.db")
+        writing = stuck.write(lambda _: answers.wait())
+        with pytest.raises(StoreStuck):
+            await stuck.close()
+        answers.set()
+        await writing
+        await stuck.close()
+
+    io_loop.run_sync(run)

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from chatio.errors import StoreFull, StoreUnavailable
-from chatio.stores.errors import OutcomeUnknown, StoreUnusable
+from chatio.stores.errors import OutcomeUnknown, StoreStuck, StoreUnusable
 from chatio.stores.sqlite.file import BUSY_SECONDS, connect, give_to_owner, locked, migrated, reason_of
 
 logger = logging.getLogger("chatio.store")
@@ -32,6 +32,7 @@ logger = logging.getLogger("chatio.store")
 T = TypeVar("T")
 File = tuple[int, int]  # what tells a file from every other file
 
+CLOSE_SECONDS: Final = 1.0  # of the time for shutting down
 ERASING_WAITS_MS: Final = 50  # for the reader to end a query
 ERASING_AGAIN_SECONDS: Final = 1.0
 _UNKNOWN_STATE: Final = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -85,9 +86,19 @@ class Database:
         return self._loop.run_in_executor(self._reading, self._read, query)
 
     async def close(self) -> None:
-        """Finish what was asked for, and close the file; the lock is free then."""
-        await self._loop.run_in_executor(self._reading, self._reader.close)
-        await self._loop.run_in_executor(self._writing, self._close_writer)
+        """Finish what was asked for, and close the file; the lock is free then.
+
+        Raises `StoreStuck` after `CLOSE_SECONDS`. What was committed is not lost: the next start replays it.
+        """
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._loop.run_in_executor(self._reading, self._reader.close)
+                await self._loop.run_in_executor(self._writing, self._close_writer)
+        except TimeoutError:
+            logger.critical(
+                "The disk does not answer: the process ends without waiting for it", extra={"event": "store_stuck"}
+            )
+            raise StoreStuck from None
         for executor in (self._reading, self._writing):
             executor.shutdown()
         self._lock.close()
