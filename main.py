@@ -35,7 +35,6 @@ if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import asyncio
-import gc
 import logging
 import os
 import platform
@@ -64,7 +63,7 @@ from chatio.telemetry.log_handler import LogHandler
 from chatio.telemetry.streams import STDERR, STDOUT, fill_standard_descriptors, write_lines
 from handlers.commands import operate
 from handlers.core import opened_stores
-from handlers.serving import serve_chat
+from handlers.serving import relax_garbage_collection, serve_chat
 
 logger = logging.getLogger("chatio")
 
@@ -111,7 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for sentence in risks:
         logger.warning("%s", sentence, extra={"event": "risky_setting"})
     _log_start(settings)
-    _relax_garbage_collection()
+    relax_garbage_collection()
     try:
         handed_over = take_descriptors(os.environ)
         asyncio.run(run(_with_secret(settings), take_notifier(os.environ), log, handed_over))
@@ -163,17 +162,6 @@ def _log_start(settings: Settings) -> None:
         ", ".join(names) or "none",
         extra={"event": "starting", "version": __version__, "python": python, "settings": names},
     )
-
-
-def _relax_garbage_collection() -> None:
-    """Let Python look for cycles less often, and never among objects that are loaded once.
-
-    A connect makes hundreds of objects and few cycles: 0.46 ms of CPU with Python's own thresholds, 0.40 with
-    these (medians of four alternating runs of `python -m benchmarks --servers ours --rounds 1 --only connect`).
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
 
 
 if __name__ == "__main__":
