@@ -18,7 +18,7 @@ from pathlib import Path
 from string import ascii_lowercase, digits
 from typing import Final
 
-from idna.core import valid_contextj
+from idna.core import IDNAError, check_bidi, valid_contextj
 
 from chatio.text import BIDI_CONTROLS, BLANK, CONTROLS, DEFAULT_IGNORABLE, VISIBLE
 
@@ -30,7 +30,8 @@ CONTROL: Final = "A name has no control characters."
 INVISIBLE: Final = "A name has no invisible characters."
 NOTHING: Final = "A name has at least one visible character."
 RESERVED: Final = "This name is reserved."
-MARKS: Final = "A name has at most two accents on a letter."
+MARKS: Final = "A name has at most two accents on a letter, and none before it."
+DIRECTIONS: Final = "A name from right to left begins with a letter, and has no letter from left to right."
 
 # Drawn as letters, and left as they are by NFKC and UTS #39: dark circles and squares, the letters of flags, and
 # the digits and signs that stand for letters.
@@ -40,7 +41,11 @@ _LETTER_SIGNS: Final = {
     for number, letter in enumerate(ascii_lowercase)
 } | str.maketrans("@4$53!", "aassei")
 
-_FORBIDDEN: Final = re.compile(f"[{CONTROLS}{BIDI_CONTROLS}\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
+# Private characters and those that are none, which all are drawn as the same box.
+_PRIVATE: Final = "\ue000-\uf8ff\ufdd0-\ufdef\U000f0000-\U0010ffff" + "".join(
+    f"{chr(plane << 16 | 0xFFFE)}{chr(plane << 16 | 0xFFFF)}" for plane in range(15)
+)
+_FORBIDDEN: Final = re.compile(f"[{CONTROLS}{BIDI_CONTROLS}{_PRIVATE}\ud800-\udfff]")
 _NOT_DRAWN: Final = re.compile(f"[{DEFAULT_IGNORABLE}{BLANK}]")
 _JOINERS: Final = "\u200c\u200d"
 _PICTOGRAPH: Final = (
@@ -76,12 +81,14 @@ def cleaned(written: str) -> str:
     name = " ".join(_STRAY_SELECTOR.sub("", name).split())
     if not 1 <= len(name) <= MAX_NAME_CHARS:
         raise ValueError(TOO_LONG)
-    if not any(unicodedata.category(char)[0] != "M" for char in VISIBLE.findall(name)):
+    if all(map(_is_mark, VISIBLE.findall(name))):
         raise ValueError(NOTHING)
     if _has_undrawn(name):
         raise ValueError(INVISIBLE)
-    if _MANY_ACCENTS.search(name) or _has_many_marks(unicodedata.normalize("NFD", name)):
+    if _is_mark(name[0]) or _MANY_ACCENTS.search(name) or _has_many_marks(unicodedata.normalize("NFD", name)):
         raise ValueError(MARKS)
+    if not _has_one_direction(name):
+        raise ValueError(DIRECTIONS)
     plain = name.casefold()
     if any(map(_is_reserved, (name, plain, name.translate(_LETTER_SIGNS), _without_accents(plain)))):
         raise ValueError(RESERVED)
@@ -96,6 +103,24 @@ def key(name: str) -> str:
 def look(name: str) -> str:
     """The same for names that are drawn alike."""
     return _skeleton(name).casefold()
+
+
+def _is_mark(char: str) -> bool:
+    return unicodedata.category(char)[0] == "M"
+
+
+def _has_one_direction(name: str) -> bool:
+    """Whether no other name is drawn as this one by the bidirectional algorithm: the rule of RFC 5893, section 2.
+
+    "\u05d01" and "1\u05d0" look the same, and so do "A \u05d0" and "\u05d0 A" from right to left.
+    """
+    if not any(unicodedata.bidirectional(char) in ("R", "AL", "AN") for char in name):
+        return True
+    signs = "".join(char for char in name if unicodedata.category(char)[0] not in "LMN")
+    try:
+        return check_bidi(name.strip(signs).replace(" ", "!"))  # a space counts as a sign, which a label may have
+    except IDNAError:
+        return False
 
 
 def _has_undrawn(name: str) -> bool:
@@ -129,8 +154,12 @@ def _without_accents(name: str) -> str:
 
 
 def _is_reserved(name: str) -> bool:
-    without_numbers = (word.rstrip(digits) for word in _SEPARATORS.split(name))
-    words = [_plain(word) for word in without_numbers if word]
+    """Also with a number behind each word, which may stand for a letter: "Admin2", "Inf0"."""
+    return _are_reserved(name, digits) or _are_reserved(name, "")
+
+
+def _are_reserved(name: str, ignored: str) -> bool:
+    words = [_plain(word) for each in _SEPARATORS.split(name) if (word := each.rstrip(ignored))]
     joined = "".join(words)
     if joined in _RESERVED and (len(joined) > _MAX_SHORT_CHARS or len(words) in (1, len(joined))):
         return True

@@ -63,9 +63,12 @@ class EncodedLog:
     def encode_new(self, taken: int) -> None:
         """Encode the entries that the log has behind `head`, which moves to the log's: one after the other.
 
-        `RECENT_BYTES` are kept of the entries up to `taken`, which a broadcast has taken.
+        `RECENT_BYTES` are kept of the entries up to `taken`, which a broadcast has taken; and none that the log
+        has dropped: no later entry would tell that its text is gone.
         """
-        while self._recent_bytes > RECENT_BYTES and (oldest := next(iter(self.recent))) <= taken:
+        while self.recent and (oldest := next(iter(self.recent))) <= taken:
+            if self._recent_bytes <= RECENT_BYTES and oldest > self.log.tail:
+                break
             self._recent_bytes -= len(self.recent.pop(oldest).encoded)
         for entry in self.log.read(self.head):
             packet = self.recent[entry.sequence] = self._packet(entry)

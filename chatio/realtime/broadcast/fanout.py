@@ -30,6 +30,7 @@ from chatio.telemetry.counters import Histogram, LabelledCounter
 from chatio.throttling.timeouts import TimeoutQueue
 
 TICK_SECONDS: Final = 0.008
+CHUNKS_SECONDS: Final = 0.002  # of a tick, for clients that lag: those that keep up wait for it
 MAX_LATER: Final = 1000  # durations that are counted later
 RETRY_SECONDS: Final = 0.05  # after a tick that failed
 STALLED_SECONDS: Final = 5.0
@@ -163,7 +164,9 @@ class Fanout:
         loop = asyncio.get_running_loop()
         try:
             ends = loop.time() + TICK_SECONDS
-            is_done = self._give_broadcasts(loop.time, ends) and self._give_chunks(loop.time, ends)
+            is_done = self._give_broadcasts(loop.time, ends) and self._give_chunks(
+                loop.time, min(ends, loop.time() + CHUNKS_SECONDS)
+            )
             is_encoded = self._log.head == self._log.log.head  # else `wake` could not
             if is_done and not is_encoded:
                 self._encode_new()

@@ -94,6 +94,7 @@ def test_a_name_with_an_invisible_character_is_refused(name: str) -> None:
     [
         *("A\x00nn", "A\nnn", "A\tnn", "A\x1bnn", "A\x7fnn", "A\x85nn", "A\u2028nn", "A\u2029nn", "A\ud83dnn"),
         *("A\u202enn", "A\u2066nn", "A\u200enn", "A\u200fnn", "A\u061cnn", "A\uffffnn", "A\ufdd0nn"),
+        *("A\ue000nn", "\uf8ff", "A\U000f0000nn", "A\U0010ffffnn", "A\U0001fffenn", "A\U0002ffffnn"),
     ],
 )
 def test_a_name_with_a_control_character_is_refused(name: str) -> None:
@@ -109,10 +110,27 @@ def test_a_name_with_a_control_character_is_refused(name: str) -> None:
         "å\u030a",
         "ก\u0e49\u0e49",
         "a\u20dd\u20de\u20df",
+        "\u0301Ann",
+        "\u0489a",
+        "\u0e33\u0e33",
     ],
 )
 def test_a_name_with_a_heap_of_marks_is_refused(name: str) -> None:
     assert fault_of(name) == names.MARKS
+
+
+@pytest.mark.parametrize(
+    "name", ["A1ש", "Aש>1", "1דוד", "7 علی", "דוד David", "David דוד", "علی Ali", "דוד١ 1", "(1) דוד", "א1ב١"]
+)
+def test_a_name_that_another_one_may_be_drawn_as_in_two_directions_is_refused(name: str) -> None:
+    assert fault_of(name) == names.DIRECTIONS
+
+
+@pytest.mark.parametrize(
+    "name", ["דוד", "דוד 1", "דוד בן-גוריון", "🙂 דוד 🙂", "(דוד)", "علی‌رضا", "علي ١", "ג'ורג'", "A 1", "1 🙂"]
+)
+def test_a_name_in_one_direction_is_kept(name: str) -> None:
+    assert names.cleaned(name) == name
 
 
 @pytest.mark.parametrize(
@@ -177,6 +195,7 @@ def test_the_length_of_a_name_is_that_of_its_kept_form() -> None:
             "Ádmin",
             "Suppört",
         ),
+        *("Chati0", "Inf0", "SuperAdmin", "Beheerder", "Yönetici", "Διαχειριστής", "版主", "Guest", "None"),
         *("Admin.", "Admin 2", "System42", "Support Bot", "_root_", "ꓢystem", "Supp0rt", "Yοu", "уou"),
         *("🅰🅳🅼🅸🅽", "🅰dmin", "🅢🅨🅢🅣🅔🅜", "🇦🇩🇲🇮🇳", "4dmin", "@dmin", "$y$tem", "5ystem", "Adm!n", "$taff", "H3re"),
     ],

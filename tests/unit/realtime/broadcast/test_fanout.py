@@ -17,7 +17,7 @@ from chatio.chat.messages import Message
 from chatio.log.message_log import Entry, MessageLog
 from chatio.realtime import create_server
 from chatio.realtime.broadcast.cursor import Cursor, EncodedLog
-from chatio.realtime.broadcast.fanout import Fanout
+from chatio.realtime.broadcast.fanout import CHUNKS_SECONDS, TICK_SECONDS, Fanout
 from chatio.realtime.engineio.connection import Connection
 from chatio.realtime.engineio.packets import EncodedPacket, encode
 from chatio.realtime.websocket.transport import WebSocket
@@ -337,6 +337,23 @@ async def test_tick_ends_in_time_and_goes_on_in_the_next(monkeypatch: pytest.Mon
     house.append(1)
     await house.settle()
     assert all(client.numbers == [1, 2] for client in clients)
+    house.close()
+
+
+async def test_clients_that_lag_have_a_part_of_each_tick(monkeypatch: pytest.MonkeyPatch) -> None:
+    shares: list[float] = []
+    give_chunks = Fanout._give_chunks
+
+    def give(fanout: Fanout, clock: Callable[[], float], ends: float) -> bool:
+        shares.append(ends - clock())
+        return give_chunks(fanout, clock, ends)
+
+    monkeypatch.setattr(Fanout, "_give_chunks", give)
+    house = House()
+    house.join()
+    house.append(1)
+    await house.settle()
+    assert max(shares) <= CHUNKS_SECONDS < TICK_SECONDS / 2
     house.close()
 
 
