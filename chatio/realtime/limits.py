@@ -15,6 +15,7 @@ READ_BYTES, FIRST_BYTES = 16 * KIB, 2 * KIB
 # what is thrown away; of a polling request, of an upgrade, of another packet and of a message beside those of its
 # frame.
 READ_STEPS = 3
+CLOSE_STEPS = 150  # of a connection whose client broke a rule, and comes back
 REQUEST_STEPS = 30
 UPGRADE_STEPS = 200
 PACKET_STEPS = 1

@@ -23,6 +23,7 @@ from chatio.realtime.engineio.receive_queue import ReceiveQueue
 from chatio.realtime.library import DisconnectReason
 from chatio.realtime.limits import (
     BEFORE_CONNECT_BYTES,
+    CLOSE_STEPS,
     PACKET_STEPS,
     PENDING_OUTPUT_BYTES,
     READ_STEPS,
@@ -296,6 +297,7 @@ class Connection:
         """Close the connection for something that the client did."""
         if not self.closing:
             self.host.refused(self.address, reason)
+            self.draw().charge(CLOSE_STEPS)
             error = DisconnectReason.TRANSPORT_ERROR
             self.drop(error, code=reason.code, farewell=farewell, drain_input=False)
 

@@ -138,9 +138,8 @@ class WebSocket:
 
     def _must_wait(self) -> bool:
         listener = self.listener
-        budget = listener.budget
-        may_be = listener.pool.is_spent or (budget is not None and budget.is_spent)
-        return may_be and self._state is State.OPEN and listener.draw().must_wait
+        budget = listener.budget or listener.draw()
+        return (listener.pool.is_spent or budget.is_spent) and self._state is State.OPEN and budget.must_wait
 
     def _on_turn(self) -> None:
         if self._is_waiting:

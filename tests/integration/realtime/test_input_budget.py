@@ -145,6 +145,19 @@ async def test_what_comes_with_the_handshake_counts_too() -> None:
         ws.cut()
 
 
+async def test_a_client_that_is_closed_for_a_broken_rule_pays_for_it_and_the_next_one_waits() -> None:
+    async with budgeted() as (server, port):
+        budget, allowance = server.eio.strangers.of(FLOODER), server.eio.strangers.allowance
+        server.eio.strangers.allowance = allowance._replace(address_steps=10, client_steps=0)
+        first, second = await websocket(port, FLOODER), await websocket(port, FLOODER)
+        first.send("2")
+        await until(lambda: budget.is_spent)
+        second.send("2")
+        await until(lambda: budget.waiting)
+        first.cut()
+        second.cut()
+
+
 async def test_what_a_closed_client_still_sends_counts_too() -> None:
     async with budgeted() as (server, port):
         budget, allowance = server.eio.strangers.of(FLOODER), server.eio.strangers.allowance
