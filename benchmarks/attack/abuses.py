@@ -54,7 +54,7 @@ async def guess_many_accounts(scene: Scene) -> Outcome:
 
 async def register_many(scene: Scene) -> Outcome:
     def account(n: int) -> dict[str, str]:
-        return {"name": f"guest {n}", "email": f"guest{n}@chat.test", "password": "one of many"}
+        return {"name": f"stranger {n}", "email": f"guest{n}@chat.test", "password": "one of many"}
 
     return await _repeat(scene, 8, lambda n: _post(scene, "/register", account(n), STRANGER))
 
