@@ -105,7 +105,11 @@ def open_polling(engine: EngineServer, request: Request) -> list[EncodedPacket]:
     connection = engine.admit(request.address)
     connection.poll_queue = queue = PollQueue()
     queue.put(encode(engine.greeting(connection.sid, may_upgrade=True)))
-    engine.begin(connection, request.environ())
+    try:
+        engine.begin(connection, request.environ())
+    except Exception:  # as below
+        connection.drop(DisconnectReason.TRANSPORT_ERROR)
+        raise
     return queue.take_some()
 
 
@@ -142,9 +146,14 @@ def open_websocket(
     if session is not None:
         Upgrade(connection, websocket).begin(answer, early)
     else:
-        connection.use_websocket(websocket, answer + message_frame(engine.greeting(connection.sid)))
-        engine.begin(connection, environ)
-        websocket.start(early)
+        try:
+            connection.use_websocket(websocket, answer + message_frame(engine.greeting(connection.sid)))
+            engine.begin(connection, environ)
+            websocket.start(early)
+        except Exception:  # it may have no timeout that would end it, and counts as open
+            websocket.abort()
+            connection.drop(DisconnectReason.TRANSPORT_ERROR)
+            raise
 
 
 def take_websocket(engine: EngineServer, sock: socket.socket, peer: str, data: bytes) -> bool:

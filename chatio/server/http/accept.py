@@ -22,6 +22,7 @@ from chatio.server.http.connection import Endpoint, Fork, ServerConnection, Serv
 from chatio.server.http.held_input import HeldInput
 from chatio.server.http.refusals import Refusals
 from chatio.server.http.stream import Deadlines, Terms, Turns
+from chatio.telemetry.error_report import report
 from chatio.throttling.client_ip import TrustedProxies, is_trusted, rate_limit_key
 
 # A polling client has one for its GET and one for its POST, and its page one for REST.
@@ -161,7 +162,11 @@ class LimitedHTTPServer(HTTPServer):
         self._connections.add(served)
         self._by_address.setdefault(key, OrderedDict())[served] = None
         self._total += 1
-        served.start_serving(self)
+        try:
+            served.start_serving(self)
+        except Exception as error:  # nothing watches it, and so nothing else would ever close it
+            report(logger, "accepting a connection", error)
+            served.give_way()
 
     def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
         others, endpoint = self.request_callback, self._serving.endpoint

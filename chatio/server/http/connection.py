@@ -59,6 +59,7 @@ class ServerConnection(HTTP1ServerConnection):
     request: RequestConnection | None = None
     _delegate: HTTPServerConnectionDelegate
     _turn: "asyncio.Future[None] | None" = None  # that the client waits for
+    _timeout: asyncio.TimerHandle | None = None
     _is_paid = False  # the first request
     _has_asked = False  # since `may_give_way` was called last
 
@@ -100,15 +101,19 @@ class ServerConnection(HTTP1ServerConnection):
         """Close a connection that has sent nothing yet, or waits for its first turn."""
         sock, self._sock = self._sock, None
         if sock is not None:
-            self._timeout.cancel()
+            self._stop_timeout()
             if self._turn is not None and not self._turn.done():
                 self._turn.set_result(None)
             asyncio.get_running_loop().remove_reader(sock.fileno())
             sock.close()
             self._delegate.on_close(self)
 
+    def _stop_timeout(self) -> None:
+        if self._timeout is not None:
+            self._timeout.cancel()
+
     def _on_first_bytes(self) -> None:
-        self._timeout.cancel()
+        self._stop_timeout()
         sock, turns = self._sock, self._serving.terms.turns
         if sock is None:
             return

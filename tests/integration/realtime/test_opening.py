@@ -7,6 +7,7 @@ import pytest
 from chatio.realtime import RealtimeOptions, create_server
 from chatio.realtime.engineio import opening
 from chatio.server.http import connection
+from chatio.throttling.timeouts import TimeoutQueue
 from tests.client.protocol import client_frame, websocket_request
 from tests.client.wire import ENGINE_IO, SOCKET_IO, Http, Ws, leftovers, open_polling, serving, until
 from tests.conftest import ExpectedLogs
@@ -131,11 +132,34 @@ async def test_a_failure_of_ours_closes_the_connection_and_leaves_nothing(
         http, status = await answered(port, PLAIN)
         assert status == 101
         await http.closed()
-        for connection in list(server.eio.sockets.values()):
-            connection.drop("over")
         await until(lambda: not leftovers(server))
         monkeypatch.undo()
         assert (await answered(port, PLAIN))[1] == 101
+
+
+@pytest.mark.parametrize("transport", ["websocket", "polling"])
+async def test_a_session_that_has_no_timeouts_is_not_kept(
+    monkeypatch: pytest.MonkeyPatch, logs: ExpectedLogs, transport: str
+) -> None:
+    logs.expect("^(taking a WebSocket|realtime request) failed: MemoryError ")
+    server, endpoint = create_server(RealtimeOptions())
+    add = TimeoutQueue.add
+
+    def fail_for_pings(queue: TimeoutQueue[Any], key: Any) -> None:
+        if queue is server.eio.pings:
+            raise MemoryError
+        add(queue, key)
+
+    monkeypatch.setattr(TimeoutQueue, "add", fail_for_pings)
+    async with serving(endpoint, r"/socket.io/?") as port:
+        http = await Http.open(port)
+        if transport == "websocket":
+            http.writer.write(websocket_request())
+            await http.closed()
+        else:
+            assert (await http.request("GET", f"{SOCKET_IO}polling")).status == 500
+        await until(lambda: not leftovers(server))
+        http.cut()
 
 
 def test_headers_are_looked_for_where_lines_begin_and_nowhere_else() -> None:

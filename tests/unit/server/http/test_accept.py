@@ -17,6 +17,7 @@ from chatio.server.http.connection import ServerConnection
 from chatio.throttling.client_ip import parse_networks
 from tests.client.protocol import http_request
 from tests.client.wire import SOCKET_IO, Http, Ws, cut_all, open_polling, soon, until
+from tests.conftest import ExpectedLogs
 
 HERE = "127.0.0.1"
 
@@ -152,6 +153,26 @@ async def test_a_few_busy_connections_are_looked_at_and_the_next_accept_goes_on_
         assert await status(admitted) == 404
         for http in (*busy, admitted):
             http.cut()
+
+
+async def test_a_connection_that_cannot_be_served_is_closed_and_forgotten(
+    monkeypatch: pytest.MonkeyPatch, logs: ExpectedLogs
+) -> None:
+    logs.expect("^accepting a connection failed: MemoryError ")
+
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    async with serving() as here:
+        with monkeypatch.context() as patched:
+            patched.setattr(asyncio.get_running_loop(), "call_later", fail)
+            reader, writer = await asyncio.open_connection(HERE, here.port)
+            assert await reader.read() == b""
+        writer.close()
+        assert here.open == 0
+        other = await Http.open(here.port)
+        assert await status(other) == 404
+        other.close()
 
 
 async def test_without_room_and_idle_connections_a_new_one_is_closed() -> None:
