@@ -16,6 +16,7 @@ from chatio.cluster.cluster import Cluster
 from chatio.cluster.people import SharedPeople
 from chatio.realtime import Server
 from chatio.telemetry.error_report import report
+from chatio.throttling.timeouts import TimeoutQueue
 
 logger = logging.getLogger("chatio.presence")
 
@@ -36,7 +37,7 @@ class PresenceBroadcaster:
         self._presence = presence
         self._is_scheduled = False
         self._untold: Any = None  # a change that could not be told
-        self._typing_until: dict[str, float] = {}
+        self._told_of = TimeoutQueue[str](INTERVAL_SECONDS, lambda _: None)  # who type; the ids of users
 
     def connected(self, author: Author) -> None:
         """`author` has one connection more at this server."""
@@ -65,11 +66,9 @@ class PresenceBroadcaster:
 
     def _tell_typing(self, author: Author, sid: str | None = None) -> bool:
         """Whether the clients of this server are told now; not the one at `sid`."""
-        now = asyncio.get_running_loop().time()
-        if self._typing_until.get(author.id, 0.0) > now:
+        if author.id in self._told_of:
             return False
-        self._typing_until = {key: until for key, until in self._typing_until.items() if until > now}
-        self._typing_until[author.id] = now + INTERVAL_SECONDS
+        self._told_of.add(author.id)
         self._server.send_volatile(self._namespace, "typing", msgspec.to_builtins(author), but=sid)
         return True
 

@@ -63,3 +63,14 @@ async def test_change_whose_timer_could_not_be_set_is_told_with_the_next(
     presence.connected(Author("2", "Bob"))
     await until(lambda: told.events)
     assert [person["name"] for person in told.events[0]["came"]] == ["Ann", "Bob"]
+
+
+async def test_who_typed_is_told_once_a_second_and_then_forgotten() -> None:
+    told = Told()
+    presence = PresenceBroadcaster(cast(Server, told), "/chat", Presence())
+    for _ in range(3):
+        presence.typing(Author("1", "Ann"), "a socket")
+    assert told.events == [{"id": "1", "name": "Ann"}]
+    await until(lambda: not presence._told_of)
+    presence.typing(Author("1", "Ann"), "a socket")
+    assert len(told.events) == 2
