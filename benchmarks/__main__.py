@@ -168,7 +168,7 @@ def _report(
         text = store_document(found, command, options.rounds, options.quick, failures)
         (target / "benchmarks-stores.md").write_text(text)
     else:
-        text = document(rows, found, command, options.rounds, options.quick, failures)
+        text = document(rows, figures, command, options.rounds, options.quick, failures)
         (target / "benchmarks.md").write_text(text)
         if found.get(OURS):
             (target / "benchmarks.svg").write_text(draw(rows, found))

@@ -25,6 +25,7 @@ from benchmarks.plan import (
     Row,
 )
 
+Rounds = dict[str, list[dict[str, float]]]  # server, the figures of each round
 Medians = dict[str, dict[str, float]]  # server, figure
 
 NAMES = {
@@ -43,7 +44,7 @@ _NOT_MEASURED = "-"
 _PACKAGES = Path(__file__).parent / "node_modules"
 
 
-def medians(rounds: dict[str, list[dict[str, float]]]) -> Medians:
+def medians(rounds: Rounds) -> Medians:
     """The median of each figure over the rounds it was measured in."""
     return {
         server: {
@@ -102,14 +103,22 @@ def compared(rows: Sequence[Row], found: Medians, variant: str) -> Iterator[str]
         yield f"| {row.title} | {row.unit} | {number(ours)} | {number(other)} | {number(_share(other, ours))} |"
 
 
-def before_and_now(rows: Sequence[Row], found: Medians) -> Iterator[str]:
-    """Two checkouts of this server as a Markdown table, with their ratios to each other and to Node's figure."""
-    yield "| what | unit | before | now | now / before | before / Node | now / Node |"
+def before_and_now(rows: Sequence[Row], rounds: Rounds) -> Iterator[str]:
+    """Two checkouts of this server as a Markdown table: medians, and the ratios within each round.
+
+    A machine that others share is as fast in a round's two halves, but not in two rounds: the median of the ratios
+    is steadier than the ratio of the medians. Their range tells what the run can tell apart.
+    """
+    found = medians(rounds)
+    yield "| what | unit | before | now | now / before, of each round | before / Node | now / Node |"
     yield "| --- | --- | --: | --: | --: | --: | --: |"
     for row in rows:
         before, now, node = (found.get(server, {}).get(row.figure) for server in (BEFORE, OURS, NODE))
-        values = [before, now, _share(now, before), _share(before, node), _share(now, node)]
-        yield f"| {row.title} | {row.unit} | {' | '.join(map(number, values))} |"
+        pairs = zip(rounds[OURS], rounds[BEFORE], strict=True)
+        ratios = [share for a, b in pairs if (share := _share(a.get(row.figure), b.get(row.figure))) is not None]
+        spread = f"{number(statistics.median(ratios))} ({min(ratios):.2f} to {max(ratios):.2f})" if ratios else "-"
+        cells = (number(before), number(now), spread, number(_share(before, node)), number(_share(now, node)))
+        yield f"| {row.title} | {row.unit} | {' | '.join(cells)} |"
 
 
 def stores(found: Medians) -> Iterator[str]:
@@ -184,9 +193,9 @@ def _processor() -> str:
     return platform.machine()
 
 
-def _main_table(rows: Sequence[Row], found: Medians) -> Iterator[str]:
+def _main_table(rows: Sequence[Row], measured: Rounds, found: Medians) -> Iterator[str]:
     if BEFORE in found:
-        return before_and_now(rows, found)
+        return before_and_now(rows, measured)
     variant = next((variant for variant in (THROTTLED, MEASURED) if variant in found), None)
     return table(rows, found) if variant is None else compared(rows, found, variant)
 
@@ -210,9 +219,10 @@ def store_document(found: Medians, command: str, rounds: int, quick: bool, failu
 
 
 def document(
-    rows: Sequence[Row], found: Medians, command: str, rounds: int, quick: bool, failures: Sequence[str]
+    rows: Sequence[Row], measured: Rounds, command: str, rounds: int, quick: bool, failures: Sequence[str]
 ) -> str:
     """The whole report as Markdown."""
+    found = medians(measured)
     parts = [
         ["# Benchmarks"],
         [
@@ -223,7 +233,7 @@ def document(
             *(["**A smoke test: fewer clients than the rows say, a quarter of the time.**"] if quick else []),
         ],
         list(machine()),
-        list(_main_table(rows, found)),
+        list(_main_table(rows, measured, found)),
         list(growth(found)),
         ["The load tool's own CPU:", "", *load_tool(found)],
         [f"- **failed**: {failure}" for failure in failures],
