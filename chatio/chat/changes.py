@@ -7,23 +7,16 @@ An edit takes the text before it away for good, as a deletion does: no client ca
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Final
 
 import msgspec
 
-from chatio.chat.messages import MAX_ID_CHARS, checked_content, new_id, time_text
+from chatio.chat.messages import checked_content, fit_id, new_id, time_text
 from chatio.chat.voices import Voices
 from chatio.errors import ChangeTooLate, MessageUnknown, NotYourMessage
 from chatio.log.message_log import Entry
 from chatio.log.shared_log import SharedLog
 from chatio.stores.records import Change, Message
 from chatio.telemetry.counters import LabelledCounter
-
-_NEVER: Final = 0
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 class MessageChanges:
@@ -39,11 +32,11 @@ class MessageChanges:
         *,
         edit_seconds: int,
         max_chars: int,
-        voices: Voices | None = None,
-        clock: Callable[[], datetime] = _now,
+        voices: Voices,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """An author may change a message for `edit_seconds`; 0: never."""
-        self._voices = Voices() if voices is None else voices
+        self._voices = voices
         self._log = log
         self._edit_seconds = edit_seconds
         self._max_chars = max_chars
@@ -73,18 +66,15 @@ class MessageChanges:
         return self._change(message, None)
 
     async def _find(self, raw: object) -> Message:
-        id_ = raw.get("id") if isinstance(raw, dict) else None
-        # No message has any other id, and a database would not take each.
-        if not isinstance(id_, str) or not 0 < len(id_) <= MAX_ID_CHARS or not id_.isprintable():
-            raise MessageUnknown
-        message = await self._log.find_message(id_)
+        id_ = fit_id(raw)  # no message has any other id, and a database would not take each
+        message = None if id_ is None else await self._log.find_message(id_)
         if message is None:
             raise MessageUnknown
         return message
 
     def _require_in_time(self, message: Message) -> None:
         age = self._clock() - datetime.fromisoformat(message.sent_at)
-        if self._edit_seconds == _NEVER or age.total_seconds() > self._edit_seconds:
+        if not self._edit_seconds or age.total_seconds() > self._edit_seconds:
             raise ChangeTooLate
 
     def _change(self, message: Message, content: str | None) -> "asyncio.Future[Entry]":

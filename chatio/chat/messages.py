@@ -5,11 +5,9 @@ Types are checked because a `content`, `author_name` or `timestamp` that is no t
 
 import json
 import re
-import sys
 import uuid
-from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Annotated, Final, TypeGuard
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
@@ -17,22 +15,6 @@ from msgspec import Meta
 from chatio.errors import MessageEmpty, MessageInvalid, MessageTooLong
 from chatio.stores.records import Message, SentAt, UserId, UserName, derived_id
 from chatio.text import BLANK, CONTROLS, DEFAULT_IGNORABLE, VISIBLE, well_formed
-
-__all__ = [
-    "Author",
-    "Deletion",
-    "Draft",
-    "Edit",
-    "Message",
-    "SentAt",
-    "checked_content",
-    "content_of",
-    "fit_id",
-    "kept_id",
-    "new_id",
-    "stamp",
-    "time_text",
-]
 
 MAX_ID_CHARS: Final = 64
 MAX_TIMESTAMP_CHARS: Final = 64
@@ -62,18 +44,6 @@ _TIMESTAMP: Final = Meta(
 )
 
 
-def _check(rule: Meta) -> Callable[[object], TypeGuard[str]]:
-    """A function that says whether a value is a text of the length that `rule` asks for."""
-    least, most = rule.min_length or 0, rule.max_length or sys.maxsize
-
-    def fits(value: object) -> TypeGuard[str]:
-        return isinstance(value, str) and least <= len(value) <= most
-
-    return fits
-
-
-_is_id: Final = _check(_ID)
-_is_timestamp: Final = _check(_TIMESTAMP)
 # What breaks the line, turns the text around or is not drawn; but not the marks of direction that browsers write.
 _NOT_IN_TIMESTAMPS: Final = re.compile(
     f"(?![\u061c\u200e\u200f])[{CONTROLS}{DEFAULT_IGNORABLE}{BLANK}\ufffe\uffff]"
@@ -162,7 +132,7 @@ def _storable(text: str) -> str:
 
 def _shown(timestamp: object) -> str | None:
     """The sender's time as the page shows it, or None."""
-    if not _is_timestamp(timestamp) or not VISIBLE.search(timestamp):
+    if not isinstance(timestamp, str) or len(timestamp) > MAX_TIMESTAMP_CHARS or not VISIBLE.search(timestamp):
         return None
     if timestamp.isascii() and timestamp.isprintable():  # as most are
         return timestamp
@@ -187,7 +157,8 @@ def kept_id(raw: object, author_id: str) -> str | None:
 def fit_id(raw: object) -> str | None:
     """The `id` of a draft, if it keeps its rule and all its characters are printable; else None."""
     candidate = raw.get("id") if isinstance(raw, dict) else None
-    return candidate if _is_id(candidate) and candidate.isprintable() else None
+    is_fit = isinstance(candidate, str) and 0 < len(candidate) <= MAX_ID_CHARS and candidate.isprintable()
+    return candidate if is_fit else None
 
 
 def new_id() -> str:

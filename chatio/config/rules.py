@@ -23,19 +23,14 @@ def broken_rule(name: str, kind: Any, text: str) -> str:
         case inspect.StrType() if title:
             must_be = title
         case inspect.LiteralType(values):
-            *others, last = [value for value in _choices(kind) if value in values]
+            # In the order of the source, which `inspect` does not keep.
+            *others, last = [value for value in kind.__origin__.__args__ if value in values]
             must_be = f"{', '.join(others)} or {last}"
         case inspect.IntType() | inspect.FloatType():
             must_be = f"a {_whole_if_it_matters(rule, text)}number {_bounds(rule)}"
         case _:
             return f"{name} must not be empty"
     return f"{name} must be {must_be}, not {quoted(text)}"
-
-
-def _choices(kind: Any) -> list[str]:
-    """The values of a choice in the order of the source, which `inspect` does not keep."""
-    literal = kind.__origin__
-    return list(literal.__args__)
 
 
 def _whole_if_it_matters(rule: inspect.IntType | inspect.FloatType, text: str) -> str:

@@ -25,13 +25,13 @@ from chatio.telemetry import excepthooks
 from chatio.telemetry.counters import LabelledCounter
 from chatio.telemetry.log_format import JsonFormatter, TextFormatter, words_of
 from chatio.telemetry.log_writer import MAX_LINES, LogWriter
+from chatio.telemetry.streams import STDERR
 
 logger = logging.getLogger("chatio.logs")
 
 WINDOW_SECONDS: Final = 10.0
 LINES_PER_WINDOW: Final = 10
 MAX_REASONS: Final = 20  # that one count names
-STDERR: Final = 2
 # The time in which the last lines are written when the process ends: seconds, and the share of a short grace.
 FLUSH_SECONDS: Final = 0.5
 FLUSH_SHARE: Final = 0.05
@@ -89,26 +89,23 @@ class _Window:
         """A record that counts the suppressed lines."""
         of = str(getattr(self.first, "event", "")) or words_of(self.first)
         reference = getattr(self.first, "reference", None)
-        reasons = {reason: count for reason, count in self.suppressed.most_common() if reason}
-        details = [f"{reason} {count}" for reason, count in reasons.items()]
-        if reference is not None:
-            details.append(f"reference {reference}")
-        fields = {"event": "held_back", "of": of, "count": self.suppressed.total(), "reasons": reasons}
+        referred = {} if reference is None else {"reference": reference}
+        count, reasons = self.suppressed.total(), dict(self.suppressed.most_common())
+        reasons.pop("", None)
+        details = ", ".join(f"{name} {value}" for name, value in (reasons | referred).items())
         return logging.makeLogRecord(
             {
                 "name": "chatio.logs",
                 "levelno": self.first.levelno,
                 "levelname": self.first.levelname,
                 "msg": "%d more lines of %s in %g s%s",
-                "args": (
-                    self.suppressed.total(),
-                    of,
-                    WINDOW_SECONDS,
-                    f" ({', '.join(details)})" if details else "",
-                ),
+                "args": (count, of, WINDOW_SECONDS, f" ({details})" if details else ""),
+                "event": "held_back",
+                "of": of,
+                "count": count,
+                "reasons": reasons,
+                **referred,
             }
-            | fields
-            | ({} if reference is None else {"reference": reference})
         )
 
 

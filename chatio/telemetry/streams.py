@@ -3,10 +3,8 @@
 import contextlib
 import os
 from collections.abc import Iterable
-from typing import Final
 
 STDIN, STDOUT, STDERR = range(3)
-STANDARD: Final = (STDIN, STDOUT, STDERR)
 
 
 def write_lines(lines: Iterable[str], descriptor: int) -> bool:
@@ -25,7 +23,7 @@ def write_text(text: str, descriptor: int) -> bool:
 
 def fill_standard_descriptors() -> None:
     """Open /dev/null as each standard descriptor that is closed: else a socket takes its number, and the log."""
-    for descriptor in STANDARD:
+    for descriptor in (STDIN, STDOUT, STDERR):
         try:
             os.fstat(descriptor)
         except OSError:

@@ -4,11 +4,10 @@ from typing import Annotated
 
 import msgspec
 
-from chatio.chat.messages import SentAt
 from chatio.chat.socket_sessions import EndReason
 from chatio.errors import ChatioError, Muted, Temporary, answer_to
 from chatio.moderation.moderation import until_text
-from chatio.stores.records import Content, MessageId
+from chatio.stores.records import Content, MessageId, SentAt
 from handlers.http.responses import EXAMPLE_OF_A_TOKEN, Offset
 
 Token = Annotated[

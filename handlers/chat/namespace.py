@@ -83,14 +83,14 @@ class ChatNamespace(socketio.AsyncNamespace):
         log: SharedLog,
         message_max_chars: int,
         presence: Presence | None,
-        cluster: Cluster | None = None,
+        cluster: Cluster | None,
         limits: MessageRateLimits,
         history_on_connect: int,
         slow_client_seconds: float,
         max_connections_per_person: int | None,
         changes: MessageChanges,
-        accounts: UserRegistry | None = None,
-        voices: Voices | None = None,
+        accounts: UserRegistry | None,
+        voices: Voices,
     ) -> None:
         """`accounts`: where each user must be found; None if a restart forgets them, and not their tokens."""
         super().__init__(NAMESPACE)
@@ -100,7 +100,7 @@ class ChatNamespace(socketio.AsyncNamespace):
         )
         self._lifecycle = lifecycle
         self._sessions = sessions
-        self._voices = Voices() if voices is None else voices
+        self._voices = voices
         self._log = log
         self.changes = changes
         log.follower.on_new = self.fanout.wake

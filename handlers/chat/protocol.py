@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from chatio.chat.messages import Author, Deletion, Draft, Edit, Message
+from chatio.chat.messages import Author, Deletion, Draft, Edit
 from chatio.chat.presence import Change
 from chatio.errors import (
     TOKEN_ERRORS,
@@ -24,6 +24,7 @@ from chatio.errors import (
     StoreUnavailable,
     TokenOfAnother,
 )
+from chatio.stores.records import Message
 from handlers.chat import events
 from handlers.http.responses import Offset
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import codecs
-import json
 import logging
 from typing import Any, ClassVar, Final, TypeVar
 
@@ -54,21 +53,11 @@ T = TypeVar("T", bound=msgspec.Struct)
 logger = logging.getLogger("chatio.http")
 
 
-def encoded(body: object) -> bytes:
-    """`body` as JSON."""
-    try:
-        return msgspec.json.encode(body)
-    except UnicodeEncodeError:  # a message may hold half of a surrogate pair, which UTF-8 cannot encode
-        return json.dumps(msgspec.to_builtins(body)).encode()
-
-
 class BaseHandler(BoundedBodyHandler):
     tag: ClassVar[str] = ""  # the group of its operations in the document
     sheds_load: ClassVar[bool] = False  # answered `Overloaded` while the server is overloaded
     answers_while_draining: ClassVar[bool] = False
-    work_steps: ClassVar[int] = (
-        0  # what its methods may take, beyond what each request costs, in steps of about 3 µs
-    )
+    work_steps: ClassVar[int] = 0  # of 3 µs, that its methods may take beyond what each request costs
     is_rate_limited: ClassVar[bool] = True
     max_body_bytes = MAX_BODY_BYTES
     guarded_methods: ClassVar[frozenset[str]] = frozenset()  # their guard counts the request
@@ -184,7 +173,11 @@ class BaseHandler(BoundedBodyHandler):
     def answer(self, status: int, body: object) -> None:
         self.set_status(status)
         self.set_header("Content-Type", "application/json; charset=utf-8")
-        self.finish(encoded(body))
+        self.finish(msgspec.json.encode(body))
+
+    def answer_nothing(self) -> None:
+        self.set_status(204)
+        self.finish()
 
     def flush(self, include_footers: bool = False) -> "asyncio.Future[None]":
         if self.services.lifecycle.phase is not Phase.SERVING or not self.body_is_complete:
@@ -212,8 +205,7 @@ class BaseHandler(BoundedBodyHandler):
             headers = self.cors.preflight_headers([*self.methods(), "OPTIONS"], header("Origin"), asked)
             for name, value in headers.items():
                 self.set_header(name, value)
-        self.set_status(204)
-        self.finish()
+        self.answer_nothing()
 
     def on_finish(self) -> None:
         self.services.requests.end(self)

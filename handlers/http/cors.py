@@ -28,11 +28,9 @@ class Cors:
         """The headers of every answer to a request from `origin`; another origin is told an allowed one."""
         if self._policy.allows_any:
             return {"Access-Control-Allow-Origin": ANY_ORIGIN, "Access-Control-Expose-Headers": EXPOSED_HEADERS}
-        is_allowed = origin is not None and self._policy.names(origin)
+        allowed = origin if origin is not None and self._policy.names(origin) else self._policy.origins[0]
         return {
-            "Access-Control-Allow-Origin": origin
-            if origin is not None and is_allowed
-            else self._policy.origins[0],
+            "Access-Control-Allow-Origin": allowed,
             "Access-Control-Expose-Headers": EXPOSED_HEADERS,
             "Vary": "Origin",
         }
@@ -40,10 +38,9 @@ class Cors:
     def preflight_headers(self, methods: Sequence[str], origin: str | None, asked: str) -> dict[str, str]:
         """`asked`: the Access-Control-Request-Headers, which pages of an allowed origin may all send."""
         is_allowed = origin is not None and self._policy.names(origin) and len(asked) <= MAX_ASKED_CHARS
+        headers = asked if is_allowed and _HEADER_NAMES.fullmatch(asked) else ALLOWED_HEADERS
         return {
             "Access-Control-Allow-Methods": ", ".join(methods),
-            "Access-Control-Allow-Headers": asked
-            if is_allowed and _HEADER_NAMES.fullmatch(asked)
-            else ALLOWED_HEADERS,
+            "Access-Control-Allow-Headers": headers,
             "Access-Control-Max-Age": str(PREFLIGHT_SECONDS),
         }

@@ -5,12 +5,12 @@ from typing import Annotated, Final
 
 import msgspec
 
-from chatio.chat.messages import Author, Message, SentAt
+from chatio.chat.messages import Author
 from chatio.errors import FieldError
 from chatio.log.message_log import OFFSET_PATTERN
 from chatio.stores.accounts import Role
 from chatio.stores.moderation import Action
-from chatio.stores.records import UserId, UserName
+from chatio.stores.records import Message, SentAt, UserId, UserName
 
 EXAMPLE_OF_A_TOKEN: Final = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIuLi4ifQ.AbC"  # noqa: S105 - no token
 

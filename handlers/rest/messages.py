@@ -10,7 +10,7 @@ from chatio.errors import FieldError, InvalidInput, OffsetInvalid, StoreUnavaila
 from chatio.log.history import messages_before
 from chatio.log.message_log import Entry
 from handlers.http.auth import authenticated
-from handlers.http.base import BaseHandler, encoded
+from handlers.http.base import BaseHandler
 from handlers.http.operation import operation
 from handlers.http.responses import LoggedMessage, MessagePage, Offset
 
@@ -61,7 +61,7 @@ def _newest(page: Sequence[Entry]) -> list[Raw]:
     messages: list[Raw] = []
     size = 0
     for entry in reversed(page):
-        message = encoded(LoggedMessage(**msgspec.structs.asdict(entry.message), offset=entry.offset))
+        message = msgspec.json.encode(LoggedMessage(**msgspec.structs.asdict(entry.message), offset=entry.offset))
         size += len(message)
         if messages and size > MAX_PAGE_BYTES:
             break

@@ -63,10 +63,6 @@ class _LoggedInHandler(BaseHandler):
         await self.services.end_sockets(self.claims.subject, EndReason.SIGNED_OUT)
         self.answer_nothing()
 
-    def answer_nothing(self) -> None:
-        self.set_status(204)
-        self.finish()
-
 
 class LogoutHandler(_LoggedInHandler):
     @authenticated

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from chatio.chat.changes import MessageChanges
 from chatio.chat.messages import Author, stamp, time_text
+from chatio.chat.voices import Voices
 from chatio.errors import MessageRejected
 from chatio.log.message_log import MessageLog
 from chatio.log.recovery import resume_point
@@ -84,7 +85,9 @@ class World:
 
     async def start(self) -> None:
         self.log: SharedLog = await open_log(self.journal, max_messages=self.window)
-        self.changes = MessageChanges(self.log, edit_seconds=900, max_chars=100, clock=lambda: self.now)
+        self.changes = MessageChanges(
+            self.log, edit_seconds=900, max_chars=100, voices=Voices(), clock=lambda: self.now
+        )
         self.encoded = EncodedLog(self.log.window, event_of, lambda event: EncodedPacket(json.dumps(event), b""))
         self.log.follower.on_new = self.encode  # a broadcast has taken all before
         for client in self.clients:

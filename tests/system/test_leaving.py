@@ -18,12 +18,12 @@ import pytest
 
 from chatio.accounts.tokens import Tokens
 from chatio.chat.message_rates import MessageRateLimits, Rates
-from chatio.chat.messages import Message
 from chatio.log.message_log import MessageLog
 from chatio.log.shared_log import SharedLog
 from chatio.realtime import RealtimeOptions, Server, create_server
 from chatio.server.lifecycle import Phase
 from chatio.stores.memory.journal import MemoryJournal
+from chatio.stores.records import Message
 from handlers.chat.namespace import NAMESPACE, ChatNamespace
 from tests.client.protocol import client_frame, text, websocket_request
 from tests.client.wire import Ws, join, serving

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from chatio.chat.messages import Message
 from chatio.log.message_log import Entry, MessageLog
 from chatio.realtime import LogStart, RealtimeOptions, Server, create_server
+from chatio.stores.records import Message
 from tests.client.wire import Ws, join, leftovers, open_polling, open_ws, request, serving, until
 
 GOODBYE = '42["bye",{"reason":"late"}]'

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from chatio.chat.messages import Message
 from chatio.log.message_log import MessageLog
 from chatio.realtime import LogStart, Server
+from chatio.stores.records import Message
 from tests.client.wire import Ws, join, open_polling, open_ws, request, until
 from tests.conftest import ExpectedLogs
 from tests.integration.realtime.test_holes import chat

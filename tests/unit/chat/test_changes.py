@@ -8,6 +8,7 @@ import pytest
 
 from chatio.chat.changes import MessageChanges
 from chatio.chat.messages import Author, stamp
+from chatio.chat.voices import Voices
 from chatio.errors import (
     ChangeTooLate,
     ChatioError,
@@ -38,7 +39,9 @@ class World:
 
     def __init__(self, log: SharedLog, edit_seconds: int = 900) -> None:
         self.log, self.now = log, SENT
-        self.changes = MessageChanges(log, edit_seconds=edit_seconds, max_chars=20, clock=lambda: self.now)
+        self.changes = MessageChanges(
+            log, edit_seconds=edit_seconds, max_chars=20, voices=Voices(), clock=lambda: self.now
+        )
 
     async def post(self, id_: str = "a", author: Author = ANN, content: str = "hello") -> Entry:
         return await self.log.accept(stamp({"id": id_, "content": content}, author, max_chars=20, now=self.now))

@@ -7,8 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from chatio.chat.messages import Author, Message, content_of, fit_id, kept_id, new_id, stamp
+from chatio.chat.messages import Author, content_of, fit_id, kept_id, new_id, stamp
 from chatio.errors import MessageEmpty, MessageInvalid, MessageTooLong
+from chatio.stores.records import Message
 
 ADA = Author("7", "Ada")
 NOON = datetime(2031, 5, 9, 12, 4, 5, 678_901, tzinfo=UTC)

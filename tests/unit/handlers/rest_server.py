@@ -18,6 +18,7 @@ from chatio.accounts.users import UserRegistry
 from chatio.chat.changes import MessageChanges
 from chatio.chat.presence import Presence
 from chatio.chat.socket_sessions import EndReason
+from chatio.chat.voices import Voices
 from chatio.config.settings import Settings
 from chatio.log.message_log import MessageLog
 from chatio.log.shared_log import SharedLog
@@ -131,7 +132,7 @@ class Rest:
     @property
     def services(self) -> Services:
         log = SharedLog(MemoryJournal(), self.log)
-        changes = MessageChanges(log, edit_seconds=60, max_chars=100)
+        changes = MessageChanges(log, edit_seconds=60, max_chars=100, voices=Voices())
         return Services(
             lifecycle=self.lifecycle,
             requests=self.requests,

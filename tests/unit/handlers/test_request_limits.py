@@ -8,10 +8,10 @@ import pytest
 from tornado.ioloop import IOLoop
 
 from chatio.accounts.login_throttle import LoginThrottle
-from chatio.chat.messages import Message
 from chatio.log.message_log import MessageLog
 from chatio.server.http.stream import Deadlines
 from chatio.server.in_flight import MOST_PER_ADDRESS, MOST_PER_USER, UnreadAnswers
+from chatio.stores.records import Message
 from chatio.throttling.rate_limiter import PacedLimiter
 from tests.client.wire import until
 from tests.unit.handlers.rest_server import ORIGIN, Rest, request

@@ -6,10 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatio.chat.messages import Message
 from chatio.errors import OffsetInvalid
 from chatio.log.message_log import Entry, MessageLog
-from chatio.stores.records import MESSAGE_OVERHEAD_BYTES, derived_id
+from chatio.stores.records import MESSAGE_OVERHEAD_BYTES, Message, derived_id
 
 
 def message(id_: str, author_id: str = "7", content: str = "hello") -> Message:

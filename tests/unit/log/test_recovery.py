@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from chatio.chat.messages import Message
 from chatio.log.message_log import MessageLog
 from chatio.log.recovery import resume_point
+from chatio.stores.records import Message
 
 
 def filled(count: int, *, max_messages: int = 10_000) -> MessageLog:

@@ -8,6 +8,7 @@ from typing import Any
 from chatio.accounts.tokens import Tokens
 from chatio.chat.changes import MessageChanges
 from chatio.chat.message_rates import MessageRateLimits, Rates
+from chatio.chat.voices import Voices
 from chatio.config.settings import Settings
 from chatio.log.shared_log import SharedLog
 from chatio.realtime import Server
@@ -43,7 +44,10 @@ def make_namespace(server: Server, log: SharedLog, tokens: Tokens, **options: An
     chosen: dict[str, Any] = {
         "lifecycle": server.eio.lifecycle,
         "sessions": SessionExpiry(server, NAMESPACE, tokens),
-        "changes": MessageChanges(log, edit_seconds=900, max_chars=100),
+        "changes": MessageChanges(log, edit_seconds=900, max_chars=100, voices=Voices()),
+        "voices": Voices(),
+        "accounts": None,
+        "cluster": None,
         "presence": None,
         "limits": MessageRateLimits(Rates()),
         "message_max_chars": 100,

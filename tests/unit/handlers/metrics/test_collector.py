@@ -13,11 +13,11 @@ from prometheus_client.core import Metric
 import chatio
 from chatio.accounts.passwords import PasswordHasher
 from chatio.accounts.tokens import Tokens
-from chatio.chat.messages import Message
 from chatio.log.message_log import MessageLog
 from chatio.log.shared_log import SharedLog
 from chatio.realtime import RealtimeOptions, create_server
 from chatio.stores.memory.journal import MemoryJournal
+from chatio.stores.records import Message
 from chatio.telemetry.log_handler import LogHandler
 from chatio.throttling.loop_lag import LoopLagMonitor
 from handlers.chat.namespace import CLOSE_REASONS

@@ -13,7 +13,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tornado.ioloop import IOLoop
 
-from chatio.chat.messages import Message
 from chatio.log.message_log import Entry, MessageLog
 from chatio.realtime import create_server
 from chatio.realtime.broadcast.cursor import Cursor, EncodedLog
@@ -21,7 +20,7 @@ from chatio.realtime.broadcast.fanout import CHUNKS_SECONDS, TICK_SECONDS, Fanou
 from chatio.realtime.engineio.connection import Connection
 from chatio.realtime.engineio.packets import EncodedPacket, encode
 from chatio.realtime.websocket.transport import WebSocket
-from chatio.stores.records import Kind
+from chatio.stores.records import Kind, Message
 
 
 def message(number: int, size: int = 10) -> Message:
