@@ -57,7 +57,6 @@ class Rest:
 def build_chat(settings: Settings, core: Core) -> Chat:
     options = RealtimeOptions(
         server_name=settings.server_name,
-        namespaces=(NAMESPACE,),  # the default also serves "/", to every client and for ever
         takes_binary=False,  # no event of the chat has attachments
         cors_allowed_origins="*" if core.origins.allows_any else core.origins,
         trusted_proxies=core.trusted_proxies,

@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 
-def create_server(options: RealtimeOptions | None = None, path: str = "/socket.io") -> tuple[Server, Endpoint]:
-    """A Socket.IO server, and the endpoint to mount at `path`."""
+def create_server(options: RealtimeOptions | None = None) -> tuple[Server, Endpoint]:
+    """A Socket.IO server, and the endpoint to mount at its `path`."""
     server = Server(options or RealtimeOptions())
-    return server, Endpoint(server.eio, path)
+    return server, Endpoint(server.eio, "/socket.io")

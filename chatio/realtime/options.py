@@ -31,7 +31,6 @@ class RealtimeOptions:
     """Every option of `create_server`, with its default. Times in seconds, sizes in bytes."""
 
     server_name: str = ""  # with which session ids begin, so that a proxy finds their server; "": without one
-    namespaces: tuple[str, ...] = ()  # that clients may connect to, beside those with handlers
     takes_binary: bool = True  # else attachments of events are read as null, and none is kept
     cors_allowed_origins: AllowedOrigins | None = None  # None: the server's own origin only
     trusted_proxies: TrustedProxies = field(default_factory=TrustedProxies)  # whose X-Forwarded-For is believed

@@ -20,7 +20,7 @@ from chatio.accounts.tokens import Tokens
 from chatio.chat.message_rates import MessageRateLimits, Rates
 from chatio.log.message_log import MessageLog
 from chatio.log.shared_log import SharedLog
-from chatio.realtime import RealtimeOptions, Server, create_server
+from chatio.realtime import Server, create_server
 from chatio.server.lifecycle import Phase
 from chatio.stores.memory.journal import MemoryJournal
 from chatio.stores.records import Message
@@ -178,7 +178,7 @@ def test_messages_during_a_drain_arrive(graceful: ServerProcess, js: JsClients, 
 @asynccontextmanager
 async def chat(**rates: int) -> AsyncIterator[tuple[Server, MessageLog, ChatNamespace, Ws]]:
     """The namespace as the server makes it, and a client that has joined."""
-    server, handler = create_server(RealtimeOptions(namespaces=(NAMESPACE,)))
+    server, handler = create_server()
     tokens, log = Tokens(SECRET, ttl_seconds=60), MessageLog()
     limits = MessageRateLimits(Rates()._replace(**rates))
     namespace = make_namespace(server, SharedLog(MemoryJournal(), log), tokens, limits=limits)

@@ -26,9 +26,7 @@ def test_overloaded_server_lets_new_clients_wait_and_serves_the_others() -> None
 
 async def test_joined_clients_go_on_while_new_ones_wait_and_join_later() -> None:
     load = Load(0)
-    server, handler = create_server(
-        RealtimeOptions(namespaces=("/chat",), admission_checks=(load_shedding(load),))
-    )
+    server, handler = create_server(RealtimeOptions(admission_checks=(load_shedding(load),)))
 
     async def echo(sid: str, text: str) -> str:
         return text

@@ -7,7 +7,7 @@ handler no ack, and an event that has no handler is acknowledged as if it were a
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
@@ -54,7 +54,6 @@ class Handlers(NamedTuple):
 
     functions: dict[str, dict[str, Callable[..., Any]]]  # by namespace and event
     namespaces: dict[str, Any]  # class-based, by name
-    open_namespaces: Collection[str]  # that need no handler
     not_handled: object
 
     async def call(self, event: str, namespace: str, *args: Any) -> Any:
@@ -125,8 +124,7 @@ class Dispatcher:
         kind, namespace = packet.kind, packet.namespace
         is_in_main = namespace == "/" and peer.is_in_main
         if kind is PacketType.CONNECT:
-            functions, namespaces, open_namespaces, _ = self.handlers
-            is_served = namespace in namespaces or namespace in functions or namespace in open_namespaces
+            is_served = namespace in self.handlers.namespaces or namespace in self.handlers.functions
             environ = self.environ[peer.connection.sid] if is_served else None
             if is_served or namespace != "/":
                 await self.connector.connect(peer, namespace, packet.data, environ)

@@ -33,8 +33,8 @@ class Server(SocketIOServer):  # type: ignore[misc]
 
     def __init__(self, options: RealtimeOptions) -> None:
         self._options = options
-        super().__init__(client_manager=Manager(), logger=library_logger, namespaces=list(options.namespaces))
-        handlers = Handlers(self.handlers, self.namespace_handlers, options.namespaces, self.not_handled)
+        super().__init__(client_manager=Manager(), logger=library_logger)
+        handlers = Handlers(self.handlers, self.namespace_handlers, self.not_handled)
         self._connector = Connector(self.eio, self.manager, handlers.call, options.connect_timeout)
         self.eio.application = Dispatcher(
             self.manager, handlers, self._connector, self.environ, options.takes_binary

@@ -83,7 +83,7 @@ async def fuzz_connection(port: int, count: int, seed: int) -> None:
 
 async def fuzz_live(count: int, seed: int, say: Callable[[str], None] = lambda line: None) -> None:
     """Afterwards every table is empty."""
-    server, handler = churn_server(connect_timeout=5.0, namespaces=("/chat",))
+    server, handler = churn_server(connect_timeout=5.0)
     async with serving(handler) as port:
         for part in range(0, count, 10_000):
             share = min(count - part, 10_000) // 4

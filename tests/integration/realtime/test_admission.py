@@ -109,7 +109,7 @@ async def test_reason_of_each_refusal_is_logged(caplog: pytest.LogCaptureFixture
 async def test_a_place_is_free_again_whichever_way_its_connection_ended(bound: str) -> None:
     """Not before: who is half-open, never joins, upgrades or was refused by the application has a place."""
     options: dict[str, Any] = {bound: 2}
-    server, handler = create_server(RealtimeOptions(namespaces=("/chat",), **options))
+    server, handler = create_server(RealtimeOptions(**options))
 
     @server.on("connect", namespace="/chat")
     async def connect(sid: str, environ: Any, auth: Any) -> bool:
@@ -183,7 +183,7 @@ async def test_handshakes_are_held_to_a_rate_for_each_address_and_line() -> None
 @asynccontextmanager
 async def full_server() -> AsyncIterator[tuple[Server, int, asyncio.Event]]:
     """A server whose connect handler tells each client to come later, until the event is set."""
-    server, handler = create_server(RealtimeOptions(namespaces=("/chat",)))
+    server, handler = create_server()
     has_room = asyncio.Event()
 
     @server.on("connect", namespace="/chat")
@@ -223,7 +223,7 @@ async def test_nothing_is_kept_of_client_that_is_to_come_later_and_leaves(monkey
 
 @pytest.mark.parametrize("namespace", ["/chat", "/unknown"])
 async def test_connection_with_many_refused_connects_is_closed(namespace: str) -> None:
-    server, handler = create_server(RealtimeOptions(namespaces=("/chat",)))
+    server, handler = create_server()
     asked = 0
 
     async def refuse(*_: Any) -> bool:
@@ -271,9 +271,7 @@ async def paced(**options: Any) -> AsyncIterator[tuple[Any, int, list[int]]]:
     In the end it must have forgotten all clients.
     """
     server, handler = create_server(
-        RealtimeOptions(
-            namespaces=("/chat",), input_bytes_per_second=200_000, input_burst_bytes=100_000, **options
-        )
+        RealtimeOptions(input_bytes_per_second=200_000, input_burst_bytes=100_000, **options)
     )
     server.on("connect", lambda sid, environ: None, namespace="/chat")
     counted: list[int] = []

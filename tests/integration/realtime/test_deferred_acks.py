@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from chatio.realtime import Server, ack_requested, create_server
-from chatio.realtime.options import RealtimeOptions
 from tests.client.wire import join, leftovers, serving, until
 from tests.conftest import ExpectedLogs
 
@@ -32,7 +31,7 @@ class Answers:
 @asynccontextmanager
 async def chat() -> AsyncIterator[tuple[Server, int, Answers]]:
     answers = Answers()
-    server, handler = create_server(RealtimeOptions(namespaces=("/chat",)))
+    server, handler = create_server()
     server.on("later", answers.later, namespace="/chat")
     async with serving(handler) as port:
         yield server, port, answers

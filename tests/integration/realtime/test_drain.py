@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tornado.ioloop import IOLoop
 
-from chatio.realtime import LogStart, RealtimeOptions, Server, create_server
+from chatio.realtime import LogStart, Server, create_server
 from chatio.realtime.engineio.drain import CLOSES_PER_SECOND, UNHEARD_SECONDS
 from chatio.realtime.engineio.packets import encode
 from chatio.server.shutdown import Handover
@@ -73,7 +73,7 @@ class House:
 @pytest.fixture
 def home(io_loop: IOLoop) -> Iterator[House]:
     """A server that no client may be left on."""
-    server, handler = create_server(RealtimeOptions(namespaces=("/chat",)))
+    server, handler = create_server()
     running = serving(handler)
     yield House(server, io_loop.run_sync(running.__aenter__))
     io_loop.run_sync(lambda: until(lambda: not leftovers(server)))

@@ -44,7 +44,7 @@ class Doors:
 async def chat(**options: Any) -> AsyncIterator[tuple[Server, int, Doors]]:
     """A server whose namespace answers "echo", and a bystander who must be able to use it in the end."""
     doors = Doors()
-    server, handler = create_server(RealtimeOptions(namespaces=("/chat",), **options))
+    server, handler = create_server(RealtimeOptions(**options))
 
     @server.on("connect", namespace="/chat")
     async def connect(sid: str, environ: Any, auth: Any) -> None:

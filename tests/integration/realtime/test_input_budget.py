@@ -37,7 +37,6 @@ async def budgeted(**options: Any) -> AsyncIterator[tuple[Server, int]]:
     """A server that gives an address 400 steps a second, and 10 more for each member; ten times that at once."""
     server, handler = create_server(
         RealtimeOptions(
-            namespaces=("/chat",),
             trusted_proxies=parse_networks(["127.0.0.1"]),
             input_bytes_per_second=1e9,
             input_burst_bytes=10**9,
@@ -301,7 +300,7 @@ async def test_polling_body_of_many_packets_waits_for_its_turns() -> None:
 
 
 async def test_without_an_input_rate_nothing_is_budgeted() -> None:
-    server, handler = create_server(RealtimeOptions())
+    server, handler = create_server()
     async with serving(handler) as port:
         ws = await open_ws(port)
         ws.raw(client_frame(9, b"") * 50_000 + client_frame(9, b"last"))

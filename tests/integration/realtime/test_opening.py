@@ -74,7 +74,7 @@ async def test_a_polling_session_is_upgraded_right_from_a_socket(monkeypatch: py
 
 @pytest.mark.parametrize("kind", ODD)
 async def test_an_odd_request_is_served_as_well(kind: str) -> None:
-    server, endpoint = create_server(RealtimeOptions())
+    server, endpoint = create_server()
     async with serving(endpoint, r"/socket.io/?") as port:
         http, status = await answered(port, ODD[kind])
         assert status == 101
@@ -84,7 +84,7 @@ async def test_an_odd_request_is_served_as_well(kind: str) -> None:
 
 
 async def test_a_request_that_comes_in_pieces_or_second_on_its_connection_is_served_as_well() -> None:
-    _, endpoint = create_server(RealtimeOptions())
+    _, endpoint = create_server()
     async with serving(endpoint) as port:
         pieces = await Http.open(port)
         for start in range(0, len(PLAIN), 40):
@@ -99,7 +99,7 @@ async def test_a_request_that_comes_in_pieces_or_second_on_its_connection_is_ser
 
 @pytest.mark.parametrize("kind", REFUSED)
 async def test_a_refused_request_is_answered_as_any_other(kind: str) -> None:
-    server, endpoint = create_server(RealtimeOptions())
+    server, endpoint = create_server()
     async with serving(endpoint) as port:
         data, status = REFUSED[kind]
         http, found = await answered(port, data)
@@ -126,7 +126,7 @@ async def test_a_failure_of_ours_closes_the_connection_and_leaves_nothing(
     def fail(*_: object) -> None:
         raise ZeroDivisionError
 
-    server, endpoint = create_server(RealtimeOptions())
+    server, endpoint = create_server()
     monkeypatch.setattr(server.eio, "begin", fail)
     async with serving(endpoint) as port:
         http, status = await answered(port, PLAIN)
@@ -142,7 +142,7 @@ async def test_a_session_that_has_no_timeouts_is_not_kept(
     monkeypatch: pytest.MonkeyPatch, logs: ExpectedLogs, transport: str
 ) -> None:
     logs.expect("^(taking a WebSocket|realtime request) failed: MemoryError ")
-    server, endpoint = create_server(RealtimeOptions())
+    server, endpoint = create_server()
     add = TimeoutQueue.add
 
     def fail_for_pings(queue: TimeoutQueue[Any], key: Any) -> None:

@@ -61,7 +61,7 @@ class Chat(NamedTuple):
 
 @asynccontextmanager
 async def chat() -> AsyncIterator[Chat]:
-    server, handler = create_server(RealtimeOptions(namespaces=(NAMESPACE,), close_reasons=CLOSE_REASONS))
+    server, handler = create_server(RealtimeOptions(close_reasons=CLOSE_REASONS))
     store, tokens, presence = SlowUserStore(), Tokens("k" * 32, ttl_seconds=60), Presence()
     hasher = PasswordHasher(memory_kib=8, iterations=1)
     await store.add(ADA)
