@@ -81,11 +81,6 @@ class Manager(SocketIOManager):  # type: ignore[misc]
     def peer_of(self, sid: str, namespace: str) -> Peer | None:
         return self.peers.get(self.eio_sid_from_sid(sid, namespace) or "")
 
-    def is_connected(self, sid: str, namespace: str) -> bool:
-        """Whether `sid` is in `namespace`, and neither being connected nor disconnected."""
-        peer = self.peer_of(sid, namespace)
-        return peer is not None and peer.sids.get(namespace) == sid and namespace not in peer.leaving
-
     # Rooms
 
     def basic_enter_room(self, sid: str, namespace: str, room: Any, eio_sid: str | None = None) -> None:

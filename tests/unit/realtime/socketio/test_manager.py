@@ -7,7 +7,7 @@ import socketio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatio.realtime.socketio.manager import Manager, Peer
+from chatio.realtime.socketio.manager import Manager
 
 
 class TheirServer:
@@ -31,32 +31,22 @@ class Ours(Manager):
 
     def enter(self, eio_sid: str) -> str:
         """A client whose CONNECT is accepted."""
-        sid = run(self.pre_connect(eio_sid, "/chat"))
-        return str(run(self.connect(sid, "/chat")))
+        return str(run(self.pre_connect(eio_sid, "/chat")))
 
     async def pre_connect(self, eio_sid: str, namespace: str) -> str | None:
-        connection: Any = None
         if eio_sid in self.rooms.get(namespace, {}).get(None, {}).values():
             return None
-        self.peers.setdefault(eio_sid, Peer(connection))
         self.count += 1
         sid = f"sid{self.count}"
         self.basic_enter_room(sid, namespace, None, eio_sid=eio_sid)
         return sid
 
     async def connect(self, sid: str, namespace: str) -> str:
-        self.peers[self.rooms[namespace][None][sid]].sids[namespace] = sid
         return sid
 
     def pre_disconnect(self, sid: str, namespace: str) -> str | None:
         eio_sid: str | None = self.eio_sid_from_sid(sid, namespace)
-        if eio_sid is not None:
-            self.peers[eio_sid].sids.pop(namespace, None)
         return eio_sid
-
-    def basic_disconnect(self, sid: str, namespace: str, **options: Any) -> None:
-        self.pre_disconnect(sid, namespace)
-        super().basic_disconnect(sid, namespace, **options)
 
 
 def their_manager() -> Any:
@@ -110,7 +100,6 @@ def seen(manager: Any, sids: dict[int, str]) -> list[Any]:
         [
             (
                 sorted(manager.get_rooms(sid, "/chat")),
-                manager.is_connected(sid, "/chat"),
                 manager.eio_sid_from_sid(sid, "/chat") if manager.rooms.get("/chat", {}).get(None) else None,
             )
             for sid in sids.values()
@@ -140,7 +129,6 @@ def test_manager_answers_as_the_librarys(steps: list[tuple[str, int, str]]) -> N
         assert seen(ours, sids) == seen(theirs, sids)
     for sid in sids.values():
         ours.basic_disconnect(sid, "/chat")
-    ours.peers.clear()
     assert not any(ours.table_sizes().values())
 
 
