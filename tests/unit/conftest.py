@@ -6,12 +6,19 @@ import pytest
 from tornado.ioloop import IOLoop
 
 from tests.unit.clock import Clock
+from tests.unit.faults import ERRORS
 from tests.unit.handlers.rest_server import Rest
 
 
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
+
+
+@pytest.fixture(params=ERRORS)
+def error(request: pytest.FixtureRequest) -> type[Exception]:
+    kind: type[Exception] = request.param
+    return kind
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from tests.client.wire import (
     open_ws,
     request,
     soon,
+    text,
     until,
 )
 from tests.integration.realtime.engine import echoing
@@ -29,6 +30,14 @@ async def polling(port: int) -> str:
 
 async def websocket(port: int) -> Ws:
     return await open_ws(port, ENGINE_IO)
+
+
+async def waiting_get(engine: Any, port: int, target: str) -> Http:
+    """A connection whose GET the server has, and answers when there is something to say."""
+    http = await Http.open(port)
+    http.send("GET", target)
+    await until(lambda: any(c.is_writable_now for c in engine.sockets.values()))
+    return http
 
 
 @pytest.mark.parametrize(("seconds", "milliseconds"), [(0.3, 300), (25, 25_000)])
@@ -155,9 +164,7 @@ async def test_malformed_polling_body_closes_the_session(body: bytes) -> None:
 async def test_two_gets_at_once_close_the_session() -> None:
     async with echoing() as (engine, port):
         target = await polling(port)
-        first = await Http.open(port)
-        first.send("GET", target)
-        await until(lambda: any(c.is_writable_now for c in engine.sockets.values()))
+        first = await waiting_get(engine, port, target)
         assert (await request(port, "GET", target)).status == 400
         assert (await first.answer()).text == "1"
         assert (await request(port, "GET", target)).status == 400
@@ -191,9 +198,7 @@ async def test_get_whose_client_went_away_closes_the_session_at_once() -> None:
     async with echoing() as (engine, port):
         engine.on("disconnect", lambda sid, reason: reasons.append(reason))
         target = await polling(port)
-        http = await Http.open(port)
-        http.send("GET", target)
-        await until(lambda: any(c.is_writable_now for c in engine.sockets.values()))
+        http = await waiting_get(engine, port, target)
         http.cut()
         await until(lambda: not engine.sockets)
         assert (await request(port, "GET", target)).status == 400
@@ -209,8 +214,6 @@ async def test_websocket_messages_come_back_as_they_were() -> None:
 
 
 async def test_messages_sent_right_behind_the_handshake_are_not_lost() -> None:
-    from tests.client.wire import text
-
     async with echoing() as (_engine, port):
         ws = await Ws.open(port, f"{ENGINE_IO}websocket", early=b"".join(text(f"4{n}") for n in range(100)))
         assert str(await ws.receive()).startswith("0")
@@ -341,9 +344,7 @@ async def test_unanswered_ping_closes_the_connection(transport: str) -> None:
 async def test_close_packet_ends_a_polling_session_and_its_get() -> None:
     async with echoing() as (engine, port):
         target = await polling(port)
-        http = await Http.open(port)
-        http.send("GET", target)
-        await until(lambda: any(c.is_writable_now for c in engine.sockets.values()))
+        http = await waiting_get(engine, port, target)
         assert (await request(port, "POST", target, b"1")).status == 200
         assert (await http.answer()).text == "6"
         assert (await request(port, "GET", target)).status == 400
@@ -378,9 +379,7 @@ async def upgrading(port: int) -> tuple[str, Ws]:
 async def test_upgrade_frees_the_waiting_get_and_carries_on() -> None:
     async with echoing() as (engine, port):
         target, ws = await upgrading(port)
-        http = await Http.open(port)
-        http.send("GET", target)
-        await until(lambda: any(c.is_writable_now for c in engine.sockets.values()))
+        http = await waiting_get(engine, port, target)
         ws.send("2probe")
         assert await ws.receive() == "3probe"
         assert (await http.answer()).text == "6"
@@ -408,9 +407,7 @@ async def test_upgrade_without_a_probe_is_an_upgrade() -> None:
     """As .NET's SocketIOClient and elephant.io do it, and Node takes it."""
     async with echoing() as (engine, port):
         target, ws = await upgrading(port)
-        http = await Http.open(port)
-        http.send("GET", target)
-        await until(lambda: any(c.is_writable_now for c in engine.sockets.values()))
+        http = await waiting_get(engine, port, target)
         ws.send("5", "4hello")
         assert await ws.receive() == "4hello"
         assert (await http.answer()).text == "6"

@@ -66,7 +66,6 @@ def test_a_reference_is_shared_by_the_same_place_for_a_while(
     assert (report(logger, what, error, clock=lambda: begin + seconds) == first) is is_shared
 
 
-@pytest.mark.parametrize("error", [RuntimeError, MemoryError])
 def test_report_that_cannot_be_made_ends_the_work_of_no_caller(error: type[Exception]) -> None:
     class Full(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:

@@ -4,6 +4,7 @@ import pytest
 
 from chatio.throttling.loop_lag import CALM_TO_END, LATE_TO_BEGIN, RETRY_AFTER_SECONDS, LoopLagMonitor
 from tests.conftest import ExpectedLogs
+from tests.unit.faults import fail_once, failing
 
 LATE, IN_TIME = 0.3, 0.01
 BEGINS = "^Overloaded: the event loop is 0.30 s late"
@@ -104,7 +105,6 @@ async def test_a_timer_that_is_early_is_no_lag(monitor: LoopLagMonitor, loop: Lo
     assert monitor.lag_seconds == 0.0
 
 
-@pytest.mark.parametrize("error", [RuntimeError, MemoryError])
 async def test_measurement_that_fails_costs_itself_alone(
     monitor: LoopLagMonitor,
     loop: Loop,
@@ -114,31 +114,16 @@ async def test_measurement_that_fails_costs_itself_alone(
 ) -> None:
     logs.expect(f"^measuring the event loop failed: {error.__name__}")
     logs.expect(BEGINS)
-    observe, errors = monitor.lag_histogram.observe, [error]
-
-    def observed(seconds: float) -> None:
-        if errors:
-            raise errors.pop()
-        observe(seconds)
-
-    monkeypatch.setattr(monitor.lag_histogram, "observe", observed)
+    fail_once(monkeypatch, monitor.lag_histogram, "observe", error)
     await play(monitor, loop, *[LATE] * 10)
     assert monitor.is_on
 
 
-@pytest.mark.parametrize("error", [RuntimeError, MemoryError])
 async def test_sleep_that_fails_does_not_end_the_measuring(
     loop: Loop, error: type[Exception], logs: ExpectedLogs
 ) -> None:
     logs.expect(f"^measuring the event loop failed: {error.__name__}")
     logs.expect(BEGINS)
-    errors = [error]
-
-    async def sleep(seconds: float) -> None:
-        if errors:
-            raise errors.pop()
-        await loop.sleep(seconds)
-
-    monitor = LoopLagMonitor(0.25, clock=loop.clock, sleep=sleep)
+    monitor = LoopLagMonitor(0.25, clock=loop.clock, sleep=failing(loop.sleep, error))
     await play(monitor, loop, *[LATE] * 10)
     assert monitor.is_on

@@ -5,6 +5,7 @@ import pytest
 from chatio.throttling.timeouts import TimeoutQueue
 from tests.client.wire import until
 from tests.conftest import ExpectedLogs
+from tests.unit.faults import fail_once, failing
 
 
 async def test_keys_are_due_in_the_order_they_were_added() -> None:
@@ -53,7 +54,6 @@ async def test_key_is_overdue_before_its_timer_has_run() -> None:
     assert not deadlines.is_overdue("b", early_seconds=61.0)
 
 
-@pytest.mark.parametrize("error", [RuntimeError, MemoryError])
 async def test_key_whose_timeout_raises_costs_the_others_nothing(
     error: type[Exception], logs: ExpectedLogs
 ) -> None:
@@ -74,19 +74,13 @@ async def test_key_whose_timeout_raises_costs_the_others_nothing(
     assert not len(deadlines)
 
 
-@pytest.mark.parametrize("error", [RuntimeError, MemoryError])
 async def test_timer_that_cannot_be_set_once_is_set_with_the_next_key(
     error: type[Exception], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     due: list[str] = []
     deadlines = TimeoutQueue(0.01, due.append)
-    loop = asyncio.get_running_loop()
-
-    def fails(*_: object) -> None:
-        raise error
-
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "call_later", fails)
+        fail_once(patch, asyncio.get_running_loop(), "call_later", error)
         with pytest.raises(error):
             deadlines.add("a")
     deadlines.add("b")
@@ -101,12 +95,9 @@ async def test_keys_are_due_although_the_next_timer_cannot_be_set(
     deadlines = TimeoutQueue(0.01, due.append)
     loop = asyncio.get_running_loop()
 
-    def fails(*_: object) -> None:
-        raise MemoryError
-
     deadlines.add("a")
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "call_at", fails)
+        patch.setattr(loop, "call_at", failing(loop.call_at, MemoryError, times=9))
         dict.__setitem__(deadlines, "b", loop.time() + 0.02)
         deadlines._run(loop)  # before the key is due
         patch.setattr(loop, "time", lambda: deadlines["a"])

@@ -15,37 +15,23 @@ from handlers.application import build_rest
 from tests.client.wire import request, until
 from tests.conftest import ExpectedLogs
 from tests.paths import ROOT
+from tests.unit.faults import fail_once, failing
 from tests.unit.handlers.chat.chat_server import KEY, chat_house
 from tests.unit.handlers.chat.test_acks import ack
 
-ERRORS = [RuntimeError, MemoryError]
 
-
-def fails_once(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, error: type[Exception]) -> None:
-    call, errors = getattr(owner, name), [error]
-
-    def fails(*args: Any, **kwargs: Any) -> Any:
-        if errors:
-            raise errors.pop()
-        return call(*args, **kwargs)
-
-    monkeypatch.setattr(owner, name, fails)
-
-
-@pytest.mark.parametrize("error", ERRORS)
 async def test_message_whose_delivery_fails_once_is_acknowledged_and_delivered(
     error: type[Exception], monkeypatch: pytest.MonkeyPatch, logs: ExpectedLogs
 ) -> None:
     logs.expect(f"^delivery failed: {error.__name__}")
     async with chat_house() as house:
         ann, bob = await house.join("ann"), await house.join("bob")
-        fails_once(monkeypatch, MessageLog, "read", error)
+        fail_once(monkeypatch, MessageLog, "read", error)
         ann.send('42/chat,1["send-message",{"content":"hello"}]')
         assert (await ack(ann, 1))[0]["ok"] is True
         assert '"content":"hello"' in str(await bob.receive())
 
 
-@pytest.mark.parametrize("error", ERRORS)
 async def test_message_that_cannot_be_read_closes_its_connection_alone(
     error: type[Exception], monkeypatch: pytest.MonkeyPatch, logs: ExpectedLogs
 ) -> None:
@@ -53,7 +39,7 @@ async def test_message_that_cannot_be_read_closes_its_connection_alone(
     logs.expect(f"^a client's message failed: {error.__name__}")
     async with chat_house() as house:
         ann, bob = await house.join("ann"), await house.join("bob")
-        fails_once(monkeypatch, dispatch, "decode", error)
+        fail_once(monkeypatch, dispatch, "decode", error)
         ann.send(*(f'42/chat,{number}["send-message",{{"content":"hello"}}]' for number in (1, 2)))
         assert await ann.closed() == 1011
         bob.send('42/chat,1["send-message",{"content":"hello"}]')
@@ -61,13 +47,12 @@ async def test_message_that_cannot_be_read_closes_its_connection_alone(
         assert house.core.log.window.head == 1
 
 
-@pytest.mark.parametrize("error", ERRORS)
 async def test_client_that_cannot_be_sent_the_log_is_closed_and_comes_back(
     error: type[Exception], monkeypatch: pytest.MonkeyPatch, logs: ExpectedLogs
 ) -> None:
     logs.expect(f"^a client's message failed: {error.__name__}")
     async with chat_house() as house:
-        fails_once(monkeypatch, Fanout, "join", error)
+        fail_once(monkeypatch, Fanout, "join", error)
         ann = await house.join("ann")
         assert await ann.closed() == 1011
         ann = await house.join("ann")
@@ -77,7 +62,6 @@ async def test_client_that_cannot_be_sent_the_log_is_closed_and_comes_back(
         await until(lambda: not any(house.chat.server.table_sizes().values()))
 
 
-@pytest.mark.parametrize("error", ERRORS)
 async def test_server_whose_delivery_cannot_go_on_is_not_ready_until_it_can(
     error: type[Exception], monkeypatch: pytest.MonkeyPatch, logs: ExpectedLogs
 ) -> None:
@@ -92,11 +76,7 @@ async def test_server_whose_delivery_cannot_go_on_is_not_ready_until_it_can(
         ann = await house.join("ann")
         assert (await request(port, "GET", "/readyz")).json == {"status": "ready"}
         read: Callable[..., Any] = MessageLog.read
-
-        def fails(*_: Any, **__: Any) -> Any:
-            raise error
-
-        monkeypatch.setattr(MessageLog, "read", fails)
+        monkeypatch.setattr(MessageLog, "read", failing(read, error, times=1 << 60))
         ann.send('42/chat,1["send-message",{"content":"hello"}]')
         await until(lambda: house.chat.namespace.fanout.is_stalled)
         answer = await request(port, "GET", "/readyz")

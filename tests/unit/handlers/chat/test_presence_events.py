@@ -11,6 +11,7 @@ from chatio.realtime import Server
 from handlers.chat.presence_events import PresenceBroadcaster
 from tests.client.wire import until
 from tests.conftest import ExpectedLogs
+from tests.unit.faults import fail_once
 
 
 class Told:
@@ -31,7 +32,6 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("handlers.chat.presence_events.INTERVAL_SECONDS", 0.01)
 
 
-@pytest.mark.parametrize("error", [RuntimeError, MemoryError])
 async def test_change_that_could_not_be_told_is_told_a_second_later(
     error: type[Exception], logs: ExpectedLogs
 ) -> None:
@@ -46,19 +46,14 @@ async def test_change_that_could_not_be_told_is_told_a_second_later(
     assert [person["name"] for person in told.events[1]["came"]] == ["Bob"]
 
 
-@pytest.mark.parametrize("error", [RuntimeError, MemoryError])
 async def test_change_whose_timer_could_not_be_set_is_told_with_the_next(
     error: type[Exception], monkeypatch: pytest.MonkeyPatch, logs: ExpectedLogs
 ) -> None:
     logs.expect(f"^presence failed: {error.__name__}")
     told = Told()
     presence = PresenceBroadcaster(cast(Server, told), "/chat", Presence())
-
-    def fails(*_: object) -> None:
-        raise error
-
     with monkeypatch.context() as patch:
-        patch.setattr(asyncio.get_running_loop(), "call_later", fails)
+        fail_once(patch, asyncio.get_running_loop(), "call_later", error)
         presence.connected(Author("1", "Ann"))
     presence.connected(Author("2", "Bob"))
     await until(lambda: told.events)

@@ -15,6 +15,7 @@ from chatio.realtime import Server
 from handlers.chat.session_expiry import ENDED_PER_TURN, SessionExpiry
 from tests.client.wire import until
 from tests.conftest import ExpectedLogs
+from tests.unit.faults import fail_once
 
 KEY = "the key of these tests, 32 bytes or more"
 
@@ -43,6 +44,11 @@ def server() -> Dismissals:
 @pytest.fixture
 def sessions(server: Dismissals, tokens: Tokens, io_loop: IOLoop) -> SessionExpiry:
     return SessionExpiry(cast(Server, server), "/chat", tokens)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("handlers.chat.session_expiry.INTERVAL_SECONDS", 0.01)
 
 
 def raw(tokens: Tokens, subject: str = "ada") -> dict[str, str]:
@@ -95,12 +101,10 @@ async def test_a_renewal_says_when_the_new_token_expires(sessions: SessionExpiry
     assert int(time.time()) + 58 <= sessions.renew("a", raw(tokens)) <= time.time() + 60
 
 
-@pytest.mark.parametrize("error", [RuntimeError, MemoryError])
 async def test_socket_that_cannot_be_dismissed_at_once_is_dismissed_later_and_holds_up_no_other(
-    tokens: Tokens, error: type[Exception], logs: ExpectedLogs, monkeypatch: pytest.MonkeyPatch
+    tokens: Tokens, error: type[Exception], logs: ExpectedLogs
 ) -> None:
     logs.expect(f"^ending a session failed: {error.__name__}")
-    monkeypatch.setattr("handlers.chat.session_expiry.INTERVAL_SECONDS", 0.01)
     house = Spawning(error)
     now = time.time()
     sessions = SessionExpiry(cast(Server, house), "/chat", tokens, clock=lambda: now)
@@ -110,12 +114,10 @@ async def test_socket_that_cannot_be_dismissed_at_once_is_dismissed_later_and_ho
     assert house.dismissed == ["two", "three", "one"]
 
 
-@pytest.mark.parametrize("error", [RuntimeError, MemoryError])
 async def test_revoked_socket_that_cannot_be_dismissed_at_once_is_dismissed_later(
-    tokens: Tokens, error: type[Exception], logs: ExpectedLogs, monkeypatch: pytest.MonkeyPatch
+    tokens: Tokens, error: type[Exception], logs: ExpectedLogs
 ) -> None:
     logs.expect(f"^ending a session failed: {error.__name__}")
-    monkeypatch.setattr("handlers.chat.session_expiry.INTERVAL_SECONDS", 0.01)
     house = Spawning(error)
     sessions = SessionExpiry(cast(Server, house), "/chat", tokens)
     tokens.end(tokens.ending(enter(sessions, tokens, "one", "two")))
@@ -124,12 +126,10 @@ async def test_revoked_socket_that_cannot_be_dismissed_at_once_is_dismissed_late
     await until(lambda: house.dismissed == ["two", "one"])
 
 
-@pytest.mark.parametrize("error", [RuntimeError, MemoryError])
 async def test_check_that_cannot_be_started_once_is_started_a_second_later(
-    tokens: Tokens, error: type[Exception], logs: ExpectedLogs, monkeypatch: pytest.MonkeyPatch
+    tokens: Tokens, error: type[Exception], logs: ExpectedLogs
 ) -> None:
     logs.expect(f"^ending sessions failed: {error.__name__}")
-    monkeypatch.setattr("handlers.chat.session_expiry.INTERVAL_SECONDS", 0.01)
     house = Spawning(error, spawns=False)
     now = time.time()
     sessions = SessionExpiry(cast(Server, house), "/chat", tokens, clock=lambda: now)
@@ -138,22 +138,16 @@ async def test_check_that_cannot_be_started_once_is_started_a_second_later(
     await until(lambda: house.dismissed == ["one"])
 
 
-@pytest.mark.parametrize("error", [RuntimeError, MemoryError])
 async def test_check_whose_timer_could_not_be_set_is_set_with_the_next_session(
     tokens: Tokens, error: type[Exception], logs: ExpectedLogs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The connect handler goes on: a session that it opened must not stay behind a client that it refused."""
     logs.expect(f"^ending sessions failed: {error.__name__}")
-    monkeypatch.setattr("handlers.chat.session_expiry.INTERVAL_SECONDS", 0.01)
     house = Spawning()
     now = time.time()
     sessions = SessionExpiry(cast(Server, house), "/chat", tokens, clock=lambda: now)
-
-    def fails(*_: object) -> None:
-        raise error
-
     with monkeypatch.context() as patch:
-        patch.setattr(asyncio.get_running_loop(), "call_later", fails)
+        fail_once(patch, asyncio.get_running_loop(), "call_later", error)
         enter(sessions, tokens, "one")
     enter(sessions, tokens, "two")
     now += 100

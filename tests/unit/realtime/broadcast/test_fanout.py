@@ -224,7 +224,7 @@ def test_every_client_reads_one_gapless_run(steps: list[tuple[str, int, int]], m
         loop.close(all_fds=True)
 
 
-async def _until(condition: Callable[[], bool]) -> None:
+async def turns_until(condition: Callable[[], bool]) -> None:
     while not condition():  # noqa: ASYNC110
         await asyncio.sleep(0)
 
@@ -288,7 +288,7 @@ async def test_client_that_takes_nothing_in_time_is_dropped(caplog: pytest.LogCa
     slow = house.join()
     slow.reads = False
     house.append(1, size=100_000)
-    await asyncio.wait_for(_until(lambda: slow.connection.closing), 5)
+    await asyncio.wait_for(turns_until(lambda: slow.connection.closing), 5)
     assert house.fanout.dropped["took_nothing"] == house.fanout.dropped.total() == 1
     assert "took nothing for 0.05 s" in caplog.text
     house.close()
@@ -415,7 +415,7 @@ async def test_client_that_leaves_during_a_broadcast_gets_no_more_of_it(monkeypa
     last.read()
     assert last.numbers == []
     with pytest.raises(TimeoutError):  # twice the time after which a slow client is dropped
-        await asyncio.wait_for(_until(lambda: full.connection.closing), 0.1)
+        await asyncio.wait_for(turns_until(lambda: full.connection.closing), 0.1)
     assert house.fanout.dropped.total() == 0
     house.close()
 

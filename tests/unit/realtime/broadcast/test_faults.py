@@ -11,33 +11,14 @@ from chatio.realtime.engineio.packets import EncodedPacket
 from chatio.realtime.engineio.packets import encode as encode_packet
 from chatio.realtime.websocket.transport import WebSocket
 from tests.conftest import ExpectedLogs
+from tests.unit.faults import failing
 from tests.unit.realtime.broadcast import test_fanout
-from tests.unit.realtime.broadcast.test_fanout import House
-
-
-def failing(
-    call: Callable[..., Any], error: type[Exception], *, at: int = 0, times: int = 1
-) -> Callable[..., Any]:
-    """`call`, which raises `error` `times` times from its call number `at` on."""
-    number = iter(range(1 << 60))
-
-    def fails(*args: Any, **kwargs: Any) -> Any:
-        if at <= next(number) < at + times:
-            raise error
-        return call(*args, **kwargs)
-
-    return fails
+from tests.unit.realtime.broadcast.test_fanout import House, turns_until
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("chatio.realtime.broadcast.fanout.RETRY_SECONDS", 0.001)
-
-
-@pytest.fixture(params=[RuntimeError, MemoryError])
-def error(request: pytest.FixtureRequest) -> type[Exception]:
-    kind: type[Exception] = request.param
-    return kind
 
 
 def assert_all_have_all(house: House, count: int) -> None:
@@ -163,7 +144,7 @@ async def test_slow_client_is_judged_without_the_kernels_queue_where_it_is_not_t
     late.reads = True
     await house.settle()
     assert quick.numbers == late.numbers == list(range(1, 41))
-    await asyncio.wait_for(_until(lambda: slow.connection.closing), 5)
+    await asyncio.wait_for(turns_until(lambda: slow.connection.closing), 5)
     assert house.fanout.dropped["took_nothing"] == 1
     house.append(1)
     await house.settle()
@@ -190,7 +171,7 @@ async def test_slow_client_whose_socket_fails_when_it_is_judged_is_closed_and_ot
         return ask(self)
 
     monkeypatch.setattr(WebSocket, "unacknowledged_bytes", asked)
-    await asyncio.wait_for(_until(lambda: all(client.connection.closing for client in slow)), 5)
+    await asyncio.wait_for(turns_until(lambda: all(client.connection.closing for client in slow)), 5)
     house.close()
 
 
@@ -225,7 +206,7 @@ async def test_delivery_that_cannot_go_on_is_stalled_until_it_can(
     house = House(encode=encode)
     client = house.join()
     house.append(3)
-    await _until(lambda: len(logs.records) > 4)
+    await turns_until(lambda: len(logs.records) > 4)
     client.read()
     assert client.numbers == [1]
     stalled = [house.fanout.is_stalled]  # not yet: it may be a moment's lack of memory
@@ -260,11 +241,6 @@ async def test_volatile_packet_that_fails_does_not_hold_back_entries(
     assert_all_have_all(house, 2)
 
 
-async def _until(condition: Callable[[], bool]) -> None:
-    while not condition():  # noqa: ASYNC110
-        await asyncio.sleep(0)
-
-
 async def test_client_misses_no_entry_in_silence_that_the_log_dropped_before_it_could_be_encoded(
     error: type[Exception], logs: ExpectedLogs
 ) -> None:
@@ -285,7 +261,7 @@ async def test_client_misses_no_entry_in_silence_that_the_log_dropped_before_it_
     house.append(10)
     may_encode = True
     house.append(1)
-    await _until(lambda: client.connection.closing)
+    await turns_until(lambda: client.connection.closing)
     assert client.numbers == [1]
     assert house.fanout.dropped["fell_off_log"] == 1
     late = house.join(back=1)
