@@ -24,12 +24,37 @@ MORE = 5
 TOO_MANY = LINES_PER_WINDOW + MORE
 
 
-class Log:
-    """A handler with a clock that the test moves; `lines` is what it wrote."""
+class Written:
+    """What a handler has written."""
+
+    handler: LogHandler
 
     def __init__(self, path: Path) -> None:
-        self.now = 100.0
         self._file = path.open("w+b")
+
+    def configure(self, **options: Any) -> None:
+        self.handler = configure(descriptor=self._file.fileno(), **options)
+
+    @property
+    def text(self) -> str:
+        self.handler.flush()
+        return os.pread(self._file.fileno(), 10**6, 0).decode()
+
+    @property
+    def objects(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.text.splitlines()]
+
+    def close(self) -> None:
+        self.handler.close()
+        self._file.close()
+
+
+class Log(Written):
+    """With a clock that the test moves."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.now = 100.0
         self.handler = LogHandler(self._file.fileno(), flush_seconds=10, clock=lambda: self.now)
 
     def say(self, sentence: str, *args: object, name: str = "chatio", line: int = 1, **fields: Any) -> None:
@@ -39,12 +64,7 @@ class Log:
 
     @property
     def lines(self) -> list[str]:
-        self.handler.flush()
-        return os.pread(self._file.fileno(), 10**6, 0).decode().splitlines()
-
-    def close(self) -> None:
-        self.handler.close()
-        self._file.close()
+        return self.text.splitlines()
 
 
 @pytest.fixture
@@ -223,30 +243,6 @@ def test_a_count_is_written_when_its_window_is_over_and_no_line_follows(
     os.close(writing)
 
 
-class Written:
-    """The lines that the handler of `configure` has written."""
-
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("w+b")
-
-    def configure(self, **options: Any) -> LogHandler:
-        self.handler = configure(descriptor=self._file.fileno(), **options)
-        return self.handler
-
-    @property
-    def text(self) -> str:
-        self.handler.flush()
-        return os.pread(self._file.fileno(), 10**6, 0).decode()
-
-    @property
-    def lines(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.text.splitlines()]
-
-    def close(self) -> None:
-        self.handler.close()
-        self._file.close()
-
-
 @pytest.fixture
 def written(tmp_path: Path, logging_as_before: None) -> Iterator[Written]:
     made = Written(tmp_path / "log")
@@ -259,7 +255,7 @@ def test_a_librarys_record_is_written_to_the_same_place(written: Written, logs: 
     logs.expect("^Uncaught exception GET")
     logging.getLogger("tornado.application").error("Uncaught exception %s", "GET /?sid=secret")
     logging.getLogger("tornado.general").info("Malformed HTTP message from %s: %s", "1.2.3.4", "secret")
-    (line,) = written.lines
+    (line,) = written.objects
     assert (line["logger"], line["message"]) == ("tornado.application", "Uncaught exception …")
 
 
@@ -282,7 +278,7 @@ def test_a_warning_is_a_line_without_its_text_and_path(written: Written, logs: E
         install()
         warnings.simplefilter("always")
         warnings.warn("hunter2", UserWarning, stacklevel=1)
-    (line,) = written.lines
+    (line,) = written.objects
     assert (line["event"], line["category"]) == ("python_warning", "UserWarning")
     assert "hunter2" not in written.text
     assert "/" not in written.text
@@ -349,7 +345,7 @@ def test_an_uncaught_exception_is_one_line(
 ) -> None:
     logs.expect(f"^{what} failed: HelpersError at tests.unit.telemetry.test_log_handler:")
     provoke()
-    (line,) = written.lines
+    (line,) = written.objects
     assert (line["event"], line["what"], line["error"]) == ("failure", what, "HelpersError")
     assert "hunter2" not in written.text
     assert capfd.readouterr() == ("", "")
@@ -362,5 +358,5 @@ def test_a_problem_of_the_loop_without_an_exception_is_one_line(written: Written
     loop_failed(loop, {"message": "closing <coroutine hunter2>"})
     loop.close()
     logs.expect("^the event loop has a problem: closing$")
-    assert [line["problem"] for line in written.lines] == ["Task was destroyed but it is pending!", "closing"]
+    assert [line["problem"] for line in written.objects] == ["Task was destroyed but it is pending!", "closing"]
     assert "hunter2" not in written.text

@@ -297,25 +297,6 @@ async def test_when_no_token_can_be_ended_nothing_is_changed(
     assert rest.ended == []
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "body", "status"),
-    [
-        ("GET", "/user", None, 200),
-        ("POST", "/login", {"email": "ada@chat.test", "password": PASSWORD}, 200),
-        ("POST", "/user/password", {}, 400),
-        ("DELETE", "/user", {"password": "87654321"}, 403),
-        ("PUT", "/user", None, 405),
-        ("POST", "/logout", None, 204),
-    ],
-)
-async def test_answer_has_guarding_headers(rest: Rest, method: str, path: str, body: object, status: int) -> None:
-    answer = await call(rest, method, path, await rest.sign_up(), body)
-    assert answer.status == status
-    assert answer.header("cache-control") == "no-store"
-    assert answer.header("x-content-type-options") == "nosniff"
-    assert answer.header("server") is None
-
-
 async def code_of(rest: Rest, token: str) -> str:
     """A one-time code that the operator makes for the user of `token`."""
     code = reset_codes.new_code()
