@@ -81,9 +81,10 @@ def http_turns(settings: Settings) -> Turns:
 def http_server_factory(
     settings: Settings, trusted: TrustedProxies, endpoint: Endpoint, origins: OriginPolicy, turns: Turns
 ) -> Callable[..., HTTPServer]:
-    """What makes the HTTP server, with its limits of TCP connections and its deadlines.
+    """A function that makes the HTTP server, with its limits of TCP connections and its deadlines.
 
-    A file that no chat connection and nothing else needs is for a TCP connection. Polling clients count twice.
+    TCP connections may open the files that neither chat connections nor anything else needs. A polling client
+    counts twice.
     """
     files, engine = most_open_files() - SPARE_FILES, endpoint.engine
     wished = CONNECTIONS_PER_CLIENT * settings.max_connections_per_address

@@ -1,4 +1,4 @@
-"""Serving: everything that runs beside the event loop's handlers from the start to the signal."""
+"""Serving: everything that runs from the start to the signal."""
 
 import asyncio
 import gc

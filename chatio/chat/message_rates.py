@@ -63,11 +63,11 @@ class MessageRateLimits:
         return not self._others.wait_after(author_id)
 
     def joining(self, author_id: str) -> bool:
-        """Count a connection that joins the chat: whether it may."""
+        """Count a connection that joins the chat: True if it may."""
         return not self._others.wait_after(author_id, JOINING_COST)
 
     def count_limited(self, sid: str, author_id: str) -> bool:
-        """Count an event that was rate limited: whether it is one too many, and the connection must be closed."""
+        """Count an event that was rate limited: True if it is one too many, and the connection must be closed."""
         cost = COST_IN_SILENCE if self._silenced.wait(author_id) else 1
         if not self._limited.wait_after(sid, cost):
             return False

@@ -38,7 +38,7 @@ class SocketSessions(dict[str, SocketSession]):
     A session that is set must lower `next_due` to its own expiry.
     """
 
-    next_due: float = math.inf  # or earlier, after a session was discarded
+    next_due: float = math.inf  # the time before which no session expires
 
     def where(self, holds: Callable[[SocketSession], bool]) -> list[str]:
         """The sids of the sessions for which `holds` is true."""

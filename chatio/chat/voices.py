@@ -22,7 +22,7 @@ class Voices(dict[str, float]):
             raise Muted(until=until)
 
     def silence(self, user_id: str, until: float) -> None:
-        """Let the user write from `until` on, and forget whom that is over for."""
+        """Let the user write from `until` on, and forget the users who may write again."""
         now = self._clock()
         for over in [each for each, end in self.items() if end <= now]:
             del self[over]

@@ -13,7 +13,7 @@ ReadFile = Callable[[str], str]  # the text of the file at a path; raises Unread
 
 
 class Place(NamedTuple):
-    """The two places of a key: `text` of the setting `name`, and the file at `path` of the setting `name`_FILE."""
+    """The two places of a key: the setting `name` has `text`, and the setting `name`_FILE has a file's `path`."""
 
     name: str
     text: str

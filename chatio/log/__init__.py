@@ -1,1 +1,1 @@
-"""The log: accepted messages in one order, from the journal to all who read it."""
+"""The log: accepted messages in one order, from the journal to every reader."""

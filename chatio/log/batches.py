@@ -204,7 +204,7 @@ class Batches:
             self._answer(results)
 
     def _give_up(self, error: WentBack | SchemaChanged) -> None:
-        """No ack of the batch would be true, and no error."""
+        """Answer nothing to the senders of the batch: neither an ack nor an error would be true."""
         self._giving_up = asyncio.ensure_future(self._follower.give_up(error))
 
     def _answer(self, results: list[Appended]) -> None:

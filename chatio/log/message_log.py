@@ -7,8 +7,8 @@ knows nothing of sockets: a connection's cursor reads it. It appends what a jour
 `shared_log`), and keeps no more than the newest of that.
 
 An offset is text: the journal's epoch, a dash, the entry's sequence, both in hexadecimal of fixed width. So the
-offsets of one journal sort as its entries do, and an offset of another journal is known by its epoch: of this
-server before a restart, when messages are kept in memory.
+offsets of one journal sort as its entries do, and an offset of another journal is known by its epoch: one of this
+server before a restart, for instance, when messages are kept in memory.
 """
 
 from collections import deque
@@ -34,7 +34,7 @@ class Entry(NamedTuple):
     message: Message
     size_bytes: int
     kind: Kind = Kind.POSTED
-    changed: tuple[int, ...] = ()  # the sequences of earlier entries that are not as they were before this one
+    changed: tuple[int, ...] = ()  # the sequences of the earlier entries that this one changed
 
 
 class MessageLog:
@@ -83,7 +83,7 @@ class MessageLog:
         return entry
 
     def forget(self, up_to: int, sent_before: str) -> None:
-        """Drop the entries up to the sequence `up_to`, as the journal did, and edits of messages from before."""
+        """Drop the entries up to the sequence `up_to`, as the journal did, and edits of messages sent before then."""
         while self._entries and self.tail < up_to:
             self._drop_first()
         for entry in [each for each in self._changes.values() if each.message.sent_at < sent_before]:
@@ -159,7 +159,7 @@ class MessageLog:
         )
 
     def _fold(self, message: Message, kind: Kind) -> tuple[int, ...]:
-        """Change the entries of `message` so far; their sequences."""
+        """Change the earlier entries of `message`, and return their sequences."""
         posted, edited = self._by_id.get(message.id), self._changes.pop(message.id, None)
         if posted is not None:
             if kind is Kind.DELETED:

@@ -98,7 +98,7 @@ class SharedLog:
         """Return when the window has reached the offsets that a client claims to have received.
 
         A client that comes from another server may be some milliseconds ahead of this one. An offset that the
-        journal has not is none. Raises `StoreUnavailable` if that cannot be told, or takes too long.
+        journal does not have is not waited for. Raises `StoreUnavailable` if that cannot be told, or takes too long.
         """
         sequence = max(self.window.sequence_ahead(claim) for claim in claimed)
         if sequence <= self.window.head or not self.is_durable:  # in memory there is no other server
@@ -112,10 +112,10 @@ class SharedLog:
             raise StoreUnavailable from None
 
     async def forget_before(self, sent_at: str, *, now: str = "9999") -> bool:
-        """Delete the oldest messages that were sent before `sent_at`, some hundred at most. False: there are none.
+        """Delete the oldest messages that were sent before `sent_at`, 200 at most. False if there are none.
 
-        One that was sent after `now`, when the clock was ahead, keeps none behind it.
-        Small portions, since appends wait meanwhile: 5,000 at once took SQLite 227 ms. Raises `StoreUnavailable`.
+        A message from after `now`, when the clock was ahead, does not keep older ones behind it. The portions are
+        small, since appends wait meanwhile: 5,000 at once took SQLite 227 ms. Raises `StoreUnavailable`.
         """
         tail = self.follower.tail
         oldest = await self._journal.read(tail, limit=FORGOTTEN_AT_ONCE)
@@ -167,7 +167,7 @@ async def open_log(
 async def _newest(journal: Journal, tail: int, head: int, max_messages: int, max_bytes: int) -> list[Record]:
     """The newest messages of the journal within the bounds of the window, oldest first, read in pieces.
 
-    None before a gap, which an operator makes who deletes messages: the window has none.
+    Those before a gap are left out: an operator who deletes messages makes one, and the window has no gaps.
     """
     newest: list[Record] = []
     size, end = 0, head

@@ -64,10 +64,10 @@ class WaitingMessages:
         return [waiting for (_, id_), waiting in self.by_key.items() if id_ == message_id]
 
     def take_batch(self) -> list[Waiting]:
-        """What is handed over next: all messages or all changes, of which one has waited longest.
+        """The batch that is handed over next: messages or changes, of the kind that has waited longest.
 
-        The others stay, wherever in the queue they are: members who send both by turns would make a batch of each.
-        It waits until it is answered or dropped.
+        Those of the other kind stay in the queue: a batch that ended at the first of them would have one message
+        where members send both by turns. The batch is in `by_key` until it is answered or dropped.
         """
         kind, size = type(self.queue[0].message), 0
         batch = [waiting for waiting in self.queue if type(waiting.message) is kind][:BATCH_MESSAGES]
@@ -82,7 +82,7 @@ class WaitingMessages:
         return batch
 
     def drop(self, dropped: Iterable[Waiting], error: Temporary) -> None:
-        """Their senders are told `error`."""
+        """Tell the senders of `dropped` that the journal did not take them, as `error` says."""
         for waiting in dropped:
             del self.by_key[waiting.key]
             if not waiting.done.done():

@@ -11,15 +11,13 @@ BEFORE_CONNECT_BYTES = 16 * KIB
 # One read from a socket in one turn of the loop, and what of it is taken first: the rest follows only if it is not
 # of tiny frames. A flood of those costs other clients 1 ms a turn, not 20.
 READ_BYTES, FIRST_BYTES = 16 * KIB, 2 * KIB
-# Input budget: the steps of a read from a socket, which is all there is of a frame that comes byte by byte, or of
-# what is thrown away; of a polling request, of an upgrade, of another packet and of a message beside those of its
-# frame.
-READ_STEPS = 3
-CLOSE_STEPS = 150  # of a connection whose client broke a rule, and comes back
-REQUEST_STEPS = 30
+# The steps that a client pays from its input budget.
+READ_STEPS = 3  # for a read from a socket, however little it brings
+CLOSE_STEPS = 150  # for its connection, closed since the client broke a rule: it comes back
+REQUEST_STEPS = 30  # for a polling request
 UPGRADE_STEPS = 200
-PACKET_STEPS = 1
-MESSAGE_STEPS = 8
+PACKET_STEPS = 1  # for a packet that is no message
+MESSAGE_STEPS = 8  # for a message, beside those of its frame
 # So many values of JSON in a message are one step more: 13 kB of nested lists in an id took 4.5 ms.
 VALUES_PER_STEP = 5
 # A connection is charged in lots of more than so many: 0.6 µs a lot.
@@ -28,10 +26,10 @@ UNCHARGED_STEPS = 16
 PACKETS_PER_TURN = 200
 # Packets of one polling answer: more, and python-engineio's client drops them all (`Payload.max_decode_packets`).
 PACKETS_PER_ANSWER = 16
-# Received and not yet handled messages of one connection, each with so much more for its object; beyond it, its
-# socket is not read.
+# Messages of one connection that are received and not yet handled, each with so much more for its object. Past
+# this the server does not read the connection.
 RECEIVE_QUEUE_BYTES, MESSAGE_OVERHEAD_BYTES = 64 * KIB, 64
-# Output that a client has not taken; beyond it, it is dropped. Centrifugo: 1 MiB; a broadcast of 4 MB fits.
+# Output that a client has not taken; past this the client is dropped. Centrifugo: 1 MiB; a broadcast of 4 MB fits.
 PENDING_OUTPUT_BYTES = 4_000_000
 
 # One chunk: the most that one `send` is given, and that one client may hold back of a log.

@@ -17,7 +17,7 @@ library_logger.disabled = True
 
 
 def report(what: str, error: BaseException) -> str:
-    """Log one line about an exception that application code let escape; answers the line's reference.
+    """Log one line about an exception that application code let escape; return the line's reference.
 
     Raises `error` if the task was cancelled: a handler that merely awaited something cancelled has failed.
     """

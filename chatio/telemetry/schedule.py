@@ -1,4 +1,4 @@
-"""Schedules: what is done again and again, and what no exception ends."""
+"""Schedules: work that is done again and again, whatever exception one time raises."""
 
 import asyncio
 import logging
@@ -13,8 +13,8 @@ async def repeat(
 ) -> None:
     """Await `action` after every `seconds`, until cancelled.
 
-    What it raises is reported as a failure of `what`, but for `Temporary`: the store does not answer, and a moment
-    later it may.
+    An exception is reported as a failure of `what`, but for `Temporary`: the store does not answer now, and may a
+    moment later.
     """
     while True:
         try:

@@ -1,4 +1,4 @@
-"""Members: the clients that are in the chat. How one joins, and who it is until it leaves."""
+"""Members: the clients that are in the chat. How a client joins, and which user it is until it leaves."""
 
 import time
 from collections.abc import Mapping

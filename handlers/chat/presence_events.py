@@ -37,7 +37,7 @@ class PresenceBroadcaster:
         self._presence = presence
         self._is_scheduled = False
         self._untold: Any = None  # a change that could not be told
-        self._told_of = TimeoutQueue[str](INTERVAL_SECONDS, lambda _: None)  # who type; the ids of users
+        self._told_of = TimeoutQueue[str](INTERVAL_SECONDS, lambda _: None)  # the ids of users who type
 
     def connected(self, author: Author) -> None:
         """`author` has one connection more at this server."""

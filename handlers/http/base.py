@@ -57,7 +57,7 @@ class BaseHandler(BoundedBodyHandler):
     tag: ClassVar[str] = ""  # the group of its operations in the document
     sheds_load: ClassVar[bool] = False  # answered `Overloaded` while the server is overloaded
     answers_while_draining: ClassVar[bool] = False
-    work_steps: ClassVar[int] = 0  # of 3 µs, that its methods may take beyond what each request costs
+    work_steps: ClassVar[int] = 0  # of about 3 µs, that a method takes beyond what each request costs
     is_rate_limited: ClassVar[bool] = True
     max_body_bytes = MAX_BODY_BYTES
     guarded_methods: ClassVar[frozenset[str]] = frozenset()  # their guard counts the request

@@ -1,7 +1,4 @@
-"""Cursor: how far one connection has read a log, and what of its own it must be sent on the way.
-
-An encoded log is a log whose newest entries are encoded once, for all connections.
-"""
+"""Cursor: how far one connection has read a log, and which packets of its own it is sent on the way."""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +19,7 @@ CLOSED: Final = -1  # the sequence of a cursor that no broadcast matches any mor
 class Log(Protocol):
     """Entries numbered without gaps, each with its `sequence`. Those after `tail`, up to `head`, can be read.
 
-    An entry may have changed what earlier ones say: `changed` are their sequences.
+    An entry may have changed earlier ones: `changed` has their sequences.
     """
 
     head: int
@@ -40,14 +37,14 @@ class Run(NamedTuple):
 
 
 class EncodedLog:
-    """Event loop only."""
+    """A log whose newest entries are encoded once, for all connections. Event loop only."""
 
     def __init__(
         self, log: Log, event: Callable[[Any], list[Any] | None], encode: Callable[[list[Any]], EncodedPacket]
     ) -> None:
-        """`event`: an entry of the log as a name and arguments, or None for one that says nothing any more.
+        """`event` makes a name and arguments of an entry, or None of an entry that says nothing any more.
 
-        `encode`: these as the packet for a client.
+        `encode` makes the packet for a client of these.
         """
         self.log = log
         self.head = log.head  # entries up to here are encoded, and may be sent
@@ -61,10 +58,10 @@ class EncodedLog:
         self._runs_tail = log.tail
 
     def encode_new(self, taken: int) -> None:
-        """Encode the entries that the log has behind `head`, which moves to the log's: one after the other.
+        """Encode the entries of the log after `head`, one after the other, and move `head` behind each.
 
-        `RECENT_BYTES` are kept of the entries up to `taken`, which a broadcast has taken; and none that the log
-        has dropped: no later entry would tell that its text is gone.
+        Of the packets up to `taken`, which a broadcast has taken, about `RECENT_BYTES` are kept. The packet of an
+        entry that the log has dropped is not: no later entry would tell that its text is gone.
         """
         while self.recent and (oldest := next(iter(self.recent))) <= taken:
             if self._recent_bytes <= RECENT_BYTES and oldest > self.log.tail:
@@ -140,7 +137,7 @@ class Cursor:
     # The connection's own packets, each with the sequence of the entry behind which it goes.
     deferred: deque[tuple[int, EncodedPacket]] | None = None
     deferred_bytes: int = 0
-    in_kernel: int = 0  # bytes for a blocked client there, when the fan-out last looked
+    in_kernel: int = 0  # bytes that the kernel held for a blocked client, when the fan-out last looked
 
     @property
     def is_closed(self) -> bool:
@@ -152,7 +149,7 @@ class Cursor:
         return self.sequence >= self.log.head and self.deferred is None and self not in self.fanout.blocked
 
     def defer(self, packet: EncodedPacket) -> bool:
-        """Take `packet`, which is for this client alone, if entries go before it. False: send it now."""
+        """Take `packet`, which is for this client alone, if entries go before it. False: send it at once."""
         if self.is_caught_up:
             return False
         self.append(packet)

@@ -51,9 +51,9 @@ class Fanout:
         self.blocked: TimeoutQueue[Cursor] = TimeoutQueue(slow_seconds, self._took_nothing)
         self.times = Histogram()  # of each entry, from `wake` to the last client that keeps up
         self._log = log
-        self._deliveries = 0  # what the cursors' sequences add up to beyond their deliveries, negative
+        self._deliveries = 0  # to cursors that have left, minus the sequence at which each cursor joined
         self._cursors: dict[Cursor, None] = {}
-        self._woken: deque[float] = deque()  # since when each entry waits that no broadcast has delivered
+        self._woken: deque[float] = deque()  # when each entry was encoded that no broadcast has delivered
         self._volatile: list[tuple[EncodedPacket, Connection | None]] = []
         # The broadcast under way: cursors that are still to be served, from which sequence to which, the frames,
         # and the volatile packets among them.
@@ -68,7 +68,7 @@ class Fanout:
     # Members
 
     def join(self, connection: Connection, after: int) -> Cursor:
-        """From now on `connection` receives each entry after number `after` that the log still has, in order."""
+        """Give `connection`, from now on, each entry after number `after` that the log still has, in order."""
         cursor = Cursor(connection, self._log, self, max(after, self._log.log.tail))
         self._deliveries -= cursor.sequence
         self._cursors[cursor] = None
@@ -77,7 +77,7 @@ class Fanout:
         return cursor
 
     def leave(self, cursor: Cursor) -> None:
-        """No entry more, not even of a broadcast under way; its own packets that wait are sent now."""
+        """End the delivery to `cursor`, even in a broadcast under way, and send its own packets that wait."""
         if cursor.is_closed:
             return
         del self._cursors[cursor]
@@ -88,9 +88,9 @@ class Fanout:
             cursor.connection.write(packet)
 
     def wake(self) -> None:
-        """The log has new entries: they are delivered in the next ticks.
+        """Deliver the log's new entries in the next ticks.
 
-        Encoded here, so that even a log that keeps less than one tick's entries loses none for a caught-up client.
+        They are encoded here: so a client that keeps up misses none, even of a log that keeps less than a tick's.
         """
         self._schedule()
         try:
@@ -136,7 +136,7 @@ class Fanout:
         self._close(cursor)
 
     def _fail(self, cursor: Cursor, error: Exception) -> None:
-        """What is for one client has failed: it is to come back, and recover."""
+        """Close the connection of a client whose delivery failed: the client comes back, and recovers."""
         self._close(cursor)
         report("delivery to a client", error)
 
@@ -160,7 +160,7 @@ class Fanout:
             self._woken += [asyncio.get_running_loop().time()] * (self._log.head - before)
 
     def _tick(self) -> None:
-        """Broadcasts, then chunks, until there are none or the time is up."""
+        """Give broadcasts, then chunks, until there are none or the time is over."""
         loop = asyncio.get_running_loop()
         try:
             ends = loop.time() + TICK_SECONDS
@@ -181,7 +181,7 @@ class Fanout:
             report("delivery", error)
 
     def _give_broadcasts(self, clock: Callable[[], float], ends: float) -> bool:
-        """Whether all broadcasts are done, and not just the time over.
+        """Give each broadcast to the cursors that stand where it begins. False if the time was over before.
 
         The inner loop is the cost of a delivery: 0.4 µs beside the 4 to 6 of the kernel's `send`. Whether a set is
         empty is asked first: that makes it 5 % less.
@@ -213,7 +213,7 @@ class Fanout:
         return True
 
     def _give_chunks(self, clock: Callable[[], float], ends: float) -> bool:
-        """Whether each due cursor has its chunk, and not just the time over."""
+        """Give each due cursor its chunk. False if the time was over before."""
         while self._due:
             if clock() > ends:
                 return False
@@ -230,7 +230,7 @@ class Fanout:
         return True
 
     def _begin_broadcast(self) -> bool:
-        """Make the next run of frames; False if everything was delivered."""
+        """Make the next run of frames. False if there is nothing to deliver."""
         if self._begin == self._log.head and not self._volatile:
             return False
         if self._begin < self._log.head and self._begin + 1 not in self._log.recent:
@@ -251,7 +251,7 @@ class Fanout:
         return True
 
     def _skip_gap(self) -> None:
-        """The log dropped entries before they could be encoded: no client is to miss them in silence."""
+        """Skip entries that the log dropped before they were encoded: no client is to miss them in silence."""
         begin = min(sequence for sequence in self._log.recent if sequence > self._begin) - 1
         for _ in range(min(begin - self._begin, len(self._woken))):
             self._woken.popleft()
@@ -261,7 +261,7 @@ class Fanout:
                 self.make_due(cursor)
 
     def _give_extra(self, cursor: Cursor) -> None:
-        """The volatile packets, for a cursor that cannot take the run as it is: the entries follow as a chunk."""
+        """Append the volatile packets for a cursor that cannot take the run as it is; a chunk has the entries."""
         for packet, but in self._extra:
             if but is not cursor.connection:
                 cursor.append(packet)

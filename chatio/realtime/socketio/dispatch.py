@@ -39,10 +39,9 @@ def _refusal(error: ChatioError) -> dict[str, Any]:
     """The ack of an event that was not handled."""
     answer = answer_to(error)
     cause = {"code": answer.code, "message": answer.message}
-    return {
-        "ok": False,
-        "error": cause | ({"reference": error.reference} if isinstance(error, Unforeseen) else {}),
-    }
+    if isinstance(error, Unforeseen):
+        cause["reference"] = error.reference
+    return {"ok": False, "error": cause}
 
 
 class Handlers(NamedTuple):
@@ -152,7 +151,7 @@ class Dispatcher:
                 report("ack callback", error)
 
     def _in_main(self, peer: Peer, packet: Packet) -> None:
-        """A packet in "/", where no handler is. Raises ProtocolError."""
+        """Take a packet in "/", which has no handler. Raises ProtocolError."""
         if packet.kind is PacketType.DISCONNECT:
             peer.is_in_main = False
         elif packet.kind is PacketType.EVENT:

@@ -47,7 +47,7 @@ class Peer:
             self.connection.refuse(OUTPUT_NOT_TAKEN)
 
     def take_deferred(self) -> list[EncodedPacket]:
-        """End the wait for the answer to CONNECT: the packets that waited, which are no longer here."""
+        """End the wait for the answer to CONNECT; return the packets that waited, and keep none of them."""
         deferred, self.deferred, self.deferred_bytes, self.connecting = self.deferred, [], 0, None
         return deferred
 

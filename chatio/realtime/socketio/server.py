@@ -62,8 +62,8 @@ class Server(SocketIOServer):  # type: ignore[misc]
     ) -> Fanout:
         """The delivery of `log` to the clients of `namespace`: each entry as `event(entry)`, a name and arguments.
 
-        None in its place: the entry says nothing any more, and clients get a NOOP. One log a namespace, and one a
-        connection. `slow_client_seconds`: see `Fanout`.
+        `event` returns None for an entry that says nothing any more: clients get a NOOP in its place. A namespace
+        has one log, and a connection follows one. `slow_client_seconds`: see `Fanout`.
         """
         encoded = EncodedLog(log, event, partial(encode_event, namespace))
         fanout = self._connector.fanouts[namespace] = Fanout(encoded, slow_seconds=slow_client_seconds)

@@ -138,7 +138,7 @@ class SqliteLoginStore:
 
 
 async def known(writing: "asyncio.Future[T]") -> T:
-    """The result of `writing`. What only repeating could tell is told as a failure: the client sees to it."""
+    """The result of `writing`. An unknown outcome is told as a failure: a client that tries again learns it."""
     try:
         return await writing
     except OutcomeUnknown:

@@ -30,7 +30,7 @@ from chatio.stores.sqlite.file import BUSY_SECONDS, connect, give_to_owner, lock
 logger = logging.getLogger("chatio.store")
 
 T = TypeVar("T")
-File = tuple[int, int]  # what tells a file from every other file
+File = tuple[int, int]  # device and inode, which no other file has
 
 CLOSE_SECONDS: Final = 1.0  # of the time for shutting down
 ERASING_WAITS_MS: Final = 50  # for the reader to end a query
@@ -128,9 +128,9 @@ class Database:
         return result
 
     def _empty_wal(self) -> None:
-        """Take the WAL into the file, and cut it to nothing: it has the pages as they were before each commit.
+        """Take the WAL into the file, and empty it: it has the pages as they were before each commit.
 
-        A reader may keep some of it, a backup for instance: then it is tried again. Raises `OutcomeUnknown`.
+        A reader, such as a backup, may keep some of it: the next try is a second later. Raises `OutcomeUnknown`.
         """
         is_busy = True
         self._writer.execute(f"PRAGMA busy_timeout = {ERASING_WAITS_MS}")
