@@ -172,7 +172,7 @@ def load_tool(found: Medians) -> Iterator[str]:
 
 
 def machine() -> Iterator[str]:
-    """Hardware and versions; no names of machines or users."""
+    """Hardware and versions as a Markdown list; no names of machines or users."""
     yield f"- {os.cpu_count()} cores, {_processor()}, {platform.system()} {platform.release()}; loopback"
     versions = [f"{name} {importlib.metadata.version(name)}" for name in ("tornado", "python-socketio")]
     yield f"- Python {platform.python_version()}, {', '.join(versions)}"

@@ -252,7 +252,10 @@ async def _join(scene: Scene, token: str, address: str) -> Ws:
 
 
 async def _flood(scene: Scene, tokens: list[str], packet: Callable[[int], str], *, batch: int = 50) -> Outcome:
-    """One connection per token sends without a pause, reads, and reconnects when it is closed."""
+    """A connection per token, each of another address, sends on and on, reads, and comes back when it is closed.
+
+    Counts what happened, until the scene is over or a connection has sent `STEPS` packets.
+    """
     outcome: Outcome = Counter()
     ends = time.monotonic() + scene.seconds
 

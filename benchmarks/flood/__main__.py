@@ -78,6 +78,7 @@ class Chat:
         return user
 
     async def _hear(self, user: Ws, *, counts: bool = True) -> None:
+        """Answer pings, and if this user `counts` note the delay of each message, until cancelled."""
         while True:
             try:
                 packet = str(await user.receive())

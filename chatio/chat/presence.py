@@ -63,7 +63,7 @@ class Presence:
         return msgspec.Raw(b"[%b]" % b",".join(self._online.values()))
 
     def take_change(self) -> Change:
-        """The change since the last call."""
+        """The change since the last call, which begins a new one."""
         came, left = list(self._came.values()), list(self._left.values())
         self._came.clear()
         self._left.clear()

@@ -39,7 +39,7 @@ def read_env_file(path: Path, *, may_be_missing: bool) -> EnvFile:
 
 
 def parse_env_file(text: str, name: str) -> EnvFile:
-    """The settings in `text`, that of the file `name`. "${" is no special text.
+    """The settings in `text`, that of the file `name`. A value with "${" is taken as it is written.
 
     Raises `InvalidSettings` with the number of each line that cannot be parsed, and none of its text.
     """

@@ -13,7 +13,7 @@ MAX_QUOTED_CHARS: Final = 20
 
 
 def broken_rule(name: str, kind: Any, text: str) -> str:
-    """What the setting `name` of the type `kind` must be, and is not with the value `text`."""
+    """The sentence that the setting `name` must be as its type `kind` says, and is not with the value `text`."""
     rule, title = inspect.type_info(kind), None
     while isinstance(rule, inspect.Metadata | inspect.UnionType):
         if isinstance(rule, inspect.Metadata):
@@ -47,7 +47,7 @@ def _bounds(rule: inspect.IntType | inspect.FloatType) -> str:
 
 
 def quoted(text: str) -> str:
-    """`text` for a problem, unless it is so long that it may be a key in the wrong place."""
+    """`text` in quotation marks, or its length alone if it may be a key in the wrong place."""
     if len(text) <= MAX_QUOTED_CHARS:
         return f"'{harmless(text)}'"
     return f"a text of {len(text)} characters"

@@ -78,7 +78,7 @@ class Batches:
         return waiting.done if waiting is not None else entry
 
     def accept(self, message: Message) -> "asyncio.Future[Entry]":
-        """Take `message`; the future of its entry, which is the first one if the journal knew the id.
+        """Take `message`; the future of its entry: that of the first message under the id, if the journal knew it.
 
         Raises `Overloaded`, `StoreUnavailable` or `StoreFull` if the message is not taken, and `IdReused`. The
         future raises these too, and `Unanswered`.

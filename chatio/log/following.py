@@ -70,7 +70,7 @@ class Follower:
             self._following = asyncio.get_running_loop().create_task(self._follow())
 
     def until(self, number: int) -> "asyncio.Future[None]":
-        """Done when the window has the entry `number`, or has dropped it for newer ones."""
+        """A future that is done when the window has the entry `number`, or has dropped it for newer ones."""
         reached: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._awaited[reached] = number
         reached.add_done_callback(lambda done: self._awaited.pop(done, None))

@@ -83,7 +83,7 @@ class MessageLog:
         return entry
 
     def forget(self, up_to: int, sent_before: str) -> None:
-        """Drop the entries up to the sequence `up_to`, as the journal did, and edits of messages sent before then."""
+        """Drop the entries up to the sequence `up_to`, as the journal did; void the edits of older messages."""
         while self._entries and self.tail < up_to:
             self._drop_first()
         for entry in [each for each in self._changes.values() if each.message.sent_at < sent_before]:

@@ -98,7 +98,7 @@ class SharedLog:
         """Return when the window has reached the offsets that a client claims to have received.
 
         A client that comes from another server may be some milliseconds ahead of this one. An offset that the
-        journal does not have is not waited for. Raises `StoreUnavailable` if that cannot be told, or takes too long.
+        journal does not have is passed over. Raises `StoreUnavailable` if that cannot be told, or takes too long.
         """
         sequence = max(self.window.sequence_ahead(claim) for claim in claimed)
         if sequence <= self.window.head or not self.is_durable:  # in memory there is no other server

@@ -125,7 +125,7 @@ def is_trusted(address: str, trusted: TrustedProxies) -> bool:
 
 
 def _address(hop: str) -> str | None:
-    """The address of one entry, which may have a port: "192.0.2.1:4711", "[2001:db8::1]:4711"."""
+    """The address of one entry, which may have a port ("192.0.2.1:4711", "[2001:db8::1]:4711"), or None."""
     text = hop.strip().strip('"')
     if text.startswith("["):
         text = text[1:].partition("]")[0]

@@ -66,5 +66,5 @@ class RecordedMap(ExpiringMap[Value]):
         return taken
 
     def note(self, keys: Iterable[str]) -> None:
-        """Note `keys` as changed again, those that are there: the copy is not up to date."""
+        """Note as changed again those of `keys` that are in the map: the copy could not be brought up to date."""
         self._changed.update(dict.fromkeys(key for key in keys if key in self))

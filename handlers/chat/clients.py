@@ -23,7 +23,7 @@ class ChatClients:
         return self._server.connections
 
     async def shut_down(self, seconds: float, handover: Handover | None = None) -> None:
-        """See `Server.shut_down`. No new message is accepted by then."""
+        """As `Server.shut_down`, after the server has begun to refuse new messages."""
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
         await self._log.settle(seconds * COMMIT_SHARE)

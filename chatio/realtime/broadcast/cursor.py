@@ -174,7 +174,7 @@ class Cursor:
             self.block()
 
     def block(self) -> None:
-        """The client has not taken all it was given: nothing more is given to it until it has."""
+        """Give the client nothing more until it has taken all that it was given."""
         self.fanout.blocked.add(self)
         websocket = self.connection.websocket
         try:

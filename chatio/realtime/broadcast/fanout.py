@@ -122,7 +122,7 @@ class Fanout:
         self._schedule()
 
     def drop(self, cursor: Cursor, kind: str) -> None:
-        """Close the connection of a slow client; `kind` is one of `DROPS`."""
+        """Count and log a slow client, and close its connection; `kind` is one of `DROPS`."""
         self.dropped[kind] += 1
         why, address = DROPS[kind].format(seconds=self.blocked.seconds), cursor.connection.address
         behind = self._log.log.head - cursor.sequence
