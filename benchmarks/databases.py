@@ -41,13 +41,18 @@ def database(server: str, **environ: str) -> Iterator[str]:
         postgres.start()
         try:
             url = postgres.new_database()
-            asyncio.run(_make(url))
-            asyncio.run(fill_postgres(url, "users", User.__struct_fields__, _accounts()))
+            make_accounts(url)
             yield url
         finally:
             postgres.stop()
     else:
         yield ""
+
+
+def make_accounts(url: str) -> None:
+    """Make the tables and the accounts in the empty PostgreSQL database at `url`."""
+    asyncio.run(_make(url))
+    asyncio.run(fill_postgres(url, "users", User.__struct_fields__, _accounts()))
 
 
 def fill_sqlite(path: Path, table: str, columns: tuple[str, ...], rows: Iterator[tuple[Any, ...]]) -> None:

@@ -62,6 +62,19 @@ def _bun() -> Path:
     return next((HERE / "node_modules" / "@oven").glob("bun-*/bin/bun"), Path("bun"))
 
 
+def basic_settings(port: int, secret: str) -> dict[str, str]:
+    """The settings that every measured server has."""
+    return {
+        "SERVER_HOST": "127.0.0.1",
+        "SERVER_PORT": str(port),
+        "JWT_SECRET_KEY": secret,
+        "CLIENT_URL": "*",
+        "OVERLOAD_LAG_SECONDS": "0",
+        "HISTORY_ON_CONNECT": "0",
+        "PRESENCE": "off",
+    }
+
+
 def limits(server: str) -> dict[str, str]:
     """Rate limits of `server` as settings: off, or for `THROTTLED` on and each as high as allowed."""
     if server != THROTTLED:
@@ -98,17 +111,7 @@ def running(name: str, command: list[str], cwd: Path = HERE.parent, /, **setting
     """
     RESULTS.mkdir(exist_ok=True)
     port, secret = free_port(), secrets.token_hex(32)
-    environment = {
-        **os.environ,
-        "SERVER_HOST": "127.0.0.1",
-        "SERVER_PORT": str(port),
-        "JWT_SECRET_KEY": secret,
-        "CLIENT_URL": "*",
-        "OVERLOAD_LAG_SECONDS": "0",
-        "HISTORY_ON_CONNECT": "0",
-        "PRESENCE": "off",
-        **limits(name),
-    }
+    environment = os.environ | basic_settings(port, secret) | limits(name)
     metrics_port = free_port() if name == MEASURED else None
     if metrics_port is not None:
         environment["METRICS_PORT"] = str(metrics_port)

@@ -23,7 +23,17 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.launch import HERE, OWN_COMMAND, RESULTS, START_SECONDS, commands, raise_file_limit
+from benchmarks.databases import make_accounts
+from benchmarks.launch import (
+    HERE,
+    OWN_COMMAND,
+    RESULTS,
+    START_SECONDS,
+    basic_settings,
+    commands,
+    limits,
+    raise_file_limit,
+)
 from benchmarks.load.connecting import connect_wave, waves
 from benchmarks.load.swarm import Client, Swarm
 from benchmarks.plan import NODE, OURS
@@ -102,17 +112,8 @@ def running(kind: str, count: int) -> Iterator[Site]:
         command = commands(OWN_COMMAND, None)[NODE if kind.startswith("node") else OURS]
         log = stack.enter_context((RESULTS / f"many-{kind}.log").open("w"))
         for number, port in enumerate(ports, 1):
-            environ = os.environ | settings | {
-                "SERVER_HOST": "127.0.0.1",
-                "SERVER_PORT": str(port),
-                "SERVER_NAME": str(number) if kind == "postgres" else "",
-                "JWT_SECRET_KEY": secret,
-                "CLIENT_URL": "*",
-                "OVERLOAD_LAG_SECONDS": "0",
-                "HISTORY_ON_CONNECT": "0",
-                "PRESENCE": "off",
-                "RATE_LIMITS": "off",
-            }  # fmt: skip
+            environ = os.environ | basic_settings(port, secret) | limits(OURS) | settings
+            environ["SERVER_NAME"] = str(number) if kind == "postgres" else ""
             processes.append(subprocess.Popen(command, cwd=HERE.parent, env=environ, stdout=log, stderr=log))
             stack.callback(processes[-1].wait)
             stack.callback(processes[-1].terminate)
@@ -130,7 +131,7 @@ def _shared(kind: str) -> Iterator[tuple[PidsOf, dict[str, str]]]:
         server.start()
         try:
             url = server.new_database()
-            _make_accounts(server, url)
+            make_accounts(url)
             yield lambda: _children(server.pid), {"DATABASE_URL": url}
         finally:
             server.stop()
@@ -147,15 +148,6 @@ def _shared(kind: str) -> Iterator[tuple[PidsOf, dict[str, str]]]:
                 redis.wait()
     else:
         yield list, {"DATABASE_URL": ""}
-
-
-def _make_accounts(server: PostgresServer, url: str) -> None:
-    """The accounts of the load tool's users: the server refuses tokens of users that it does not know."""
-    code = "import asyncio, pathlib, sys; from chatio.stores.opening import open_stores\n"
-    code += "asyncio.run(open_stores(sys.argv[1], folder=pathlib.Path()))"
-    subprocess.run([sys.executable, "-c", code, url], cwd=HERE.parent, check=True)
-    rows = "SELECT lpad(to_hex(n), 32, '0')::uuid::text, n, n, n, n, n, '' FROM generate_series(0, 9999) AS n"
-    server.sql(url.rpartition("/")[2], f"INSERT INTO chatio.users {rows}")
 
 
 def measure(site: Site, load: Load) -> Figures:

@@ -9,7 +9,9 @@ from typing import Any
 from tornado.httputil import HTTPServerRequest
 
 from benchmarks.findings.probe import Row, Subject, fate
-from tests.client.wire import SOCKET_IO, Http, join, open_ws
+from tests.client.protocol import websocket_request
+from tests.client.wire import Http, join, open_ws
+from tests.integration.realtime.churn import rss_kib
 
 
 def living(kind: type[Any]) -> list[Any]:
@@ -23,11 +25,6 @@ def accepted(item: socket.socket, port: int) -> bool:
         return False
 
 
-def rss_kib() -> int:
-    with open("/proc/self/statm") as statm:
-        return int(statm.read().split()[1]) * 4
-
-
 async def nodelay(subject: Subject) -> str:
     await join(subject.port, "/chat")
     sockets = [item for item in living(socket.socket) if item.fileno() >= 0 and accepted(item, subject.port)]
@@ -36,15 +33,7 @@ async def nodelay(subject: Subject) -> str:
 
 async def deflate(subject: Subject) -> str:
     http = await Http.open(subject.port)
-    http.send(
-        "GET",
-        f"{SOCKET_IO}websocket",
-        Upgrade="websocket",
-        Connection="Upgrade",
-        Sec_WebSocket_Key="AAAAAAAAAAAAAAAAAAAAAA==",
-        Sec_WebSocket_Version="13",
-        Sec_WebSocket_Extensions="permessage-deflate",
-    )
+    http.writer.write(websocket_request(Sec_WebSocket_Extensions="permessage-deflate"))
     head = await http.reader.readuntil(b"\r\n\r\n")
     return "on" if b"permessage-deflate" in head else "off"
 

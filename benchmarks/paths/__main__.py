@@ -77,11 +77,8 @@ def run() -> int:
     print(f"{'path':16}{'files':>6}{'moves':>6}{'calls':>6}   goal")
     for name, trace in traces.items():
         goal = GOALS[name]
-        moves = "" if goal.moves is None else f", {goal.moves} moves"
-        verdict = "exceeded" if trace.exceeds(goal) else "met"
-        print(
-            f"{name:16}{trace.files:6}{trace.moves:6}{len(trace.calls):6}   {goal.files} files{moves}: {verdict}"
-        )
+        verdict = f"{goal.files} files, {goal.moves} moves: {'exceeded' if trace.exceeds(goal) else 'met'}"
+        print(f"{name:16}{trace.files:6}{trace.moves:6}{len(trace.calls):6}   {verdict}")
     if options.verbose:
         for name, trace in traces.items():
             print(f"\n{name}: file, functions called there (* by the event loop itself)")

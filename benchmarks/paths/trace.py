@@ -14,10 +14,10 @@ OURS = tuple(f"{ROOT}/{part}" for part in ("chatio/", "handlers/", "main.py"))
 
 
 class Goal(NamedTuple):
-    """The most that a path may take; None is no goal."""
+    """The most that a path may take."""
 
     files: int
-    moves: int | None = None
+    moves: int
 
 
 class Call(NamedTuple):
@@ -38,7 +38,7 @@ class Trace:
         self.moves = len(self.stops) - 1
 
     def exceeds(self, goal: Goal) -> bool:
-        return self.files > goal.files or (goal.moves is not None and self.moves > goal.moves)
+        return self.files > goal.files or self.moves > goal.moves
 
     def lines(self) -> Iterator[str]:
         """Each file and the functions called there, in order; `*`: the event loop made the call."""

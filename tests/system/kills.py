@@ -17,9 +17,10 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from tests.postgres import PostgresServer
+from tests.system import chaos
 from tests.system.durable import DurableServer
 from tests.system.js import JsClients
 from tests.system.proxy import CuttingProxy
@@ -30,14 +31,7 @@ CLIENTS_PER_SENDER = 5
 ACCOUNTS = 5  # shared by the clients: a password costs 0.1 s of CPU
 STEP_SECONDS = 0.05
 ROUND_SECONDS = (0.3, 1.2)
-TRANSPORTS = (["websocket"], ["polling", "websocket"], ["polling"])
-OPTIONS: dict[str, Any] = {
-    "reconnectionDelay": 50,
-    "reconnectionDelayMax": 400,
-    "timeout": 4000,
-    "retries": 10_000,
-    "ackTimeout": 3000,
-}
+OPTIONS = chaos.OPTIONS | {"ackTimeout": 3000}
 
 
 class Outcome(NamedTuple):
@@ -81,7 +75,7 @@ def run(
     with JsClients(trusted) as js:
         for number, name in enumerate(names):
             account = accounts[number % ACCOUNTS]
-            js.join(name, server.url, account, transports=TRANSPORTS[number % 3], **OPTIONS)
+            js.join(name, server.url, account, transports=chaos.TRANSPORTS[number % 3], **OPTIONS)
             js.collect(name)
         sent = 0
         for _ in range(rounds):
