@@ -23,11 +23,7 @@ def error(request: pytest.FixtureRequest) -> type[Exception]:
 
 @pytest.fixture
 def rest(io_loop: IOLoop) -> Iterator[Rest]:
-    async def make() -> Rest:
-        rest = Rest()
-        rest.start()
-        return rest
-
-    rest = io_loop.run_sync(make)
+    rest = Rest()
+    io_loop.run_sync(rest.restart)
     yield rest
     io_loop.run_sync(rest.close)

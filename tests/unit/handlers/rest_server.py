@@ -169,7 +169,10 @@ class Rest:
         )
 
     def start(self) -> int:
-        """Listen with the endpoints of the product; returns the port. Within the event loop."""
+        """Listen, on another port each time, with the endpoints of the product and the parts as they are now.
+
+        Returns the port. Within the event loop.
+        """
         application = self.application()
         # Not asked for over the wire, where it would be counted, or refused by a server that drains.
         (served,) = (
@@ -180,6 +183,10 @@ class Rest:
         self._doors = Doors(json.loads(served.plain))
         self._product_port = self.listen(application)
         return self._product_port
+
+    async def restart(self) -> None:
+        """`start`, for a fixture."""
+        self.start()
 
     async def end_revoked(self, subject: str, reason: EndReason, until: float = 0.0) -> None:
         self.ended.append((subject, reason))

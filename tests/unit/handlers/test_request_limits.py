@@ -2,10 +2,8 @@
 
 import asyncio
 import socket
-from collections.abc import Callable
 
 import pytest
-from tornado.ioloop import IOLoop
 
 from chatio.accounts.login_throttle import LoginThrottle
 from chatio.log.message_log import MessageLog
@@ -19,20 +17,6 @@ from tests.unit.handlers.rest_server import ORIGIN, Rest, request
 ASKED = ("/user", "/messages", "/users/online", "/nothing", "/docs/chat", "/openapi.json")
 
 
-def limited(io_loop: IOLoop, ask: Callable[[Rest], object], **limits: object) -> None:
-    async def run() -> None:
-        rest = Rest()
-        for name, limit in limits.items():
-            setattr(rest, name, limit)
-        rest.start()
-        try:
-            await ask(rest)  # type: ignore[misc]
-        finally:
-            await rest.close()
-
-    io_loop.run_sync(run, timeout=60)
-
-
 def five_a_minute() -> PacedLimiter:
     """Five at once and ten a minute, by a clock that stands still, with refusals at once."""
     limiter = PacedLimiter(10, clock=lambda: 0.0)
@@ -42,61 +26,57 @@ def five_a_minute() -> PacedLimiter:
 
 @pytest.mark.parametrize("path", ASKED)
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
-def test_requests_without_a_login_are_limited_by_address(io_loop: IOLoop, method: str, path: str) -> None:
-    async def ask(rest: Rest) -> None:
-        answers = [await rest.call(method, path) for _ in range(7)]
-        assert [answer.status == 429 for answer in answers] == [False] * 5 + [True] * 2
-        assert 1 <= int(answers[-1].header("retry-after") or "") <= 12
-        assert answers[-1].header("access-control-allow-origin") == ORIGIN
-        if method == "GET":
-            assert answers[-1].json["retry_after_seconds"] == int(answers[-1].header("retry-after") or "")
-
-    limited(io_loop, ask, address_requests=five_a_minute())
-
-
-def test_a_bad_token_is_no_login(io_loop: IOLoop) -> None:
-    async def ask(rest: Rest) -> None:
-        answers = [await rest.call("GET", "/user", Authorization=f"Bearer x{number}") for number in range(7)]
-        assert [answer.status for answer in answers] == [401] * 5 + [429] * 2
-
-    limited(io_loop, ask, address_requests=five_a_minute())
+async def test_requests_without_a_login_are_limited_by_address(rest: Rest, method: str, path: str) -> None:
+    rest.address_requests = five_a_minute()
+    rest.start()
+    answers = [await rest.call(method, path) for _ in range(7)]
+    assert [answer.status == 429 for answer in answers] == [False] * 5 + [True] * 2
+    assert 1 <= int(answers[-1].header("retry-after") or "") <= 12
+    assert answers[-1].header("access-control-allow-origin") == ORIGIN
+    if method == "GET":
+        assert answers[-1].json["retry_after_seconds"] == int(answers[-1].header("retry-after") or "")
 
 
-def test_a_user_is_limited_by_account_and_not_by_what_others_do_at_the_address(io_loop: IOLoop) -> None:
-    async def ask(rest: Rest) -> None:
-        ann, bob = [
-            {"Authorization": f"Bearer {rest.tokens.issue(subject=name, name=name, email=f'{name}@chat.test')}"}
-            for name in ("ann", "bob")
-        ]
-        for _ in range(9):
-            await rest.call("GET", "/nothing")
-        statuses = [(await rest.call("GET", "/messages", **ann)).status for _ in range(7)]
-        assert statuses == [200] * 5 + [429] * 2
-        assert (await rest.call("GET", "/messages", **bob)).status == 200
-
-    limited(io_loop, ask, address_requests=five_a_minute(), user_requests=five_a_minute())
+async def test_a_bad_token_is_no_login(rest: Rest) -> None:
+    rest.address_requests = five_a_minute()
+    rest.start()
+    answers = [await rest.call("GET", "/user", Authorization=f"Bearer x{number}") for number in range(7)]
+    assert [answer.status for answer in answers] == [401] * 5 + [429] * 2
 
 
-def test_a_foreign_page_takes_nothing_from_the_address_of_its_reader(io_loop: IOLoop) -> None:
-    async def ask(rest: Rest) -> None:
-        for _ in range(9):
-            await rest.call("GET", "/user", Origin="https://other.example")
-            await rest.call("POST", "/login", {}, Origin="https://other.example")
-        assert (await rest.call("GET", "/user")).status == 401
-
-    limited(io_loop, ask, address_requests=five_a_minute())
-
-
-def test_probes_of_operators_are_not_limited(io_loop: IOLoop) -> None:
-    async def ask(rest: Rest) -> None:
-        for _ in range(9):
-            assert (await rest.call("GET", "/healthz")).status == 200
-            assert (await rest.call("GET", "/readyz")).status == 200
-
-    limited(io_loop, ask, address_requests=five_a_minute())
+async def test_a_user_is_limited_by_account_and_not_by_what_others_do_at_the_address(rest: Rest) -> None:
+    rest.address_requests = five_a_minute()
+    rest.user_requests = five_a_minute()
+    rest.start()
+    ann, bob = [
+        {"Authorization": f"Bearer {rest.tokens.issue(subject=name, name=name, email=f'{name}@chat.test')}"}
+        for name in ("ann", "bob")
+    ]
+    for _ in range(9):
+        await rest.call("GET", "/nothing")
+    statuses = [(await rest.call("GET", "/messages", **ann)).status for _ in range(7)]
+    assert statuses == [200] * 5 + [429] * 2
+    assert (await rest.call("GET", "/messages", **bob)).status == 200
 
 
-def test_the_rate_is_asked_before_a_body_is_looked_at(io_loop: IOLoop, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_foreign_page_takes_nothing_from_the_address_of_its_reader(rest: Rest) -> None:
+    rest.address_requests = five_a_minute()
+    rest.start()
+    for _ in range(9):
+        await rest.call("GET", "/user", Origin="https://other.example")
+        await rest.call("POST", "/login", {}, Origin="https://other.example")
+    assert (await rest.call("GET", "/user")).status == 401
+
+
+async def test_probes_of_operators_are_not_limited(rest: Rest) -> None:
+    rest.address_requests = five_a_minute()
+    rest.start()
+    for _ in range(9):
+        assert (await rest.call("GET", "/healthz")).status == 200
+        assert (await rest.call("GET", "/readyz")).status == 200
+
+
+async def test_the_rate_is_asked_before_a_body_is_looked_at(rest: Rest, monkeypatch: pytest.MonkeyPatch) -> None:
     """An address is parsed by a library, at up to 2 ms for the worst of 254 characters."""
     parsed: list[str] = []
 
@@ -104,19 +84,19 @@ def test_the_rate_is_asked_before_a_body_is_looked_at(io_loop: IOLoop, monkeypat
         parsed.append(text)
         raise ValueError
 
-    async def ask(rest: Rest) -> None:
-        monkeypatch.setattr("chatio.accounts.users.validate_email", validate)
-        for path in ("/login", "/register"):
-            body = {"name": "Ann", "email": "(@chat.test", "password": "12345678"}
-            assert (await rest.call("POST", path, body)).status in (400, 404)
-        parsed.clear()
-        for _ in range(5):
-            await rest.call("GET", "/nothing")
-        for path in ("/login", "/register"):
-            assert (await rest.call("POST", path, body)).status == 429
-        assert parsed == []
-
-    limited(io_loop, ask, address_requests=five_a_minute(), logins=LoginThrottle())
+    rest.address_requests = five_a_minute()
+    rest.logins = LoginThrottle()
+    rest.start()
+    monkeypatch.setattr("chatio.accounts.users.validate_email", validate)
+    for path in ("/login", "/register"):
+        body = {"name": "Ann", "email": "(@chat.test", "password": "12345678"}
+        assert (await rest.call("POST", path, body)).status in (400, 404)
+    parsed.clear()
+    for _ in range(5):
+        await rest.call("GET", "/nothing")
+    for path in ("/login", "/register"):
+        assert (await rest.call("POST", path, body)).status == 429
+    assert parsed == []
 
 
 @pytest.mark.parametrize(
@@ -170,63 +150,42 @@ def start_with_small_buffers(rest: Rest) -> None:
 
 
 @pytest.mark.parametrize("limits", [{"most_per_user": 3}, {"most_per_address": 3}])
-def test_a_client_that_does_not_read_has_a_few_answers(io_loop: IOLoop, limits: dict[str, int]) -> None:
-    async def run() -> None:
-        rest = Rest()
-        rest.unread = UnreadAnswers(**limits)
-        asked = long_log(rest)
-        start_with_small_buffers(rest)
-        try:
-            deaf = []
-            for number in range(5):
-                deaf.append(Deaf(rest.port, asked))
-                await until(lambda count=number + 1: rest.metrics.requests.total() >= count)
-            answers = await asyncio.gather(*(client.answer() for client in deaf))
-            statuses = [answer.split(b" ", 2)[1] for answer in answers]
-            assert statuses == [b"200"] * 3 + [b"429"] * 2
-            await until(lambda: not len(rest.unread))
-        finally:
-            await rest.close()
-
-    io_loop.run_sync(run, timeout=60)
+async def test_a_client_that_does_not_read_has_a_few_answers(rest: Rest, limits: dict[str, int]) -> None:
+    rest.unread = UnreadAnswers(**limits)
+    asked = long_log(rest)
+    start_with_small_buffers(rest)
+    deaf = []
+    for number in range(5):
+        deaf.append(Deaf(rest.port, asked))
+        await until(lambda count=number + 1: rest.metrics.requests.total() >= count)
+    answers = await asyncio.gather(*(client.answer() for client in deaf))
+    statuses = [answer.split(b" ", 2)[1] for answer in answers]
+    assert statuses == [b"200"] * 3 + [b"429"] * 2
+    await until(lambda: not len(rest.unread))
 
 
-def test_an_answer_that_is_not_read_ends_with_its_connection(io_loop: IOLoop) -> None:
-    async def run() -> None:
-        rest = Rest()
-        rest.unread = UnreadAnswers(seconds=0.1)
-        asked = long_log(rest)
-        start_with_small_buffers(rest)
-        try:
-            client = Deaf(rest.port, asked)
-            await until(lambda: len(rest.unread) == 2)
-            await until(lambda: not len(rest.unread))
-            assert rest.requests.is_idle
-            client.socket.close()
-        finally:
-            await rest.close()
-
-    io_loop.run_sync(run, timeout=60)
+async def test_an_answer_that_is_not_read_ends_with_its_connection(rest: Rest) -> None:
+    rest.unread = UnreadAnswers(seconds=0.1)
+    asked = long_log(rest)
+    start_with_small_buffers(rest)
+    client = Deaf(rest.port, asked)
+    await until(lambda: len(rest.unread) == 2)
+    await until(lambda: not len(rest.unread))
+    assert rest.requests.is_idle
+    client.socket.close()
 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="Linux")
-def test_an_answer_that_the_kernel_holds_ends_with_its_connection(io_loop: IOLoop) -> None:
-    async def run() -> None:
-        rest = Rest()
-        rest.deadlines = Deadlines(unread=0.5)
-        asked = long_log(rest)
-        rest.start()
-        (server,) = rest.servers
-        try:
-            client = Deaf(rest.port, asked.replace(b"Connection: close", b"Connection: keep-alive"))
-            await until(lambda: rest.metrics.requests.total() == 1)
-            assert not len(rest.unread)  # the kernel took all of it
-            await until(lambda: not server.open_connections("127.0.0.1"), 30)
-            client.socket.close()
-        finally:
-            await rest.close()
-
-    io_loop.run_sync(run, timeout=60)
+async def test_an_answer_that_the_kernel_holds_ends_with_its_connection(rest: Rest) -> None:
+    rest.deadlines = Deadlines(unread=0.5)
+    asked = long_log(rest)
+    rest.start()
+    server = rest.servers[-1]
+    client = Deaf(rest.port, asked.replace(b"Connection: close", b"Connection: keep-alive"))
+    await until(lambda: rest.metrics.requests.total() == 1)
+    assert not len(rest.unread)  # the kernel took all of it
+    await until(lambda: not server.open_connections("127.0.0.1"), 30)
+    client.socket.close()
 
 
 def test_an_answer_holds_little_of_the_whole() -> None:
@@ -242,8 +201,8 @@ def test_an_answer_holds_little_of_the_whole() -> None:
         *(("OPTIONS", "/login", 0), ("GET", "/user", 0)),
     ],
 )
-def test_what_takes_the_server_long_waits_for_the_turn_of_its_address(
-    io_loop: IOLoop, method: str, path: str, steps: int
+async def test_what_takes_the_server_long_waits_for_the_turn_of_its_address(
+    rest: Rest, method: str, path: str, steps: int
 ) -> None:
     waiting: dict[asyncio.Future[None], int] = {}
 
@@ -252,16 +211,15 @@ def test_what_takes_the_server_long_waits_for_the_turn_of_its_address(
         waiting[future] = steps
         return future
 
-    async def ask(rest: Rest) -> None:
-        token = rest.tokens.issue(subject="7", name="Ada", email="ada@chat.test")
-        asking = asyncio.ensure_future(rest.call(method, path, {}, Authorization=f"Bearer {token}"))
-        if steps:
-            await until(lambda: waiting)
-            assert not asking.done()
-            ((future, asked),) = waiting.items()
-            assert asked == steps
-            future.set_result(None)
-        assert (await asking).status != 500
-        assert len(waiting) == bool(steps)
-
-    limited(io_loop, ask, turn=turn)
+    rest.turn = turn
+    rest.start()
+    token = rest.tokens.issue(subject="7", name="Ada", email="ada@chat.test")
+    asking = asyncio.ensure_future(rest.call(method, path, {}, Authorization=f"Bearer {token}"))
+    if steps:
+        await until(lambda: waiting)
+        assert not asking.done()
+        ((future, asked),) = waiting.items()
+        assert asked == steps
+        future.set_result(None)
+    assert (await asking).status != 500
+    assert len(waiting) == bool(steps)

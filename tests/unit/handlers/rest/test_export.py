@@ -38,26 +38,22 @@ def log_of_the_window(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("count", [0, 1, 2500])
-async def test_an_export_has_each_message_of_the_user_and_no_other(count: int) -> None:
-    rest = Rest()
+async def test_an_export_has_each_message_of_the_user_and_no_other(rest: Rest, count: int) -> None:
     ada, token = await started(rest, count=count, text="\U0001f600 " * 20)
     answer = await rest.call("GET", "/user/export", Authorization=f"Bearer {token}")
     assert answer.status == 200
     assert [each["id"] for each in answer.json["messages"]] == [f"a{number}" for number in range(count)]
     assert {each["author_id"] for each in answer.json["messages"]} <= {ada}
     assert "argon2" not in json.dumps(answer.json)
-    await rest.close()
 
 
-async def test_exports_are_limited_and_a_look_at_the_headers_is_none() -> None:
-    rest = Rest()
+async def test_exports_are_limited_and_a_look_at_the_headers_is_none(rest: Rest) -> None:
     rest.exports = RateLimiter(1, 3600)
     _, token = await started(rest)
     head = await rest.call("HEAD", "/user/export", Authorization=f"Bearer {token}")
     assert (head.status, head.headers["content-disposition"]) == (200, 'attachment; filename="chatio.json"')
     answers = [await rest.call("GET", "/user/export", Authorization=f"Bearer {token}") for _ in range(2)]
     assert [answer.status for answer in answers] == [200, 429]
-    await rest.close()
 
 
 async def asked(rest: Rest, token: str) -> Connection:
@@ -66,22 +62,20 @@ async def asked(rest: Rest, token: str) -> Connection:
     return connection
 
 
-async def test_a_client_that_reads_nothing_is_disconnected(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_that_reads_nothing_is_disconnected(rest: Rest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(export, "ANSWER_SECONDS", 0.3)
-    rest = Rest()
     _, token = await started(rest, count=1000, text="x" * 20_000)
     async with await asked(rest, token) as connection:
         await until(lambda: not rest.requests.is_idle)
         await rest.requests.wait_idle()
         with pytest.raises((OSError, EOFError)):
             await connection.receive()  # it has no end
-    await rest.close()
 
 
 async def test_a_database_that_stops_answering_ends_the_connection_before_the_end(
+    rest: Rest,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    rest = Rest()
     _, token = await started(rest, count=600)
     calls = []
 
@@ -95,4 +89,3 @@ async def test_a_database_that_stops_answering_ends_the_connection_before_the_en
     async with await asked(rest, token) as connection:
         with pytest.raises((OSError, EOFError)):
             await connection.receive()
-    await rest.close()

@@ -4,11 +4,9 @@ import asyncio
 import time
 import uuid
 from collections import deque
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tornado.ioloop import IOLoop
 
 from chatio.chat.socket_sessions import EndReason
 from chatio.errors import Muted
@@ -23,18 +21,6 @@ ACTS: dict[str, dict[str, Any]] = {
     "lift": {"sanction": "ban"},
     "role": {"role": "moderator"},
 }
-
-
-@pytest.fixture
-def rest(io_loop: IOLoop) -> Iterator[Rest]:
-    server = Rest()
-
-    async def start() -> None:
-        server.start()
-
-    io_loop.run_sync(start)
-    yield server
-    io_loop.run_sync(server.close)
 
 
 async def one(rest: Rest, name: str, role: Role = "member") -> tuple[str, str]:

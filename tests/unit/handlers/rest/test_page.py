@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from tornado.ioloop import IOLoop
 
 from chatio.server.http.stream import HttpStream
 from handlers.http.files import COPIED_BYTES, StaticFile
@@ -39,18 +38,10 @@ def folder(tmp_path: Path) -> Path:
     return web
 
 
-def ask(io_loop: IOLoop, page: Mapping[str, StaticFile], method: str, path: str, **headers: str) -> Answer:
-    async def run() -> Answer:
-        rest = Rest()
-        rest.page = page
-        rest.start()
-        try:
-            return await rest.call(method, path, **headers)
-        finally:
-            await rest.close()
-
-    answer: Answer = io_loop.run_sync(run)
-    return answer
+async def ask(rest: Rest, page: Mapping[str, StaticFile], method: str, path: str, **headers: str) -> Answer:
+    rest.page = page
+    rest.start()
+    return await rest.call(method, path, **headers)
 
 
 @pytest.mark.parametrize(
@@ -64,8 +55,8 @@ def ask(io_loop: IOLoop, page: Mapping[str, StaticFile], method: str, path: str,
         ("/web/socket.io.js", "text/javascript; charset=utf-8", "export const io = null;"),
     ],
 )
-def test_file_has_type_and_policy(io_loop: IOLoop, folder: Path, path: str, content_type: str, text: str) -> None:
-    answer = ask(io_loop, read_page(folder), "GET", path)
+async def test_file_has_type_and_policy(rest: Rest, folder: Path, path: str, content_type: str, text: str) -> None:
+    answer = await ask(rest, read_page(folder), "GET", path)
     assert (answer.status, answer.body.decode()) == (200, text)
     assert answer.header("content-type") == content_type
     assert answer.header("cache-control") == "no-cache"
@@ -90,17 +81,17 @@ def test_file_has_type_and_policy(io_loop: IOLoop, folder: Path, path: str, cont
         "/main.js",
     ],
 )
-def test_nothing_else_is(io_loop: IOLoop, folder: Path, path: str) -> None:
-    answer = ask(io_loop, read_page(folder), "GET", path)
+async def test_nothing_else_is(rest: Rest, folder: Path, path: str) -> None:
+    answer = await ask(rest, read_page(folder), "GET", path)
     assert answer.status == 404
     assert answer.json == {"message": "There is nothing at this address.", "code": "not_found"}
 
 
 @pytest.mark.parametrize("accepted", ["gzip", "br, GZIP;q=0.5", "deflate , gzip"])
-def test_client_that_accepts_gzip_gets_gzip_under_same_etag(io_loop: IOLoop, folder: Path, accepted: str) -> None:
+async def test_client_that_accepts_gzip_gets_gzip_under_same_etag(rest: Rest, folder: Path, accepted: str) -> None:
     page = read_page(folder)
-    plain = ask(io_loop, page, "GET", "/web/main.js", Accept_Encoding="gzip;q=0, br")
-    packed = ask(io_loop, page, "GET", "/web/main.js", Accept_Encoding=accepted)
+    plain = await ask(rest, page, "GET", "/web/main.js", Accept_Encoding="gzip;q=0, br")
+    packed = await ask(rest, page, "GET", "/web/main.js", Accept_Encoding=accepted)
     assert plain.header("content-encoding") is None
     assert packed.header("content-encoding") == "gzip"
     assert gzip.decompress(packed.body) == plain.body
@@ -109,8 +100,8 @@ def test_client_that_accepts_gzip_gets_gzip_under_same_etag(io_loop: IOLoop, fol
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_a_large_file_is_sent_without_a_copy(
-    io_loop: IOLoop, folder: Path, monkeypatch: pytest.MonkeyPatch, method: str
+async def test_a_large_file_is_sent_without_a_copy(
+    rest: Rest, folder: Path, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
     """64 unread copies of the viewer for each address took 110 MB."""
     content = b"'large'" * COPIED_BYTES
@@ -122,53 +113,53 @@ def test_a_large_file_is_sent_without_a_copy(
         return write(stream, data)
 
     monkeypatch.setattr(HttpStream, "write", write_and_note)
-    answer = ask(io_loop, page, method, "/web/main.js")
+    answer = await ask(rest, page, method, "/web/main.js")
     assert (answer.status, answer.header("content-length")) == (200, str(len(content)))
     assert answer.body == (content if method == "GET" else b"")
     assert sum(each is page["/web/main.js"].plain for each in sent) == (method == "GET")
 
 
-def test_an_accept_encoding_of_many_parts_is_not_read_to_its_end(io_loop: IOLoop, folder: Path) -> None:
-    answer = ask(io_loop, read_page(folder), "GET", "/web/main.js", Accept_Encoding="br," * 100 + "gzip")
+async def test_an_accept_encoding_of_many_parts_is_not_read_to_its_end(rest: Rest, folder: Path) -> None:
+    answer = await ask(rest, read_page(folder), "GET", "/web/main.js", Accept_Encoding="br," * 100 + "gzip")
     assert answer.header("content-encoding") is None
 
 
-def test_a_client_that_has_the_file_gets_304_until_it_changes(io_loop: IOLoop, folder: Path) -> None:
-    etag = str(ask(io_loop, read_page(folder), "GET", "/web/main.js").header("etag"))
-    again = ask(io_loop, read_page(folder), "GET", "/web/main.js", If_None_Match=etag, Accept_Encoding="gzip")
+async def test_a_client_that_has_the_file_gets_304_until_it_changes(rest: Rest, folder: Path) -> None:
+    etag = str((await ask(rest, read_page(folder), "GET", "/web/main.js")).header("etag"))
+    again = await ask(rest, read_page(folder), "GET", "/web/main.js", If_None_Match=etag, Accept_Encoding="gzip")
     assert (again.status, again.body) == (304, b"")
     assert again.header("etag") == etag
     (folder / "main.js").write_text("'another'")
-    changed = ask(io_loop, read_page(folder), "GET", "/web/main.js", If_None_Match=etag)
+    changed = await ask(rest, read_page(folder), "GET", "/web/main.js", If_None_Match=etag)
     assert (changed.status, changed.body) == (200, b"'another'")
 
 
-def test_head_answers_as_get_without_the_body(io_loop: IOLoop, folder: Path) -> None:
-    answer = ask(io_loop, read_page(folder), "HEAD", "/")
+async def test_head_answers_as_get_without_the_body(rest: Rest, folder: Path) -> None:
+    answer = await ask(rest, read_page(folder), "HEAD", "/")
     assert (answer.status, answer.header("content-length")) == (200, str(len(INDEX)))
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
-def test_the_page_is_only_read(io_loop: IOLoop, folder: Path, method: str) -> None:
-    answer = ask(io_loop, read_page(folder), method, "/")
+async def test_the_page_is_only_read(rest: Rest, folder: Path, method: str) -> None:
+    answer = await ask(rest, read_page(folder), method, "/")
     assert (answer.status, answer.header("allow")) == (405, "GET, HEAD, OPTIONS")
 
 
 @pytest.mark.parametrize(("gone", "name"), [(CLIENT_FILE, "socket.io-client"), ("index.html", "index.html")])
-def test_page_without_a_part_names_the_missing_one(io_loop: IOLoop, folder: Path, gone: str, name: str) -> None:
+async def test_page_without_a_part_names_the_missing_one(rest: Rest, folder: Path, gone: str, name: str) -> None:
     (folder / gone).unlink()
-    answer = ask(io_loop, read_page(folder), "GET", "/")
+    answer = await ask(rest, read_page(folder), "GET", "/")
     assert answer.status == 503
     assert answer.header("content-type") == "text/plain; charset=utf-8"
     text = answer.body.decode()
     assert text.startswith(f"The page is missing {name}. ")
     assert text.count("\n") == 1
-    assert ask(io_loop, read_page(folder), "GET", "/user").status == 401
+    assert (await ask(rest, read_page(folder), "GET", "/user")).status == 401
 
 
-def test_a_page_that_is_off_is_not_there(io_loop: IOLoop) -> None:
-    assert ask(io_loop, {}, "GET", "/").status == 404
-    assert ask(io_loop, {}, "GET", "/web/main.js").status == 404
+async def test_a_page_that_is_off_is_not_there(rest: Rest) -> None:
+    assert (await ask(rest, {}, "GET", "/")).status == 404
+    assert (await ask(rest, {}, "GET", "/web/main.js")).status == 404
 
 
 def test_there_is_an_icon_for_each_number_of_unread_messages() -> None:
@@ -193,8 +184,8 @@ def test_what_the_page_names_is_served() -> None:
     assert " style=" not in index
 
 
-def test_where_no_page_is_served_the_root_links_to_the_documents(io_loop: IOLoop) -> None:
-    answer = ask(io_loop, no_page(), "GET", "/")
+async def test_where_no_page_is_served_the_root_links_to_the_documents(rest: Rest) -> None:
+    answer = await ask(rest, no_page(), "GET", "/")
     assert (answer.status, answer.header("content-type")) == (200, "text/html; charset=utf-8")
     assert '<a href="/docs">' in answer.body.decode()
-    assert ask(io_loop, no_page(), "GET", "/web/main.js").status == 404
+    assert (await ask(rest, no_page(), "GET", "/web/main.js")).status == 404

@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -20,18 +19,12 @@ TOO_OFTEN = "That was too often. Please try again in a while."
 
 
 @pytest.fixture
-def throttled(io_loop: IOLoop) -> Iterator[Rest]:
-    async def make() -> Rest:
-        rest = Rest()
-        rest.trusted_proxies = parse_networks(["127.0.0.1", "10.0.0.0/8"])
-        rest.logins = LoginThrottle()
-        rest.registrations = AddressRateLimiter(lambda times: RateLimiter(3 * times, 3600))
-        rest.start()
-        return rest
-
-    rest = io_loop.run_sync(make)
-    yield rest
-    io_loop.run_sync(rest.close)
+def throttled(rest: Rest, io_loop: IOLoop) -> Rest:
+    rest.trusted_proxies = parse_networks(["127.0.0.1", "10.0.0.0/8"])
+    rest.logins = LoginThrottle()
+    rest.registrations = AddressRateLimiter(lambda times: RateLimiter(3 * times, 3600))
+    io_loop.run_sync(rest.restart)
+    return rest
 
 
 async def log_in(
@@ -133,17 +126,11 @@ async def test_an_address_is_what_trusted_proxies_saw(throttled: Rest, forwarded
     assert statuses == ([201] * 3 + [429] * 2 if counted == "one" else [201] * 5)
 
 
-async def test_what_a_stranger_says_of_his_address_is_not_believed(io_loop: IOLoop, logs: ExpectedLogs) -> None:
+async def test_what_a_stranger_says_of_his_address_is_not_believed(rest: Rest, logs: ExpectedLogs) -> None:
     logs.expect("^Requests from 127.0.0.1 have X-Forwarded-For, and TRUSTED_PROXIES does not name that address")
-    rest = Rest()
     rest.registrations = AddressRateLimiter(lambda times: RateLimiter(3 * times, 3600))
     rest.start()
-    try:
-        statuses = [
-            (await register(rest, f"{number}@chat.test", f"192.0.2.{number}")).status for number in range(5)
-        ]
-    finally:
-        await rest.close()
+    statuses = [(await register(rest, f"{number}@chat.test", f"192.0.2.{number}")).status for number in range(5)]
     assert statuses == [201] * 3 + [429] * 2
 
 

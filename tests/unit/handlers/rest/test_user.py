@@ -81,18 +81,14 @@ class UnreachableStore(MemoryRevocationStore):
 
 
 @pytest.mark.parametrize(("method", "path", "body"), ENDINGS)
-async def test_tokens_that_the_store_cannot_end_go_on(method: str, path: str, body: object) -> None:
+async def test_tokens_that_the_store_cannot_end_go_on(rest: Rest, method: str, path: str, body: object) -> None:
     """The user is told, and can try again."""
-    rest = Rest()
     rest.revocations = UnreachableStore()
     rest.start()
-    try:
-        token = await rest.sign_up()
-        assert (await call(rest, method, path, token, body)).status == 503
-        assert rest.ended == []
-        assert await user(rest, token) == 200
-    finally:
-        await rest.close()
+    token = await rest.sign_up()
+    assert (await call(rest, method, path, token, body)).status == 503
+    assert rest.ended == []
+    assert await user(rest, token) == 200
 
 
 # --- POST /logout
@@ -341,8 +337,7 @@ async def test_of_two_uses_of_a_code_at_once_one_counts(rest: Rest) -> None:
     assert sorted(answer.status for answer in answers) == [204, 409]
 
 
-async def test_a_registration_is_refused_where_the_operator_makes_the_accounts() -> None:
-    rest = Rest()
+async def test_a_registration_is_refused_where_the_operator_makes_the_accounts(rest: Rest) -> None:
     rest.is_registration_open = False
     rest.start()
     answer = await rest.register()
@@ -350,4 +345,3 @@ async def test_a_registration_is_refused_where_the_operator_makes_the_accounts()
         403,
         {"message": "The operator of this server makes the accounts: ask for one.", "code": "registration_closed"},
     )
-    await rest.close()
