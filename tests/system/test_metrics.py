@@ -163,24 +163,3 @@ def test_refused_clients_are_counted_by_reason(js: JsClients) -> None:
 def test_metrics_are_served_nowhere_unless_a_port_is_named(server: ServerProcess) -> None:
     assert "Metrics" not in "\n".join(server.lines)
     assert server.request("GET", "/metrics").status == 404
-
-
-def test_the_port_of_metrics_has_nothing_else(measured: ServerProcess) -> None:
-    for path in ("/", "/healthz", "/metrics/x"):
-        with pytest.raises(urllib.error.HTTPError) as refused:
-            fetched(metrics_url(measured).replace("/metrics", path))
-        with refused.value:
-            assert refused.value.code == 404
-
-
-def test_the_port_of_metrics_does_not_say_what_serves_it(measured: ServerProcess) -> None:
-    url = metrics_url(measured)
-    with urllib.request.urlopen(url, timeout=PATIENCE_SECONDS) as answer:  # noqa: S310 - our own server's
-        assert "Server" not in answer.headers
-    for method, address in (("GET", f"{url}/x"), ("POST", url)):
-        asked = urllib.request.Request(address, b"", method=method)  # noqa: S310 - our own server's
-        with pytest.raises(urllib.error.HTTPError) as refused:
-            urllib.request.urlopen(asked, timeout=PATIENCE_SECONDS)  # noqa: S310
-        with refused.value as answer:
-            assert "Server" not in answer.headers
-            assert answer.read() == f"{answer.code}\n".encode()

@@ -84,15 +84,6 @@ def test_check_tells_every_problem_and_no_secret_and_exits_2() -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_unknown_name_in_the_env_file_is_warned_of(tmp_path: Path) -> None:
-    env_file = tmp_path / ".env"
-    env_file.write_text("SEVER_PORT=3001\nCHATIO_LOG_LEVEL=INFO\n")
-    done = run_main("--check", "--env-file", str(env_file))
-    assert done.returncode == 0
-    assert "SEVER_PORT is not a setting; did you mean SERVER_PORT?" in done.stderr
-    assert "CHATIO_LOG_LEVEL is not a setting; did you mean LOG_LEVEL?" in done.stderr
-
-
 def test_a_new_env_file_has_a_secret_of_its_own_and_is_for_its_owner_only(tmp_path: Path) -> None:
     secrets = []
     for name in ("first", "second"):

@@ -1,7 +1,6 @@
 """The options, what a configuration is said to be, and one run from start to signal."""
 
 import asyncio
-import gc
 import logging
 import os
 import re
@@ -10,7 +9,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tornado.netutil import bind_sockets
 
 import main as program
 from chatio import __version__
@@ -266,29 +264,6 @@ def test_loop_problem_is_one_line(env_file: Write, monkeypatch: pytest.MonkeyPat
     logs.expect("^the event loop has a problem: closing$")
     monkeypatch.setattr(program, "serve_chat", serve)
     assert program.main(env_file(f"JWT_SECRET_KEY={KEY}")) == 0
-
-
-def test_missing_key_is_one_warning(env_file: Write, stop_when_listening: list[str], logs: ExpectedLogs) -> None:
-    logs.expect("^JWT_SECRET_KEY is not set: .* all users are logged out when it ends$")
-    assert program.main(env_file("SERVER_PORT=0", "SERVER_HOST=127.0.0.1")) == 0
-    assert len(logs.records) == 1
-
-
-# Tornado leaves the socket that it could not bind to the garbage collector.
-@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
-def test_port_in_use_is_one_clear_line_and_exits_2(env_file: Write, capfd: Capture, logs: ExpectedLogs) -> None:
-    logs.expect("^Port [0-9]+ is already in use")
-    (taken,) = bind_sockets(0, "127.0.0.1")
-    with taken:
-        port = taken.getsockname()[1]
-        arguments = env_file(
-            f"SERVER_PORT={port}", "SERVER_HOST=127.0.0.1", f"JWT_SECRET_KEY={KEY}", "LOG_LEVEL=ERROR"
-        )
-        assert program.main(arguments) == 2
-        gc.collect()
-    flush_log()
-    (line,) = capfd.readouterr().err.splitlines()
-    assert line.endswith(f" CRITICAL chatio: Port {port} is already in use (SERVER_PORT).")
 
 
 def check(env_file: Write, capfd: Capture, url: str) -> tuple[int, str]:

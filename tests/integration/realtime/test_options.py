@@ -78,15 +78,6 @@ async def test_preflight_with_a_body_is_refused() -> None:
         assert (await request(port, "OPTIONS", f"{SOCKET_IO}polling", b"a body", Origin=PAGE)).status == 400
 
 
-async def test_answers_are_not_stored_and_name_no_server() -> None:
-    _server, handler = create_server()
-    async with serving(handler) as port:
-        answer = await request(port, "GET", f"{SOCKET_IO}polling")
-    assert answer.headers["cache-control"] == "no-store"
-    assert "server" not in answer.headers
-    assert "etag" not in answer.headers
-
-
 @pytest.mark.parametrize(
     ("proxies", "forwarded", "address"),
     [
