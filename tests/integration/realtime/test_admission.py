@@ -107,7 +107,7 @@ async def test_reason_of_each_refusal_is_logged(caplog: pytest.LogCaptureFixture
 
 @pytest.mark.parametrize("bound", ["max_connections", "max_connections_per_address"])
 async def test_a_place_is_free_again_whichever_way_its_connection_ended(bound: str) -> None:
-    """Not before: who is half-open, never joins, upgrades or was refused by the application has a place."""
+    """Not before: a client that is half-open, silent, upgrading or refused by the application has a place."""
     options: dict[str, Any] = {bound: 2}
     server, handler = create_server(RealtimeOptions(**options))
 

@@ -20,7 +20,7 @@ DISCONNECT = "41"
 
 @contextlib.asynccontextmanager
 async def house(monkeypatch: pytest.MonkeyPatch, *, entries: int = 0) -> AsyncIterator[tuple[Server, int]]:
-    """A server whose clients follow a log with so many messages of 10 kB; who is refused has 50 ms."""
+    """A server whose clients follow a log with so many messages of 10 kB; a refused client has 50 ms."""
     monkeypatch.setattr("chatio.realtime.limits.REFUSED_SECONDS", 0.05)
     monkeypatch.setattr("chatio.realtime.engineio.server.LINGER_SECONDS", 0.05)
     server, handler = create_server(RealtimeOptions(ping_interval=60.0))

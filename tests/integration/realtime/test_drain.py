@@ -1,4 +1,4 @@
-"""A server that lets everybody go: who, when, and what they have received by then."""
+"""Draining: which clients are closed when, and what they have received by then."""
 
 import asyncio
 import json
@@ -36,7 +36,7 @@ class NumberLog:
 
 
 class KeptPort(Handover):
-    """Of a port that the test keeps, for as long as it says that somebody may come."""
+    """Of a port that the test keeps, for as long as it says that a client may come."""
 
     def __init__(self) -> None:
         self.port_is_closed = asyncio.Event()
@@ -111,7 +111,7 @@ def read_on(ws: Ws) -> None:
 async def test_client_leaves_after_all_that_was_accepted(home: House) -> None:
     quick, slow = await join(home.port, "/chat"), await join(home.port, "/chat")
     read_slowly(slow)
-    home.say(400)  # 20 MB, more than the kernel keeps for anybody
+    home.say(400)  # 20 MB, more than the kernel keeps for a client
     leaving = asyncio.ensure_future(home.server.shut_down(SECONDS))
     assert await numbers_until_closed(quick) == (list(range(1, 401)), 1001)
     assert home.server.connections == 1

@@ -106,8 +106,8 @@ class Rest:
         self.asyncapi = asyncapi_document(namespace="/chat", message_max_chars=10_000, has_presence=True)
         self.page: Mapping[str, StaticFile] = {}
         self.viewer: Mapping[str, StaticFile] = {}
-        self.online: set[str] = set()  # who has a socket
-        self.ended: list[tuple[str, EndReason]] = []  # whose sockets were to be closed, and why
+        self.online: set[str] = set()  # users with a socket
+        self.ended: list[tuple[str, EndReason]] = []  # users whose sockets were to be closed, and why
         self.trusted_proxies = TrustedProxies()
         self.lifecycle = Lifecycle()
         self.requests = InFlightRequests(self.lifecycle, load)

@@ -1,4 +1,4 @@
-"""Input budgets: whose turn it is, how much one go has, and when it is a flood."""
+"""Input budgets: which address is next, how much one go has, and when it is a flood."""
 
 import asyncio
 from collections.abc import Callable

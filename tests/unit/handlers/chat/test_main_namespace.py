@@ -92,13 +92,6 @@ async def test_client_in_no_other_namespace_is_answered_so_often_and_then_closed
         assert answers <= MAX_REFUSED_CONNECTS
 
 
-async def test_event_before_any_connect_closes_the_connection() -> None:
-    async with chat_house() as house:
-        ws = await house.open()
-        ws.send('421["hello"]')
-        assert await ws.closed() == 1002
-
-
 async def test_second_connect_closes_the_connection() -> None:
     async with chat_house() as house:
         ws = await house.open()

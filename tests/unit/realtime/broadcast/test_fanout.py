@@ -124,7 +124,7 @@ class House:
             client.connection.write(encode("4" + json.dumps(["own", value])))
 
     async def settle(self, seconds: float = 10.0) -> None:
-        """Until everybody who reads has all there is."""
+        """Return when each client that reads has all there is."""
         deadline = asyncio.get_running_loop().time() + seconds
         while not all(self._is_settled(client) for client in self.clients):
             assert asyncio.get_running_loop().time() < deadline, "not settled"
