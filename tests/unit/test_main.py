@@ -92,11 +92,6 @@ def test_nothing_set_is_sound(env_file: Write, capfd: Capture) -> None:
     assert capfd.readouterr().out == SOUND
 
 
-def test_a_folder_is_no_file_of_settings(tmp_path: Path, capfd: Capture) -> None:
-    assert program.main(["--env-file", str(tmp_path), "--check"]) == 2
-    assert capfd.readouterr().err == f"{tmp_path.name}: it is a folder\n"
-
-
 def test_a_name_that_is_too_long_or_no_name_is_one_line_and_exits_2(capfd: Capture) -> None:
     for name in ("x" * 300, "x" * 10_000, "a\0b\x1b[2J", "/"):
         assert program.main(["--env-file", name, "--check"]) == 2
@@ -194,19 +189,17 @@ def test_name_in_the_environment_that_looks_like_a_setting_is_one_warning(
     assert capfd.readouterr().err == f"Warning: {sentence}\n"
 
 
-def test_missing_file_is_one_clear_line_and_exits_2(tmp_path: Path, capfd: Capture) -> None:
-    assert program.main(["--env-file", str(tmp_path / "typo.env"), "--check"]) == 2
-    assert "typo.env" in capfd.readouterr().err
-
-
-def test_file_that_is_not_utf_8_is_one_clear_line_and_exits_2(tmp_path: Path, capfd: Capture) -> None:
+@pytest.mark.parametrize(
+    ("content", "reason"), [(None, "there is no such file"), (b"JWT_SECRET_KEY=hunter2\xff\n", "it is not UTF-8")]
+)
+def test_file_that_cannot_be_read_is_one_clear_line_and_exits_2(
+    tmp_path: Path, capfd: Capture, content: bytes | None, reason: str
+) -> None:
     path = tmp_path / "settings.env"
-    path.write_bytes(b"JWT_SECRET_KEY=hunter2\xff\n")
+    if content is not None:
+        path.write_bytes(content)
     assert program.main(["--env-file", str(path), "--check"]) == 2
-    err = capfd.readouterr().err
-    assert "settings.env" in err
-    assert "hunter2" not in err
-    assert "Traceback" not in err
+    assert capfd.readouterr().err == f"settings.env: {reason}\n"
 
 
 @pytest.mark.parametrize("option", ["--chek", "--help"])
