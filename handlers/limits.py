@@ -134,12 +134,12 @@ def registration_limit(settings: Settings) -> AddressRateLimiter:
 
 
 def acts_of_moderation(settings: Settings) -> RateLimiter:
-    """A minute's worth at once: a moderator deletes many messages of one flood."""
+    """The rate limit of a moderator's acts: 60 at once, to delete the messages of a flood."""
     return RateLimiter(1, 1, burst=60, is_on=are_on(settings))
 
 
 def exports(settings: Settings) -> RateLimiter:
-    """Of one user: each reads the whole log."""
+    """The rate limit of a user's exports, each of which reads the whole log."""
     return RateLimiter(4, 3600, is_on=are_on(settings))
 
 

@@ -65,7 +65,7 @@ class SharedLog:
         return self.follower.tail if self._journal.is_durable else self.window.tail
 
     async def read(self, after: int, *, limit: int) -> list[Entry]:
-        """The entries of the `limit` sequences after `after`, oldest first, also what the window has dropped.
+        """The entries of the `limit` sequences after `after`, oldest first; the window may have dropped them.
 
         They are fewer if an operator has deleted some. Raises `StoreUnavailable`.
         """

@@ -61,7 +61,8 @@ class Members:
     async def join(self, sid: str, environ: Mapping[str, Any], auth: object = None) -> LogStart:
         """Let a client with a valid token join.
 
-        Connection limit per user: the newest connection is refused, since an older one would reconnect.
+        Connection limit per user: the newest connection is refused, since an older one would reconnect. Raises
+        `ConnectRefused` and `TemporarilyUnavailable`.
         """
         try:
             claims = self._sessions.verify(auth)

@@ -23,7 +23,7 @@ class Guarded(Protocol):
     @property
     def request(self) -> Any: ...
     async def count_request(self, user: str | None = None) -> None:
-        """Raises `RateLimited`."""
+        """Count the request for `user`, or where that is None for its address. Raises `RateLimited`."""
 
 
 H = TypeVar("H", bound=Guarded)
