@@ -1,6 +1,7 @@
 """The PostgreSQL server of the tests leaves nothing behind where it cannot start."""
 
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,12 +10,12 @@ from tests.postgres import PostgresServer, programs
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where servers keep their data; the user `postgres` may enter it."""
-    for part in (tmp_path, *tmp_path.parents[:2]):
-        part.chmod(0o755)
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    return tmp_path
+def folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where servers keep their data. Not in pytest's own folder, which the user `postgres` may not enter."""
+    with tempfile.TemporaryDirectory(prefix="chatio-postgres-") as name:
+        Path(name).chmod(0o755)
+        monkeypatch.setattr(tempfile, "tempdir", name)
+        yield Path(name)
 
 
 def processes_in(folder: Path) -> list[str]:
@@ -31,15 +32,15 @@ def test_a_server_that_ends_at_its_start_says_why(folder: Path) -> None:
 
 @pytest.mark.parametrize("missing", ["pg_isready", "initdb"])
 def test_a_server_without_one_of_its_programs_is_not_left_running(
-    folder: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, missing: str
+    folder: Path, monkeypatch: pytest.MonkeyPatch, missing: str
 ) -> None:
-    some = tmp_path_factory.mktemp("programs")
-    some.chmod(0o755)
+    some = folder / "bin"
+    some.mkdir()
     for program in programs().iterdir():
         if program.name != missing:
             (some / program.name).symlink_to(program)
     monkeypatch.setenv("CHATIO_TESTS_POSTGRES", str(some))
     with pytest.raises((AssertionError, FileNotFoundError)):
         PostgresServer().start()
-    assert list(folder.iterdir()) == []
+    assert list(folder.iterdir()) == [some]
     assert processes_in(folder) == []
