@@ -8,7 +8,7 @@ UV_INSTALL := $(VENV)/bin/uv pip install --quiet --python $(PYTHON)
 CLIENTS := tests/system/js/node_modules/.package-lock.json
 PAGE := web/node_modules/socket.io-client/package.json
 AXE := web/node_modules/axe-core/package.json
-WORKERS := --numprocesses=3 --dist=worksteal
+WORKERS := --numprocesses=4 --dist=worksteal
 
 .PHONY: run test check suite test-browser test-nginx test-many test-metrics bench pins clean
 
@@ -25,9 +25,12 @@ check: $(VENV)/.dev
 	PYTHONPATH=. $(VENV)/bin/lint-imports --no-logo
 	$(VENV)/bin/mypy
 
+# The tests start hundreds of Pythons, and one that has to compile what it imports needs a second more.
+suite: export PYTHONDONTWRITEBYTECODE :=
+
 # The + keeps this output from being held back until the end.
 suite: $(VENV)/.dev $(CLIENTS) $(PAGE)
-	+COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml $(PYTHON) -m coverage run -m pytest $(WORKERS)
+	+COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml $(PYTHON) -m pytest $(WORKERS)
 	$(PYTHON) -m coverage combine --quiet
 	$(PYTHON) -m coverage report
 

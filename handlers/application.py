@@ -24,13 +24,13 @@ from handlers.chat.namespace import CLOSE_REASONS, NAMESPACE, ChatNamespace
 from handlers.chat.session_expiry import SessionExpiry
 from handlers.core import Core
 from handlers.docs.asyncapi import asyncapi_document
-from handlers.docs.endpoint import read_viewer
+from handlers.docs.endpoint import make_documents, read_viewer
 from handlers.http.cors import Cors
 from handlers.http.services import Services
 from handlers.metrics.collector import MetricsCollector
 from handlers.metrics.requests import RequestMetrics
 from handlers.rest.page import no_page, read_page
-from handlers.routes import make_application
+from handlers.routes import endpoints, make_application
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +92,7 @@ def build_chat(settings: Settings, core: Core) -> Chat:
 
 
 def build_rest(settings: Settings, core: Core, chat: Chat, *, page_folder: Path) -> Rest:
-    """Raises what `make_application` raises, and OSError for a page that cannot be read."""
+    """Raises what `make_documents` and `make_application` raise, and OSError for a page that cannot be read."""
     requests, turns = InFlightRequests(core.lifecycle, core.load), limits.http_turns(settings)
     services = Services(
         lifecycle=core.lifecycle,
@@ -128,15 +128,15 @@ def build_rest(settings: Settings, core: Core, chat: Chat, *, page_folder: Path)
     )
     metrics = RequestMetrics()
     chat.endpoint.answered = partial(metrics.answered, chat.endpoint.path)
+    has_presence = core.presence is not None
+    asyncapi = asyncapi_document(
+        namespace=NAMESPACE, message_max_chars=settings.message_max_chars, has_presence=has_presence
+    )
+    documents = make_documents(endpoints(has_presence=has_presence), asyncapi)
     application = make_application(
         services,
-        asyncapi=asyncapi_document(
-            namespace=NAMESPACE,
-            message_max_chars=settings.message_max_chars,
-            has_presence=core.presence is not None,
-        ),
         page=read_page(page_folder) if settings.serve_page == "on" else no_page(),
-        viewer=read_viewer(page_folder),
+        documents=read_viewer(page_folder) | documents,
         chat=chat.endpoint,
         metrics=metrics,
     )

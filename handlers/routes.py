@@ -4,12 +4,12 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from tornado.httputil import HTTPServerConnectionDelegate
 from tornado.web import Application, RequestHandler
 
-from handlers.docs.endpoint import DocumentHandler, make_documents
+from handlers.docs.endpoint import DocumentHandler
 from handlers.http.auth import is_marked
 from handlers.http.base import BaseHandler, NotFoundHandler
 from handlers.http.files import StaticFile
@@ -69,6 +69,15 @@ ROUTES = (
 PRESENCE_ROUTE = Route(r"/users/online/?", OnlineHandler)
 
 
+def _routes(*, has_presence: bool) -> tuple[Route, ...]:
+    return (*ROUTES, PRESENCE_ROUTE) if has_presence else ROUTES
+
+
+def endpoints(*, has_presence: bool) -> list[tuple[str, type[BaseHandler]]]:
+    """The paths of the REST API and their handlers, for its document."""
+    return [(route.name, route.handler) for route in _routes(has_presence=has_presence)]
+
+
 class UnguardedMethod(Exception):
     """A handler's method that is marked neither @authenticated nor @public."""
 
@@ -76,25 +85,19 @@ class UnguardedMethod(Exception):
 def make_application(
     services: Services,
     *,
-    asyncapi: dict[str, Any],
     page: Mapping[str, StaticFile],
-    viewer: Mapping[str, StaticFile],
+    documents: Mapping[str, StaticFile],
     chat: HTTPServerConnectionDelegate,
     metrics: RequestMetrics,
 ) -> Application:
-    """The application with every endpoint and its documents; `asyncapi` is the document of the chat.
+    """The application with every endpoint. `page` and `documents` are files by their paths.
 
-    `page` and `viewer` are files by their paths.
-
-    Raises `UnguardedMethod` for a method without a guard, `Undescribed` for one without a description.
+    Raises `UnguardedMethod` for a method without a guard.
     """
-    routes = list(ROUTES)
-    if services.presence is not None:
-        routes.append(PRESENCE_ROUTE)
+    routes = _routes(has_presence=services.presence is not None)
     check_guards([*(route.handler for route in routes), PageHandler, DocumentHandler, NotFoundHandler])
-    documents = make_documents([(route.name, route.handler) for route in routes], asyncapi)
     files = [Route(re.escape(path), PageHandler, {"file": file}) for path, file in page.items()]
-    for path, file in {**viewer, **documents}.items():
+    for path, file in documents.items():
         files.append(Route(f"{re.escape(path)}/?", DocumentHandler, {"file": file}))
     # Not the requested paths: those of sockets hold session ids, and others may hold anything.
     names: dict[type[RequestHandler], str] = {route.handler: route.name for route in routes}

@@ -13,6 +13,8 @@ import pytest
 from hypothesis import settings
 from tornado.ioloop import IOLoop
 
+from tests import measuring
+
 # No test depends on speed, and Hypothesis gives each example 0.2 s by default.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
@@ -22,6 +24,17 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     """Give every async test the loop below; else pytest-tornasync takes the current one, which all would share."""
     if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
         item.fixturenames.insert(0, "io_loop")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Measure the workers only, and not the process that hands the tests out to them."""
+    if config.getoption("numprocesses", None):
+        measuring.finish()
+
+
+def pytest_sessionfinish() -> None:
+    """Under load a worker needs longer to end its servers than the 10 s after which xdist kills it."""
+    measuring.finish()
 
 
 @pytest.fixture

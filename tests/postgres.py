@@ -22,19 +22,23 @@ _NUMBERS = itertools.count()
 
 
 class PostgresServer:
-    """It runs from `start` to `stop` or `kill`. Root starts it as the user `postgres`, since it refuses root."""
+    """It runs from `start` to `stop` or `kill`. Root starts it as the user `postgres`, since it refuses root.
+
+    Where it cannot be made or started, nothing of it is left.
+    """
 
     def __init__(self, *options: str, **environ: str) -> None:
-        self._programs = _programs()
+        self._programs = programs()
         self._options = options
         self._environ = {**os.environ, **environ}
         self._folder = Path(tempfile.mkdtemp(prefix="chatio-postgres-"))
         self._port = free_port()
-        if _is_root():
-            user = pwd.getpwnam("postgres")
-            os.chown(self._folder, user.pw_uid, user.pw_gid)
-        self._run("initdb", "--auth=trust", "--username=chatio", "--no-sync", f"--pgdata={self._data}")
         self._process: subprocess.Popen[bytes] | None = None
+        with self._or_nothing():
+            if _is_root():
+                user = pwd.getpwnam("postgres")
+                os.chown(self._folder, user.pw_uid, user.pw_gid)
+            self._run("initdb", "--auth=trust", "--username=chatio", "--no-sync", f"--pgdata={self._data}")
 
     @property
     def _data(self) -> Path:
@@ -44,15 +48,25 @@ class PostgresServer:
         """Return when it takes connections."""
         command = [str(self._programs / "postgres"), "-D", str(self._data), "-p", str(self._port)]
         command += ["-k", str(self._folder), "-h", "127.0.0.1", *self._options]
-        with (self._folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                _as_user(command), cwd=self._folder, env=self._environ, stdout=log, stderr=log
-            )
-        deadline = time.monotonic() + 30
-        ready = [str(self._programs / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self._port)]
-        while subprocess.run(ready, check=False).returncode:
-            assert time.monotonic() < deadline, (self._folder / "log").read_text()[-2000:]
-            time.sleep(0.05)
+        with self._or_nothing():
+            with (self._folder / "log").open("ab") as log:
+                self._process = subprocess.Popen(
+                    _as_user(command), cwd=self._folder, env=self._environ, stdout=log, stderr=log
+                )
+            deadline = time.monotonic() + 30
+            ready = [str(self._programs / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self._port)]
+            while subprocess.run(ready, check=False).returncode:
+                is_starting = self._process.poll() is None and time.monotonic() < deadline
+                assert is_starting, (self._folder / "log").read_text()[-2000:]
+                time.sleep(0.05)
+
+    @contextlib.contextmanager
+    def _or_nothing(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self.stop()
+            raise
 
     def follow(self, primary: "PostgresServer") -> None:
         """Be a standby of `primary`, which runs, from the next start on."""
@@ -87,7 +101,7 @@ class PostgresServer:
     def stop(self) -> None:
         """An immediate shutdown, and the end of the folder."""
         if self._process is not None and self._process.poll() is None:
-            self._run("pg_ctl", "stop", "--mode=immediate", f"--pgdata={self._data}")
+            self._process.send_signal(signal.SIGQUIT)
             self._process.wait()
         shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -153,7 +167,8 @@ class PostgresServer:
 
     def _run(self, program: str, *arguments: str) -> None:
         command = _as_user([str(self._programs / program), *arguments])
-        subprocess.run(command, cwd=self._folder, check=True, capture_output=True)
+        done = subprocess.run(command, cwd=self._folder, check=False, capture_output=True, text=True)
+        assert done.returncode == 0, f"{program}: {done.stderr}"
 
 
 class PgBouncer:
@@ -175,10 +190,14 @@ class PgBouncer:
         with (self._folder / "log").open("ab") as log:
             command = _as_user([program, str(self._ini)])
             self._process = subprocess.Popen(command, cwd="/", stdout=log, stderr=log)
-        deadline = time.monotonic() + 30
-        while not _accepts(self.port):
-            assert time.monotonic() < deadline, (self._folder / "log").read_text()[-2000:]
-            time.sleep(0.01)
+        with contextlib.ExitStack() as undoing:
+            undoing.push(self)
+            deadline = time.monotonic() + 30
+            while not _accepts(self.port):
+                is_starting = self._process.poll() is None and time.monotonic() < deadline
+                assert is_starting, (self._folder / "log").read_text()[-2000:]
+                time.sleep(0.01)
+            undoing.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -196,7 +215,7 @@ def postgres() -> PostgresServer:
     return server
 
 
-def _programs() -> Path:
+def programs() -> Path:
     """The folder of the newest PostgreSQL of this machine, which is installed first if root may do so.
 
     CHATIO_TESTS_POSTGRES names the `bin` of another one.

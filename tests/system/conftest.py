@@ -7,9 +7,16 @@ import pytest
 from tornado.ioloop import IOLoop
 
 from tests.client import wire
+from tests.measuring import unmeasured
 from tests.system.js import JsClients
 from tests.system.nginx import SERVERS, STANDS_BEFORE_ALL
 from tests.system.server import ServerProcess
+
+
+@pytest.fixture(scope="package", autouse=True)
+def servers_are_measured_only() -> Iterator[None]:
+    with unmeasured():
+        yield
 
 
 @pytest.fixture

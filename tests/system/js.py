@@ -4,6 +4,7 @@ Every event of theirs, sent or received, is checked against the AsyncAPI documen
 """
 
 import atexit
+import functools
 import itertools
 import json
 import os
@@ -78,6 +79,11 @@ class _Driver:
         self._process.communicate(timeout=PATIENCE_SECONDS)
 
 
+@functools.cache
+def _wire() -> Wire:
+    return Wire(chat_document())
+
+
 _DRIVERS: dict[Path | None, _Driver] = {}
 
 
@@ -97,7 +103,7 @@ class JsClients:
     def __enter__(self) -> Self:
         self._told: queue.Queue[Told | None] = queue.Queue()
         self._kept: list[Told] = []
-        self._wire = Wire(chat_document())
+        self._wire = _wire()
         self._faults: list[str] = []
         self._asked: dict[str, str] = {}  # for which event there is an ack of this name
         self._driver = _driver(self._trusted)

@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
@@ -117,11 +118,14 @@ class Nginx:
 
     def __enter__(self) -> Self:
         self.process = subprocess.Popen([*self._command, "-g", "daemon off;"])
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while not _accepts(self.port):
-            assert self.process.poll() is None, self.errors.read_text()
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        with ExitStack() as undoing:
+            undoing.push(self)
+            deadline = time.monotonic() + PATIENCE_SECONDS
+            while not _accepts(self.port):
+                is_starting = self.process.poll() is None and time.monotonic() < deadline
+                assert is_starting, self.errors.read_text()
+                time.sleep(0.01)
+            undoing.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:

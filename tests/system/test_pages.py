@@ -1,5 +1,6 @@
 """The commands and the client of the documents, pasted as they are and run."""
 
+import os
 import re
 import subprocess
 import sys
@@ -27,7 +28,9 @@ def commands(page: str) -> str:
 
 def run(script: str, server: ServerProcess) -> str:
     script = script.replace("localhost:3000", server.url.removeprefix("http://"))
-    done = subprocess.run(["sh", "-eu"], input=script, capture_output=True, text=True, check=False)
+    # Unmeasured: the commands of main.py have tests of their own, and each would take twice as long.
+    environ = {name: value for name, value in os.environ.items() if name != "COVERAGE_PROCESS_START"}
+    done = subprocess.run(["sh", "-eu"], input=script, env=environ, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
 

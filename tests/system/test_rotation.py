@@ -13,7 +13,7 @@ import pytest
 
 from tests.paths import ROOT
 from tests.system.js import JsClients
-from tests.system.server import REAL_COMMAND, SECRET, ServerProcess
+from tests.system.server import SECRET, ServerProcess
 from tests.system.test_chat import claims_of, transports
 from tests.system.test_sessions import assert_chats, assert_ended, bearer, sign_out, token_of
 
@@ -38,7 +38,6 @@ def start(etc: Path) -> ResumePoint:
     def make(port: int = 0) -> ServerProcess:
         previous = etc / "jwt_secret_key_previous"
         return ServerProcess(
-            command=REAL_COMMAND,
             SERVER_PORT=str(port),
             JWT_SECRET_KEY="",
             JWT_SECRET_KEY_FILE=str(etc / "jwt_secret_key"),

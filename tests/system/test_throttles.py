@@ -9,7 +9,7 @@ import pytest
 from tests.client.protocol import token
 from tests.client.wire import open_ws
 from tests.system.js import JsClients
-from tests.system.server import SECRET, ServerProcess
+from tests.system.server import SECRET, ServerProcess, await_until
 from tests.system.test_chat import transports
 from tests.system.test_recovery import contents, spoken
 
@@ -120,6 +120,7 @@ def test_messages_with_retries_are_slowed_down_and_none_is_lost(js: JsClients, t
         assert contents(received) == [message["content"] for message in messages]
         js.ask("bob", "send-message", {"content": "the end"})
         assert contents(js.expect("bob", "receive-message")) == ["the end"]
+        await_until(lambda: len(js.collected("ann")[1]) >= len(messages), "the last ack")
         assert js.collected("ann")[1] == [message["id"] for message in messages]
 
 

@@ -4,11 +4,10 @@ import asyncio
 import functools
 import json
 from collections.abc import Callable, Mapping
-from typing import Self
+from typing import Final, Self
 
 from tornado.httputil import HTTPServerConnectionDelegate
 from tornado.netutil import bind_sockets
-from tornado.routing import PathMatches
 from tornado.web import Application
 
 from chatio.accounts.login_throttle import LoginThrottle
@@ -37,17 +36,17 @@ from chatio.stores.memory.journal import MemoryJournal
 from chatio.stores.memory.moderation import MemoryModerationStore
 from chatio.throttling.client_ip import TrustedProxies
 from chatio.throttling.rate_limiter import AddressRateLimiter, PacedLimiter, RateLimiter
-from handlers.docs.asyncapi import asyncapi_document
+from handlers.docs.endpoint import make_documents
 from handlers.http.cors import Cors
 from handlers.http.files import StaticFile
 from handlers.http.origins import OriginPolicy
 from handlers.http.services import Services
 from handlers.limits import http_turns
 from handlers.metrics.requests import RequestMetrics
-from handlers.routes import make_application
+from handlers.routes import endpoints, make_application
 from tests.client.protocol import http_request
 from tests.client.wire import Answer, Http
-from tests.documents import Doors
+from tests.documents import Doors, chat_document
 from tests.unit.load import Load
 
 __all__ = ["KEY", "ORIGIN", "PASSWORD", "PATIENCE_SECONDS", "Answer", "Connection", "Rest", "request"]
@@ -56,6 +55,10 @@ PASSWORD = "hunting foxes"
 KEY = "the key of these tests, 32 bytes or more"
 ORIGIN = "http://localhost:5173"
 PATIENCE_SECONDS = 30.0
+
+# Made once: that takes three times as long as the rest of a start.
+DOCUMENTS: Final = make_documents(endpoints(has_presence=True), chat_document())
+DOORS: Final = Doors(json.loads(DOCUMENTS["/openapi.json"].plain))
 
 
 class Connection:
@@ -103,9 +106,7 @@ class Rest:
         self.origins = OriginPolicy(origins)
         self.log = MessageLog()
         self.presence = Presence()
-        self.asyncapi = asyncapi_document(namespace="/chat", message_max_chars=10_000, has_presence=True)
         self.page: Mapping[str, StaticFile] = {}
-        self.viewer: Mapping[str, StaticFile] = {}
         self.online: set[str] = set()  # users with a socket
         self.ended: list[tuple[str, EndReason]] = []  # users whose sockets were to be closed, and why
         self.trusted_proxies = TrustedProxies()
@@ -121,7 +122,6 @@ class Rest:
         self.readiness: dict[str, Callable[[], bool]] = {}
         self.servers: list[LimitedHTTPServer] = []
         self._product_port = 0
-        self._doors: Doors | None = None
 
     @functools.cached_property
     def moderation(self) -> Moderation:
@@ -161,9 +161,8 @@ class Rest:
     def application(self) -> Application:
         return make_application(
             self.services,
-            asyncapi=self.asyncapi,
             page=self.page,
-            viewer=self.viewer,
+            documents=DOCUMENTS,
             metrics=self.metrics,
             chat=HTTPServerConnectionDelegate(),  # the chat's endpoint has tests of its own
         )
@@ -173,15 +172,7 @@ class Rest:
 
         Returns the port. Within the event loop.
         """
-        application = self.application()
-        # Not asked for over the wire, where it would be counted, or refused by a server that drains.
-        (served,) = (
-            rule.target_kwargs["file"]
-            for rule in application.wildcard_router.rules
-            if isinstance(rule.matcher, PathMatches) and rule.matcher.regex.match("/openapi.json")
-        )
-        self._doors = Doors(json.loads(served.plain))
-        self._product_port = self.listen(application)
+        self._product_port = self.listen(self.application())
         return self._product_port
 
     async def restart(self) -> None:
@@ -227,8 +218,8 @@ class Rest:
         async with await self.connect() as connection:
             await connection.send(request(method, path, body, **headers))
             answer = await connection.receive(to_head=method == "HEAD")
-        if self._doors is not None and self.port == self._product_port:
-            fault = self._doors.fault(method, path, answer.status, answer.headers, answer.body)
+        if self.port == self._product_port:
+            fault = DOORS.fault(method, path, answer.status, answer.headers, answer.body)
             assert fault is None, fault
         return answer
 

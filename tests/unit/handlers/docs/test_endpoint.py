@@ -25,15 +25,20 @@ from handlers.http.operation import Undescribed, operation, operation_of, unlist
 from handlers.http.responses import MessageResponse
 from handlers.rest.bodies import Registration
 from handlers.rest.user import LogoutHandler
+from handlers.routes import endpoints
 from tests.documents import Wire, chat_document
 from tests.paths import ROOT
 from tests.unit.handlers.rest_server import Rest
-from tests.unit.handlers.test_routes import put_together
 
 
 async def openapi(rest: Rest) -> dict[str, Any]:
     document: dict[str, Any] = (await rest.call("GET", "/openapi.json")).json
     return document
+
+
+def make_all() -> None:
+    """As the start of the server does."""
+    make_documents(endpoints(has_presence=True), chat_document())
 
 
 def test_an_endpoint_without_an_operation_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,7 +48,7 @@ def test_an_endpoint_without_an_operation_stops_the_start(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(LogoutHandler, "post", undescribed)
     with pytest.raises(Undescribed, match="undescribed is neither"):
-        put_together()
+        make_all()
 
 
 def test_an_operation_without_a_docstring_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,7 +59,7 @@ def test_an_operation_without_a_docstring_stops_the_start(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(LogoutHandler, "post", silent)
     with pytest.raises(Undescribed, match="silent has no docstring"):
-        put_together()
+        make_all()
 
 
 def test_a_body_with_a_field_without_an_example_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,7 +75,7 @@ def test_a_body_with_a_field_without_an_example_stops_the_start(monkeypatch: pyt
 
     monkeypatch.setattr(LogoutHandler, "post", wish)
     with pytest.raises(Undescribed, match=r"Wish\.text has no example"):
-        put_together()
+        make_all()
 
 
 def test_an_event_with_a_field_without_an_example_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,7 +92,7 @@ def test_an_event_with_a_field_without_an_example_stops_the_start(monkeypatch: p
 def test_a_handler_without_a_tag_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(LogoutHandler, "tag", "")
     with pytest.raises(Undescribed, match="LogoutHandler has no tag"):
-        put_together()
+        make_all()
 
 
 def test_every_example_of_an_event_conforms_to_its_schema() -> None:
