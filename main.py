@@ -52,6 +52,7 @@ from chatio.config.risks import risks_of
 from chatio.config.settings import Settings, changed
 from chatio.config.text_files import read_text
 from chatio.config.user_commands import InvalidCommand, command_of
+from chatio.server.exit_deadline import ExitDeadline
 from chatio.server.listen import CannotListen
 from chatio.server.signals import ignore_terminal_stops
 from chatio.server.systemd import SystemdNotifier, take_descriptors, take_notifier
@@ -132,9 +133,11 @@ async def run(
     settings: Settings, notifier: SystemdNotifier, log: LogHandler, handed_over: Sequence[int] = ()
 ) -> None:
     """Serve as `settings` say until a signal. Raises `CannotListen`, `StoreUnusable`, `StoreBroken`."""
-    asyncio.get_running_loop().set_exception_handler(excepthooks.loop_failed)
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(excepthooks.loop_failed)
+    end_within = ExitDeadline(loop).end_within
     async with opened_stores(settings, ROOT) as stores:
-        await serve_chat(settings, stores, notifier, log, handed_over, folder=ROOT)
+        await serve_chat(settings, stores, notifier, log, handed_over, folder=ROOT, end_within=end_within)
         if stores.broken.is_set():
             raise StoreBroken
 

@@ -4,7 +4,7 @@ import asyncio
 import gc
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -34,8 +34,11 @@ async def serve_chat(
     handed_over: Sequence[int],
     *,
     folder: Path,
+    end_within: Callable[[float], None],
 ) -> None:
     """Serve the chat of `stores` until a signal, or until they are broken. `folder`: that of main.py.
+
+    `end_within`: see `ExitDeadline`.
 
     Raises `CannotListen` and `StoreUnusable`.
     """
@@ -72,6 +75,7 @@ async def serve_chat(
             status=lambda: "serving" if presence is None else f"{len(presence)} people online",
             is_stalled=lambda: chat.namespace.fanout.is_stalled,
             handed_over=handed_over,
+            end_within=end_within,
             on_listening=partial(_say_next_steps, settings, log),
         )
     finally:

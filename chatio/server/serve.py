@@ -41,13 +41,14 @@ async def serve(
     on_listening: Callable[[str], None] = lambda url: None,
     handed_over: Sequence[int] = (),
     http_server: Callable[..., HTTPServer] = LimitedHTTPServer,
+    end_within: Callable[[float], None] = lambda seconds: None,
 ) -> None:
     """Serve on `host` and `port`, or on the descriptors `handed_over`, until a signal; then shut down.
 
-    `notifier` reports `status()`, unless the server `is_stalled`; `on_listening` is called with the URL. Raises
-    `CannotListen`.
+    `end_within` is called at the signal, with the grace; see `ExitDeadline`. `notifier` reports `status()`, unless
+    the server `is_stalled`; `on_listening` is called with the URL. Raises `CannotListen`.
     """
-    signals = ProcessSignals()
+    signals = ProcessSignals(end_within, grace_seconds)
     log_aborts()
     server = http_server(application, **HTTP_SERVER_OPTIONS)
     server.add_sockets(listeners := listen(host, port, handed_over=handed_over))

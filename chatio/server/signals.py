@@ -9,6 +9,7 @@ import contextlib
 import logging
 import os
 import signal
+from collections.abc import Callable
 from types import FrameType
 from typing import Final
 
@@ -34,6 +35,7 @@ IGNORED: Final = tuple(
     sorted(signal.valid_signals() - {*STOPPING, *REPEATED} - _FAULTS - _UNCATCHABLE - _HARMLESS)
 )
 HANDLED: Final = (*STOPPING, *REPEATED, *IGNORED)
+AT_ONCE_SECONDS: Final = 2.0  # after the second signal: a database is closed within one
 
 
 class ProcessSignals:
@@ -43,18 +45,27 @@ class ProcessSignals:
     right after SIGTERM where a unit says so. It is ignored if it was ignored at the start, as nohup(1) asks for.
     The same holds for the other signals that are sent again and again.
 
+    From the first signal on the process must end within the grace. That is said by a handler of Python's own, for
+    the loop may stand still.
+
     Main thread's event loop only.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, end_within: Callable[[float], None], grace_seconds: float) -> None:
+        """`end_within`: see `ExitDeadline`."""
         self.first = asyncio.Event()
         self.second = asyncio.Event()
+        self._end_within = end_within
+        self._grace_seconds = grace_seconds
+        self._has_arrived = False
         loop = asyncio.get_running_loop()
         for number in STOPPING:
             loop.add_signal_handler(number, self._stop)
+            signal.signal(number, self._arrived)  # besides: asyncio is told by its file descriptor
         for number in REPEATED:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 loop.add_signal_handler(number, self.first.set)
+                signal.signal(number, self._arrived)
         for number in IGNORED:
             with contextlib.suppress(RuntimeError):  # valgrind and some sandboxes keep one for themselves
                 loop.add_signal_handler(number, _log_ignored, number)
@@ -69,6 +80,13 @@ class ProcessSignals:
                     signal.signal(number, signal.SIG_IGN)
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
+
+    def _arrived(self, number: int, _: FrameType | None) -> None:
+        if not self._has_arrived:
+            self._has_arrived = True
+            self._end_within(self._grace_seconds)
+        elif number in STOPPING:
+            self._end_within(min(AT_ONCE_SECONDS, self._grace_seconds))
 
     def _stop(self) -> None:
         (self.second if self.first.is_set() else self.first).set()

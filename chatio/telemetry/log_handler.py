@@ -40,6 +40,7 @@ FLUSH_SHARE: Final = 0.05
 ERRORS: Final = (
     *("failure", "loop_problem", "no_room", "cannot_listen"),
     *("store_unusable", "store_refused", "store_removed", "store_broken", "store_stuck", "store_went_back"),
+    "shutdown_timeout",
     "other",
 )
 

@@ -13,6 +13,7 @@ import pytest
 import main as program
 from chatio import __version__
 from chatio.config.settings import table
+from chatio.server.exit_deadline import ExitDeadline
 from chatio.server.signals import HANDLED
 from chatio.telemetry.streams import STDERR
 from tests.conftest import ExpectedLogs
@@ -45,13 +46,15 @@ Capture = pytest.CaptureFixture[str]
 
 
 @pytest.fixture
-def stop_when_listening(caplog: pytest.LogCaptureFixture) -> Iterator[list[str]]:
+def stop_when_listening(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """Sends this process SIGTERM as soon as its server says that it listens; collects what it says.
 
     But for what it says of files that npm installs: whether they are there is not the affair of these tests.
     """
     caplog.set_level(logging.INFO, "chatio")
     lines: list[str] = []
+    # It would end the tests, too.
+    monkeypatch.setattr(ExitDeadline, "end_within", lambda deadline, seconds: None)
 
     class Stop(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:

@@ -280,7 +280,7 @@ async def test_a_signal_that_no_process_can_handle_keeps_no_server_from_its_star
 ) -> None:
     monkeypatch.setattr(signals, "IGNORED", (signal.SIGKILL, signal.SIGUSR1))
     monkeypatch.setattr(signals, "HANDLED", (*signals.STOPPING, signal.SIGKILL, signal.SIGUSR1))
-    process = ProcessSignals()
+    process = ProcessSignals(lambda _: None, 10.0)
     assert callable(signal.getsignal(signal.SIGUSR1))
     process.close()
     assert signal.getsignal(signal.SIGUSR1) is signal.SIG_IGN
