@@ -11,6 +11,7 @@ no sender waits for more than two commits.
     is slow                        wait                            join the next batch, up to the queue's bound
     loses its answer               are appended again              `StoreUnavailable`
     is gone, its disk is full      `StoreUnavailable`, `StoreFull` the same for a second; then one batch is tried
+    gives no answer at all         are appended again              `StoreUnavailable`
 """
 
 import asyncio
@@ -34,6 +35,8 @@ logger = logging.getLogger("chatio.chat")
 REFUSING_SECONDS: Final = 1.0  # after an append that failed, before the next one is tried
 # An append whose outcome is unknown is repeated after these pauses, and then after the last of them.
 REPEAT_SECONDS: Final = (0.05, 0.2, 0.5, 1.0)
+# An append without an answer is lost: longer than the stores take to tell that they have none.
+LOST_SECONDS: Final = 15.0
 STORE_TROUBLES: Final = ("store", "store_full", "store_slow")
 
 
@@ -51,6 +54,8 @@ class Batches:
         self._window = follower.window
         self._batch: list[Waiting] = []  # handed over
         self._is_scheduled = False
+        self._attempt = 0  # the number of the newest append; the answers of earlier ones are late
+        self._tried_at = -math.inf  # when it began
         self._repeats = 0  # of the batch, since its outcome is unknown
         self._refusal: Temporary | None = None
         self._refusing_until = -math.inf
@@ -128,6 +133,19 @@ class Batches:
             await asyncio.wait(accepted, timeout=seconds)
         await asyncio.sleep(0)  # the clients are told in the next turn of the loop
 
+    def look_after(self) -> None:
+        """Go on where an exception in the machinery has lost a step; called each second.
+
+        The answer of an append, the start of a batch, or the end of what waits.
+        """
+        self.waiting.give_up_oldest()
+        if self._batch and self._now() - self._tried_at > LOST_SECONDS:
+            self._attempt += 1
+            self._repeat()
+        elif not self._batch:
+            self._go_on()
+        self.waiting.drop_forgotten(self._batch)
+
     @property
     def trouble(self) -> str | None:
         """Why messages are not accepted as they should be, one of `STORE_TROUBLES`; or None."""
@@ -155,16 +173,18 @@ class Batches:
             self._append()
 
     def _append(self) -> None:
-        began = self._now()
+        began = self._tried_at = self._now()
+        self._attempt += 1
+        attempt = self._attempt
         try:
             appending = self._hand_over([waiting.message for waiting in self._batch])
         except Exception as error:
             self._repeat_after(error)
             return
         if appending.done():
-            self._appended(appending, began)
+            self._appended(appending, began, attempt)
         else:
-            appending.add_done_callback(lambda done: self._appended(done, began))
+            appending.add_done_callback(lambda done: self._appended(done, began, attempt))
 
     def _hand_over(self, batch: Sequence[Message | Change]) -> "asyncio.Future[list[Appended]]":
         """Append `batch`, in which all are messages or all are changes."""
@@ -172,8 +192,10 @@ class Batches:
             return self._journal.change(cast("Sequence[Change]", batch))
         return self._journal.append(cast("Sequence[Message]", batch))
 
-    def _appended(self, appending: "asyncio.Future[list[Appended]]", began: float) -> None:
+    def _appended(self, appending: "asyncio.Future[list[Appended]]", began: float, attempt: int) -> None:
         error = None if appending.cancelled() else appending.exception()
+        if attempt != self._attempt:
+            return
         if isinstance(error, WentBack | SchemaChanged):
             self._give_up(error)
         elif appending.cancelled() or isinstance(error, OutcomeUnknown) or (error is not None and self._repeats):
@@ -185,9 +207,9 @@ class Batches:
             self.appends["ok"] += 1
             self.messages += len(self._batch)
             self._repeats, self._refusal = 0, None
-            self._taken(appending.result())
+            self._taken(appending.result(), attempt)
 
-    def _taken(self, results: list[Appended]) -> None:
+    def _taken(self, results: list[Appended], attempt: int) -> None:
         """The journal has the batch: apply it, tell the clients, answer the senders."""
         try:
             if any(result.is_new and self._follower.contradicts(result.record) for result in results):
@@ -196,18 +218,20 @@ class Batches:
             self._follower.offer([result.record for result in results])
             newest = max(result.record.number for result in results)
             if newest > self._window.head:  # messages of other servers come first
-                self._follower.until(newest).add_done_callback(lambda _: self._answer(results))
+                self._follower.until(newest).add_done_callback(lambda _: self._answer(results, attempt))
                 return
         except Exception as error:
             self._repeat_after(error)
         else:
-            self._answer(results)
+            self._answer(results, attempt)
 
     def _give_up(self, error: WentBack | SchemaChanged) -> None:
         """Answer nothing to the senders of the batch: neither an ack nor an error would be true."""
         self._giving_up = asyncio.ensure_future(self._follower.give_up(error))
 
-    def _answer(self, results: list[Appended]) -> None:
+    def _answer(self, results: list[Appended], attempt: int) -> None:
+        if attempt != self._attempt:
+            return
         try:
             for waiting, result in zip(self._batch, results, strict=True):
                 self._answer_one(waiting, result)

@@ -139,7 +139,7 @@ class SharedLog:
         await repeat(logger, "watching the store", WATCH_SECONDS, self._look_after)
 
     async def _look_after(self) -> None:
-        self.batches.waiting.give_up_oldest()
+        self.batches.look_after()
         try:
             await self.follower.check()
         except Temporary as error:

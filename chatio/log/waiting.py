@@ -54,8 +54,9 @@ class WaitingMessages:
         if len(self.queue) >= self._queue_max or self._queue_bytes >= QUEUE_BYTES:
             raise Overloaded
         key, since = key_of(message), asyncio.get_running_loop().time()
-        waiting = self.by_key[key] = Waiting(key, message, _size_bytes(message), since)
+        waiting = Waiting(key, message, _size_bytes(message), since)
         self.queue.append(waiting)
+        self.by_key[key] = waiting
         self._queue_bytes += waiting.size_bytes
         return waiting.done
 
@@ -84,13 +85,22 @@ class WaitingMessages:
     def drop(self, dropped: Iterable[Waiting], error: Temporary) -> None:
         """Tell the senders of `dropped` that the journal did not take them, as `error` says."""
         for waiting in dropped:
-            del self.by_key[waiting.key]
+            self.by_key.pop(waiting.key, None)
             if not waiting.done.done():
                 waiting.done.set_exception(type(error)())
 
     def drop_queue(self, error: Temporary) -> None:
         queue, self.queue, self._queue_bytes = self.queue, [], 0
         self.drop(queue, error)
+
+    def drop_forgotten(self, batch: list[Waiting]) -> None:
+        """Those that an exception has left in neither the queue nor `batch`; their senders are told nothing."""
+        if len(self.by_key) > len(self.queue) + len(batch):
+            known = {waiting.key for waiting in (*self.queue, *batch)}
+            for waiting in [each for key, each in self.by_key.items() if key not in known]:
+                self.by_key.pop(waiting.key)
+                if not waiting.done.done():
+                    waiting.done.set_exception(Unanswered())
 
     def give_up_oldest(self) -> None:
         """The senders of messages that have waited for too long are told nothing; the messages wait on."""

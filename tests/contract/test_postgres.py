@@ -12,10 +12,12 @@ from tornado.ioloop import IOLoop
 
 from chatio.errors import MessageDeleted
 from chatio.stores.accounts import UserStore
-from chatio.stores.errors import StoreUnusable
+from chatio.stores.errors import OutcomeUnknown, StoreUnusable
 from chatio.stores.journal import Journal
 from chatio.stores.opening import Stores, open_stores
+from chatio.stores.postgres import database
 from chatio.stores.postgres.journal import AFTER
+from tests.conftest import ExpectedLogs
 from tests.contract.changes import ChangesContract, deletion
 from tests.contract.journal import JournalContract, contents, message
 from tests.contract.moderation import ModerationContract
@@ -184,3 +186,27 @@ async def test_a_database_that_cannot_be_used_is_told_in_a_sentence(
     with pytest.raises(StoreUnusable, match=problem) as caught:
         await open_stores(url.replace(*change), folder=Path())
     assert "hunter2" not in str(caught.value)
+
+
+async def test_a_call_that_is_never_woken_fails_in_a_bounded_time(
+    url: str, monkeypatch: pytest.MonkeyPatch, logs: ExpectedLogs
+) -> None:
+    """As one whose future was done, and whose callback was lost: no timeout of its own wakes it."""
+    logs.expect("^The database refused: TimeoutError$")
+
+    async def lost(_: object) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            await asyncio.Event().wait()
+
+    async def one(_: object) -> int:
+        return 1
+
+    opened = await database.open_database(url)
+    monkeypatch.setattr(database, "CALL_SECONDS", 0.5)
+    for _ in range(database.MAX_CONNECTIONS):  # none of them keeps its connection
+        with pytest.raises(OutcomeUnknown):
+            await opened.run(lost)
+    assert await opened.run(one) == 1
+    await opened.close()

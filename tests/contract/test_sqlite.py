@@ -1,5 +1,6 @@
 """The stores in SQLite keep the contracts, and go on after a restart where they were."""
 
+import asyncio
 import contextlib
 import sqlite3
 import threading
@@ -9,8 +10,9 @@ from pathlib import Path
 import pytest
 from tornado.ioloop import IOLoop
 
+from chatio.errors import StoreUnavailable
 from chatio.stores.accounts import UserStore
-from chatio.stores.errors import StoreStuck
+from chatio.stores.errors import OutcomeUnknown, StoreStuck
 from chatio.stores.journal import Journal
 from chatio.stores.opening import Stores, open_stores
 from chatio.stores.sqlite import database
@@ -109,3 +111,41 @@ def test_a_disk_that_does_not_answer_keeps_no_process(
         await stuck.close()
 
     io_loop.run_sync(run)
+
+
+async def test_a_thread_that_does_not_answer_fails_the_call_and_not_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logs: ExpectedLogs
+) -> None:
+    logs.expect("^The database refused: no answer in 0.05 s$")
+    disk = threading.Event()
+    sqlite_database = database.open_database(tmp_path / "chat.db")
+    monkeypatch.setattr(database, "ANSWER_SECONDS", 0.05)
+    with pytest.raises(OutcomeUnknown):
+        await sqlite_database.write(lambda _: disk.wait())
+    with pytest.raises(StoreUnavailable):
+        await sqlite_database.read(lambda _: disk.wait())
+    disk.set()
+    monkeypatch.setattr(database, "ANSWER_SECONDS", 60)
+    assert await sqlite_database.write(lambda _: 1) == await sqlite_database.read(lambda _: 1) == 1
+    await sqlite_database.close()
+
+
+@pytest.mark.parametrize("call", ["read", "write"])
+async def test_an_answer_that_is_lost_on_its_way_to_the_loop_fails_the_call_and_not_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logs: ExpectedLogs, call: str
+) -> None:
+    logs.expect("^exception calling callback ")  # concurrent.futures'
+    logs.expect("^The database refused: no answer in 0.05 s$")
+    loop = asyncio.get_running_loop()
+    sqlite_database = database.open_database(tmp_path / "chat.db")
+    monkeypatch.setattr(database, "ANSWER_SECONDS", 0.05)
+
+    def no_memory(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as without_memory:
+        without_memory.setattr(loop, "call_soon_threadsafe", no_memory)
+        with pytest.raises((OutcomeUnknown, StoreUnavailable)):
+            await getattr(sqlite_database, call)(lambda _: 1)
+    assert await getattr(sqlite_database, call)(lambda _: 1) == 1
+    await sqlite_database.close()

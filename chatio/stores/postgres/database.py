@@ -22,6 +22,7 @@ from typing import Any, Final, TypeVar
 import asyncpg
 
 from chatio.errors import StoreFull, StoreUnavailable
+from chatio.stores.answers import within
 from chatio.stores.errors import OutcomeUnknown, StoreUnusable
 from chatio.stores.postgres.schema import APPLICATION, WITHOUT_TIMEOUTS, prepare
 
@@ -32,6 +33,7 @@ T = TypeVar("T")
 MAX_CONNECTIONS: Final = 5
 CONNECT_SECONDS: Final = 3.0
 ANSWER_SECONDS: Final = 5.0
+CALL_SECONDS: Final = 12.0  # more than both, and than what gives a connection back: the call itself is lost
 # The database ends a statement before this server gives it up: what then has become of it is known. And it ends a
 # transaction whose client is gone, with its locks, where TCP does not tell.
 _STATEMENT_TIMEOUT: Final = "4500ms"
@@ -63,12 +65,39 @@ class Database:
 
         An error of a constraint comes as asyncpg raises it.
         """
+        held: list[Any] = []
+
+        def lost() -> Exception:
+            for connection in held:
+                _terminate(connection)
+            _log_refused(TimeoutError())
+            return OutcomeUnknown()
+
+        return await within(CALL_SECONDS, asyncio.ensure_future(self._run(action, held)), lost)
+
+    async def read(self, action: Callable[[Any], Awaitable[T]]) -> T:
+        """As `run`, for what may simply be asked for again: an unknown outcome is `StoreUnavailable`."""
+        try:
+            return await self.run(action)
+        except OutcomeUnknown as error:
+            raise StoreUnavailable from error
+
+    async def close(self) -> None:
+        """Finish what is under way, within `ANSWER_SECONDS`, and close every connection."""
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await self._pool.close()
+        except TimeoutError:
+            self._pool.terminate()
+
+    async def _run(self, action: Callable[[Any], Awaitable[T]], held: list[Any]) -> T:
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 connection = await self._pool.acquire()
         except _NO_CONNECTION as error:
             _log_refused(error)
             raise StoreUnavailable from error
+        held.append(connection)
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 return await action(connection)
@@ -95,21 +124,6 @@ class Database:
             raise
         finally:
             await self._release(connection)
-
-    async def read(self, action: Callable[[Any], Awaitable[T]]) -> T:
-        """As `run`, for what may simply be asked for again: an unknown outcome is `StoreUnavailable`."""
-        try:
-            return await self.run(action)
-        except OutcomeUnknown as error:
-            raise StoreUnavailable from error
-
-    async def close(self) -> None:
-        """Finish what is under way, within `ANSWER_SECONDS`, and close every connection."""
-        try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                await self._pool.close()
-        except TimeoutError:
-            self._pool.terminate()
 
     async def _replace(self, connection: Any) -> None:
         """Have every call that comes use a new connection."""

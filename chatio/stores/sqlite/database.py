@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from chatio.errors import StoreFull, StoreUnavailable
+from chatio.stores.answers import within
 from chatio.stores.errors import OutcomeUnknown, StoreStuck, StoreUnusable
 from chatio.stores.sqlite.file import BUSY_SECONDS, connect, give_to_owner, locked, migrated, reason_of
 
@@ -32,6 +33,7 @@ logger = logging.getLogger("chatio.store")
 T = TypeVar("T")
 File = tuple[int, int]  # device and inode, which no other file has
 
+ANSWER_SECONDS: Final = 10.0
 CLOSE_SECONDS: Final = 1.0  # of the time for shutting down
 ERASING_WAITS_MS: Final = 50  # for the reader to end a query
 ERASING_AGAIN_SECONDS: Final = 1.0
@@ -79,11 +81,13 @@ class Database:
         The future raises `StoreFull` or `StoreUnavailable`, and nothing was changed; `OutcomeUnknown`; or whatever
         `change` raises, which undoes it.
         """
-        return self._loop.run_in_executor(self._writing, self._write, change, erases)
+        written = self._loop.run_in_executor(self._writing, self._write, change, erases)
+        return within(ANSWER_SECONDS, written, lambda: _without_answer(OutcomeUnknown()))
 
     def read(self, query: Callable[[sqlite3.Connection], T]) -> "asyncio.Future[T]":
         """Call `query` in the reader's thread; its result. The future raises `StoreUnavailable`."""
-        return self._loop.run_in_executor(self._reading, self._read, query)
+        found = self._loop.run_in_executor(self._reading, self._read, query)
+        return within(ANSWER_SECONDS, found, lambda: _without_answer(StoreUnavailable()))
 
     async def close(self) -> None:
         """Finish what was asked for, and close the file; the lock is free then.
@@ -224,6 +228,11 @@ def open_database(path: Path) -> Database:
         except (OSError, sqlite3.Error) as error:
             raise StoreUnusable(f"{path.name}: {reason_of(error)}") from None
         return Database(path, stack.pop_all(), writer, reader, files)
+
+
+def _without_answer(error: Exception) -> Exception:
+    logger.error("The database refused: no answer in %g s", ANSWER_SECONDS, extra={"event": "store_refused"})
+    return error
 
 
 def _file_at(path: Path) -> File:

@@ -390,6 +390,90 @@ async def test_a_journal_that_does_not_say_its_extent_is_in_trouble(monkeypatch:
     watching.cancel()
 
 
+@pytest.fixture
+def lost_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared_log, "WATCH_SECONDS", 0.01)
+    monkeypatch.setattr(batches, "LOST_SECONDS", 0.03)
+    monkeypatch.setattr(batches, "REPEAT_SECONDS", [0])
+
+
+async def test_a_batch_that_has_no_answer_at_all_is_appended_again(lost_soon: None) -> None:
+    journal, log = await shared()
+    watching = asyncio.ensure_future(log.watch())
+    accepting = log.accept(message("a"))
+    await until(lambda: len(journal.asked) >= 2)
+    await journal.take()
+    assert accepting.result().sequence == 1
+    journal.asked[0][1].set_result(MemoryJournal.append(journal, [message("a")]).result())  # late
+    second = log.accept(message("b"))
+    await turn()
+    assert journal.batches[-1] == ["b"]
+    await journal.take()
+    assert (second.result().sequence, ids(log), trouble(log)) == (2, ["a", "b"], None)
+    watching.cancel()
+
+
+async def test_a_batch_that_waits_for_ever_for_the_window_is_appended_again(
+    monkeypatch: pytest.MonkeyPatch, lost_soon: None
+) -> None:
+    journal, log = await shared()
+    watching = asyncio.ensure_future(log.watch())
+    MemoryJournal.append(journal, [message("x")])  # unheard of
+    real = log.follower.until
+
+    def lost(number: int) -> "asyncio.Future[None]":
+        monkeypatch.setattr(log.follower, "until", real)
+        real(number)
+        return asyncio.get_running_loop().create_future()
+
+    monkeypatch.setattr(log.follower, "until", lost)
+    accepting = log.accept(message("a"))
+    await turn()
+    await journal.take()
+    await until(lambda: len(journal.asked) >= 2)
+    await journal.take()
+    assert (await accepting).sequence == 2
+    watching.cancel()
+
+
+async def test_a_batch_whose_start_was_lost_is_begun_by_the_watch(
+    monkeypatch: pytest.MonkeyPatch, lost_soon: None
+) -> None:
+    journal, log = await shared()
+    loop = asyncio.get_running_loop()
+    with monkeypatch.context() as without_memory:
+        without_memory.setattr(loop, "call_soon", no_memory)
+        with pytest.raises(MemoryError):
+            log.accept(message("a"))
+    watching = asyncio.ensure_future(log.watch())
+    await until(lambda: len(journal.asked) == 1)
+    await journal.take()
+    assert (ids(log), len(log.batches)) == (["a"], 0)
+    watching.cancel()
+
+
+async def test_what_an_exception_has_left_behind_is_slow_for_a_moment_only(
+    monkeypatch: pytest.MonkeyPatch, lost_soon: None, logs: ExpectedLogs
+) -> None:
+    """A MemoryError in the middle of dropping a queue left messages that no batch ever took."""
+    monkeypatch.setattr(waiting, "SLOW_SECONDS", -1)
+    journal, log = await shared()
+    accepting = log.accept(message("a"))
+    await turn()
+    log.batches.waiting.by_key["7", "b"] = left = waiting.Waiting(("7", "b"), message("b"), 1, 0.0)
+    await journal.take()
+    assert accepting.done()
+    assert trouble(log) == "store_slow"
+    watching = asyncio.ensure_future(log.watch())
+    await until(lambda: trouble(log) is None)
+    assert type(left.done.exception()) is Unanswered
+    watching.cancel()
+
+
+def no_memory(*_: object, **__: object) -> None:
+    raise MemoryError
+
+
 async def test_settling_waits_for_all_that_was_accepted_but_not_for_ever() -> None:
     journal, log = await shared()
     log.accept(message("a"))

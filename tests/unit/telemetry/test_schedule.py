@@ -37,7 +37,29 @@ async def test_no_exception_ends_a_schedule(
     async def tend() -> None:
         do("action")
 
-    monkeypatch.setattr(schedule, "asyncio", SimpleNamespace(sleep=pause))
+    monkeypatch.setattr(schedule, "asyncio", SimpleNamespace(**vars(asyncio) | {"sleep": pause}))
     task = asyncio.create_task(repeat(logger, "tending", 0.001, tend))
     await until(lambda: done.count("action") >= 2)
+    task.cancel()
+
+
+async def test_an_action_that_is_never_woken_ends_no_schedule(
+    monkeypatch: pytest.MonkeyPatch, logs: ExpectedLogs
+) -> None:
+    """As with a future whose callbacks were lost: it is done, and cancelling it wakes nobody."""
+    logs.expect("^tending failed: TimeoutError ")
+    monkeypatch.setattr(schedule, "LONGEST_SECONDS", 0.01)
+    count = 0
+
+    async def tend() -> None:
+        nonlocal count
+        count += 1
+        if count == 1:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                await asyncio.Event().wait()
+
+    task = asyncio.create_task(repeat(logger, "tending", 0.001, tend))
+    await until(lambda: count >= 3)
     task.cancel()
