@@ -20,7 +20,7 @@ import msgspec
 from chatio.config.settings import Settings
 from chatio.errors import ChatioError, InvalidInput, Temporary, UserNotFound, answer_to
 from chatio.moderation.operator import Command, Operator
-from chatio.server.admin_socket import ask
+from chatio.server.admin_socket import ServerSilent, ask
 from chatio.stores.opening import sqlite_file
 from chatio.telemetry.log_format import harmless
 from chatio.telemetry.streams import STDERR, STDOUT, write_lines, write_text
@@ -31,6 +31,7 @@ NO_SERVER: Final = (
     "Accounts are in the memory of the server (DATABASE_URL is not set), and no server is reached. "
     "Set ADMIN_SOCKET, and run the command while the server runs"
 )
+SILENT: Final = "The server does not answer: it is stopped, hangs, or has just ended. "
 
 
 def admin_socket_path(settings: Settings, folder: Path) -> Path | None:
@@ -66,7 +67,10 @@ class NothingThere(Exception):
 
 
 async def answers(command: Command, settings: Settings, *, folder: Path) -> AsyncIterator[bytes]:
-    """The lines of the answer to `command`. Raises `NothingThere`, `StoreUnusable` and PermissionError."""
+    """The lines of the answer to `command`.
+
+    Raises `NothingThere`, `StoreUnusable`, `ServerSilent` and PermissionError.
+    """
     line = msgspec.json.encode(command)
     path = admin_socket_path(settings, folder)
     if path is not None:
@@ -101,6 +105,10 @@ def operate(command: Command, settings: Settings, *, folder: Path, as_json: bool
     except NothingThere:
         write_lines([NO_SERVER], STDERR)
         return NOTHING_THERE
+    except ServerSilent as silent:
+        then = "Look afterwards whether the command was done" if silent.was_asked else "Nothing was done"
+        write_lines([SILENT + then], STDERR)
+        return FAILED
 
 
 async def _shown(lines: AsyncIterator[bytes], as_json: bool) -> int:
@@ -113,7 +121,7 @@ async def _shown(lines: AsyncIterator[bytes], as_json: bool) -> int:
                 has_text = True
                 is_written &= write_text(_in_ascii(text), STDOUT)
             case {"error": error}:
-                shown = json.dumps({"error": error}) if as_json else error["message"]
+                shown = json.dumps({"error": error}) if as_json else harmless(error["message"])
                 write_lines([shown], STDERR)
             case {"end": int(end)}:
                 code = end

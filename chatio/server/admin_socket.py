@@ -1,7 +1,9 @@
 """Admin socket: the operator's commands reach the running server over a Unix socket.
 
-Only the user of the server and root can connect: the socket has mode 0600 from its first moment on. A client sends
-one line and receives lines; the last is "end" and the exit code of the command.
+Only the user of the server and root can connect: the socket has mode 0600 from its first moment on. The server
+greets with an empty line, the client sends one line and receives lines; the last is "end" and the exit code of the
+command. An empty line each second says that the server goes on: the kernel takes connections and bytes also for a
+process that is stopped (SIGSTOP), or that hangs.
 """
 
 import asyncio
@@ -19,8 +21,18 @@ logger = logging.getLogger("chatio.server")
 
 MAX_LINE_BYTES: Final = 4 * 2**20
 REQUEST_SECONDS: Final = 10.0
+BEAT_SECONDS: Final = 1.0
+SILENT_SECONDS: Final = 10.0  # a server that says nothing for so long is stopped, or hangs
 
 Execute = Callable[[bytes], AsyncIterator[bytes]]
+
+
+class ServerSilent(Exception):
+    """A server has the socket and does not answer; `was_asked`: it may run the command when it goes on."""
+
+    def __init__(self, *, was_asked: bool) -> None:
+        super().__init__()
+        self.was_asked = was_asked
 
 
 class AdminSocket:
@@ -45,6 +57,7 @@ class AdminSocket:
                 self._path.unlink()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        beating = asyncio.create_task(_beat(writer))
         try:
             line = await asyncio.wait_for(reader.readline(), REQUEST_SECONDS)
             async with contextlib.aclosing(aiter(self._execute(line))) as answers:  # type: ignore[type-var]
@@ -56,7 +69,14 @@ class AdminSocket:
         except Exception as error:
             report(logger, "running a command of the operator", error)
         finally:
+            beating.cancel()
             writer.close()
+
+
+async def _beat(writer: asyncio.StreamWriter) -> None:
+    while True:
+        writer.write(b"\n")
+        await asyncio.sleep(BEAT_SECONDS)
 
 
 def open_admin_socket(path: Path, execute: Execute) -> AdminSocket | None:
@@ -84,18 +104,34 @@ def open_admin_socket(path: Path, execute: Execute) -> AdminSocket | None:
 
 
 async def ask(path: Path, command: bytes) -> AsyncIterator[bytes]:
-    """The lines that the server at `path` answers to `command`, which is one line.
+    """The lines that the server at `path` answers to `command`, which is one line; fewer if it dies meanwhile.
 
-    Raises OSError without a server.
+    Raises OSError without a server, and `ServerSilent`.
     """
+    was_asked = False
     reader, writer = await asyncio.open_unix_connection(os.fspath(path), limit=MAX_LINE_BYTES)
     try:
-        writer.write(command + b"\n")
-        await writer.drain()
-        while line := await reader.readline():
-            yield line.rstrip(b"\n")
+        while line := await _next_line(reader):
+            if not was_asked:
+                was_asked = True
+                writer.write(command + b"\n")
+            if line := line.rstrip(b"\n"):
+                yield line
+    except TimeoutError:
+        raise ServerSilent(was_asked=was_asked) from None
     finally:
         writer.close()
+    if not was_asked:
+        raise ServerSilent(was_asked=False)
+
+
+async def _next_line(reader: asyncio.StreamReader) -> bytes:
+    """Empty at the end, also that of a server that is killed. Raises TimeoutError."""
+    async with asyncio.timeout(SILENT_SECONDS):
+        try:
+            return await reader.readline()
+        except OSError:  # not connected, where too many clients wait; or cut off
+            return b""
 
 
 def _log_failed(path: Path, reason: str) -> None:
@@ -104,8 +140,11 @@ def _log_failed(path: Path, reason: str) -> None:
 
 def _is_listening(path: Path) -> bool:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)  # it would wait for a server that is stopped, and has many waiting
         try:
             probe.connect(os.fspath(path))
+        except BlockingIOError:
+            return True
         except OSError:
             return False
     return True

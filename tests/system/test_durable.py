@@ -312,6 +312,18 @@ def test_a_backup_never_takes_the_place_of_a_device(server: DurableServer, datab
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files for other users")
+@pytest.mark.parametrize("command", ["backup", "check"])
+def test_a_database_that_another_program_has_locked_is_not_waited_for(database: Path, command: str) -> None:
+    assert main_py(database, "user", "add", "ann@chat.test", "Ann")[0] == 0
+    with contextlib.closing(sqlite3.connect(database, isolation_level=None)) as other:
+        other.execute("PRAGMA locking_mode = EXCLUSIVE")
+        other.execute("BEGIN EXCLUSIVE")
+        arguments = [database.with_name("copy.db")] if command == "backup" else []
+        code, _, err = main_py(database, command, *arguments)
+    assert code == 2
+    assert "locked" in err
+
+
 def test_what_root_restores_belongs_to_the_owner_of_the_folder(server: DurableServer, database: Path) -> None:
     copy, theirs = database.with_name("backup.db"), database.parent / "theirs"
     assert main_py(database, "backup", copy)[0] == 0

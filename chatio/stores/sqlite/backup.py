@@ -3,12 +3,14 @@
 import contextlib
 import os
 import sqlite3
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from chatio.stores.errors import StoreUnusable
 from chatio.stores.journal import new_epoch
-from chatio.stores.sqlite.file import check_existing, give_to_owner, locked, migrated, reason_of
+from chatio.stores.sqlite.file import BUSY_SECONDS, check_existing, give_to_owner, locked, migrated, reason_of
 
 _SUFFIXES: Final = ("", "-wal", "-shm")
 
@@ -71,10 +73,24 @@ def _copy(source: Path, target: Path) -> None:
         contextlib.closing(sqlite3.connect(target)) as writing,
     ):
         reading.execute("PRAGMA query_only = ON")
-        reading.backup(writing)
+        reading.backup(writing, progress=_giving_up_after(BUSY_SECONDS))
         ((verdict,),) = writing.execute("PRAGMA integrity_check(1)")
         if verdict != "ok":
             raise sqlite3.DatabaseError("the database is damaged")
     descriptor = os.open(target, os.O_RDONLY)
     os.fsync(descriptor)
     os.close(descriptor)
+
+
+def _giving_up_after(seconds: float) -> Callable[[int, int, int], None]:
+    """For `backup`, which tries again for ever while another program has locked the database.
+
+    What is returned raises sqlite3.OperationalError.
+    """
+    until = time.monotonic() + seconds
+
+    def progress(status: int, _remaining: int, _total: int) -> None:
+        if status in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) and time.monotonic() > until:
+            raise sqlite3.OperationalError("another program has locked the database")
+
+    return progress

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from chatio.server import admin_socket
-from chatio.server.admin_socket import AdminSocket, ask, open_admin_socket
+from chatio.server.admin_socket import AdminSocket, ServerSilent, ask, open_admin_socket
 from tests.conftest import ExpectedLogs
 
 
@@ -108,7 +108,7 @@ async def test_a_client_that_says_nothing_is_let_go(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(admin_socket, "REQUEST_SECONDS", 0.05)
     server = await opened(tmp_path / "admin")
     reader, writer = await asyncio.open_unix_connection(str(tmp_path / "admin"))
-    assert await asyncio.wait_for(reader.read(), 10) == b""
+    assert (await asyncio.wait_for(reader.read(), 10)).strip() == b""
     writer.close()
     server.close()
 
@@ -129,3 +129,79 @@ async def test_a_command_that_fails_is_reported_and_the_next_one_is_answered(
     assert await answers(tmp_path / "admin", b"fail") == []
     assert await answers(tmp_path / "admin", b"go on") == [b"go on"]
     server.close()
+
+
+async def test_a_command_that_takes_long_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admin_socket, "BEAT_SECONDS", 0.01)
+    done = asyncio.Event()
+
+    async def slow(line: bytes) -> AsyncIterator[bytes]:
+        yield b"begun"
+        await done.wait()
+        yield b"done"
+
+    server = open_admin_socket(tmp_path / "admin", slow)
+    assert server is not None
+    await server.start()
+    monkeypatch.setattr(admin_socket, "SILENT_SECONDS", 0.5)
+    asking = ask(tmp_path / "admin", b"hello")
+    assert await anext(asking) == b"begun"
+    asyncio.get_running_loop().call_later(1.0, done.set)
+    assert [line async for line in asking] == [b"done"]
+    server.close()
+
+
+def listening(path: Path, waiting: int = 10) -> socket.socket:
+    """A server that never accepts, as one that is stopped."""
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(str(path))
+    server.listen(waiting)
+    return server
+
+
+@pytest.mark.parametrize("is_full", [False, True], ids=["with room", "with no room for one more client"])
+async def test_a_server_that_is_stopped_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_full: bool
+) -> None:
+    monkeypatch.setattr(admin_socket, "SILENT_SECONDS", 0.05)
+    with listening(tmp_path / "admin", 0), socket.socket(socket.AF_UNIX) as other:
+        if is_full:
+            other.connect(str(tmp_path / "admin"))
+        with pytest.raises(ServerSilent) as silent:
+            await answers(tmp_path / "admin")
+        assert not silent.value.was_asked
+
+
+async def test_a_server_that_stops_in_the_middle_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admin_socket, "SILENT_SECONDS", 0.05)
+    with listening(tmp_path / "admin") as server:
+        asking = ask(tmp_path / "admin", b"hello")
+        first = asyncio.ensure_future(anext(asking))
+        connection, _ = await asyncio.to_thread(server.accept)
+        with connection:
+            connection.sendall(b"\nrow\n")
+            assert await first == b"row"
+            assert await asyncio.to_thread(connection.recv, 100) == b"hello\n"
+            with pytest.raises(ServerSilent) as silent:
+                await anext(asking)
+            assert silent.value.was_asked
+
+
+async def test_a_server_that_dies_in_the_middle_is_the_end_of_its_answer(tmp_path: Path) -> None:
+    with listening(tmp_path / "admin") as server:
+        asking = asyncio.ensure_future(answers(tmp_path / "admin"))
+        connection, _ = await asyncio.to_thread(server.accept)
+        connection.sendall(b"\nrow\n")
+        connection.close()  # the command is unread, so that the client's connection is reset
+        assert await asking in ([b"row"], [])
+
+
+def test_a_stopped_server_keeps_its_name_and_no_other_server_from_starting(
+    tmp_path: Path, logs: ExpectedLogs
+) -> None:
+    logs.expect("No admin socket at admin: another server listens there")
+    with listening(tmp_path / "admin", 0), socket.socket(socket.AF_UNIX) as other:
+        other.connect(str(tmp_path / "admin"))  # the one that may wait
+        assert open_admin_socket(tmp_path / "admin", echo) is None
