@@ -23,6 +23,8 @@ BIDI_CONTROLS: Final = r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 # A character that is drawn: none of space, control, default ignorable or blank.
 VISIBLE: Final = re.compile(f"[^\\s{CONTROLS}{DEFAULT_IGNORABLE}{BLANK}]")
 
+_CONTROL: Final = re.compile(f"[{CONTROLS}]+")
+_BIDI_CONTROL: Final = re.compile(f"[{BIDI_CONTROLS}]")
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
@@ -33,3 +35,8 @@ def well_formed(text: str) -> str:
     except UnicodeEncodeError:
         return _SURROGATE.sub("\ufffd", text)
     return text
+
+
+def one_line(text: str) -> str:
+    """`text`, well formed, with spaces for control characters, and without those of writing's direction."""
+    return _CONTROL.sub(" ", _BIDI_CONTROL.sub("", well_formed(text))).strip()

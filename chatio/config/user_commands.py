@@ -9,9 +9,9 @@ from chatio.moderation.operator import Command
 from chatio.stores.accounts import ROLES
 
 EXIT_CODES: Final = (
-    "exit codes: 0 done; 1 the server or its database failed, perhaps for a moment; 2 the arguments or the "
-    "settings are invalid; 3 there is no such user; 4 a rule refuses it; 5 there is nothing to act on: accounts "
-    "are in the memory of a server that is not reached"
+    "exit codes: 0 done; 1 the server or its database failed, perhaps for a moment, or does not answer; "
+    "2 the arguments or the settings are invalid; 3 there is no such user; 4 a rule refuses it; 5 there is nothing to "
+    "act on: accounts are in the memory of a server that is not reached"
 )
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _USER: Final = {"metavar": "USER", "help": "e-mail address or id"}
@@ -45,12 +45,17 @@ def add_user_commands(commands: "argparse._SubParsersAction[argparse.ArgumentPar
     listing.add_argument("--query", dest="user", default="", metavar="TEXT", help="a part of the name")
     command("show", "show an account")
     command("promote", "give a user a role").add_argument("role", choices=ROLES, help="the new role")
-    ban = command("ban", "end a user's sessions, and refuse their logins")
-    ban.add_argument(
-        "--for", dest="seconds", type=_seconds, metavar="TIME", help="such as 30m, 12h or 7d; else for ever"
-    )
-    ban.add_argument("--reason", required=True, help="why, for the audit trail")
-    command("unban", "lift a ban").add_argument("--reason", default="lifted by the operator", help="why")
+    for name, text, must_end, help_ in (
+        ("mute", "let a user read, and not write", True, "such as 30m, 12h or 7d"),
+        ("ban", "end a user's sessions, and refuse their logins", False, "such as 30m, 12h or 7d; else for ever"),
+    ):
+        sanction = command(name, text)
+        sanction.add_argument(
+            "--for", dest="seconds", type=_seconds, metavar="TIME", required=must_end, help=help_
+        )
+        sanction.add_argument("--reason", required=True, help="why, for the audit trail")
+        lift = command(f"un{name}", f"lift a {name}")
+        lift.add_argument("--reason", default="lifted by the operator", help="why")
     command("reset-password", "print a one-time code for a new password, which ends in an hour")
     delete = command("delete", "delete an account")
     delete.add_argument(

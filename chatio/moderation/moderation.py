@@ -21,7 +21,7 @@ from chatio.moderation.enforcement import Enforcement
 from chatio.moderation.roles import require_power_over, require_role
 from chatio.stores.accounts import WITHOUT_END, Role, User
 from chatio.stores.moderation import Act, Action, ModerationStore
-from chatio.text import VISIBLE, well_formed
+from chatio.text import VISIBLE, one_line
 from chatio.throttling.rate_limiter import RateLimiter
 
 MAX_REASON_CHARS: Final = 500
@@ -174,7 +174,7 @@ class Moderation:
         until: float = 0.0,
         detail: str = "",
     ) -> Act:
-        reason = well_formed(reason).strip()
+        reason = one_line(reason)
         if not VISIBLE.search(reason) or len(reason) > MAX_REASON_CHARS:
             raise InvalidInput(FieldError("reason", f"This must be text of 1 to {MAX_REASON_CHARS} characters."))
         user_id, user_name = user

@@ -13,7 +13,7 @@ from chatio.accounts import reset_codes
 from chatio.accounts.login_throttle import LoginThrottle
 from chatio.accounts.password_rules import PASSWORD_CHARS
 from chatio.accounts.users import UserRegistry
-from chatio.errors import UserNotFound, UserUnknown
+from chatio.errors import FieldError, InvalidInput, UserNotFound, UserUnknown
 from chatio.moderation.deletions import Deletions
 from chatio.moderation.moderation import Moderation, until_text
 from chatio.moderation.personal_data import account_of, personal_data
@@ -21,7 +21,19 @@ from chatio.stores.accounts import Role, User
 
 LISTED_AT_ONCE: Final = 200
 
-Name = Literal["add", "list", "show", "promote", "ban", "unban", "reset-password", "delete", "export"]
+Name = Literal[
+    "add",
+    "list",
+    "show",
+    "promote",
+    "mute",
+    "unmute",
+    "ban",
+    "unban",
+    "reset-password",
+    "delete",
+    "export",
+]
 # A row of the answer, or a piece of a document.
 Row = dict[str, Any] | bytes
 
@@ -72,6 +84,12 @@ class Operator:
         match command.name:
             case "promote":
                 return await act.set_role(None, user_id, command.role, command.reason)
+            case "mute":
+                if command.seconds is None:
+                    raise InvalidInput(FieldError("seconds", "A mute has an end."))
+                return await act.mute(None, user_id, command.seconds, command.reason)
+            case "unmute":
+                return await act.lift(None, user_id, "mute", command.reason)
             case "ban":
                 return await act.ban(None, user_id, command.seconds, command.reason)
             case "unban":

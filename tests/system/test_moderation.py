@@ -4,6 +4,8 @@ Official clients against `python main.py`. A page of the original, client 4.7, i
 """
 
 import itertools
+import signal
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -12,10 +14,12 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from chatio.server import admin_socket
+from chatio.server.admin_socket import ServerSilent
 from tests.postgres import postgres
 from tests.system.js import JsClients
 from tests.system.operator import operate, promote
-from tests.system.server import Reply, ServerProcess, await_until
+from tests.system.server import REAL_COMMAND, Reply, ServerProcess, await_until
 from tests.system.test_chat import page_message, transports
 from tests.system.test_sessions import assert_ended, bearer
 
@@ -226,6 +230,43 @@ def test_the_operator_bans_beside_the_server(room: Room, js: JsClients, page: Pe
     assert room.log_in(eve).status == 403
     assert operate(room.settings, "unban", eve.email).code == 0
     assert room.log_in(eve).status == 200
+
+
+def test_the_operator_mutes_beside_the_server(room: Room, js: JsClients, page: Person) -> None:
+    eve = room.person()
+    js.join("eve", room.server.url, eve.token)
+    outcome = operate(room.settings, "mute", eve.email, seconds=3600, reason="by the operator")
+    await_until(lambda: not say(js, "eve", "again")["ok"], "the mute has begun")  # PostgreSQL: within a second
+    refused = say(js, "eve", "muted")["error"]
+    assert (refused["code"], outcome.code) == ("muted", 0)
+    assert refused["until"] == outcome.rows[0]["muted_until"]
+    assert operate(room.settings, "unmute", eve.email).rows[0]["muted_until"] is None
+    await_until(lambda: say(js, "eve", "again")["ok"], "the mute has ended")
+    assert operate(room.settings, "mute", eve.email, reason="without an end").code == 4
+
+
+def test_the_operator_is_not_kept_by_a_server_that_is_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SIGSTOP: the kernel still takes the connection. A command that was not sent is not run later either."""
+    settings = settings_of("sqlite", tmp_path)
+    with serving(settings) as server:
+        server.sign_up("ann")
+        server.process.send_signal(signal.SIGSTOP)
+        try:
+            with monkeypatch.context() as impatient:
+                impatient.setattr(admin_socket, "SILENT_SECONDS", 0.5)
+                with pytest.raises(ServerSilent) as silent:
+                    operate(settings, "delete", "ann@chat.test")
+            for command in (["check"], ["backup", str(tmp_path / "copy.db")]):
+                done = subprocess.run(
+                    [*REAL_COMMAND, *command], env=settings, capture_output=True, timeout=60, check=False
+                )
+                assert (done.returncode, done.stderr) == (0, b"")
+        finally:
+            server.process.send_signal(signal.SIGCONT)
+        assert not silent.value.was_asked
+        assert operate(settings, "show", "ann@chat.test").code == 0
 
 
 def test_the_operator_deletes_an_account_beside_the_server(room: Room, js: JsClients, page: Person) -> None:

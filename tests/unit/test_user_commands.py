@@ -1,8 +1,10 @@
 """`main.py user ...` without a server: what it prints, and its exit codes."""
 
+import contextlib
 import io
 import json
 import os
+import sqlite3
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -66,9 +68,11 @@ def test_an_account_is_made_listed_changed_and_deleted(run: Run) -> None:
     assert "banned until 2" in run("show", made["id"])[1]
     assert "banned for ever" in run("ban", "ann@chat.test", "--reason", "spam")[1]
     assert user_of(run, "unban", "ann@chat.test")["banned_until"] is None
+    assert "muted until 2" in run("mute", "ann@chat.test", "--for", "10m", "--reason", "shouts")[1]
+    assert user_of(run, "unmute", made["id"])["muted_until"] is None
     exported = json.loads(run("export", "ann@chat.test")[1])
     assert [act["action"] for act in exported["audit"]] == [
-        *("add_user", "role", "reset_code", "role", "ban", "ban", "lift")
+        *("add_user", "role", "reset_code", "role", "ban", "ban", "lift", "mute", "lift")
     ]
     assert run("delete", "ann@chat.test", "--messages", "delete")[0] == 0
     assert [json.loads(line)["name"] for line in run("list", "--json")[1].splitlines()] == ["Bob"]
@@ -135,6 +139,10 @@ def test_an_answer_that_cannot_be_written_is_a_failure(
         (["ban", "ann@chat.test", "--reason", "x", "--for", "2w"], 2, "such as 12h"),
         (["ban", "ann@chat.test", "--reason", "x", "--for", "3651d"], 2, "at most 3650d"),
         (["ban", "ann@chat.test", "--reason", "x", "--for", "999999999d"], 2, "at most 3650d"),
+        (["mute", "ann@chat.test", "--reason", "x"], 2, "--for"),
+        (["mute", "ann@chat.test", "--for", "1h"], 2, "--reason"),
+        (["mute", "none", "--for", "1h", "--reason", "x"], 3, "There is no such user."),
+        (["unmute", "none"], 3, "There is no such user."),
         (["promote", "ann@chat.test", "god"], 2, "owner"),
         ([], 2, "usage:"),
     ],
@@ -173,9 +181,40 @@ def test_a_database_that_another_server_holds_is_not_written_to(run: Run, monkey
     assert (code, err) == (2, "DATABASE_URL: chat.db: another server uses this database\n")
 
 
-@pytest.mark.parametrize("command", ["add", "list", "show", "promote", "ban", "unban", "reset-password", "delete"])
+@pytest.mark.parametrize(
+    "command",
+    ["add", "list", "show", "promote", "mute", "unmute", "ban", "unban", "reset-password", "delete", "export"],
+)
 def test_each_command_tells_its_arguments_and_the_exit_codes(run: Run, command: str) -> None:
     code, out, _ = run(command, "--help")
     assert code == 0
     assert "--json" in out
     assert "exit codes: 0 done; 1 " in " ".join(out.split())
+
+
+NASTY = "\x1b[2J\x07\x7f\x9b1m\u202egood\u2066\u200f\nbye"
+
+
+def test_no_text_of_others_moves_the_cursor_of_a_terminal(run: Run, tmp_path: Path) -> None:
+    """Names and addresses of old accounts, and reasons of an old audit trail, may have any characters."""
+    made = user_of(run, "add", "ann@chat.test", "Ann")
+    assert run("ban", made["id"], "--reason", "first")[0] == 0
+    with contextlib.closing(sqlite3.connect(tmp_path / "chat.db")) as database:
+        database.execute("UPDATE users SET name = ?, email = ?", (f"Ann{NASTY}", f"ann{NASTY}@chat.test"))
+        database.execute("UPDATE acts SET reason = ?, user_name = ?", (NASTY, NASTY))
+        database.commit()
+    for command in (["list"], ["show", made["id"]], ["export", made["id"]]):
+        for more in ([], ["--json"]):
+            code, out, err = run(*command, *more)
+            assert (code, err) == (0, "")
+            assert out.replace("\n", "").isascii()
+            assert out.replace("\n", "").isprintable()
+            assert "good" in out
+
+
+def test_a_reason_is_kept_in_one_line_without_control_characters(run: Run) -> None:
+    made = user_of(run, "add", "ann@chat.test", "Ann")
+    assert run("ban", made["id"], "--reason", f"for\t{NASTY}\u2028 \U0001f469\u200d\U0001f680")[0] == 0
+    act = json.loads(run("export", made["id"])[1])["audit"][-1]
+    assert act["reason"] == "for [2J 1mgood bye  \U0001f469\u200d\U0001f680"
+    assert run("ban", made["id"], "--reason", "\u202e\x07\n")[0] == 4
