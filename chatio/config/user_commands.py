@@ -10,8 +10,8 @@ from chatio.stores.accounts import ROLES
 
 EXIT_CODES: Final = (
     "exit codes: 0 done; 1 the server or its database failed, perhaps for a moment, or does not answer; "
-    "2 the arguments or the settings are invalid; 3 there is no such user; 4 a rule refuses it; 5 there is nothing to "
-    "act on: accounts are in the memory of a server that is not reached"
+    "2 the arguments or the settings are invalid; 3 there is no such user; 4 a rule refuses it; "
+    "5 there is nothing to act on: accounts are in the memory of a server that is not reached"
 )
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _USER: Final = {"metavar": "USER", "help": "e-mail address or id"}
