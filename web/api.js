@@ -46,8 +46,16 @@ export const logOut = (token) => call("POST", "/logout", { token });
 export const messagesBefore = (token, offset, limit = 50) =>
   call("GET", `/messages?${new URLSearchParams({ before: offset, limit: String(limit) })}`, { token });
 
-/** @returns {Promise<{online: number, users: {id: string, name: string}[]}>} */
-export const online = (token) => call("GET", "/users/online", { token });
+/** @returns {Promise<{online: number, users: {id: string, name: string}[]}>} all of them, whose pages are bounded */
+export const online = async (token) => {
+  let page = await call("GET", "/users/online", { token });
+  const users = [...page.users];
+  while (page.after) {
+    page = await call("GET", `/users/online?${new URLSearchParams({ after: page.after })}`, { token });
+    users.push(...page.users);
+  }
+  return { online: page.online, users };
+};
 
 /** End every token of the user. */
 export const changePassword = (token, oldPassword, newPassword) =>

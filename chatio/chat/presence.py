@@ -4,6 +4,7 @@ Pure bookkeeping, without sockets and clock. Changes are collected until they ar
 at once become one event. A user who goes offline and comes back between two events is no change.
 """
 
+from bisect import bisect_left, bisect_right, insort
 from typing import Annotated, Final
 
 import msgspec
@@ -29,6 +30,8 @@ class Presence:
     def __init__(self) -> None:
         self._connections = ConcurrencyLimit()
         self._online: dict[str, bytes] = {}  # in JSON, since a wave of clients asks for all of them at once
+        self._bytes = 0  # of all of these
+        self._ids: list[str] = []  # sorted: the pages of all servers of a database have the same order
         self._came: dict[str, Author] = {}
         self._left: dict[str, Author] = {}
 
@@ -46,7 +49,9 @@ class Presence:
         is_first = author.id not in self._connections
         self._connections.acquire(author.id)
         if is_first:
-            self._online[author.id] = msgspec.json.encode(author)
+            self._online[author.id] = encoded = msgspec.json.encode(author)
+            self._bytes += len(encoded)
+            insort(self._ids, author.id)
             if self._left.pop(author.id, None) is None:
                 self._came[author.id] = author
 
@@ -54,13 +59,26 @@ class Presence:
         """Count one connection of `author` fewer."""
         self._connections.release(author.id)
         if author.id not in self._connections:
-            del self._online[author.id]
+            self._bytes -= len(self._online.pop(author.id))
+            del self._ids[bisect_left(self._ids, author.id)]
             if self._came.pop(author.id, None) is None:
                 self._left[author.id] = author
 
-    def online(self) -> msgspec.Raw:
-        """The users online as a list in JSON, in the order in which they came."""
-        return msgspec.Raw(b"[%b]" % b",".join(self._online.values()))
+    def online(self, *, after: str = "", max_bytes: int) -> tuple[msgspec.Raw, str | None]:
+        """The users online as a list in JSON of about `max_bytes` at most, and the `after` of the next, or None.
+
+        All of them in the order in which they came; or, where these are too many, by their ids, behind `after`.
+        """
+        if not after and self._bytes <= max_bytes:
+            return msgspec.Raw(b"[%b]" % b",".join(self._online.values())), None
+        page: list[bytes] = []
+        size, place = 0, bisect_right(self._ids, after)
+        while place < len(self._ids) and size < max_bytes:
+            page.append(encoded := self._online[self._ids[place]])
+            size += len(encoded)
+            place += 1
+        next_after = self._ids[place - 1] if place < len(self._ids) else None
+        return msgspec.Raw(b"[%b]" % b",".join(page)), next_after
 
     def take_change(self) -> Change:
         """The change since the last call, which begins a new one."""

@@ -150,10 +150,13 @@ class MessagePage(msgspec.Struct, frozen=True):
 
 
 class OnlinePeople(msgspec.Struct, frozen=True):
-    """The users who are connected to the chat, in the order in which they connected."""
+    """The users who are connected to the chat: `online` is the number of all, `users` those of one page."""
 
     online: Annotated[int, msgspec.Meta(examples=[1])]
     users: list[Author]
+    after: Annotated[
+        str | None, msgspec.Meta(description="The value of `after` for the next page, or null.", examples=[None])
+    ]
 
 
 class ErrorResponse(msgspec.Struct, frozen=True):

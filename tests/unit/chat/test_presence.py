@@ -1,6 +1,8 @@
 """Presence: which users are online, and what has changed."""
 
 import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
 
 from chatio.chat.messages import Author
 from chatio.chat.presence import MOST_NAMED, Change, Presence
@@ -9,7 +11,9 @@ ANN, BOB = Author("1", "Ann"), Author("2", "Bob")
 
 
 def online(presence: Presence) -> list[Author]:
-    return msgspec.json.decode(presence.online(), type=list[Author])
+    users, after = presence.online(max_bytes=1_000_000)
+    assert after is None
+    return msgspec.json.decode(users, type=list[Author])
 
 
 def test_a_user_with_several_connections_counts_once() -> None:
@@ -59,3 +63,26 @@ def test_a_change_of_many_users_names_some_and_counts_the_others() -> None:
     assert change.online == 1000
     assert len(change.came) == MOST_NAMED
     assert change.more == 1000 - MOST_NAMED
+
+
+@given(st.lists(st.text("abc", min_size=1, max_size=3), unique=True), st.integers(1, 300), st.data())
+def test_pages_are_bounded_and_have_every_user_who_stays_once(
+    ids: list[str], max_bytes: int, data: st.DataObject
+) -> None:
+    presence = Presence()
+    for id_ in ids:
+        presence.connected(Author(id_, f"P{id_}"))
+    leaving = data.draw(st.sets(st.sampled_from(ids)) if ids else st.just(set()))
+    longest = max((len(msgspec.json.encode(Author(id_, f"P{id_}"))) for id_ in ids), default=0)
+    found: list[str] = []
+    after: str | None = ""
+    while after is not None:
+        users, after = presence.online(after=after, max_bytes=max_bytes)
+        page = msgspec.json.decode(users, type=list[Author])
+        assert len(bytes(users)) <= max_bytes + longest + len(page) + 2
+        found += [user.id for user in page]
+        while leaving:  # after the first page
+            presence.disconnected(Author(id_ := leaving.pop(), f"P{id_}"))
+        leaving = set()
+    assert len(set(found)) == len(found)
+    assert {user.id for user in online(presence)} <= set(found) <= set(ids)
