@@ -253,7 +253,7 @@ async def test_owners_read_the_trail_page_by_page(rest: Rest) -> None:
             break
         before = f"&before={page['before']}"
     assert [entry["number"] for entry in seen] == [5, 4, 3, 2, 1]
-    assert [entry["reason"] for entry in seen] == ["c", "b\u202e\x1b", "a", "named", "named"]
+    assert [entry["reason"] for entry in seen] == ["c", "b", "a", "named", "named"]
     newest, oldest = seen[0], seen[-1]
     assert (newest["action"], newest["actor_id"], newest["actor_name"]) == ("mute", moderator, "max")
     assert (newest["user_id"], newest["user_name"]) == (user_id, "eve")
