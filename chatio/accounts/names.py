@@ -30,6 +30,8 @@ CONTROL: Final = "A name has no control characters."
 INVISIBLE: Final = "A name has no invisible characters."
 NOTHING: Final = "A name has at least one visible character."
 RESERVED: Final = "This name is reserved."
+CHECKED: Final = "A name has no check mark, which would look like one of the server."
+WIDE: Final = "A name has no signs that are much wider than a letter, and none of ancient scripts."
 MARKS: Final = "A name has at most two accents on a letter, and none before it."
 DIRECTIONS: Final = "A name from right to left begins with a letter, and has no letter from left to right."
 
@@ -58,6 +60,15 @@ _STRAY_SELECTOR: Final = re.compile(f"(?<!{_PICTOGRAPH})[\ufe0e\ufe0f](?!\u20e3)
 _SPACING_ACCENTS: Final = re.compile(
     "([\u00a8\u00af\u00b4\u00b8\u02d8-\u02dd\u0384\u0385\u1fbd-\u1fc1\u1fcd-\u1fcf\u1fdd-\u1fdf\u1fed-\u1fef\u1ffd\u1ffe])"
 )
+# Signs that are drawn as 1.6 em or more (Noto Sans; a Chinese character has 1, a Tamil letter up to 2.1) and their
+# blocks; and the letters of the scripts of UAX #31, table 4, in plane 1, such as cuneiform, which has 4.6.
+_WIDE: Final = re.compile(
+    "[\u0604\u0bf5\u0bf8\u0d5d\u0d77\u0d78\u0fd0\u17d8\u1cc0-\u1cc7\u23dc-\u23e1\u2e3a\u2e3b\ua9c1-\ua9cd\uaade\uaadf"
+    "\ufd40-\ufd4f\ufdcf\ufdfd-\ufdff\U0001ec70-\U0001ecbf\U00010000-\U000104af\U00010500-\U00010cff"
+    "\U00010d40-\U000110ff\U00011150-\U000113ff\U00011480-\U00016eff]"
+)
+_CHECK_MARKS: Final = re.compile("[\u221a\u237b\u23b7\u2611\u2705\u2713\u2714\U0001f5f8\U0001f5f9\U0001fbb1]")
+_APOSTROPHES: Final = "'\u2018\u2019\u02bc\u00b4`"
 _SEPARATORS: Final = re.compile(r"[\W_]+")
 # Marks that any letter may have. Vietnamese needs two, and NFKC composes those. Scripts with marks of their own,
 # such as Burmese, stack more of them, but at most four that take no room (UTS #39, section 5.4).
@@ -85,6 +96,8 @@ def cleaned(written: str) -> str:
         raise ValueError(NOTHING)
     if _has_undrawn(name):
         raise ValueError(INVISIBLE)
+    if _WIDE.search(name):
+        raise ValueError(WIDE)
     if _is_mark(name[0]) or _MANY_ACCENTS.search(name) or _has_many_marks(unicodedata.normalize("NFD", name)):
         raise ValueError(MARKS)
     if not _has_one_direction(name):
@@ -92,6 +105,8 @@ def cleaned(written: str) -> str:
     plain = name.casefold()
     if any(map(_is_reserved, (name, plain, name.translate(_LETTER_SIGNS), _without_accents(plain)))):
         raise ValueError(RESERVED)
+    if _CHECK_MARKS.search(name):
+        raise ValueError(CHECKED)
     return name
 
 
@@ -159,13 +174,30 @@ def _is_reserved(name: str) -> bool:
 
 
 def _are_reserved(name: str, ignored: str) -> bool:
-    words = [_plain(word) for each in _SEPARATORS.split(name) if (word := each.rstrip(ignored))]
+    words = _words(name, ignored)
+    return (
+        not _ROLES.isdisjoint(words)
+        or _say(words, _RESERVED)
+        or any(_say(_words(part, ignored), _CLAIMS) for part in _parts(name))
+    )
+
+
+def _words(name: str, ignored: str) -> list[str]:
+    return [_plain(word) for each in _SEPARATORS.split(name) if (word := each.rstrip(ignored))]
+
+
+def _parts(name: str) -> list[str]:
+    """What signs set apart: "Ann" and "mod" of "Ann [mod]", of "Ann | mod" and of "Ann-mod"."""
+    is_sign = [unicodedata.category(char)[0] in "PS" and char not in _APOSTROPHES for char in name]
+    return "".join("\n" if sign else char for char, sign in zip(name, is_sign, strict=True)).split("\n")
+
+
+def _say(words: list[str], reserved: frozenset[str]) -> bool:
+    """Whether `words` are a reserved one, also letter by letter, or several, beside fillers at most."""
     joined = "".join(words)
-    if joined in _RESERVED and (len(joined) > _MAX_SHORT_CHARS or len(words) in (1, len(joined))):
+    if joined in reserved and (len(joined) > _MAX_SHORT_CHARS or len(words) in (1, len(joined))):
         return True
-    if not _ROLES.isdisjoint(words):
-        return True
-    return any(word in _RESERVED for word in words) and all(word in _BESIDE_RESERVED for word in words)
+    return any(word in reserved for word in words) and all(word in _BESIDE_RESERVED for word in words)
 
 
 def _plain(word: str) -> str:
@@ -198,5 +230,6 @@ def _read_reserved(kind: str) -> frozenset[str]:
 
 _CONFUSABLES: Final = _read_confusables()
 _ROLES: Final = _read_reserved("role")
-_RESERVED: Final = _ROLES | _read_reserved("alone")
+_CLAIMS: Final = _ROLES | _read_reserved("claim")
+_RESERVED: Final = _CLAIMS | _read_reserved("alone")
 _BESIDE_RESERVED: Final = _RESERVED | _read_reserved("filler")

@@ -204,6 +204,90 @@ def test_a_name_that_means_the_server_is_refused(name: str) -> None:
     assert fault_of(name) == names.RESERVED
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("Ann [mod]", "Ann (verified)", "[Admin] Ann", "Ann | staff", "Ann / Mods", "★ staff ★ Ann", "Ann - mod"),
+        *(
+            "Ann-mod",
+            "Ann_mod",
+            "Ann.mod",
+            "mod: Ann",
+            "Ann, owner",
+            "Ann (the owner)",
+            "Ann · Chat Staff",
+            "Ann«mod»",
+        ),
+        *(
+            "Ann [m o d]",
+            "Ann [MOD]",
+            "Ann [mod2]",
+            "Ann [m0d]",
+            "Ann (ⓢⓣⓐⓕⓕ)",
+            "Ann [$taff]",
+            "Ann 【mod】",
+            "Ann ✨mod✨",
+        ),
+        *("Verified Ann", "Ann verified", "Ann (vérifié)", "Аня (модер)", "Ann（运营，已认证）", "Ann [оwner]"),
+    ],
+)
+def test_a_name_with_a_claim_beside_it_is_refused(name: str) -> None:
+    assert fault_of(name) == names.RESERVED
+
+
+@pytest.mark.parametrize("name", ["Ann ✓", "✔ Ann", "Ann ✔\ufe0f", "Ann ☑", "Ann ✅", "Ann √", "Ann 🗸", "A✓n"])
+def test_a_name_with_a_check_mark_is_refused(name: str) -> None:
+    assert fault_of(name) == names.CHECKED
+
+
+@pytest.mark.parametrize(
+    "name", ["Ann ﷽", "\U00012031", "Ann \U0001242b", "⸻", "Ann ⸺", "꧅Ann", "௵", "𓀀", "Ann ﷿"]
+)
+def test_a_name_with_a_sign_that_is_much_wider_than_a_letter_is_refused(name: str) -> None:
+    assert fault_of(name) == names.WIDE
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "Mod Kumar",
+            "Modesta",
+            "Admira",
+            "José (he/him)",
+            "Ann-Marie O'Neil",
+            "Will Staff",
+            "O'Mod",
+            "Ann's Mods",
+        ),
+        *(
+            "Ann (Berlin)",
+            "Ann | Python",
+            "J. R. R. Tolkien",
+            "Ann (guest)",
+            "Weather (bot)",
+            "Ann — she/her",
+            "Stafford",
+        ),
+        *(
+            "محمد علي",
+            "अनिल कुमार",
+            "सुनीता",
+            "สมชาย ใจดี",
+            "王小明",
+            "佐藤 花子",
+            "김민수",
+            "ஔவையார்",
+            "ဪ",
+            "Ann — Lee",
+        ),
+        *("𞤀𞤣𞤤𞤢𞤥", "𑄌𑄋𑄴𑄟𑄳𑄦", "Ann 🚀", "Ann ★", "Devi", "Owen", "डॉ॰ कुमार", "ジョン・スミス"),
+    ],
+)
+def test_a_name_that_claims_nothing_is_kept(name: str) -> None:
+    assert names.cleaned(name) == name
+
+
 ALIKE = (
     *(
         ("Ann", "Ann"),
