@@ -189,6 +189,15 @@ class Connection:
             self.websocket.resume_reading()
 
     @property
+    def is_signed_in(self) -> bool:
+        return self.pool is self.host.members
+
+    @property
+    def is_flooding(self) -> bool:
+        """The client has sent a lot of late, and its address has spent its budget."""
+        return self.budget is not None and self.budget.is_spent
+
+    @property
     def is_paused(self) -> bool:
         """The server does not read the client's output, or did not a moment ago."""
         if self.received.is_behind:

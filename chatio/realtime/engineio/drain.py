@@ -2,6 +2,10 @@
 
 Clients come back at once, and all at the same moment would be a storm for the next server. None is sent a
 DISCONNECT, which would keep it away, and none is closed before it has taken the output that waits for it.
+
+A flood takes no part of the grace: clients that have not signed in, and those of an address that has spent its
+input budget, have their turns within a second. The former wait for no message, so that no output of theirs is
+waited for longer than that.
 """
 
 import asyncio
@@ -34,7 +38,10 @@ class Drain:
         """Close `connection` now, or as soon as its client has taken its output."""
         now = asyncio.get_running_loop().time()
         is_late = now - self._due.setdefault(connection, now) > UNHEARD_SECONDS
-        if connection.closing or (connection.is_flushed and (connection.is_writable_now or is_late)):
+        if is_late and not connection.is_signed_in:
+            del self._due[connection]
+            connection.abort()
+        elif connection.closing or (connection.is_flushed and (connection.is_writable_now or is_late)):
             del self._due[connection]
             disconnect(connection)
 
@@ -58,22 +65,30 @@ class Drain:
                     self.drain_now(connection)
                 await asyncio.sleep(TICK_SECONDS)
             handover.close_port()
-        waiting = list(self._engine.sockets.values())
-        random.shuffle(waiting)
-        count = len(waiting)
-        spread = min(count / CLOSES_PER_SECOND, ends - began)
+        turns = self._turns(loop.time(), ends)
         while (self._engine.sockets or (handover and handover.may_bring_clients())) and loop.time() < ends:
-            share = (loop.time() - began) / spread if spread else 1.0
-            while waiting and count - len(waiting) < count * share:
-                self.drain_now(waiting.pop())
-            # Those opened since are not among `waiting`.
-            for connection in list(self._due if waiting else self._engine.sockets.values()):
+            while turns and turns[-1][0] <= loop.time():
+                self.drain_now(turns.pop()[1])
+            # Those opened since are not among `turns`.
+            for connection in list(self._due if turns else self._engine.sockets.values()):
                 self.drain_now(connection)
             await asyncio.sleep(TICK_SECONDS)
         while (self._engine.sockets or len(self._engine.lingering)) and loop.time() < ends + closing_seconds:
             for connection in list(self._engine.sockets.values()):
                 disconnect(connection)
             await asyncio.sleep(TICK_SECONDS)
+
+    def _turns(self, now: float, ends: float) -> list[tuple[float, Connection]]:
+        """When each connection is to go, the last one first."""
+        connections = list(self._engine.sockets.values())
+        random.shuffle(connections)
+        calm = [each for each in connections if each.is_signed_in and not each.is_flooding]
+        flood = [each for each in connections if not each.is_signed_in or each.is_flooding]
+        turns: list[tuple[float, Connection]] = []
+        for group, longest in ((calm, ends - now), (flood, UNHEARD_SECONDS)):
+            spread = min(len(group) / CLOSES_PER_SECOND, longest)
+            turns += [(now + spread * number / len(group), each) for number, each in enumerate(group)]
+        return sorted(turns, key=lambda turn: turn[0], reverse=True)
 
 
 def disconnect(connection: Connection) -> None:

@@ -9,11 +9,25 @@ from typing import Any
 import pytest
 from tornado.ioloop import IOLoop
 
-from chatio.realtime import LogStart, Server, create_server
+from chatio.realtime import LogStart, RealtimeOptions, Server, create_server
+from chatio.realtime.engineio import drain
 from chatio.realtime.engineio.drain import CLOSES_PER_SECOND, UNHEARD_SECONDS
 from chatio.realtime.engineio.packets import encode
 from chatio.server.shutdown import Handover
-from tests.client.wire import SOCKET_IO, Closed, Http, Ws, join, leftovers, open_polling, request, serving, until
+from tests.client.wire import (
+    SOCKET_IO,
+    Closed,
+    Http,
+    Ws,
+    client_frame,
+    join,
+    leftovers,
+    open_polling,
+    open_ws,
+    request,
+    serving,
+    until,
+)
 
 SECONDS = 4.0
 ENTRY_BYTES = 50_000
@@ -281,3 +295,56 @@ async def test_a_polling_client_that_is_let_go_gets_the_ack_of_a_moment_ago(home
     assert (await http.request("GET", target)).text == "6"
     await leaving
     http.close()
+
+
+LONG_SECONDS = 100.0  # a drain that waits for a flood takes most of it, and the tests less than a tenth
+
+
+@pytest.fixture
+def one_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drain, "CLOSES_PER_SECOND", 1)
+
+
+async def drained_before(home: House, seconds: float) -> bool:
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    await home.server.shut_down(LONG_SECONDS)
+    return loop.time() - began < seconds
+
+
+async def test_clients_that_have_not_signed_in_take_no_part_of_the_grace(home: House, one_a_second: None) -> None:
+    strangers = [await open_ws(home.port) for _ in range(30)]
+    assert await drained_before(home, 20)
+    for stranger in strangers:
+        assert await stranger.closed() == 1001
+
+
+async def test_output_of_a_client_that_has_not_signed_in_is_not_waited_for(io_loop: IOLoop) -> None:
+    server, handler = create_server(RealtimeOptions(ping_interval=0.01))
+    async with serving(handler) as port:
+        home = House(server, port)
+        await open_polling(port, SOCKET_IO)
+        (session,) = server.eio.sockets.values()
+        await until(lambda: not session.is_flushed)  # it never takes its ping
+        assert await drained_before(home, 20)
+    assert not leftovers(server)
+
+
+async def test_a_flood_of_members_takes_no_part_of_the_grace_and_has_its_messages(
+    one_a_second: None, io_loop: IOLoop
+) -> None:
+    options = RealtimeOptions(input_bytes_per_second=1e9, input_burst_bytes=10**9)
+    server, handler = create_server(options)
+    async with serving(handler) as port:
+        home = House(server, port)
+        flooders = [await join(port, "/chat") for _ in range(30)]
+        for each in flooders:
+            each.raw(client_frame(9, b"") * 20_000)
+        await until(lambda: all(each.is_flooding for each in server.eio.sockets.values()))
+        home.say(3)
+        reading = [asyncio.ensure_future(numbers_until_closed(each)) for each in flooders]
+        assert await drained_before(home, 20)
+        assert await asyncio.gather(*reading) == [([1, 2, 3], 1001)] * 30
+        for each in flooders:
+            each.http.close()
+    assert not leftovers(server)
