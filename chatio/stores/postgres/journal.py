@@ -48,6 +48,8 @@ SELECT fence.fault, done.* FROM chatio.fence($1, $2, $3, $4, $5) AS fence (fault
 LEFT JOIN LATERAL chatio.{}(CASE WHEN fence.fault IS NULL THEN $6::text[] ELSE '{{}}' END, {}) AS done ON true"""
 _APPEND: Final = _FENCED.format("append", "$7, $8, $9, $10, $11, $12")
 _CHANGE: Final = _FENCED.format("change", "$7, $8, $9")
+# Messages as a signal brings them (`chatio.tell_head`), the number before the fields of each.
+_TOLD: Final = msgspec.json.Decoder(int | list[tuple[int, str, str, str, str, str, str]])
 _REFUSALS: Final = {None: None, "unknown": MessageUnknown, "deleted": MessageDeleted}
 
 
@@ -79,6 +81,15 @@ class PostgresJournal:
         del records[limit:]
         self._know(records)
         return records
+
+    def told(self, text: str, *, are_taken: bool) -> tuple[int, list[Record]]:
+        """See `Bus.entries`."""
+        told = _TOLD.decode(text)
+        if isinstance(told, int):
+            return told, []
+        records = [Record(number, Message(*fields)) for number, *fields in told] if are_taken else []
+        self._know(records)
+        return told[-1][0], records
 
     async def find(self, message_id: str) -> Record | None:
         return next(iter(await self._read(_BY_IDS, [message_id])), None)
