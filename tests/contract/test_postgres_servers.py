@@ -191,6 +191,23 @@ async def test_a_signal_brings_the_messages_as_they_are_in_the_journal(pair: tup
     )
 
 
+async def test_nobody_who_may_not_read_the_tables_hears_messages_or_forges_them(
+    pair: tuple[Stores, Stores], url: str
+) -> None:
+    one = await shared(pair)
+    sql(url, "DROP ROLE IF EXISTS stranger; CREATE ROLE stranger LOGIN")
+    stranger, heard = await asyncpg.connect(url, user="stranger"), asyncio.Queue[str]()
+    for channel in ("chatio_head", "chatio_head_"):
+        await stranger.add_listener(channel, lambda *told: heard.put_nowait(told[-1]))
+        await stranger.execute(f"NOTIFY {channel}, '9'")
+    await pair[1].journal.append([message("a")])
+    assert one.bus.entries(await one.next(Signal.HEAD), are_taken=True)[0] == 1
+    assert [await heard.get(), await heard.get(), heard.empty()] == ["9", "9", True]
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await stranger.fetchval("SELECT head_channel FROM chatio.log")
+    await stranger.close()
+
+
 async def test_a_signal_of_what_is_too_long_for_one_and_of_a_change_is_the_number(
     pair: tuple[Stores, Stores],
 ) -> None:

@@ -20,7 +20,8 @@ from chatio.telemetry.error_report import report
 logger = logging.getLogger("chatio.store")
 
 PAUSE_SECONDS: Final = 0.5  # between two attempts to listen
-_SIGNALS: Final = {f"chatio_{each.value}": each for each in Signal if each not in (Signal.BEAT, Signal.LISTENING)}
+_SIGNALS: Final = {f"chatio_{each.value}": each for each in (Signal.REVOKED, Signal.PEOPLE, Signal.TYPING)}
+_HEAD_CHANNEL: Final = "SELECT head_channel FROM chatio.log"
 _BEAT: Final = "SELECT * FROM chatio.beat($1, $2)"
 _LEAVE: Final = """
 WITH gone AS (DELETE FROM chatio.people WHERE server = $1)
@@ -113,8 +114,10 @@ class PostgresBus:
         await self._database.read(lambda connection: connection.execute(query, text))
 
     async def _connected(self, heard: Callable[[Signal, str], None]) -> Any:
+        signals = {**_SIGNALS, f"chatio_beat_{self.id}": Signal.BEAT}
+
         def take(_connection: object, session: int, channel: str, text: str) -> None:
-            signal = _SIGNALS.get(channel, Signal.BEAT)
+            signal = signals[channel]
             if signal is not Signal.HEAD or session not in self._journal.sessions:
                 heard(signal, text)
 
@@ -127,7 +130,8 @@ class PostgresBus:
         connection.add_termination_listener(lambda _: self._lost.set())
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                for channel in (*_SIGNALS, f"chatio_beat_{self.id}"):
+                signals[await connection.fetchval(_HEAD_CHANNEL)] = Signal.HEAD
+                for channel in signals:
                     await connection.add_listener(channel, take)
         except BaseException:
             connection.terminate()
