@@ -195,17 +195,17 @@ async def test_nobody_who_may_not_read_the_tables_hears_messages_or_forges_them(
     pair: tuple[Stores, Stores], url: str
 ) -> None:
     one = await shared(pair)
-    sql(url, "DROP ROLE IF EXISTS stranger; CREATE ROLE stranger LOGIN")
-    stranger, heard = await asyncpg.connect(url, user="stranger"), asyncio.Queue[str]()
+    sql(url, "DROP ROLE IF EXISTS outsider; CREATE ROLE outsider LOGIN")
+    outsider, heard = await asyncpg.connect(url, user="outsider"), asyncio.Queue[str]()
     for channel in ("chatio_head", "chatio_head_"):
-        await stranger.add_listener(channel, lambda *told: heard.put_nowait(told[-1]))
-        await stranger.execute(f"NOTIFY {channel}, '9'")
+        await outsider.add_listener(channel, lambda *told: heard.put_nowait(told[-1]))
+        await outsider.execute(f"NOTIFY {channel}, '9'")
     await pair[1].journal.append([message("a")])
     assert one.bus.entries(await one.next(Signal.HEAD), are_taken=True)[0] == 1
     assert [await heard.get(), await heard.get(), heard.empty()] == ["9", "9", True]
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
-        await stranger.fetchval("SELECT head_channel FROM chatio.log")
-    await stranger.close()
+        await outsider.fetchval("SELECT head_channel FROM chatio.log")
+    await outsider.close()
 
 
 async def test_a_signal_of_what_is_too_long_for_one_and_of_a_change_is_the_number(
@@ -230,6 +230,19 @@ async def test_messages_that_a_signal_brought_are_known_to_the_fence(
     sql(url, "DELETE FROM chatio.messages WHERE number > 1; UPDATE chatio.log SET head = 1")
     with pytest.raises(WentBack):
         await pair[0].journal.append([message("new")])
+
+
+async def test_a_loss_is_noticed_also_where_a_signal_was_ahead_of_what_is_read(
+    pair: tuple[Stores, Stores], url: str
+) -> None:
+    one = await shared(pair)
+    for id_ in "abc":
+        await pair[1].journal.append([message(id_)])
+        text = await one.next(Signal.HEAD)
+        assert one.bus.entries(text, are_taken=id_ != "b")[0]
+    sql(url, "UPDATE chatio.messages SET id = 'other' WHERE number = 1")
+    with pytest.raises(WentBack):
+        await pair[0].journal.read(1, limit=9)
 
 
 async def test_a_silent_server_is_forgotten_with_its_users(pair: tuple[Stores, Stores], url: str) -> None:
