@@ -1,12 +1,15 @@
 """What several servers cost: this one in memory, and 1, 2 and 4 on one PostgreSQL, beside Node with Redis streams.
 
-    python -m benchmarks.many [ROUNDS]
+    python -m benchmarks.many [ROUNDS] [KIND...]
 
-Needs PostgreSQL, redis-server, and `npm ci --prefix benchmarks`. The set-ups are measured in turn, round after
-round; each has the same clients, spread evenly over its servers. The table has the medians of the rounds.
+KIND: memory, postgres, node, node-redis; all of them by default. Needs PostgreSQL, redis-server, and
+`npm ci --prefix benchmarks`. The set-ups are measured in turn, round after round; each has the same clients,
+spread evenly over its servers. The table has the medians of the rounds.
 
-"messages" has few clients: what a message costs each server, whichever took it. "deliveries" has many. The times
-are from the sending to the sender's own copy, which its ack follows, and to the copies of other clients.
+"messages" has few clients: what a message costs each server, whichever took it. "deliveries" has many. "following"
+has all clients at the first server: what a message costs the others, beyond what they need while nobody speaks, is
+what an added server costs each of those that were there. The times are from the sending to the sender's own copy,
+which its ack follows, and to the copies of other clients.
 """
 
 import contextlib
@@ -46,16 +49,20 @@ SETUPS = (
     *(("node", 1), ("node-redis", 1), ("node-redis", 2), ("node-redis", 4)),
 )
 SENDERS = 20
-SECONDS = 8.0
 
 
 class Load(NamedTuple):
     name: str
     clients: int
     rate: float  # messages a second, of all senders together
+    seconds: float = 8.0
+    is_spread: bool = True  # over all servers; else all clients are at the first
 
 
-LOADS = (Load("messages", 20, 500.0), Load("deliveries", 400, 40.0))
+LOADS = (
+    *(Load("messages", 20, 500.0), Load("deliveries", 400, 40.0)),
+    *(Load(f"following {rate}/s", 20, rate, max(8, 1000 / rate), is_spread=False) for rate in (40, 500)),
+)
 
 
 class Site(NamedTuple):
@@ -63,14 +70,17 @@ class Site(NamedTuple):
 
     ports: list[int]
     pids: list[int]
-    shared: list[int]
+    shared: "PidsOf"
     secret: str
 
 
 class Figures(NamedTuple):
-    """CPU of the servers for each message and server, for each delivery; of what they share, for each message."""
+    """CPU for each message: of each server with clients, deliveries included; of each that has none; of what all
+    share. And CPU of the servers for each delivery.
+    """
 
     message_us: float
+    following_us: float
     delivery_us: float
     shared_us: float
     own_p50_ms: float
@@ -82,25 +92,27 @@ class Figures(NamedTuple):
 PidsOf = Callable[[], list[int]]
 
 
-def main(rounds: int) -> None:
+def main(rounds: int, kinds: list[str]) -> None:
     raise_file_limit()
     found: dict[tuple[str, int, str], list[Figures]] = {}
     for _ in range(rounds):
         for kind, count in SETUPS:
             for load in LOADS:
+                if (kinds and kind not in kinds) or (kind != "postgres" and not load.is_spread):
+                    continue
                 with running(kind, count) as site:
                     figures = measure(site, load)
                 found.setdefault((kind, count, load.name), []).append(figures)
                 print(kind, count, load.name, *(f"{value:.1f}" for value in figures), file=sys.stderr, flush=True)
-    print("| servers | load | µs CPU a message and server | a delivery | of the database, a message ", end="")
-    print("| own copy p50 · p99 ms | others' p50 · p99 ms |\n| --- | --- | --: | --: | --: | --- | --- |")
+    print("| servers | load | µs CPU a message and server | and server without clients ", end="")
+    print("| a delivery | of the database, a message | own copy p50 · p99 ms | others' p50 · p99 ms |")
+    print("| --- | --- | --: | --: | --: | --: | --- | --- |")
     for (kind, count, name), each in found.items():
         median = Figures(*map(statistics.median, zip(*each, strict=True)))
-        print(
-            f"| {count} {kind} | {name} | {median.message_us:.0f} | {median.delivery_us:.2f} | "
-            f"{median.shared_us:.0f} | {median.own_p50_ms:.1f} · {median.own_p99_ms:.1f} | "
-            f"{median.other_p50_ms:.1f} · {median.other_p99_ms:.1f} |"
-        )
+        own = f"{median.own_p50_ms:.1f} · {median.own_p99_ms:.1f}"
+        other = f"{median.other_p50_ms:.1f} · {median.other_p99_ms:.1f}"
+        print(f"| {count} {kind} | {name} | {median.message_us:.0f} | {median.following_us:.0f} ", end="")
+        print(f"| {median.delivery_us:.2f} | {median.shared_us:.0f} | {own} | {other} |")
 
 
 @contextmanager
@@ -120,7 +132,7 @@ def running(kind: str, count: int) -> Iterator[Site]:
         for port in ports:
             await_port(port, START_SECONDS)
         time.sleep(2.0 if count > 1 else 0.0)  # until each server knows the others
-        yield Site(ports, [process.pid for process in processes], shared(), secret)
+        yield Site(ports, [process.pid for process in processes], shared, secret)
 
 
 @contextmanager
@@ -152,22 +164,28 @@ def _shared(kind: str) -> Iterator[tuple[PidsOf, dict[str, str]]]:
 
 def measure(site: Site, load: Load) -> Figures:
     swarm = Swarm()
-    for index, port in enumerate(site.ports):
-        numbers = range(index, load.clients, len(site.ports))
+    used = len(site.ports) if load.is_spread else 1
+    for index, port in enumerate(site.ports[:used]):
+        numbers = range(index, load.clients, used)
         for wave in waves(numbers):
             for client in connect_wave(port, site.secret, wave, False):
                 swarm.add(client)
     senders = swarm.clients[:: max(1, len(swarm.clients) // SENDERS)][:SENDERS]
     swarm.watch(senders)
     _send(swarm, senders, load.rate, 1.0)  # warm up
-    cpu = [sum(map(_cpu, pids)) for pids in (site.pids, site.shared)]
-    sent, own, other = _send(swarm, senders, load.rate, SECONDS)
-    servers, shared = (sum(map(_cpu, pids)) - cpu[index] for index, pids in enumerate((site.pids, site.shared)))
+    with_clients, others = site.pids[:used], site.pids[used:]
+    quiet = _cpu(others)
+    time.sleep(load.seconds if others else 0)
+    cpu = [_cpu(with_clients), _cpu(others), _cpu(site.shared())]
+    sent, own, other = _send(swarm, senders, load.rate, load.seconds)
+    servers, following, shared = _cpu(with_clients) - cpu[0], _cpu(others) - cpu[1], _cpu(site.shared()) - cpu[2]
+    following -= cpu[1] - quiet
     for client in swarm.clients:
         client.sock.close()
     own_cuts, other_cuts = statistics.quantiles(own, n=100), statistics.quantiles(other, n=100)
     return Figures(
-        message_us=servers / sent / len(site.ports) * 1e6,
+        message_us=servers / sent / used * 1e6,
+        following_us=following / sent / max(1, len(others)) * 1e6,
         delivery_us=servers / sent / load.clients * 1e6,
         shared_us=shared / sent * 1e6,
         own_p50_ms=own_cuts[49] * 1e3,
@@ -205,10 +223,13 @@ def _send(swarm: Swarm, senders: list[Client], rate: float, seconds: float) -> S
     return sent, own, other
 
 
-def _cpu(pid: int) -> float:
-    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-        return cpu_seconds(pid)
-    return 0.0
+def _cpu(pids: list[int]) -> float:
+    """Seconds of all together; one that has ended counts no more."""
+    total = 0.0
+    for pid in pids:
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            total += cpu_seconds(pid)
+    return total
 
 
 def _children(pid: int) -> list[int]:
@@ -217,4 +238,4 @@ def _children(pid: int) -> list[int]:
 
 if __name__ == "__main__":
     RESULTS.mkdir(exist_ok=True)
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 2)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 2, sys.argv[2:])

@@ -123,7 +123,7 @@ roll_back() {
 put_code() {
     mkdir -p "$release"
     for part in main.py chatio handlers web requirements.txt README.md docs LICENSE CHANGELOG.md \
-        .env.example deploy; do
+        .env.example deploy tools; do
         if [ -e "$source/$part" ]; then cp -R "$source/$part" "$release/"; fi
     done
     ! command -v npm >/dev/null || say "Installing the packages of web/package-lock.json with npm"

@@ -46,6 +46,8 @@ class Cluster:
         self._seen_at: dict[str, float] = {}  # the last beat of each other server, by this server's clock
         self._beat_at = 0.0
         self._unheard = 0  # own beats
+        self._listening = 0  # how often the bus has begun to listen,
+        self._checked = 0  # and which time it was when the journal was last known to be the one of before
         self._told = 0  # the version of this server's users that the database knows
         self._versions: dict[str, int] = {}  # of the users of other servers
         self._typing = SharedTyping(bus)
@@ -98,6 +100,8 @@ class Cluster:
     async def _beat_and_tell(self) -> None:
         await self._beat()
         self._news.set()
+        if self._checked != self._listening:
+            self._spawn(self._look())
         if self._people is not None:
             await self._people.tell(self._told)
 
@@ -152,8 +156,10 @@ class Cluster:
         await repeat(logger, "asking the journal", ASK_SECONDS, ask)
 
     async def _look(self) -> None:
+        listening = self._listening
         try:
             await self._follower.check()
+            self._checked = listening
         except Temporary:
             pass
         except Exception as error:
@@ -163,7 +169,7 @@ class Cluster:
 
     def _heard(self, signal: Signal, text: str) -> None:
         if signal is Signal.HEAD:
-            self._follower.heard(int(text))
+            self._hear_of_entries(text)
         elif signal is Signal.TYPING:
             for author in self._typing.take(text):
                 self._on_typing(author)
@@ -178,9 +184,17 @@ class Cluster:
             self._news.set()
         else:
             self._unheard = 0
+            self._listening += 1
             self.revocations.unheard()
             self._spawn(self._look())
             self._news.set()
+
+    def _hear_of_entries(self, text: str) -> None:
+        """Another database tells them after a failover, maybe one that lost messages: not before the check."""
+        is_checked = self._checked == self._listening
+        head, entries = self._bus.entries(text, are_taken=is_checked)
+        self._follower.offer(entries)
+        self._follower.heard(head)
 
     async def _read_news(self) -> None:
         while True:

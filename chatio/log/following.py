@@ -1,7 +1,8 @@
 """Following the journal: its messages go to the window, each once, without gaps, in the order of their numbers.
 
-    offer    messages that the journal has given, in any order: one that is next is applied, a later one waits
-    heard    the journal has a message with this number: what is missing up to it is read
+    offer    messages that the journal or a signal has given, in any order: one that is next is applied, a later
+             one waits
+    heard    the journal has a message with this number: what is still missing after a moment is read
     check    the journal's extent, each second: a signal that was lost costs time, and never a message
 
 The table is the truth: a signal only says when to read it. A journal that lost messages which clients have seen
@@ -26,8 +27,10 @@ logger = logging.getLogger("chatio.chat")
 READ_AT_ONCE: Final = 1000
 PAUSE_SECONDS: Final = 0.25  # after a read that failed
 # Between two reads, unless a sender waits for one: messages that come faster are read together, since a read takes
-# 0.3 ms of CPU. A message alone is read at once.
+# 0.3 ms of CPU.
 READ_SECONDS: Final = 0.005
+GAP_SECONDS: Final = 0.002  # before a read: what is missing is mostly on its way, as a signal or as an answer
+MOST_AHEAD: Final = 1000
 
 
 class Follower:
@@ -56,12 +59,13 @@ class Follower:
 
     def offer(self, records: Iterable[Record]) -> None:
         """Apply what is new of `records`, which the journal has given."""
+        newest = 0
         for record in records:
-            if record.number > self.window.head:
+            newest = max(newest, record.number)
+            if self.window.head < record.number <= self.window.head + MOST_AHEAD:
                 self._ahead[record.number] = record
                 self._apply_next()
-        if self._ahead:
-            self.heard(max(self._ahead))
+        self.heard(newest)
 
     def heard(self, head: int) -> None:
         """The journal has a message with the number `head`: read up to it, unless that is done already."""
@@ -99,6 +103,7 @@ class Follower:
         if extent.epoch != self.window.epoch or extent.head < head:
             await self.give_up(WentBack())
         else:
+            self._ahead.clear()  # of another database perhaps, before a failover
             self.heard(extent.head)
 
     async def give_up(self, error: WentBack | SchemaChanged) -> None:
@@ -137,18 +142,18 @@ class Follower:
     async def _follow(self) -> None:
         try:
             while self.window.head < self._heard and not self.broken.is_set():
-                wait = self._read_at + READ_SECONDS - self._now()
-                if wait > 0 and not self._awaited:
-                    await asyncio.sleep(wait)
-                else:
+                head, next_read = self.window.head, 0.0 if self._awaited else self._read_at + READ_SECONDS
+                await asyncio.sleep(max(GAP_SECONDS, next_read - self._now()))
+                if self.window.head == head:
                     self._read_at = self._now()
-                    await self._read_after(self.window.head)
+                    await self._read_after(head)
         finally:
             self._following = None
 
     async def _read_after(self, head: int) -> None:
         try:
             records = await self._journal.read(head, limit=READ_AT_ONCE)
+            self._ahead.clear()
             self.offer(records)
             if self.window.head == head and (not records or records[0].number > head + 1):
                 self._skip()

@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Final, NamedTuple, Protocol
 
 from chatio.stores.accounts import Ended
+from chatio.stores.records import Record
 
 MOST_TYPING_BYTES: Final = 7_000  # of a NOTIFY: PostgreSQL takes less than 8,000
 KEPT_VERSIONS: Final = 60  # for so many versions, a user who has left is told as one
@@ -17,7 +18,7 @@ class Signal(Enum):
     """What a bus tells, and the text that comes with it."""
 
     BEAT = "beat"  # "": this server's own beat
-    HEAD = "head"  # the number of another server's newest message
+    HEAD = "head"  # what another server has appended: the text is for `Bus.entries`
     REVOKED = "revoked"  # the sequence of a revocation
     PEOPLE = "people"  # the id of a server whose users have changed, a blank, and their version
     TYPING = "typing"  # as it was given to `tell_typing`
@@ -60,6 +61,14 @@ class Bus(Protocol):
 
     async def listen(self, heard: Callable[[Signal, str], None]) -> None:
         """Give every signal to `heard`, until cancelled; connect anew whenever the connection is lost."""
+
+    def entries(self, text: str, *, are_taken: bool) -> tuple[int, list[Record]]:
+        """What the text of a `Signal.HEAD` says: the number of the newest entry, and the newest entries.
+
+        The text has none where they are too long for a signal. `are_taken`: else none are returned; the journal
+        takes those that are for known to this server.
+        """
+        ...
 
     def listen_anew(self) -> None:
         """The connection is silent: give it up for another one."""

@@ -112,7 +112,7 @@ async def _postgres(url: str) -> Stores:
         journal=journal,
         revocations=PostgresRevocationStore(database),
         moderation=PostgresModerationStore(database),
-        bus=PostgresBus(database, url, journal.sessions),
+        bus=PostgresBus(database, url, journal),
         logins=PostgresLoginStore(database),
         close=database.close,
     )

@@ -15,6 +15,7 @@ from chatio.stores.errors import SchemaChanged, StoreUnusable, WentBack
 from chatio.stores.journal import Journal
 from chatio.stores.opening import Stores, open_stores
 from chatio.stores.postgres import schema
+from chatio.stores.records import Change
 from tests.client.wire import until
 from tests.conftest import ExpectedLogs
 from tests.contract.journal import message
@@ -161,12 +162,87 @@ async def test_servers_see_each_other_and_hear_of_messages_only_then(pair: tuple
     await pair[1].journal.append([message("alone")])
     assert {seen.name for seen in await two.bus.beat("2")} == {"1", "2"}
     await pair[1].journal.append([message("a"), message("b")])
-    assert await one.next(Signal.HEAD) == "3"
+    assert one.bus.entries(await one.next(Signal.HEAD), are_taken=False) == (3, [])
     await two.bus.tell_typing("Ann")
     assert await one.next(Signal.TYPING) == "Ann"
     assert all(signal is not Signal.HEAD for signal, _ in two.signals._queue)  # type: ignore[attr-defined]
     await two.bus.leave()
     assert [seen.name for seen in await one.bus.beat("1")] == ["1"]
+
+
+async def shared(pair: tuple[Stores, Stores]) -> Heard:
+    """What the first server hears, once the second one knows of it."""
+    heard = Heard(pair[0])
+    await heard.next(Signal.LISTENING)
+    for each in pair:
+        await bus_of(each).beat("")
+    return heard
+
+
+async def test_a_signal_brings_the_messages_as_they_are_in_the_journal(pair: tuple[Stores, Stores]) -> None:
+    one = await shared(pair)
+    odd = message("b", content='"\\\n\u0007\u2028\N{GRINNING FACE}\0')
+    await pair[1].journal.append([message("a"), odd])
+    head, entries = one.bus.entries(await one.next(Signal.HEAD), are_taken=True)
+    assert (head, entries) == (2, await pair[1].journal.read(0, limit=9))
+    await pair[1].journal.append([message("a"), message("c")])
+    assert one.bus.entries(await one.next(Signal.HEAD), are_taken=True)[1] == await pair[1].journal.read(
+        2, limit=9
+    )
+
+
+async def test_nobody_who_may_not_read_the_tables_hears_messages_or_forges_them(
+    pair: tuple[Stores, Stores], url: str
+) -> None:
+    one = await shared(pair)
+    sql(url, "DROP ROLE IF EXISTS outsider; CREATE ROLE outsider LOGIN")
+    outsider, heard = await asyncpg.connect(url, user="outsider"), asyncio.Queue[str]()
+    for channel in ("chatio_head", "chatio_head_"):
+        await outsider.add_listener(channel, lambda *told: heard.put_nowait(told[-1]))
+        await outsider.execute(f"NOTIFY {channel}, '9'")
+    await pair[1].journal.append([message("a")])
+    assert one.bus.entries(await one.next(Signal.HEAD), are_taken=True)[0] == 1
+    assert [await heard.get(), await heard.get(), heard.empty()] == ["9", "9", True]
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await outsider.fetchval("SELECT head_channel FROM chatio.log")
+    await outsider.close()
+
+
+async def test_a_signal_of_what_is_too_long_for_one_and_of_a_change_is_the_number(
+    pair: tuple[Stores, Stores],
+) -> None:
+    one, journal = await shared(pair), pair[1].journal
+    await journal.append([message("long", content="\N{GRINNING FACE}" * 2000)])
+    await journal.append([message(str(number)) for number in range(60)])
+    await journal.change([Change("k", "long", None, "2031-05-09T12:05:00.000Z")])
+    heard = [one.bus.entries(await one.next(Signal.HEAD), are_taken=True) for _ in range(3)]
+    assert heard == [(1, []), (61, []), (62, [])]
+
+
+async def test_messages_that_a_signal_brought_are_known_to_the_fence(
+    pair: tuple[Stores, Stores], url: str
+) -> None:
+    one = await shared(pair)
+    await pair[1].journal.append([message("a")])
+    one.bus.entries(await one.next(Signal.HEAD), are_taken=False)
+    await pair[1].journal.append([message("b")])
+    one.bus.entries(await one.next(Signal.HEAD), are_taken=True)
+    sql(url, "DELETE FROM chatio.messages WHERE number > 1; UPDATE chatio.log SET head = 1")
+    with pytest.raises(WentBack):
+        await pair[0].journal.append([message("new")])
+
+
+async def test_a_loss_is_noticed_also_where_a_signal_was_ahead_of_what_is_read(
+    pair: tuple[Stores, Stores], url: str
+) -> None:
+    one = await shared(pair)
+    for id_ in "abc":
+        await pair[1].journal.append([message(id_)])
+        text = await one.next(Signal.HEAD)
+        assert one.bus.entries(text, are_taken=id_ != "b")[0]
+    sql(url, "UPDATE chatio.messages SET id = 'other' WHERE number = 1")
+    with pytest.raises(WentBack):
+        await pair[0].journal.read(1, limit=9)
 
 
 async def test_a_silent_server_is_forgotten_with_its_users(pair: tuple[Stores, Stores], url: str) -> None:

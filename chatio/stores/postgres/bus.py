@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import asyncpg
@@ -11,14 +11,17 @@ import asyncpg
 from chatio.stores.accounts import Ended
 from chatio.stores.bus import Person, Revoked, ServerSeen, Signal
 from chatio.stores.postgres.database import CONNECT_SECONDS, Database
+from chatio.stores.postgres.journal import PostgresJournal
 from chatio.stores.postgres.schema import APPLICATION
 from chatio.stores.postgres.texts import storable
+from chatio.stores.records import Record
 from chatio.telemetry.error_report import report
 
 logger = logging.getLogger("chatio.store")
 
 PAUSE_SECONDS: Final = 0.5  # between two attempts to listen
-_SIGNALS: Final = {f"chatio_{each.value}": each for each in Signal if each not in (Signal.BEAT, Signal.LISTENING)}
+_SIGNALS: Final = {f"chatio_{each.value}": each for each in (Signal.REVOKED, Signal.PEOPLE, Signal.TYPING)}
+_HEAD_CHANNEL: Final = "SELECT head_channel FROM chatio.log"
 _BEAT: Final = "SELECT * FROM chatio.beat($1, $2)"
 _LEAVE: Final = """
 WITH gone AS (DELETE FROM chatio.people WHERE server = $1)
@@ -35,12 +38,11 @@ _TELL_PEOPLE: Final = "SELECT chatio.tell_people($1, $2, $3, $4, $5, $6)"
 class PostgresBus:
     """A `Bus`. Event loop only."""
 
-    def __init__(self, database: Database, url: str, own_sessions: Container[int]) -> None:
-        """`own_sessions`: the database's ids of the sessions whose messages this process knows already."""
+    def __init__(self, database: Database, url: str, journal: PostgresJournal) -> None:
         self.id = secrets.token_hex(6)
         self._database = database
         self._url = url
-        self._own_sessions = own_sessions
+        self._journal = journal
         self._connection: Any = None
         self._lost = asyncio.Event()
 
@@ -70,6 +72,9 @@ class PostgresBus:
                 if connection is not None:
                     connection.terminate()
             await asyncio.sleep(PAUSE_SECONDS)
+
+    def entries(self, text: str, *, are_taken: bool) -> tuple[int, list[Record]]:
+        return self._journal.told(text, are_taken=are_taken)
 
     def listen_anew(self) -> None:
         self._lost.set()
@@ -109,9 +114,11 @@ class PostgresBus:
         await self._database.read(lambda connection: connection.execute(query, text))
 
     async def _connected(self, heard: Callable[[Signal, str], None]) -> Any:
+        signals = {**_SIGNALS, f"chatio_beat_{self.id}": Signal.BEAT}
+
         def take(_connection: object, session: int, channel: str, text: str) -> None:
-            signal = _SIGNALS.get(channel, Signal.BEAT)
-            if signal is not Signal.HEAD or session not in self._own_sessions:
+            signal = signals[channel]
+            if signal is not Signal.HEAD or session not in self._journal.sessions:
                 heard(signal, text)
 
         connection = await asyncpg.connect(
@@ -123,7 +130,8 @@ class PostgresBus:
         connection.add_termination_listener(lambda _: self._lost.set())
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                for channel in (*_SIGNALS, f"chatio_beat_{self.id}"):
+                signals[await connection.fetchval(_HEAD_CHANNEL)] = Signal.HEAD
+                for channel in signals:
                     await connection.add_listener(channel, take)
         except BaseException:
             connection.terminate()

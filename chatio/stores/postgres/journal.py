@@ -48,6 +48,9 @@ SELECT fence.fault, done.* FROM chatio.fence($1, $2, $3, $4, $5) AS fence (fault
 LEFT JOIN LATERAL chatio.{}(CASE WHEN fence.fault IS NULL THEN $6::text[] ELSE '{{}}' END, {}) AS done ON true"""
 _APPEND: Final = _FENCED.format("append", "$7, $8, $9, $10, $11, $12")
 _CHANGE: Final = _FENCED.format("change", "$7, $8, $9")
+# Messages as a signal brings them (`chatio.tell_head`), the number before the fields of each.
+_TOLD: Final = msgspec.json.Decoder(int | list[tuple[int, str, str, str, str, str, str]])
+RECENT: Final = 2000  # messages whose ids are known
 _REFUSALS: Final = {None: None, "unknown": MessageUnknown, "deleted": MessageDeleted}
 
 
@@ -61,6 +64,7 @@ class PostgresJournal:
         self._epoch: str | None = None  # when this process began
         self._head = 0  # the number of the newest entry that this process knows,
         self._newest: tuple[int, str | None] = (0, None)  # and of the newest message, with its id
+        self._recent: dict[int, str] = {}  # the ids of the newest messages that it knows, by number
         # The newest sessions that have appended, by the database's process ids.
         self.sessions: deque[int] = deque(maxlen=MAX_CONNECTIONS)
 
@@ -71,14 +75,23 @@ class PostgresJournal:
         return asyncio.ensure_future(self._change(batch))
 
     async def read(self, after: int, *, limit: int) -> list[Record]:
-        number, id_ = self._newest
-        again = after == number and id_ is not None  # the newest message once more: it must be the same one
+        id_ = self._recent.get(after)
+        again = id_ is not None  # the message before once more: it must be the same one
         records = await self._read(AFTER, after - 1 if again else after, limit + again)
-        if again and records and records[0].number == number and records.pop(0).message.id != id_:
+        if again and records and records[0].number == after and records.pop(0).message.id != id_:
             raise WentBack
         del records[limit:]
         self._know(records)
         return records
+
+    def told(self, text: str, *, are_taken: bool) -> tuple[int, list[Record]]:
+        """See `Bus.entries`."""
+        told = _TOLD.decode(text)
+        if isinstance(told, int):
+            return told, []
+        records = [Record(number, Message(*fields)) for number, *fields in told] if are_taken else []
+        self._know(records)
+        return told[-1][0], records
 
     async def find(self, message_id: str) -> Record | None:
         return next(iter(await self._read(_BY_IDS, [message_id])), None)
@@ -105,7 +118,7 @@ class PostgresJournal:
         query = "UPDATE chatio.log SET epoch = $1 WHERE epoch = $2"
         await self._database.read(lambda connection: connection.execute(query, new_epoch(old), old))
         self._epoch = None
-        self._head, self._newest = 0, (0, None)
+        self._head, self._newest, self._recent = 0, (0, None), {}
         return (await self.extent()).epoch
 
     async def _append(self, batch: list[Message]) -> list[Appended]:
@@ -161,8 +174,12 @@ class PostgresJournal:
     def _know(self, records: list[Record]) -> None:
         for number, message, kind in records:
             self._head = max(self._head, number)
-            if kind is Kind.POSTED and number > self._newest[0]:
-                self._newest = (number, message.id)
+            if kind is Kind.POSTED and number > self._newest[0] - RECENT:
+                if number > self._newest[0]:
+                    self._newest = (number, message.id)
+                self._recent.setdefault(number, message.id)
+                if len(self._recent) > RECENT:
+                    del self._recent[next(iter(self._recent))]
 
     async def _now(self, query: str, keys: list[Any]) -> list[Record]:
         """What was found or made by a batch that is in the journal. Raises `OutcomeUnknown`."""

@@ -14,7 +14,9 @@ from chatio.errors import StoreUnavailable
 from chatio.log.shared_log import SharedLog, open_log
 from chatio.stores.accounts import Ended
 from chatio.stores.bus import MOST_TYPING_BYTES, Person, Revoked, ServerSeen, Signal
+from chatio.stores.journal import Extent
 from chatio.stores.memory.journal import MemoryJournal
+from chatio.stores.records import Record
 from tests.client.wire import until
 from tests.conftest import ExpectedLogs
 from tests.contract.journal import message
@@ -45,6 +47,11 @@ class FakeBus:
         self.heard, self.is_listening = heard, True
         heard(Signal.LISTENING, "")
         await asyncio.Event().wait()
+
+    def entries(self, text: str, *, are_taken: bool) -> tuple[int, list[Record]]:
+        """The text of a signal: the number, and a message that it brings or none."""
+        number, _, id_ = text.partition(" ")
+        return int(number), [Record(int(number), message(id_))] if id_ and are_taken else []
 
     def listen_anew(self) -> None:
         self.anew += 1
@@ -187,6 +194,40 @@ async def test_signals_bring_messages_typing_and_revocations_each_once() -> None
         site.bus.heard(Signal.LISTENING, "")
         site.bus.revoked.append(Revoked(6, Ended("9", "", 1.0, 2.0), ""))  # unheard
         await until(lambda: len(site.ended) == 3)
+
+
+async def test_messages_that_a_signal_brings_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running(seen("b")) as site:
+        await until(lambda: site.bus.is_listening)
+        await site.log.follower.check()
+        await asyncio.sleep(0)
+        monkeypatch.setattr(site.log._journal, "read", None)
+        site.bus.heard(Signal.HEAD, "1 x")
+        site.bus.heard(Signal.HEAD, "1 x")
+        assert [entry.message.id for entry in site.log.window.read(0)] == ["x"]
+
+
+async def test_messages_of_signals_are_not_taken_before_the_journal_is_known_to_be_the_one_of_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with running(seen("b")) as site:
+        await until(lambda: site.bus.is_listening)
+        extent, may_answer = site.log._journal.extent, asyncio.Event()
+
+        async def slow() -> Extent:
+            await may_answer.wait()
+            return await extent()
+
+        monkeypatch.setattr(site.log._journal, "extent", slow)
+        site.bus.heard(Signal.LISTENING, "")
+        site.bus.heard(Signal.HEAD, "1 y")
+        await asyncio.sleep(0)
+        assert site.log.window.head == 0
+        site.log._journal.append([message("x")])
+        may_answer.set()
+        await until(lambda: site.log.window.head == 1)
+        site.bus.heard(Signal.HEAD, "2 z")
+        assert [entry.message.id for entry in site.log.window.read(0)] == ["x", "z"]
 
 
 async def test_typing_is_told_to_others_together_and_only_if_there_are_any() -> None:

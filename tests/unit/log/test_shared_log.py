@@ -638,6 +638,35 @@ async def test_a_signal_brings_the_messages_of_another_server_without_a_look_at_
     assert ids(log) == ["x", "y"]
 
 
+@pytest.mark.parametrize(("gap_seconds", "turns"), [(0.0, 1), (60.0, 9)])
+async def test_messages_before_one_that_came_first_are_awaited_and_not_read(
+    gap_seconds: float, turns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "GAP_SECONDS", gap_seconds)
+    journal, log = await shared()
+    monkeypatch.setattr(journal, "read", None)
+    log.follower.offer([Record(3, message("z")), Record(2, message("y"))])
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    assert ids(log) == []
+    log.follower.offer([Record(1, message("x"))])
+    await turn()
+    assert ids(log) == ["x", "y", "z"]
+
+
+async def test_what_came_first_is_read_anew_with_what_is_missing() -> None:
+    """It may have come from a database that a failover has replaced."""
+    journal, log = await shared()
+    log.follower.offer([Record(2, message("lost"))])
+    MemoryJournal.append(journal, [message("x"), message("y")])
+    await asyncio.wait_for(log.follower.until(2), 5)
+    assert ids(log) == ["x", "y"]
+    log.follower.offer([Record(4, message("lost"))])
+    await log.follower.check()
+    log.follower.offer([Record(3, message("z"))])
+    assert ids(log) == ["x", "y", "z"]
+
+
 async def test_a_signal_for_what_is_known_reads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     journal, log = await shared()
     MemoryJournal.append(journal, [message("x")])
