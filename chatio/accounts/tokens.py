@@ -8,6 +8,7 @@ clock is right again. Whether a token is older than a revocation is told by mome
 of a token begins with its moment.
 """
 
+import binascii
 import hmac
 import re
 import secrets
@@ -26,9 +27,7 @@ ALGORITHM = "HS256"
 # A name of 64 and an address of 254 characters, each escaped as \uXXXX twice over, make about 3.6 kB.
 MAX_TOKEN_CHARS = 8192
 MIN_KEY_BYTES = 32  # RFC 7518, 3.2: a key of the hash's size or larger
-# A token as `issue` writes it: header and payload, which are signed, and the signature.
-_OWN_HEADER = base64url_encode(b'{"alg":"HS256","typ":"JWT"}').decode()
-_OWN_FORM = re.compile(rf"({_OWN_HEADER}\.([\w-]+))\.([\w-]{{43}})", re.ASCII)
+_OWN_START = base64url_encode(b'{"alg":"HS256","typ":"JWT"}').decode() + "."  # of a token as `issue` writes it
 _TOKEN_ID = re.compile(r"([0-9a-f]{14})-[0-9a-f]{16}")  # of ours: the moment in microseconds, and 64 random bits
 # Two moments differ by at least this; floating point keeps them apart until the year 2242.
 _MOMENT_SECONDS = 1e-6
@@ -142,15 +141,16 @@ class Tokens:
 
         PyJWT prepares the key and looks at each character anew for each token: 45 µs, a fifth of a connect.
         """
-        form = _OWN_FORM.fullmatch(token)
-        if form is None:
+        if not token.startswith(_OWN_START):
             return None
-        signed, payload, signature = form.groups()
+        signed, _, signature = token.rpartition(".")
         made = [base64url_encode(self._signatures.sign(signed.encode(), key)) for key in self._keys]
         if not any([hmac.compare_digest(each, signature.encode()) for each in made]):  # noqa: C419 - in one time
             return None
+        payload = signed.removeprefix(_OWN_START).replace("-", "+").replace("_", "/")
+        padding = "=" * (-len(payload) % 4)
         try:
-            claims = _OWN_CLAIMS.decode(base64url_decode(payload))
+            claims = _OWN_CLAIMS.decode(binascii.a2b_base64(payload + padding, strict_mode=True))
         except ValueError:
             return None
         return claims if claims.expires_at > time.time() else None

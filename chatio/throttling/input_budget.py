@@ -18,6 +18,7 @@ import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final, NamedTuple
 
 from chatio.telemetry.error_report import report
@@ -102,6 +103,9 @@ class Budget:
 
     def turn(self, steps: int) -> "asyncio.Future[None]":
         """Charge `steps` when they may be taken, and end the future; a future that has ended costs nothing."""
+        if not self.must_wait:
+            self.charge(steps)
+            return self.pool.now
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         def serve() -> None:
@@ -109,10 +113,7 @@ class Budget:
                 self.charge(steps)
                 turn.set_result(None)
 
-        if self.must_wait:
-            self.wait(serve)
-        else:
-            serve()
+        self.wait(serve)
         return turn
 
     def _refill_after(self, seconds: float) -> None:
@@ -153,6 +154,13 @@ class BudgetPool:
         self._is_scheduled = False
         # A budget without connections is forgotten when it has surely been paid for.
         self._idle: TimeoutQueue[Budget] = TimeoutQueue(2 * BUDGET_SECONDS, self._forget)
+
+    @cached_property
+    def now(self) -> "asyncio.Future[None]":
+        """The turn of all clients that need not wait, which has ended."""
+        now: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        now.set_result(None)
+        return now
 
     def __len__(self) -> int:
         """How many addresses have connections."""
