@@ -69,6 +69,10 @@ class Budget:
     waiting: deque[Callable[[], None]] = field(default_factory=deque)
     is_ready: bool = False  # in the pool's heap
 
+    def leave(self) -> None:
+        """A connection draws on it no more."""
+        self.connections -= 1
+
     def charge(self, steps: int, frames: int = 0) -> bool:
         """Count `steps`, for `frames` that were read at once. True: this is a flood, and has been for long."""
         pool = self.pool
@@ -171,10 +175,6 @@ class BudgetPool:
         budget = self.of(address)
         budget.connections += 1
         return budget
-
-    def leave(self, budget: Budget) -> None:
-        """A connection draws on `budget` no more."""
-        budget.connections -= 1
 
     def turn(self, address: str, steps: int) -> "asyncio.Future[None]":
         """Charge the budget of `address` with `steps` when they may be taken, and end the future."""

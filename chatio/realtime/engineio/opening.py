@@ -125,9 +125,9 @@ def open_websocket(
     """
     answer = switching_protocols(request.headers)
     if session is not None:
-        if session.draw().must_wait:
+        if session.budget.must_wait:
             raise HandshakeError(http_errors.TOO_MANY_REQUESTS)
-        session.draw().charge(UPGRADE_STEPS)
+        session.budget.charge(UPGRADE_STEPS)
     if answer is None:
         raise HandshakeError(http_errors.NO_WEBSOCKET)
     connection = session or engine.admit(request.address)
