@@ -18,7 +18,8 @@ import msgspec
 
 from chatio.errors import OffsetInvalid
 from chatio.stores.journal import EPOCH_DIGITS, new_epoch
-from chatio.stores.records import Kind, Message, derived_id, size_bytes
+from chatio.stores.memory.journal import size_bytes
+from chatio.stores.records import Kind, Message, derived_id
 
 Offset = NewType("Offset", str)
 

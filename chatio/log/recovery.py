@@ -45,13 +45,13 @@ def resume_point(log: MessageLog, pid: object, offset: object, *, history: int) 
     a `pid`.
     """
     if pid is None:
-        return _fresh(log, log.before_newest(history), None)
+        return _fresh(log, None, None, history=history)
     try:
         began = log.sequence_of(_text(pid).rpartition(_SEPARATOR)[0])
     except OffsetInvalid:
         if isinstance(pid, str) and log.is_foreign(pid.rpartition(_SEPARATOR)[0]):
             return _fresh(log, log.tail, "pid of another log")
-        return _fresh(log, log.before_newest(history), "pid")
+        return _fresh(log, None, "pid", history=history)
     after = began
     if offset is not None:
         try:
@@ -67,10 +67,11 @@ def resume_point(log: MessageLog, pid: object, offset: object, *, history: int) 
     return ResumePoint(after, str(pid), recovered=True)
 
 
-def _fresh(log: MessageLog, after: int, reason: str | None) -> ResumePoint:
+def _fresh(log: MessageLog, after: int | None, reason: str | None, *, history: int = 0) -> ResumePoint:
+    """A start that is no recovery: after the sequence `after`; None: before the newest `history` messages."""
     if reason is not None:
         logger.debug("not recovered: %s", reason)
-    after = max(after, log.tail)
+    after = log.before_newest(history) if after is None else max(after, log.tail)
     return ResumePoint(after, f"{log.offset_of(after)}{_SEPARATOR}{secrets.token_urlsafe(6)}", recovered=False)
 
 

@@ -20,7 +20,8 @@ from chatio.log.following import READ_AT_ONCE, Follower
 from chatio.log.message_log import Entry, MessageLog
 from chatio.log.waiting import Unanswered
 from chatio.stores.journal import Journal
-from chatio.stores.records import Kind, Message, Record, size_bytes
+from chatio.stores.memory.journal import size_bytes
+from chatio.stores.records import Kind, Message, Record
 from chatio.telemetry.schedule import repeat
 
 logger = logging.getLogger("chatio.chat")

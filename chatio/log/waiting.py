@@ -11,7 +11,8 @@ from typing import Final
 
 from chatio.errors import Overloaded, Temporary
 from chatio.log.message_log import Entry
-from chatio.stores.records import MESSAGE_OVERHEAD_BYTES, Change, Message, size_bytes
+from chatio.stores.memory.journal import MESSAGE_OVERHEAD_BYTES, size_bytes
+from chatio.stores.records import Change, Message
 
 BATCH_MESSAGES: Final = 500
 BATCH_BYTES: Final = 2**20

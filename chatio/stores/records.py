@@ -1,16 +1,12 @@
 """Entries of the journal: messages and their changes, and what later changes leave of them."""
 
 import hashlib
-import sys
 from collections.abc import Sequence
 from enum import Enum
 from typing import Annotated, Any, Final, Literal, NamedTuple
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
-
-# Of a message in memory, besides its texts: the objects that hold them, measured with sys.getsizeof.
-MESSAGE_OVERHEAD_BYTES: Final = 1024
 
 # Fields of clients' bodies, with an example for the documents.
 UserId = Annotated[str, Meta(examples=["0f5e2c7a-6d0b-4b57-9c36-8a1d2e4f7b90"])]
@@ -114,16 +110,3 @@ def record_of(row: Sequence[Any]) -> Record:
         return folded(number, None, at, None)
     record = Record(post, Message(id_, content, author_id, author_name, timestamp, sent_at))
     return folded(number, record, at, None if newest[0] is None else Version(*newest))
-
-
-def size_bytes(message: Message) -> int:
-    """The memory that `message` takes: one character outside ASCII makes each of its text take 2 or 4 bytes."""
-    size = sys.getsizeof  # written out: 0.7 µs instead of 1.2
-    return (
-        MESSAGE_OVERHEAD_BYTES
-        + size(message.id)
-        + size(message.content)
-        + size(message.author_id)
-        + size(message.author_name)
-        + size(message.timestamp)
-    )

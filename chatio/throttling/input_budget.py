@@ -18,6 +18,7 @@ import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final, NamedTuple
 
 from chatio.telemetry.error_report import report
@@ -68,6 +69,10 @@ class Budget:
     waiting: deque[Callable[[], None]] = field(default_factory=deque)
     is_ready: bool = False  # in the pool's heap
 
+    def leave(self) -> None:
+        """A connection draws on it no more."""
+        self.connections -= 1
+
     def charge(self, steps: int, frames: int = 0) -> bool:
         """Count `steps`, for `frames` that were read at once. True: this is a flood, and has been for long."""
         pool = self.pool
@@ -102,6 +107,9 @@ class Budget:
 
     def turn(self, steps: int) -> "asyncio.Future[None]":
         """Charge `steps` when they may be taken, and end the future; a future that has ended costs nothing."""
+        if not self.must_wait:
+            self.charge(steps)
+            return self.pool.now
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         def serve() -> None:
@@ -109,10 +117,7 @@ class Budget:
                 self.charge(steps)
                 turn.set_result(None)
 
-        if self.must_wait:
-            self.wait(serve)
-        else:
-            serve()
+        self.wait(serve)
         return turn
 
     def _refill_after(self, seconds: float) -> None:
@@ -154,6 +159,13 @@ class BudgetPool:
         # A budget without connections is forgotten when it has surely been paid for.
         self._idle: TimeoutQueue[Budget] = TimeoutQueue(2 * BUDGET_SECONDS, self._forget)
 
+    @cached_property
+    def now(self) -> "asyncio.Future[None]":
+        """The turn of all clients that need not wait, which has ended."""
+        now: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        now.set_result(None)
+        return now
+
     def __len__(self) -> int:
         """How many addresses have connections."""
         return sum(budget.connections > 0 for budget in self._budgets.values())
@@ -163,10 +175,6 @@ class BudgetPool:
         budget = self.of(address)
         budget.connections += 1
         return budget
-
-    def leave(self, budget: Budget) -> None:
-        """A connection draws on `budget` no more."""
-        budget.connections -= 1
 
     def turn(self, address: str, steps: int) -> "asyncio.Future[None]":
         """Charge the budget of `address` with `steps` when they may be taken, and end the future."""

@@ -7,6 +7,7 @@ and removing a key are a dict operation each, and a removed key leaves nothing b
 import asyncio
 import logging
 from collections.abc import Callable
+from time import monotonic
 from typing import TypeVar
 
 from chatio.telemetry.error_report import report
@@ -33,10 +34,10 @@ class TimeoutQueue(dict[K, float]):
 
     def add(self, key: K) -> None:
         """Start the wait for `key`, or start it over."""
-        loop = asyncio.get_running_loop()
         self.pop(key, None)
-        self[key] = loop.time() + self.seconds
+        self[key] = monotonic() + self.seconds  # the loop's time
         if self._timer is None:
+            loop = asyncio.get_running_loop()
             self._timer = loop.call_later(self.seconds, self._run, loop)
 
     def discard(self, key: K) -> bool:

@@ -3,8 +3,7 @@
 import pytest
 
 from chatio.stores.journal import Journal
-from chatio.stores.memory.journal import MemoryJournal
-from chatio.stores.records import size_bytes
+from chatio.stores.memory.journal import MemoryJournal, size_bytes
 from tests.contract.changes import ChangesContract
 from tests.contract.journal import JournalContract, contents, fill, message
 

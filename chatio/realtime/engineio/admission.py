@@ -147,7 +147,7 @@ def begin_post(connection: Connection, announced_bytes: int) -> None:
 def _arguments(query: str) -> dict[str, str]:
     """The first value of each argument, as Latin-1 so that no client's bytes raise. Raises HandshakeError."""
     if "%" not in query and "+" not in query and query.count("&") < MAX_ARGUMENTS:
-        return dict(pair.partition("=")[::2] for pair in reversed(query.split("&")))  # 5 µs less
+        return dict([pair.partition("=")[::2] for pair in reversed(query.split("&"))])  # 5 µs less
     try:
         pairs = parse_qsl(query, keep_blank_values=True, encoding="latin-1", max_num_fields=MAX_ARGUMENTS)
     except ValueError:

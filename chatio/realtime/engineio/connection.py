@@ -97,9 +97,8 @@ class Connection:
     host: Host
     sid: str
     address: str  # of the client
-    pool: BudgetPool  # of input budgets
+    budget: Budget  # of its address, which it draws on until nothing is left of it
     max_input_bytes: int  # of one message, and of all that wait to be handled
-    budget: Budget | None = None  # of its address, once it has drawn on that
     websocket: WebSocket | None = None
     upgrade: PendingUpgrade | None = None
     is_probed: bool = False  # by the upgrade: GETs are answered with a NOOP, and output waits for the WebSocket
@@ -160,25 +159,15 @@ class Connection:
         if not self.closing:
             self.received.charge(size_bytes)
             self.received.steps += max(frames, READ_STEPS)
-            is_due = self.received.steps > UNCHARGED_STEPS or self.pool.is_contended
-            if is_due and self.draw().charge(self.received.take_steps(), frames):
+            is_due = self.received.steps > UNCHARGED_STEPS or self.budget.pool.is_contended
+            if is_due and self.budget.charge(self.received.take_steps(), frames):
                 self.refuse(TOO_MANY_FRAMES)
 
     def signed_in(self, max_input_bytes: int) -> None:
         """The client is in a namespace: it may send more, and draws on the budget of those that are."""
-        self.max_input_bytes, self.pool = max_input_bytes, self.host.members
-        self._leave_budget()
-
-    def draw(self) -> Budget:
-        """The budget that the client draws on from now on."""
-        if self.budget is None and not self.closed:
-            self.budget = self.pool.join(self.address)
-        return self.budget or self.pool.of(self.address)
-
-    def _leave_budget(self) -> None:
-        if self.budget is not None:
-            self.budget.pool.leave(self.budget)
-            self.budget = None
+        self.max_input_bytes = max_input_bytes
+        self.budget.leave()
+        self.budget = self.host.members.join(self.address)
 
     def pause_reading(self) -> None:
         if self.websocket is not None:
@@ -204,8 +193,7 @@ class Connection:
             return True
         if self.websocket is not None:
             return self.websocket.is_paused
-        waits_for_budget = self.budget is not None and bool(self.budget.waiting)
-        return waits_for_budget or (self.posting and self.received.is_full)
+        return bool(self.budget.waiting) or (self.posting and self.received.is_full)
 
     # Output
 
@@ -306,7 +294,7 @@ class Connection:
         """Close the connection for something that the client did."""
         if not self.closing:
             self.host.refused(self.address, reason)
-            self.draw().charge(CLOSE_STEPS)
+            self.budget.charge(CLOSE_STEPS)
             error = DisconnectReason.TRANSPORT_ERROR
             self.drop(error, code=reason.code, farewell=farewell, drain_input=False)
 
@@ -350,5 +338,5 @@ class Connection:
             await self.host.application.disconnected(self, reason)
         finally:
             self.closed = True
-            self._leave_budget()
+            self.budget.leave()
             self.host.forget(self)

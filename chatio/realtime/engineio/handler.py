@@ -172,7 +172,7 @@ class Exchange(HTTPMessageDelegate):
         if self.http.stream.closed():
             self.on_connection_close()
             return
-        budget = self.engine.strangers.of(self.request.address) if self.session is None else self.session.draw()
+        budget = self.engine.strangers.of(self.request.address) if self.session is None else self.session.budget
         self.turn = budget.turn(REQUEST_STEPS)
         if self.turn.done():
             self._respond()
@@ -216,7 +216,7 @@ class Exchange(HTTPMessageDelegate):
             for count, raw in enumerate(body.decode().split(SEPARATOR), 1):
                 connection.receive(raw)
                 if count % PACKETS_PER_TURN == 0:
-                    await connection.draw().turn(connection.received.take_steps())
+                    await connection.budget.turn(connection.received.take_steps())
                     await asyncio.sleep(0)
             connection.input_read(len(body) + HEAD_BYTES, 0)
             if connection.received.is_full and not connection.closing:

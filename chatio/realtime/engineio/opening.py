@@ -9,9 +9,8 @@ import re
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Final
-
-from tornado.httputil import HTTPHeaders
 
 from chatio.realtime.engineio import admission, http_errors, packets
 from chatio.realtime.engineio.connection import Connection
@@ -42,7 +41,7 @@ _HEADERS: Final = {
 _REQUEST_LINE: Final = re.compile(rb"GET (/[!-~]*) HTTP/1\.1\r\n")
 _FIELD: Final = re.compile(r"^([A-Za-z0-9-]+): ([!-~](?:[ -~]*[!-~])?)\r\n", re.MULTILINE)
 # Headers of a body, or of a client that waits for an answer before it sends one.
-_BODY_HEADERS: Final = ("Content-Length", "Transfer-Encoding", "Expect")
+_BODY_HEADERS: Final = frozenset({"Content-Length", "Transfer-Encoding", "Expect"})
 
 
 @dataclass(slots=True)
@@ -51,7 +50,7 @@ class Request:
 
     method: str
     target: str
-    headers: HTTPHeaders
+    headers: Mapping[str, str]  # HTTPHeaders, or with names as Tornado writes them: "Sec-Fetch-Site"
     address: str  # of the client
     scheme: str = "http"
 
@@ -126,9 +125,9 @@ def open_websocket(
     """
     answer = switching_protocols(request.headers)
     if session is not None:
-        if session.draw().must_wait:
+        if session.budget.must_wait:
             raise HandshakeError(http_errors.TOO_MANY_REQUESTS)
-        session.draw().charge(UPGRADE_STEPS)
+        session.budget.charge(UPGRADE_STEPS)
     if answer is None:
         raise HandshakeError(http_errors.NO_WEBSOCKET)
     connection = session or engine.admit(request.address)
@@ -184,10 +183,10 @@ def _read_upgrade(engine: EngineServer, peer: str, data: bytes) -> Request | Non
         return None
     head = data[line.end() : end + 2].decode("latin-1")
     fields = _FIELD.findall(head)
-    headers = HTTPHeaders(dict(fields))
-    is_whole = sum(len(name) + len(value) + len(": \r\n") for name, value in fields) == len(head)
+    headers = {name.title(): value for name, value in fields}
+    is_whole = sum(map(len, chain(*fields))) + len(fields) * len(": \r\n") == len(head)
     if not is_whole or len(headers) != len(fields) or len(fields) > MAX_FIELDS:
         return None
-    if not PLAIN_HOST.fullmatch(headers.get("Host", "")) or any(name in headers for name in _BODY_HEADERS):
+    if not PLAIN_HOST.fullmatch(headers.get("Host", "")) or not _BODY_HEADERS.isdisjoint(headers):
         return None
     return Request("GET", line[1].decode(), headers, address_of(peer, headers, engine.trusted_proxies))

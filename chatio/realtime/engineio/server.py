@@ -90,8 +90,8 @@ class EngineServer(EngineIOServer):  # type: ignore[misc]
             raise HandshakeError(HttpError(503, BAD_REQUEST_CODE, *refusal))
         sid = self.sid_prefix + secrets.token_urlsafe(SESSION_ID_BYTES)
         has_sign_in = self._first_input_bytes < self.max_http_buffer_size
-        pool = self.strangers if has_sign_in else self.members
-        connection = self.sockets[sid] = Connection(self, sid, address, pool, self._first_input_bytes)
+        budget = (self.strangers if has_sign_in else self.members).join(address)
+        connection = self.sockets[sid] = Connection(self, sid, address, budget, self._first_input_bytes)
         connection.received = ReceiveQueue(connection, self.application.receive, self.input_rate)
         return connection
 

@@ -11,7 +11,7 @@ from chatio.realtime.close_reasons import PROTOCOL_ERROR, CloseReason, protocol_
 from chatio.realtime.engineio import packets
 from chatio.realtime.engineio.connection import Connection
 from chatio.realtime.websocket.transport import WebSocket
-from chatio.throttling.input_budget import Budget, BudgetPool
+from chatio.throttling.input_budget import Budget
 
 _PROBE: Final = "2probe"
 _UPGRADE: Final = "5"
@@ -42,15 +42,8 @@ class Upgrade:
         self._websocket.start(early)
 
     @property
-    def pool(self) -> BudgetPool:
-        return self._connection.pool
-
-    @property
-    def budget(self) -> Budget | None:
+    def budget(self) -> Budget:
         return self._connection.budget
-
-    def draw(self) -> Budget:
-        return self._connection.draw()
 
     @property
     def max_input_bytes(self) -> int:

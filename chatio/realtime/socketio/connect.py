@@ -21,7 +21,7 @@ from chatio.realtime.broadcast.fanout import Fanout
 from chatio.realtime.close_reasons import CloseReason, protocol_violation
 from chatio.realtime.engineio.packets import CLOSE, ProtocolError
 from chatio.realtime.engineio.server import EngineServer
-from chatio.realtime.library import DisconnectReason, SocketIOManager
+from chatio.realtime.library import DisconnectReason
 from chatio.realtime.log import report
 from chatio.realtime.socketio.manager import LogStart, Manager, Peer
 from chatio.realtime.socketio.packets import PacketType, encode
@@ -121,8 +121,8 @@ class Connector:
 
     async def _decide(self, peer: Peer, namespace: str, sid: str, environ: dict[str, Any], auth: Any) -> Any:
         """None if the handler lets `sid` in; else the data of the CONNECT_ERROR, or the TemporarilyUnavailable."""
-        # Not by our `enter_room`: room None is every client in the namespace.
-        SocketIOManager.basic_enter_room(self.manager, sid, namespace, None, peer.connection.sid)
+        # Room None is every client in the namespace. It needs no bidict: nobody looks up a sid by its eio_sid.
+        self.manager.rooms.setdefault(namespace, {}).setdefault(None, {})[sid] = peer.connection.sid
         try:
             accepted = await self.call("connect", namespace, sid, environ, auth)
         except ConnectRefused as error:

@@ -41,6 +41,7 @@ class PacketType(IntEnum):
 
 
 BINARY: Final = 3  # a BINARY_EVENT (5) and a BINARY_ACK (6) are an EVENT and an ACK whose attachments follow
+_KINDS: Final = dict(zip("012356", [*map(PacketType, range(4)), PacketType.EVENT, PacketType.ACK], strict=True))
 
 # Names that the client libraries keep for themselves (socket.io-parser, RESERVED_EVENTS). On the wire they
 # are an attempt to run the application's own connect and disconnect handlers.
@@ -81,7 +82,7 @@ def decode(text: str | bytes) -> Packet:
     if header is None:
         raise ProtocolError("Socket.IO packet type")
     plain, binary, count, namespace, digits = header.groups()
-    kind = PacketType(int(plain) if plain else int(binary) - BINARY)
+    kind = _KINDS[plain or binary]
     attachments, body = int(count or 0), text[header.end() :]
     if attachments > MAX_ATTACHMENTS:
         raise ProtocolError("attachments")

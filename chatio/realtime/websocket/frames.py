@@ -10,8 +10,9 @@ import binascii
 import hashlib
 import re
 import struct
+from collections.abc import Mapping
 
-from tornado.httputil import HTTPHeaders
+from tornado.speedups import websocket_mask
 
 from chatio.realtime.close_reasons import INVALID_DATA, NORMAL, PROTOCOL_ERROR, TOO_BIG
 
@@ -20,20 +21,20 @@ VERSION = "13"
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
 
 
-def switching_protocols(headers: HTTPHeaders) -> bytes | None:
-    """The 101 answer to a client's handshake; None if the handshake is not one.
+def switching_protocols(headers: Mapping[str, str]) -> bytes | None:
+    """The 101 answer to a client's handshake; None if the handshake is not one. Names as Tornado writes them.
 
     The first subprotocol on offer is chosen, as by Node's server: browsers close a WebSocket without.
     """
-    key = headers.get("Sec-WebSocket-Key", "")
-    tokens = [token.strip().lower() for token in headers.get("Connection", "").split(",")]
-    if "upgrade" not in tokens or headers.get("Sec-WebSocket-Version") != VERSION:
+    key = headers.get("Sec-Websocket-Key", "")
+    tokens = map(str.strip, headers.get("Connection", "").lower().split(","))
+    if "upgrade" not in tokens or headers.get("Sec-Websocket-Version") != VERSION:
         return None
     try:
         nonce = binascii.a2b_base64(key, strict_mode=True)
     except ValueError:
         return None
-    offers = [offer.strip() for offer in headers.get("Sec-WebSocket-Protocol", "").split(",")]
+    offers = map(str.strip, headers.get("Sec-Websocket-Protocol", "").split(","))
     subprotocol = next(filter(None, offers), "")
     if len(nonce) != 16 or (subprotocol and not _TOKEN.fullmatch(subprotocol)):
         return None
@@ -99,16 +100,6 @@ def close_code(payload: bytes) -> int:
     return code
 
 
-def unmask(payload: bytes | bytearray, mask: bytes | bytearray) -> bytes:
-    """`payload` XOR the repeated 4-byte `mask`, as one large integer.
-
-    0.6 µs for 200 bytes, 1 ms for a megabyte.
-    """
-    size = len(payload)
-    key = (mask * (size // 4 + 1))[:size]
-    return (int.from_bytes(payload, "little") ^ int.from_bytes(key, "little")).to_bytes(size, "little")
-
-
 class FrameReader:
     """Turns received bytes into whole messages."""
 
@@ -139,10 +130,10 @@ class FrameReader:
         at = 0
         messages = []
         try:
-            while (header := self._header(buffer, at, limit)) is not None and header[1] <= len(buffer):
+            while at < len(buffer) and (header := self._header(buffer, at, limit)) and header[1] <= len(buffer):
                 start, at, first = header
                 self.frames += 1
-                payload = unmask(buffer[start:at], buffer[start - 4 : start])
+                payload = websocket_mask(bytes(buffer[start - 4 : start]), bytes(buffer[start:at]))
                 opcode = first & 0x0F
                 if opcode < CLOSE and (opcode == CONTINUATION or not first & _FIN):
                     self._opcode = opcode or self._opcode

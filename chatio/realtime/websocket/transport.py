@@ -18,7 +18,7 @@ from chatio.realtime.limits import FIRST_BYTES, LINGER_BYTES, READ_BYTES, READ_S
 from chatio.realtime.log import report
 from chatio.realtime.websocket import frames
 from chatio.realtime.websocket.frames import FrameReader
-from chatio.throttling.input_budget import FLOOD_FRAMES, Budget, BudgetPool
+from chatio.throttling.input_budget import FLOOD_FRAMES, Budget
 from chatio.throttling.timeouts import TimeoutQueue
 
 
@@ -30,10 +30,7 @@ class WebSocketListener(Protocol):
     @property
     def max_output_bytes(self) -> int: ...  # that may wait for its client
     @property
-    def pool(self) -> BudgetPool: ...  # that its client draws on
-    @property
-    def budget(self) -> Budget | None: ...  # that its client has drawn on
-    def draw(self) -> Budget: ...  # the budget that its client draws on from now on
+    def budget(self) -> Budget: ...  # that its client draws on
 
     def message_received(self, message: str | bytes) -> None:
         """The client sent a whole message."""
@@ -132,14 +129,13 @@ class WebSocket:
             if not self._is_waiting:
                 self._is_waiting = True
                 self._watch()
-                self.listener.draw().wait(self._on_turn)
+                self.listener.budget.wait(self._on_turn)
         elif self._is_wanted:
             self._read()
 
     def _must_wait(self) -> bool:
-        listener = self.listener
-        budget = listener.budget or listener.draw()
-        return (listener.pool.is_spent or budget.is_spent) and self._state is State.OPEN and budget.must_wait
+        budget = self.listener.budget
+        return (budget.pool.is_spent or budget.is_spent) and self._state is State.OPEN and budget.must_wait
 
     def _on_turn(self) -> None:
         if self._is_waiting:
@@ -167,7 +163,7 @@ class WebSocket:
             self._discarded(len(data))
 
     def _discarded(self, size_bytes: int) -> None:
-        budget = self.listener.draw()
+        budget = self.listener.budget
         budget.charge(READ_STEPS)
         self._to_discard -= size_bytes
         if self._to_discard < 0 or budget.must_wait:  # a flood, which does not look at what it gets

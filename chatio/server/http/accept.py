@@ -51,16 +51,20 @@ class Listener(socket.socket):
     _accepted = 0  # in this turn
 
     def accept(self) -> tuple[socket.socket, Any]:
-        if self._accepted >= ACCEPTED_PER_TURN:
-            raise BlockingIOError  # to Tornado: no connection is waiting
-        if not self._accepted:
-            IOLoop.current().add_callback(self._next_turn)
+        """The next connection. Tornado calls it until it raises BlockingIOError, which ends the turn."""
+        if self._accepted == ACCEPTED_PER_TURN:
+            self._accepted = 0
+            raise BlockingIOError
         self._accepted += 1
         try:
             return super().accept()
+        except BlockingIOError:
+            self._accepted = 0
+            raise
         except OSError as error:
             if error.errno not in _NO_RESOURCES:
                 raise
+            self._accepted = 0
             logger.error(  # noqa: TRY400
                 "No connection is accepted for %g s: %s",
                 _PAUSE_SECONDS,
@@ -70,10 +74,7 @@ class Listener(socket.socket):
             loop = IOLoop.current()
             loop.call_later(_PAUSE_SECONDS, self._accept_again)  # first: it must come, whatever fails
             loop.update_handler(self, 0)
-            raise BlockingIOError from None  # to Tornado: no connection is waiting
-
-    def _next_turn(self) -> None:
-        self._accepted = 0
+            raise BlockingIOError from None
 
     def _accept_again(self) -> None:
         if self.fileno() >= 0:

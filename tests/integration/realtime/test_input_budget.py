@@ -79,7 +79,7 @@ async def test_address_that_floods_is_read_slowly_and_others_at_once(unit: bytes
         start = client_frame(1, b"6", fin=False) if unit == client_frame(0, b"", fin=False) else b""
         for flooder in flooders:
             flooder.raw(start + unit * 10_000)
-        budget = connections(server, FLOODER)[0].draw()
+        budget = connections(server, FLOODER)[0].budget
         await until(lambda: budget.is_spent and len(budget.waiting) >= 2)
         assert sum(connection.is_paused for connection in connections(server, FLOODER)) >= 2
         friend.send('42/chat,1["echo",1]')
@@ -94,7 +94,7 @@ async def test_members_at_the_address_of_a_strangers_flood_are_read_at_once() ->
     async with budgeted() as (server, port):
         flooder, member = await websocket(port, FLOODER), await websocket(port, FLOODER, joins=True)
         flooder.raw(PINGS)
-        await until(lambda: connections(server, FLOODER)[0].draw().waiting)
+        await until(lambda: connections(server, FLOODER)[0].budget.waiting)
         member.send('42/chat,1["echo",1]')
         assert await member.receive() == "43/chat,1[1]"
         flooder.cut()
@@ -104,7 +104,7 @@ async def test_members_at_the_address_of_a_strangers_flood_are_read_at_once() ->
 async def test_client_that_was_read_slowly_loses_nothing() -> None:
     async with budgeted() as (server, port):
         ws = await websocket(port, FLOODER, joins=True)
-        budget = connections(server, FLOODER)[0].draw()
+        budget = connections(server, FLOODER)[0].budget
         budget.charge(4_100 + 200)  # what its address has at once, and half a second's
         ws.send(*(f'42/chat,{number}["echo",{number}]' for number in range(50)))
         await until(lambda: budget.waiting)
@@ -116,10 +116,10 @@ async def test_bytes_that_complete_no_frame_are_paid_for() -> None:
     async with budgeted() as (server, port):
         ws = await websocket(port, FLOODER, joins=True)
         (connection,) = connections(server, FLOODER)
-        before = connection.draw().paid_at
+        before = connection.budget.paid_at
         for _ in range(UNCHARGED_STEPS):
             connection.input_read(1, 0)
-        assert connection.draw().paid_at > before
+        assert connection.budget.paid_at > before
         ws.close()
 
 
@@ -128,10 +128,10 @@ async def test_while_clients_wait_for_the_pool_each_pays_at_once_for_what_it_sen
         ws = await websocket(port, FLOODER, joins=True)
         (connection,) = connections(server, FLOODER)
         paid = []
-        for connection.pool.is_contended in (False, True):
-            before = connection.draw().paid_at
+        for connection.budget.pool.is_contended in (False, True):
+            before = connection.budget.paid_at
             connection.input_read(6, 1)
-            paid.append(connection.draw().paid_at > before)
+            paid.append(connection.budget.paid_at > before)
         assert paid == [False, True]
         ws.close()
 
@@ -139,7 +139,7 @@ async def test_while_clients_wait_for_the_pool_each_pays_at_once_for_what_it_sen
 async def test_what_comes_with_the_handshake_counts_too() -> None:
     async with budgeted() as (server, port):
         ws = await Ws.open(port, f"{SOCKET_IO}websocket", early=PINGS, X_Forwarded_For=FLOODER)
-        await until(lambda: connections(server, FLOODER)[0].draw().is_spent)
+        await until(lambda: connections(server, FLOODER)[0].budget.is_spent)
         await until(lambda: connections(server, FLOODER)[0].is_paused)
         ws.cut()
 

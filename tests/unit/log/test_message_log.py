@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from chatio.errors import OffsetInvalid
 from chatio.log.message_log import Entry, MessageLog
-from chatio.stores.records import MESSAGE_OVERHEAD_BYTES, Message, derived_id
+from chatio.stores.memory.journal import MESSAGE_OVERHEAD_BYTES
+from chatio.stores.records import Message, derived_id
 from tests.contract.journal import message
 
 

@@ -13,8 +13,8 @@ from chatio.log.shared_log import SharedLog, open_log
 from chatio.log.waiting import BATCH_MESSAGES, Unanswered
 from chatio.stores.errors import OutcomeUnknown, SchemaChanged, WentBack
 from chatio.stores.journal import Appended
-from chatio.stores.memory.journal import MemoryJournal
-from chatio.stores.records import Change, Message, Record, size_bytes
+from chatio.stores.memory.journal import MemoryJournal, size_bytes
+from chatio.stores.records import Change, Message, Record
 from tests.client.wire import until
 from tests.conftest import ExpectedLogs
 from tests.contract.journal import message

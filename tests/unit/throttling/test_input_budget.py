@@ -55,7 +55,7 @@ async def test_each_connection_adds_to_its_addresses_budget() -> None:
 async def test_budget_is_remembered_when_its_last_connection_leaves() -> None:
     budgets = pool()
     budget = budgets.join(ANN)
-    budgets.leave(budget)
+    budget.leave()
     assert len(budgets) == 0
     assert budgets.join(ANN) is budget
 

@@ -15,8 +15,8 @@ from chatio.realtime.websocket.frames import (
     close_frame,
     frame,
     message_frame,
-    unmask,
 )
+from tests.client.protocol import NO_MASK
 from tests.client.wire import client_frame
 
 LIMIT = 70_000
@@ -125,7 +125,12 @@ def test_close_payload_that_may_not_be_sent_is_refused(payload: bytes) -> None:
 
 @given(st.binary(max_size=300), st.binary(min_size=4, max_size=4))
 def test_unmasking_is_the_xor_of_the_rfc(payload: bytes, mask: bytes) -> None:
-    assert unmask(payload, mask) == bytes(byte ^ mask[at % 4] for at, byte in enumerate(payload))
+    masked = bytes(byte ^ mask[at % 4] for at, byte in enumerate(payload))
+    head = client_frame(2, payload, mask=NO_MASK).removesuffix(NO_MASK + payload)
+    for cut in (0, 1):  # in one piece, and in two, which are put together
+        reader = FrameReader()
+        whole = head + mask + masked
+        assert reader.feed(whole[:cut], LIMIT) + reader.feed(whole[cut:], LIMIT) == [(2, payload)]
 
 
 @given(st.lists(st.binary(max_size=40), max_size=5))

@@ -8,7 +8,7 @@ from chatio.realtime.close_reasons import CloseReason
 from chatio.realtime.engineio.server import MEMBERS
 from chatio.realtime.websocket.frames import PING, PONG, frame
 from chatio.realtime.websocket.transport import WebSocket
-from chatio.throttling.input_budget import Budget, BudgetPool
+from chatio.throttling.input_budget import BudgetPool
 from chatio.throttling.timeouts import TimeoutQueue
 from tests.client.wire import client_frame, soon, until
 
@@ -22,11 +22,7 @@ class Listener:
 
     max_input_bytes = 1 << 20
     max_output_bytes = 1 << 30
-    pool = BudgetPool(MEMBERS, is_on=False)
-    budget = None
-
-    def draw(self) -> Budget:
-        return self.pool.of("")
+    budget = BudgetPool(MEMBERS, is_on=False).of("")
 
     def message_received(self, message: str | bytes) -> None: ...
 
