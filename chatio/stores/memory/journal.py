@@ -96,15 +96,18 @@ class MemoryJournal:
             return Appended(self._record(number), is_new=False)
         if (post := self._by_id.get(change.message_id)) is None:
             return Appended(Record(0, FORGOTTEN), is_new=False, refusal=MessageUnknown)
-        if (newest := self._newest.get(post.number)) is not None:
-            if newest.content is None:
+        if (before := self._newest.get(post.number)) is not None:
+            if before.content is None:
                 return Appended(post, is_new=False, refusal=MessageDeleted)
-            if newest.content == change.content:
-                return Appended(self._record(newest.number), is_new=False)
+            if before.content == change.content:
+                return Appended(self._record(before.number), is_new=False)
         else:
             post = self._erase(post)
         number = self._numbers[change.key] = self._head + 1
         self._newest[post.number] = newest = Version(number, change.content, change.at)
+        self._measure_again(post.number)
+        if before is not None:
+            self._measure_again(before.number)
         record = folded(number, post, change.at, newest)
         self._add(_Change(change.message_id, post.number, change.at, change.key), size_bytes(record.message))
         return Appended(record, is_new=True)
@@ -116,6 +119,14 @@ class MemoryJournal:
         if (index := post.number - self._tail - 1) >= 0:
             self._entries[index] = erased, self._entries[index][1]
         return erased
+
+    def _measure_again(self, number: int) -> None:
+        """Count what an entry takes since its message was changed, as the window does: both drop the same ones."""
+        if (index := number - self._tail - 1) >= 0:
+            entry, size = self._entries[index]
+            size_now = size_bytes(self._record(number).message)
+            self._entries[index] = entry, size_now
+            self._bytes += size_now - size
 
     def _now(self, post: Record) -> Record:
         return folded(post.number, post, None, self._newest.get(post.number))
