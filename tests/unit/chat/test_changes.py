@@ -254,7 +254,7 @@ async def test_the_newest_messages_are_counted_without_changes_and_deleted_ones(
 
 
 async def test_in_memory_every_message_that_clients_can_read_can_be_changed() -> None:
-    """One user's edits pushed a message out of the journal and not out of the window: no moderator could delete it."""
+    """One user's edits pushed a message out of the journal, and not out of the window: it could not be deleted."""
     text_of_an_edit = "🎈" * 2000
     made = World(await open_log(MemoryJournal(max_bytes=100_000), max_bytes=100_000), max_chars=2002)
     await made.post("vile")
