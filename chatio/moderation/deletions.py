@@ -10,6 +10,7 @@ from chatio.errors import MessageDeleted, MessageUnknown, StoreUnavailable
 from chatio.log.message_log import Entry
 from chatio.log.shared_log import SharedLog
 from chatio.log.waiting import Unanswered
+from chatio.moderation.enforcement import SETTLE_SECONDS
 from chatio.moderation.moderation import Moderation
 from chatio.stores.accounts import User
 
@@ -44,11 +45,12 @@ class Deletions:
         await _done(await self.changes.delete({"id": message.id}, by=by, is_moderator=True))
 
     async def delete_all_of(self, user: User) -> None:
-        """Delete every message of `user`, at a pace; returns when they are gone.
+        """Delete every message of `user` that was accepted, at a pace; returns when they are gone.
 
         Raises `StoreUnavailable`, `StoreFull` and `Overloaded`; then some are gone, and a repeat deletes the rest.
         """
         async with self._turn:
+            await self.log.settle(SETTLE_SECONDS)
             after = self.log.tail
             while after < self.log.window.head:
                 entries = await self.log.by_author(user.id, after, limit=READ_AT_ONCE)
