@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import itertools
 import logging
+from collections.abc import AsyncIterator
 from typing import Final
 
 from chatio.errors import ChatioError, MessageDeleted, StoreUnavailable, Temporary
@@ -19,7 +20,7 @@ from chatio.log.batches import Batches
 from chatio.log.following import READ_AT_ONCE, Follower
 from chatio.log.message_log import Entry, MessageLog
 from chatio.log.waiting import Unanswered
-from chatio.stores.journal import Journal
+from chatio.stores.journal import OF_AUTHOR_AT_ONCE, Journal
 from chatio.stores.records import Kind, Message, Record, size_bytes
 from chatio.telemetry.schedule import repeat
 
@@ -89,8 +90,23 @@ class SharedLog:
             raise MessageDeleted
         return None if record is None else record.message
 
+    async def all_by_author(self, author_id: str) -> AsyncIterator[list[Entry]]:
+        """The messages of this author that were not deleted, oldest first, some at a time.
+
+        Raises `StoreUnavailable`, maybe after some.
+        """
+        after, head = self.tail, self.window.head
+        while after < head:
+            limit = min(READ_AT_ONCE, head - after)
+            entries = await self.by_author(author_id, after, limit=limit)
+            yield entries
+            after = entries[-1].sequence if len(entries) >= OF_AUTHOR_AT_ONCE else after + limit
+
     async def by_author(self, author_id: str, after: int, *, limit: int) -> list[Entry]:
-        """As `read`, but only the messages of this author that were not deleted. Raises `StoreUnavailable`."""
+        """As `read`, but only messages of this author that were not deleted, and not too many of them.
+
+        Raises `StoreUnavailable`.
+        """
         records = await self._journal.by_author(author_id, after, limit=limit)
         return [self.window.entry_of(*record) for record in records]
 

@@ -14,7 +14,6 @@ from chatio.moderation.enforcement import SETTLE_SECONDS
 from chatio.moderation.moderation import Moderation
 from chatio.stores.accounts import User
 
-READ_AT_ONCE: Final = 1000
 # Each deletion is an entry that every client receives: 200 in a second do not push the messages of other users out
 # of the window within a minute.
 DELETED_AT_ONCE: Final = 20
@@ -51,13 +50,10 @@ class Deletions:
         """
         async with self._turn:
             await self.log.settle(SETTLE_SECONDS)
-            after = self.log.tail
-            while after < self.log.window.head:
-                entries = await self.log.by_author(user.id, after, limit=READ_AT_ONCE)
+            async for entries in self.log.all_by_author(user.id):
                 for start in range(0, len(entries), DELETED_AT_ONCE):
                     await asyncio.gather(*map(self._delete, entries[start : start + DELETED_AT_ONCE]))
                     await asyncio.sleep(PAUSE_SECONDS)
-                after += READ_AT_ONCE
 
     async def _delete(self, entry: Entry) -> None:
         message = entry.message

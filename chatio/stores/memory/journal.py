@@ -3,12 +3,13 @@
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from itertools import islice
 from typing import NamedTuple
 
 import msgspec
 
 from chatio.errors import MessageDeleted, MessageUnknown
-from chatio.stores.journal import Appended, Extent, new_epoch
+from chatio.stores.journal import OF_AUTHOR_AT_ONCE, Appended, Extent, new_epoch
 from chatio.stores.records import FORGOTTEN, Change, Kind, Message, Record, Version, derived_id, folded, size_bytes
 
 
@@ -57,7 +58,8 @@ class MemoryJournal:
 
     async def by_author(self, author_id: str, after: int, *, limit: int) -> list[Record]:
         records = await self.read(after, limit=after + limit - max(after, self._tail))
-        return [each for each in records if each.kind is Kind.POSTED and each.message.author_id == author_id]
+        theirs = (each for each in records if each.kind is Kind.POSTED and each.message.author_id == author_id)
+        return list(islice(theirs, OF_AUTHOR_AT_ONCE))
 
     async def extent(self) -> Extent:
         return Extent(self._epoch, self._tail, self._head)
