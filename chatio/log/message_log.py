@@ -12,7 +12,7 @@ server before a restart, for instance, when messages are kept in memory.
 """
 
 from collections import deque
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Final, NamedTuple, NewType
 
 import msgspec
@@ -126,6 +126,11 @@ class MessageLog:
         start = max(after, tail)
         stop = self.head if limit is None else min(self.head, start + limit)
         return [self._entries[index] for index in range(start - tail, stop - tail)]
+
+    def messages(self, after: int, before: int, *, limit: int) -> list[Entry]:
+        """The newest `limit` messages that were not deleted, of those between the two sequences; oldest first."""
+        newer = takewhile(lambda entry: entry.sequence > after, reversed(self._by_id.values()))
+        return list(islice((entry for entry in newer if entry.sequence < before), limit))[::-1]
 
     def void_until(self, sequence: int) -> int:
         """The last of the void entries that begin with `sequence`, or `sequence` itself if it is none of them.

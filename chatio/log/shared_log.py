@@ -65,15 +65,18 @@ class SharedLog:
         """The sequence of the newest entry that is in the journal no more; entries after it can be read."""
         return self.follower.tail if self._journal.is_durable else self.window.tail
 
-    async def read(self, after: int, *, limit: int) -> list[Entry]:
-        """The entries of the `limit` sequences after `after`, oldest first; the window may have dropped them.
+    async def messages(self, after: int, before: int, *, limit: int) -> list[Entry]:
+        """The newest `limit` messages that were not deleted, of those with a sequence between the two.
 
-        They are fewer if an operator has deleted some. Raises `StoreUnavailable`.
+        Oldest first, also what the window has dropped. Raises `StoreUnavailable`.
         """
-        if after >= self.window.tail:
-            return self.window.read(after, limit=limit)
-        records = await self._journal.read(after, limit=limit)
-        return [self.window.entry_of(*record) for record in records if record.number <= after + limit]
+        window = self.window
+        messages = window.messages(after, before, limit=limit)
+        if after < window.tail and len(messages) < limit:
+            end = min(before, window.tail + 1)
+            records = await self._journal.messages(after, end, limit=limit - len(messages))
+            messages[:0] = [window.entry_of(*record) for record in records]
+        return messages
 
     async def find_message(self, message_id: str) -> Message | None:
         """The message with this id, as it is now, or None. One that waits for the journal is waited for.
@@ -103,9 +106,9 @@ class SharedLog:
             after = entries[-1].sequence if len(entries) >= OF_AUTHOR_AT_ONCE else after + limit
 
     async def by_author(self, author_id: str, after: int, *, limit: int) -> list[Entry]:
-        """As `read`, but only messages of this author that were not deleted, and not too many of them.
+        """The oldest messages of this author that were not deleted, among the `limit` entries after `after`.
 
-        Raises `StoreUnavailable`.
+        See `Journal`. Raises `StoreUnavailable`.
         """
         records = await self._journal.by_author(author_id, after, limit=limit)
         return [self.window.entry_of(*record) for record in records]

@@ -71,6 +71,10 @@ class Journal(Protocol):
         """The entries after number `after`, oldest first, at most `limit` of them."""
         ...
 
+    async def messages(self, after: int, before: int, *, limit: int) -> list[Record]:
+        """The newest `limit` messages between the two numbers that were not deleted, oldest first."""
+        ...
+
     async def find(self, message_id: str) -> Record | None:
         """The message that clients know by this id, `VOID` if it was deleted; None if there is none."""
         ...

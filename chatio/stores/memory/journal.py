@@ -52,6 +52,10 @@ class MemoryJournal:
         stop = min(start + limit, len(self._entries))
         return [self._record(self._tail + index + 1) for index in range(start, stop)]
 
+    async def messages(self, after: int, before: int, *, limit: int) -> list[Record]:
+        records = await self.read(after, limit=max(before - 1 - max(after, self._tail), 0))
+        return [each for each in records if each.kind is Kind.POSTED][-limit:]
+
     async def find(self, message_id: str) -> Record | None:
         post = self._by_id.get(message_id)
         return None if post is None else self._now(post)

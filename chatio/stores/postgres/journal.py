@@ -40,6 +40,10 @@ _BY_AUTHOR: Final = _ENTRY.format(
     "(SELECT FROM chatio.changes WHERE target = of.number AND content IS NULL) "
     f"ORDER BY number LIMIT {OF_AUTHOR_AT_ONCE}"
 )
+_BETWEEN: Final = _ENTRY.format(
+    f"{_MESSAGES} WHERE number > $1 AND number < $2 AND NOT EXISTS "
+    "(SELECT FROM chatio.changes WHERE target = of.number AND content IS NULL) ORDER BY number DESC LIMIT $3"
+)
 _EXTENT: Final = """
 SELECT epoch, tail, head, schema.version, (SELECT id FROM chatio.messages WHERE number = $1) AS id
 FROM chatio.log, chatio.schema"""
@@ -80,6 +84,9 @@ class PostgresJournal:
         del records[limit:]
         self._know(records)
         return records
+
+    async def messages(self, after: int, before: int, *, limit: int) -> list[Record]:
+        return await self._read(_BETWEEN, after, before, limit)
 
     async def find(self, message_id: str) -> Record | None:
         return next(iter(await self._read(_BY_IDS, [message_id])), None)

@@ -44,6 +44,10 @@ _BY_AUTHOR: Final = _ENTRY.format(
     "(SELECT 1 FROM changes WHERE target = messages.number AND content IS NULL) "
     f"ORDER BY number LIMIT {OF_AUTHOR_AT_ONCE}"
 )
+_BETWEEN: Final = _ENTRY.format(
+    "SELECT number, number AS target, NULL AS at FROM messages WHERE number > ?1 AND number < ?2 AND NOT EXISTS "
+    "(SELECT 1 FROM changes WHERE target = messages.number AND content IS NULL) ORDER BY number DESC LIMIT ?3"
+)
 _SPACES: Final = "content = printf('%*s', length(CAST(content AS BLOB)), '')"
 _ERASE_MESSAGE: Final = f"UPDATE messages SET {_SPACES} WHERE number = ?"  # noqa: S608
 _ERASE_CHANGE: Final = f"UPDATE changes SET {_SPACES} WHERE number = ?"  # noqa: S608
@@ -66,6 +70,9 @@ class SqliteJournal:
 
     async def read(self, after: int, *, limit: int) -> list[Record]:
         return await self._read(_AFTER, after, limit)
+
+    async def messages(self, after: int, before: int, *, limit: int) -> list[Record]:
+        return await self._read(_BETWEEN, after, before, limit)
 
     async def find(self, message_id: str) -> Record | None:
         return next(iter(await self._read(_BY_ID, message_id)), None)
