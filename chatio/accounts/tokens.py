@@ -12,10 +12,12 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Iterable
+from typing import Annotated
 
 import jwt
 import msgspec
 from jwt.utils import base64url_decode
+from msgspec import Meta
 
 from chatio.accounts.revocations import Revocations
 from chatio.errors import TokenExpired, TokenMalformed, TokenRevoked, TokenSignatureInvalid
@@ -25,6 +27,7 @@ ALGORITHM = "HS256"
 # A name of 64 and an address of 254 characters, each escaped as \uXXXX twice over, make about 3.6 kB.
 MAX_TOKEN_CHARS = 8192
 MAX_REMEMBERED = 2000  # 1.5 MB of tokens as this server issues them
+MAX_EXPIRY = 2**53  # beyond it a number is not the same in each database, or is refused
 MIN_KEY_BYTES = 32  # RFC 7518, 3.2: a key of the hash's size or larger
 _TOKEN_ID = re.compile(r"([0-9a-f]{14})-[0-9a-f]{16}")  # of ours: the moment in microseconds, and 64 random bits
 # Two moments differ by at least this; floating point keeps them apart until the year 2242.
@@ -43,7 +46,7 @@ class Claims(msgspec.Struct, frozen=True):
     name: str
     email: str
     issued_at: float = msgspec.field(name="iat")
-    expires_at: int = msgspec.field(name="exp")
+    expires_at: Annotated[int, Meta(le=MAX_EXPIRY)] = msgspec.field(name="exp")
     token_id: str = msgspec.field(name="jti", default="")
 
 

@@ -8,10 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 import main as program
 from chatio.config.settings import table
+from chatio.moderation.moderation import MAX_SECONDS
+from chatio.moderation.operator import Command
 from chatio.stores.errors import StoreUnusable
 
 Run = Callable[..., tuple[int, str, str]]
@@ -179,3 +182,11 @@ def test_each_command_tells_its_arguments_and_the_exit_codes(run: Run, command: 
     assert code == 0
     assert "--json" in out
     assert "exit codes: 0 done; 1 " in " ".join(out.split())
+
+
+@pytest.mark.parametrize("seconds", [-5, 0, MAX_SECONDS + 1, 10**14])
+def test_a_ban_whose_end_no_clock_can_tell_is_no_command(seconds: int) -> None:
+    """It was kept, and then no list of users could be made any more."""
+    command = {"name": "ban", "user": "ann@chat.test", "reason": "spam", "seconds": seconds}
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.json.decode(json.dumps(command), type=Command)
