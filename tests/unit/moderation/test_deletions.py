@@ -16,8 +16,8 @@ from tests.unit.moderation.test_enforcement import process
 async def test_messages_that_wait_for_the_store_are_deleted_too() -> None:
     journal = SlowJournal()
     log = await open_log(journal)
-    changes = MessageChanges(log, edit_seconds=60, max_chars=100)
     moderation = (await process(in_memory(max_messages=9, max_bytes=9), Clock())).moderation
+    changes = MessageChanges(log, edit_seconds=60, max_chars=100, voices=moderation.enforcement.voices)
     log.accept(message("a", author_id=ADA.id))
     deleting = asyncio.ensure_future(Deletions(log, changes, moderation).delete_all_of(ADA))
     await turn()
