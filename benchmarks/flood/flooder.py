@@ -92,6 +92,39 @@ async def gets(client: Client) -> None:
     await send_for_ever(client, http_request("GET", f"{SOCKET_IO}polling&sid=unknown"))
 
 
+async def polling_closes(client: Client) -> None:
+    """Sessions that are opened and closed at once, on one connection."""
+    reader, writer = client.reader, client.writer
+    while True:
+        sid = await open_session(client)
+        writer.write(http_request("POST", f"{SOCKET_IO}polling{sid}", b"1"))
+        await reader.readuntil(b"ok")
+
+
+async def polling_refusals(client: Client) -> None:
+    """Sessions that are opened and break the protocol at once."""
+    while True:
+        sid = await open_session(client)
+        client.writer.write(http_request("POST", f"{SOCKET_IO}polling{sid}", b"x"))
+        await client.reader.readuntil(b"}")
+
+
+async def polling_cuts(client: Client) -> None:
+    """A session whose client cuts its connection while a GET waits."""
+    sid = await open_session(client)
+    client.writer.write(http_request("GET", f"{SOCKET_IO}polling{sid}"))
+    await client.writer.drain()
+    await asyncio.sleep(0)
+    client.writer.transport.abort()
+    raise ConnectionError
+
+
+async def websocket_closes(client: Client) -> None:
+    """A WebSocket that is opened and closed at once."""
+    client.writer.write(websocket_request() + client_frame(8, b"\x03\xe8"))
+    await client.reader.read(-1)
+
+
 async def upgrades(client: Client) -> None:
     """A session whose client opens WebSockets for it again and again, and completes none."""
     sid = await open_session(client)
@@ -118,6 +151,10 @@ KINDS: dict[str, Callable[[Client], Awaitable[None]]] = {
     "polling POSTs": posts,
     "polling GETs": gets,
     "upgrades": upgrades,
+    "polling closes": polling_closes,
+    "polling refusals": polling_refusals,
+    "polling cuts": polling_cuts,
+    "websocket closes": websocket_closes,
 }
 
 

@@ -14,10 +14,12 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Iterable
+from typing import Annotated
 
 import jwt
 import msgspec
 from jwt.utils import base64url_decode, base64url_encode
+from msgspec import Meta
 
 from chatio.accounts.revocations import Revocations
 from chatio.errors import TokenExpired, TokenMalformed, TokenRevoked, TokenSignatureInvalid
@@ -26,6 +28,7 @@ from chatio.stores.accounts import Ended
 ALGORITHM = "HS256"
 # A name of 64 and an address of 254 characters, each escaped as \uXXXX twice over, make about 3.6 kB.
 MAX_TOKEN_CHARS = 8192
+MAX_EXPIRY = 2**53  # beyond it a number is not the same in each database, or is refused
 MIN_KEY_BYTES = 32  # RFC 7518, 3.2: a key of the hash's size or larger
 _OWN_START = base64url_encode(b'{"alg":"HS256","typ":"JWT"}').decode() + "."  # of a token as `issue` writes it
 _TOKEN_ID = re.compile(r"([0-9a-f]{14})-[0-9a-f]{16}")  # of ours: the moment in microseconds, and 64 random bits
@@ -45,7 +48,7 @@ class Claims(msgspec.Struct, frozen=True):
     name: str
     email: str
     issued_at: float = msgspec.field(name="iat")
-    expires_at: int = msgspec.field(name="exp")
+    expires_at: Annotated[int, Meta(le=MAX_EXPIRY)] = msgspec.field(name="exp")
     token_id: str = msgspec.field(name="jti", default="")
 
 

@@ -12,6 +12,7 @@ server before a restart, for instance, when messages are kept in memory.
 """
 
 from collections import deque
+from itertools import islice, takewhile
 from typing import Final, NamedTuple, NewType
 
 import msgspec
@@ -49,6 +50,8 @@ class MessageLog:
         self._entries: deque[Entry] = deque()
         self._by_id: dict[str, Entry] = {}  # messages
         self._changes: dict[str, Entry] = {}  # the newest edit of each message
+        # By the sequence of a void entry: its own, or that of a later one. All between the two are void.
+        self._voids: dict[int, int] = {}
         self._max_messages = max_messages
         self._max_bytes = max_bytes
         self._bytes = 0
@@ -75,6 +78,8 @@ class MessageLog:
             self._by_id[message.id] = entry
         elif kind is Kind.EDITED:
             self._changes[message.id] = entry
+        elif kind is Kind.VOID:
+            self._voids[entry.sequence] = entry.sequence
         self._bytes += entry.size_bytes
         # The newest entry stays, however large.
         while len(self._entries) > 1 and (
@@ -94,11 +99,8 @@ class MessageLog:
         """The sequence after which the newest `count` messages begin that were not deleted."""
         if not count:
             return self.head
-        for entry in reversed(self._entries):
-            count -= entry.kind is Kind.POSTED
-            if not count:
-                return entry.sequence - 1
-        return self.tail
+        first = next(islice(reversed(self._by_id.values()), count - 1, None), None)
+        return self.tail if first is None else first.sequence - 1
 
     def entry_of(self, sequence: int, message: Message, kind: Kind = Kind.POSTED) -> Entry:
         """An entry of the journal, whether the log keeps it or not."""
@@ -125,6 +127,24 @@ class MessageLog:
         start = max(after, tail)
         stop = self.head if limit is None else min(self.head, start + limit)
         return [self._entries[index] for index in range(start - tail, stop - tail)]
+
+    def messages(self, after: int, before: int, *, limit: int) -> list[Entry]:
+        """The newest `limit` messages that were not deleted, of those between the two sequences; oldest first."""
+        newer = takewhile(lambda entry: entry.sequence > after, reversed(self._by_id.values()))
+        return list(islice((entry for entry in newer if entry.sequence < before), limit))[::-1]
+
+    def void_until(self, sequence: int) -> int:
+        """The last of the void entries that begin with `sequence`, or `sequence` itself if it is none of them.
+
+        Each client that comes reads past them, and a user makes 9,000 by editing one message.
+        """
+        last, passed = sequence - 1, []
+        while (further := self._voids.get(last + 1)) is not None:
+            passed.append(last + 1)
+            last = further
+        for each in passed:
+            self._voids[each] = last
+        return max(last, sequence)
 
     def offset_of(self, sequence: int) -> Offset:
         """The offset of `sequence`, whether the log keeps its entry or not."""
@@ -173,6 +193,7 @@ class MessageLog:
 
     def _void(self, entry: Entry) -> None:
         self._replace(entry, msgspec.structs.replace(entry.message, content=""), Kind.VOID)
+        self._voids[entry.sequence] = entry.sequence
 
     def _replace(self, old: Entry, message: Message, kind: Kind) -> Entry:
         entry = self._entries[old.sequence - self.tail - 1] = old._replace(
@@ -185,6 +206,7 @@ class MessageLog:
         oldest = self._entries.popleft()
         self.tail += 1
         self._bytes -= oldest.size_bytes
+        self._voids.pop(self.tail, None)
         entries = self._by_id if oldest.kind is Kind.POSTED else self._changes
         if entries.get(oldest.message.id) is oldest:
             del entries[oldest.message.id]

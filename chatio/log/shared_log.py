@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import itertools
 import logging
+from collections.abc import AsyncIterator
 from typing import Final
 
 from chatio.errors import ChatioError, MessageDeleted, StoreUnavailable, Temporary
@@ -19,7 +20,7 @@ from chatio.log.batches import Batches
 from chatio.log.following import READ_AT_ONCE, Follower
 from chatio.log.message_log import Entry, MessageLog
 from chatio.log.waiting import Unanswered
-from chatio.stores.journal import Journal
+from chatio.stores.journal import OF_AUTHOR_AT_ONCE, Journal
 from chatio.stores.memory.journal import size_bytes
 from chatio.stores.records import Kind, Message, Record
 from chatio.telemetry.schedule import repeat
@@ -65,15 +66,18 @@ class SharedLog:
         """The sequence of the newest entry that is in the journal no more; entries after it can be read."""
         return self.follower.tail if self._journal.is_durable else self.window.tail
 
-    async def read(self, after: int, *, limit: int) -> list[Entry]:
-        """The entries of the `limit` sequences after `after`, oldest first; the window may have dropped them.
+    async def messages(self, after: int, before: int, *, limit: int) -> list[Entry]:
+        """The newest `limit` messages that were not deleted, of those with a sequence between the two.
 
-        They are fewer if an operator has deleted some. Raises `StoreUnavailable`.
+        Oldest first, also what the window has dropped. Raises `StoreUnavailable`.
         """
-        if after >= self.window.tail:
-            return self.window.read(after, limit=limit)
-        records = await self._journal.read(after, limit=limit)
-        return [self.window.entry_of(*record) for record in records if record.number <= after + limit]
+        window = self.window
+        messages = window.messages(after, before, limit=limit)
+        if after < window.tail and len(messages) < limit:
+            end = min(before, window.tail + 1)
+            records = await self._journal.messages(after, end, limit=limit - len(messages))
+            messages[:0] = [window.entry_of(*record) for record in records]
+        return messages
 
     async def find_message(self, message_id: str) -> Message | None:
         """The message with this id, as it is now, or None. One that waits for the journal is waited for.
@@ -90,8 +94,23 @@ class SharedLog:
             raise MessageDeleted
         return None if record is None else record.message
 
+    async def all_by_author(self, author_id: str) -> AsyncIterator[list[Entry]]:
+        """The messages of this author that were not deleted, oldest first, some at a time.
+
+        Raises `StoreUnavailable`, maybe after some.
+        """
+        after, head = self.tail, self.window.head
+        while after < head:
+            limit = min(READ_AT_ONCE, head - after)
+            entries = await self.by_author(author_id, after, limit=limit)
+            yield entries
+            after = entries[-1].sequence if len(entries) >= OF_AUTHOR_AT_ONCE else after + limit
+
     async def by_author(self, author_id: str, after: int, *, limit: int) -> list[Entry]:
-        """As `read`, but only the messages of this author that were not deleted. Raises `StoreUnavailable`."""
+        """The oldest messages of this author that were not deleted, among the `limit` entries after `after`.
+
+        See `Journal`. Raises `StoreUnavailable`.
+        """
         records = await self._journal.by_author(author_id, after, limit=limit)
         return [self.window.entry_of(*record) for record in records]
 

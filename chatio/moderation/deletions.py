@@ -10,10 +10,10 @@ from chatio.errors import MessageDeleted, MessageUnknown, StoreUnavailable
 from chatio.log.message_log import Entry
 from chatio.log.shared_log import SharedLog
 from chatio.log.waiting import Unanswered
+from chatio.moderation.enforcement import SETTLE_SECONDS
 from chatio.moderation.moderation import Moderation
 from chatio.stores.accounts import User
 
-READ_AT_ONCE: Final = 1000
 # Each deletion is an entry that every client receives: 200 in a second do not push the messages of other users out
 # of the window within a minute.
 DELETED_AT_ONCE: Final = 20
@@ -44,18 +44,16 @@ class Deletions:
         await _done(await self.changes.delete({"id": message.id}, by=by, is_moderator=True))
 
     async def delete_all_of(self, user: User) -> None:
-        """Delete every message of `user`, at a pace; returns when they are gone.
+        """Delete every message of `user` that was accepted, at a pace; returns when they are gone.
 
         Raises `StoreUnavailable`, `StoreFull` and `Overloaded`; then some are gone, and a repeat deletes the rest.
         """
         async with self._turn:
-            after = self.log.tail
-            while after < self.log.window.head:
-                entries = await self.log.by_author(user.id, after, limit=READ_AT_ONCE)
+            await self.log.settle(SETTLE_SECONDS)
+            async for entries in self.log.all_by_author(user.id):
                 for start in range(0, len(entries), DELETED_AT_ONCE):
                     await asyncio.gather(*map(self._delete, entries[start : start + DELETED_AT_ONCE]))
                     await asyncio.sleep(PAUSE_SECONDS)
-                after += READ_AT_ONCE
 
     async def _delete(self, entry: Entry) -> None:
         message = entry.message

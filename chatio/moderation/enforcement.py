@@ -3,6 +3,7 @@
     act                             in this process
     mute, and the end of it         the user may not write, from the next message on
     ban, kick, deletion             every token of the user ends, and so do their sockets
+    deletion                        what the user sent before, and waits for its turn, is not accepted
 
 The trail is the truth. A process applies its own acts at once. It asks the store each second for the acts of other
 servers, and of the operator's commands, and applies them too.
@@ -25,6 +26,7 @@ logger = logging.getLogger("chatio.moderation")
 WATCH_SECONDS: Final = 1.0
 ACTS_AT_ONCE: Final = 500
 SETTLE_SECONDS: Final = 2.0  # of a moderator's time, for a slow store
+REMOVED_SECONDS: Final = 60.0  # until every message of a removed user has had its turn, or its socket has ended
 
 ENDINGS: Final[dict[Action, EndReason]] = {
     "ban": EndReason.BANNED,
@@ -116,14 +118,20 @@ class Enforcement:
         """Apply the acts of other processes that are new in the store. Raises `StoreUnavailable`."""
         for number, act in await self._store.acts(self._seen, limit=ACTS_AT_ONCE):
             if number not in self._own:
-                if act.action in _RESTRICTING:
-                    self._restrict(act, await self._users.get(act.user_id))
+                user = await self._users.get(act.user_id) if act.action in _RESTRICTING else None
+                self._restrict(act, user)
                 if act.action in ENDINGS:
                     self._tokens.end(self._tokens.ending_all(act.user_id))
                     await self.sockets.end_revoked(act.user_id, ENDINGS[act.action], act.until)
             self._own.discard(number)
             self._seen = number
 
+    def silence_removed(self, user_id: str) -> None:
+        """Let a user write nothing more whose account is gone. Their tokens are to end too."""
+        self.voices.silence(user_id, self._clock() + REMOVED_SECONDS)
+
     def _restrict(self, act: Act, user: User | None) -> None:
+        if act.action == "delete_user":
+            self.silence_removed(act.user_id)
         if act.action in _RESTRICTING and user is not None:
             self.voices.silence(user.id, max(user.muted_until, user.banned_until))

@@ -5,9 +5,10 @@ They run in the server, which a command reaches over its admin socket, or on the
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
+from msgspec import Meta
 
 from chatio.accounts import reset_codes
 from chatio.accounts.login_throttle import LoginThrottle
@@ -15,7 +16,7 @@ from chatio.accounts.password_rules import PASSWORD_CHARS
 from chatio.accounts.users import UserRegistry
 from chatio.errors import FieldError, InvalidInput, UserNotFound, UserUnknown
 from chatio.moderation.deletions import Deletions
-from chatio.moderation.moderation import Moderation, until_text
+from chatio.moderation.moderation import MAX_SECONDS, Moderation, until_text
 from chatio.moderation.personal_data import account_of, personal_data
 from chatio.stores.accounts import Role, User
 
@@ -46,7 +47,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     display_name: str = ""
     password: str = ""
     role: Role = "member"
-    seconds: int | None = None
+    seconds: Annotated[int, Meta(ge=1, le=MAX_SECONDS)] | None = None  # past it, no time can be told
     reason: str = "on the server's machine"
     messages: Literal["keep", "delete"] = "keep"
 

@@ -57,15 +57,13 @@ async def personal_data(
         separator = b","
     yield b'],"messages":['
     piece, separator = bytearray(), b""
-    after, head = log.tail, log.window.head
-    while after < head:
-        for entry in await log.by_author(user.id, after, limit=min(READ_AT_ONCE, head - after)):
+    async for entries in log.all_by_author(user.id):
+        for entry in entries:
             piece += separator + encode(msgspec.to_builtins(entry.message) | {"offset": entry.offset})
             separator = b","
             if len(piece) >= PIECE_BYTES:
                 yield bytes(piece)
                 piece.clear()
-        after += READ_AT_ONCE
     yield bytes(piece) + b"]}"
 
 

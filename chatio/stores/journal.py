@@ -9,6 +9,8 @@ from chatio.errors import MessageRejected
 from chatio.stores.records import Change, Message, Record
 
 EPOCH_DIGITS: Final = 14
+# 1000 of the largest are 40 MB, and a client may read them as slowly as it likes.
+OF_AUTHOR_AT_ONCE: Final = 50
 
 
 class Appended(NamedTuple):
@@ -69,6 +71,10 @@ class Journal(Protocol):
         """The entries after number `after`, oldest first, at most `limit` of them."""
         ...
 
+    async def messages(self, after: int, before: int, *, limit: int) -> list[Record]:
+        """The newest `limit` messages between the two numbers that were not deleted, oldest first."""
+        ...
+
     async def find(self, message_id: str) -> Record | None:
         """The message that clients know by this id, `VOID` if it was deleted; None if there is none."""
         ...
@@ -76,7 +82,8 @@ class Journal(Protocol):
     async def by_author(self, author_id: str, after: int, *, limit: int) -> list[Record]:
         """The messages of this author that were not deleted, among the `limit` entries after number `after`.
 
-        So the time of a call is bounded, however seldom the author writes.
+        They are the oldest `OF_AUTHOR_AT_ONCE` of them, if there are so many. So the time and the memory of a call
+        are bounded, however seldom or much the author writes.
         """
         ...
 

@@ -144,6 +144,7 @@ class UserHandler(_LoggedInHandler):
             await self.services.deletions.delete_all_of(user)
         await self.keep_end(user, EndReason.ACCOUNT_DELETED)
         await self.services.registry.remove(user)
+        self.services.moderation.enforcement.silence_removed(user.id)
         self.services.logins.forget(user.email_key)
         await self.end_all(user, EndReason.ACCOUNT_DELETED)
         if takes_messages:  # those written meanwhile

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import asyncpg
+import msgspec
 import pytest
 from tornado.ioloop import IOLoop
 
@@ -13,12 +14,14 @@ from chatio.stores.accounts import Ended
 from chatio.stores.bus import Bus, Person, Signal
 from chatio.stores.errors import SchemaChanged, StoreUnusable, WentBack
 from chatio.stores.journal import Journal
+from chatio.stores.moderation import sanction_key
 from chatio.stores.opening import Stores, open_stores
 from chatio.stores.postgres import schema
 from chatio.stores.records import Change
-from tests.client.wire import until
+from tests.client.wire import PATIENCE_SECONDS, until
 from tests.conftest import ExpectedLogs
 from tests.contract.journal import message
+from tests.contract.user_store import EVE
 from tests.postgres import postgres
 
 
@@ -308,3 +311,35 @@ async def test_an_exception_of_a_hearer_does_not_end_the_listening(
     await until(lambda: len(times) == 2)
     assert bus_of(pair[0]).is_listening
     listening.cancel()
+
+
+async def test_a_new_account_has_the_mute_of_one_whose_removal_is_not_over(url: str) -> None:
+    """It was muted, deleted and registered again at once, and no longer muted."""
+    stores = await open_stores(url, folder=Path())
+    other = await asyncpg.connect(url)
+    await stores.users.add(msgspec.structs.replace(EVE, muted_until=200.0))
+    holding_up = other.transaction()
+    await holding_up.start()
+    await other.execute("INSERT INTO chatio.sanctions VALUES ($1, 0, 0)", sanction_key(EVE.email_key))
+    removing = asyncio.create_task(stores.users.remove(EVE.id, password_hash=EVE.password_hash, now=100.0))
+    await _waiting_for_locks(url, 1)
+    adding = asyncio.create_task(stores.users.add(msgspec.structs.replace(EVE, id="again")))
+    await _waiting_for_locks(url, 2)
+    await holding_up.rollback()
+    assert await removing
+    assert (await adding).muted_until == 200.0
+    found = await stores.users.get("again")
+    assert found is not None
+    assert found.muted_until == 200.0
+    await other.close()
+    await stores.close()
+
+
+async def _waiting_for_locks(url: str, count: int) -> None:
+    """Return when so many statements wait for others."""
+    query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    connection = await asyncpg.connect(url)
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while await connection.fetchval(query) != count:  # noqa: ASYNC110 - what is waited for has no event to wait on
+            await asyncio.sleep(0.005)
+    await connection.close()

@@ -1,6 +1,7 @@
 """Every client has the same view, in whatever order messages are sent, edited, deleted, missed and recovered."""
 
 import asyncio
+import itertools
 import json
 import tempfile
 from collections.abc import Sequence
@@ -22,7 +23,7 @@ from chatio.realtime.broadcast.cursor import EncodedLog
 from chatio.realtime.engineio.packets import EncodedPacket
 from chatio.stores.journal import Journal
 from chatio.stores.memory.journal import MemoryJournal
-from chatio.stores.records import Change, Message
+from chatio.stores.records import Change, Kind, Message
 from chatio.stores.sqlite.database import open_database
 from chatio.stores.sqlite.journal import SqliteJournal
 from handlers.chat.namespace import event_of
@@ -154,7 +155,12 @@ class World:
                 expected = [(id_, text) for id_, (number, text) in self.truth.items() if number > least]
                 forgotten = {id_ for id_, (number, _) in self.truth.items() if number <= self.forgotten}
                 assert [each for each in client.view.items() if each[0] not in forgotten] == expected
-        kept = f"{self.log.window.read(0)} {self.encoded.recent} {await self.journal.read(0, limit=999)}"
+        entries = self.log.window.read(0)
+        for index, entry in enumerate(entries):
+            voids = itertools.takewhile(lambda each: each.kind is Kind.VOID, entries[index:])
+            last = max((each.sequence for each in voids), default=entry.sequence)
+            assert self.log.window.void_until(entry.sequence) == last
+        kept = f"{entries} {self.encoded.recent} {await self.journal.read(0, limit=999)}"
         assert not [text for text in self.gone if text in kept]
 
 

@@ -10,10 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 import main as program
 from chatio.config.settings import table
+from chatio.moderation.moderation import MAX_SECONDS
+from chatio.moderation.operator import Command
 from chatio.stores.errors import StoreUnusable
 
 Run = Callable[..., tuple[int, str, str]]
@@ -218,3 +221,11 @@ def test_a_reason_is_kept_in_one_line_without_control_characters(run: Run) -> No
     act = json.loads(run("export", made["id"])[1])["audit"][-1]
     assert act["reason"] == "for [2J 1mgood bye  \U0001f469\u200d\U0001f680"
     assert run("ban", made["id"], "--reason", "\u202e\x07\n")[0] == 4
+
+
+@pytest.mark.parametrize("seconds", [-5, 0, MAX_SECONDS + 1, 10**14])
+def test_a_ban_whose_end_no_clock_can_tell_is_no_command(seconds: int) -> None:
+    """It was kept, and then no list of users could be made any more."""
+    command = {"name": "ban", "user": "ann@chat.test", "reason": "spam", "seconds": seconds}
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.json.decode(json.dumps(command), type=Command)

@@ -19,13 +19,16 @@ CLOSED: Final = -1  # the sequence of a cursor that no broadcast matches any mor
 class Log(Protocol):
     """Entries numbered without gaps, each with its `sequence`. Those after `tail`, up to `head`, can be read.
 
-    An entry may have changed earlier ones: `changed` has their sequences.
+    An entry may have changed earlier ones: `changed` has their sequences. One that says nothing any more is void.
     """
 
     head: int
     tail: int
 
     def read(self, after: int, *, limit: int | None = None) -> Sequence[Any]: ...
+    def void_until(self, sequence: int) -> int:
+        """The last of the void entries that begin with `sequence`, or `sequence` itself if it is none of them."""
+        ...
 
 
 class Run(NamedTuple):
@@ -77,8 +80,15 @@ class EncodedLog:
                 self._encode_again(sequence)
 
     def read(self, after: int) -> Iterator[tuple[int, EncodedPacket]]:
-        """Sequence and packet of the entries after `after`, up to `head`; of at most `CHUNK_ENTRIES`."""
-        for sequence in range(after + 1, min(self.head, after + CHUNK_ENTRIES) + 1):
+        """Sequence and packet of the entries after `after`, up to `head`; of at most `CHUNK_ENTRIES`.
+
+        Void entries that follow one another are one, the last of them.
+        """
+        sequence = after
+        for _ in range(min(self.head - after, CHUNK_ENTRIES)):
+            if sequence >= self.head:
+                return
+            sequence = min(self.log.void_until(sequence + 1), self.head)
             packet = self.recent.get(sequence)  # nearly every time: the one entry that is new
             if packet is None:
                 (entry,) = self.log.read(sequence - 1, limit=1)

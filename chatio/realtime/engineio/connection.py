@@ -179,12 +179,12 @@ class Connection:
 
     @property
     def is_signed_in(self) -> bool:
-        return self.pool is self.host.members
+        return self.budget.pool is self.host.members
 
     @property
     def is_flooding(self) -> bool:
         """The client has sent a lot of late, and its address has spent its budget."""
-        return self.budget is not None and self.budget.is_spent
+        return self.budget.is_spent
 
     @property
     def is_paused(self) -> bool:

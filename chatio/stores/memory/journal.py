@@ -4,12 +4,13 @@ import asyncio
 import sys
 from collections import deque
 from collections.abc import Sequence
+from itertools import islice
 from typing import Final, NamedTuple
 
 import msgspec
 
 from chatio.errors import MessageDeleted, MessageUnknown
-from chatio.stores.journal import Appended, Extent, new_epoch
+from chatio.stores.journal import OF_AUTHOR_AT_ONCE, Appended, Extent, new_epoch
 from chatio.stores.records import FORGOTTEN, Change, Kind, Message, Record, Version, derived_id, folded
 
 # Of a message in memory, besides its texts: the objects that hold them, measured with sys.getsizeof.
@@ -55,13 +56,18 @@ class MemoryJournal:
         stop = min(start + limit, len(self._entries))
         return [self._record(self._tail + index + 1) for index in range(start, stop)]
 
+    async def messages(self, after: int, before: int, *, limit: int) -> list[Record]:
+        records = await self.read(after, limit=max(before - 1 - max(after, self._tail), 0))
+        return [each for each in records if each.kind is Kind.POSTED][-limit:]
+
     async def find(self, message_id: str) -> Record | None:
         post = self._by_id.get(message_id)
         return None if post is None else self._now(post)
 
     async def by_author(self, author_id: str, after: int, *, limit: int) -> list[Record]:
         records = await self.read(after, limit=after + limit - max(after, self._tail))
-        return [each for each in records if each.kind is Kind.POSTED and each.message.author_id == author_id]
+        theirs = (each for each in records if each.kind is Kind.POSTED and each.message.author_id == author_id)
+        return list(islice(theirs, OF_AUTHOR_AT_ONCE))
 
     async def extent(self) -> Extent:
         return Extent(self._epoch, self._tail, self._head)
@@ -100,15 +106,18 @@ class MemoryJournal:
             return Appended(self._record(number), is_new=False)
         if (post := self._by_id.get(change.message_id)) is None:
             return Appended(Record(0, FORGOTTEN), is_new=False, refusal=MessageUnknown)
-        if (newest := self._newest.get(post.number)) is not None:
-            if newest.content is None:
+        if (before := self._newest.get(post.number)) is not None:
+            if before.content is None:
                 return Appended(post, is_new=False, refusal=MessageDeleted)
-            if newest.content == change.content:
-                return Appended(self._record(newest.number), is_new=False)
+            if before.content == change.content:
+                return Appended(self._record(before.number), is_new=False)
         else:
             post = self._erase(post)
         number = self._numbers[change.key] = self._head + 1
         self._newest[post.number] = newest = Version(number, change.content, change.at)
+        self._measure_again(post.number)
+        if before is not None:
+            self._measure_again(before.number)
         record = folded(number, post, change.at, newest)
         self._add(_Change(change.message_id, post.number, change.at, change.key), size_bytes(record.message))
         return Appended(record, is_new=True)
@@ -120,6 +129,14 @@ class MemoryJournal:
         if (index := post.number - self._tail - 1) >= 0:
             self._entries[index] = erased, self._entries[index][1]
         return erased
+
+    def _measure_again(self, number: int) -> None:
+        """Count what an entry takes since its message was changed, as the window does: both drop the same ones."""
+        if (index := number - self._tail - 1) >= 0:
+            entry, size = self._entries[index]
+            size_now = size_bytes(self._record(number).message)
+            self._entries[index] = entry, size_now
+            self._bytes += size_now - size
 
     def _now(self, post: Record) -> Record:
         return folded(post.number, post, None, self._newest.get(post.number))

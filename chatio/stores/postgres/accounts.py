@@ -13,23 +13,12 @@ from chatio.stores.postgres.texts import storable
 
 _FIELDS: Final = User.__struct_fields__
 _USER: Final = ", ".join(_FIELDS)
-_ENDS: Final = ("banned_until", "muted_until")  # of sanctions
-
-
-def _value(position: int, field: str) -> str:
-    """A field of a new user: of a sanction, the later end."""
-    kept = f"(SELECT {field} FROM chatio.sanctions WHERE account = ${len(_FIELDS) + 1})"  # noqa: S608 - of constants
-    return f"greatest(${position}, {kept})" if field in _ENDS else f"${position}"
-
-
-_ADD_USER: Final = f"""
-WITH added AS (
-    INSERT INTO chatio.users ({_USER}) VALUES ({", ".join(_value(n, field) for n, field in enumerate(_FIELDS, 1))})
-    ON CONFLICT DO NOTHING RETURNING {", ".join(_ENDS)}
-), taken AS (
-    DELETE FROM chatio.sanctions WHERE account = ${len(_FIELDS) + 1} AND EXISTS (SELECT FROM added)
+_ADD_USER: Final = (
+    f"INSERT INTO chatio.users ({_USER}) VALUES ({', '.join(f'${n + 1}' for n in range(len(_FIELDS)))}) "  # noqa: S608
+    "ON CONFLICT DO NOTHING RETURNING id"
 )
-SELECT * FROM added"""  # noqa: S608
+_TAKE_SANCTIONS: Final = "DELETE FROM chatio.sanctions WHERE account = $1 RETURNING banned_until, muted_until"
+_SANCTION: Final = "UPDATE chatio.users SET banned_until = $2, muted_until = $3 WHERE id = $1"
 _REMOVE: Final = """
 WITH removed AS (
     DELETE FROM chatio.users WHERE id = $1 AND password_hash = $2 RETURNING email_key, banned_until, muted_until
@@ -67,10 +56,25 @@ class PostgresUserStore:
 
     async def add(self, user: User) -> User:
         row = [storable(each) if isinstance(each, str) else each for each in msgspec.structs.astuple(user)]
-        row.append(sanction_key(storable(user.email_key)))
-        ends = await self._database.read(lambda connection: connection.fetchrow(_ADD_USER, *row))
-        if ends is not None:
-            return with_sanctions(user, *ends)
+
+        async def add(connection: Any) -> User | None:
+            transaction = connection.transaction()
+            await transaction.start()
+            if await connection.fetchval(_ADD_USER, *row) is None:
+                await transaction.rollback()
+                return None
+            added = user
+            # A statement of its own: it sees what a removal has left for which the first one waited.
+            if (
+                ends := await connection.fetchrow(_TAKE_SANCTIONS, sanction_key(storable(user.email_key)))
+            ) is not None:
+                added = with_sanctions(user, *ends)
+                await connection.execute(_SANCTION, row[0], added.banned_until, added.muted_until)
+            await transaction.commit()
+            return added
+
+        if (added := await self._database.read(add)) is not None:
+            return added
         # Whoever has the key keeps it: one that goes away meanwhile was there when this user came.
         raise EmailAlreadyUsed if await self.get_by_email_key(user.email_key) else NameTaken
 

@@ -1,6 +1,6 @@
 """A PostgreSQL database: how it is connected to, and what its failures mean.
 
-Each call is one statement on a connection of a pool, and so a transaction of its own. A connection that failed is
+Each call is one transaction on a connection of a pool, mostly of one statement. A connection that failed is
 thrown away, and the pool opens another one, so that a database that was restarted or replaced is found again.
 
     failure                                          what was changed      raised

@@ -9,7 +9,7 @@ import msgspec
 
 from chatio.errors import MessageDeleted, MessageUnknown, StoreUnavailable
 from chatio.stores.errors import OutcomeUnknown, SchemaChanged, WentBack
-from chatio.stores.journal import Appended, Extent, new_epoch
+from chatio.stores.journal import OF_AUTHOR_AT_ONCE, Appended, Extent, new_epoch
 from chatio.stores.postgres.database import MAX_CONNECTIONS, Database
 from chatio.stores.postgres.schema import SCHEMA
 from chatio.stores.postgres.texts import storable
@@ -37,7 +37,12 @@ _BY_IDS: Final = _ENTRY.format(f"{_MESSAGES} WHERE id = ANY($1)")
 _BY_NUMBERS: Final = _ENTRY.format("SELECT number, target, at FROM chatio.changes WHERE number = ANY($1)")
 _BY_AUTHOR: Final = _ENTRY.format(
     f"{_MESSAGES} WHERE number > $1 AND number <= $1 + $3::bigint AND author_id = $2 AND NOT EXISTS "
-    "(SELECT FROM chatio.changes WHERE target = of.number AND content IS NULL)"
+    "(SELECT FROM chatio.changes WHERE target = of.number AND content IS NULL) "
+    f"ORDER BY number LIMIT {OF_AUTHOR_AT_ONCE}"
+)
+_BETWEEN: Final = _ENTRY.format(
+    f"{_MESSAGES} WHERE number > $1 AND number < $2 AND NOT EXISTS "
+    "(SELECT FROM chatio.changes WHERE target = of.number AND content IS NULL) ORDER BY number DESC LIMIT $3"
 )
 _EXTENT: Final = """
 SELECT epoch, tail, head, schema.version, (SELECT id FROM chatio.messages WHERE number = $1) AS id
@@ -92,6 +97,9 @@ class PostgresJournal:
         records = [Record(number, Message(*fields)) for number, *fields in told] if are_taken else []
         self._know(records)
         return told[-1][0], records
+
+    async def messages(self, after: int, before: int, *, limit: int) -> list[Record]:
+        return await self._read(_BETWEEN, after, before, limit)
 
     async def find(self, message_id: str) -> Record | None:
         return next(iter(await self._read(_BY_IDS, [message_id])), None)

@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from chatio.errors import MessageDeleted, MessageUnknown
-from chatio.stores.journal import Appended, Extent, new_epoch
+from chatio.stores.journal import OF_AUTHOR_AT_ONCE, Appended, Extent, new_epoch
 from chatio.stores.records import FORGOTTEN, Change, Message, Record, derived_id, record_of
 from chatio.stores.sqlite.database import Database
 
@@ -39,9 +39,14 @@ _BY_ID: Final = _ENTRY.format("SELECT number, number AS target, NULL AS at FROM 
 _BY_KEY: Final = _ENTRY.format("SELECT number, target, at FROM changes WHERE key = ?")
 _BY_NUMBER: Final = _ENTRY.format("SELECT number, target, at FROM changes WHERE number = ?")
 _BY_AUTHOR: Final = _ENTRY.format(
-    "SELECT number, number AS target, NULL AS at FROM messages WHERE number > ?1 AND number <= ?1 + ?3 "
+    "SELECT number, number AS target, NULL AS at FROM messages WHERE number > ?1 AND number <= ?1 + ?3 "  # noqa: S608 - of constants
     "AND author_id = ?2 AND NOT EXISTS "
-    "(SELECT 1 FROM changes WHERE target = messages.number AND content IS NULL)"
+    "(SELECT 1 FROM changes WHERE target = messages.number AND content IS NULL) "
+    f"ORDER BY number LIMIT {OF_AUTHOR_AT_ONCE}"
+)
+_BETWEEN: Final = _ENTRY.format(
+    "SELECT number, number AS target, NULL AS at FROM messages WHERE number > ?1 AND number < ?2 AND NOT EXISTS "
+    "(SELECT 1 FROM changes WHERE target = messages.number AND content IS NULL) ORDER BY number DESC LIMIT ?3"
 )
 _SPACES: Final = "content = printf('%*s', length(CAST(content AS BLOB)), '')"
 _ERASE_MESSAGE: Final = f"UPDATE messages SET {_SPACES} WHERE number = ?"  # noqa: S608
@@ -65,6 +70,9 @@ class SqliteJournal:
 
     async def read(self, after: int, *, limit: int) -> list[Record]:
         return await self._read(_AFTER, after, limit)
+
+    async def messages(self, after: int, before: int, *, limit: int) -> list[Record]:
+        return await self._read(_BETWEEN, after, before, limit)
 
     async def find(self, message_id: str) -> Record | None:
         return next(iter(await self._read(_BY_ID, message_id)), None)

@@ -48,6 +48,9 @@ class NumberLog:
         last = self.head if limit is None else min(self.head, after + limit)
         return [Entry(number) for number in range(after + 1, last + 1)]
 
+    def void_until(self, sequence: int) -> int:
+        return sequence
+
 
 class KeptPort(Handover):
     """Of a port that the test keeps, for as long as it says that a client may come."""

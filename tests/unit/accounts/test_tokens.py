@@ -32,7 +32,7 @@ ODD_CLAIMS: dict[str, list[Any]] = {  # None: the claim is missing
     "name": [None, 7, {"first": "Ada"}, HALF_A_PAIR],
     "email": [None, True, HALF_A_PAIR],
     "jti": [7],
-    "exp": [None, "soon", str(LATER), [], math.inf, math.nan, LATER + 0.5],
+    "exp": [None, "soon", str(LATER), [], math.inf, math.nan, LATER + 0.5, 2**53 + 1, 10**400],
     "iat": [None, "1", LATER, math.inf, math.nan, 10**400, {}, True],
     "nbf": [LATER, []],
     "aud": ["another service"],

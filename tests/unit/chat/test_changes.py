@@ -37,10 +37,10 @@ class DurableJournal(MemoryJournal):
 class World:
     """A log with the message "a" of Ann, and a clock."""
 
-    def __init__(self, log: SharedLog, edit_seconds: int = 900) -> None:
+    def __init__(self, log: SharedLog, edit_seconds: int = 900, *, max_chars: int = 20) -> None:
         self.log, self.now = log, SENT
         self.changes = MessageChanges(
-            log, edit_seconds=edit_seconds, max_chars=20, voices=Voices(), clock=lambda: self.now
+            log, edit_seconds=edit_seconds, max_chars=max_chars, voices=Voices(), clock=lambda: self.now
         )
 
     async def post(self, id_: str = "a", author: Author = ANN, content: str = "hello") -> Entry:
@@ -251,3 +251,16 @@ async def test_the_newest_messages_are_counted_without_changes_and_deleted_ones(
         await ann.edit(f"text {number}", "d")
     window = ann.log.window
     assert [window.before_newest(count) for count in (0, 1, 2, 3, 4)] == [window.head, 3, 1, 0, 0]
+
+
+async def test_in_memory_every_message_that_clients_can_read_can_be_changed() -> None:
+    """One user's edits pushed a message out of the journal, and not out of the window: it could not be deleted."""
+    text_of_an_edit = "🎈" * 2000
+    made = World(await open_log(MemoryJournal(max_bytes=100_000), max_bytes=100_000), max_chars=2002)
+    await made.post("vile")
+    await made.post("a")
+    for number in range(50):
+        await made.edit(f"{text_of_an_edit}{number}")
+    await made.edit("mended", "vile")
+    await made.delete("vile", "moderator", is_moderator=True)
+    assert made.kinds().startswith("void: posted:🎈")

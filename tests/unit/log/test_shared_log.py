@@ -236,9 +236,11 @@ async def test_entries_that_the_window_has_dropped_are_read_from_the_journal() -
     await journal.forget(2, limit=9)
     log = await open_log(journal, max_messages=3)
     assert (log.tail, log.window.tail, log.window.head) == (2, 5, 8)
-    assert [entry.message.id for entry in await log.read(2, limit=4)] == ["m3", "m4", "m5", "m6"]
-    assert await log.read(6, limit=1) == log.window.read(6, limit=1)
-    assert (await log.read(3, limit=1))[0].offset == log.window.offset_of(4)
+    assert [entry.message.id for entry in await log.messages(2, 9, limit=9)] == [f"m{n}" for n in range(3, 9)]
+    assert [entry.message.id for entry in await log.messages(2, 7, limit=3)] == ["m4", "m5", "m6"]
+    assert [entry.message.id for entry in await log.messages(3, 5, limit=3)] == ["m4"]
+    assert await log.messages(6, 8, limit=1) == log.window.read(6, limit=1)
+    assert (await log.messages(3, 5, limit=1))[0].offset == log.window.offset_of(4)
 
 
 async def test_a_window_is_filled_within_its_bytes() -> None:

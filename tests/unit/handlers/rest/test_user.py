@@ -11,7 +11,7 @@ from passlib.context import CryptContext
 from chatio.accounts import reset_codes
 from chatio.accounts.revocations import Revocations
 from chatio.chat.socket_sessions import EndReason
-from chatio.errors import Overloaded, StoreUnavailable
+from chatio.errors import Muted, Overloaded, StoreUnavailable
 from chatio.stores.accounts import Ended
 from chatio.stores.memory.accounts import MemoryRevocationStore
 from tests.unit.handlers.rest_server import PASSWORD, Answer, Rest
@@ -291,6 +291,14 @@ async def test_when_no_token_can_be_ended_nothing_is_changed(
     assert await user(rest, token) == 200
     assert await log_in(rest, PASSWORD) == 200
     assert rest.ended == []
+
+
+async def test_what_a_removed_user_has_sent_is_not_accepted_when_its_turn_comes(rest: Rest) -> None:
+    token = await rest.sign_up()
+    ada = subject(rest, token)
+    assert (await call(rest, "DELETE", "/user", token, {"password": PASSWORD})).status == 204
+    with pytest.raises(Muted):
+        rest.moderation.enforcement.voices.require(ada)
 
 
 async def code_of(rest: Rest, token: str) -> str:

@@ -455,3 +455,21 @@ def test_client_that_starts_where_others_did_is_not_sent_what_was_changed_since(
     after = encoded.run(0)
     assert before.packets[0] == after.packets[0]
     assert before.packets[1] not in after.packets
+
+
+def test_client_that_comes_after_a_thousand_edits_of_a_message_is_sent_few_packets() -> None:
+    """Each was a packet: 567 GETs of a polling client, and 7 ms for each client, after 9,000 edits."""
+    log = MessageLog()
+    encoded = EncodedLog(log, lambda entry: None if entry.kind is Kind.VOID else event(entry), encode_event)
+    log.append(message(1))
+    log.append(message(2))
+    for size in range(1000):
+        log.append(message(1, size), Kind.EDITED)
+        encoded.encode_new(log.head)
+    assert [number for number, _ in encoded.read(0)] == [1, 2, 1001, 1002]
+    assert [number for number, _ in encoded.read(500)] == [1001, 1002]
+    run = encoded.run(0)
+    assert (run.end, len(run.packets)) == (1002, 4)
+    log.append(message(1), Kind.DELETED)
+    encoded.encode_new(log.head)
+    assert [number for number, _ in encoded.read(2)] == [1002, 1003]
