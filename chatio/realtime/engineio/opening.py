@@ -39,10 +39,12 @@ _HEADERS: Final = {
 }
 # A request line in origin-form (RFC 9112, 3.2.1), and a header as clients write it: one of another form, or two of
 # one name, are for Tornado's parser.
-_REQUEST_LINE: Final = re.compile(rb"GET (/[!-~]*) HTTP/1\.1\r\n")
+_REQUEST_LINE: Final = re.compile(rb"(GET|POST) (/[!-~]*) HTTP/1\.1\r\n")
 _FIELD: Final = re.compile(r"^([A-Za-z0-9-]+): ([!-~](?:[ -~]*[!-~])?)\r\n", re.MULTILINE)
-# Headers of a body, or of a client that waits for an answer before it sends one.
+# Headers of a body, or of a client that waits for an answer before it sends one; and of a connection that is to
+# become another.
 _BODY_HEADERS: Final = ("Content-Length", "Transfer-Encoding", "Expect")
+_NOT_PLAIN: Final = ("Transfer-Encoding", "Expect", "Upgrade")
 
 
 @dataclass(slots=True)
@@ -51,7 +53,7 @@ class Request:
 
     method: str
     target: str
-    headers: HTTPHeaders
+    headers: Mapping[str, str]  # HTTPHeaders, or with names as Tornado writes them: "Sec-Fetch-Site"
     address: str  # of the client
     scheme: str = "http"
 
@@ -178,16 +180,55 @@ def take_websocket(engine: EngineServer, sock: socket.socket, peer: str, data: b
     return True
 
 
+def read_polling(
+    engine: EngineServer, peer: str, data: bytes
+) -> tuple[Request, Connection | None, dict[str, str], bytes] | None:
+    """The polling request that `data` is; its session, the headers for the page it comes from, and its body.
+
+    None: nothing was done, and Tornado is to read it. It answers whatever is odd or refused.
+    """
+    if data.find(b"transport=polling", 0, data.find(b"\r")) < 0 or (parts := _read_head(data)) is None:
+        return None
+    method, target, fields, body = parts
+    headers = {name.title(): value for name, value in fields}
+    is_post = method == "POST"
+    is_whole = headers.get("Content-Length", "" if is_post else "0") == str(len(body)) and (is_post or not body)
+    is_kept = headers.get("Connection", "keep-alive").lower() == "keep-alive"
+    if len(headers) != len(fields) or not (is_whole and is_kept) or any(name in headers for name in _NOT_PLAIN):
+        return None
+    if not PLAIN_HOST.fullmatch(headers.get("Host", "")):
+        return None
+    request = Request(method, target, headers, address_of(peer, headers, engine.trusted_proxies))
+    try:
+        cors = cors_headers(engine, request)
+        session, is_websocket = find_session(engine, request, cors)
+    except Exception:  # whichever: the other way comes to it again, and answers
+        return None
+    if is_websocket or (session is not None and is_post and not admission.may_post(session, len(body))):
+        return None
+    return request, session, cors, body
+
+
 def _read_upgrade(engine: EngineServer, peer: str, data: bytes) -> Request | None:
+    if (parts := _read_head(data)) is None or parts[0] != "GET":
+        return None
+    _, target, fields, _ = parts
+    headers = HTTPHeaders(dict(fields))
+    if len(headers) != len(fields) or any(name in headers for name in _BODY_HEADERS):
+        return None
+    if not PLAIN_HOST.fullmatch(headers.get("Host", "")):
+        return None
+    return Request("GET", target, headers, address_of(peer, headers, engine.trusted_proxies))
+
+
+def _read_head(data: bytes) -> tuple[str, str, list[tuple[str, str]], bytes] | None:
+    """Method, target and headers of the request that `data` begins with, and what follows; None: it is odd."""
     line, end = _REQUEST_LINE.match(data), data.find(b"\r\n\r\n")
     if line is None or end < 0:
         return None
     head = data[line.end() : end + 2].decode("latin-1")
     fields = _FIELD.findall(head)
-    headers = HTTPHeaders(dict(fields))
     is_whole = sum(len(name) + len(value) + len(": \r\n") for name, value in fields) == len(head)
-    if not is_whole or len(headers) != len(fields) or len(fields) > MAX_FIELDS:
+    if not is_whole or len(fields) > MAX_FIELDS:
         return None
-    if not PLAIN_HOST.fullmatch(headers.get("Host", "")) or any(name in headers for name in _BODY_HEADERS):
-        return None
-    return Request("GET", line[1].decode(), headers, address_of(peer, headers, engine.trusted_proxies))
+    return line[1].decode(), line[2].decode(), fields, data[end + 4 :]

@@ -10,8 +10,7 @@ import binascii
 import hashlib
 import re
 import struct
-
-from tornado.httputil import HTTPHeaders
+from collections.abc import Mapping
 
 from chatio.realtime.close_reasons import INVALID_DATA, NORMAL, PROTOCOL_ERROR, TOO_BIG
 
@@ -20,7 +19,7 @@ VERSION = "13"
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
 
 
-def switching_protocols(headers: HTTPHeaders) -> bytes | None:
+def switching_protocols(headers: Mapping[str, str]) -> bytes | None:
     """The 101 answer to a client's handshake; None if the handshake is not one.
 
     The first subprotocol on offer is chosen, as by Node's server: browsers close a WebSocket without.

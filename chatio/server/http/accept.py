@@ -137,7 +137,9 @@ class LimitedHTTPServer(HTTPServer):
             self.conn_params,
             self.terms,
             endpoint,
-            tuple(f"GET {target}".encode() for target in endpoint.targets) if endpoint else (),
+            tuple(f"{method} {target}".encode() for method in ("GET", "POST") for target in endpoint.targets)
+            if endpoint
+            else (),
         )
         self._most_per_address = most_per_address
         self._files = files

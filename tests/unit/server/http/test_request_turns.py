@@ -10,7 +10,7 @@ from tornado.httputil import HTTPConnection, HTTPMessageDelegate
 from tornado.web import Application
 
 from chatio.server.http.accept import LimitedHTTPServer
-from chatio.server.http.connection import ACCEPT_STEPS, Endpoint
+from chatio.server.http.connection import ACCEPT_STEPS, Endpoint, ServerConnection
 from chatio.server.http.held_input import HeldInput
 from chatio.server.http.stream import REQUEST_STEPS
 from chatio.throttling.client_ip import parse_networks
@@ -81,6 +81,9 @@ class WebSocketEndpoint:
         self.taken += 1
         sock.close()
         return True
+
+    def read_plain(self, connection: ServerConnection, data: bytes) -> None:
+        """No request is plain."""
 
     def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
         raise NotImplementedError
