@@ -133,11 +133,6 @@ def find_session(
     return None, is_websocket
 
 
-def may_post(connection: Connection, announced_bytes: int) -> bool:
-    """Whether `begin_post` would let a body in."""
-    return not connection.posting and announced_bytes <= connection.max_input_bytes
-
-
 def begin_post(connection: Connection, announced_bytes: int) -> None:
     """Begin to receive a polling body: one at a time, and of an admitted length. Raises HandshakeError."""
     if connection.posting:

@@ -7,7 +7,6 @@ a few of its headers. That takes a third of the time of a handler (docs/performa
 import asyncio
 import time
 from collections.abc import Callable
-from functools import partial
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -31,8 +30,7 @@ from chatio.realtime.engineio.opening import (
     find_session,
     open_polling,
     open_websocket,
-    read_polling,
-    take_websocket,
+    read_request,
 )
 from chatio.realtime.engineio.packets import SEPARATOR, EncodedPacket, ProtocolError, encode_payload
 from chatio.realtime.engineio.server import EngineServer
@@ -66,31 +64,41 @@ class Endpoint(HTTPServerConnectionDelegate):
     def __init__(self, engine: EngineServer, path: str) -> None:
         self.engine, self.path = engine, path
         self.targets = (f"{path}/?", f"{path}?")
-        self.take_websocket = partial(take_websocket, engine)
         self.answered: Callable[[int], None] = lambda status: None  # is told the status of each answer
 
     def start_request(self, server_conn: object, request_conn: HTTPConnection) -> "Exchange":
         return Exchange(self, cast(RequestConnection, request_conn))
 
-    def read_plain(self, connection: ServerConnection, data: bytes) -> "Exchange | None":
-        """A polling request that was read right from its socket; None: Tornado is to read it."""
-        found = read_polling(self.engine, connection.peer, data)
+    def take(self, connection: ServerConnection, data: bytes) -> bool:
+        """Serve a request that was read right from its socket. False: Tornado is to read it, and answers."""
+        engine, found = self.engine, read_request(self.engine, connection.peer, data)
         if found is None:
-            return None
-        exchange = Exchange(self, connection)
-        exchange.request, exchange.session, exchange.more_headers, exchange.body = found
-        exchange.owned = exchange.session
-        if exchange.session is not None and exchange.request.method == "POST":
-            admission.begin_post(exchange.session, len(exchange.body))
-        return exchange
+            return False
+        request, rest = found
+        if "Upgrade" not in request.headers:
+            if is_alone := request.is_alone(rest):
+                exchange = Exchange(self, connection)
+                if request.headers.get("Connection", "").lower() == "close":
+                    close_after_answer(connection)
+                exchange.begin(request, rest)
+                connection.serve(exchange, len(data))
+            return is_alone
+        try:
+            session, is_websocket = find_session(engine, request, cors_headers(engine, request))
+            if is_websocket and "Content-Length" not in request.headers:
+                open_websocket(engine, request, session, lambda: (connection.give_socket(), rest))
+                return True
+        except HandshakeError:
+            pass
+        return False
 
 
 class Exchange(HTTPMessageDelegate):
     """One request and its answer."""
 
     request: Request
+    body: bytearray
     version = "HTTP/1.1"
-    body: bytes | bytearray = b""  # never longer than the session's `max_input_bytes`
     body_bytes = 0  # arrived so far
     is_answered = False
     session: Connection | None = None  # that the request belongs to
@@ -106,7 +114,6 @@ class Exchange(HTTPMessageDelegate):
 
     def headers_received(self, start_line: Any, headers: HTTPHeaders) -> None:
         http, line = cast(RequestConnection, self.http), cast(RequestStartLine, start_line)
-        self.body = bytearray()
         if http.stream.closed():  # a client that pipelined requests is gone: Tornado would go through all of them
             http.detach()
             return
@@ -114,18 +121,22 @@ class Exchange(HTTPMessageDelegate):
         self.version = line.version
         context: Any = http.context
         address = address_of(context.remote_ip, headers, self.engine.trusted_proxies)
-        self.request = Request(line.method, line.path, headers, address, context.protocol)
+        if not self.begin(Request(line.method, line.path, headers, address, context.protocol)):
+            http.set_max_body_size(UNBOUNDED)  # `data_received` counts
+            http.set_body_timeout(BODY_SECONDS)
+
+    def begin(self, request: Request, body: bytes = b"") -> bool:
+        """Find out what `request` is for. True: a WebSocket took it."""
+        self.request, self.body = request, bytearray(body)  # never longer than the session's `max_input_bytes`
         try:
-            if self._admit(http):
-                return
+            return self._admit()
         except HandshakeError as refusal:
             self._refuse(refusal.error)
         except Exception as error:
             self._fail(error)
-        http.set_max_body_size(UNBOUNDED)  # `data_received` counts
-        http.set_body_timeout(BODY_SECONDS)
+        return False
 
-    def _admit(self, http: RequestConnection) -> bool:
+    def _admit(self) -> bool:
         """Find the session that the request belongs to. True: a WebSocket took it. Raises HandshakeError."""
         engine, request = self.engine, self.request
         self.more_headers = cors = cors_headers(engine, request)
@@ -133,6 +144,7 @@ class Exchange(HTTPMessageDelegate):
             return False
         self.session, is_websocket = find_session(engine, request, cors)
         if is_websocket:
+            http = cast(RequestConnection, self.http)
             if isinstance(http.stream, SSLIOStream):  # TLS ends at a proxy
                 raise HandshakeError(http_errors.NO_WEBSOCKET)
             open_websocket(engine, request, self.session, lambda: take_socket(http.detach()))
@@ -145,7 +157,7 @@ class Exchange(HTTPMessageDelegate):
     def _refuse(self, refusal: HttpError) -> None:
         """Refuse; the answer goes out when the body has arrived, unless that is too much to discard."""
         self.refusal = refusal
-        self.body = b""
+        self.body.clear()
         if refusal is http_errors.FORBIDDEN:
             log_foreign_page(self.request.headers.get("Origin"), self.request.address)
         self.engine.refused(self.request.address, refusal.reason)

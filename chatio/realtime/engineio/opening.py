@@ -1,8 +1,8 @@
 """From a request to a session: which client may ask, which session is meant, how it gets its WebSocket.
 
-Two ways lead here. Tornado reads most requests, and handler.py answers them. A request for a WebSocket that comes
-whole, with nothing odd about it, is read right from its socket: `take_websocket` needs no stream, no parser object
-and no task, and costs a third of the other way (docs/performance.md).
+Two ways lead here. A request that comes whole, with nothing odd about it, is read right from its socket:
+`read_request` needs no stream, no parser object and no task, and costs a third of the other way
+(docs/performance.md). Tornado reads all others.
 """
 
 import re
@@ -10,8 +10,6 @@ import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
-
-from tornado.httputil import HTTPHeaders
 
 from chatio.realtime.engineio import admission, http_errors, packets
 from chatio.realtime.engineio.connection import Connection
@@ -25,6 +23,7 @@ from chatio.realtime.limits import UPGRADE_STEPS
 from chatio.realtime.websocket.frames import message_frame, switching_protocols
 from chatio.realtime.websocket.transport import WebSocket
 from chatio.server.http.connection import PLAIN_HOST
+from chatio.server.http.http1 import MAX_ARGUMENTS
 from chatio.server.http.stream import MAX_FIELDS
 from chatio.server.lifecycle import Phase
 from chatio.throttling.client_ip import address_of
@@ -41,10 +40,8 @@ _HEADERS: Final = {
 # one name, are for Tornado's parser.
 _REQUEST_LINE: Final = re.compile(rb"(GET|POST) (/[!-~]*) HTTP/1\.1\r\n")
 _FIELD: Final = re.compile(r"^([A-Za-z0-9-]+): ([!-~](?:[ -~]*[!-~])?)\r\n", re.MULTILINE)
-# Headers of a body, or of a client that waits for an answer before it sends one; and of a connection that is to
-# become another.
-_BODY_HEADERS: Final = ("Content-Length", "Transfer-Encoding", "Expect")
-_NOT_PLAIN: Final = ("Transfer-Encoding", "Expect", "Upgrade")
+# Headers of a body without a length, or of a client that waits for an answer before it sends one.
+_ODD_HEADERS: Final = frozenset({"Transfer-Encoding", "Expect"})
 
 
 @dataclass(slots=True)
@@ -56,6 +53,12 @@ class Request:
     headers: Mapping[str, str]  # HTTPHeaders, or with names as Tornado writes them: "Sec-Fetch-Site"
     address: str  # of the client
     scheme: str = "http"
+
+    def is_alone(self, rest: bytes) -> bool:
+        """`rest`, which followed the head, is the body, if the request may have one."""
+        is_whole = self.headers.get("Content-Length", "0") == str(len(rest))
+        is_plain = self.headers.get("Connection", "close").lower() in ("keep-alive", "close")
+        return is_whole and is_plain and (not rest or self.method == "POST")
 
     @property
     def query(self) -> str:
@@ -158,77 +161,18 @@ def open_websocket(
             raise
 
 
-def take_websocket(engine: EngineServer, sock: socket.socket, peer: str, data: bytes) -> bool:
-    """Make `sock` a WebSocket if `data`, its first bytes, are a request for one that is let in.
-
-    False: nothing was done, and Tornado is to read the request. It answers whatever is odd or refused.
-    """
-    request = _read_upgrade(engine, peer, data)
-    if request is None:
-        return False
-    try:
-        session, is_websocket = find_session(engine, request, cors_headers(engine, request))
-    except Exception:  # whichever: the other way comes to it again, and answers
-        return False
-    if not is_websocket:
-        return False
-    early = data[data.index(b"\r\n\r\n") + 4 :]
-    try:
-        open_websocket(engine, request, session, lambda: (sock, early))
-    except HandshakeError:
-        return False
-    return True
-
-
-def read_polling(
-    engine: EngineServer, peer: str, data: bytes
-) -> tuple[Request, Connection | None, dict[str, str], bytes] | None:
-    """The polling request that `data` is; its session, the headers for the page it comes from, and its body.
-
-    None: nothing was done, and Tornado is to read it. It answers whatever is odd or refused.
-    """
-    if data.find(b"transport=polling", 0, data.find(b"\r")) < 0 or (parts := _read_head(data)) is None:
-        return None
-    method, target, fields, body = parts
-    headers = {name.title(): value for name, value in fields}
-    is_post = method == "POST"
-    is_whole = headers.get("Content-Length", "" if is_post else "0") == str(len(body)) and (is_post or not body)
-    is_kept = headers.get("Connection", "keep-alive").lower() == "keep-alive"
-    if len(headers) != len(fields) or not (is_whole and is_kept) or any(name in headers for name in _NOT_PLAIN):
-        return None
-    if not PLAIN_HOST.fullmatch(headers.get("Host", "")):
-        return None
-    request = Request(method, target, headers, address_of(peer, headers, engine.trusted_proxies))
-    try:
-        cors = cors_headers(engine, request)
-        session, is_websocket = find_session(engine, request, cors)
-    except Exception:  # whichever: the other way comes to it again, and answers
-        return None
-    if is_websocket or (session is not None and is_post and not admission.may_post(session, len(body))):
-        return None
-    return request, session, cors, body
-
-
-def _read_upgrade(engine: EngineServer, peer: str, data: bytes) -> Request | None:
-    if (parts := _read_head(data)) is None or parts[0] != "GET":
-        return None
-    _, target, fields, _ = parts
-    headers = HTTPHeaders(dict(fields))
-    if len(headers) != len(fields) or any(name in headers for name in _BODY_HEADERS):
-        return None
-    if not PLAIN_HOST.fullmatch(headers.get("Host", "")):
-        return None
-    return Request("GET", target, headers, address_of(peer, headers, engine.trusted_proxies))
-
-
-def _read_head(data: bytes) -> tuple[str, str, list[tuple[str, str]], bytes] | None:
-    """Method, target and headers of the request that `data` begins with, and what follows; None: it is odd."""
+def read_request(engine: EngineServer, peer: str, data: bytes) -> tuple[Request, bytes] | None:
+    """The request that `data` begins with, and what follows its head. None: something about it is odd."""
     line, end = _REQUEST_LINE.match(data), data.find(b"\r\n\r\n")
-    if line is None or end < 0:
+    if line is None or end < 0 or line[2].count(b"&") >= MAX_ARGUMENTS:
         return None
     head = data[line.end() : end + 2].decode("latin-1")
     fields = _FIELD.findall(head)
+    headers = {name.title(): value for name, value in fields}
     is_whole = sum(len(name) + len(value) + len(": \r\n") for name, value in fields) == len(head)
-    if not is_whole or len(fields) > MAX_FIELDS:
+    if not is_whole or len(headers) != len(fields) or len(fields) > MAX_FIELDS:
         return None
-    return line[1].decode(), line[2].decode(), fields, data[end + 4 :]
+    if not PLAIN_HOST.fullmatch(headers.get("Host", "")) or not _ODD_HEADERS.isdisjoint(headers):
+        return None
+    address = address_of(peer, headers, engine.trusted_proxies)
+    return Request(line[1].decode(), line[2].decode(), headers, address), data[end + 4 :]

@@ -20,19 +20,19 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
 
 
 def switching_protocols(headers: Mapping[str, str]) -> bytes | None:
-    """The 101 answer to a client's handshake; None if the handshake is not one.
+    """The 101 answer to a client's handshake; None if the handshake is not one. Names as Tornado writes them.
 
     The first subprotocol on offer is chosen, as by Node's server: browsers close a WebSocket without.
     """
-    key = headers.get("Sec-WebSocket-Key", "")
+    key = headers.get("Sec-Websocket-Key", "")
     tokens = [token.strip().lower() for token in headers.get("Connection", "").split(",")]
-    if "upgrade" not in tokens or headers.get("Sec-WebSocket-Version") != VERSION:
+    if "upgrade" not in tokens or headers.get("Sec-Websocket-Version") != VERSION:
         return None
     try:
         nonce = binascii.a2b_base64(key, strict_mode=True)
     except ValueError:
         return None
-    offers = [offer.strip() for offer in headers.get("Sec-WebSocket-Protocol", "").split(",")]
+    offers = [offer.strip() for offer in headers.get("Sec-Websocket-Protocol", "").split(",")]
     subprotocol = next(filter(None, offers), "")
     if len(nonce) != 16 or (subprotocol and not _TOKEN.fullmatch(subprotocol)):
         return None

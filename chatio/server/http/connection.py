@@ -9,12 +9,11 @@ import contextlib
 import logging
 import re
 import socket
-from collections.abc import Awaitable, Callable
 from typing import Any, Final, NamedTuple, Protocol, cast
 
 from tornado.http1connection import HTTP1ConnectionParameters, HTTP1ServerConnection
 from tornado.httpserver import _HTTPRequestContext
-from tornado.httputil import HTTPConnection, HTTPHeaders, HTTPMessageDelegate, HTTPServerConnectionDelegate
+from tornado.httputil import HTTPMessageDelegate, HTTPServerConnectionDelegate
 from tornado.iostream import StreamClosedError, UnsatisfiableReadError
 
 from chatio.server.http.http1 import RequestConnection
@@ -28,7 +27,7 @@ logger = logging.getLogger("chatio.http")
 # costs as much again when it is closed.
 ACCEPT_STEPS: Final = 90
 # What another request costs that is a plain one; what any other costs is paid when Tornado reads it.
-PLAIN_STEPS: Final = 20
+PLAIN_STEPS: Final = 15
 
 # A host without anything that Tornado's `HTTPServerRequest` would look at twice.
 PLAIN_HOST: Final = re.compile(r"[A-Za-z0-9.-]+(?::[0-9]{1,5})?")
@@ -39,17 +38,11 @@ class Endpoint(Protocol):
 
     targets: tuple[str, ...]  # that its requests begin with, up to the query
 
-    @property
-    def take_websocket(self) -> Callable[[socket.socket, str, bytes], bool]:
-        """Takes the socket of a peer if the first bytes are a request for a WebSocket. False: nothing was done."""
+    def take(self, connection: "ServerConnection", data: bytes) -> bool:
+        """Serve `data`, a request that is whole and ordinary, by `connection.serve` or `connection.give_socket`.
 
-    def read_plain(self, connection: "ServerConnection", data: bytes) -> HTTPMessageDelegate | None:
-        """The request that `data` is, if it is whole, ordinary and alone; it is answered after its `finish`.
-
-        None: nothing was done, and Tornado is to read it.
+        False: nothing was done, and Tornado is to read it.
         """
-
-    def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate: ...
 
 
 class Serving(NamedTuple):
@@ -168,9 +161,8 @@ class ServerConnection(HTTP1ServerConnection):
                 plain.on_connection_close()
 
     def _forget_plain(self) -> HTTPMessageDelegate | None:
-        if self._held_bytes and self._payer is not None:
-            self._serving.terms.held.add(rate_limit_key(self._payer), -self._held_bytes)
-        plain, self._plain, self._held_bytes = self._plain, None, 0
+        self._hold(-self._held_bytes)
+        plain, self._plain = self._plain, None
         return plain
 
     def _stop_timeout(self) -> None:
@@ -241,51 +233,51 @@ class ServerConnection(HTTP1ServerConnection):
             data = b""
         if not data:
             self._end()
-            return
-        is_endpoints = data.startswith(self._serving.starts)
-        if is_endpoints and self._take_plain(data):
-            return
-        if not self._is_first:
-            limit_unread(sock, 0)
-        if not (is_endpoints and self._take_websocket(sock, data)):
+        elif not (data.startswith(self._serving.starts) and self._take(sock, data)):
             self._become_stream(sock, data)
 
-    def _take_plain(self, data: bytes) -> bool:
-        """Answer `data` if it is a plain request. False: nothing was done."""
-        endpoint, held = self._serving.endpoint, self._serving.terms.held
-        if endpoint is None or self._payer is None or held.is_too_much(key := rate_limit_key(self._payer)):
-            return False
-        try:
-            self._plain = plain = endpoint.read_plain(self, data)
-            if plain is None:
-                return False
-            self._held_bytes = len(data)
-            held.add(key, len(data))
-            plain.finish()
-        except Exception as error:
-            report(logger, "answering a request", error)
-            self._end()
-        return True
-
-    def _take_websocket(self, sock: socket.socket, data: bytes) -> bool:
+    def _take(self, sock: socket.socket, data: bytes) -> bool:
         endpoint, descriptor = self._serving.endpoint, sock.fileno()
-        self._sock = None
+        if endpoint is None or self._payer is None:
+            return False
+        if self._serving.terms.held.is_too_much(rate_limit_key(self._payer)):
+            return False  # the stream counts it too, and refuses it
         try:
-            is_taken = endpoint is not None and endpoint.take_websocket(sock, self.peer, data)
+            is_taken = endpoint.take(self, data)
         except Exception as error:
-            report(logger, "taking a WebSocket", error)
-            sock.close()
+            report(logger, "taking a request", error)
             is_taken = True
-        if is_taken:
-            if sock.fileno() != descriptor:  # closed already, and by one who did not know of this reader
-                asyncio.get_running_loop().remove_reader(descriptor)
-            self._delegate.on_close(self)
+            self._end()
+            sock.close()
+        if is_taken and sock.fileno() != descriptor:  # a WebSocket closed it, and did not know of this reader
+            asyncio.get_running_loop().remove_reader(descriptor)
         return is_taken
+
+    def give_socket(self) -> socket.socket:
+        """The socket, which is a WebSocket's from now on."""
+        sock, self._sock = cast(socket.socket, self._sock), None
+        if not self._is_first:
+            limit_unread(sock, 0)
+        self._delegate.on_close(self)
+        return sock
+
+    def serve(self, request: HTTPMessageDelegate, size_bytes: int) -> None:
+        """Serve `request`, which is plain: whole, and without another behind it. It calls `answer`."""
+        self._plain = request
+        self._hold(size_bytes)
+        request.finish()
+
+    def _hold(self, size_bytes: int) -> None:
+        if size_bytes and self._payer is not None:
+            self._held_bytes += size_bytes
+            self._serving.terms.held.add(rate_limit_key(self._payer), size_bytes)
 
     def _become_stream(self, sock: socket.socket, data: bytes) -> None:
         """Let Tornado read `data`, and all that follows."""
         self._unwatch(sock)
         self._sock = None
+        if not self._is_first:
+            limit_unread(sock, 0)
         is_paid = self._is_first and self._payer is not None
         self.stream = HttpStream(sock, self.peer, self._serving.terms, first=data, is_paid=is_paid)
         self.context = _HTTPRequestContext(self.stream, self.address, None)
@@ -297,6 +289,8 @@ class ServerConnection(HTTP1ServerConnection):
                 with contextlib.suppress(StreamClosedError):
                     await self.stream.write(self._unsent)
                 self._unsent = b""
+                if self._disconnect_on_finish:
+                    self.stream.close()
             while True:
                 self.request = connection = RequestConnection(self.stream, False, self.params, self.context)
                 try:
@@ -309,24 +303,3 @@ class ServerConnection(HTTP1ServerConnection):
                     await asyncio.sleep(0)
         finally:
             delegate.on_close(self)
-
-
-class Fork(HTTPMessageDelegate):
-    """Brings a request to the endpoint that it is for, and any other, or one with an odd Host, to the URL table.
-
-    The table costs a request of the endpoint 60 µs, most of it for parts that only handlers need.
-    """
-
-    def __init__(
-        self, endpoint: Endpoint, others: HTTPServerConnectionDelegate, server_conn: object, http: HTTPConnection
-    ) -> None:
-        self._endpoint, self._others, self._connections = endpoint, others, (server_conn, http)
-
-    def headers_received(self, start_line: Any, headers: HTTPHeaders) -> Awaitable[None] | None:
-        is_short = start_line.path.startswith(self._endpoint.targets) and PLAIN_HOST.fullmatch(
-            headers.get("Host", "")
-        )
-        chosen = (self._endpoint if is_short else self._others).start_request(*self._connections)
-        self.data_received, self.finish = chosen.data_received, chosen.finish  # type: ignore[method-assign]
-        self.on_connection_close = chosen.on_connection_close  # type: ignore[method-assign]
-        return chosen.headers_received(start_line, headers)

@@ -72,6 +72,8 @@ KINDS: dict[str, Callable[[str], bytes]] = {
     "POST of no text": lambda target: post(target, b"4\xff"),
     "POST too large": lambda target: post(target, b"4" + b"x" * 2000),
     "POST without a length": lambda target: post(target).replace(b"Content-Length: 6\r\n", b""),
+    "POST without a body": lambda target: http_request("POST", target),
+    "POST beside another": lambda target: post(target, b"4a") + post(target, b"4b"),
     "POST with two lengths": lambda target: post(target).replace(b"\r\n\r\n", b"\r\ncontent-length: 6\r\n\r\n"),
     "POST with two other lengths": lambda target: post(target).replace(
         b"\r\n\r\n", b"\r\ncontent-length: 2\r\n\r\n"
@@ -108,8 +110,16 @@ KINDS: dict[str, Callable[[str], bytes]] = {
     "many headers": lambda target: post(target).replace(b"\r\n\r\n", b"\r\nX: y" * 150 + b"\r\n\r\n"),
 }
 PLAIN = (
-    *("handshake", "handshake of a page", "POST", "POST of a page", "POST of packets", "GET with a length"),
-    *("POST of nothing", "POST of no packet", "POST of no text"),
+    *(
+        "handshake",
+        "handshake of a page",
+        "handshake of a foreign page",
+        "handshake by POST",
+        "handshake of version 3",
+    ),
+    *("POST", "POST of a page", "POST of packets", "POST of nothing", "POST without a body", "POST of no packet"),
+    *("POST of no text", "POST too large", "POST to an unknown session", "POST that is the last"),
+    *("GET with a length", "GET with JSONP", "GET of an unknown session"),
 )
 
 
@@ -127,7 +137,7 @@ async def transcript(kind: str, *, is_direct: bool) -> tuple[str, list[Any], boo
             target = await open_polling(port, ENGINE_IO)
             engine.on("message", lambda _, data: received.append(data))
             if not is_direct:
-                patch.setattr(Endpoint, "read_plain", lambda *_: None)
+                patch.setattr(Endpoint, "take", lambda *_: False)
             patch.setattr(connection, "HttpStream", make_stream)
             http = await Http.open(port)
             http.writer.write(KINDS[kind](target))
@@ -305,7 +315,7 @@ async def test_each_request_is_paid_for_and_held_until_it_is_answered() -> None:
 async def test_a_failure_of_ours_closes_the_connection(
     monkeypatch: pytest.MonkeyPatch, logs: ExpectedLogs
 ) -> None:
-    logs.expect(r"^answering a request failed: ZeroDivisionError")
+    logs.expect(r"^taking a request failed: ZeroDivisionError")
     server, endpoint = create_server(RealtimeOptions())
     async with serving(endpoint) as port:
         target = await open_polling(port)

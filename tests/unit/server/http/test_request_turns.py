@@ -1,7 +1,6 @@
 """Turns of requests, on a real port: what a flood sends waits before it is parsed, and others do not."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -75,15 +74,12 @@ class WebSocketEndpoint:
     def __init__(self) -> None:
         self.taken = 0
 
-    def take_websocket(self, sock: socket.socket, peer: str, data: bytes) -> bool:
+    def take(self, connection: ServerConnection, data: bytes) -> bool:
         if b"Upgrade" not in data or not data.endswith(b"\r\n\r\n"):
             return False
         self.taken += 1
-        sock.close()
+        connection.give_socket().close()
         return True
-
-    def read_plain(self, connection: ServerConnection, data: bytes) -> None:
-        """No request is plain."""
 
     def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
         raise NotImplementedError
