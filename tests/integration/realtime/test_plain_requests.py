@@ -3,13 +3,17 @@
 import asyncio
 import json
 import re
+import socket
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tornado.netutil import bind_sockets
+from tornado.web import Application
 
 from chatio.realtime import Endpoint, RealtimeOptions, create_server
 from chatio.server.http import connection
+from chatio.server.http.accept import LimitedHTTPServer
 from chatio.server.http.connection import ACCEPT_STEPS, PLAIN_STEPS
 from chatio.server.http.held_input import MOST_PER_ADDRESS, HeldInput
 from chatio.server.http.stream import REQUEST_STEPS, Deadlines, HttpStream
@@ -27,10 +31,9 @@ from tests.client.wire import (
     until,
 )
 from tests.conftest import ExpectedLogs
-from tests.integration.realtime.engine import echoing
+from tests.integration.realtime.engine import Engine, echoing
 
 LAST = http_request("GET", f"{ENGINE_IO}polling&sid=unknown", None, Connection="close")
-# More than the kernel takes of a client that does not read.
 LARGE = 3_900_000
 
 
@@ -123,6 +126,14 @@ PLAIN = (
 )
 
 
+def ws_socket(engine: Engine) -> socket.socket:
+    """The socket of the one session, which is a WebSocket."""
+    (session,) = engine.sockets.values()
+    assert session.websocket is not None
+    sock: socket.socket = session.websocket.sock
+    return sock
+
+
 async def transcript(kind: str, *, is_direct: bool) -> tuple[str, list[Any], bool]:
     """What a client is sent in answer to `kind`, what the application received, and whether a stream was made."""
     options: dict[str, Any] = {"cors_allowed_origins": "https://page.example", "max_http_buffer_size": 1000}
@@ -180,6 +191,8 @@ async def test_a_polling_client_needs_no_stream(monkeypatch: pytest.MonkeyPatch)
         ws.send("5", "4late")
         assert await ws.receive() == "4late"
         assert engine.server.upgraded == 1
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # an idle WebSocket may take its time
+            assert not ws_socket(engine).getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
         ws.close()
 
 
@@ -259,19 +272,31 @@ async def test_a_request_that_comes_in_pieces_is_read_too() -> None:
         assert (await http.request("GET", target)).text == "4a\x1e4b"
 
 
-async def test_an_answer_that_the_kernel_does_not_take_at_once_is_sent_to_its_end() -> None:
+@pytest.mark.parametrize("option", ["keep-alive", "close"])
+async def test_an_answer_that_the_kernel_does_not_take_at_once_is_sent_to_its_end(option: str) -> None:
     async with echoing() as (engine, port):
+        application = Application([("/engine.io/", engine.handler)])
+        http_server = LimitedHTTPServer(application, endpoint=engine.handler, **HTTP_SERVER_OPTIONS)
+        (listener,) = bind_sockets(0, "127.0.0.1")
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        http_server.add_sockets([listener])
         target = await open_polling(port, ENGINE_IO)
-        http = await Http.open(port)
-        http.send("GET", target)
+        http = await Http.open(listener.getsockname()[1])
+        http.send("GET", target, Connection=option)
         (session,) = engine.sockets.values()
         await until(lambda: session.is_writable_now)
         engine.send(session.sid, "x" * LARGE)
         assert (await http.answer()).body == b"4" + b"x" * LARGE
-        http.send("GET", target)
-        await until(lambda: session.is_writable_now)
-        engine.send(session.sid, "next")
-        assert (await http.answer()).text == "4next"
+        if option == "close":
+            assert await http.closed() == b""
+        else:
+            http.send("GET", target)
+            await until(lambda: session.is_writable_now)
+            engine.send(session.sid, "next")
+            assert (await http.answer()).text == "4next"
+        http.close()
+        http_server.stop()
+        await http_server.close_all_connections()
 
 
 async def test_an_idle_connection_is_closed_in_time() -> None:
