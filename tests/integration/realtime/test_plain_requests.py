@@ -34,7 +34,7 @@ from tests.conftest import ExpectedLogs
 from tests.integration.realtime.engine import Engine, echoing
 
 LAST = http_request("GET", f"{ENGINE_IO}polling&sid=unknown", None, Connection="close")
-LARGE = 3_900_000
+LARGE = 500_000
 
 
 def new(target: str) -> str:
