@@ -14,7 +14,7 @@ READ_BYTES, FIRST_BYTES = 16 * KIB, 2 * KIB
 # The steps that a client pays from its input budget.
 READ_STEPS = 3  # for a read from a socket, however little it brings
 CLOSE_STEPS = 150  # for its connection, closed since the client broke a rule: it comes back
-REQUEST_STEPS = 30  # for a polling request
+REQUEST_STEPS = 20  # for a polling request
 UPGRADE_STEPS = 200
 PACKET_STEPS = 1  # for a packet that is no message
 MESSAGE_STEPS = 8  # for a message, beside those of its frame

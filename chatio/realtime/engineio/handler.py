@@ -7,11 +7,9 @@ a few of its headers. That takes a third of the time of a handler (docs/performa
 import asyncio
 import time
 from collections.abc import Callable
-from functools import partial
 from http import HTTPStatus
 from typing import Any, cast
 
-from tornado.http1connection import HTTP1Connection
 from tornado.httputil import (
     HTTPConnection,
     HTTPHeaders,
@@ -32,7 +30,7 @@ from chatio.realtime.engineio.opening import (
     find_session,
     open_polling,
     open_websocket,
-    take_websocket,
+    read_request,
 )
 from chatio.realtime.engineio.packets import SEPARATOR, EncodedPacket, ProtocolError, encode_payload
 from chatio.realtime.engineio.server import EngineServer
@@ -45,6 +43,7 @@ from chatio.realtime.limits import (
     REQUEST_STEPS,
 )
 from chatio.realtime.log import report
+from chatio.server.http.connection import ServerConnection
 from chatio.server.http.handler import (
     GUARDING_HEADERS,
     UNBOUNDED,
@@ -54,6 +53,7 @@ from chatio.server.http.handler import (
     log_foreign_page,
     take_socket,
 )
+from chatio.server.http.http1 import RequestConnection
 from chatio.server.lifecycle import Phase
 from chatio.throttling.client_ip import address_of
 
@@ -64,18 +64,41 @@ class Endpoint(HTTPServerConnectionDelegate):
     def __init__(self, engine: EngineServer, path: str) -> None:
         self.engine, self.path = engine, path
         self.targets = (f"{path}/?", f"{path}?")
-        self.take_websocket = partial(take_websocket, engine)
         self.answered: Callable[[int], None] = lambda status: None  # is told the status of each answer
 
     def start_request(self, server_conn: object, request_conn: HTTPConnection) -> "Exchange":
-        return Exchange(self, cast(HTTP1Connection, request_conn))
+        return Exchange(self, cast(RequestConnection, request_conn))
+
+    def take(self, connection: ServerConnection, data: bytes) -> bool:
+        """Serve a request that was read right from its socket. False: Tornado is to read it, and answers."""
+        engine, found = self.engine, read_request(self.engine, connection.peer, data)
+        if found is None:
+            return False
+        request, rest = found
+        if "Upgrade" not in request.headers:
+            if is_alone := request.is_alone(rest):
+                exchange = Exchange(self, connection)
+                if request.headers.get("Connection", "").lower() == "close":
+                    close_after_answer(connection)
+                exchange.begin(request, rest)
+                connection.serve(exchange, len(data))
+            return is_alone
+        try:
+            session, is_websocket = find_session(engine, request, cors_headers(engine, request))
+            if is_websocket and "Content-Length" not in request.headers:
+                open_websocket(engine, request, session, lambda: (connection.give_socket(), rest))
+                return True
+        except HandshakeError:
+            pass
+        return False
 
 
 class Exchange(HTTPMessageDelegate):
     """One request and its answer."""
 
     request: Request
-    version: str  # of HTTP
+    body: bytearray
+    version = "HTTP/1.1"
     body_bytes = 0  # arrived so far
     is_answered = False
     session: Connection | None = None  # that the request belongs to
@@ -83,15 +106,14 @@ class Exchange(HTTPMessageDelegate):
     refusal: HttpError | None = None
     turn: "asyncio.Future[None] | None" = None  # that the request waits for
 
-    def __init__(self, endpoint: Endpoint, http: HTTP1Connection) -> None:
+    def __init__(self, endpoint: Endpoint, http: RequestConnection | ServerConnection) -> None:
         self.endpoint, self.engine, self.http = endpoint, endpoint.engine, http
-        self.body = bytearray()  # never longer than the session's `max_input_bytes`
         self.more_headers: dict[str, str] = {}  # of the answer
 
     # Before the body
 
     def headers_received(self, start_line: Any, headers: HTTPHeaders) -> None:
-        http, line = self.http, cast(RequestStartLine, start_line)
+        http, line = cast(RequestConnection, self.http), cast(RequestStartLine, start_line)
         if http.stream.closed():  # a client that pipelined requests is gone: Tornado would go through all of them
             http.detach()
             return
@@ -99,29 +121,33 @@ class Exchange(HTTPMessageDelegate):
         self.version = line.version
         context: Any = http.context
         address = address_of(context.remote_ip, headers, self.engine.trusted_proxies)
-        self.request = Request(line.method, line.path, headers, address, context.protocol)
+        if not self.begin(Request(line.method, line.path, headers, address, context.protocol)):
+            http.set_max_body_size(UNBOUNDED)  # `data_received` counts
+            http.set_body_timeout(BODY_SECONDS)
+
+    def begin(self, request: Request, body: bytes = b"") -> bool:
+        """Find out what `request` is for. True: a WebSocket took it."""
+        self.request, self.body = request, bytearray(body)  # never longer than the session's `max_input_bytes`
         try:
-            if self._admit():
-                return
+            return self._admit()
         except HandshakeError as refusal:
             self._refuse(refusal.error)
         except Exception as error:
             self._fail(error)
-        http.set_max_body_size(UNBOUNDED)  # `data_received` counts
-        http.set_body_timeout(BODY_SECONDS)
+        return False
 
     def _admit(self) -> bool:
         """Find the session that the request belongs to. True: a WebSocket took it. Raises HandshakeError."""
         engine, request = self.engine, self.request
-        cors = cors_headers(engine, request)
-        self.more_headers.update(cors)
+        self.more_headers = cors = cors_headers(engine, request)
         if request.method == "OPTIONS":
             return False
         self.session, is_websocket = find_session(engine, request, cors)
         if is_websocket:
-            if isinstance(self.http.stream, SSLIOStream):  # TLS ends at a proxy
+            http = cast(RequestConnection, self.http)
+            if isinstance(http.stream, SSLIOStream):  # TLS ends at a proxy
                 raise HandshakeError(http_errors.NO_WEBSOCKET)
-            open_websocket(engine, request, self.session, lambda: take_socket(self.http.detach()))
+            open_websocket(engine, request, self.session, lambda: take_socket(http.detach()))
             return True
         if request.method == "POST" and self.session is not None:
             admission.begin_post(self.session, announced_bytes(request.headers))
@@ -169,7 +195,7 @@ class Exchange(HTTPMessageDelegate):
 
     def finish(self) -> None:
         """The request has arrived: it is answered in its turn."""
-        if self.http.stream.closed():
+        if self.http.is_gone:
             self.on_connection_close()
             return
         budget = self.engine.strangers.of(self.request.address) if self.session is None else self.session.budget
@@ -180,7 +206,7 @@ class Exchange(HTTPMessageDelegate):
             self.turn.add_done_callback(lambda _: self._respond())
 
     def _respond(self) -> None:
-        if self.http.stream.closed():
+        if self.http.is_gone:
             return
         if self.refusal is not None:
             self._answer(self.refusal)
@@ -258,7 +284,7 @@ class Exchange(HTTPMessageDelegate):
 
     def _send(self, status: int, content_type: str = "", body: bytes = b"") -> None:
         http, engine = self.http, self.engine
-        if http.stream.closed():
+        if http.is_gone:
             return
         self.is_answered = True
         if engine.lifecycle.phase is Phase.HANDING_OVER and (self.session is None or self.session.closing):
@@ -271,8 +297,6 @@ class Exchange(HTTPMessageDelegate):
         if engine.cors_allowed_origins != []:
             lines.append("Vary: Origin")
         lines += [f"{name}: {value}" for name, value in (GUARDING_HEADERS | self.more_headers).items()]
-        http.set_close_callback(None)
         head = "\r\n".join([*lines, "", ""]).encode("latin-1")
-        http.write(head if self.request.method == "HEAD" else head + body)  # `write_headers` takes 20 µs more
-        http.finish()
+        http.answer(head if self.request.method == "HEAD" else head + body)
         self.endpoint.answered(status)

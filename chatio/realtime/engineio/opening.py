@@ -1,8 +1,8 @@
 """From a request to a session: which client may ask, which session is meant, how it gets its WebSocket.
 
-Two ways lead here. Tornado reads most requests, and handler.py answers them. A request for a WebSocket that comes
-whole, with nothing odd about it, is read right from its socket: `take_websocket` needs no stream, no parser object
-and no task, and costs a third of the other way (docs/performance.md).
+Two ways lead here. A request that comes whole, with nothing odd about it, is read right from its socket:
+`read_request` needs no stream, no parser object and no task, and costs a third of the other way
+(docs/performance.md). Tornado reads all others.
 """
 
 import re
@@ -24,6 +24,7 @@ from chatio.realtime.limits import UPGRADE_STEPS
 from chatio.realtime.websocket.frames import message_frame, switching_protocols
 from chatio.realtime.websocket.transport import WebSocket
 from chatio.server.http.connection import PLAIN_HOST
+from chatio.server.http.http1 import MAX_ARGUMENTS
 from chatio.server.http.stream import MAX_FIELDS
 from chatio.server.lifecycle import Phase
 from chatio.throttling.client_ip import address_of
@@ -38,10 +39,10 @@ _HEADERS: Final = {
 }
 # A request line in origin-form (RFC 9112, 3.2.1), and a header as clients write it: one of another form, or two of
 # one name, are for Tornado's parser.
-_REQUEST_LINE: Final = re.compile(rb"GET (/[!-~]*) HTTP/1\.1\r\n")
+_REQUEST_LINE: Final = re.compile(rb"(GET|POST) (/[!-~]*) HTTP/1\.1\r\n")
 _FIELD: Final = re.compile(r"^([A-Za-z0-9-]+): ([!-~](?:[ -~]*[!-~])?)\r\n", re.MULTILINE)
-# Headers of a body, or of a client that waits for an answer before it sends one.
-_BODY_HEADERS: Final = frozenset({"Content-Length", "Transfer-Encoding", "Expect"})
+# Headers of a body without a length, or of a client that waits for an answer before it sends one.
+_ODD_HEADERS: Final = frozenset({"Transfer-Encoding", "Expect"})
 
 
 @dataclass(slots=True)
@@ -53,6 +54,12 @@ class Request:
     headers: Mapping[str, str]  # HTTPHeaders, or with names as Tornado writes them: "Sec-Fetch-Site"
     address: str  # of the client
     scheme: str = "http"
+
+    def is_alone(self, rest: bytes) -> bool:
+        """`rest`, which followed the head, is the body, if the request may have one."""
+        is_whole = self.headers.get("Content-Length", "0") == str(len(rest))
+        is_plain = self.headers.get("Connection", "close").lower() in ("keep-alive", "close")
+        return is_whole and is_plain and (not rest or self.method == "POST")
 
     @property
     def query(self) -> str:
@@ -155,31 +162,10 @@ def open_websocket(
             raise
 
 
-def take_websocket(engine: EngineServer, sock: socket.socket, peer: str, data: bytes) -> bool:
-    """Make `sock` a WebSocket if `data`, its first bytes, are a request for one that is let in.
-
-    False: nothing was done, and Tornado is to read the request. It answers whatever is odd or refused.
-    """
-    request = _read_upgrade(engine, peer, data)
-    if request is None:
-        return False
-    try:
-        session, is_websocket = find_session(engine, request, cors_headers(engine, request))
-    except Exception:  # whichever: the other way comes to it again, and answers
-        return False
-    if not is_websocket:
-        return False
-    early = data[data.index(b"\r\n\r\n") + 4 :]
-    try:
-        open_websocket(engine, request, session, lambda: (sock, early))
-    except HandshakeError:
-        return False
-    return True
-
-
-def _read_upgrade(engine: EngineServer, peer: str, data: bytes) -> Request | None:
+def read_request(engine: EngineServer, peer: str, data: bytes) -> tuple[Request, bytes] | None:
+    """The request that `data` begins with, and what follows its head. None: something about it is odd."""
     line, end = _REQUEST_LINE.match(data), data.find(b"\r\n\r\n")
-    if line is None or end < 0:
+    if line is None or end < 0 or line[2].count(b"&") >= MAX_ARGUMENTS:
         return None
     head = data[line.end() : end + 2].decode("latin-1")
     fields = _FIELD.findall(head)
@@ -187,6 +173,7 @@ def _read_upgrade(engine: EngineServer, peer: str, data: bytes) -> Request | Non
     is_whole = sum(map(len, chain(*fields))) + len(fields) * len(": \r\n") == len(head)
     if not is_whole or len(headers) != len(fields) or len(fields) > MAX_FIELDS:
         return None
-    if not PLAIN_HOST.fullmatch(headers.get("Host", "")) or not _BODY_HEADERS.isdisjoint(headers):
+    if not PLAIN_HOST.fullmatch(headers.get("Host", "")) or not _ODD_HEADERS.isdisjoint(headers):
         return None
-    return Request("GET", line[1].decode(), headers, address_of(peer, headers, engine.trusted_proxies))
+    address = address_of(peer, headers, engine.trusted_proxies)
+    return Request(line[1].decode(), line[2].decode(), headers, address), data[end + 4 :]

@@ -25,7 +25,7 @@ from chatio.telemetry.counters import LabelledCounter
 from chatio.throttling.input_budget import Allowance, BudgetPool
 from chatio.throttling.timeouts import TimeoutQueue
 
-# A message has 9 steps, a polling request 30: 8,000 messages of members a second, 1,300 requests of strangers.
+# A message has 9 steps, a polling request 20: 8,000 messages of members a second, 2,000 requests of strangers.
 MEMBERS: Final = Allowance(steps=75_000, steps_at_once=300, address_steps=4_000, client_steps=200)
 STRANGERS: Final = Allowance(steps=40_000, steps_at_once=300, address_steps=4_000, client_steps=0)
 

@@ -15,10 +15,9 @@ from enum import Enum
 from typing import Any, Protocol
 
 from tornado.httpserver import HTTPServer
-from tornado.httputil import HTTPConnection, HTTPMessageDelegate, HTTPServerConnectionDelegate
 from tornado.ioloop import IOLoop
 
-from chatio.server.http.connection import Endpoint, Fork, ServerConnection, Serving
+from chatio.server.http.connection import Endpoint, ServerConnection, Serving
 from chatio.server.http.held_input import HeldInput
 from chatio.server.http.refusals import Refusals
 from chatio.server.http.stream import Deadlines, Terms, Turns
@@ -105,7 +104,7 @@ class LimitedHTTPServer(HTTPServer):
 
     What a client makes the server do waits for its turn among `turns`, if they are given; what it sent and was not
     answered yet counts as `held`. `trusted` proxies have no limits of their own: they open connections for many
-    clients, whose addresses they tell. Requests for `endpoint` go there without a detour through the URL table.
+    clients, whose addresses they tell. Plain requests for `endpoint` go there right from their sockets.
     """
 
     # Tornado's way to construct: it is given what the class is called with.
@@ -138,7 +137,9 @@ class LimitedHTTPServer(HTTPServer):
             self.conn_params,
             self.terms,
             endpoint,
-            tuple(f"GET {target}".encode() for target in endpoint.targets) if endpoint else (),
+            tuple(f"{method} {target}".encode() for method in ("GET", "POST") for target in endpoint.targets)
+            if endpoint
+            else (),
         )
         self._most_per_address = most_per_address
         self._files = files
@@ -168,12 +169,6 @@ class LimitedHTTPServer(HTTPServer):
         except Exception as error:  # nothing watches it, and so nothing else would ever close it
             report(logger, "accepting a connection", error)
             served.give_way()
-
-    def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
-        others, endpoint = self.request_callback, self._serving.endpoint
-        if endpoint is None or not isinstance(others, HTTPServerConnectionDelegate):
-            return super().start_request(server_conn, request_conn)
-        return Fork(endpoint, others, server_conn, request_conn)
 
     def on_close(self, server_conn: Any) -> None:
         super().on_close(server_conn)

@@ -1,31 +1,33 @@
-"""TCP connection: a bare socket until its first bytes, and then a WebSocket or the stream of HTTP requests.
+"""TCP connection: a bare socket while its requests are plain, and then a WebSocket or the stream of HTTP requests.
 
-Most connections of a chat bring one request, for a WebSocket. They never get Tornado's stream, parser and task,
-which took a third of a connect (docs/performance.md).
+Most connections of a chat bring one request, for a WebSocket, or only requests of a polling client. They never get
+Tornado's stream, parser and task, which took a third of a connect (docs/performance.md).
 """
 
 import asyncio
+import contextlib
 import logging
 import re
 import socket
-from collections.abc import Awaitable, Callable
 from typing import Any, Final, NamedTuple, Protocol, cast
 
 from tornado.http1connection import HTTP1ConnectionParameters, HTTP1ServerConnection
 from tornado.httpserver import _HTTPRequestContext
-from tornado.httputil import HTTPConnection, HTTPHeaders, HTTPMessageDelegate, HTTPServerConnectionDelegate
+from tornado.httputil import HTTPMessageDelegate, HTTPServerConnectionDelegate
 from tornado.iostream import StreamClosedError, UnsatisfiableReadError
 
 from chatio.server.http.http1 import RequestConnection
-from chatio.server.http.stream import READ_BYTES, REQUEST_STEPS, HttpStream, Terms, client_of_head
+from chatio.server.http.stream import READ_BYTES, REQUEST_STEPS, HttpStream, Terms, client_of_head, limit_unread
 from chatio.telemetry.error_report import report
-from chatio.throttling.client_ip import is_trusted
+from chatio.throttling.client_ip import is_trusted, rate_limit_key
 
 logger = logging.getLogger("chatio.http")
 
 # What a new connection costs beside its first request, in steps of about 3 µs: most are for a WebSocket, which
 # costs as much again when it is closed.
 ACCEPT_STEPS: Final = 90
+# What another request costs that is a plain one; what any other costs is paid when Tornado reads it.
+PLAIN_STEPS: Final = 15
 
 # A host without anything that Tornado's `HTTPServerRequest` would look at twice.
 PLAIN_HOST: Final = re.compile(r"[A-Za-z0-9.-]+(?::[0-9]{1,5})?")
@@ -36,11 +38,11 @@ class Endpoint(Protocol):
 
     targets: tuple[str, ...]  # that its requests begin with, up to the query
 
-    @property
-    def take_websocket(self) -> Callable[[socket.socket, str, bytes], bool]:
-        """Takes the socket of a peer if the first bytes are a request for a WebSocket. False: nothing was done."""
+    def take(self, connection: "ServerConnection", data: bytes) -> bool:
+        """Serve `data`, a request that is whole and ordinary, by `connection.serve` or `connection.give_socket`.
 
-    def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate: ...
+        False: nothing was done, and Tornado is to read it.
+        """
 
 
 class Serving(NamedTuple):
@@ -49,40 +51,59 @@ class Serving(NamedTuple):
     params: HTTP1ConnectionParameters
     terms: Terms
     endpoint: Endpoint | None
-    starts: tuple[bytes, ...]  # of a GET request to the endpoint
+    starts: tuple[bytes, ...]  # of a GET or POST request to the endpoint
 
 
 class ServerConnection(HTTP1ServerConnection):
-    """Serves the requests of one client, one after another, as its base does. Event loop only."""
+    """Serves the requests of one client, one after another, as its base does. Event loop only.
 
-    stream: HttpStream  # once the first bytes have come, and no WebSocket took the socket
-    request: RequestConnection | None = None
+    As long as they are plain requests for the endpoint it is a bare socket.
+    """
+
+    stream: HttpStream  # once a request has come that is not plain
+    request: RequestConnection | None = None  # that the stream has brought
     _delegate: HTTPServerConnectionDelegate
+    _plain: HTTPMessageDelegate | None = None  # request that is not answered yet
+    _held_bytes = 0  # of it
+    _payer: str | None = None  # of it, or of the next one
+    _is_first = True  # the next request
+    _disconnect_on_finish = False  # as Tornado's connections: close after the answer
     _turn: "asyncio.Future[None] | None" = None  # that the client waits for
     _timeout: asyncio.TimerHandle | None = None
-    _is_paid = False  # the first request
+    _is_watched = False  # by the loop, for input
     _has_asked = False  # since `may_give_way` was called last
+    _unsent = b""  # rest of an answer that the stream is to send
 
     def __init__(self, sock: socket.socket, address: Any, serving: Serving) -> None:
         """`address`: the socket's peer, as `accept` tells it."""
         super().__init__(cast(HttpStream, None), serving.params)
         self.address = address
-        self._peer = str(address[0]) if isinstance(address, tuple) else ""
+        self.peer = str(address[0]) if isinstance(address, tuple) else ""
         self._serving = serving
-        self._is_proxy = is_trusted(self._peer, serving.terms.trusted)
+        self._is_proxy = is_trusted(self.peer, serving.terms.trusted)
         self._sock: socket.socket | None = sock  # until it is given away
 
     def start_serving(self, delegate: HTTPServerConnectionDelegate) -> None:
         """Wait for the first bytes. `delegate` is told when the connection is over, or another's."""
-        loop, self._delegate = asyncio.get_running_loop(), delegate
-        self._timeout = loop.call_later(self._serving.terms.deadlines.first_byte, self._end)
-        if self._sock is not None:
-            loop.add_reader(self._sock.fileno(), self._on_first_bytes)
+        self._delegate = delegate
+        self._wait()
+
+    def _wait(self) -> None:
+        """Wait for the next request."""
+        loop, deadlines = asyncio.get_running_loop(), self._serving.terms.deadlines
+        self._timeout = loop.call_later(deadlines.first_byte if self._is_first else deadlines.idle, self._end)
+        self._watch()
+
+    def _watch(self) -> None:
+        if self._sock is not None and not self._is_watched:
+            asyncio.get_running_loop().add_reader(self._sock.fileno(), self._on_readable)
+            self._is_watched = True
 
     def may_give_way(self) -> bool:
         """Whether the client has sent a part of a request at most, and no request since the last call."""
         has_asked, self._has_asked = self._has_asked, False
-        return not has_asked and (self.request is None or not self.request.is_read)
+        is_answering = self._plain is not None or self._unsent
+        return not (has_asked or is_answering or (self.request is not None and self.request.is_read))
 
     def give_way(self) -> None:
         """Close the connection at once."""
@@ -97,38 +118,99 @@ class ServerConnection(HTTP1ServerConnection):
         else:
             self._end()
 
+    @property
+    def is_gone(self) -> bool:
+        return self._sock is None
+
+    def answer(self, data: bytes) -> None:
+        """Answer the plain request, and wait for the next one."""
+        sock = self._sock
+        if sock is None:
+            return
+        self._forget_plain()
+        self._has_asked = True
+        if self._is_first:
+            self._is_first = False
+            limit_unread(sock, self._serving.terms.deadlines.unread)
+        try:
+            sent = sock.send(data)
+        except (BlockingIOError, InterruptedError):
+            sent = 0
+        except OSError:
+            self._end()
+            return
+        if sent < len(data):
+            self._unsent = data[sent:]
+            self._become_stream(sock, b"")
+        elif self._disconnect_on_finish:
+            self._end()
+        else:
+            self._wait()
+
     def _end(self) -> None:
-        """Close a connection that has sent nothing yet, or waits for its first turn."""
+        """Close a connection that is no stream's."""
         sock, self._sock = self._sock, None
         if sock is not None:
             self._stop_timeout()
             if self._turn is not None and not self._turn.done():
                 self._turn.set_result(None)
-            asyncio.get_running_loop().remove_reader(sock.fileno())
+            self._unwatch(sock)
             sock.close()
             self._delegate.on_close(self)
+            if (plain := self._forget_plain()) is not None:
+                plain.on_connection_close()
+
+    def _forget_plain(self) -> HTTPMessageDelegate | None:
+        self._hold(-self._held_bytes)
+        plain, self._plain = self._plain, None
+        return plain
 
     def _stop_timeout(self) -> None:
         if self._timeout is not None:
             self._timeout.cancel()
+            self._timeout = None
 
-    def _on_first_bytes(self) -> None:
-        self._stop_timeout()
+    def _unwatch(self, sock: socket.socket) -> None:
+        self._is_watched = False
+        asyncio.get_running_loop().remove_reader(sock.fileno())
+
+    def _on_readable(self) -> None:
         sock, turns = self._sock, self._serving.terms.turns
         if sock is None:
             return
-        payer = self._client_of_proxy(sock) if self._is_proxy else self._peer
-        self._is_paid = payer is not None
+        if self._plain is not None:
+            self._look_for_end(sock)
+            return
+        self._stop_timeout()
+        payer = self._client_of_proxy(sock) if self._is_proxy else self.peer
+        self._payer = payer
         if payer is not None and turns is not None:
-            self._turn = turns(payer, ACCEPT_STEPS + REQUEST_STEPS)
+            self._turn = turns(payer, ACCEPT_STEPS + REQUEST_STEPS if self._is_first else PLAIN_STEPS)
             if not self._turn.done():
-                asyncio.get_running_loop().remove_reader(sock.fileno())
-                self._turn.add_done_callback(lambda _: self._read_first())
+                self._unwatch(sock)
+                self._turn.add_done_callback(lambda _: self._on_turn())
                 return
-        self._read_first()
+        self._read()
+
+    def _on_turn(self) -> None:
+        self._watch()
+        self._read()
+
+    def _look_for_end(self, sock: socket.socket) -> None:
+        """The client has left before its answer, or sent its next request, which waits in the kernel."""
+        try:
+            is_next = bool(sock.recv(1, socket.MSG_PEEK))
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            is_next = False
+        if is_next:
+            self._unwatch(sock)
+        else:
+            self._end()
 
     def _client_of_proxy(self, sock: socket.socket) -> str | None:
-        """The address of the client that the first head names; None if that is not whole yet.
+        """The address of the client that the next head names; None if that is not whole yet.
 
         The kernel keeps the head until it is the client's turn.
         """
@@ -136,45 +218,79 @@ class ServerConnection(HTTP1ServerConnection):
             head = sock.recv(READ_BYTES, socket.MSG_PEEK)
         except OSError:  # which the next read raises too
             return None
-        return client_of_head(head, self._peer, self._serving.terms.trusted)
+        return client_of_head(head, self.peer, self._serving.terms.trusted)
 
-    def _read_first(self) -> None:
+    def _read(self) -> None:
         sock = self._sock
         if sock is None:
             return
         try:
             data = sock.recv(READ_BYTES)
         except (BlockingIOError, InterruptedError):
-            self.start_serving(self._delegate)
+            self._wait()
             return
         except OSError:
             data = b""
         if not data:
             self._end()
-            return
-        loop, descriptor, serving = asyncio.get_running_loop(), sock.fileno(), self._serving
+        elif not (data.startswith(self._serving.starts) and self._take(sock, data)):
+            self._become_stream(sock, data)
+
+    def _take(self, sock: socket.socket, data: bytes) -> bool:
+        endpoint, descriptor = self._serving.endpoint, sock.fileno()
+        if endpoint is None or self._payer is None:
+            return False
+        if self._serving.terms.held.is_too_much(rate_limit_key(self._payer)):
+            return False  # the stream counts it too, and refuses it
+        try:
+            is_taken = endpoint.take(self, data)
+        except Exception as error:
+            report(logger, "taking a request", error)
+            is_taken = True
+            self._end()
+            sock.close()
+        if is_taken and sock.fileno() != descriptor:  # a WebSocket closed it, and did not know of this reader
+            asyncio.get_running_loop().remove_reader(descriptor)
+        return is_taken
+
+    def give_socket(self) -> socket.socket:
+        """The socket, which is a WebSocket's from now on."""
+        sock, self._sock = cast(socket.socket, self._sock), None
+        if not self._is_first:
+            limit_unread(sock, 0)
+        self._delegate.on_close(self)
+        return sock
+
+    def serve(self, request: HTTPMessageDelegate, size_bytes: int) -> None:
+        """Serve `request`, which is plain: whole, and without another behind it. It calls `answer`."""
+        self._plain = request
+        self._hold(size_bytes)
+        request.finish()
+
+    def _hold(self, size_bytes: int) -> None:
+        if size_bytes and self._payer is not None:
+            self._held_bytes += size_bytes
+            self._serving.terms.held.add(rate_limit_key(self._payer), size_bytes)
+
+    def _become_stream(self, sock: socket.socket, data: bytes) -> None:
+        """Let Tornado read `data`, and all that follows."""
+        self._unwatch(sock)
         self._sock = None
-        if data.startswith(serving.starts) and self._take_websocket(sock, data):
-            if sock.fileno() != descriptor:  # closed already, and by one who did not know of this reader
-                loop.remove_reader(descriptor)
-            self._delegate.on_close(self)
-            return
-        loop.remove_reader(descriptor)
-        self.stream = HttpStream(sock, self._peer, serving.terms, first=data, is_paid=self._is_paid)
+        if not self._is_first:
+            limit_unread(sock, 0)
+        is_paid = self._is_first and self._payer is not None
+        self.stream = HttpStream(sock, self.peer, self._serving.terms, first=data, is_paid=is_paid)
         self.context = _HTTPRequestContext(self.stream, self.address, None)
         super().start_serving(self._delegate)
 
-    def _take_websocket(self, sock: socket.socket, data: bytes) -> bool:
-        endpoint = self._serving.endpoint
-        try:
-            return endpoint is not None and endpoint.take_websocket(sock, self._peer, data)
-        except Exception as error:
-            report(logger, "taking a WebSocket", error)
-            sock.close()
-            return True
-
     async def _server_request_loop(self, delegate: HTTPServerConnectionDelegate) -> None:
         try:
+            if self._unsent:
+                with contextlib.suppress(StreamClosedError):
+                    await self.stream.write(self._unsent)
+                self._unsent = b""
+                if self._disconnect_on_finish:
+                    self.stream.close()
             while True:
                 self.request = connection = RequestConnection(self.stream, False, self.params, self.context)
                 try:
@@ -187,24 +303,3 @@ class ServerConnection(HTTP1ServerConnection):
                     await asyncio.sleep(0)
         finally:
             delegate.on_close(self)
-
-
-class Fork(HTTPMessageDelegate):
-    """Brings a request to the endpoint that it is for, and any other, or one with an odd Host, to the URL table.
-
-    The table costs a request of the endpoint 60 µs, most of it for parts that only handlers need.
-    """
-
-    def __init__(
-        self, endpoint: Endpoint, others: HTTPServerConnectionDelegate, server_conn: object, http: HTTPConnection
-    ) -> None:
-        self._endpoint, self._others, self._connections = endpoint, others, (server_conn, http)
-
-    def headers_received(self, start_line: Any, headers: HTTPHeaders) -> Awaitable[None] | None:
-        is_short = start_line.path.startswith(self._endpoint.targets) and PLAIN_HOST.fullmatch(
-            headers.get("Host", "")
-        )
-        chosen = (self._endpoint if is_short else self._others).start_request(*self._connections)
-        self.data_received, self.finish = chosen.data_received, chosen.finish  # type: ignore[method-assign]
-        self.on_connection_close = chosen.on_connection_close  # type: ignore[method-assign]
-        return chosen.headers_received(start_line, headers)

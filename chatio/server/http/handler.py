@@ -8,7 +8,7 @@ import logging
 import socket
 from collections.abc import Mapping
 from types import TracebackType
-from typing import ClassVar, Final, cast
+from typing import ClassVar, Final, Protocol, cast
 
 from tornado.http1connection import HTTP1Connection
 from tornado.iostream import IOStream
@@ -32,12 +32,18 @@ def announced_bytes(headers: Mapping[str, str]) -> int:
     return int(length[:20]) if length.isascii() and length.isdigit() else 0
 
 
-def close_after_answer(http: HTTP1Connection) -> None:
+class Connection(Protocol):
+    """What is below a request: Tornado's `HTTP1Connection`, or a `ServerConnection`."""
+
+    _disconnect_on_finish: bool
+
+
+def close_after_answer(http: Connection) -> None:
     """The next request of this client is to open a new connection, and the answer says so."""
     http._disconnect_on_finish = True
 
 
-def connection_option(http: HTTP1Connection, version: str) -> str | None:
+def connection_option(http: Connection, version: str) -> str | None:
     """What the Connection header of an answer to a request of this HTTP version says, if it has one."""
     is_old = version == "HTTP/1.0"
     if http._disconnect_on_finish:

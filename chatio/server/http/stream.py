@@ -240,20 +240,15 @@ class HttpStream(IOStream):
 
     def release(self) -> None:
         """The socket is another's from now on, without deadlines of HTTP."""
-        if self._has_user_timeout:
-            self._set_user_timeout(0)
-
-    def _set_user_timeout(self, seconds: float) -> None:
-        if _USER_TIMEOUT is not None and not self.closed() and self.socket.family != socket.AF_UNIX:
-            with contextlib.suppress(OSError):  # the client has just gone
-                self.socket.setsockopt(socket.IPPROTO_TCP, _USER_TIMEOUT, round(seconds * 1000))
+        if self._has_user_timeout and not self.closed():
+            limit_unread(self.socket, 0)
 
     def answers(self) -> None:
         """The current request has an answer, from now on."""
         self._has_answer = True
-        if not self._has_user_timeout:
+        if not self._has_user_timeout and not self.closed():
             self._has_user_timeout = True
-            self._set_user_timeout(self._terms.deadlines.unread)
+            limit_unread(self.socket, self._terms.deadlines.unread)
 
     def write(self, data: bytes | memoryview) -> "Future[None]":
         if data != _TORNADOS_400:
@@ -296,6 +291,13 @@ class HttpStream(IOStream):
             own.setblocking(False)
             origin = _origin(self._head or bytes(self._read_buffer[:MAX_HEAD_BYTES]))
             self._terms.refusals.refuse(own, self._payer, error, origin=origin)
+
+
+def limit_unread(sock: socket.socket, seconds: float) -> None:
+    """How long the client may leave what the kernel holds of an answer; 0: as long as the kernel has it."""
+    if _USER_TIMEOUT is not None and sock.family != socket.AF_UNIX:
+        with contextlib.suppress(OSError):  # the client has just gone
+            sock.setsockopt(socket.IPPROTO_TCP, _USER_TIMEOUT, round(seconds * 1000))
 
 
 def _origin(head: bytes) -> str | None:

@@ -1,7 +1,6 @@
 """Turns of requests, on a real port: what a flood sends waits before it is parsed, and others do not."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -10,7 +9,7 @@ from tornado.httputil import HTTPConnection, HTTPMessageDelegate
 from tornado.web import Application
 
 from chatio.server.http.accept import LimitedHTTPServer
-from chatio.server.http.connection import ACCEPT_STEPS, Endpoint
+from chatio.server.http.connection import ACCEPT_STEPS, Endpoint, ServerConnection
 from chatio.server.http.held_input import HeldInput
 from chatio.server.http.stream import REQUEST_STEPS
 from chatio.throttling.client_ip import parse_networks
@@ -75,11 +74,11 @@ class WebSocketEndpoint:
     def __init__(self) -> None:
         self.taken = 0
 
-    def take_websocket(self, sock: socket.socket, peer: str, data: bytes) -> bool:
+    def take(self, connection: ServerConnection, data: bytes) -> bool:
         if b"Upgrade" not in data or not data.endswith(b"\r\n\r\n"):
             return False
         self.taken += 1
-        sock.close()
+        connection.give_socket().close()
         return True
 
     def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
