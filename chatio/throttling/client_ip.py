@@ -18,8 +18,9 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 MAX_REPORTED: Final = 10
 # More proxies stand before no server. A client at a trusted address writes as many as fit: 1,600 took 38 ms.
 MAX_HOPS: Final = 16
-# Headers of proxies that are not read.
+# Headers of proxies that are not read; and all that say something of a client's address.
 UNREAD_HEADERS: Final = ("Forwarded", "X-Real-Ip")
+ADDRESS_HEADERS: Final = frozenset({"X-Forwarded-For", *UNREAD_HEADERS})
 
 
 class TrustedProxies:

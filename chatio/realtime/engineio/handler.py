@@ -76,13 +76,13 @@ class Endpoint(HTTPServerConnectionDelegate):
             return False
         request, rest = found
         if "Upgrade" not in request.headers:
-            if is_alone := request.is_alone(rest):
+            if is_plain := request.is_alone(rest) and connection.may_hold:
                 exchange = Exchange(self, connection)
                 if request.headers.get("Connection", "").lower() == "close":
                     close_after_answer(connection)
                 exchange.begin(request, rest)
                 connection.serve(exchange, len(data))
-            return is_alone
+            return is_plain
         try:
             session, is_websocket = find_session(engine, request, cors_headers(engine, request))
             if is_websocket and "Content-Length" not in request.headers:

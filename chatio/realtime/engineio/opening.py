@@ -27,7 +27,7 @@ from chatio.server.http.connection import PLAIN_HOST
 from chatio.server.http.http1 import MAX_ARGUMENTS
 from chatio.server.http.stream import MAX_FIELDS
 from chatio.server.lifecycle import Phase
-from chatio.throttling.client_ip import address_of
+from chatio.throttling.client_ip import ADDRESS_HEADERS, address_of
 
 # What of a handshake's headers the origin check and connect handlers are given, as a WSGI environ names it.
 _HEADERS: Final = {
@@ -175,5 +175,6 @@ def read_request(engine: EngineServer, peer: str, data: bytes) -> tuple[Request,
         return None
     if not PLAIN_HOST.fullmatch(headers.get("Host", "")) or not _ODD_HEADERS.isdisjoint(headers):
         return None
-    address = address_of(peer, headers, engine.trusted_proxies)
+    is_direct = ADDRESS_HEADERS.isdisjoint(headers)
+    address = peer if is_direct else address_of(peer, headers, engine.trusted_proxies)
     return Request(line[1].decode(), line[2].decode(), headers, address), data[end + 4 :]

@@ -23,6 +23,7 @@ from chatio.server.http.refusals import Refusals
 from chatio.server.http.stream import Deadlines, Terms, Turns
 from chatio.telemetry.error_report import report
 from chatio.throttling.client_ip import TrustedProxies, is_trusted, rate_limit_key
+from chatio.throttling.timeouts import TimeoutQueue
 
 # A polling client has one for its GET and one for its POST, and its page one for REST.
 CONNECTIONS_PER_CLIENT = 3
@@ -140,6 +141,9 @@ class LimitedHTTPServer(HTTPServer):
             tuple(f"{method} {target}".encode() for method in ("GET", "POST") for target in endpoint.targets)
             if endpoint
             else (),
+            has_proxies=len(self.terms.trusted) > 0,
+            new=TimeoutQueue(self.terms.deadlines.first_byte, ServerConnection.give_way),
+            idle=TimeoutQueue(self.terms.deadlines.idle, ServerConnection.give_way),
         )
         self._most_per_address = most_per_address
         self._files = files

@@ -20,6 +20,7 @@ from chatio.server.http.http1 import RequestConnection
 from chatio.server.http.stream import READ_BYTES, REQUEST_STEPS, HttpStream, Terms, client_of_head, limit_unread
 from chatio.telemetry.error_report import report
 from chatio.throttling.client_ip import is_trusted, rate_limit_key
+from chatio.throttling.timeouts import TimeoutQueue
 
 logger = logging.getLogger("chatio.http")
 
@@ -52,6 +53,9 @@ class Serving(NamedTuple):
     terms: Terms
     endpoint: Endpoint | None
     starts: tuple[bytes, ...]  # of a GET or POST request to the endpoint
+    has_proxies: bool  # that are trusted
+    new: "TimeoutQueue[ServerConnection]"  # that have sent nothing yet
+    idle: "TimeoutQueue[ServerConnection]"  # that have sent no further request yet
 
 
 class ServerConnection(HTTP1ServerConnection):
@@ -69,7 +73,6 @@ class ServerConnection(HTTP1ServerConnection):
     _is_first = True  # the next request
     _disconnect_on_finish = False  # as Tornado's connections: close after the answer
     _turn: "asyncio.Future[None] | None" = None  # that the client waits for
-    _timeout: asyncio.TimerHandle | None = None
     _is_watched = False  # by the loop, for input
     _has_asked = False  # since `may_give_way` was called last
     _unsent = b""  # rest of an answer that the stream is to send
@@ -80,8 +83,9 @@ class ServerConnection(HTTP1ServerConnection):
         self.address = address
         self.peer = str(address[0]) if isinstance(address, tuple) else ""
         self._serving = serving
-        self._is_proxy = is_trusted(self.peer, serving.terms.trusted)
+        self._is_proxy = serving.has_proxies and is_trusted(self.peer, serving.terms.trusted)
         self._sock: socket.socket | None = sock  # until it is given away
+        self._timeouts = serving.new  # that it waits in, if it waits
 
     def start_serving(self, delegate: HTTPServerConnectionDelegate) -> None:
         """Wait for the first bytes. `delegate` is told when the connection is over, or another's."""
@@ -90,9 +94,8 @@ class ServerConnection(HTTP1ServerConnection):
 
     def _wait(self) -> None:
         """Wait for the next request."""
-        loop, deadlines = asyncio.get_running_loop(), self._serving.terms.deadlines
-        self._timeout = loop.call_later(deadlines.first_byte if self._is_first else deadlines.idle, self._end)
         self._watch()
+        self._timeouts.add(self)
 
     def _watch(self) -> None:
         if self._sock is not None and not self._is_watched:
@@ -130,7 +133,7 @@ class ServerConnection(HTTP1ServerConnection):
         self._forget_plain()
         self._has_asked = True
         if self._is_first:
-            self._is_first = False
+            self._is_first, self._timeouts = False, self._serving.idle
             limit_unread(sock, self._serving.terms.deadlines.unread)
         try:
             sent = sock.send(data)
@@ -151,7 +154,7 @@ class ServerConnection(HTTP1ServerConnection):
         """Close a connection that is no stream's."""
         sock, self._sock = self._sock, None
         if sock is not None:
-            self._stop_timeout()
+            self._timeouts.discard(self)
             if self._turn is not None and not self._turn.done():
                 self._turn.set_result(None)
             self._unwatch(sock)
@@ -165,11 +168,6 @@ class ServerConnection(HTTP1ServerConnection):
         plain, self._plain = self._plain, None
         return plain
 
-    def _stop_timeout(self) -> None:
-        if self._timeout is not None:
-            self._timeout.cancel()
-            self._timeout = None
-
     def _unwatch(self, sock: socket.socket) -> None:
         self._is_watched = False
         asyncio.get_running_loop().remove_reader(sock.fileno())
@@ -181,7 +179,7 @@ class ServerConnection(HTTP1ServerConnection):
         if self._plain is not None:
             self._look_for_end(sock)
             return
-        self._stop_timeout()
+        self._timeouts.discard(self)
         payer = self._client_of_proxy(sock) if self._is_proxy else self.peer
         self._payer = payer
         if payer is not None and turns is not None:
@@ -240,8 +238,6 @@ class ServerConnection(HTTP1ServerConnection):
         endpoint, descriptor = self._serving.endpoint, sock.fileno()
         if endpoint is None or self._payer is None:
             return False
-        if self._serving.terms.held.is_too_much(rate_limit_key(self._payer)):
-            return False  # the stream counts it too, and refuses it
         try:
             is_taken = endpoint.take(self, data)
         except Exception as error:
@@ -260,6 +256,11 @@ class ServerConnection(HTTP1ServerConnection):
             limit_unread(sock, 0)
         self._delegate.on_close(self)
         return sock
+
+    @property
+    def may_hold(self) -> bool:
+        """Whether a request may be held until it is answered; else the stream counts it too, and refuses it."""
+        return self._payer is not None and not self._serving.terms.held.is_too_much(rate_limit_key(self._payer))
 
     def serve(self, request: HTTPMessageDelegate, size_bytes: int) -> None:
         """Serve `request`, which is plain: whole, and without another behind it. It calls `answer`."""
