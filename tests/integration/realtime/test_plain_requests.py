@@ -345,7 +345,8 @@ async def test_a_failure_of_ours_closes_the_connection(
     async with serving(endpoint) as port:
         target = await open_polling(port)
         http = await Http.open(port)
-        monkeypatch.setattr(type(server.eio.members), "of", lambda *_: 1 / 0)
+        (session,) = server.eio.sockets.values()
+        monkeypatch.setattr(type(session.budget), "turn", lambda *_: 1 / 0)
         http.send("GET", target)
         assert await http.closed() == b""
         monkeypatch.undo()
