@@ -26,7 +26,7 @@ from benchmarks.paths.trace import Goal, Recorder, Trace
 from tests.ports import await_port, free_port
 
 START_SECONDS = 15.0
-GOALS = {"POST /register": Goal(19, 58), "CONNECT": Goal(25, 60), "message": Goal(15, 39)}  # none may grow
+GOALS = {"POST /register": Goal(19, 58), "CONNECT": Goal(25, 60), "message": Goal(15, 37)}  # none may grow
 
 
 class ClientThread(threading.Thread):

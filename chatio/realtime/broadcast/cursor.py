@@ -88,7 +88,9 @@ class EncodedLog:
         for _ in range(min(self.head - after, CHUNK_ENTRIES)):
             if sequence >= self.head:
                 return
-            sequence = min(self.log.void_until(sequence + 1), self.head)
+            sequence += 1
+            if sequence < self.head:  # no entry follows the newest one
+                sequence = min(self.log.void_until(sequence), self.head)
             packet = self.recent.get(sequence)  # nearly every time: the one entry that is new
             if packet is None:
                 (entry,) = self.log.read(sequence - 1, limit=1)
