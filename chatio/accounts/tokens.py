@@ -31,6 +31,7 @@ MAX_TOKEN_CHARS = 8192
 MAX_EXPIRY = 2**53  # beyond it a number is not the same in each database, or is refused
 MIN_KEY_BYTES = 32  # RFC 7518, 3.2: a key of the hash's size or larger
 _OWN_START = base64url_encode(b'{"alg":"HS256","typ":"JWT"}').decode() + "."  # of a token as `issue` writes it
+_SIGNATURES = jwt.PyJWS().get_algorithm_by_name(ALGORITHM)
 _TOKEN_ID = re.compile(r"([0-9a-f]{14})-[0-9a-f]{16}")  # of ours: the moment in microseconds, and 64 random bits
 # Two moments differ by at least this; floating point keeps them apart until the year 2242.
 _MOMENT_SECONDS = 1e-6
@@ -61,6 +62,17 @@ class _OwnClaims(Claims, frozen=True, kw_only=True, forbid_unknown_fields=True):
 _OWN_CLAIMS = msgspec.json.Decoder(_OwnClaims)
 
 
+def fault_of_key(key: str) -> str:
+    """What is wrong with `key`, after "the key ", or "" for a sound one."""
+    if len(key.encode()) < MIN_KEY_BYTES:
+        return f"must have at least {MIN_KEY_BYTES} bytes"
+    try:
+        _SIGNATURES.prepare_key(key)
+    except jwt.InvalidKeyError:
+        return "must be random text, and not a certificate, a JWK, or a key of a pair (PEM, DER, SSH)"
+    return ""
+
+
 class Tokens:
     """Issues, verifies and revokes tokens, with one key of at least 32 bytes. Event loop only.
 
@@ -78,14 +90,13 @@ class Tokens:
     ) -> None:
         """`previous_key` verifies tokens too, and signs none; of at least 32 bytes, or "" for none.
 
-        Raises ValueError for a shorter key, and `jwt.InvalidKeyError` for a PEM, a certificate or a JWK.
+        Raises ValueError for a key with a fault (`fault_of_key`).
         """
-        if any(len(each.encode()) < MIN_KEY_BYTES for each in (key, previous_key or key)):
-            raise ValueError(f"a key must have at least {MIN_KEY_BYTES} bytes")
+        if fault := fault_of_key(key) or fault_of_key(previous_key or key):
+            raise ValueError(f"a key {fault}")
         self._key = key
         self._previous_key = previous_key
-        self._signatures = jwt.PyJWS().get_algorithm_by_name(ALGORITHM)
-        self._keys = [self._signatures.prepare_key(each) for each in (key, previous_key) if each]
+        self._keys = [_SIGNATURES.prepare_key(each) for each in (key, previous_key) if each]
         self._ttl_seconds = ttl_seconds
         self._revocations = Revocations(clock=clock) if revocations is None else revocations
         self._clock = clock
@@ -147,7 +158,7 @@ class Tokens:
         if not token.startswith(_OWN_START):
             return None
         signed, _, signature = token.rpartition(".")
-        made = [base64url_encode(self._signatures.sign(signed.encode(), key)) for key in self._keys]
+        made = [base64url_encode(_SIGNATURES.sign(signed.encode(), key)) for key in self._keys]
         if not any([hmac.compare_digest(each, signature.encode()) for each in made]):  # noqa: C419 - in one time
             return None
         payload = signed.removeprefix(_OWN_START).replace("-", "+").replace("_", "/")
@@ -225,7 +236,7 @@ class Tokens:
             return self._key
         signed, _, signature = token.rpartition(".")
         given = base64url_decode(signature)
-        is_previous = self._signatures.verify(signed.encode(), self._previous_key.encode(), given)
+        is_previous = _SIGNATURES.verify(signed.encode(), self._previous_key.encode(), given)
         return self._previous_key if is_previous else self._key
 
     def _last_expiry(self) -> float:

@@ -6,7 +6,7 @@ No problem quotes any part of a key: a text that is too short for one may be a p
 from collections.abc import Callable
 from typing import NamedTuple
 
-from chatio.accounts.tokens import MIN_KEY_BYTES
+from chatio.accounts.tokens import fault_of_key
 from chatio.config.text_files import UnreadableFile
 
 ReadFile = Callable[[str], str]  # the text of the file at a path; raises UnreadableFile
@@ -24,13 +24,14 @@ class Place(NamedTuple):
 def key_at(place: Place, read_file: ReadFile | None) -> tuple[str, list[str]]:
     """The key, "" for none, and a sentence for each problem. Without `read_file` no file is read."""
     key, problems = secret_at(place, read_file)
-    if problems or _is_long_enough(key):
+    fault = fault_of_key(key)
+    if problems or not fault:
         return key, problems
     if not place.path or read_file is None:
-        return key, [f"{place.name} must have at least {MIN_KEY_BYTES} bytes"] if key else []
+        return key, [f"{place.name} {fault}"] if key else []
     if place.may_be_empty and not key:
         return key, []
-    return "", [f"{place.name}_FILE: the key in it must have at least {MIN_KEY_BYTES} bytes"]
+    return "", [f"{place.name}_FILE: the key in it {fault}"]
 
 
 def secret_at(place: Place, read_file: ReadFile | None) -> tuple[str, list[str]]:
@@ -51,7 +52,3 @@ def problems_between(current: Place, key: str, previous: str) -> list[str]:
     if not key and not current.path:
         return [f"{current.name}_PREVIOUS: needs {current.name} to be set"]
     return [f"{current.name}_PREVIOUS: is the same as {current.name}"] if previous == key else []
-
-
-def _is_long_enough(key: str) -> bool:
-    return len(key.encode()) >= MIN_KEY_BYTES

@@ -2,8 +2,8 @@
 
 from playwright.sync_api import Locator, expect
 
+from tests.browser.axe import complaints
 from tests.browser.person import Meet, Person
-from tests.browser.test_page_access import complaints
 from tests.system.server import ServerProcess
 
 

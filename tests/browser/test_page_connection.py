@@ -63,8 +63,8 @@ def test_a_page_that_was_away_too_long_for_recovery_shows_all_as_it_is_now(
 ) -> None:
     """Its messages were edited and deleted meanwhile; the server has none of it in memory."""
     database = f"sqlite:///{tmp_path}/chat.db"
-    settings = {"DATABASE_URL": database, "LOG_MAX_MESSAGES": "10", "HISTORY_ON_CONNECT": "5"}
-    with ServerProcess(**settings) as server, CuttingProxy(server.port) as proxy:
+    small = ServerProcess(DATABASE_URL=database, LOG_MAX_MESSAGES="10", HISTORY_ON_CONNECT="5")
+    with small as server, CuttingProxy(server.port) as proxy:
         js.join("bob", server.url, server.sign_up("bob"))
         ann = meet(proxy.url, "Ann")
         js.burst("bob", [{"id": f"early-{number}", "content": f"early {number}"} for number in range(8)])

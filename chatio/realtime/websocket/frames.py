@@ -12,7 +12,7 @@ import re
 import struct
 from collections.abc import Mapping
 
-from tornado.speedups import websocket_mask
+from tornado.util import _websocket_mask
 
 from chatio.realtime.close_reasons import INVALID_DATA, NORMAL, PROTOCOL_ERROR, TOO_BIG
 
@@ -133,7 +133,7 @@ class FrameReader:
             while at < len(buffer) and (header := self._header(buffer, at, limit)) and header[1] <= len(buffer):
                 start, at, first = header
                 self.frames += 1
-                payload = websocket_mask(bytes(buffer[start - 4 : start]), bytes(buffer[start:at]))
+                payload = _websocket_mask(bytes(buffer[start - 4 : start]), bytes(buffer[start:at]))
                 opcode = first & 0x0F
                 if opcode < CLOSE and (opcode == CONTINUATION or not first & _FIN):
                     self._opcode = opcode or self._opcode

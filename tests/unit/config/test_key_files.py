@@ -82,3 +82,25 @@ def test_problems_of_both_keys_are_reported_together() -> None:
         "JWT_SECRET_KEY must have at least 32 bytes",
         "JWT_SECRET_KEY_PREVIOUS must have at least 32 bytes",
     ]
+
+
+PEM = "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE\n-----END PUBLIC KEY-----"
+ODD_KEYS = {
+    "PEM": PEM,
+    "SSH": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIL0ZxO4zQdGp1XjTzKhN5qLJzv1uV0gqW0Xx0Q0m4Jt5",
+    "JWK": '{"kty": "RSA", "n": "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWh", "e": "AQAB"}',
+}
+
+
+@pytest.mark.parametrize("key", ODD_KEYS.values(), ids=ODD_KEYS)
+def test_a_key_of_a_pair_is_found_before_the_start(key: str) -> None:
+    """PyJWT signs nothing with it: such a server would not start, or refuse each login."""
+    fault = "must be random text, and not a certificate, a JWK, or a key of a pair (PEM, DER, SSH)"
+    for files, texts, problem in (
+        ({}, {"": key}, f"JWT_SECRET_KEY {fault}"),
+        ({"k": key}, {"_FILE": "k"}, f"JWT_SECRET_KEY_FILE: the key in it {fault}"),
+        ({}, {"": KEY, "_PREVIOUS": key}, f"JWT_SECRET_KEY_PREVIOUS {fault}"),
+    ):
+        with pytest.raises(InvalidSettings) as caught:
+            load_from(dict(files), **texts)
+        assert caught.value.problems == [problem]
