@@ -29,7 +29,7 @@ from handlers.core import build_core, opened_stores
 DONE, FAILED, NO_USER, REFUSED, NOTHING_THERE = 0, 1, 3, 4, 5
 NO_SERVER: Final = (
     "Accounts are in the memory of the server (DATABASE_URL is not set), and no server is reached. "
-    "Set ADMIN_SOCKET, and run the command while the server runs"
+    "Set ADMIN_SOCKET to a path where the server may write, and run the command while the server runs"
 )
 SILENT: Final = "The server does not answer: it is stopped, hangs, or has just ended. "
 

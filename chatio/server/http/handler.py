@@ -1,7 +1,7 @@
 """Base of every HTTP handler: bounded bodies, the headers of every answer, one place for failures.
 
-Tornado's private names are used here and in shutdown.py only, each once, and pinned by
-tests/unit/server/test_tornado_pins.py.
+Tornado's private names that handlers need are used here only. Those, and the ones that reading HTTP/1.1 needs, are
+pinned by tests/unit/server/test_tornado_pins.py.
 """
 
 import logging

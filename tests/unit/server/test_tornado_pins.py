@@ -6,10 +6,12 @@ A new version that moves one of these fails here first.
 import importlib.metadata
 import inspect
 
+import tornado.util
 from tornado.http1connection import HTTP1Connection, HTTP1ServerConnection
 from tornado.httpserver import HTTPServer
 from tornado.iostream import BaseIOStream
 from tornado.tcpserver import TCPServer
+from tornado.util import _websocket_mask
 from tornado.web import RequestHandler, _HandlerDelegate
 
 from chatio.server.http.handler import BoundedBodyHandler
@@ -127,3 +129,8 @@ def test_a_stream_is_watched_for_what_its_state_says_after_each_event() -> None:
     assert "add_handler(self.fileno(), self._handle_events, self._state)" in watched
     assert "if state != self._state:" in handled
     assert "self.io_loop.update_handler(self.fileno(), self._state)" in handled
+
+
+def test_the_mask_of_a_frame_is_in_c_where_tornado_was_compiled_and_in_python_elsewhere() -> None:
+    assert _websocket_mask(b"\x01\x02\x03\x04", b"\x00\x00\x00\x00\xff") == b"\x01\x02\x03\x04\xfe"
+    assert "_websocket_mask = _websocket_mask_python" in inspect.getsource(tornado.util)
