@@ -58,7 +58,8 @@ async def send_for_ever(client: Client, unit: bytes) -> None:
     chunk = unit * max(1, CHUNK_BYTES // len(unit))
     dropping = asyncio.create_task(_drop(client.reader))
     try:
-        while not dropping.done():
+        # With TLS, asyncio may tell the reader nothing of a connection that was lost.
+        while not (dropping.done() or client.writer.transport.is_closing()):
             client.writer.write(chunk)
             await client.writer.drain()
     finally:
