@@ -244,10 +244,10 @@ async def test_of_those_that_wait_the_address_that_used_least_goes_first() -> No
 
     def serve(budget: Budget) -> None:
         order.append(budget.key)
-        budget.charge(500)
+        budget.charge(15_000)
 
     for number in range(10):
-        budgets.of(f"192.0.2.{number}").charge(500)
+        budgets.of(f"192.0.2.{number}").charge(15_000)
         budgets.of(f"192.0.2.{number}").wait(partial(serve, budgets.of(f"192.0.2.{number}")))
     friend = budgets.of("198.51.100.1")
     friend.charge(10)  # later than the others, and less

@@ -10,6 +10,7 @@ from chatio.throttling.input_budget import (
     FLOOD_FRAMES,
     FLOOD_SECONDS,
     MOST_SERVED,
+    USUAL_STEPS,
     Allowance,
     Budget,
     BudgetPool,
@@ -83,10 +84,13 @@ async def serve_all(budgets: list[tuple[Budget, str]], order: list[str], steps: 
     await until(lambda: len(order) == len(budgets))
 
 
+UNSPENT = Allowance(steps=1e6, steps_at_once=100, address_steps=1e9, client_steps=0)
+
+
 async def test_address_that_used_least_is_served_first() -> None:
-    budgets = pool()
+    budgets = pool(UNSPENT)
     ann, bob = budgets.of(ANN), budgets.of(BOB)
-    ann.charge(200)  # which spends the pool
+    ann.charge(20_000)  # which spends the pool
     assert budgets.is_spent
     order: list[str] = []
     await serve_all([(ann, "ann")] * 5 + [(bob, "bob")], order)
@@ -112,15 +116,29 @@ async def test_no_more_than_the_pool_has_is_served_in_one_go() -> None:
 
 
 async def test_address_that_used_more_while_it_waited_goes_behind_the_others() -> None:
-    budgets = pool()
+    budgets = pool(UNSPENT)
     ann, bob = budgets.of(ANN), budgets.of(BOB)
-    bob.charge(200)  # which spends the pool
+    bob.charge(20_000)  # which spends the pool
     order: list[str] = []
     ann.wait(lambda: order.append("ann"))
     bob.wait(lambda: order.append("bob"))
-    ann.charge(300)
+    ann.charge(30_000)
     await until(lambda: len(order) == 2)
     assert order == ["bob", "ann"]
+
+
+async def test_new_addresses_without_end_keep_no_user_waiting() -> None:
+    """The user polls, and has used more than each of them; the one that asks for most goes last."""
+    budgets, order = pool(UNSPENT), list[str]()
+    user = budgets.of(ANN)
+    user.charge(USUAL_STEPS - 100)
+    assert budgets.is_spent
+    budgets.of("192.0.2.99").wait(lambda: order.append("asks for much"), 10 * USUAL_STEPS)
+    user.wait(lambda: order.append("user"))
+    for number in range(100, 120):
+        budgets.of(f"192.0.2.{number}").wait(lambda: order.append("new"), 10)
+    await until(lambda: len(order) == 22)
+    assert order == ["user", *["new"] * 20, "asks for much"]
 
 
 async def test_clients_that_have_left_are_passed_over_in_more_than_one_go() -> None:
