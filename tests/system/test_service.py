@@ -26,7 +26,10 @@ pytestmark = pytest.mark.direct("is about the socket that a service manager hand
 # main.py, with a way to be stuck: SIGWINCH is handled on the main thread, where the event loop is.
 _MAY_GET_STUCK = """
 import runpy, signal, sys, time
-signal.signal(signal.SIGWINCH, lambda *_: time.sleep(3600))
+def stuck(*_):
+    while True:  # one long sleep misses a signal that comes just before it
+        time.sleep(0.01)
+signal.signal(signal.SIGWINCH, stuck)
 sys.argv = [sys.argv[1], "--env-file", "/dev/null"]
 sys.path.insert(0, sys.argv[0].rpartition("/")[0])
 runpy.run_path(sys.argv[0], run_name="__main__")
