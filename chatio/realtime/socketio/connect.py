@@ -121,7 +121,7 @@ class Connector:
 
     async def _decide(self, peer: Peer, namespace: str, sid: str, environ: dict[str, Any], auth: Any) -> Any:
         """None if the handler lets `sid` in; else the data of the CONNECT_ERROR, or the TemporarilyUnavailable."""
-        # Room None is every client in the namespace. It needs no bidict: nobody looks up a sid by its eio_sid.
+        # Room None is every client in the namespace. It needs no bidict: no sid is looked up by its eio_sid.
         self.manager.rooms.setdefault(namespace, {}).setdefault(None, {})[sid] = peer.connection.sid
         try:
             accepted = await self.call("connect", namespace, sid, environ, auth)
