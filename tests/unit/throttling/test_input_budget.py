@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -125,6 +126,16 @@ async def test_address_that_used_more_while_it_waited_goes_behind_the_others() -
     ann.charge(30_000)
     await until(lambda: len(order) == 2)
     assert order == ["bob", "ann"]
+
+
+async def test_of_those_that_used_little_the_one_that_asks_for_little_goes_first() -> None:
+    budgets, order = pool(UNSPENT), list[str]()
+    budgets.of("192.0.2.99").charge(10_000)  # which spends the pool
+    asked = ("login", 1000), ("request", 150), ("login", 1000), ("poll", 15)
+    for number, (name, steps) in enumerate(asked):
+        budgets.of(f"192.0.2.{number}").wait(partial(order.append, name), steps)
+    await until(lambda: len(order) == 4)
+    assert order == ["poll", "request", "login", "login"]
 
 
 async def test_new_addresses_without_end_keep_no_user_waiting() -> None:
