@@ -36,8 +36,8 @@ LIGHT_STEPS: Final = 1000
 # 20 messages a second uses 3,500: new addresses without end, which have used none, kept that user waiting for 4 s.
 USUAL_STEPS: Final = 5000
 # What an address asks for counts so many times: polling requests of 15 to 150 steps go before logins of 1,000 from
-# new addresses, which came up to two seconds earlier. Eight such logins at once kept them waiting for 0.45 s.
-ASKED_WEIGHT: Final = 64
+# new addresses, which came up to a second earlier. Eight such logins at once kept them waiting for 0.45 s.
+ASKED_WEIGHT: Final = 8
 RESERVE: Final = 5
 # One read costs the pool no more than so many steps; its address pays the whole price, which is to deter.
 POOL_STEPS: Final = 4000
