@@ -8,8 +8,8 @@ spread evenly over its servers. The table has the medians of the rounds.
 
 "messages" has few clients: what a message costs each server, whichever took it. "deliveries" has many. "following"
 has all clients at the first server: what a message costs the others, beyond what they need while nobody speaks, is
-what an added server costs each of those that were there. The times are from the sending to the sender's own copy,
-which its ack follows, and to the copies of other clients.
+what an added server costs each of those that were there. The times are from the sending to the arrival
+of the sender's own copy, which its ack follows, and of the copies of other clients.
 """
 
 import contextlib
@@ -204,10 +204,9 @@ def _send(swarm: Swarm, senders: list[Client], rate: float, seconds: float) -> S
     other: list[float] = []
     first, before, sender_of = len(swarm.sent_at), swarm.deliveries, dict[int, Client]()
 
-    def seen(client: Client, sequence: int) -> None:
+    def seen(client: Client, sequence: int, seconds: float) -> None:
         if sequence >= first:
-            times = own if sender_of.get(sequence) is client else other
-            times.append(time.perf_counter() - swarm.sent_at[sequence])
+            (own if sender_of.get(sequence) is client else other).append(seconds)
 
     swarm.on_seen = seen
     started, sent = time.perf_counter(), int(rate * seconds)

@@ -2,15 +2,17 @@
 
     python -m benchmarks.storm [--baseline PATH] [--rounds 3] [--clients 1000] [--kinds websocket,polling]
 
-Printed for each server and kind, as medians: the seconds until every client is in /chat; the longest stall of the
-event loop; and the p99 of the delays of those who chat, in the second before the storm and during it. The limits
-are the defaults, and each client has an address of its own. With --baseline another checkout is measured in turn.
+Printed for each server and kind, as medians: the seconds until every client is in /chat; the longest stall of
+the event loop; and the p99 of the delivery times of those who chat, in the two seconds before the storm and
+during it. The limits are the defaults, and each client has an address of its own. With --baseline another
+checkout is measured in turn.
 """
 
 import argparse
-import asyncio
+import itertools
 import json
 import os
+import select
 import statistics
 import subprocess
 import sys
@@ -18,16 +20,17 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, NamedTuple
 
 from benchmarks.launch import HERE, RESULTS, raise_file_limit, running
+from benchmarks.load.connecting import connect_wave
+from benchmarks.load.swarm import Swarm
 from benchmarks.storm_clients import KINDS
-from tests.client.protocol import token
-from tests.client.wire import Ws, join
 
 PEOPLE = 10
 MESSAGES_PER_SECOND = 50
 QUIET_SECONDS = 2.0
+PATIENCE_SECONDS = 60.0
 ROOT = HERE.parent
 
 
@@ -38,55 +41,37 @@ class Figures(NamedTuple):
     storm_p99_ms: float
 
 
-class Chat:
-    """Ten users; one of them sends, and the delay until each of the others has the message is kept."""
-
-    def __init__(self, users: list[Ws]) -> None:
-        self._users = users
-        self._sent: dict[str, float] = {}
-        self.delays: list[float] = []
-
-    async def run(self, until: "asyncio.Future[Any]") -> None:
-        hearing = [asyncio.create_task(self._hear(user)) for user in self._users]
-        while not until.done():
-            name = f"m{time.monotonic_ns()}"
-            self._sent[name] = time.monotonic()
-            self._users[0].send('42/chat,["send-message",' + json.dumps({"id": name, "content": "Hello"}) + "]")
-            await asyncio.sleep(1 / MESSAGES_PER_SECOND)
-        await asyncio.sleep(0.1)
-        for task in hearing:
-            task.cancel()
-
-    async def _hear(self, user: Ws) -> None:
-        while True:
-            packet = str(await user.receive())
-            if packet == "2":
-                user.send("3")
-            elif packet.startswith('42/chat,["receive-message"'):
-                sent = self._sent[json.loads(packet[len("42/chat,") :])[1]["id"]]
-                self.delays.append(1000 * (time.monotonic() - sent))
-
-
-async def measure(kind: str, clients: int, port: int, secret: str) -> tuple[float, float, float]:
-    people = [await join(port, "/chat", {"token": token(secret, f"person {n}")}) for n in range(PEOPLE)]
-    quiet, stormy = Chat(people), Chat(people)
-    await quiet.run(asyncio.ensure_future(asyncio.sleep(QUIET_SECONDS)))
-    storm = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "benchmarks.storm_clients", kind, str(clients), str(port), secret),
+def measure(kind: str, clients: int, port: int, secret: str) -> tuple[float, float, float]:
+    people = Swarm()
+    for person in connect_wave(port, secret, range(clients, clients + PEOPLE), False):
+        people.add(person)
+    people.watch(people.clients)
+    quiet = chat(people, time.monotonic() + QUIET_SECONDS)
+    storm = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.storm_clients", kind, str(clients), str(port), secret],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         cwd=ROOT,
     )
-    assert storm.stdin is not None
-    assert storm.stdout is not None
-    answer = asyncio.ensure_future(storm.stdout.readline())
-    await stormy.run(answer)
-    seconds = json.loads(answer.result() or "NaN")
-    storm.stdin.close()
-    await storm.wait()
-    for user in people:
-        user.cut()
-    return seconds, p99(quiet.delays), p99(stormy.delays)
+    with storm:
+        assert storm.stdout is not None
+        stormy = chat(people, time.monotonic() + PATIENCE_SECONDS, storm.stdout)
+        seconds = json.loads(storm.stdout.readline() or "NaN")
+    for person in people.clients:
+        person.sock.close()
+    return seconds, p99(quiet), p99(stormy)
+
+
+def chat(people: Swarm, ends: float, answer: IO[bytes] | None = None) -> list[float]:
+    """The delivery times, in ms, of messages that are sent in turn until then, or until there is an `answer`."""
+    people.times.clear()
+    senders = itertools.cycle(people.clients)
+    while time.monotonic() < ends and not (answer and select.select([answer], [], [], 0)[0]):
+        people.send(next(senders))
+        turn_ends = time.monotonic() + 1 / MESSAGES_PER_SECOND
+        while (left := turn_ends - time.monotonic()) > 0:
+            people.serve(left)
+    return [1000 * seconds for seconds in people.times]
 
 
 def p99(values: list[float]) -> float:
@@ -103,7 +88,7 @@ def serving(checkout: Path, name: str) -> Iterator[tuple[int, str]]:
 
 def once(checkout: Path, name: str, kind: str, clients: int) -> Figures:
     with serving(checkout, name) as (port, secret):
-        seconds, quiet, stormy = asyncio.run(measure(kind, clients, port, secret))
+        seconds, quiet, stormy = measure(kind, clients, port, secret)
     stall = (RESULTS / f"{name}.log").read_text().partition("longest stall ")[2].partition(" ms")[0]
     return Figures(seconds, float(stall or "NaN"), quiet, stormy)
 

@@ -58,10 +58,10 @@ async def send_for_ever(client: Client, unit: bytes) -> None:
     chunk = unit * max(1, CHUNK_BYTES // len(unit))
     dropping = asyncio.create_task(_drop(client.reader))
     try:
-        # With TLS, asyncio may tell the reader nothing of a connection that was lost.
-        while not (dropping.done() or client.writer.transport.is_closing()):
+        while not dropping.done():
             client.writer.write(chunk)
             await client.writer.drain()
+            await asyncio.sleep(0)  # drain() does not wait where a connection with TLS was lost
     finally:
         dropping.cancel()
 

@@ -72,7 +72,7 @@ def waves(numbers: Iterable[int]) -> Iterator[list[int]]:
         yield left[start : start + WAVE]
 
 
-def connect_wave(port: int, secret: str, numbers: list[int], upgraded: bool) -> list[Client]:
+def connect_wave(port: int, secret: str, numbers: Iterable[int], upgraded: bool) -> list[Client]:
     """Connect these users to `/chat` at 127.0.0.1:`port` and sign them in. LostError, OSError."""
     tokens = [user_token(secret, number) for number in numbers]
     if upgraded:

@@ -118,7 +118,7 @@ class Session:
         first, deliveries = len(swarm.sent_at), swarm.deliveries
         waiting = {swarm.send(client): client for client in senders}
 
-        def send_next(client: Client, sequence: int) -> None:
+        def send_next(client: Client, sequence: int, _: float) -> None:
             if waiting.get(sequence) is client:
                 del waiting[sequence]
                 if time.perf_counter() < until:
@@ -132,7 +132,7 @@ class Session:
         swarm = self._swarm
         first, deliveries = len(swarm.sent_at), swarm.deliveries
         started = time.perf_counter()
-        swarm.on_seen = lambda client, sequence: None
+        swarm.on_seen = lambda client, sequence, seconds: None
         for number in range(int(rate * seconds)):
             self._serve_until(started + number / rate)
             swarm.send(senders[number % len(senders)], acked=acked)
