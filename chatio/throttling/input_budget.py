@@ -31,14 +31,18 @@ from chatio.throttling.timeouts import TimeoutQueue
 BUDGET_SECONDS: Final = 10.0
 # An address that used fewer steps of late is served while the pool is spent, as long as such addresses together
 # owe at most so many times what it gives at once. A user who writes as fast as allowed uses 100 steps a second.
+# They have half of the pool: when new addresses without end had all of it, a user who polls, and is not light,
+# waited for 4 s behind a hundred logins at once.
 LIGHT_STEPS: Final = 1000
+RESERVE: Final = 2.5
+LIGHT_SHARE: Final = 0.5
 # Below so many steps of late all are equal. A user who polls, with a TCP connection for each request, in a chat of
-# 20 messages a second uses 3,500: new addresses without end, which have used none, kept that user waiting for 4 s.
+# 20 messages a second uses 3,500, and new addresses have used none.
 USUAL_STEPS: Final = 5000
-# What an address asks for counts so many times: polling requests of 15 to 150 steps go before logins of 1,000 from
-# new addresses, which came up to a second earlier. Eight such logins at once kept them waiting for 0.45 s.
-ASKED_WEIGHT: Final = 8
-RESERVE: Final = 5
+# What an address asks for beyond so many steps counts so many times: a polling request of at most 150 steps goes
+# before a login, of 500 and more, that came up to 2 s earlier.
+USUAL_REQUEST_STEPS: Final = 200
+ASKED_WEIGHT: Final = 64
 # One read costs the pool no more than so many steps; its address pays the whole price, which is to deter.
 POOL_STEPS: Final = 4000
 # Clients that are served in one go, since one that has left costs the pool nothing.
@@ -214,7 +218,7 @@ class BudgetPool:
         allowance = self.allowance
         if is_light:
             light_steps = min(steps, LIGHT_STEPS)
-            self._light_paid_at = max(self._light_paid_at, now) + light_steps / allowance.steps
+            self._light_paid_at = max(self._light_paid_at, now) + light_steps / (LIGHT_SHARE * allowance.steps)
         self._paid_at = max(self._paid_at, now) + min(steps, POOL_STEPS) / allowance.steps
         if not self.is_spent and self._paid_at > now + allowance.steps_at_once / allowance.steps:
             self.is_spent = True
@@ -223,14 +227,15 @@ class BudgetPool:
     def lends_to(self, budget: Budget) -> bool:
         """Whether the pool, which is spent, has something left for an address that used little."""
         now, allowance = asyncio.get_running_loop().time(), self.allowance
-        has_some = self._light_paid_at < now + RESERVE * allowance.steps_at_once / allowance.steps
+        has_some = self._light_paid_at < now + RESERVE * allowance.steps_at_once / (LIGHT_SHARE * allowance.steps)
         return has_some and budget.is_light(now)
 
     def add(self, budget: Budget) -> None:
         """`budget` is not spent, and clients wait for it."""
         if not budget.is_ready:
             now, (_, steps) = asyncio.get_running_loop().time(), budget.waiting[0]
-            use = max(budget.use_after(steps, now), now + math.log2(USUAL_STEPS + ASKED_WEIGHT * steps))
+            least = USUAL_STEPS + ASKED_WEIGHT * max(0, steps - USUAL_REQUEST_STEPS)
+            use = max(budget.use_after(steps, now), now + math.log2(least))
             heapq.heappush(self._ready, (use, next(self._arrivals), budget))
             budget.is_ready = self.is_contended = True
         self._serve_after(0)

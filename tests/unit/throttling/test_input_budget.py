@@ -1,6 +1,7 @@
 """Input budgets: which address is next, how much one go has, and when it is a flood."""
 
 import asyncio
+import itertools
 from collections.abc import Callable
 from functools import partial
 
@@ -10,13 +11,14 @@ from chatio.throttling.input_budget import (
     BUDGET_SECONDS,
     FLOOD_FRAMES,
     FLOOD_SECONDS,
+    LIGHT_STEPS,
     MOST_SERVED,
     USUAL_STEPS,
     Allowance,
     Budget,
     BudgetPool,
 )
-from tests.client.wire import soon, until
+from tests.client.wire import PATIENCE_SECONDS, soon, until
 from tests.conftest import ExpectedLogs
 
 ANN, BOB = "192.0.2.1", "192.0.2.2"
@@ -135,7 +137,7 @@ async def test_of_those_that_used_little_the_one_that_asks_for_little_goes_first
     for number, (name, steps) in enumerate(asked):
         budgets.of(f"192.0.2.{number}").wait(partial(order.append, name), steps)
     await until(lambda: len(order) == 4)
-    assert order == ["poll", "request", "login", "login"]
+    assert order == ["request", "poll", "login", "login"]
 
 
 async def test_new_addresses_without_end_keep_no_user_waiting() -> None:
@@ -150,6 +152,19 @@ async def test_new_addresses_without_end_keep_no_user_waiting() -> None:
         budgets.of(f"192.0.2.{number}").wait(lambda: order.append("new"), 10)
     await until(lambda: len(order) == 22)
     assert order == ["user", *["new"] * 20, "asks for much"]
+
+
+async def test_what_is_lent_to_new_addresses_without_end_leaves_half_to_those_that_wait() -> None:
+    budgets, served = pool(), list[str]()
+    user = budgets.of(ANN)
+    user.charge(LIGHT_STEPS)  # which spends the pool
+    user.wait(lambda: served.append("user"))
+    others = (budgets.of(f"2001:db8:0:{number:x}::") for number in itertools.count())
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not served:
+            while not (other := next(others)).must_wait:
+                other.charge(LIGHT_STEPS // 10)
+            await asyncio.sleep(0)
 
 
 async def test_clients_that_have_left_are_passed_over_in_more_than_one_go() -> None:
