@@ -5,9 +5,9 @@
 
 With `--nginx` users and flood come through a real nginx with TLS and the configuration of deploy/.
 
-The server has its default settings, but for the rate of one user's messages. The users have the address 127.0.0.1,
-the flood 127.0.0.2 and so on; it runs in another process, at a lower priority. A delay is the time from sending a
-message to the other user's receiving it.
+The server has its default settings, but for the rate of one user's messages. The users have the address
+127.0.0.1, the flood 127.0.0.2 and so on; it runs in another process, in the time that the others leave. A delay
+is the time from sending a message to the other user's receiving it.
 """
 
 import argparse
