@@ -38,11 +38,18 @@ async def quiet(scene: Scene) -> Outcome:
     return Counter()
 
 
-async def guess_passwords(scene: Scene) -> Outcome:
+async def guess_passwords(scene: Scene, at_once: int = 8) -> Outcome:
     """One account, from ever new addresses."""
-    return await _repeat(
-        scene, 8, lambda n: _post(scene, "/login", {"email": scene.victim, "password": f"guess {n}"}, _address(n))
-    )
+
+    async def guess(n: int) -> str:
+        body = {"email": scene.victim, "password": f"guess {n}"}
+        return await _post(scene, "/login", body, _address(n))
+
+    return await _repeat(scene, at_once, guess)
+
+
+async def guess_passwords_together(scene: Scene) -> Outcome:
+    return await guess_passwords(scene, at_once=100)
 
 
 async def guess_many_accounts(scene: Scene) -> Outcome:
@@ -172,6 +179,7 @@ async def break_the_protocol(scene: Scene) -> Outcome:
 
 ABUSES: tuple[Abuse, ...] = (
     guess_passwords,
+    guess_passwords_together,
     guess_many_accounts,
     register_many,
     connect_and_leave,
