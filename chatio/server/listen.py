@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import fcntl
 import os
 import resource
 import socket
@@ -13,6 +14,7 @@ from tornado.netutil import bind_sockets
 from chatio.server.http.accept import Listener
 
 BACKLOG = 1024  # connections that wait in the kernel: all clients come back at once
+TABLE_FILES = 16_384  # for which the table of open files has room: 128 KiB of the kernel's memory
 
 
 class CannotListen(Exception):
@@ -29,6 +31,7 @@ def listen(host: str, port: int, *, handed_over: Sequence[int] = ()) -> list[Lis
     listeners = [Listener(fileno=plain.detach()) for plain in sockets]
     for listener in listeners:
         listener.setblocking(False)
+    _enlarge_table_of_open_files(listeners[0])
     return listeners
 
 
@@ -77,3 +80,13 @@ def _raise_open_files_limit() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(OSError, ValueError):  # macOS names a hard limit that it does not grant
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _enlarge_table_of_open_files(opened: socket.socket) -> None:
+    """Let the kernel enlarge the table now. It doubles it when it is full, and while the process has threads each
+    doubling waits for RCU (fs/file.c, expand_fdtable): the event loop stood still for 15 ms, while clients came.
+    """
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    last = TABLE_FILES - 1 if soft == resource.RLIM_INFINITY else min(soft, TABLE_FILES) - 1
+    with contextlib.suppress(OSError):  # so many are open
+        os.close(fcntl.fcntl(opened, fcntl.F_DUPFD_CLOEXEC, last))

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from dotenv import dotenv_values
 
+from chatio.server.listen import TABLE_FILES
 from chatio.server.signals import IGNORED, REPEATED, STOPPING
 from tests.paths import ROOT
 from tests.system.js import JsClients
@@ -265,3 +266,10 @@ def test_the_limit_of_open_files_is_raised_as_far_as_it_may_be() -> None:
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         assert resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE) == (hard, hard)
+
+
+def test_the_table_of_open_files_need_not_grow_while_clients_come() -> None:
+    with ServerProcess(command=REAL_COMMAND) as server:
+        status = Path(f"/proc/{server.process.pid}/status").read_text()
+    room = int(status.partition("FDSize:")[2].split()[0])
+    assert room >= min(TABLE_FILES, resource.getrlimit(resource.RLIMIT_NOFILE)[1])

@@ -137,7 +137,7 @@ async def test_of_those_that_used_little_the_one_that_asks_for_little_goes_first
     for number, (name, steps) in enumerate(asked):
         budgets.of(f"192.0.2.{number}").wait(partial(order.append, name), steps)
     await until(lambda: len(order) == 4)
-    assert order == ["request", "poll", "login", "login"]
+    assert order == ["poll", "request", "login", "login"]
 
 
 async def test_new_addresses_without_end_keep_no_user_waiting() -> None:
@@ -147,15 +147,15 @@ async def test_new_addresses_without_end_keep_no_user_waiting() -> None:
     user.charge(USUAL_STEPS - 100)
     assert budgets.is_spent
     budgets.of("192.0.2.99").wait(lambda: order.append("asks for much"), 10 * USUAL_STEPS)
-    user.wait(lambda: order.append("user"))
+    user.wait(lambda: order.append("user"), 10)
     for number in range(100, 120):
         budgets.of(f"192.0.2.{number}").wait(lambda: order.append("new"), 10)
     await until(lambda: len(order) == 22)
     assert order == ["user", *["new"] * 20, "asks for much"]
 
 
-async def test_what_is_lent_to_new_addresses_without_end_leaves_half_to_those_that_wait() -> None:
-    budgets, served = pool(), list[str]()
+async def test_what_is_lent_to_new_addresses_without_end_leaves_a_share_to_those_that_wait() -> None:
+    budgets, served = pool(ALLOWANCE._replace(light_share=0.5)), list[str]()
     user = budgets.of(ANN)
     user.charge(LIGHT_STEPS)  # which spends the pool
     user.wait(lambda: served.append("user"))
