@@ -164,7 +164,7 @@ class BudgetPool:
         self.is_spent = False
         self._paid_at = 0.0
         self._light_paid_at = 0.0  # as `_paid_at`, of the addresses that used little
-        # Of the seconds that its debt takes at most. Those that wait are served at half of the debt, not at its end:
+        # Of the seconds that its debt takes at most. Those that wait are served at half of it, not at its end:
         # a timer is late by a millisecond, in which the pool would have stood still.
         self._half = allowance.steps_at_once / allowance.steps / 2
         self._budgets: dict[str, Budget] = {}

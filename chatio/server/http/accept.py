@@ -21,6 +21,7 @@ from chatio.server.http.connection import Endpoint, ServerConnection, Serving
 from chatio.server.http.held_input import HeldInput
 from chatio.server.http.refusals import Refusals
 from chatio.server.http.stream import Deadlines, Terms, Turns
+from chatio.server.http.waiting_sockets import WaitingSockets
 from chatio.telemetry.error_report import report
 from chatio.throttling.client_ip import TrustedProxies, is_trusted, rate_limit_key
 from chatio.throttling.timeouts import TimeoutQueue
@@ -142,6 +143,7 @@ class LimitedHTTPServer(HTTPServer):
             if endpoint
             else (),
             has_proxies=len(self.terms.trusted) > 0,
+            waiting=WaitingSockets(),
             new=TimeoutQueue(self.terms.deadlines.first_byte, ServerConnection.give_way),
             idle=TimeoutQueue(self.terms.deadlines.idle, ServerConnection.give_way),
         )
@@ -173,6 +175,10 @@ class LimitedHTTPServer(HTTPServer):
         except Exception as error:  # nothing watches it, and so nothing else would ever close it
             report(logger, "accepting a connection", error)
             served.give_way()
+
+    async def close_all_connections(self) -> None:
+        await super().close_all_connections()
+        self._serving.waiting.close()
 
     def on_close(self, server_conn: Any) -> None:
         super().on_close(server_conn)

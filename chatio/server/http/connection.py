@@ -18,6 +18,7 @@ from tornado.iostream import StreamClosedError, UnsatisfiableReadError
 
 from chatio.server.http.http1 import RequestConnection
 from chatio.server.http.stream import READ_BYTES, REQUEST_STEPS, HttpStream, Terms, client_of_head, limit_unread
+from chatio.server.http.waiting_sockets import WaitingSockets
 from chatio.telemetry.error_report import report
 from chatio.throttling.client_ip import is_trusted, rate_limit_key
 from chatio.throttling.timeouts import TimeoutQueue
@@ -54,6 +55,7 @@ class Serving(NamedTuple):
     endpoint: Endpoint | None
     starts: tuple[bytes, ...]  # of a GET or POST request to the endpoint
     has_proxies: bool  # that are trusted
+    waiting: WaitingSockets
     new: "TimeoutQueue[ServerConnection]"  # that have sent nothing yet
     idle: "TimeoutQueue[ServerConnection]"  # that have sent no further request yet
 
@@ -73,7 +75,7 @@ class ServerConnection(HTTP1ServerConnection):
     _is_first = True  # the next request
     _disconnect_on_finish = False  # as Tornado's connections: close after the answer
     _turn: "asyncio.Future[None] | None" = None  # that the client waits for
-    _is_watched = False  # by the loop, for input
+    _is_watched = False  # for input
     _has_asked = False  # since `may_give_way` was called last
     _unsent = b""  # rest of an answer that the stream is to send
 
@@ -99,7 +101,7 @@ class ServerConnection(HTTP1ServerConnection):
 
     def _watch(self) -> None:
         if self._sock is not None and not self._is_watched:
-            asyncio.get_running_loop().add_reader(self._sock.fileno(), self._on_readable)
+            self._serving.waiting.add(self._sock.fileno(), self._on_readable)
             self._is_watched = True
 
     def may_give_way(self) -> bool:
@@ -170,7 +172,7 @@ class ServerConnection(HTTP1ServerConnection):
 
     def _unwatch(self, sock: socket.socket) -> None:
         self._is_watched = False
-        asyncio.get_running_loop().remove_reader(sock.fileno())
+        self._serving.waiting.remove(sock.fileno())
 
     def _on_readable(self) -> None:
         sock, turns = self._sock, self._serving.terms.turns
@@ -235,23 +237,21 @@ class ServerConnection(HTTP1ServerConnection):
             self._become_stream(sock, data)
 
     def _take(self, sock: socket.socket, data: bytes) -> bool:
-        endpoint, descriptor = self._serving.endpoint, sock.fileno()
+        endpoint = self._serving.endpoint
         if endpoint is None or self._payer is None:
             return False
         try:
-            is_taken = endpoint.take(self, data)
+            return endpoint.take(self, data)
         except Exception as error:
             report(logger, "taking a request", error)
-            is_taken = True
             self._end()
             sock.close()
-        if is_taken and sock.fileno() != descriptor:  # a WebSocket closed it, and did not know of this reader
-            asyncio.get_running_loop().remove_reader(descriptor)
-        return is_taken
+            return True
 
     def give_socket(self) -> socket.socket:
         """The socket, which is a WebSocket's from now on."""
         sock, self._sock = cast(socket.socket, self._sock), None
+        self._unwatch(sock)
         if not self._is_first:
             limit_unread(sock, 0)
         self._delegate.on_close(self)
