@@ -17,11 +17,10 @@ from typing import Any, Protocol
 from tornado.httpserver import HTTPServer
 from tornado.ioloop import IOLoop
 
-from chatio.server.http.connection import Endpoint, ServerConnection, Serving
+from chatio.server.http.connection import Endpoint, ServerConnection, Serving, WaitingSockets
 from chatio.server.http.held_input import HeldInput
 from chatio.server.http.refusals import Refusals
 from chatio.server.http.stream import Deadlines, Terms, Turns
-from chatio.server.http.waiting_sockets import WaitingSockets
 from chatio.telemetry.error_report import report
 from chatio.throttling.client_ip import TrustedProxies, is_trusted, rate_limit_key
 from chatio.throttling.timeouts import TimeoutQueue

@@ -9,7 +9,7 @@ from functools import partial
 
 import pytest
 
-from chatio.server.http.waiting_sockets import MOST_PER_TURN, WaitingSockets
+from chatio.server.http.connection import MOST_PER_TURN, WaitingSockets
 from tests.client.wire import until
 from tests.conftest import ExpectedLogs
 
