@@ -164,9 +164,9 @@ class BudgetPool:
         self.is_spent = False
         self._paid_at = 0.0
         self._light_paid_at = 0.0  # as `_paid_at`, of the addresses that used little
-        # Of the seconds that its debt takes at most. Those that wait are served at half of it, not at its end:
+        # In seconds, of the most that it takes to pay. Those that wait are served at half of it, not at its end:
         # a timer is late by a millisecond, in which the pool would have stood still.
-        self._half = allowance.steps_at_once / allowance.steps / 2
+        self._half_debt = allowance.steps_at_once / allowance.steps / 2
         self._budgets: dict[str, Budget] = {}
         self._unbounded = Budget(self, "")
         # A heap of budgets that are not spent, and for which clients wait: by their use when they came, with what
@@ -225,7 +225,7 @@ class BudgetPool:
         self._paid_at = max(self._paid_at, now) + min(steps, POOL_STEPS) / allowance.steps
         if not self.is_spent and self._paid_at > now + allowance.steps_at_once / allowance.steps:
             self.is_spent = True
-            self._serve_after(self._paid_at - now - self._half)
+            self._serve_after(self._paid_at - now - self._half_debt)
 
     def lends_to(self, budget: Budget) -> bool:
         """Whether the pool, which is spent, has something left for an address that used little."""
@@ -251,7 +251,7 @@ class BudgetPool:
 
     def _serve(self) -> None:
         self._is_scheduled = False
-        wait = self._paid_at - asyncio.get_running_loop().time() - self._half
+        wait = self._paid_at - asyncio.get_running_loop().time() - self._half_debt
         if self.is_spent and wait > 0:
             self._serve_after(wait)
             return

@@ -149,17 +149,18 @@ def open_websocket(
         if session is None:
             connection.drop(DisconnectReason.TRANSPORT_CLOSE)
         return
-    if session is not None:
-        Upgrade(connection, websocket).begin(answer, early)
-    else:
-        try:
+    try:
+        if session is not None:
+            Upgrade(connection, websocket).begin(answer, early)
+        else:
             connection.use_websocket(websocket, answer + message_frame(engine.greeting(connection.sid)))
             engine.begin(connection, environ)
             websocket.start(early)
-        except Exception:  # it may have no timeout that would end it, and counts as open
-            websocket.abort()
+    except Exception:
+        websocket.abort()
+        if session is None:  # it may have no timeout that would end it, and counts as open
             connection.drop(DisconnectReason.TRANSPORT_ERROR)
-            raise
+        raise
 
 
 def read_request(engine: EngineServer, peer: str, data: bytes) -> tuple[Request, bytes] | None:

@@ -6,6 +6,7 @@ import pytest
 
 from chatio.realtime import RealtimeOptions, create_server
 from chatio.realtime.engineio import opening
+from chatio.realtime.websocket.transport import WebSocket
 from chatio.server.http import connection
 from chatio.throttling.timeouts import TimeoutQueue
 from tests.client.protocol import client_frame, websocket_request
@@ -135,6 +136,31 @@ async def test_a_failure_of_ours_closes_the_connection_and_leaves_nothing(
         await until(lambda: not leftovers(server))
         monkeypatch.undo()
         assert (await answered(port, PLAIN))[1] == 101
+
+
+@pytest.mark.parametrize("is_upgrade", [False, True])
+async def test_a_failure_once_input_is_waited_for_keeps_no_later_client_unread(
+    monkeypatch: pytest.MonkeyPatch, logs: ExpectedLogs, *, is_upgrade: bool
+) -> None:
+    """The next client's socket has the same descriptor."""
+    logs.expect(r"^taking a request failed: ZeroDivisionError")
+    start = WebSocket.start
+
+    def fail_once_started(*arguments: Any) -> None:
+        start(*arguments)
+        raise ZeroDivisionError
+
+    async with echoing() as (_, port):
+        sid = "&" + (await open_polling(port, ENGINE_IO)).rpartition("&")[2] if is_upgrade else ""
+        monkeypatch.setattr(WebSocket, "start", fail_once_started)
+        http, _ = await answered(port, websocket_request(f"{ENGINE_IO}websocket{sid}"))
+        await http.closed()
+        monkeypatch.undo()
+        ws = Ws((await answered(port, ECHO))[0], 101)
+        assert str(await ws.receive()).startswith("0{")
+        ws.send("4still read")
+        assert await ws.receive() == "4still read"
+        ws.cut()
 
 
 @pytest.mark.parametrize("transport", ["websocket", "polling"])
