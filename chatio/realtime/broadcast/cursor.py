@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from socket import socket
 from typing import Any, Final, NamedTuple, Protocol
 
 from chatio.realtime.engineio.connection import Connection
@@ -149,6 +150,7 @@ class Cursor:
     # The connection's own packets, each with the sequence of the entry behind which it goes.
     deferred: deque[tuple[int, EncodedPacket]] | None = None
     deferred_bytes: int = 0
+    ready: socket | None = None  # takes the next broadcast as it is, until output waits for the client
     in_kernel: int = 0  # bytes that the kernel held for a blocked client, when the fan-out last looked
 
     @property
@@ -170,7 +172,7 @@ class Cursor:
     def append(self, packet: EncodedPacket) -> None:
         """Send `packet` behind every entry that is encoded by now."""
         if self.deferred is None:
-            self.deferred = deque()
+            self.deferred, self.ready = deque(), None
         self.deferred.append((self.log.head, packet))
         self.deferred_bytes += len(packet.encoded)
         if self.deferred_bytes > PENDING_OUTPUT_BYTES:
@@ -179,7 +181,8 @@ class Cursor:
             self.fanout.make_due(self)
 
     def output_moved(self, *, all_taken: bool) -> None:
-        """The client took some of the waiting output, or all of it."""
+        """Output waits for the client, which took some of it or all of it."""
+        self.ready = None
         if all_taken and self.fanout.blocked.discard(self):
             self.fanout.make_due(self)
         elif self in self.fanout.blocked:

@@ -219,13 +219,13 @@ class WebSocket:
             return 0
         return int.from_bytes(fcntl.ioctl(self.sock, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
 
-    def offer(self, data: bytes) -> bool:
+    def offer(self, data: bytes | memoryview) -> bool:
         """Write whole frames: at once if the socket takes them, else when it does. False: output waits.
 
         Past the listener's `max_output_bytes` the connection is lost; on one that is closing nothing is written.
         """
         if self._state is not State.OPEN:
-            return True
+            return self._pending is None
         if self._pending is None:
             try:
                 sent = self.sock.send(data)
@@ -238,6 +238,7 @@ class WebSocket:
                 return True
             self._pending = memoryview(data)[sent:]
             self._loop.add_writer(self.sock.fileno(), self._on_writable)
+            self.listener.output_moved(all_taken=False)
         elif len(self._pending) + len(data) > self.listener.max_output_bytes:
             self._lose(OUTPUT_NOT_TAKEN)
         else:

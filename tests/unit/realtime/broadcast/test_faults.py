@@ -1,17 +1,16 @@
 """One exception in the fan-out ends nothing: it goes on for all clients but the one whose socket has failed."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from chatio.realtime.broadcast.fanout import STALLED_SECONDS
+from chatio.realtime.broadcast.fanout import STALLED_SECONDS, Fanout
 from chatio.realtime.engineio.packets import EncodedPacket
 from chatio.realtime.engineio.packets import encode as encode_packet
 from chatio.realtime.websocket.transport import WebSocket
 from tests.conftest import ExpectedLogs
-from tests.unit.faults import failing
+from tests.unit.faults import fail_once, failing
 from tests.unit.realtime.broadcast import test_fanout
 from tests.unit.realtime.broadcast.test_fanout import House, turns_until
 
@@ -78,49 +77,54 @@ async def test_frames_that_cannot_be_joined_once_are_delivered_once(
     assert_all_have_all(house, 3)
 
 
-def breaking(monkeypatch: pytest.MonkeyPatch, error: type[Exception]) -> Callable[[WebSocket | None], None]:
-    """Breaks `offer` of the WebSocket that it is called with."""
-    broken: list[WebSocket | None] = []
-    offer = WebSocket.offer
-
-    def offers(self: WebSocket, frames: bytes) -> bool:
-        if self in broken:
-            raise error
-        return offer(self, frames)
-
-    monkeypatch.setattr(WebSocket, "offer", offers)
-    return broken.append
-
-
+@pytest.mark.parametrize("is_helped", [False, True])
 async def test_socket_that_fails_in_a_broadcast_costs_its_client_alone(
-    error: type[Exception], monkeypatch: pytest.MonkeyPatch, logs: ExpectedLogs
+    error: type[Exception], is_helped: bool, monkeypatch: pytest.MonkeyPatch, logs: ExpectedLogs
 ) -> None:
     """It is closed, so that the client comes back and recovers."""
     logs.expect(f"delivery to a client failed: {error.__name__}")
-    break_down = breaking(monkeypatch, error)
+    if is_helped:
+        test_fanout.let_helper_go_first(monkeypatch)
     house = House()
     first, broken, last = (house.join() for _ in range(3))
-    break_down(broken.connection.websocket)
+    house.append(1)
+    await house.settle()
+    broken.server_side.error = error
     house.append(2)
     await house.settle()
     house.append(1)
     await house.settle()
     assert broken.connection.closing
-    assert broken.numbers == []
-    assert first.numbers == last.numbers == [1, 2, 3]
+    assert broken.numbers == [1]
+    assert first.numbers == last.numbers == [1, 2, 3, 4]
+    house.close()
+
+
+async def test_failure_to_close_a_client_costs_no_other_its_entries(
+    error: type[Exception], monkeypatch: pytest.MonkeyPatch, logs: ExpectedLogs
+) -> None:
+    """Also those that were not ready in the same block of clients."""
+    logs.expect(f"delivery failed: {error.__name__}")
+    house = House()
+    broken, *others = (house.join() for _ in range(5))  # none is ready before its first broadcast
+    broken.server_side.error = error
+    fail_once(monkeypatch, Fanout, "_fail", error)
+    house.append(2)
+    broken.reads = False
+    await house.settle()
+    assert [client.numbers for client in others] == [[1, 2]] * 4
     house.close()
 
 
 async def test_socket_that_fails_in_a_chunk_costs_its_client_alone(
-    error: type[Exception], monkeypatch: pytest.MonkeyPatch, logs: ExpectedLogs
+    error: type[Exception], logs: ExpectedLogs
 ) -> None:
     logs.expect(f"delivery to a client failed: {error.__name__}")
-    break_down = breaking(monkeypatch, error)
     house = House()
     house.append(5)
     await house.settle()
     broken, other = house.join(back=3), house.join(back=4)
-    break_down(broken.connection.websocket)
+    broken.server_side.error = error
     await house.settle()
     assert broken.connection.closing
     assert other.numbers == [2, 3, 4, 5]
