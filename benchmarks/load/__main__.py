@@ -16,9 +16,9 @@ from benchmarks.plan import Step
 
 
 def stand_back() -> None:
-    """Use one CPU, and never in place of a server that is due: the clients of a real server have their own.
+    """Use one CPU, and never in place of a server that is due: real clients have CPUs of their own.
 
-    On two cores the kernel put both on the same one, and this process interrupted a broadcast to 500 clients 56 times.
+    Else the kernel may run this process where the server runs, and interrupts a broadcast at a send that wakes it.
     """
     if sys.platform == "linux":
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
