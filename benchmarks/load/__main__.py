@@ -6,7 +6,6 @@ stderr says in which step.
 
 import gc
 import json
-import os
 import subprocess
 import sys
 
@@ -15,19 +14,8 @@ from benchmarks.load.swarm import LostError
 from benchmarks.plan import Step
 
 
-def stand_back() -> None:
-    """Use one CPU, and never in place of a server that is due: real clients have CPUs of their own.
-
-    Else the kernel may run this process where the server runs, and interrupts a broadcast at a send that wakes it.
-    """
-    if sys.platform == "linux":
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-
-
 def main() -> None:
     job = json.load(sys.stdin)
-    stand_back()
     session = Session(job["port"], job["pid"], job["secret"], job["upgraded"])
     figures: dict[str, float] = {}
     gc.freeze()
