@@ -205,10 +205,12 @@ class Fanout:
                     self._send_to_ready(cursors, clock, ends)
                     self._give_remainders()
                     is_over = clock() > ends or not length_hint(cursors)
-            finally:  # nothing else runs beside the helper
-                if helping is not None:
-                    helping.result()
-            self._give_remainders()
+            finally:
+                try:
+                    if helping is not None:  # nothing else runs beside the helper
+                        helping.result()
+                finally:
+                    self._give_remainders()
             if length_hint(cursors):
                 return False
             delivered = min(self._end - self._begin, len(self._woken))
@@ -258,7 +260,11 @@ class Fanout:
                 return
 
     def _give_remainders(self) -> None:
-        """Give the broadcast, or the rest of it, to the cursors that were not ready or did not take all of it."""
+        """Give the broadcast, or the rest of it, to the cursors that were not ready or did not take all of it.
+
+        An exception at one, which cannot even be closed, is raised after the others: some are amid a frame.
+        """
+        failure: Exception | None = None
         while self._remainders:
             cursor, sent = self._remainders.popleft()
             try:
@@ -270,12 +276,17 @@ class Fanout:
                     self._give_extra(cursor)
                 else:
                     cursor.sequence = self._end
-                    if websocket.offer(memoryview(self._run)[sent:] if sent else self._run):
-                        cursor.ready = websocket.sock
-                    else:
+                    if not websocket.offer(memoryview(self._run)[sent:] if sent else self._run):
                         cursor.block()
+                    elif not websocket.pending_output_bytes:  # else it is closing
+                        cursor.ready = websocket.sock
             except Exception as error:
-                self._fail(cursor, error)
+                try:
+                    self._fail(cursor, error)
+                except Exception as another:
+                    failure = another
+        if failure is not None:
+            raise failure
 
     def _give_chunks(self, clock: Callable[[], float], ends: float) -> bool:
         """Give each due cursor its chunk. False if the time was over before."""

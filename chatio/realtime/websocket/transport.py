@@ -225,7 +225,7 @@ class WebSocket:
         Past the listener's `max_output_bytes` the connection is lost; on one that is closing nothing is written.
         """
         if self._state is not State.OPEN:
-            return self._pending is None
+            return True
         if self._pending is None:
             try:
                 sent = self.sock.send(data)
@@ -237,8 +237,8 @@ class WebSocket:
             if sent == len(data):
                 return True
             self._pending = memoryview(data)[sent:]
-            self._loop.add_writer(self.sock.fileno(), self._on_writable)
             self.listener.output_moved(all_taken=False)
+            self._loop.add_writer(self.sock.fileno(), self._on_writable)
         elif len(self._pending) + len(data) > self.listener.max_output_bytes:
             self._lose(OUTPUT_NOT_TAKEN)
         else:

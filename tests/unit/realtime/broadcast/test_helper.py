@@ -9,9 +9,12 @@ import pytest
 
 from chatio.realtime.broadcast.fanout import BLOCK, TICK_SECONDS
 from chatio.realtime.close_reasons import NORMAL
+from chatio.realtime.engineio.connection import Connection
 from chatio.realtime.engineio.packets import encode
 from chatio.realtime.websocket.frames import close_frame
-from tests.unit.realtime.broadcast.test_fanout import House, encode_event, let_helper_go_first
+from tests.conftest import ExpectedLogs
+from tests.unit.faults import fail_once
+from tests.unit.realtime.broadcast.test_fanout import House, encode_event, let_helper_go_first, turns_until
 
 WAIT_SECONDS = 10.0
 
@@ -237,4 +240,67 @@ async def test_client_that_closes_is_sent_no_broadcast_behind_its_close_frame(si
     while part := await asyncio.wait_for(asyncio.get_running_loop().sock_recv(leaving.sock, 4096), WAIT_SECONDS):
         received += part
     assert received == last.frame + close_frame(NORMAL)
+    house.close()
+
+
+async def test_client_that_closes_slowly_is_no_slow_client() -> None:
+    house = House(slow_seconds=0.05)
+    leaving, other = house.join(), house.join()
+    await ready(house)
+    leaving.reads = False
+    leaving.connection.write(encode(f'4["own",7,"{"x" * 20_000}"]'))
+    leaving.connection.drop("client disconnect")
+    house.append(1)
+    await house.settle()
+    assert other.numbers == [1, 2]
+    with pytest.raises(TimeoutError):  # twice the time after which a slow client is dropped
+        await asyncio.wait_for(turns_until(lambda: house.fanout.dropped.total() > 0), 0.1)
+    house.close()
+
+
+async def test_client_amid_a_frame_has_the_rest_of_it_although_another_cannot_be_closed(
+    error: type[Exception], monkeypatch: pytest.MonkeyPatch, logs: ExpectedLogs
+) -> None:
+    logs.expect(f"delivery failed: {error.__name__}")
+    let_helper_go_first(monkeypatch)
+    house = House()
+    broken, slow = house.join(), house.join()
+    await ready(house)
+    broken.server_side.error = error
+    fail_once(monkeypatch, Connection, "abort", error)
+    slow.reads = False
+    house.append(1, size=20_000)
+    await asyncio.sleep(0)
+    slow.take(slow.sock.recv(4096))
+    house.say(slow, 7)  # while the fan-out waits before it tries again
+    slow.reads = True
+    broken.reads = False
+    await house.settle()
+    assert slow.numbers == [1, 2]
+    assert slow.own == slow.expected_own
+    house.close()
+
+
+async def test_nothing_is_sent_into_a_frame_whose_rest_the_event_loop_could_not_watch(
+    error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with ENOSPC of epoll_ctl(2): the packet after it waits, too."""
+    house = House()
+    client = house.join()
+    await ready(house)
+    own = encode(f'4["own",7,"{"x" * 20_000}"]')
+    client.reads = False
+    with monkeypatch.context() as patch:
+        fail_once(patch, asyncio.get_running_loop(), "add_writer", error)
+        with pytest.raises(error):
+            client.connection.write(own)
+    received = client.sock.recv(4096)
+    house.append(1)
+    await asyncio.sleep(0)
+    while len(received) < len(own.frame):
+        try:
+            received += client.sock.recv(4096)
+        except BlockingIOError:
+            break
+    assert received == own.frame[: len(received)]
     house.close()
