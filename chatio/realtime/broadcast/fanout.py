@@ -39,7 +39,7 @@ TICK_SECONDS: Final = 0.008
 CHUNKS_SECONDS: Final = 0.002  # of a tick, for clients that lag: those that keep up wait for it
 MAX_LATER: Final = 1000  # durations that are counted later
 BLOCK: Final = 32  # clients of a broadcast between two looks at the clock
-HELPED_CLIENTS: Final = 100 if (os.cpu_count() or 1) > 1 else sys.maxsize  # from so many on a thread helps
+HELPED_CLIENTS: Final = 200 if (os.cpu_count() or 1) > 1 else sys.maxsize  # from so many on a thread helps
 RETRY_SECONDS: Final = 0.05  # after a tick that failed
 STALLED_SECONDS: Final = 5.0
 
