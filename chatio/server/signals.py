@@ -5,6 +5,7 @@ connection that its client has closed sends one.
 """
 
 import asyncio
+import atexit
 import contextlib
 import logging
 import os
@@ -71,15 +72,19 @@ class ProcessSignals:
                 loop.add_signal_handler(number, _log_ignored, number)
 
     def close(self) -> None:
-        """Ignore all of them from now on: the process is about to end by itself, with its own exit code."""
+        """Ignore them from now on: the process is about to end by itself, with its own exit code.
+
+        While something holds it up, the second of those that stop it still makes it end at once.
+        """
         signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)  # a signal between the two steps would kill
         try:
             for number in HANDLED:
                 asyncio.get_running_loop().remove_signal_handler(number)
                 with contextlib.suppress(OSError):  # kept by a sandbox: see above
-                    signal.signal(number, signal.SIG_IGN)
+                    signal.signal(number, self._arrived if number in STOPPING else signal.SIG_IGN)
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
+        atexit.register(_ignore_stopping)  # after all threads have ended; a handler of Python's would then kill
 
     def _arrived(self, number: int, _: FrameType | None) -> None:
         if not self._has_arrived:
@@ -90,6 +95,11 @@ class ProcessSignals:
 
     def _stop(self) -> None:
         (self.second if self.first.is_set() else self.first).set()
+
+
+def _ignore_stopping() -> None:
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def ignore_terminal_stops() -> None:

@@ -209,6 +209,14 @@ class ServerProcess(Api):
         assert code != -signal.SIGKILL, f"the server did not stop; it said {self.lines[-5:]}"
         return code
 
+    def read_until(self, end: str) -> None:
+        """Read the server's output up to the next line with this end, which it is sure to write."""
+        for line in self._output:
+            self.lines.append(line.rstrip("\n"))
+            if self.lines[-1].endswith(end):
+                return
+        raise AssertionError(f"the server ended: {self.lines[-5:]}")
+
     @property
     def port(self) -> int:
         return int(self.url.rsplit(":", 1)[1])

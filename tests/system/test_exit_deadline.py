@@ -112,3 +112,12 @@ def test_a_second_signal_does_not_wait_for_the_grace() -> None:
         server.process.send_signal(signal.SIGINT)
         assert server.stop() == 1
     assert "did not end within 2 seconds" in server.lines[-1]
+
+
+def test_a_second_signal_does_not_wait_for_the_grace_after_the_server_has_stopped() -> None:
+    """All is closed, and Python waits for a thread."""
+    with ServerProcess(command=hung(HANGS["a thread of a library"][0]), SHUTDOWN_GRACE_SECONDS="3600") as server:
+        server.process.send_signal(signal.SIGINT)
+        server.read_until(" Stopped")
+        assert server.stop() == 1
+    assert "did not end within 2 seconds" in server.lines[-1]
