@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from operator import length_hint
+from time import thread_time
 from typing import Final
 
 from chatio.realtime.broadcast.cursor import CLOSED, Cursor, EncodedLog
@@ -40,6 +41,7 @@ CHUNKS_SECONDS: Final = 0.002  # of a tick, for clients that lag: those that kee
 MAX_LATER: Final = 1000  # durations that are counted later
 BLOCK: Final = 32  # clients of a broadcast between two looks at the clock
 HELPED_CLIENTS: Final = 200 if (os.cpu_count() or 1) > 1 else sys.maxsize  # from so many on a thread helps
+BUSY_SHARE: Final = 0.1  # a loop that works more is not helped: amid a thousand connects it waits 19 ms for that
 RETRY_SECONDS: Final = 0.05  # after a tick that failed
 STALLED_SECONDS: Final = 5.0
 
@@ -75,6 +77,7 @@ class Fanout:
         self._is_helped = False
         self._helper = ThreadPoolExecutor(1, "fan-out")
         self._began = self._ended = 0.0  # the newest broadcast, in the loop's time
+        self._worked = thread_time()  # by the loop's thread until it ended
         self._due: OrderedDict[Cursor, None] = OrderedDict()
         self._is_scheduled = False
         self._failing_since: float | None = None  # no tick has ended without an exception since
@@ -215,6 +218,7 @@ class Fanout:
                 return False
             delivered = min(self._end - self._begin, len(self._woken))
             self._begin, self._broadcast, self._ended = self._end, None, clock()
+            self._worked = thread_time()
             self.times.later += [self._ended - self._woken.popleft() for _ in range(delivered)]
             if len(self.times.later) > MAX_LATER:
                 self.times.flush()
@@ -323,7 +327,9 @@ class Fanout:
         self._extra, self._volatile, self._end, self._broadcast = self._volatile, left, end, cursors
         self._excepted = {but for _, but in self._extra if but is not None}
         now = clock()
-        self._is_helped = now - self._ended > self._ended - self._began  # idle for longer than it was busy
+        idle_seconds, worked_seconds = now - self._ended, thread_time() - self._worked
+        took = self._ended - self._began
+        self._is_helped = idle_seconds > took and worked_seconds < BUSY_SHARE * idle_seconds
         self._began = now
         for cursor in list(self.blocked):
             if cursor.sequence < self._log.log.tail:

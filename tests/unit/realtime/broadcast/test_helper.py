@@ -72,24 +72,45 @@ def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
 
 async def test_fanout_that_is_busy_is_not_helped(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A broadcast took 2 ms, and the next follows 1 ms after it."""
+    """A broadcast took 2 s, and the next follows 1 s after it."""
     let_helper_go_first(monkeypatch, always=False)
     house = House()
     for _ in range(2):
         house.join()
     await ready(house)
     move = later(monkeypatch)
-    sends = Sends(house, lambda: move(0.001))
+    sends = Sends(house, lambda: move(1))
     house.append(1)
     await house.settle()
-    move(0.001)
+    move(1)
     house.append(1)
     await house.settle()
-    move(0.003)
+    move(3)
     house.append(1)
     await house.settle()
     here = threading.get_ident()
     assert [thread == here for thread in sends.threads] == [False, False, True, True, False, False]
+    house.close()
+
+
+@pytest.mark.parametrize(("worked_seconds", "is_helped"), [(5, True), (7, False)])
+async def test_fanout_of_an_event_loop_that_is_busy_is_not_helped(
+    worked_seconds: float, is_helped: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For the minute since the last broadcast."""
+    let_helper_go_first(monkeypatch, always=False)
+    worked = 100.0
+    monkeypatch.setattr("chatio.realtime.broadcast.fanout.thread_time", lambda: worked)
+    house = House()
+    for _ in range(2):
+        house.join()
+    await ready(house)
+    sends = Sends(house)
+    later(monkeypatch)
+    worked += worked_seconds
+    house.append(1)
+    await house.settle()
+    assert [thread != threading.get_ident() for thread in sends.threads] == [is_helped] * 2
     house.close()
 
 
